@@ -1,0 +1,1 @@
+"""Data: sources (what the pictures are), splits, pictures in memory, augmentation, loaders."""

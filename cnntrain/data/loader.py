@@ -1,0 +1,162 @@
+"""From pictures to batches on the device.
+
+The order of the pictures follows from (seed, epoch) and their augmentation from (seed, epoch, step),
+never from what ran before. So a resumed epoch goes on exactly, and workers change nothing but speed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cnntrain.data.augment import Augment
+from cnntrain.seeding import seed_for
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Normalize:
+    """Turn bytes into floats with zero mean and unit deviation, a whole batch at a time.
+
+    Args:
+        mean: mean of each channel over the training set, for pixels between 0 and 1.
+        std: standard deviation of each channel, likewise.
+        device: where the batches are.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        self.mean = 255 * torch.tensor(mean, device=device).view(1, -1, 1, 1)
+        self.scale = 1 / (255 * torch.tensor(std, device=device).view(1, -1, 1, 1))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map uint8 (N, C, H, W) to float32 (N, C, H, W)."""
+        return torch.sub(x, self.mean).mul_(self.scale)
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """The batches of one epoch, in the order that (seed, epoch) gives, from a batch of choice onwards."""
+
+    def __init__(self, indices: Tensor, batch_size: int, seed: int) -> None:
+        self.indices = indices
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        self.start = 0
+
+    def __len__(self) -> int:
+        """Return the number of batches of a whole epoch."""
+        return -(-len(self.indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the indices of each batch."""
+        generator = Generator().manual_seed(seed_for(self.seed, "order", self.epoch))
+        order = self.indices[torch.randperm(len(self.indices), generator=generator)].tolist()
+        for first in range(self.start * self.batch_size, len(order), self.batch_size):
+            yield order[first : first + self.batch_size]
+
+
+class TrainLoader:
+    """The training batches of any epoch: shuffled, augmented and normalised, on the device.
+
+    Args:
+        dataset: map-style, with ``__getitems__``: uint8 (N, C, H, W) and int64 (N,).
+        indices: which of its pictures to train on, int64.
+        batch_size: pictures in a batch; the last one of an epoch may be smaller.
+        seed: of order and augmentation.
+        augment: changes the bytes of a batch, on the device.
+        normalize: turns them into floats.
+        device: where the batches go.
+        workers: processes that gather batches; 0 gathers them in this one.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        indices: Tensor,
+        batch_size: int,
+        seed: int,
+        augment: Augment,
+        normalize: Normalize,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.batches = ShuffledBatches(indices, batch_size, seed)
+        self.seed = seed
+        self.augment = augment
+        self.normalize = normalize
+        self.device = device
+        self.loader = data_loader(dataset, self.batches, device, workers)
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return len(self.batches)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and int64 (N,)."""
+        self.batches.epoch, self.batches.start = epoch, start
+        generator = Generator(self.device)
+        for step, (x, y) in enumerate(self.loader, start):
+            x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+            if self.augment:
+                generator.manual_seed(seed_for(self.seed, "augment", epoch, step))
+                x = self.augment(x, generator)
+            yield self.normalize(x), y
+
+
+class EvalLoader:
+    """Every picture once, in order, as it is: the batches of an evaluation."""
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        indices: Tensor,
+        batch_size: int,
+        normalize: Normalize,
+        device: torch.device,
+        workers: int = 0,
+    ) -> None:
+        self.normalize = normalize
+        self.device = device
+        self.size = len(indices)
+        batches = [part.tolist() for part in indices.split(batch_size)]
+        self.loader = data_loader(dataset, batches, device, workers)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches: float32 (N, C, H, W) and int64 (N,)."""
+        for x, y in self.loader:
+            yield self.normalize(x.to(self.device, non_blocking=True)), y.to(self.device, non_blocking=True)
+
+
+def data_loader(
+    dataset: Dataset[Any], batches: Sampler[list[int]] | list[list[int]], device: torch.device, workers: int
+) -> DataLoader[Any]:
+    """Return a DataLoader over batches of indices that leaves the global generators alone."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=as_it_is,
+        num_workers=workers,
+        worker_init_fn=ignore_ctrl_c,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        generator=Generator(),  # else every epoch would draw from the generator that dropout uses
+    )
+
+
+def as_it_is(batch: Batch) -> Batch:
+    """Return the batch: ``__getitems__`` has made it already."""
+    return batch
+
+
+def ignore_ctrl_c(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which finishes the step and then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

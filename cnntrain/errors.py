@@ -1,0 +1,45 @@
+"""What a person is told when something goes wrong: one or two lines, and the exit code of the command."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CnntrainError(Exception):
+    """An error whose text is written for the user. The command prints it and ends with ``exit_code``."""
+
+    exit_code = 1
+
+
+class UserError(CnntrainError):
+    """Wrong input: the text says what is wrong, the value, and what to do."""
+
+    exit_code = 2
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged, of another format or not one of ours."""
+
+
+class RunFailed(CnntrainError):
+    """A run that could not go on: it diverged, or its folder could not be written."""
+
+
+class Interrupted(CnntrainError):
+    """A run stopped by a signal, at a step boundary, with its checkpoint written."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number  # the shell's convention: 130 for Ctrl-C, 143 for SIGTERM
+
+
+def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
+    """Return the valid names that look most like ``name``, best first."""
+    return difflib.get_close_matches(name, list(names), n=count, cutoff=0.5)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return ``": did you mean X?"`` for the nearest valid name, or an empty string."""
+    found = nearest(name, names)
+    return f": did you mean {found[0]}?" if found else ""

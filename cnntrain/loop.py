@@ -1,0 +1,92 @@
+"""The training loop: its five steps, in plain sight, and the evaluation.
+
+Plain torch. No configuration, no printing, no files: ``run.py`` builds what comes in here, and the
+observer that it hands in is told after every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from cnntrain.metrics import Evaluation, Result, RunningMean
+from cnntrain.precision import FP32, Precision
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: Batches,
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    schedule: LRScheduler | None = None,
+    *,
+    precision: Precision = FP32,
+    grad_clip: float | None = None,
+    accumulate: int = 1,
+    mean: RunningMean | None = None,
+    after_step: Callable[[], None] = lambda: None,
+) -> RunningMean:
+    """Train on every batch once.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes).
+        batches: pairs of pictures, float (N, C, H, W), and labels, int64 (N,), on the model's device.
+        criterion: maps logits and labels to the mean loss, ().
+        optimizer: changes the model's parameters.
+        schedule: changes the optimizer's learning rate, once a batch.
+        precision: the number format of the forward pass.
+        grad_clip: longest gradient allowed, as the L2 norm over all parameters.
+        accumulate: parts into which a batch is cut to save memory; their gradients add up to its own.
+        mean: goes on counting here, in an epoch that was interrupted.
+        after_step: is told that a step is over; what it raises ends the epoch there.
+
+    Returns:
+        Mean loss and accuracy over the epoch, each batch counted as it was before its own update.
+    """
+    model.train()
+    mean = mean or RunningMean(next(model.parameters()).device)
+    for x, y in batches:
+        optimizer.zero_grad()  # 1. forget the gradients of the batch before
+        for x_part, y_part in zip(x.chunk(accumulate), y.chunk(accumulate), strict=True):
+            with precision.autocast():
+                output = model(x_part)  # 2. forward: what the model makes of the pictures
+                loss = criterion(output, y_part)  # 3. loss: how wrong that is
+            mean.update(loss, output, y_part)
+            loss = precision.scale(loss, share=len(y_part) / len(y))
+            loss.backward()  # 4. backward: how the loss depends on each parameter
+        if grad_clip is not None:
+            precision.clip(model, optimizer, grad_clip)
+        optimizer.step()  # 5. step: move each parameter downhill
+        if schedule is not None:
+            schedule.step()
+        after_step()
+    return mean
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, batches: Batches, criterion: nn.Module, num_classes: int, precision: Precision = FP32
+) -> Result:
+    """Measure the model on every example exactly once, without changing it.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, num_classes).
+        batches: pairs of pictures, float (N, C, H, W), and labels, int64 (N,), on the model's device.
+        criterion: maps logits and labels to the mean loss, ().
+        num_classes: number of classes.
+        precision: the number format of the forward pass.
+    """
+    model.eval()
+    evaluation = Evaluation(num_classes, next(model.parameters()).device)
+    for x, y in batches:
+        with precision.autocast():
+            output = model(x)
+            loss = criterion(output, y)
+        evaluation.update(loss, output, y)
+    return evaluation.result()

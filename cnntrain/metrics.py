@@ -1,0 +1,150 @@
+"""What is measured. Sums stay on the device until someone asks, so that measuring never waits for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class RunningMean:
+    """Mean loss and accuracy over the examples seen so far in an epoch of training.
+
+    A step only puts its batch on a list; the sums are brought up to date every ``PENDING`` batches, since a
+    few small operations a step would cost a small model several per cent of its speed.
+    """
+
+    PENDING = 32
+
+    def __init__(self, device: torch.device) -> None:
+        # fp64 makes the sum independent of where it was interrupted; Apple's GPUs have none.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.loss_sum = torch.zeros((), device=device, dtype=dtype)
+        self.correct = torch.zeros((), device=device, dtype=torch.int64)
+        self.seen = 0
+        self.batches = 0
+        self.first_bad = torch.full((), -1, device=device)
+        self.pending: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
+        """Count a batch: mean loss (), logits (N, classes) and labels (N,)."""
+        self.pending.append((loss.detach(), output.detach(), y))
+        if len(self.pending) == self.PENDING:
+            self._add_up()
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per example."""
+        self._add_up()
+        return float(self.loss_sum) / max(1, self.seen)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of examples classified correctly, from 0 to 1."""
+        self._add_up()
+        return int(self.correct) / max(1, self.seen)
+
+    def diverged_at(self) -> int | None:
+        """Return the first batch, counted from 0, whose loss was NaN or infinite; None if there is none."""
+        self._add_up()
+        first = int(self.first_bad)
+        return first if first >= 0 else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums, for a checkpoint in mid-epoch."""
+        self._add_up()
+        sums = {"loss_sum": float(self.loss_sum), "correct": int(self.correct)}
+        return {**sums, "seen": self.seen, "batches": self.batches}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from sums that :meth:`state_dict` returned."""
+        self.loss_sum.fill_(state["loss_sum"])
+        self.correct.fill_(state["correct"])
+        self.seen, self.batches = state["seen"], state["batches"]
+
+    def _add_up(self) -> None:
+        if not self.pending:
+            return
+        losses = torch.stack([loss for loss, _, _ in self.pending]).to(self.loss_sum.dtype)
+        sizes = [len(y) for _, _, y in self.pending]
+        outputs = torch.cat([output for _, output, _ in self.pending])
+        labels = torch.cat([y for _, _, y in self.pending])
+        self.loss_sum += (losses * torch.tensor(sizes, device=losses.device)).sum()
+        self.correct += (outputs.argmax(dim=1) == labels).sum()
+        finite = losses.isfinite()
+        here = torch.where(finite.all(), -1, self.batches + finite.int().argmin())
+        self.first_bad = torch.where(self.first_bad < 0, here, self.first_bad)
+        self.seen += sum(sizes)
+        self.batches += len(sizes)
+        self.pending.clear()
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluation.
+
+    Args:
+        loss: mean loss per example.
+        confusion: int64 (classes, classes); row: true class, column: predicted class.
+        top5: share of examples whose class is among the five likeliest; None up to 5 classes.
+    """
+
+    loss: float
+    confusion: Tensor
+    top5: float | None = None
+
+    @property
+    def examples(self) -> int:
+        """Number of examples evaluated."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of examples classified correctly, from 0 to 1."""
+        return int(self.confusion.diag().sum()) / max(1, self.examples)
+
+    def per_class(self, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Return precision, recall, F1 and support of each class; a share of nothing counts as 0."""
+        hits = self.confusion.diag().double()
+        predicted = self.confusion.sum(dim=0).double()
+        support = self.confusion.sum(dim=1)
+        precision = (hits / predicted.clamp(min=1)).tolist()
+        recall = (hits / support.double().clamp(min=1)).tolist()
+        f1 = (2 * hits / (predicted + support).clamp(min=1)).tolist()
+        columns = zip(class_names, precision, recall, f1, support.tolist(), strict=True)
+        return [
+            {"class": name, "precision": p, "recall": r, "f1": f, "support": s} for name, p, r, f, s in columns
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return loss, accuracy and, where it says something, top-5 accuracy."""
+        scores = {"loss": self.loss, "accuracy": self.accuracy, "examples": self.examples}
+        return scores if self.top5 is None else {**scores, "top5_accuracy": self.top5}
+
+
+class Evaluation:
+    """Collects a :class:`Result` batch by batch, counting every example once."""
+
+    def __init__(self, num_classes: int, device: torch.device) -> None:
+        self.num_classes = num_classes
+        self.loss_sum = torch.zeros((), device=device)
+        self.in_top5 = torch.zeros((), device=device, dtype=torch.int64)
+        self.confusion = torch.zeros(num_classes * num_classes, device=device, dtype=torch.int64)
+        self.seen = 0
+
+    def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
+        """Count a batch: mean loss (), logits (N, classes) and labels (N,)."""
+        self.loss_sum += loss * len(y)
+        self.seen += len(y)
+        cells = y * self.num_classes + output.argmax(dim=1)
+        self.confusion += torch.bincount(cells, minlength=self.num_classes**2)
+        if self.num_classes > 5:
+            self.in_top5 += (output.topk(5, dim=1).indices == y[:, None]).sum()
+
+    def result(self) -> Result:
+        """Return what was collected."""
+        confusion = self.confusion.view(self.num_classes, self.num_classes).cpu()
+        top5 = int(self.in_top5) / max(1, self.seen) if self.num_classes > 5 else None
+        return Result(float(self.loss_sum) / max(1, self.seen), confusion, top5)

@@ -1,0 +1,68 @@
+"""The convolutional network: small filters that look everywhere, then a small MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from cnntrain.models.mlp import MLP
+from cnntrain.shapes import cnn_sizes
+
+POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+
+
+class CNN(nn.Module):
+    """(Conv + ReLU + Pool) × N, then Flatten and a small MLP, as in LeNet (LeCun et al. 1998).
+
+    Args:
+        input_shape: channels, height and width of a picture.
+        num_classes: number of classes, the outputs.
+        channels: filters of each block; its length is the number of blocks.
+        kernel_size: side of the filters, odd, so that padding keeps the size of the picture.
+        batch_norm: normalise each channel over the batch, between convolution and ReLU.
+        pool: ``max`` or ``avg``.
+        pool_size: side of the pooling window and its stride; 1 does not pool.
+        dropout: probability with which a hidden unit of the head is switched off in training.
+        head: hidden sizes of the MLP; an empty list is one linear layer.
+
+    Raises:
+        ValueError: the blocks pool more often than the picture has pixels to give.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        channels: Sequence[int],
+        kernel_size: int = 3,
+        batch_norm: bool = False,
+        pool: str = "max",
+        pool_size: int = 2,
+        dropout: float = 0.0,
+        head: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        in_channels, height, width = input_shape
+        heights = cnn_sizes(height, len(channels), kernel_size, pool_size)
+        widths = cnn_sizes(width, len(channels), kernel_size, pool_size)
+
+        self.features = nn.Sequential()
+        for out_channels in channels:
+            # The bias would be undone by the batch norm that follows.
+            conv = nn.Conv2d(
+                in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=not batch_norm
+            )
+            self.features.append(conv)
+            if batch_norm:
+                self.features.append(nn.BatchNorm2d(out_channels))
+            self.features.append(nn.ReLU())
+            if pool_size > 1:
+                self.features.append(POOLS[pool](pool_size))
+            in_channels = out_channels
+
+        self.classifier = MLP(in_channels * heights[-1] * widths[-1], head, num_classes, dropout=dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map pictures, float (N, C, H, W), to logits, float (N, num_classes)."""
+        return self.classifier(self.features(x))

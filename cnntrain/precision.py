@@ -1,0 +1,78 @@
+"""The number format of the forward pass: fp32, or 16 bits where that is faster (mixed precision).
+
+Micikevicius et al. 2018, Mixed Precision Training. The weights stay in fp32. fp16 has so small a range
+that the loss is scaled up before ``backward`` and the gradients down before ``step``.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+
+DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """What the loop needs to know of a number format.
+
+    Args:
+        name: ``fp32``, ``bf16`` or ``fp16``.
+        device: where the model is.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        self.name = name
+        self.device_type = device.type
+        self.dtype = DTYPES[name]
+        self.scaler = GradScaler(device.type, enabled=name == "fp16")
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context in which the forward pass runs in this format."""
+        return nullcontext() if self.dtype is None else torch.autocast(self.device_type, self.dtype)
+
+    def scale(self, loss: Tensor, share: float) -> Tensor:
+        """Return the loss from which to go backward, of a part that is this share of its batch."""
+        if share != 1.0:
+            loss = loss * share
+        return self.scaler.scale(loss)
+
+    def clip(self, model: nn.Module, optimizer: Optimizer, longest: float) -> None:
+        """Shorten the gradient to the L2 norm ``longest`` if it is longer."""
+        self.scaler.unscale_(getattr(optimizer, "inner", optimizer))
+        nn.utils.clip_grad_norm_(model.parameters(), longest)
+
+    def wrap(self, optimizer: Optimizer) -> Optimizer:
+        """Return what the loop shall call ``zero_grad`` and ``step`` of."""
+        return ScaledOptimizer(optimizer, self.scaler) if self.scaler.is_enabled() else optimizer  # type: ignore[return-value]
+
+
+class ScaledOptimizer:
+    """An optimizer for fp16: leaves out the steps whose scaled gradients overflowed."""
+
+    def __init__(self, inner: Optimizer, scaler: GradScaler) -> None:
+        self.inner = inner
+        self.scaler = scaler
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self.inner.zero_grad()
+
+    def step(self) -> None:
+        """Step with the gradients brought back to their own size."""
+        self.scaler.step(self.inner)
+        self.scaler.update()
+
+
+FP32 = Precision("fp32", torch.device("cpu"))
+
+
+def choose(name: str, device: torch.device) -> str:
+    """Return the format that ``auto`` stands for on a device: bf16 on GPUs that compute in it, else fp32."""
+    if name != "auto":
+        return name
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"

@@ -1,0 +1,188 @@
+"""Run folders: where they are, whose they are, and how to find one again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from cnntrain import checkpoint
+from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
+from cnntrain.errors import CheckpointError, UserError, nearest
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing keeps a second process out
+    fcntl = None  # type: ignore[assignment]
+
+OUTPUTS = Path("outputs")
+POINTER = OUTPUTS / ".last"  # names the newest run, wherever it is
+CHECKPOINTS = "checkpoints"
+
+
+def claim(parent: Path, label: str) -> Path:
+    """Make a new folder ``<date>_<time>[_<label>]`` that no other process has, and return it."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    stem = f"{now}_{label}" if label else now
+    make_folder(parent)
+    for number in range(1, 10_000):
+        folder = parent / (stem if number == 1 else f"{stem}_{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return folder
+    raise UserError(f"{parent} is full of runs named {stem}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, its parents too, and see that it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"the folder {folder} is not writable: choose another with out=FOLDER")
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """Return the error for a folder that can't be made."""
+    return UserError(f"the folder {folder} can't be made ({error.strerror}): choose another with out=FOLDER")
+
+
+def holds_run(folder: Path) -> bool:
+    """Say whether a run has begun to write into a folder."""
+    return (folder / "config.yaml").exists() or (folder / CHECKPOINTS).exists()
+
+
+def new(out: str | None, label: str) -> Path:
+    """Return the folder for a new run: ``out``, which must not hold one, or a fresh one under outputs/."""
+    if out is None:
+        return claim(OUTPUTS / "train", label)
+    folder = Path(out).expanduser()
+    if holds_run(folder):
+        raise UserError(
+            f"out={out} holds a run already: choose another folder, or go on with it: cnntrain resume {out}"
+        )
+    make_folder(folder)
+    return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other process out of a run folder. The lock ends with the process, even by SIGKILL."""
+    if fcntl is None:
+        yield
+        return
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{folder} is in use by another process: wait for it, or choose another folder") from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
+def remember(folder: Path) -> None:
+    """Make a folder the one that ``last`` means."""
+    try:
+        write_atomically(POINTER, f"{folder.absolute()}\n".encode())
+    except OSError:  # a folder that can't be written to: the run itself is elsewhere
+        return
+
+
+def find_checkpoint(run: str, prefer: str) -> Path:
+    """Return the checkpoint that RUN means: a run folder, a checkpoint file, or ``last``.
+
+    Args:
+        run: as typed.
+        prefer: ``best.pt`` or ``last.pt``, if RUN is a folder.
+
+    Raises:
+        CheckpointError: there is no such run; the message names the nearest ones.
+    """
+    path = Path(run).expanduser()
+    if run == "last" and not path.exists():
+        path = last_run()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        near = nearest_runs(run)
+        hint = f"; the nearest: {', '.join(near)}" if near else "; there are no runs under outputs/ here"
+        raise CheckpointError(f"there is no run {run}{hint}")
+    folder = path / CHECKPOINTS
+    for name in (prefer, LAST, PREVIOUS, BEST):
+        if (folder / name).exists():
+            return folder / name
+    raise CheckpointError(f"{path} holds no checkpoint: the run ended before its first, or it is no run folder")
+
+
+def last_run() -> Path:
+    """Return the newest run's folder."""
+    try:
+        path = Path(POINTER.read_text().strip())
+    except OSError as error:
+        raise CheckpointError("there is no last run here: `cnntrain train` makes one") from error
+    if not path.is_dir():
+        raise CheckpointError(f"the last run, {path}, is gone; the nearest: {', '.join(nearest_runs(path.name))}")
+    return path
+
+
+def nearest_runs(run: str) -> list[str]:
+    """Return up to three runs under outputs/ whose names look like ``run``, or the newest."""
+    found = [p.parent for pattern in ("train/*", "sweeps/*/*") for p in OUTPUTS.glob(f"{pattern}/config.yaml")]
+    newest = sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+    by_name = {folder.name: str(folder) for folder in newest}
+    return [by_name[name] for name in nearest(Path(run).name, by_name, 3)] or [str(f) for f in newest[:3]]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically."""
+    write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
+    """Load a run's checkpoint; if it is damaged, the one before it, and say so loudly.
+
+    Raises:
+        CheckpointError: neither can be read; the message is about the first.
+    """
+    previous = path.with_name(PREVIOUS)
+    try:
+        return checkpoint.load(path), path
+    except CheckpointError as error:
+        if path.name != LAST or not previous.exists():
+            raise
+        try:
+            state = checkpoint.load(previous)
+        except CheckpointError:
+            raise error from None
+        print(f"warning: {error}\nwarning: going on from the one before it, {previous}", file=sys.stderr)
+        return state, previous
+
+
+def is_finished(folder: Path, state: dict[str, Any], epochs: int, early_stopping: int | None) -> bool:
+    """Say whether a run has trained and tested all it was asked to."""
+    progress, summary = state["progress"], folder / "summary.json"
+    if not summary.exists() or json.loads(summary.read_text())["epochs"] != progress["epoch"]:
+        return False
+    stopped_early = early_stopping is not None and progress["stale"] >= early_stopping
+    return stopped_early or progress["epoch"] >= epochs
+
+
+def discard_if_unused(folder: Path) -> None:
+    """Remove the folder of a run that ended before it began, so that failed attempts leave nothing."""
+    if holds_run(folder):
+        return
+    for name in ("train.log", ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: it holds something of the user's
+        folder.rmdir()

@@ -1,0 +1,31 @@
+"""The arithmetic of a convolution and of a pooling layer, without torch."""
+
+from __future__ import annotations
+
+
+def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+    """Return the number of positions, along one side, at which a kernel fits on ``size`` pixels.
+
+    The formula of ``torch.nn.Conv2d`` and ``torch.nn.MaxPool2d``.
+    """
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def cnn_sizes(image_size: int, blocks: int, kernel_size: int, pool_size: int) -> list[int]:
+    """Return the side of the picture, in pixels, before the first and after each (Conv, ReLU, Pool) block.
+
+    Raises:
+        ValueError: a block would shrink the picture to nothing.
+    """
+    sizes = [image_size]
+    for block in range(1, blocks + 1):
+        convolved = output_size(sizes[-1], kernel_size, padding=kernel_size // 2)
+        pooled = output_size(convolved, pool_size, stride=pool_size)
+        if convolved < 1 or pooled < 1:
+            raise ValueError(
+                f"{blocks} blocks pool a picture of {image_size} pixels away: block {block} gets "
+                f"{sizes[-1]} pixel{'s' if sizes[-1] != 1 else ''} and pools {pool_size} into one; use at most "
+                f"{block - 1} block{'s' if block != 2 else ''} here, a smaller pool_size, or larger pictures"
+            )
+        sizes.append(pooled)
+    return sizes
