@@ -1,0 +1,87 @@
+"""What the tests share: the command, in this process or in one of its own, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cnntrain import cli
+
+# Enough to learn something, little enough to take a fraction of a second.
+TINY = ("limit=200", "epochs=1", "model=mlp")
+DATA_ROOT = os.environ.pop("CNNTRAIN_DATA_ROOT", "")  # for the tests on the complete MNIST alone
+
+
+@dataclass
+class Outcome:
+    """What a command left behind: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test runs in an empty folder, without the user's own data or settings."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    return folder
+
+
+@pytest.fixture
+def cnntrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run ``cnntrain ARGUMENTS`` in this process, which saves the seconds that importing torch takes."""
+
+    def command(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["cnntrain", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capfd.readouterr()
+        return Outcome(int(end.value.code or 0), captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def process() -> Command:
+    """Run ``cnntrain ARGUMENTS`` as a process of its own."""
+
+    def command(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "cnntrain", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return command
+
+
+def run_folders() -> list[Path]:
+    """Return the run folders that ``train`` made in the current folder, oldest first."""
+    return sorted(Path("outputs/train").glob("*"))
+
+
+def full_mnist() -> Path:
+    """Return the folder of the complete MNIST, or skip the test, saying what it needs."""
+    candidates = [DATA_ROOT, str(Path(__file__).parents[2] / "shared" / "data")]
+    for root in candidates:
+        if root and (Path(root) / "MNIST" / "raw").is_dir():
+            return Path(root)
+    pytest.skip("needs the complete MNIST: set CNNTRAIN_DATA_ROOT to its folder")
