@@ -43,6 +43,7 @@ def train_epoch(
         precision: the number format of the forward pass.
         grad_clip: longest gradient allowed, as the L2 norm over all parameters.
         accumulate: parts into which a batch is cut to save memory; their gradients add up to its own.
+            A batch of fewer examples is cut into single ones.
         mean: goes on counting here, in an epoch that was interrupted.
         after_step: is told that a step is over; what it raises ends the epoch there.
 
@@ -53,7 +54,8 @@ def train_epoch(
     mean = mean or RunningMean(next(model.parameters()).device)
     for x, y in batches:
         optimizer.zero_grad()  # 1. forget the gradients of the batch before
-        for x_part, y_part in zip(x.chunk(accumulate), y.chunk(accumulate), strict=True):
+        parts = min(accumulate, len(y))
+        for x_part, y_part in zip(x.tensor_split(parts), y.tensor_split(parts), strict=True):
             with precision.autocast():
                 output = model(x_part)  # 2. forward: what the model makes of the pictures
                 loss = criterion(output, y_part)  # 3. loss: how wrong that is
@@ -69,7 +71,7 @@ def train_epoch(
     return mean
 
 
-@torch.inference_mode()
+@torch.no_grad()  # inference_mode is no faster here, and what a model kept of it could not be trained on
 def evaluate(
     model: nn.Module, batches: Batches, criterion: nn.Module, num_classes: int, precision: Precision = FP32
 ) -> Result:
@@ -82,6 +84,7 @@ def evaluate(
         num_classes: number of classes.
         precision: the number format of the forward pass.
     """
+    in_training = [module for module in model.modules() if module.training]
     model.eval()
     evaluation = Evaluation(num_classes, next(model.parameters()).device)
     for x, y in batches:
@@ -89,4 +92,6 @@ def evaluate(
             output = model(x)
             loss = criterion(output, y)
         evaluation.update(loss, output, y)
+    for module in in_training:
+        module.training = True
     return evaluation.result()

@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def sum_dtype(device: torch.device) -> torch.dtype:
+    """Return the format of a sum that does not depend on how its examples were cut into batches."""
+    return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no fp64
+
+
 class RunningMean:
     """Mean loss and accuracy over the examples seen so far in an epoch of training.
 
@@ -19,9 +24,7 @@ class RunningMean:
     PENDING = 32
 
     def __init__(self, device: torch.device) -> None:
-        # fp64 makes the sum independent of where it was interrupted; Apple's GPUs have none.
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        self.loss_sum = torch.zeros((), device=device, dtype=dtype)
+        self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
         self.correct = torch.zeros((), device=device, dtype=torch.int64)
         self.seen = 0
         self.batches = 0
@@ -63,6 +66,8 @@ class RunningMean:
         self.loss_sum.fill_(state["loss_sum"])
         self.correct.fill_(state["correct"])
         self.seen, self.batches = state["seen"], state["batches"]
+        self.first_bad.fill_(-1)
+        self.pending.clear()
 
     def _add_up(self) -> None:
         if not self.pending:
@@ -115,7 +120,8 @@ class Result:
         f1 = (2 * hits / (predicted + support).clamp(min=1)).tolist()
         columns = zip(class_names, precision, recall, f1, support.tolist(), strict=True)
         return [
-            {"class": name, "precision": p, "recall": r, "f1": f, "support": s} for name, p, r, f, s in columns
+            {"class": name, "precision": p, "recall": r, "f1": f, "support": s}
+            for name, p, r, f, s in columns
         ]
 
     def as_dict(self) -> dict[str, Any]:
@@ -129,14 +135,14 @@ class Evaluation:
 
     def __init__(self, num_classes: int, device: torch.device) -> None:
         self.num_classes = num_classes
-        self.loss_sum = torch.zeros((), device=device)
+        self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
         self.in_top5 = torch.zeros((), device=device, dtype=torch.int64)
         self.confusion = torch.zeros(num_classes * num_classes, device=device, dtype=torch.int64)
         self.seen = 0
 
     def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
         """Count a batch: mean loss (), logits (N, classes) and labels (N,)."""
-        self.loss_sum += loss * len(y)
+        self.loss_sum += loss.to(self.loss_sum.dtype) * len(y)
         self.seen += len(y)
         cells = y * self.num_classes + output.argmax(dim=1)
         self.confusion += torch.bincount(cells, minlength=self.num_classes**2)

@@ -66,6 +66,8 @@ class ScaledOptimizer:
         """Step with the gradients brought back to their own size."""
         self.scaler.step(self.inner)
         self.scaler.update()
+        # A step left out is a step to the schedule, which else warns that it was not called in its turn.
+        self.inner._opt_called = True  # type: ignore[attr-defined]
 
 
 FP32 = Precision("fp32", torch.device("cpu"))
@@ -75,4 +77,8 @@ def choose(name: str, device: torch.device) -> str:
     """Return the format that ``auto`` stands for on a device: bf16 on GPUs that compute in it, else fp32."""
     if name != "auto":
         return name
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return (
+        "bf16"
+        if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        else "fp32"
+    )
