@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class Schedule(LambdaLR):
-    """A multiple of the optimizer's own learning rate, after a linear warm-up from 0.
+    """A multiple of the optimizer's own learning rate, with a linear warm-up from 0.
 
     Args:
         optimizer: whose learning rate is scheduled.
@@ -44,8 +44,9 @@ class Schedule(LambdaLR):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go to the position that ``state_dict`` holds and set the learning rates that belong to it."""
         self.last_epoch = state_dict["step"]
-        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
-            group["lr"] = rate
+        groups = zip(self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True)
+        for group, base, factor in groups:  # what get_lr does, which warns outside of step
+            group["lr"] = base * factor(self.last_epoch)
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def _warmup_factor(self, step: int) -> float:
@@ -87,7 +88,7 @@ class Cosine(Schedule):
         super().__init__(optimizer, total_steps, steps_per_epoch, warmup)
 
     def factor(self, step: int) -> float:
-        """Return a value that falls from 1 to ``final``."""
+        """Return a value that falls from 1 to ``final``, which it reaches when the run is over."""
         return cosine(1.0, self.final, self.progress(step))
 
 
@@ -103,7 +104,7 @@ class OneCycle(Schedule):
         warmup: epochs of linear warm-up before the cycle.
         rise: share of the run over which the learning rate rises.
         start: multiple at the first step.
-        final: multiple at the last step.
+        final: multiple at the end of the run, to which the last step comes close.
     """
 
     def __init__(
