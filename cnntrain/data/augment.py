@@ -85,15 +85,20 @@ def random_erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
     """Blacken a random rectangle of each picture with the given probability."""
     n, _, height, width = x.shape
     area = uniform(n, 0.02, 0.33, x, generator)
-    log_aspect = uniform(n, math.log(0.3), math.log(1 / 0.3), x, generator)
-    half_height = (area * log_aspect.exp()).sqrt() * height / 2
-    half_width = (area / log_aspect.exp()).sqrt() * width / 2
-    centre_y = uniform(n, 0, height, x, generator)
-    centre_x = uniform(n, 0, width, x, generator)
+    # Up to 0.3 : 1, tall or wide, but never longer than the picture, so that none of its area lies outside.
+    log_aspect = uniform(n, -1, 1, x, generator) * (-area.log()).clamp(max=-math.log(0.3))
+    tall = (area * log_aspect.exp()).sqrt() * height
+    wide = (area / log_aspect.exp()).sqrt() * width
+    top = uniform(n, 0, 1, x, generator) * (height - tall)
+    left = uniform(n, 0, 1, x, generator) * (width - wide)
     chosen = uniform(n, 0, 1, x, generator) < probability
-    rows = torch.arange(height, device=x.device)
-    columns = torch.arange(width, device=x.device)
-    inside_rows = (rows - centre_y[:, None]).abs() <= half_height[:, None]
-    inside_columns = (columns - centre_x[:, None]).abs() <= half_width[:, None]
+    inside_rows = between(top, tall, height)
+    inside_columns = between(left, wide, width)
     inside = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen.view(-1, 1, 1)
     return x.masked_fill(inside[:, None], 0)
+
+
+def between(begin: Tensor, length: Tensor, size: int) -> Tensor:
+    """Say which of ``size`` pixels have their centre in each interval, bool (N, size)."""
+    centres = torch.arange(size, device=begin.device) + 0.5
+    return (centres >= begin[:, None]) & (centres < (begin + length)[:, None])

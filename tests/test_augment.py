@@ -1,0 +1,199 @@
+"""Augmentation: what it may change, what it keeps, and that every picture has a draw of its own."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from cnntrain.data.augment import Augment, random_erase, random_flip, random_rotate, random_shift
+
+SHAPES = [(1, 28, 28), (3, 20, 31), (3, 31, 20)]
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def noise(count: int, shape: tuple[int, int, int]) -> Tensor:
+    return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=seeded(1))
+
+
+def augment(shift: int = 0, flip: float = 0.0, rotate: float = 0.0, erase: float = 0.0) -> Augment:
+    return Augment(shift, flip, rotate, erase)
+
+
+KINDS = {
+    "shift": augment(shift=3),
+    "flip": augment(flip=0.5),
+    "rotate": augment(rotate=30.0),
+    "erase": augment(erase=0.7),
+    "all": augment(shift=3, flip=0.5, rotate=30.0, erase=0.7),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+
+
+@every_kind
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape_and_bytes_stay_and_the_input_is_not_written_to(
+    kind: Augment, shape: tuple[int, int, int]
+) -> None:
+    x = noise(16, shape)
+    before = x.clone()
+    changed = kind(x, seeded())
+    assert changed.shape == x.shape
+    assert changed.dtype == torch.uint8
+    assert not torch.equal(changed, x)
+    assert torch.equal(x, before)
+
+
+@every_kind
+def test_the_same_seed_changes_the_same_and_another_seed_otherwise(kind: Augment) -> None:
+    x = noise(16, (1, 28, 28))
+    assert torch.equal(kind(x, seeded(3)), kind(x, seeded(3)))
+    assert not torch.equal(kind(x, seeded(3)), kind(x, seeded(4)))
+
+
+@every_kind
+def test_only_the_given_generator_is_drawn_from(kind: Augment) -> None:
+    state = torch.get_rng_state()
+    kind(noise(4, (1, 28, 28)), seeded())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@every_kind
+def test_every_picture_has_a_draw_of_its_own(kind: Augment) -> None:
+    same = noise(1, (1, 28, 28)).expand(64, -1, -1, -1)
+    variants = {bytes(picture.numpy().tobytes()) for picture in kind(same, seeded())}
+    assert len(variants) > 1 if kind is KINDS["flip"] else len(variants) > 20
+
+
+def test_nothing_is_switched_on_at_zero() -> None:
+    x = noise(4, (3, 20, 31))
+    assert not augment()
+    assert torch.equal(augment()(x, seeded()), x)
+    assert all(KINDS.values())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_zero_strength_leaves_pictures_as_they_are(shape: tuple[int, int, int]) -> None:
+    x = noise(4, shape)
+    for change in (random_shift, random_flip, random_rotate, random_erase):
+        assert torch.equal(change(x, 0, seeded()), x), change.__name__
+
+
+def moved(picture: Tensor, down: int, right: int) -> Tensor:
+    """A picture (C, H, W), moved by hand; what comes in is black."""
+    result = torch.zeros_like(picture)
+    _, height, width = picture.shape
+    for row in range(height):
+        for column in range(width):
+            if 0 <= row - down < height and 0 <= column - right < width:
+                result[:, row, column] = picture[:, row - down, column - right]
+    return result
+
+
+def test_shift_moves_by_up_to_n_pixels_each_way_and_black_comes_in() -> None:
+    picture = noise(1, (2, 6, 9))[0] | 1  # no pixel is black
+    allowed = {
+        moved(picture, down, right).numpy().tobytes(): (down, right)
+        for down in range(-2, 3)
+        for right in range(-2, 3)
+    }
+    shifted = random_shift(picture.expand(400, -1, -1, -1), 2, seeded())
+    found = [allowed[one.numpy().tobytes()] for one in shifted]
+    assert set(found) == set(allowed.values())  # each of the 25 ways, the corners too
+
+
+def test_shift_may_be_wider_than_the_picture() -> None:
+    assert random_shift(noise(8, (1, 3, 5)), 9, seeded()).shape == (8, 1, 3, 5)
+
+
+def test_flip_mirrors_left_to_right_with_its_probability() -> None:
+    x = noise(1000, (2, 3, 4))
+    assert torch.equal(random_flip(x, 1.0, seeded()), x.flip(3))
+    flipped = random_flip(x, 0.3, seeded())
+    mirrored = (flipped == x.flip(3)).flatten(1).all(1)
+    assert (mirrored | (flipped == x).flatten(1).all(1)).all()
+    assert mirrored.float().mean().item() == pytest.approx(0.3, abs=0.05)
+
+
+def centroids(x: Tensor) -> tuple[Tensor, Tensor]:
+    """How far below and to the right of the centre the brightness of each picture lies, in pixels."""
+    height, width = x.shape[2:]
+    weight = x[:, 0].double() / x[:, 0].double().sum((1, 2), keepdim=True)
+    rows = torch.arange(height).view(1, -1, 1) - (height - 1) / 2
+    columns = torch.arange(width).view(1, 1, -1) - (width - 1) / 2
+    return (weight * rows).sum((1, 2)), (weight * columns).sum((1, 2))
+
+
+@pytest.mark.parametrize(("height", "width"), [(41, 41), (41, 61), (61, 41)])
+@pytest.mark.parametrize("degrees", [10.0, 180.0])
+def test_rotate_turns_about_the_centre_by_up_to_its_degrees(height: int, width: int, degrees: float) -> None:
+    """A dot 12 pixels to the right of the centre stays 12 pixels from it, though the picture is not square."""
+    x = torch.zeros(500, 1, height, width, dtype=torch.uint8)
+    x[:, :, height // 2 - 1 : height // 2 + 2, width // 2 + 11 : width // 2 + 14] = 255
+    down, right = centroids(random_rotate(x, degrees, seeded()))
+    assert torch.allclose((down**2 + right**2).sqrt(), torch.tensor(12.0).double(), atol=0.1)
+    angles = torch.rad2deg(torch.atan2(down, right))
+    assert angles.abs().max() <= degrees + 0.5
+    assert angles.min() < -0.9 * degrees  # both ways, all the way
+    assert angles.max() > 0.9 * degrees
+    assert angles.mean().abs() < 0.1 * degrees
+
+
+def test_a_turned_picture_keeps_its_brightness_and_black_comes_in() -> None:
+    x = torch.full((50, 1, 29, 29), 200, dtype=torch.uint8)
+    turned = random_rotate(x, 45.0, seeded())
+    assert (turned[:, :, 8:21, 8:21] == 200).all()  # far from the corners nothing comes in
+    assert turned[:, :, 0, 0].min() == 0
+    assert turned.max() == 200
+
+
+def test_a_quarter_turn_is_a_quarter_turn() -> None:
+    """Of many turns by up to 180 degrees, one that comes near 90 looks like torch's own rot90."""
+    x = torch.zeros(1, 1, 21, 21, dtype=torch.uint8)
+    x[:, :, 2:6, 5:16] = 255  # a bar near the upper edge
+    turned = random_rotate(x.expand(2000, -1, -1, -1), 180.0, seeded()).float()
+    for quarters in (1, 2, 3):
+        error = (turned - torch.rot90(x, quarters, (2, 3)).float()).abs().mean(dim=(1, 2, 3)).min()
+        assert error < 1.0
+
+
+@pytest.mark.parametrize("shape", [(1, 100, 100), (3, 60, 120)])
+def test_erase_blackens_one_rectangle_of_2_to_33_percent(shape: tuple[int, int, int]) -> None:
+    x = torch.full((1000, *shape), 255, dtype=torch.uint8)
+    black = random_erase(x, 1.0, seeded()) == 0
+    assert torch.equal(black, black[:, :1].expand_as(black))  # in all channels
+    rows, columns = black[:, 0].any(2).sum(1), black[:, 0].any(1).sum(1)
+    area = black[:, 0].sum((1, 2))
+    assert torch.equal(area, rows * columns)  # one rectangle without holes
+    share = area / (shape[1] * shape[2])
+    assert 0.015 < share.min() < 0.03
+    assert 0.32 < share.max() < 0.345
+    assert share.mean().item() == pytest.approx((0.02 + 0.33) / 2, abs=0.01)
+
+
+def test_erase_reaches_every_pixel() -> None:
+    x = torch.full((2000, 1, 28, 28), 255, dtype=torch.uint8)
+    black = random_erase(x, 1.0, seeded()) == 0
+    assert black.any(0).all()
+
+
+def test_erase_changes_pictures_with_its_probability() -> None:
+    x = torch.full((1000, 1, 28, 28), 255, dtype=torch.uint8)
+    erased = (random_erase(x, 0.25, seeded()) == 0).flatten(1).any(1)
+    assert erased.float().mean().item() == pytest.approx(0.25, abs=0.05)
+
+
+def test_turns_are_even_about_zero() -> None:
+    """Rounding to bytes must not make pictures darker: bilinear weights add up to one."""
+    x = noise(200, (1, 28, 28))
+    turned = random_rotate(x, 5.0, seeded())
+    inner = slice(6, 22)
+    assert turned[:, :, inner, inner].float().mean().item() == pytest.approx(
+        x[:, :, inner, inner].float().mean().item(), abs=1.0
+    )
+    assert math.isclose(float(turned.float().mean()), float(x.float().mean()), rel_tol=0.05)
