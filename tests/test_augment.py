@@ -132,7 +132,7 @@ def centroids(x: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(("height", "width"), [(41, 41), (41, 61), (61, 41)])
 @pytest.mark.parametrize("degrees", [10.0, 180.0])
 def test_rotate_turns_about_the_centre_by_up_to_its_degrees(height: int, width: int, degrees: float) -> None:
-    """A dot 12 pixels to the right of the centre stays 12 pixels from it, though the picture is not square."""
+    """A dot 12 pixels to the right of the centre stays 12 pixels from it in pictures of any shape."""
     x = torch.zeros(500, 1, height, width, dtype=torch.uint8)
     x[:, :, height // 2 - 1 : height // 2 + 2, width // 2 + 11 : width // 2 + 14] = 255
     down, right = centroids(random_rotate(x, degrees, seeded()))
