@@ -123,7 +123,7 @@ class EvalLoader:
         self.normalize = normalize
         self.device = device
         self.size = len(indices)
-        batches = [part.tolist() for part in indices.split(batch_size)]
+        batches = [part.tolist() for part in indices.split(batch_size) if len(part)]
         self.loader = data_loader(dataset, batches, device, workers)
 
     def __len__(self) -> int:
@@ -152,7 +152,7 @@ def data_loader(
     )
 
 
-def as_it_is(batch: Batch) -> Batch:
+def as_it_is(batch: Any) -> Any:
     """Return the batch: ``__getitems__`` has made it already."""
     return batch
 

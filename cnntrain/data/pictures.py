@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from cnntrain.errors import UserError
 
-CHUNK = 4096  # pictures converted to float at a time, which bounds the memory that a conversion takes
+CHUNK = 2**24  # values converted to float at a time, which bounds the memory that it takes
+ROUNDING = 0.1  # how far beyond 0 and 1 floats may lie, since some ways of scaling pictures overshoot
 
 
 class Pictures(Dataset[tuple[Tensor, Tensor]]):
@@ -48,43 +49,81 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return a batch with one gather: uint8 (N, C, H, W) and int64 (N,). The DataLoader calls this."""
-        index = torch.tensor(indices)
+        index = torch.tensor(indices, dtype=torch.int64)
         return self.images[index], self.labels[index]
 
     def fingerprint(self) -> int:
         """Return a checksum (CRC-32) of pictures and labels: a resumed run must see the same data."""
-        return zlib.crc32(self.labels.numpy(), zlib.crc32(self.images.contiguous().numpy()))
+        images, labels = self.images.contiguous().numpy(), self.labels.contiguous().numpy()
+        return zlib.crc32(labels.data, zlib.crc32(images.data))
 
 
 def as_pictures(dataset: Any) -> Pictures:
     """Turn a map-style dataset of (picture, label) pairs into :class:`Pictures`.
 
-    A picture is a PIL image, an array or a tensor; floats are taken to lie between 0 and 1.
+    A picture is a PIL image, an array or a tensor; floats lie between 0 and 1, whole numbers between 0 and
+    255. The names of the classes are the dataset's ``classes``, if it has them.
+
+    Raises:
+        UserError: it is no such dataset.
     """
     if isinstance(dataset, Pictures):
         return dataset
+    name = type(dataset).__name__
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise UserError(f"{type(dataset).__name__} is not a data set: it needs __len__ and __getitem__")
-    pairs = [dataset[index] for index in range(len(dataset))]
-    images = [as_bytes(image) for image, _ in pairs]
+        raise UserError(f"{name} is not a data set: it needs __len__ and __getitem__")
+    images, labels = [], []
+    for index in range(len(dataset)):
+        item = dataset[index]
+        try:
+            image, label = item
+            images.append(as_bytes(image))
+            labels.append(int(label))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"{name}[{index}] is not a picture and its label: {error}") from error
+    if not images:
+        raise UserError(f"{name} holds no pictures")
     sizes = {tuple(image.shape) for image in images}
     if len(sizes) > 1:
-        raise UserError(f"{type(dataset).__name__} gives pictures of several shapes: {sorted(sizes)[:3]} ...")
-    labels = torch.tensor([int(label) for _, label in pairs])
-    names = getattr(dataset, "classes", None) or [str(label) for label in range(int(labels.max()) + 1)]
-    return Pictures(torch.stack(images), labels, [str(name) for name in names])
+        raise UserError(f"{name} gives pictures of several shapes: {sorted(sizes)[:3]} ...")
+    names = getattr(dataset, "classes", None)
+    if names is None:
+        names = range(max(labels) + 1)
+    return Pictures(torch.stack(images), torch.tensor(labels), [str(name) for name in names])
 
 
 def as_bytes(image: Any) -> Tensor:
-    """Turn one PIL image (H, W[, C]), array (H, W[, C]) or tensor (C, H, W) into uint8 (C, H, W)."""
+    """Turn one PIL image (H, W[, C]), array (H, W[, C]) or tensor ([C, ]H, W) into uint8 (C, H, W).
+
+    Raises:
+        ValueError: its values are not those of a picture, because it was normalised, say.
+    """
     if isinstance(image, Tensor):
         array = image if image.dim() == 3 else image[None]
     else:
+        if getattr(image, "mode", None) == "P":  # indices into a palette, which are no colours
+            image = image.convert("RGB")
         pixels = torch.from_numpy(np.array(image))
         array = pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)
+    if array.dtype == torch.uint8:
+        return array
+    if array.dtype == torch.bool:
+        return array.to(torch.uint8) * 255
     if array.is_floating_point():
-        array = (array * 255).round().clamp(0, 255)
+        check_between(array, -ROUNDING, 1 + ROUNDING, "floats must lie between 0 and 1")
+        return (array * 255).round().clamp(0, 255).to(torch.uint8)
+    check_between(array.long(), 0, 255, "whole numbers must lie between 0 and 255")
     return array.to(torch.uint8)
+
+
+def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
+    """Raise a ValueError unless all values of a picture lie between two bounds."""
+    least, most = array.min().item(), array.max().item()
+    if not (low <= least and most <= high):  # so that NaN does not pass
+        raise ValueError(
+            f"{rule}, and these go from {least:.4g} to {most:.4g}; "
+            "leave normalisation to data.mean and data.std"
+        )
 
 
 def fit(pictures: Pictures, channels: int, image_size: int) -> Pictures:
@@ -93,7 +132,7 @@ def fit(pictures: Pictures, channels: int, image_size: int) -> Pictures:
     if images.shape[1] != channels:
         images = convert_channels(images, channels)
     if tuple(images.shape[2:]) != (image_size, image_size):
-        images = torch.cat([resize(chunk, image_size) for chunk in images.split(CHUNK)])
+        images = resize(images, image_size)
     return pictures if images is pictures.images else Pictures(images, pictures.labels, pictures.class_names)
 
 
@@ -103,14 +142,24 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
         return images.expand(-1, channels, -1, -1).contiguous()
     if images.shape[1] == 3 and channels == 1:
         luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-        return torch.cat(
-            [(chunk * luma).sum(1, keepdim=True).round().to(torch.uint8) for chunk in images.split(CHUNK)]
-        )
-    raise UserError(f"data.channels={channels}: pictures of {images.shape[1]} channels can't be turned into that")
+        grey = [(some * luma).sum(1, keepdim=True).round().to(torch.uint8) for some in in_chunks(images)]
+        return torch.cat(grey)
+    raise UserError(
+        f"data.channels={channels}: pictures of {images.shape[1]} channels can't be turned into that"
+    )
 
 
 def resize(images: Tensor, image_size: int) -> Tensor:
     """Scale pictures to a square, bilinearly and without aliasing."""
     size = (image_size, image_size)
-    scaled = F.interpolate(images.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
-    return scaled.round().clamp(0, 255).to(torch.uint8)
+    scaled = []
+    for some in in_chunks(images, image_size**2):
+        floats = F.interpolate(some.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
+        scaled.append(floats.round().clamp(0, 255).to(torch.uint8))
+    return torch.cat(scaled)
+
+
+def in_chunks(images: Tensor, pixels: int = 0) -> Sequence[Tensor]:
+    """Split pictures into lots of up to CHUNK values, as they are or at that many pixels."""
+    _, channels, height, width = images.shape
+    return images.split(max(1, CHUNK // (channels * max(height * width, pixels))))

@@ -7,6 +7,7 @@ That is torchvision's convention, so its classes, or one of your own, serve as t
 from __future__ import annotations
 
 import functools
+import string
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from cnntrain.errors import UserError
 from cnntrain.seeding import seed_for
 
 DIGITS = [str(digit) for digit in range(10)]
+
+CAPITALS, SMALL = list(string.ascii_uppercase), list(string.ascii_lowercase)
+DISTINCT = list("abdefghnqrt")  # small letters that look unlike their capitals
 
 # Read without torchvision, whose import takes as long as training on them.
 IDX_CLASS_NAMES = {
@@ -37,6 +41,14 @@ IDX_CLASS_NAMES = {
     ],
     "KMNIST": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
 }
+EMNIST_CLASS_NAMES = {
+    "byclass": [*DIGITS, *CAPITALS, *SMALL],
+    "bymerge": [*DIGITS, *CAPITALS, *DISTINCT],
+    "balanced": [*DIGITS, *CAPITALS, *DISTINCT],
+    "letters": ["N/A", *SMALL],  # its labels begin at 1
+    "digits": DIGITS,
+    "mnist": DIGITS,
+}
 TORCHVISION_NAMES = (*IDX_CLASS_NAMES, "EMNIST", "CIFAR10", "CIFAR100", "SVHN")
 
 
@@ -53,12 +65,13 @@ class MNISTMini(Pictures):
     """The 5,000 training or 1,000 test images of real MNIST that cnntrain ships."""
 
     def __init__(self, train: bool) -> None:
-        folder = Path(__file__).parent / "mnist_mini"
-        super().__init__(*read_idx_pair(folder, "train" if train else "t10k", ".gz"), DIGITS)
+        folder, part = Path(__file__).parent / "mnist_mini", "train" if train else "t10k"
+        images = read_idx(folder / f"{part}-images-idx3-ubyte.gz").unsqueeze(1)
+        super().__init__(images, read_idx(folder / f"{part}-labels-idx1-ubyte.gz").long(), DIGITS)
 
 
 class Fake(Pictures):
-    """Made-up pictures: each class is a fixed random pattern under noise, so that there is something to learn.
+    """Made-up pictures: each class is a fixed random pattern under noise, which can be learnt.
 
     Args:
         train: the training part or, a fifth as large, the test part.
@@ -103,38 +116,60 @@ class Torchvision(Pictures):
     ) -> None:
         if dataset not in TORCHVISION_NAMES:
             raise UserError(f"data.source.dataset={dataset}: choose one of {', '.join(TORCHVISION_NAMES)}")
+        if dataset == "EMNIST" and split not in EMNIST_CLASS_NAMES:
+            raise UserError(f"data.source.split={split}: choose one of {', '.join(EMNIST_CLASS_NAMES)}")
         folder = Path(root).expanduser()
-        part = "train" if train else "t10k"
-        raw = folder / dataset / "raw"
-        suffix = "" if (raw / f"{part}-images-idx3-ubyte").exists() else ".gz"
-        if dataset in IDX_CLASS_NAMES and (raw / f"{part}-images-idx3-ubyte{suffix}").exists():
-            super().__init__(*read_idx_pair(raw, part, suffix), IDX_CLASS_NAMES[dataset])
+        if dataset in ("CIFAR10", "CIFAR100", "SVHN"):
+            images, labels, names = from_arrays(open_with_torchvision(dataset, folder, train, download))
         else:
-            super().__init__(*read_with_torchvision(dataset, folder, train, download, split))
+            images, labels = read_idx_set(dataset, folder, train, download, split)
+            names = EMNIST_CLASS_NAMES[str(split)] if dataset == "EMNIST" else IDX_CLASS_NAMES[dataset]
+        super().__init__(images, labels, names)
 
 
-def read_idx_pair(folder: Path, part: str, suffix: str) -> tuple[Tensor, Tensor]:
-    """Read images, uint8 (N, 1, H, W), and labels, int64 (N,), from two IDX files."""
-    labels = folder / f"{part}-labels-idx1-ubyte{suffix}"
-    if not labels.exists():
-        raise UserError(f"{labels} is missing, though its images are there: put it back or fetch both again")
-    return read_idx(folder / f"{part}-images-idx3-ubyte{suffix}").unsqueeze(1), read_idx(labels).long()
-
-
-def read_with_torchvision(
+def read_idx_set(
     name: str, root: Path, train: bool, download: bool, split: str | None
-) -> tuple[Tensor, Tensor, list[str]]:
-    """Read a data set through its torchvision class."""
+) -> tuple[Tensor, Tensor]:
+    """Read images, uint8 (N, 1, H, W), and labels, int64 (N,), of MNIST or one of its relatives."""
+    files = idx_files(name, root, train, split)
+    if files is None:
+        open_with_torchvision(name, root, train, download, split)
+        files = idx_files(name, root, train, split)
+    if files is None:
+        raise DataMissing(name, root)
+    images, labels = read_idx(files[0]).unsqueeze(1), read_idx(files[1]).long()
+    # EMNIST's files hold each picture transposed.
+    return images.transpose(2, 3).contiguous() if name == "EMNIST" else images, labels
+
+
+def idx_files(name: str, root: Path, train: bool, split: str | None) -> tuple[Path, Path] | None:
+    """Return the files of images and of labels, each plain or ``.gz``; None unless both are there."""
+    part = "train" if train else "t10k"
+    if name == "EMNIST":
+        part = f"emnist-{split}-{'train' if train else 'test'}"
+    found = []
+    for file in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):
+        plain = root / name / "raw" / file
+        found += [path for path in (plain, plain.with_name(f"{file}.gz")) if path.exists()][:1]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def open_with_torchvision(
+    name: str, root: Path, train: bool, download: bool, split: str | None = None
+) -> Any:
+    """Return torchvision's own data set, which downloads what is missing if ``download`` says so."""
     import torchvision.datasets  # takes seconds, so only where it is needed
     from torchvision.datasets import utils
     from tqdm import tqdm
 
     utils.tqdm = functools.partial(tqdm, disable=None)  # no bar in a pipe or a log
-    arguments: dict[str, Any] = {"split": "train" if train else "test"} if name == "SVHN" else {"train": train}
+    arguments: dict[str, Any] = (
+        {"split": "train" if train else "test"} if name == "SVHN" else {"train": train}
+    )
     if name == "EMNIST":
         arguments["split"] = split
     try:
-        dataset = getattr(torchvision.datasets, name)(root, download=download, **arguments)
+        return getattr(torchvision.datasets, name)(root, download=download, **arguments)
     except (RuntimeError, OSError) as error:
         if not download:
             raise DataMissing(name, root) from error
@@ -144,18 +179,14 @@ def read_with_torchvision(
             "set data.root to a folder that holds it, or try again with a network"
         ) from error
     except ImportError as error:  # SVHN's files need scipy
-        raise UserError(f"{name} needs a package that is missing ({error.name}): pip install {error.name}") from error
-
-    images = dataset.data
-    if not isinstance(images, Tensor):
-        images = torch.from_numpy(images)
-    if images.dim() == 3:
-        images = images.unsqueeze(1)
-    elif name != "SVHN":  # which is (N, C, H, W) already
-        images = images.permute(0, 3, 1, 2)
-    if name == "EMNIST":
-        images = images.transpose(2, 3)  # its files hold each picture transposed
-    labels = torch.as_tensor(dataset.labels if name == "SVHN" else dataset.targets)
-    return images.to(torch.uint8).contiguous(), labels.long(), [str(c) for c in getattr(dataset, "classes", DIGITS)]
+        raise UserError(
+            f"{name} needs a package that is missing ({error.name}): pip install {error.name}"
+        ) from error
 
 
+def from_arrays(dataset: Any) -> tuple[Tensor, Tensor, list[str]]:
+    """Take images, uint8 (N, 3, H, W), labels, int64 (N,), and class names out of CIFAR or SVHN."""
+    images = torch.from_numpy(dataset.data)
+    if hasattr(dataset, "labels"):  # SVHN, which is (N, C, H, W) already
+        return images.contiguous(), torch.from_numpy(dataset.labels), DIGITS
+    return images.permute(0, 3, 1, 2).contiguous(), torch.tensor(dataset.targets), list(dataset.classes)
