@@ -1,7 +1,8 @@
-"""The layers of a model: output shapes, parameters, multiply-adds and receptive fields, without allocating it."""
+"""A model's layers: output shapes, parameters, multiply-adds, receptive fields; nothing is allocated."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,11 @@ from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console
 from cnntrain.run import Config, build_model, input_shape
 
-Field = tuple[int, int]  # receptive field and distance between neighbouring positions, in pixels of the input
+Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the picture
+UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+# Functions that mix positions, by part of their name. Where a layer calls them, the layer knows how.
+MIXING = ("conv", "pool", "attention", "linear", "matmul", "mm", "einsum", "roll", "fold", "grid")
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,38 @@ class FieldTracker(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Give the result the largest field among the inputs."""
-        result = func(*args, **(kwargs or {}))
-        fields = [field for field in map(field_of, args) if field is not None]
-        if fields and isinstance(result, Tensor) and field_of(result) is None:
-            set_field(result, max(fields))
+        """Give the result the largest field among the inputs, unless positions may have been mixed."""
+        kwargs = kwargs or {}
+        inputs = [x for x in tensors_in([args, list(kwargs.values())]) if field_of(x) is not None]
+        field = max((field_of(x) or UNKNOWN for x in inputs), default=None)
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if field is None or name.startswith("new_") or name.endswith("_like"):  # only shaped by the inputs
+            return result
+        for output in tensors_in(result):
+            set_field(output, field if keeps_positions(name, inputs, output) else UNKNOWN)
         return result
 
 
-def field_of(value: Any) -> Field | None:
-    """Return the field that a tensor carries."""
-    return getattr(value, "_cnntrain_field", None) if isinstance(value, Tensor) else None
+def keeps_positions(function: str, inputs: list[Tensor], output: Tensor) -> bool:
+    """Say whether each position of a result comes from the same position, or edge, of the inputs."""
+    if function == "pad":
+        return True
+    if any(word in function for word in MIXING):
+        return False
+    return any(output.shape[2:] == x.shape[2:] or output.numel() == x.numel() for x in inputs)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors in nested lists and tuples."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [x for item in value for x in tensors_in(item)] if isinstance(value, list | tuple) else []
+
+
+def field_of(value: Tensor) -> Field | None:
+    """Return the field that a tensor carries; None if it does not come from the picture, as a weight does."""
+    return getattr(value, "_cnntrain_field", None)
 
 
 def set_field(value: Tensor, field: Field) -> None:
@@ -79,10 +104,8 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     def after_layer(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if not isinstance(output, Tensor):
             return
-        before = field_of(args[0]) if args else None
-        field = widened(module, before, shape)
-        if field is not None:
-            set_field(output, field)
+        field = widened(module, args, output, max(shape[1:]))
+        set_field(output, field)
         found.append(
             Layer(
                 names[module],
@@ -90,7 +113,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
                 tuple(output.shape[1:]),
                 sum(p.numel() for p in module.parameters(recurse=False)),
                 multiply_adds(module, output),
-                None if field is None else field[0],
+                None if field == UNKNOWN else int(field[0]),
             )
         )
 
@@ -107,25 +130,30 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     return found
 
 
-def widened(module: nn.Module, before: Field | None, shape: tuple[int, int, int]) -> Field | None:
-    """Return the field behind a layer, from that before it."""
-    if isinstance(module, nn.Linear):
-        return max(shape[1:]), 1  # sees the whole picture
-    if before is None:
-        return None
+def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, picture: int) -> Field:
+    """Return the field behind a layer, from what went in and came out, and the side of the picture."""
+    if isinstance(module, nn.Linear):  # of more than (N, values) it is unknown what they are
+        return (picture, 1) if output.dim() == 2 else UNKNOWN
+    before = (field_of(args[0]) if args else None) or UNKNOWN
     if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        return max(shape[1:]), before[1]
+        if output.shape[2:].numel() == 1:
+            return picture, 1
+        return before if output.shape[2:] == args[0].shape[2:] else UNKNOWN
     if not isinstance(module, WINDOWS):
-        return before
-    kernel, stride = first(module.kernel_size), first(module.stride)
-    dilation = first(getattr(module, "dilation", 1))
+        return field_of(output) or UNKNOWN
+    kernel, stride = side(module.kernel_size), side(module.stride)
+    dilation = side(getattr(module, "dilation", 1))
+    if before == UNKNOWN or kernel is None or stride is None or dilation is None:
+        return UNKNOWN
     field, distance = before
     return field + dilation * (kernel - 1) * distance, distance * stride
 
 
-def first(value: Any) -> int:
-    """Return a number, or the first of several: the height of a window."""
-    return int(value[0]) if isinstance(value, tuple) else int(value)
+def side(value: Any) -> int | None:
+    """Return the side of a square window; None if it is not square."""
+    if isinstance(value, tuple):
+        return int(value[0]) if len(set(value)) == 1 else None
+    return int(value)
 
 
 def multiply_adds(module: nn.Module, output: Tensor) -> int:
@@ -158,9 +186,10 @@ def show(config: Config) -> None:
     console = Console(max(1, config["verbose"]))
     console.table(table)
     console.line()
+    size, work = bytes_in_words(4 * trainable), sum(row.multiply_adds for row in rows)
     console.line(
-        f"[bold]{type(model).__name__}: {trainable:,} parameters[/] ({bytes_in_words(4 * trainable)} as fp32), "
-        f"{sum(row.multiply_adds for row in rows):,} multiply-adds for a picture"
+        f"[bold]{type(model).__name__}: {trainable:,} parameters[/] ({size} as fp32), "
+        f"{work:,} multiply-adds for a picture"
     )
     weighted = [row for row in rows if row.parameters]
     if weighted and weighted[0].kind == "Linear":
@@ -174,8 +203,8 @@ def show_convolution_instead(console: Console, config: Config, layer: Layer) -> 
     filters, side = cnn["channels"][0], cnn["kernel_size"]
     parameters = filters * (channels * side * side + 1)
     console.line(
-        f"The first layer has a weight for each pair of one of {channels * height * width:,} input values and one of "
-        f"{layer.output_shape[-1]:,} units: {layer.parameters:,} parameters.\n"
+        f"The first layer has a weight for each pair of one of {channels * height * width:,} input values "
+        f"and one of {layer.output_shape[-1]:,} units: {layer.parameters:,} parameters.\n"
         f"A convolution sees the same picture through {filters} filters of {side}x{side} (model=cnn): "
         f"{parameters:,}, whatever the size of the picture."
     )
