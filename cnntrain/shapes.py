@@ -24,8 +24,9 @@ def cnn_sizes(image_size: int, blocks: int, kernel_size: int, pool_size: int) ->
         if convolved < 1 or pooled < 1:
             raise ValueError(
                 f"{blocks} blocks pool a picture of {image_size} pixels away: block {block} gets "
-                f"{sizes[-1]} pixel{'s' if sizes[-1] != 1 else ''} and pools {pool_size} into one; use at most "
-                f"{block - 1} block{'s' if block != 2 else ''} here, a smaller pool_size, or larger pictures"
+                f"{sizes[-1]} pixel{'s' if sizes[-1] != 1 else ''} and pools {pool_size} into one; "
+                f"use at most {block - 1} block{'s' if block != 2 else ''} here, a smaller pool_size, "
+                "or larger pictures"
             )
         sizes.append(pooled)
     return sizes

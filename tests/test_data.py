@@ -36,6 +36,7 @@ from cnntrain.data.sources import (
 )
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.errors import UserError
+from cnntrain.seeding import seed_for
 
 CPU = torch.device("cpu")
 REPOSITORY = Path(__file__).parents[1]
@@ -702,6 +703,19 @@ def test_each_epoch_holds_every_picture_once() -> None:
 @pytest.mark.parametrize("start", range(6))
 def test_an_epoch_taken_up_again_has_the_rest_of_the_batches(start: int) -> None:
     assert order(epoch=2, start=start) == order(epoch=2)[start:]
+
+
+def test_seeds_depend_on_purpose_and_position_and_never_change() -> None:
+    """Else a run of yesterday could not be resumed exactly."""
+    assert seed_for(0, "order", 1) == 7_518_602_716_622_054_622
+    seeds = {
+        seed_for(seed, purpose, *position)
+        for seed in (0, 1)
+        for purpose in ("order", "augment")
+        for position in ((), (0,), (1,), (0, 1), (1, 0))
+    }
+    assert len(seeds) == 20
+    assert all(0 <= seed < 2**63 for seed in seeds)
 
 
 def train_loader(workers: int = 0, augment: Augment = DIGITS, seed: int = 0) -> TrainLoader:
