@@ -280,7 +280,7 @@ class Fit:
         bad = self.mean.diverged_at()
         if bad is not None:
             first_step = self.progress.step - self.progress.step_in_epoch + 1
-            raise self.diverged("the loss", first_step + bad // self.accumulate)
+            raise self.diverged("the loss", first_step + bad // min(self.accumulate, self.train_batches.batches.batch_size))
 
     def diverged(self, what: str, step: int) -> RunFailed:
         """Return the error of a run whose loss is no number any more."""

@@ -83,8 +83,9 @@ def locked(folder: Path) -> Iterator[None]:
         return
     with (folder / ".lock").open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            # Not flock, which the workers of a killed process would go on holding for seconds.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
             raise UserError(f"{folder} is in use by another process: wait for it, or choose another folder") from error
         except OSError:  # a file system without locks
             pass

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Tiny models gain nothing from threads, and two test workers would fight over the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from cnntrain import cli
 
 # Enough to learn something, little enough to take a fraction of a second.
 TINY = ("limit=200", "epochs=1", "model=mlp")
-DATA_ROOT = os.environ.pop("CNNTRAIN_DATA_ROOT", "")  # for the tests on the complete MNIST alone
+DATA_ROOT = os.environ.get("CNNTRAIN_DATA_ROOT", "")  # for the tests on the complete MNIST alone
 
 
 @dataclass
@@ -36,6 +39,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.delenv("CNNTRAIN_DATA_ROOT", raising=False)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     return folder
 
