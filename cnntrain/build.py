@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnntrain.errors import CheckpointError, UserError, did_you_mean
+from cnntrain.errors import CheckpointError, UserError, did_you_mean, in_words
 
 # Modules whose classes a checkpoint may name, as module.Class and no deeper.
 SAFE_MODULES = (
@@ -28,7 +29,9 @@ SAFE_MODULES = (
 SAFE_MODEL_FUNCTIONS = "torchvision.models"
 
 
-def build(key: str, node: Mapping[str, Any], kind: type, trust: Sequence[str] | None = None, **known: Any) -> Any:
+def build(
+    key: str, node: Mapping[str, Any], kind: type, trust: Sequence[str] | None = None, **known: Any
+) -> Any:
     """Build what a node of the configuration names.
 
     Args:
@@ -46,37 +49,67 @@ def build(key: str, node: Mapping[str, Any], kind: type, trust: Sequence[str] | 
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    for target in targets(node):
-        check_trusted(key, target, kind if target == node["_target_"] else object, trust)
+    check_trusted(key, node, kind, trust)
     factory = locate(key, str(node["_target_"]))
-    arguments = {name: value for name, value in node.items() if name != "_target_"}
-    signature = inspect.signature(factory)
-    names = {p.name for p in signature.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    for name in arguments:
-        if name not in names and not open_ended and not name.startswith("_"):
-            raise UserError(f"{key}.{name}: {factory.__name__} has no such argument{did_you_mean(name, names)}")
-    # torchvision's models take num_classes through **kwargs.
-    wanted = names | ({"num_classes"} if open_ended else set())
-    runtime = {name: value for name, value in known.items() if name in wanted and name not in arguments}
-    missing = [
-        p.name
-        for p in signature.parameters.values()
-        if p.default is p.empty and p.name in names and p.name not in arguments and p.name not in runtime
-    ]
-    if missing and "_args_" not in arguments:
-        raise UserError(f"{key}: {factory.__name__} needs {', '.join(missing)}: give it as {key}.{missing[0]}=VALUE")
+    if inspect.isclass(factory) and not issubclass(factory, kind):
+        raise UserError(f"{key}._target_={node['_target_']} is not a {named(kind)}")
+    runtime = runtime_arguments(key, node, factory, known)
     try:
         result = instantiate(dict(node), _partial_=True, _convert_="all")(**runtime)
     except UserError:
         raise
     except InstantiationException as error:
-        raise UserError(f"{key}: {error.__cause__ or error}") from error
-    except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"{key}: {factory.__name__} can't be built: {error}") from error
+        raise UserError(f"{key}: {in_words(error.__cause__ or error)}") from error
+    except Exception as error:  # whatever a class of the user's or of torch's may raise
+        raise UserError(f"{key}: {factory.__name__} can't be built: {in_words(error)}") from error
     if not isinstance(result, kind):
-        raise UserError(f"{key}._target_={node['_target_']} gives a {type(result).__name__}, not a {kind.__name__}")
+        raise UserError(
+            f"{key}._target_={node['_target_']} gives {type(result).__name__}, not a {named(kind)}"
+        )
     return result
+
+
+def named(kind: type) -> str:
+    """Return a class in words: ``torch Module``."""
+    return f"{kind.__module__.partition('.')[0]} {kind.__name__}"
+
+
+def runtime_arguments(
+    key: str, node: Mapping[str, Any], factory: Any, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Check a node's arguments against the signature, and return those of the run's that it leaves open."""
+    parameters = signature(key, factory).parameters.values()
+    names = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name in node:
+        if name not in names and not takes_any and not name.startswith("_"):
+            near = (
+                did_you_mean(name, names - known.keys())
+                or f": remove it, with ~{key}.{name} if it is a default"
+            )
+            raise UserError(f"{key}.{name}: {factory.__name__} has no such argument{near}")
+    # torchvision's functions take num_classes through **kwargs.
+    wanted = names | ({"num_classes"} if takes_any and not inspect.isclass(factory) else set())
+    runtime = {name: value for name, value in known.items() if name in wanted and name not in node}
+    required = {p.name for p in parameters if p.default is p.empty and p.name in names}
+    missing = sorted(required - node.keys() - runtime.keys())
+    if missing and "_args_" not in node:
+        raise UserError(
+            f"{key}: {factory.__name__} needs {', '.join(missing)}: give it as {key}.{missing[0]}=VALUE"
+        )
+    return runtime
+
+
+def signature(key: str, factory: Any) -> inspect.Signature:
+    """Return the arguments that a class or function takes."""
+    from torch import nn
+
+    if getattr(factory, "__init__", None) is nn.Module.__init__:  # which takes anything, to refuse it
+        return inspect.Signature()
+    try:
+        return inspect.signature(factory)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{key}: {factory.__name__} does not say which arguments it takes") from error
 
 
 def targets(node: Any) -> list[str]:
@@ -89,37 +122,58 @@ def targets(node: Any) -> list[str]:
     return []
 
 
-def check_trusted(key: str, target: str, kind: type, trust: Sequence[str] | None) -> None:
-    """Raise a CheckpointError unless a checkpoint may name ``target``; ``trust=None`` lets everything pass."""
-    if trust is None or target.partition(".")[0] in trust:
+def check_trusted(key: str, node: Mapping[str, Any], kind: type, trust: Sequence[str] | None) -> None:
+    """Raise a CheckpointError if a checkpoint may not name what a node names, at any depth."""
+    if trust is None:
         return
+    from torch import nn
+
+    own, *nested = targets(node)
+    kinds = [(own, kind), *((target, nn.Module) for target in nested)]
+    for target, wanted in kinds:
+        is_trusted = any(f"{target}.".startswith(f"{package}.") for package in trust)
+        if not is_trusted and not is_safe(target, wanted):
+            raise CheckpointError(
+                f"the checkpoint's configuration names {target} under {key}, which none may\n{advice(target)}"
+            )
+
+
+def is_safe(target: str, kind: type) -> bool:
+    """Say whether anybody's checkpoint may name a class: one of ours or torch's, and of the right kind."""
     module_name, _, name = target.rpartition(".")
     if module_name in SAFE_MODULES:
         found = vars(importlib.import_module(module_name)).get(name)
-        if inspect.isclass(found) and issubclass(found, kind):
-            return
+        return inspect.isclass(found) and issubclass(found, kind)
     if module_name == SAFE_MODEL_FUNCTIONS:
         models = importlib.import_module(module_name)
-        if name in models.list_models(module=models):
-            return
-    raise CheckpointError(
-        f"the checkpoint's configuration names {key}._target_={target}, which is not of cnntrain or torch\n"
-        f"if you know this checkpoint and trust its code: trust=[{target.partition('.')[0]}]"
-    )
+        return name in models.list_models(module=models)
+    return False
+
+
+def advice(target: str) -> str:
+    """Return what to do about a class that a checkpoint may not name; nothing makes ``os.system`` right."""
+    package = target.partition(".")[0]
+    if package in (*sys.stdlib_module_names, "torch", "torchvision", "hydra", "numpy", "cnntrain"):
+        return "no checkpoint of an honest run names it: do not use this file"
+    return f"if you know this checkpoint and trust that code: trust=[{package}]"
 
 
 def locate(key: str, target: str) -> Any:
     """Import the class or function that a ``_target_`` names."""
     module_name, _, name = target.rpartition(".")
-    if not module_name:
-        raise UserError(f"{key}._target_={target} names no module: write package.module.{target}")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:  # whatever a module of the user's may raise
+        hint = "; it must be installed or lie in the current folder" if isinstance(error, ImportError) else ""
         raise UserError(
-            f"{key}._target_={target}: {module_name} can't be imported ({error}); "
-            "it must be installed or lie in the current folder"
+            f"{key}._target_={target}: {module_name} can't be imported: {in_words(error)}{hint}"
         ) from error
-    if not callable(getattr(module, name, None)):
-        raise UserError(f"{key}._target_={target}: {module_name} has no {name}{did_you_mean(name, dir(module))}")
-    return getattr(module, name)
+    if not hasattr(module, name):
+        public = [other for other in dir(module) if not other.startswith("_")]
+        raise UserError(f"{key}._target_={target}: {module_name} has no {name}{did_you_mean(name, public)}")
+    found = getattr(module, name)
+    if not callable(found):
+        raise UserError(
+            f"{key}._target_={target} is neither a class nor a function, but {type(found).__name__}"
+        )
+    return found

@@ -25,7 +25,15 @@ DIGITS = 8  # of the checksum, CRC-32 in hexadecimal: the last bytes of the file
 CHUNK = 2**20  # bytes read at a time
 
 LAST, BEST, PREVIOUS = "last.pt", "best.pt", "previous.pt"
-REQUIRED = ("config", "class_names", "input_shape", "normalization", "model", "progress")
+REQUIRED = {
+    "config": dict,
+    "class_names": list,
+    "input_shape": list,
+    "normalization": dict,
+    "model": dict,
+    "progress": dict,
+}
+REQUIRED_WITHIN = {"normalization": ("mean", "std"), "progress": ("epoch",)}
 
 
 def serialize(state: dict[str, Any]) -> memoryview:
@@ -152,7 +160,10 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} holds more than tensors and plain types, or less: not loaded"
         ) from error
-    missing = [name for name in REQUIRED if not isinstance(state, dict) or name not in state]
+    parts = state if isinstance(state, dict) else {}
+    missing = [name for name, kind in REQUIRED.items() if not isinstance(parts.get(name), kind)]
+    for part, names in REQUIRED_WITHIN.items():
+        missing += [f"{part}.{name}" for name in names if part not in missing and name not in parts[part]]
     if missing:
         raise CheckpointError(f"{path} is no checkpoint of cnntrain: it has no {', '.join(missing)}")
     return state

@@ -11,30 +11,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cnntrain import __version__
+from cnntrain.arguments import (
+    CONFIG_DIR_FLAGS,
+    HYDRA_FLAGS,
+    SHOWING,
+    config_dir_of,
+    quiet_as_override,
+    run_and_overrides,
+    split_flags,
+)
 from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean
-
-# Hydra's own flags, which `train` hands on: each with how many words follow it.
-HYDRA_FLAGS = {
-    "--multirun": 0,
-    "-m": 0,
-    "--run": 0,
-    "-r": 0,
-    "--cfg": 1,
-    "-c": 1,
-    "--resolve": 0,
-    "--package": 1,
-    "-p": 1,
-    "--info": 1,
-    "-i": 1,
-    "--config-dir": 1,
-    "-cd": 1,
-    "--config-name": 1,
-    "-cn": 1,
-    "--config-path": 1,
-    "-cp": 1,
-    "--hydra-help": 0,
-    "--experimental-rerun": 1,
-}
 
 
 def main() -> NoReturn:
@@ -71,28 +57,38 @@ def run(argv: Sequence[str]) -> int:
         print(f"cnntrain {__version__}")
         return 0
     if name not in COMMANDS:
-        advice = f"did you mean cnntrain train {name}?" if "=" in name else "see cnntrain --help"
-        raise UserError(f"there is no command {name}{did_you_mean(name, COMMANDS) or f': {advice}'}")
+        raise UserError(no_command(name))
     if any(argument in ("-h", "--help") for argument in arguments):
         print(usage.of(name))
         return 0
     return COMMANDS[name](arguments)
 
 
+def no_command(name: str) -> str:
+    """Say that the first word is no command, and what may have been meant."""
+    if name.startswith("-"):
+        near = did_you_mean(name, ("--help", "--version")) or ": a command comes first, see cnntrain --help"
+        return f"cnntrain has no flag {name}{near}"
+    if "=" in name:
+        return f"there is no command {name}: did you mean cnntrain train {name}?"
+    return f"there is no command {name}{did_you_mean(name, PUBLIC) or ': see cnntrain --help'}"
+
+
 def train(arguments: Sequence[str]) -> int:
     """``cnntrain train [overrides] [-m]``."""
-    from cnntrain.config import normalized
+    from cnntrain.overrides import check_overrides, normalized
 
     arguments = quiet_as_override(arguments)
     flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
     overrides = normalized(words)
-    config_dir = next((flags[flag] for flag in ("--config-dir", "-cd") if flag in flags), None)
+    config_dir = config_dir_of(flags)
     is_sweep = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
     hydra_arguments = [word for flag, value in flags.items() for word in (flag, value) if word]
-    if is_sweep:
+    check_overrides(overrides, config_dir, is_sweep)
+    if is_sweep and not any(flag in flags for flag in SHOWING):
         return sweep(hydra_arguments, overrides, config_dir)
 
-    outcome: list[Exception] = []
+    outcome: list[BaseException] = []
 
     def job(config: Any) -> None:
         try:
@@ -100,7 +96,7 @@ def train(arguments: Sequence[str]) -> int:
         except Exception as error:  # else Hydra would print words of its own
             outcome.append(error)
 
-    through_hydra(job, hydra_arguments, overrides, config_dir, is_sweep=False)
+    through_hydra(job, hydra_arguments, overrides, config_dir)
     if outcome:
         raise outcome[0]
     return 0
@@ -110,7 +106,7 @@ def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: 
     """``cnntrain train -m``: every job, then the ranking."""
     from cnntrain.sweep import Sweep
 
-    jobs = explained(lambda: Sweep(overrides, config_dir), overrides, config_dir, is_sweep=True)
+    jobs = composing(lambda: Sweep(overrides, config_dir), overrides, config_dir)
     folder = jobs.claim_folder()
     interruption: list[Interrupted] = []
 
@@ -124,7 +120,7 @@ def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: 
 
     words = [f"hydra.sweep.dir='{folder}'", *[o for o in overrides if o.partition("=")[0] != "out"]]
     try:
-        through_hydra(job, hydra_arguments, words, config_dir, is_sweep=True)
+        through_hydra(job, hydra_arguments, words, config_dir)
     finally:
         jobs.discard_if_empty()
     jobs.report()
@@ -133,45 +129,57 @@ def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: 
     return 1 if jobs.failed else 0
 
 
+def warn(text: str) -> None:
+    """Print a line that must be seen, to standard error."""
+    print(f"cnntrain: warning: {text}", file=sys.stderr)
+
+
 def train_job(config: Any, folder: Path | None) -> dict[str, Any]:
     """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
     from hydra.core.hydra_config import HydraConfig
 
-    from cnntrain import run_folder, schema
-    from cnntrain.config import plain
+    from cnntrain import run_folder
+    from cnntrain.checks import check
+    from cnntrain.config import overshadowed, plain
 
+    hydra = HydraConfig.get()
+    hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
     settings = plain(config)
-    schema.check(settings)
-    if folder is None:
-        hydra = HydraConfig.get()
-        choices = hydra.runtime.choices
-        label = settings["name"] or f"{choices['model']}-{choices['optim']}"
-        out = settings["out"] or (hydra.run.dir if hydra.run.dir != "." else None)
-        folder = run_folder.new(out, label)
-    settings["out"] = str(folder)
-    from cnntrain.run import train as train_run
-
     try:
+        check(settings)
+        choices = hydra.runtime.choices
+        for file in overshadowed(choices):
+            warn(f"{file} is not used: cnntrain has a {file.stem} of its own; give yours another name")
+        if folder is None:
+            label = settings["name"] or f"{choices['model']}-{choices['optim']}"
+            folder = run_folder.new(settings["out"] or hydra_folder, label)
+        settings["out"] = str(folder)
+        from cnntrain.run import train as train_run
+
         return train_run(settings, folder)
-    except UserError:
-        run_folder.discard_if_unused(folder)
+    except BaseException:
+        for unused in (folder, hydra_folder):
+            if unused is not None:
+                run_folder.discard_if_unused(Path(unused))
         raise
 
 
 def resume(arguments: Sequence[str]) -> int:
     """``cnntrain resume RUN [overrides]``."""
-    from cnntrain import checkpoint, run_folder, schema
-    from cnntrain.config import add_current_folder, amended, conf_folder, read_yaml
+    from cnntrain import checkpoint, run_folder
+    from cnntrain.checks import check
+    from cnntrain.config import add_current_folder, conf_folder, read_yaml
+    from cnntrain.saved import amended, check_amendments, saved_config
 
     run_name, overrides = run_and_overrides(arguments, "resume")
+    amendments = check_amendments(overrides, RESUMABLE, "resume")
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     folder = path.parent.parent
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
     state, path = run_folder.load_or_previous(path)
-    own = read_yaml(conf_folder() / "resume.yaml")
-    config = amended({**state["config"], **own}, overrides, RESUMABLE, "resume")
-    schema.check(config)
+    config = amended(saved_config(state, path, read_yaml(conf_folder() / "resume.yaml")), amendments)
+    check(config)
     if config["trust"]:
         add_current_folder()
     config["out"] = str(folder)
@@ -186,16 +194,20 @@ def resume(arguments: Sequence[str]) -> int:
 
 def evaluate(arguments: Sequence[str]) -> int:
     """``cnntrain eval RUN [overrides]``."""
-    from cnntrain import checkpoint, run_folder, schema
-    from cnntrain.config import add_current_folder, amended, conf_folder, read_yaml
+    from cnntrain import checkpoint, run_folder
+    from cnntrain.checks import check
+    from cnntrain.config import add_current_folder, conf_folder, read_yaml
+    from cnntrain.saved import amended, check_amendments, saved_config
 
     run_name, overrides = run_and_overrides(arguments, "eval")
+    amendments = check_amendments(overrides, EVALUABLE, "eval")
     path = run_folder.find_checkpoint(run_name, checkpoint.BEST)
-    checkpoint.verify(path)
-    own = read_yaml(conf_folder() / "eval.yaml")
     state = checkpoint.load(path)
-    config = amended({**state["config"], **own}, overrides, EVALUABLE, "eval")
-    schema.check(config)
+    config = amended(saved_config(state, path, read_yaml(conf_folder() / "eval.yaml")), amendments)
+    # Whatever the pictures are, the network gets them in the shape that it was trained on.
+    trained_on = state["config"]["data"]
+    config["data"].update({name: trained_on[name] for name in ("channels", "image_size", "mean", "std")})
+    check(config, trains=False)
     if config["trust"]:
         add_current_folder()
     from cnntrain.run import evaluate as evaluate_run
@@ -206,15 +218,16 @@ def evaluate(arguments: Sequence[str]) -> int:
 
 def summary(arguments: Sequence[str]) -> int:
     """``cnntrain summary [overrides]``."""
-    from cnntrain import schema
-    from cnntrain.config import compose, normalized, plain
+    from cnntrain.checks import check
+    from cnntrain.config import compose, plain
+    from cnntrain.overrides import check_overrides, normalized
 
-    flags, words = split_flags(quiet_as_override(arguments), {"--config-dir": 1, "-cd": 1}, "summary")
+    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "summary")
     overrides = normalized(words)
-    config_dir = next(iter(flags.values()), None)
-    composed = explained(lambda: compose(overrides, config_dir), overrides, config_dir, is_sweep=False)
-    config = plain(composed)
-    schema.check(config)
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    check(config, trains=False)
     from cnntrain.summary import show
 
     show(config)
@@ -260,46 +273,20 @@ RESUMABLE = (
     "trust",
     "verbose",
 )
-EVALUABLE = ("split", "data.", "device", "precision", "workers", "eval_batch_size", "trust", "verbose")
-
-
-def quiet_as_override(arguments: Sequence[str]) -> list[str]:
-    """Replace ``-q`` by the override that it stands for."""
-    return ["verbose=0" if argument in ("-q", "--quiet") else argument for argument in arguments]
-
-
-def split_flags(
-    arguments: Sequence[str], known: dict[str, int], command: str
-) -> tuple[dict[str, str | None], list[str]]:
-    """Separate flags, with their values, from overrides."""
-    flags: dict[str, str | None] = {}
-    words = []
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if not word.startswith("-"):
-            words.append(word)
-        elif name not in known:
-            plain_name = name.lstrip("-")
-            advice = f"options are written KEY=VALUE: {plain_name}={value or '...'}"
-            raise UserError(f"{command} has no flag {name}{did_you_mean(name, known) or f': {advice}'}")
-        elif not known[name]:
-            flags[name] = None
-        elif equals or rest:
-            flags[name] = value if equals else rest.pop(0)
-        else:
-            raise UserError(f"{name} needs a value behind it")
-    return flags, words
-
-
-def run_and_overrides(arguments: Sequence[str], command: str) -> tuple[str, list[str]]:
-    """Return RUN and the overrides of ``resume`` or ``eval``."""
-    _, words = split_flags(quiet_as_override(arguments), {}, command)
-    if not words:
-        raise UserError(f"{command} needs a run: cnntrain {command} last, or a run folder or checkpoint file")
-    run_name, *overrides = words
-    return run_name, overrides
+EVALUABLE = (
+    "split",
+    "data",
+    "data.root",
+    "data.source",
+    "data.val_fraction",
+    "data.split_seed",
+    "device",
+    "precision",
+    "workers",
+    "eval_batch_size",
+    "trust",
+    "verbose",
+)
 
 
 def through_hydra(
@@ -307,7 +294,6 @@ def through_hydra(
     hydra_arguments: Sequence[str],
     overrides: Sequence[str],
     config_dir: str | None,
-    is_sweep: bool,
 ) -> None:
     """Let Hydra compose the configuration and call the job, as under ``hydra.main``."""
     import hydra
@@ -323,20 +309,18 @@ def through_hydra(
         sys.argv = typed
         return job(config)
 
-    explained(entry(with_typed_arguments), overrides, config_dir, is_sweep)
+    composing(entry(with_typed_arguments), overrides, config_dir)
 
 
-def explained(
-    work: Callable[[], Any], overrides: Sequence[str], config_dir: str | None, is_sweep: bool
-) -> Any:
+def composing(work: Callable[[], Any], overrides: Sequence[str], config_dir: str | None) -> Any:
     """Do work that composes a configuration; tell a mistake in the overrides in plain words."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    from cnntrain.config import explain
+    from cnntrain.mistakes import explained
 
     try:
         return work()
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-        raise explain(error, overrides, config_dir, is_sweep) from error
+        raise explained(error, overrides, config_dir) from error

@@ -1,4 +1,4 @@
-"""Shell completion: words are completed from conf/, without Hydra or torch, in a few hundredths of a second."""
+"""Shell completion: words are completed from conf/, without Hydra or torch, at once."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def choices_of(key: str) -> tuple[str, ...]:
 def names(command: str, offered: dict[str, list[str]]) -> list[str]:
     """Return what may stand before the = for a command."""
     from cnntrain.cli import EVALUABLE, RESUMABLE
+    from cnntrain.config import defaults
     from cnntrain.schema import KEYS
-    from cnntrain.usage import defaults
 
     if command == "resume":
         return [f"{key}=" for key in RESUMABLE]
@@ -90,5 +90,9 @@ def names(command: str, offered: dict[str, list[str]]) -> list[str]:
 
 def runs() -> list[str]:
     """Return the runs under outputs/, newest first."""
-    found = [p.parent for pattern in ("train/*", "sweeps/*/*") for p in Path(OUTPUTS).glob(f"{pattern}/config.yaml")]
+    found = [
+        p.parent
+        for pattern in ("train/*", "sweeps/*/*")
+        for p in Path(OUTPUTS).glob(f"{pattern}/config.yaml")
+    ]
     return [str(folder) for folder in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True)]

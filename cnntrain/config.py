@@ -1,27 +1,22 @@
-"""The configuration: where conf/ is, what it offers, how Hydra composes it, and what a wrong override means.
+"""The configuration: where conf/ is, what it offers, and how Hydra composes it.
 
 Imports no torch. Hydra is imported inside the functions that need it, since ``--help`` does not.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.errors import UserError, did_you_mean, nearest
-from cnntrain.schema import KEYS, check_value, leaves
+from cnntrain.errors import UserError
+from cnntrain.schema import KEYS, shown
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
-
-# Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
-CUSTOM_GROUPS = ("model", "optim")
-# Keys whose values are file names, in which Hydra's grammar has no business.
-PATH_KEYS = ("out", "name", "data.root")
 
 
 def conf_folder() -> Path:
@@ -31,9 +26,13 @@ def conf_folder() -> Path:
 
 
 def conf_folders(extra: str | None = None) -> list[Path]:
-    """Return every folder that groups come from: cnntrain's, ``conf/`` here, and ``--config-dir``."""
-    candidates = [conf_folder(), Path.cwd() / "conf", *([Path(extra)] if extra else [])]
-    return [folder for index, folder in enumerate(candidates) if folder.is_dir() and folder not in candidates[:index]]
+    """Return every folder that groups come from: cnntrain's, ``conf/`` here, ``--config-dir``."""
+    candidates = [conf_folder(), Path.cwd() / "conf", *([Path(extra).absolute()] if extra else [])]
+    return [
+        folder
+        for index, folder in enumerate(candidates)
+        if folder.is_dir() and folder not in candidates[:index]
+    ]
 
 
 def groups(extra: str | None = None) -> dict[str, list[str]]:
@@ -45,16 +44,103 @@ def groups(extra: str | None = None) -> dict[str, list[str]]:
     return {group: sorted(choices) for group, choices in sorted(found.items())}
 
 
+def file_of(group: str, choice: str, extra: str | None = None) -> Path:
+    """Return the file of a choice: where there are several, the one that Hydra takes."""
+    files = (folder / group / f"{choice}.yaml" for folder in conf_folders(extra))
+    return next(file for file in files if file.exists())
+
+
+def overshadowed(choices: Mapping[str, Any], extra: str | None = None) -> list[Path]:
+    """Return files of the user's that are not used since a choice of cnntrain's has the same name."""
+    own = conf_folders(extra)[1:]
+    files = [folder / group / f"{choice}.yaml" for folder in own for group, choice in choices.items()]
+    return [file for file in files if file.exists() and file_of(file.parent.name, file.stem, extra) != file]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML file as plain types, without Hydra's defaults list."""
     from omegaconf import OmegaConf
 
     node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    return {str(key): value for key, value in node.items() if key not in ("defaults", "hydra")} if isinstance(node, dict) else {}
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items() if key not in ("defaults", "hydra")}
+
+
+def default_choices() -> dict[str, str]:
+    """Return the choice of each group when nothing else is said; not of a group without one."""
+    entries = raw_yaml(conf_folder() / "train.yaml").get("defaults", [])
+    return {
+        group: choice
+        for entry in entries
+        if isinstance(entry, dict)
+        for group, choice in entry.items()
+        if choice
+    }
+
+
+def defaults() -> dict[str, str]:
+    """Return each key's default as it is written in train.yaml, else in its group.
+
+    Of a group's choices the default one counts first, then any other that has the key.
+    """
+    found = dict(typed_values(raw_yaml(conf_folder() / "train.yaml")))
+    chosen = default_choices()
+    for group, choices in groups().items():
+        for choice in sorted(choices, key=lambda choice: choice != chosen.get(group)):
+            for key, value in choice_values(group, choice).items():
+                found.setdefault(key, value)
+    return found
+
+
+def choice_values(group: str, choice: str, extra: str | None = None) -> dict[str, str]:
+    """Return the keys of one choice and their values as written, those of the choices it builds on too."""
+    if group == "experiment":  # its keys are those of other groups
+        return {}
+    content = raw_yaml(file_of(group, choice, extra))
+    found = dict(typed_values(content, f"{group}."))
+    for base in content.get("defaults", []):
+        if base in groups(extra).get(group, ()) and base != choice:
+            found = {**choice_values(group, base, extra), **found}
+    return found
+
+
+def owners(key: str, extra: str | None = None) -> list[str]:
+    """Return the choices that have a key, such as ``["mlp"]`` for ``model.hidden``."""
+    group = key.partition(".")[0]
+    return [choice for choice in groups(extra).get(group, ()) if key in choice_values(group, choice, extra)]
+
+
+def raw_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file without Hydra, for help and completion; what is broken counts as empty."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the keys of a YAML file that the schema knows, with their values as they are typed."""
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and name not in ("hydra", "defaults"):
+            yield from typed_values(value, f"{key}.")
+        elif key in KEYS:
+            yield key, shown(value)
 
 
 def prepare_hydra() -> None:
-    """Let Hydra's exceptions through, and let it find ``conf/`` in the current folder."""
+    """Let Hydra's exceptions through, and let it find ``conf/`` and classes in the current folder."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    search_conf_here()
+    add_current_folder()
+
+
+@functools.cache  # a process can register a plugin only once
+def search_conf_here() -> None:
+    """Let Hydra find ``conf/`` in the current folder, whatever folder that is by then."""
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.plugins import Plugins
     from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -64,9 +150,7 @@ def prepare_hydra() -> None:
             for folder in conf_folders()[1:]:
                 search_path.append(provider="conf/ in the current folder", path=f"file://{folder}")
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     Plugins.instance().register(ConfHere)
-    add_current_folder()
 
 
 def add_current_folder() -> None:
@@ -101,171 +185,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is missing: give it as {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key or 'configuration'}: {first_line(error)}") from error
+        raise UserError(f"{error.full_key or 'the configuration'}: {first_line(error)}") from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items() if key != "hydra"}
-
-
-def normalized(overrides: Iterable[str]) -> list[str]:
-    """Rewrite overrides so that Hydra takes what a person means.
-
-    Paths are quoted. A class of the user's own (``model._target_=my_pkg.MyNet``) brings no arguments of the
-    default's with it: the group becomes ``custom`` and every other key of it an addition.
-    """
-    result = [quoted(override) for override in overrides]
-    for group in CUSTOM_GROUPS:
-        targets = [override for override in result if override.startswith(f"{group}._target_=")]
-        chosen = any(override.startswith(f"{group}=") for override in result)
-        if targets and not chosen:
-            result = [f"++{o}" if o.startswith(f"{group}.") else o for o in result]
-            result.insert(0, f"{group}=custom")
-    return result
-
-
-def quoted(override: str) -> str:
-    """Quote the value of a path with a character that Hydra's grammar would trip over."""
-    key, equals, value = override.partition("=")
-    if key not in PATH_KEYS or not equals or value[:1] in ("'", '"', "$") or not set(value) & set("=(){}[]: #"):
-        return override
-    return key + "='" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def parse(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides with Hydra's grammar."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    parser = OverridesParser.create()
-    parsed = []
-    for override in overrides:
-        try:
-            parsed.append(parser.parse_override(override))
-        except OverrideParseException as error:
-            raise UserError(malformed(override)) from error
-    return parsed
-
-
-def malformed(override: str) -> str:
-    """Say what is wrong with an override that Hydra's grammar refuses."""
-    if "=" not in override:
-        return f"{override} is not an override: write KEY=VALUE, such as epochs=10"
-    key, _, value = override.partition("=")
-    if not key:
-        return f"{override} has no key before the =: write KEY=VALUE, such as epochs=10"
-    return f"{key}: the value {value} is malformed; quote what holds special characters: \"{key}='{value}'\""
-
-
-def explain(error: Exception, overrides: Sequence[str], config_dir: str | None, multirun: bool) -> UserError:
-    """Turn an exception from Hydra's composition into what the user did wrong."""
-    try:
-        find_mistake(overrides, config_dir, multirun)
-    except UserError as found:
-        return found
-    except Exception:  # the composition fails for a reason of its own: Hydra's words will have to do
-        pass
-    return UserError(first_line(error))
-
-
-def find_mistake(overrides: Sequence[str], config_dir: str | None, multirun: bool) -> None:
-    """Raise a UserError about the first override that is wrong, if one is."""
-    offered = groups(config_dir)
-    parsed = parse(overrides)
-    choices: list[str] = []
-    for override in parsed:
-        if override.is_sweep_override() and not multirun:
-            raise UserError(
-                f"{override.input_line} names several values: add -m to run them all, or quote a list: "
-                f"'{override.key_or_group}=[...]'"
-            )
-        if override.key_or_group in offered and not override.is_delete():
-            check_choice(override, offered)
-            if not override.is_sweep_override():
-                choices.append(override.input_line or "")
-    config = plain(compose(choices, config_dir))
-    known = dict(leaves(config))
-    for override in parsed:
-        key = override.key_or_group
-        if key in offered or key.startswith("hydra") or override.is_add() or override.is_force_add():
-            continue
-        if key not in known and not holds(config, key):
-            raise UserError(unknown_key(key, known, offered))
-
-
-def check_choice(override: Override, offered: Mapping[str, Sequence[str]]) -> None:
-    """Raise a UserError if a group is asked for a choice that it does not have."""
-    group = override.key_or_group
-    values = override.sweep_string_iterator() if override.is_sweep_override() else [override.get_value_element_as_str()]
-    for value in values:
-        if value != "null" and value not in offered[group]:
-            raise UserError(
-                f"{group}={value} is not there{did_you_mean(value, offered[group])}\n"
-                f"{group} takes {', '.join(offered[group])}"
-            )
-
-
-def holds(config: Mapping[str, Any], key: str) -> bool:
-    """Say whether a key with dots names something in a configuration."""
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return True
-
-
-def unknown_key(key: str, known: Mapping[str, Any], offered: Mapping[str, Sequence[str]] = {}) -> str:  # noqa: B006
-    """Say that a key does not exist, and which one the user may have meant, with its type and value."""
-    near = nearest(key, [*known, *offered])
-    if not near and "." not in key:  # lr for optim.lr
-        near = [name for name in known if name.endswith(f".{key}")][:1]
-    if not near:
-        return f"unknown key {key}: `cnntrain train --help` lists them all"
-    found = near[0]
-    if found in offered and found not in known:
-        return f"unknown key {key}: did you mean {found}={'|'.join(offered[found])}?"
-    rule = KEYS.get(found)
-    kind = f"{rule.describe()}; " if rule else ""
-    return f"unknown key {key}: did you mean {found}? ({kind}now {shown(known[found])})"
-
-
-def shown(value: Any) -> str:
-    """Return a value as it would be typed."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower().replace("none", "null")
-    return str(value)
-
-
-def amended(
-    config: Mapping[str, Any], overrides: Sequence[str], allowed: Sequence[str], command: str
-) -> dict[str, Any]:
-    """Return a saved configuration with overrides laid over it.
-
-    Args:
-        config: plain types, from a checkpoint.
-        overrides: as typed; ``data=mnist`` takes a whole group from conf/.
-        allowed: keys that the command uses; ``data.`` allows all that begin with it.
-        command: its name, for messages.
-    """
-    from omegaconf import OmegaConf
-
-    offered = groups()
-    result = OmegaConf.create(dict(config))
-    for override in sorted(parse([quoted(o) for o in overrides]), key=lambda o: o.key_or_group not in offered):
-        key = override.key_or_group
-        is_group = key in offered
-        if override.is_sweep_override():
-            raise UserError(f"{override.input_line}: {command} takes one value a key; sweeps belong to train -m")
-        if not is_group and not holds(config, key):
-            raise UserError(unknown_key(key, dict(leaves(config))))
-        if not any(key == name or name.endswith(".") and f"{key}.".startswith(name) for name in allowed):
-            raise UserError(f"{key} can't be changed by {command}: it takes {', '.join(a.rstrip('.') for a in allowed)}")
-        if is_group:
-            check_choice(override, offered)
-            result[key] = compose([override.input_line or ""])[key]
-        else:
-            check_value(key, override.value())
-            OmegaConf.update(result, key, override.value(), merge=False)
-    return plain(result)
 
 
 def first_line(error: BaseException) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class CnntrainError(Exception):
@@ -34,12 +36,27 @@ class Interrupted(CnntrainError):
         self.exit_code = 128 + signal_number  # the shell's convention: 130 for Ctrl-C, 143 for SIGTERM
 
 
-def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """Return the valid names that look most like ``name``, best first."""
-    return difflib.get_close_matches(name, list(names), n=count, cutoff=0.5)
+def nearest(name: str, names: Iterable[str], count: int = 1, likeness: float = 0.5) -> list[str]:
+    """Return the valid names that look most like ``name``, best first; capitals count as small letters."""
+    valid = {valid_name.lower(): valid_name for valid_name in names}
+    return [valid[found] for found in difflib.get_close_matches(name.lower(), valid, count, likeness)]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return ``": did you mean X?"`` for the nearest valid name, or an empty string."""
     found = nearest(name, names)
     return f": did you mean {found[0]}?" if found else ""
+
+
+def in_words(error: BaseException) -> str:
+    """Return an exception of someone else's code as one line, with the place if it is the user's."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+    if not isinstance(error, TypeError | ValueError | RuntimeError | ImportError):
+        text = f"{type(error).__name__}: {text}"
+    package = Path(__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        is_own = file.is_relative_to(Path.cwd()) and not file.is_relative_to(package)
+        if is_own and "site-packages" not in file.parts:
+            return f"{text} ({file.relative_to(Path.cwd())}, line {frame.lineno})"
+    return text

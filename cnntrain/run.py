@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 import shlex
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,7 @@ from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.pictures import Pictures, as_pictures, fit
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
-from cnntrain.errors import CheckpointError, RunFailed, UserError
+from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.precision import Precision, choose
@@ -81,8 +83,8 @@ def work(config: Config, folder: Path, state: dict[str, Any] | None, trust: Sequ
 
         seed_everything(config["seed"])
         model = build_model(config, trust).to(device)
-        criterion = build("criterion", config["criterion"], nn.Module, trust).to(device)
-        optimizer = build("optim", config["optim"], Optimizer, trust, params=list(model.parameters()))
+        criterion = build_criterion(config, trust).to(device)
+        optimizer = build_optimizer(config, trust, model)
         augment = build("augment", config["augment"], Augment, trust)
 
         data = load_data(config["data"], console, config["limit"], trust)
@@ -135,8 +137,7 @@ def work(config: Config, folder: Path, state: dict[str, Any] | None, trust: Sequ
         show_header(console, config, folder, model, data, device, precision)
         if state is not None:
             check_same_data(state, data)
-            fitting.restore(state)
-            set_random_state(state["random"])
+            restore(fitting, state)
             console.line(
                 f"\nresumed after step {fitting.progress.step:,}, {fitting.progress.epoch} of "
                 f"{config['epochs']} epochs done"
@@ -170,7 +171,7 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
     model = build_model(config, trust)
     load_weights(model, state["model"], path)
     model = model.to(device)
-    criterion = build("criterion", config["criterion"], nn.Module, trust).to(device)
+    criterion = build_criterion(config, trust).to(device)
 
     data = load_data(config["data"], console, config["limit"], trust)
     class_names = tuple(state["class_names"])
@@ -256,13 +257,39 @@ def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu"
         try:
             with torch.no_grad():
                 output = model(torch.zeros(2, *shape))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except Exception as error:  # whatever a network of the user's may raise
             size = "x".join(map(str, shape))
-            raise UserError(f"model: {name} can't take pictures of {size}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"model: {name} can't take pictures of {size}: {in_words(error)}") from error
     if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
     return model
+
+
+def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the loss, and see that it makes one number of logits and labels."""
+    criterion: nn.Module = build("criterion", config["criterion"], nn.Module, trust)
+    logits, labels = torch.zeros(2, config["data"]["num_classes"]), torch.tensor([0, 1])
+    name = type(criterion).__name__
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            loss = criterion(logits, labels)
+    except Exception as error:  # whatever a loss of the user's may raise
+        raise UserError(f"criterion: {name} can't compare logits with class numbers: {in_words(error)}") from error
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
+    return criterion
+
+
+def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:
+    """Build the optimizer over the model's parameters, and see that the loop can drive it."""
+    optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=list(model.parameters()))
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        name = type(optimizer).__name__
+        raise UserError(f"optim: {name} computes the loss several times a step, which this loop does not do")
+    return optimizer
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
@@ -294,7 +321,7 @@ def load_data(data: Config, console: Console, limit: int | None, trust: Sequence
     try:
         train_pictures, test_pictures = read(True), read(False)
     except DataMissing as missing:
-        console.warn(f"{missing.dataset} is not in {missing.root}: downloading it to there")
+        console.warn(f"{missing.what}: downloading it to {missing.root}")
         data["source"] = {**data["source"], "download": True}
         train_pictures, test_pictures = read(True), read(False)
     train_indices, val_indices = stratified_split(train_pictures.labels, data["val_fraction"], data["split_seed"])
@@ -311,6 +338,15 @@ def about(config: Config, data: Data) -> dict[str, Any]:
         "data_fingerprint": data.train.fingerprint(),
         "versions": versions(),
     }
+
+
+def restore(fitting: Fit, state: dict[str, Any]) -> None:
+    """Bring everything to where a checkpoint was, the random generators last of all."""
+    try:
+        fitting.restore(state)
+        set_random_state(state["random"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"the checkpoint does not fit its own configuration: {in_words(error)}") from error
 
 
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:

@@ -123,6 +123,8 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     for name in (prefer, LAST, PREVIOUS, BEST):
         if (folder / name).exists():
             return folder / name
+    if (path / "sweep.csv").exists():
+        raise CheckpointError(f"{path} is a sweep: name one of its jobs, such as {path / '0'}")
     raise CheckpointError(f"{path} holds no checkpoint: the run ended before its first, or it is no run folder")
 
 
@@ -186,4 +188,5 @@ def discard_if_unused(folder: Path) -> None:
     for name in ("train.log", ".lock"):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # not empty: it holds something of the user's
-        folder.rmdir()
+        for empty in (folder, *(parent for parent in folder.parents if OUTPUTS in (parent, *parent.parents))):
+            empty.rmdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,13 @@ from typing import Any
 
 from cnntrain import run_folder
 from cnntrain.checkpoint import write_atomically
-from cnntrain.config import compose, parse
+from cnntrain.checks import check
+from cnntrain.config import compose, plain
 from cnntrain.errors import CnntrainError, Interrupted, UserError
+from cnntrain.overrides import parse
 from cnntrain.schema import KEYS, check_value
 
+MOST_CHECKED = 100  # jobs whose whole configuration is checked before the first one runs; 0.05 s each
 RESULTS = ("val_accuracy", "val_loss", "epochs", "seconds")
 
 
@@ -42,6 +44,8 @@ class Sweep:
         for override in parsed:
             check_values(override)
         self.jobs: list[list[str]] = BasicSweeper.split_arguments(parsed, None)[0]
+        for job in self.jobs[:MOST_CHECKED]:
+            check(plain(compose(job, config_dir)))
         self.varied = [o.key_or_group for o in parsed if o.is_sweep_override()]
         self.out = next((str(o.value()) for o in parsed if o.key_or_group == "out"), None)
         self.given_folder = str(hydra.sweep.dir) if str(hydra.sweep.dir) != "." else None
@@ -93,7 +97,8 @@ class Sweep:
     def discard_if_empty(self) -> None:
         """Remove the folder of a sweep that could not begin."""
         if self.number == 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            (self.folder / "multirun.yaml").unlink(missing_ok=True)  # Hydra's, who writes it first of all
+            run_folder.discard_if_unused(self.folder)
 
     def report(self) -> None:
         """Print the ranking by the validation metric, write it as sweep.csv, and name the winner."""

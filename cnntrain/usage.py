@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import textwrap
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from cnntrain import __version__
-from cnntrain.config import conf_folder, conf_folders, groups, shown
+from cnntrain.config import conf_folder, defaults, groups, owners, raw_yaml, typed_values
 from cnntrain.schema import KEYS
+
+COLUMN = 34  # where explanations begin
+SHAPES = ("data.channels", "data.image_size", "data.num_classes")
 
 OVERVIEW = """\
 cnntrain {version}: train image classifiers from the shell
 
-  cnntrain train [KEY=VALUE ...]          train a model; everything goes into a new run folder
-  cnntrain train -m KEY=A,B,C ...         train one model for every combination, and rank them
-  cnntrain resume RUN [KEY=VALUE ...]     go on where a run was stopped, or train it longer
-  cnntrain eval RUN [KEY=VALUE ...]       evaluate a run's best checkpoint
-  cnntrain summary [KEY=VALUE ...]        the layers of a model: shapes, parameters, receptive fields
-  cnntrain completion bash|zsh|fish       a completion script for your shell
+  cnntrain train [KEY=VALUE ...]        train a model, into a run folder of its own
+  cnntrain train -m KEY=A,B,C ...       train one for every combination, and rank them
+  cnntrain resume RUN [KEY=VALUE ...]   go on where a run was stopped, or train longer
+  cnntrain eval RUN [KEY=VALUE ...]     evaluate a run's best checkpoint
+  cnntrain summary [KEY=VALUE ...]      the layers of a model: shapes, sizes, cost
+  cnntrain completion bash|zsh|fish     a completion script for your shell
 
 RUN is a run folder, a checkpoint file, or `last` for the newest run.
+
 {groups}
+
 Try it:   cnntrain train model=cnn optim=adam epochs=3
 Details:  cnntrain COMMAND --help
 """
@@ -30,42 +36,54 @@ INTRODUCTIONS = {
     "train": """\
 cnntrain train [KEY=VALUE ...] [-m] [-q] [--config-dir DIR] [--cfg job] [--info]
 
-Trains a model, chooses the best epoch on the validation set, and tests it once. The run folder
-holds the configuration, metrics.csv, summary.json, train.log and checkpoints/.
-  -m        run every combination of comma-separated values: optim=sgd,adam optim.lr=1e-3,1e-2
-  -q        print errors alone (verbose=0)
-Hydra's flags work: --cfg job prints the configuration, --config-dir DIR adds your own groups, as
-does a folder conf/ in the current one.
+Trains a model, chooses the best epoch on the validation set, and tests it once.
+The run folder holds the configuration, metrics.csv, summary.json, train.log and
+checkpoints/.
+
+  -m                 run every combination of values with commas between them:
+                     cnntrain train -m optim=sgd,adam optim.lr=1e-3,1e-2
+  -q                 print errors alone (verbose=0)
+  --config-dir DIR   take groups of your own from there, as from conf/ here
+  --cfg job          print the configuration instead of running it
+  --info             print where each part of the configuration comes from
+
+Lists are written 'model.channels=[16,32]'. hydra.* keys work too: --cfg hydra
+lists them.
+
 """,
     "summary": """\
 cnntrain summary [KEY=VALUE ...] [--config-dir DIR]
 
-Shows each layer of the model with its output shape, parameters, multiply-adds and receptive field,
-without allocating it. Takes what `cnntrain train` takes.
+Shows each layer of the model with its output shape, parameters, multiply-adds
+and receptive field, without allocating it. Takes all that `cnntrain train` takes;
+these count:
   cnntrain summary model=mlp data.image_size=1024 'model.hidden=[512]'
+
 """,
     "resume": """\
 cnntrain resume RUN [KEY=VALUE ...] [-q]
 
-Goes on with a run from its last checkpoint, to the same weights as if it had never stopped.
-RUN is a run folder, a checkpoint file, or `last`. epochs=N trains longer.
+Goes on with a run from its last checkpoint, to the same weights as if it had
+never stopped. RUN is a run folder, a checkpoint file, or `last`.
+  cnntrain resume last
+  cnntrain resume outputs/train/RUN epochs=20
 
-Takes: {keys}
+Keys that may be changed; the others stay as they were:
 """,
     "eval": """\
 cnntrain eval RUN [KEY=VALUE ...] [-q]
 
-Evaluates a run's best checkpoint (or the checkpoint file you name) and shows every class.
-RUN is a run folder, a checkpoint file, or `last`.
+Evaluates a run's best checkpoint (or the checkpoint file you name) and shows
+every class. RUN is a run folder, a checkpoint file, or `last`.
   cnntrain eval last split=val
   cnntrain eval last data=mnist data.root=DIR
 
-Takes: {keys}
+Keys; where no value is shown, the checkpoint's own holds:
 """,
     "completion": """\
 cnntrain completion bash|zsh|fish
 
-Prints a completion script. To use it now and in every new shell:
+Prints a completion script. To use it in every new shell:
   bash   echo 'source <(cnntrain completion bash)' >> ~/.bashrc
   zsh    echo 'source <(cnntrain completion zsh)' >> ~/.zshrc
   fish   cnntrain completion fish > ~/.config/fish/completions/cnntrain.fish
@@ -75,67 +93,86 @@ Prints a completion script. To use it now and in every new shell:
 
 def overview() -> str:
     """Return what ``cnntrain --help`` prints."""
-    return OVERVIEW.format(version=__version__, groups=group_lines())
+    return OVERVIEW.format(version=__version__, groups=group_lines(groups())).rstrip()
 
 
 def of(command: str) -> str:
     """Return what ``cnntrain COMMAND --help`` prints."""
-    if command not in INTRODUCTIONS:
-        return overview()
-    if command in ("train", "summary"):
-        return f"{INTRODUCTIONS[command]}{group_lines()}{key_lines()}".rstrip()
     from cnntrain.cli import EVALUABLE, RESUMABLE
 
-    keys = {"resume": RESUMABLE, "eval": EVALUABLE}.get(command, ())
-    described = ", ".join("data=... and data.*" if key == "data." else key for key in keys)
-    return INTRODUCTIONS[command].format(keys=textwrap.fill(described, 90, subsequent_indent="       "))
+    if command not in INTRODUCTIONS:
+        return overview()
+    text = INTRODUCTIONS[command]
+    if command == "train":
+        text += f"{group_lines(groups())}\n\n{sections(KEYS)}"
+    elif command == "summary":
+        offered = {group: choices for group, choices in groups().items() if group in ("data", "model")}
+        keys = [key for key in KEYS if key.startswith("model.") or key in SHAPES]
+        text += f"{group_lines(offered)}\n\n{sections(keys)}"
+    elif command == "resume":
+        text += key_lines(RESUMABLE, own_values("resume"))
+    elif command == "eval":
+        text += key_lines(EVALUABLE, own_values("eval"))
+    return text.rstrip()
 
 
-def group_lines() -> str:
+def own_values(command: str) -> dict[str, str]:
+    """Return the values that ``resume`` or ``eval`` begins with."""
+    return dict(typed_values(raw_yaml(conf_folder() / f"{command}.yaml")))
+
+
+def width() -> int:
+    """Return how many columns help may fill: the terminal's, but no more than are good to read."""
+    return min(120, max(80, shutil.get_terminal_size((100, 24)).columns))
+
+
+def group_lines(offered: Mapping[str, Iterable[str]]) -> str:
     """Return the groups and their choices, as a paragraph."""
     lines = [
-        textwrap.fill(f"  {group + '=':<12}{' | '.join(choices)}", 98, subsequent_indent=" " * 14, break_on_hyphens=False)
-        for group, choices in groups().items()
+        textwrap.fill(
+            f"  {group + '=':<13} {' | '.join(choices)}",
+            width(),
+            subsequent_indent=" " * 16,
+            break_on_hyphens=False,
+        )
+        for group, choices in offered.items()
     ]
-    return "\nChoices:\n" + "\n".join(lines) + "\n"
+    return "\n".join(["Choices:", *lines])
 
 
-def key_lines() -> str:
-    """Return every key with its default, type, range and explanation."""
-    width = min(120, max(80, shutil.get_terminal_size((100, 24)).columns))
-    values = defaults()
-    lines = []
-    for key, rule in KEYS.items():
-        if key not in values:
+def key_lines(keys: Iterable[str], values: Mapping[str, str]) -> str:
+    """Return keys with their values, types, ranges and explanations, a blank line between groups."""
+    offered, lines = groups(), []
+    for key in keys:
+        if key == "data":
+            lines.append(entry("  data", f"another data set ({', '.join(offered['data'])})"))
             continue
-        head = f"  {key}={values[key]}"
-        text = f"{rule.doc} ({rule.describe()})"
-        lines.append(f"{head:<34} " + textwrap.fill(text, width - 35).replace("\n", "\n" + " " * 35))
-    return "\nKeys, with their defaults (a key of one choice is listed with that choice's value):\n" + "\n".join(lines)
+        head = f"  {key}={values[key]}" if key in values else f"  {key}"
+        lines.append(entry(head, f"{KEYS[key].doc} ({KEYS[key].describe()}{having(key, offered)})"))
+    return "\n".join(lines)
 
 
-def defaults() -> dict[str, str]:
-    """Return each key's default as typed: from train.yaml, else from the group's default choice or the first that has it."""
-    import yaml
-
-    found: dict[str, str] = {}
-    base = yaml.safe_load((conf_folder() / "train.yaml").read_text())
-    chosen = {k: v for entry in base["defaults"] if isinstance(entry, dict) for k, v in entry.items()}
-    collect(base, "", found)
-    for group, choices in groups().items():
-        ordered = sorted(choices, key=lambda choice: choice != chosen.get(group))
-        for choice in ordered:
-            path = next(f / group / f"{choice}.yaml" for f in conf_folders() if (f / group / f"{choice}.yaml").exists())
-            if group != "experiment":
-                collect(yaml.safe_load(Path(path).read_text()) or {}, f"{group}.", found)
-    return found
+def sections(keys: Iterable[str]) -> str:
+    """Return the keys of ``train`` with their defaults, a paragraph for each group."""
+    values = defaults()
+    known = [key for key in keys if key in values]
+    by_group = itertools.groupby(
+        known, lambda key: key.partition(".")[0] if key.split(".")[0] in groups() else ""
+    )
+    return "\n\n".join(["Keys, with their defaults:", *(key_lines(part, values) for _, part in by_group)])
 
 
-def collect(node: dict[str, object], prefix: str, found: dict[str, str]) -> None:
-    """Add the keys of a YAML file that are not there yet."""
-    for name, value in node.items():
-        key = f"{prefix}{name}"
-        if key in KEYS and not isinstance(value, dict):
-            found.setdefault(key, shown(value))
-        elif isinstance(value, dict) and name not in ("hydra", "defaults"):
-            collect(value, f"{key}.", found)
+def having(key: str, offered: Mapping[str, Iterable[str]]) -> str:
+    """Return which choices have a key, if not nearly all have it."""
+    group, found = key.partition(".")[0], owners(key)
+    all_choices = [choice for choice in offered.get(group, ()) if choice != "custom"]
+    return f"; {group}={'|'.join(found)}" if found and len(found) <= len(all_choices) / 2 else ""
+
+
+def entry(head: str, text: str) -> str:
+    """Return a key and its explanation beside it, or below it where the key is long."""
+    indent = " " * COLUMN
+    lines = textwrap.wrap(text, width() - COLUMN, break_on_hyphens=False)
+    if len(head) < COLUMN - 1:
+        return f"{head:<{COLUMN}}" + f"\n{indent}".join(lines)
+    return "\n".join([head, *(indent + line for line in lines)])

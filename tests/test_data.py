@@ -231,7 +231,7 @@ def test_what_a_broken_download_left_is_no_data_set(tmp_path: Path, missing: str
     """So that the download is taken up again."""
     mnist_like(tmp_path, "MNIST")
     (tmp_path / "MNIST" / "raw" / missing).unlink()
-    with pytest.raises(DataMissing, match=f"MNIST is not in {tmp_path}: set data.root"):
+    with pytest.raises(DataMissing, match=f"{missing} is missing: set data.root"):
         Torchvision("MNIST", str(tmp_path), train=True)
 
 

@@ -6,6 +6,7 @@ That is torchvision's convention, so its classes, or one of your own, serve as t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import string
 from pathlib import Path
@@ -55,9 +56,9 @@ TORCHVISION_NAMES = (*IDX_CLASS_NAMES, "EMNIST", "CIFAR10", "CIFAR100", "SVHN")
 class DataMissing(UserError):
     """A data set that is not in its folder, but could be downloaded to it."""
 
-    def __init__(self, dataset: str, root: Path) -> None:
-        super().__init__(f"{dataset} is not in {root}: set data.root to the folder that holds it")
-        self.dataset = dataset
+    def __init__(self, what: str, root: Path) -> None:
+        super().__init__(f"{what}: set data.root to the folder that holds it")
+        self.what = what
         self.root = root
 
 
@@ -136,7 +137,7 @@ def read_idx_set(
         open_with_torchvision(name, root, train, download, split)
         files = idx_files(name, root, train, split)
     if files is None:
-        raise DataMissing(name, root)
+        raise DataMissing(missing(name, root, train, split), root)
     images, labels = read_idx(files[0]).unsqueeze(1), read_idx(files[1]).long()
     # EMNIST's files hold each picture transposed.
     return images.transpose(2, 3).contiguous() if name == "EMNIST" else images, labels
@@ -144,14 +145,31 @@ def read_idx_set(
 
 def idx_files(name: str, root: Path, train: bool, split: str | None) -> tuple[Path, Path] | None:
     """Return the files of images and of labels, each plain or ``.gz``; None unless both are there."""
+    found = []
+    for plain in idx_names(name, root, train, split):
+        found += [path for path in (plain, plain.with_name(f"{plain.name}.gz")) if path.exists()][:1]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def idx_names(name: str, root: Path, train: bool, split: str | None) -> tuple[Path, Path]:
+    """Return where the files of images and of labels should be."""
     part = "train" if train else "t10k"
     if name == "EMNIST":
         part = f"emnist-{split}-{'train' if train else 'test'}"
-    found = []
-    for file in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):
-        plain = root / name / "raw" / file
-        found += [path for path in (plain, plain.with_name(f"{file}.gz")) if path.exists()][:1]
-    return (found[0], found[1]) if len(found) == 2 else None
+    folder = root / name / "raw"
+    return folder / f"{part}-images-idx3-ubyte", folder / f"{part}-labels-idx1-ubyte"
+
+
+def missing(name: str, root: Path, train: bool, split: str | None) -> str:
+    """Say what is missing: a file, where only that is, or the whole data set."""
+    if name in (*IDX_CLASS_NAMES, "EMNIST"):
+        files = idx_names(name, root, train, split)
+        absent = [
+            file for file in files if not file.exists() and not file.with_name(f"{file.name}.gz").exists()
+        ]
+        if len(absent) == 1:
+            return f"{absent[0]} is missing"
+    return f"{name} is not in {root}"
 
 
 def open_with_torchvision(
@@ -171,17 +189,25 @@ def open_with_torchvision(
     try:
         return getattr(torchvision.datasets, name)(root, download=download, **arguments)
     except (RuntimeError, OSError) as error:
+        what = missing(name, root, train, split)
         if not download:
-            raise DataMissing(name, root) from error
-        reason = str(error).strip().splitlines()[-1]
+            raise DataMissing(what, root) from error
+        remove_if_empty(root / name / "raw", root / name, root)  # which torchvision makes before it downloads
         raise UserError(
-            f"{name} is not in {root} and could not be downloaded ({reason}): "
+            f"{what} and could not be downloaded ({str(error).strip().splitlines()[-1]}): "
             "set data.root to a folder that holds it, or try again with a network"
         ) from error
     except ImportError as error:  # SVHN's files need scipy
         raise UserError(
             f"{name} needs a package that is missing ({error.name}): pip install {error.name}"
         ) from error
+
+
+def remove_if_empty(*folders: Path) -> None:
+    """Remove folders that hold nothing, the innermost first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def from_arrays(dataset: Any) -> tuple[Tensor, Tensor, list[str]]:

@@ -1,0 +1,165 @@
+"""Whether a configuration makes sense: checked before torch, a folder or a picture is touched."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from cnntrain.config import defaults
+from cnntrain.errors import UserError, did_you_mean
+from cnntrain.schema import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, check_value, leaves, shown, unknown_key
+from cnntrain.shapes import cnn_sizes
+
+# Keys that not every configuration has: those of other commands, and of some data sets.
+SOMETIMES = ("split", "trust", "data.root")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True) -> None:
+    """Check a whole configuration of ``train``, as plain types, before anything is built or read.
+
+    Args:
+        config: as plain types.
+        trains: check too what matters to training alone.
+        runs_here: check too that this machine has the device.
+
+    Raises:
+        UserError: a key is unknown or missing, or a value is of the wrong type, out of range or does not fit
+            the others.
+    """
+    check_groups(config)
+    values = dict(leaves(config))
+    for key, value in values.items():
+        group = key.partition(".")[0]
+        if key not in KEYS and group not in CLASS_GROUPS:
+            raise UserError(unknown_key(key, defaults()))
+        if group not in CLASS_GROUPS or is_described(config[group]["_target_"]):
+            check_value(key, value)
+    for key in KEYS:
+        if key not in values and key not in SOMETIMES and key.partition(".")[0] not in CLASS_GROUPS:
+            raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
+    check_names(config)
+    check_pictures(config)
+    if trains:
+        check_training(config)
+    if runs_here:
+        check_device(config["device"])
+
+
+def check_groups(config: Mapping[str, Any]) -> None:
+    """Check that each group is there, and names a class where it is to hold one."""
+    for group in GROUPS:
+        node = config.get(group)
+        if not isinstance(node, Mapping):
+            now = "is missing" if node is None else f"={shown(node)} is not possible"
+            takes = "a choice of conf/data" if group == "data" else "a class and its arguments"
+            raise UserError(f"{group}{now if node is not None else f' {now}'}: it takes {takes}")
+        if group != "data":
+            check_target(group, node)
+    source = config["data"].get("source")
+    if isinstance(source, Mapping):
+        check_target("data.source", source)
+
+
+def check_target(key: str, node: Mapping[str, Any]) -> None:
+    """Check that a node names a class. Whether that exists is seen when it is built."""
+    target = node.get("_target_")
+    if target is None:
+        raise UserError(f"{key}._target_ is missing: name a class, such as {key}._target_=my_pkg.MyClass")
+    if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
+        raise UserError(f"{key}._target_={shown(target)} is no class: write, for example, my_pkg.MyClass")
+    if "." not in target:
+        raise UserError(f"{key}._target_={target} names no module: write my_pkg.{target}, say")
+
+
+def is_described(target: str) -> bool:
+    """Say whether the table knows the arguments of a class."""
+    return target.startswith(DESCRIBED[0]) or target in DESCRIBED
+
+
+def check_pictures(config: Mapping[str, Any]) -> None:
+    """Check values that must fit the shape of a picture."""
+    data = config["data"]
+    for key in ("mean", "std"):
+        if len(data[key]) not in (1, data["channels"]):
+            raise UserError(
+                f"data.{key}={shown(data[key])} has {len(data[key])} values for data.channels="
+                f"{data['channels']}: give one for each channel, or one for all"
+            )
+    check_cnn(config["model"], data["image_size"])
+
+
+def check_training(config: Mapping[str, Any]) -> None:
+    """Check values without which training would do nothing useful."""
+    data, epochs, batch_size = config["data"], config["epochs"], config["batch_size"]
+    if config["accumulate"] > batch_size:
+        raise UserError(
+            f"accumulate={config['accumulate']} cuts a batch into more parts than batch_size={batch_size}"
+        )
+    if config["early_stopping"] is not None and data["val_fraction"] == 0:
+        raise UserError(
+            f"early_stopping={config['early_stopping']} needs a validation set, and data.val_fraction is 0"
+        )
+    warmup = described(config["schedule"]).get("warmup", 0)
+    shift = described(config["augment"]).get("shift", 0)
+    if warmup > epochs:
+        raise UserError(f"schedule.warmup={warmup:g} is longer than the run: epochs={epochs}")
+    if shift >= data["image_size"]:
+        raise UserError(f"augment.shift={shift} moves pictures of {data['image_size']} pixels out of sight")
+
+
+def described(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of a class if the table knows their types, or nothing."""
+    return node if is_described(node["_target_"]) else {}
+
+
+def check_names(config: Mapping[str, Any]) -> None:
+    """Check the name and the place of the run folder."""
+    if config["out"] == "":
+        raise UserError("out= is empty: give a folder, or leave it out for a new one under outputs/")
+    name = config["name"]
+    if name is not None and (not name or "/" in name or len(name) > 200):
+        raise UserError(
+            f"name={name[:60]} is not possible: it takes 1 to 200 characters, no /; a folder is out=FOLDER"
+        )
+
+
+def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
+    """Check that a CNN leaves something of a picture."""
+    needed = {"channels", "kernel_size", "pool_size"}
+    if model["_target_"] != "cnntrain.models.CNN" or not needed <= model.keys():
+        return
+    kernel_size, channels = model["kernel_size"], model["channels"]
+    if kernel_size % 2 == 0:
+        raise UserError(
+            f"model.kernel_size={kernel_size} is even: only an odd one keeps the size of a picture, "
+            f"{kernel_size - 1} or {kernel_size + 1}"
+        )
+    try:
+        cnn_sizes(image_size, len(channels), kernel_size, model["pool_size"])
+    except ValueError as error:
+        raise UserError(f"model.channels={shown(channels)}: {error}") from error
+
+
+def check_device(name: str) -> None:
+    """Check, without torch, that a device exists. What only torch knows is checked again by run.py."""
+    kind, colon, index = name.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and index.isdecimal())):
+        near = did_you_mean({"gpu": "cuda"}.get(kind, kind), DEVICES) if kind not in DEVICES else ""
+        raise UserError(f"device={name} is not possible{near}\ndevice takes auto, cpu, cuda, cuda:N or mps")
+    if kind == "cuda" and not has_cuda_driver():
+        raise UserError(f"device={name}: this machine has no CUDA driver; device=auto takes what is there")
+    if kind == "mps" and sys.platform != "darwin":
+        raise UserError("device=mps: only Apple's computers have it; device=auto takes what is there")
+
+
+def has_cuda_driver() -> bool:
+    """Say whether the library of NVIDIA's driver can be loaded."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""Why Hydra could not compose a configuration, in words for the person who typed or wrote it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cnntrain.config import compose, conf_folders, defaults, first_line, groups, owners
+from cnntrain.errors import UserError, did_you_mean, nearest
+from cnntrain.overrides import parse
+from cnntrain.schema import CLASS_GROUPS, KEYS, leaves, unknown_key
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+MOST_COMBINATIONS = 64  # of a sweep's choices, among which an unknown key is looked for
+
+
+def explained(error: Exception, overrides: Sequence[str], config_dir: str | None) -> UserError:
+    """Turn an exception from Hydra's composition into what the user did wrong."""
+    from hydra.errors import MissingConfigException
+
+    try:
+        check_keys(overrides, config_dir)
+    except UserError as found:
+        return found
+    except Exception:  # the composition fails for a reason of its own, which is told below
+        pass
+    broken = broken_file(config_dir)
+    if broken is not None:
+        return broken
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        takes = f"{group} takes {', '.join(error.options)}"
+        return UserError(f"{group}={choice} is not there{did_you_mean(choice, error.options)}\n{takes}")
+    return UserError(first_line(error))
+
+
+def broken_file(config_dir: str | None) -> UserError | None:
+    """Return an error about the first of the user's own YAML files that can't be read, if there is one."""
+    import yaml
+
+    for folder in conf_folders(config_dir)[1:]:
+        for path in sorted(folder.rglob("*.yaml")):
+            try:
+                content = yaml.safe_load(path.read_text())
+            except yaml.MarkedYAMLError as error:
+                line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+                return UserError(f"{path}{line} is not valid YAML: {error.problem}")
+            except (yaml.YAMLError, OSError, ValueError) as error:
+                return UserError(f"{path} can't be read: {first_line(error)}")
+            if content is not None and not isinstance(content, dict):
+                return UserError(f"{path} must hold KEY: VALUE lines, and holds {type(content).__name__}")
+    return None
+
+
+def check_keys(overrides: Sequence[str], config_dir: str | None) -> None:
+    """Raise a UserError about the first override whose key does not exist under the choices that are made."""
+    from omegaconf import OmegaConf
+
+    offered = groups(config_dir)
+    parsed = parse(overrides)
+    choosing = [o for o in parsed if o.key_or_group in offered and not o.is_delete()]
+    changing = [o for o in parsed if o not in choosing and not o.is_add() and not o.is_force_add()]
+    for choices in itertools.islice(combinations(choosing), MOST_COMBINATIONS):
+        composed = compose(choices, config_dir, with_hydra=True)
+        chosen = {group: str(choice) for group, choice in composed.hydra.runtime.choices.items()}
+        everything: Any = OmegaConf.to_container(composed, resolve=False)
+        config = {key: node for key, node in everything.items() if key != "hydra"}
+        for override in changing:
+            key = override.key_or_group
+            if not key.startswith("hydra/") and not holds(everything, key):
+                raise UserError(unknown_override(key, config, offered, chosen))
+
+
+def combinations(choosing: Sequence[Override]) -> Iterator[tuple[str, ...]]:
+    """Yield every combination of choices that a sweep asks for; one, where each group has one choice."""
+    values = [
+        [f"{o.key_or_group}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o.input_line or ""]
+        for o in choosing
+    ]
+    return itertools.product(*values)
+
+
+def holds(config: Mapping[str, Any], key: str) -> bool:
+    """Say whether a key with dots names something in a configuration."""
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def unknown_override(
+    key: str, config: Mapping[str, Any], offered: Mapping[str, Sequence[str]], chosen: Mapping[str, str]
+) -> str:
+    """Say that a key does not exist under the choices that are made, and what may have been meant."""
+    if key.startswith("hydra."):
+        return f"unknown key {key}: `cnntrain train --cfg hydra` lists Hydra's own"
+    group, _, name = key.partition(".")
+    if key in ("split", "trust"):
+        return f"{key} is not for this command: cnntrain eval RUN {key}=..."
+    if key in KEYS and group in offered:
+        having = owners(key)
+        return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}"
+    if name and not isinstance(config.get(group), Mapping):
+        return f"unknown key {key}: `cnntrain train --help` lists them all"
+    if key.startswith("data.source."):
+        return adding(key, "data.source", config["data"].get("source", {}))
+    known = dict(leaves(config))
+    near = nearest(key, [*known, *offered])
+    if near and near[0] in offered and near[0] not in known:
+        return f"unknown key {key}: did you mean {near[0]}={'|'.join(offered[near[0]])}?"
+    if group in CLASS_GROUPS and not nearest(name, config[group]):
+        return adding(key, group, config[group])
+    return unknown_key(key, {**defaults(), **known})
+
+
+def adding(key: str, group: str, node: Mapping[str, Any]) -> str:
+    """Say that a class's argument does not stand in its YAML file, and how to give it all the same."""
+    near = did_you_mean(key, [f"{group}.{name}" for name in node if name != "_target_"])
+    name = str(node.get("_target_")).rpartition(".")[2]
+    return f"unknown key {key}{near}\nto give {name} an argument that is not listed in conf/: +{key}=VALUE"
