@@ -1,0 +1,246 @@
+"""What a run leaves behind, and what the person sees of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import TINY, Command, run_folders
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    command = [sys.executable, "-m", "cnntrain", "train", *TINY, "epochs=2", f"out={folder}"]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "summary.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_the_run_folder_holds_everything(finished: Path) -> None:
+    files = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    assert files - {".lock"} == {
+        "config.yaml",
+        "metrics.csv",
+        "summary.json",
+        "train.log",
+        "checkpoints/last.pt",
+        "checkpoints/previous.pt",
+        "checkpoints/best.pt",
+    }
+
+
+def test_metrics_has_a_row_an_epoch(finished: Path) -> None:
+    rows = list(csv.DictReader((finished / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert list(rows[0]) == [
+        "epoch",
+        "step",
+        "lr",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "seconds",
+        "images_per_second",
+    ]
+
+
+def test_the_configuration_is_resolved(finished: Path) -> None:
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    assert config["data"]["split_seed"] == config["seed"] == 0
+    assert config["model"] == {
+        "_target_": "cnntrain.models.MLP",
+        "hidden": [128],
+        "activation": "ReLU",
+        "dropout": 0.0,
+    }
+
+
+def test_the_summary_says_what_was_reached_and_how(finished: Path) -> None:
+    told = summary(finished)
+    assert told["parameters"] == 101_770
+    assert told["test"]["examples"] == 1_000
+    assert sum(map(sum, told["confusion_matrix"])) == 1_000
+    assert len(told["per_class"]) == 10
+    assert told["command"].startswith("cnntrain train limit=200")
+    assert told["versions"]["torch"] == torch.__version__
+    rows = list(csv.DictReader((finished / "metrics.csv").open()))
+    assert told["best"]["val_accuracy"] == max(float(row["val_accuracy"]) for row in rows)
+
+
+def test_a_checkpoint_is_tensors_and_plain_types_and_says_its_format(finished: Path) -> None:
+    state = torch.load(finished / "checkpoints" / "best.pt", weights_only=True)
+    assert state["format_version"] == 1
+    assert state["input_shape"] == [1, 28, 28]
+    assert state["class_names"] == [str(digit) for digit in range(10)]
+    assert state["normalization"] == {"mean": [0.1307], "std": [0.3081]}
+
+
+def test_a_checkpoint_alone_can_be_evaluated_elsewhere(cnntrain: Command, finished: Path) -> None:
+    shutil.copy(finished / "checkpoints" / "best.pt", "model.pt")
+
+    outcome = cnntrain("eval", "model.pt")
+
+    assert outcome.code == 0, outcome.err
+    assert f"test accuracy {summary(finished)['test']['accuracy']:.2%}" in outcome.out
+
+
+def test_eval_measures_each_split(cnntrain: Command, finished: Path) -> None:
+    for split, size in {"train": 200, "val": 500, "test": 1_000}.items():
+        assert cnntrain("eval", str(finished), f"split={split}").code == 0
+        report = json.loads((finished / f"eval_{split}.json").read_text())
+        assert report["examples"] == size
+    best = summary(finished)["best"]
+    assert json.loads((finished / "eval_val.json").read_text())["accuracy"] == best["val_accuracy"]
+
+
+def test_last_is_the_newest_run_wherever_it_is(cnntrain: Command) -> None:
+    cnntrain("train", *TINY)
+    cnntrain("train", *TINY, "out=elsewhere/run", "seed=1")
+
+    outcome = cnntrain("eval", "last")
+
+    assert outcome.code == 0, outcome.err
+    assert str(Path("elsewhere/run").absolute()) in outcome.out
+
+
+def test_a_second_run_has_a_folder_of_its_own(cnntrain: Command) -> None:
+    for _ in range(3):
+        assert cnntrain("train", *TINY).code == 0
+    assert len(run_folders()) == 3
+
+
+def test_name_names_the_folder(cnntrain: Command) -> None:
+    cnntrain("train", *TINY, "name=first try")
+    assert run_folders()[0].name.endswith("_first try")
+
+
+def test_limit_accumulation_clipping_and_early_stopping_do_what_they_say(cnntrain: Command) -> None:
+    outcome = cnntrain(
+        *("train", *TINY, "epochs=30", "optim.lr=1e-9", "early_stopping=2"),
+        *("accumulate=4", "grad_clip=1", "precision=bf16", "workers=1", "out=run"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert "200 train" in outcome.out and "bf16" in outcome.out
+    assert "stopped early" in outcome.out
+    assert summary(Path("run"))["epochs"] < 30
+
+
+def test_without_validation_the_last_epoch_is_tested(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "data.val_fraction=0", "epochs=2", "out=run")
+    assert outcome.code == 0, outcome.err
+    assert "the last epoch" in outcome.out
+    assert summary(Path("run"))["best"] is None
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(cnntrain: Command) -> None:
+    results = []
+    for number, seed in enumerate([3, 3, 4]):
+        cnntrain("train", *TINY, "augment=digits", f"seed={seed}", f"out={number}")
+        results.append(summary(Path(str(number)))["final"]["train_loss"])
+    assert results[0] == results[1] != results[2]
+
+
+def test_a_pipe_and_a_log_get_neither_colours_nor_bars(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "out=run")
+    log = Path("run/train.log").read_text()
+    assert "\x1b" not in outcome.out + outcome.err + log
+    assert "\r" not in outcome.out + outcome.err + log
+    assert outcome.err == ""
+    assert "test accuracy" in log
+
+
+def test_quiet_prints_nothing(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "-q")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+
+
+def test_verbose_prints_the_configuration_and_the_classes(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "verbose=2")
+    assert "label_smoothing: 0.0" in outcome.out
+    assert "precision" in outcome.out and "recall" in outcome.out
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run() -> None:
+    command = [sys.executable, "-m", "cnntrain", "train", *TINY, "out=run"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.stderr == ""
+    assert (Path("run") / "summary.json").exists()
+
+
+def test_a_loss_that_explodes_ends_the_run_with_advice(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "out=other", "optim=sgd", "optim.lr=1e9", "schedule=constant")
+    assert outcome.code == 1
+    assert "became NaN or infinite at step" in outcome.err
+    assert "learning rate 1e+09" in outcome.err
+    assert "grad_clip=1" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_nothing_reaches_for_the_network(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a socket was connected")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert cnntrain("train", *TINY).code == 0
+    assert cnntrain("eval", "last").code == 0
+    assert cnntrain("summary").code == 0
+
+
+def test_a_class_of_ones_own_is_trained(cnntrain: Command) -> None:
+    Path("my_nets.py").write_text(
+        "from torch import nn\n\n\n"
+        "class Wide(nn.Sequential):\n"
+        "    def __init__(self, in_features: int, num_classes: int, width: int):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(in_features, width), nn.Linear(width, num_classes))\n"
+    )
+    outcome = cnntrain(
+        "train", "limit=200", "epochs=1", "model._target_=my_nets.Wide", "model.width=7", "out=run"
+    )
+    assert outcome.code == 0, outcome.err
+    assert summary(Path("run"))["parameters"] == 784 * 7 + 7 + 7 * 10 + 10
+    assert cnntrain("eval", "run").code == 2
+    assert cnntrain("eval", "run", "trust=[my_nets]").code == 0
+    assert cnntrain("resume", "run", "trust=[my_nets]", "epochs=2").code == 0
+
+
+def test_a_data_set_of_ones_own_is_one_yaml_file_and_one_class(cnntrain: Command) -> None:
+    Path("my_data.py").write_text(
+        "import numpy as np\nfrom PIL import Image\nfrom torch.utils.data import Dataset\n\n\n"
+        "class Stripes(Dataset):\n"
+        "    classes = ['across', 'down']\n\n"
+        "    def __init__(self, train: bool, count: int):\n"
+        "        self.count = count\n\n"
+        "    def __len__(self):\n        return self.count\n\n"
+        "    def __getitem__(self, index):\n"
+        "        if index >= self.count:\n            raise IndexError\n"
+        "        pixels = np.zeros((12, 12), np.uint8)\n"
+        "        pixels[::3] = 255\n"
+        "        return Image.fromarray(pixels if index % 2 else pixels.T.copy()), index % 2\n"
+    )
+    Path("conf/data").mkdir(parents=True)
+    Path("conf/data/stripes.yaml").write_text(
+        "source: {_target_: my_data.Stripes, count: 200}\nchannels: 1\nimage_size: 12\nnum_classes: 2\n"
+        "mean: [0.33]\nstd: [0.47]\nval_fraction: 0.2\nsplit_seed: 0\n"
+    )
+    outcome = cnntrain("train", "data=stripes", "model=mlp", "epochs=3", "out=run")
+    assert outcome.code == 0, outcome.err
+    assert summary(Path("run"))["test"]["accuracy"] == 1.0
