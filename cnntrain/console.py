@@ -9,16 +9,25 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
-from cnntrain.metrics import Result
+if TYPE_CHECKING:
+    from cnntrain.metrics import Result
 
 HEADINGS = f"{'epoch':>9}{'step':>9}{'lr':>11}{'train loss':>13}{'acc':>9}{'val loss':>12}{'acc':>9}{'s':>8}{'img/s':>10}"
+
+
+class Screen(RichConsole):
+    """A console that goes on when its reader has gone (``| head``): the run's folder is what a run is for."""
+
+    def on_broken_pipe(self) -> None:
+        """Send what is printed further nowhere; rich would end the process."""
+        silence_stdout()
 
 
 class Console:
@@ -33,7 +42,7 @@ class Console:
         self.verbose = verbose
         self.log = log
         # A table must not be folded to 80 columns because its reader is a file.
-        self.screen = RichConsole(highlight=False, width=None if sys.stdout.isatty() else 160)
+        self.screen = Screen(highlight=False, width=None if sys.stdout.isatty() else 160)
 
     def line(self, markup: str = "", level: int = 1) -> None:
         """Print a line of rich's markup and add it to the log without."""
@@ -109,12 +118,7 @@ class Console:
     def _show(self, renderable: Any, level: int) -> None:
         if self.verbose < level:
             return
-        try:
-            self.screen.print(renderable, soft_wrap=isinstance(renderable, str))
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader has gone (| head). The run goes on: its folder is what it is for.
-            silence_stdout()
+        self.screen.print(renderable, soft_wrap=isinstance(renderable, str))
 
     def _record(self, renderable: Any) -> None:
         if self.log is None:

@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+from rich.table import Table
+
 from cnntrain import run_folder
 from cnntrain.checkpoint import write_atomically
 from cnntrain.checks import check
 from cnntrain.config import compose, plain
+from cnntrain.console import Console, count
 from cnntrain.errors import CnntrainError, Interrupted, UserError
 from cnntrain.overrides import parse
 from cnntrain.schema import KEYS, check_value
@@ -49,6 +53,7 @@ class Sweep:
         self.varied = [o.key_or_group for o in parsed if o.is_sweep_override()]
         self.out = next((str(o.value()) for o in parsed if o.key_or_group == "out"), None)
         self.given_folder = str(hydra.sweep.dir) if str(hydra.sweep.dir) != "." else None
+        self.console = Console(config.verbose)
         self.number = 0
         self.failed: list[str] = []
 
@@ -73,7 +78,7 @@ class Sweep:
         overrides = [o for o in self.jobs[self.number] if o.partition("=")[0] in self.varied]
         text = " ".join(overrides)
         self.number += 1
-        print(f"\n=== job {self.number} of {len(self.jobs)}: {text}", flush=True)
+        self.console.line(f"\n[bold]job {self.number} of {len(self.jobs)}: {escape(text)}[/]")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             summary = work(folder)
@@ -89,9 +94,7 @@ class Sweep:
             record = {"state": "failed", "overrides": overrides, "reason": reason}
         if record["state"] == "failed":
             self.failed.append(text)
-            from cnntrain.console import Console
-
-            Console().warn(f"job {self.number} of {len(self.jobs)} ({text}) failed: {record['reason']}")
+            self.console.warn(f"job {self.number} of {len(self.jobs)} ({text}) failed: {record['reason']}")
         run_folder.write_json(folder / "job.json", record)
 
     def discard_if_empty(self) -> None:
@@ -102,14 +105,8 @@ class Sweep:
 
     def report(self) -> None:
         """Print the ranking by the validation metric, write it as sweep.csv, and name the winner."""
-        from rich.markup import escape
-        from rich.table import Table
-
-        from cnntrain.console import Console, count
-
         rows = ranked(self.folder, self.monitor)
         columns = ["rank", "job", *self.varied]
-        console = Console()
         table = Table(title=f"Ranking by {self.monitor}", title_justify="left", box=None, pad_edge=False)
         for column in (*columns, *RESULTS):
             table.add_column(column, justify="right" if column in RESULTS else "left", overflow="fold")
@@ -125,14 +122,14 @@ class Sweep:
             values = [row.get(name, "") for name in RESULTS]
             writer.writerow([rank if finished else "", *cells[1:], row["state"], *values, row.get("reason", "")])
         write_atomically(self.folder / "sweep.csv", text.getvalue().encode())
-        console.line()
-        console.table(table)
-        console.line()
+        self.console.line()
+        self.console.table(table)
+        self.console.line()
         if self.failed:
-            console.warn(f"{count(len(self.failed), 'job')} of {len(self.jobs)} failed")
+            self.console.warn(f"{count(len(self.failed), 'job')} of {len(self.jobs)} failed")
         if rows and rows[0]["state"] == "finished":
-            console.line(f"best: [bold]cnntrain eval {self.folder / str(rows[0]['job'])}[/]")
-        console.line(f"the ranking is in {self.folder / 'sweep.csv'}")
+            self.console.line(f"best: [bold]cnntrain eval {self.folder / str(rows[0]['job'])}[/]")
+        self.console.line(f"the ranking is in {self.folder / 'sweep.csv'}")
 
 
 def check_values(override: Any) -> None:
