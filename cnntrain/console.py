@@ -19,7 +19,10 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from cnntrain.metrics import Result
 
-HEADINGS = f"{'epoch':>9}{'step':>9}{'lr':>11}{'train loss':>13}{'acc':>9}{'val loss':>12}{'acc':>9}{'s':>8}{'img/s':>10}"
+HEADINGS = (
+    f"{'epoch':>9}{'step':>9}{'lr':>11}{'train loss':>13}{'acc':>9}"
+    f"{'val loss':>12}{'acc':>9}{'s':>8}{'img/s':>10}"
+)
 
 
 class Screen(RichConsole):
@@ -51,7 +54,9 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a line that must be seen, to standard error."""
-        RichConsole(stderr=True, highlight=False).print(f"[bold yellow]warning[/] {escape(text)}", soft_wrap=True)
+        RichConsole(stderr=True, highlight=False).print(
+            f"[bold yellow]warning[/] {escape(text)}", soft_wrap=True
+        )
         self._record(f"warning: {escape(text)}")
 
     def facts(self, facts: Mapping[str, str], level: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Epoch after epoch: train, validate, record, checkpoint. Can be stopped at any step and goes on from there."""
+"""Epoch after epoch: train, validate, record, checkpoint. Can be stopped at any step and resumed there."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ class Fit:
             self.mean.load_state_dict(progress.mean)
         self.begin = self.saved_at = time.monotonic()
         total = len(self.train_batches)
-        with self.console.bar(total, progress.step_in_epoch, f"epoch {progress.epoch + 1}/{self.epochs}") as self.bar:
+        with self.console.bar(
+            total, progress.step_in_epoch, f"epoch {progress.epoch + 1}/{self.epochs}"
+        ) as self.bar:
             loop.train_epoch(
                 self.model,
                 self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch),
@@ -272,7 +274,9 @@ class Fit:
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: rounded(value) for name, value in row.items()} for row in self.progress.history)
+        writer.writerows(
+            {name: rounded(value) for name, value in row.items()} for row in self.progress.history
+        )
         checkpoint.write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
 
     def check_finite(self) -> None:
@@ -280,12 +284,16 @@ class Fit:
         bad = self.mean.diverged_at()
         if bad is not None:
             first_step = self.progress.step - self.progress.step_in_epoch + 1
-            raise self.diverged("the loss", first_step + bad // min(self.accumulate, self.train_batches.batches.batch_size))
+            raise self.diverged(
+                "the loss", first_step + bad // min(self.accumulate, self.train_batches.batches.batch_size)
+            )
 
     def diverged(self, what: str, step: int) -> RunFailed:
         """Return the error of a run whose loss is no number any more."""
         last = self.folder / CHECKPOINTS / checkpoint.LAST
-        kept = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been written yet"
+        kept = (
+            f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been written yet"
+        )
         return RunFailed(
             f"{what} became NaN or infinite at step {step:,}, in epoch {self.progress.epoch + 1}, "
             f"at learning rate {self.lr:.3g}; {kept}\n"
@@ -323,7 +331,6 @@ class StopSignals:
 def rounded(value: Any) -> Any:
     """Return a value as metrics.csv shows it: floats with six significant digits."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
 
 
 def lr_of(optimizer: Optimizer) -> float:

@@ -1,4 +1,4 @@
-"""What the commands do: build the parts in reading order, then let them work. The configuration stops here."""
+"""What the commands do: build the parts in reading order and let them work. The configuration ends here."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def resume(config: Config, folder: Path, state: dict[str, Any]) -> dict[str, Any
     return work(config, folder, state, trust)
 
 
-def work(config: Config, folder: Path, state: dict[str, Any] | None, trust: Sequence[str] | None) -> dict[str, Any]:
+def work(
+    config: Config, folder: Path, state: dict[str, Any] | None, trust: Sequence[str] | None
+) -> dict[str, Any]:
     """Train from the beginning or from a checkpoint, then test the best epoch once."""
     begin = time.monotonic()
     with run_folder.locked(folder):
@@ -186,7 +188,9 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
         "test": (data.test, torch.arange(len(data.test))),
     }[split]
     if len(indices) == 0:
-        raise UserError(f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}")
+        raise UserError(
+            f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
+        )
     normalize = Normalize(state["normalization"]["mean"], state["normalization"]["std"], device)
     batches = EvalLoader(pictures, indices, config["eval_batch_size"], normalize, device, config["workers"])
     result = loop.evaluate(model, batches, criterion, len(class_names), precision)
@@ -218,9 +222,11 @@ def find_device(name: str) -> torch.device:
         return torch.device(kind)
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device={name}: torch {torch.__version__} finds no CUDA GPU here; device=auto takes what is there")
+        raise UserError(
+            f"device={name}: torch {torch.__version__} finds no GPU here; device=auto takes what is there"
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name}: this machine has {count(torch.cuda.device_count(), 'GPU')}, from cuda:0")
+        raise UserError(f"device={name}: {torch.cuda.device_count()} GPUs are here, from cuda:0")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UserError("device=mps: torch finds no Apple GPU here; device=auto takes what is there")
     return device
@@ -275,7 +281,9 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
         with warnings.catch_warnings(action="ignore"):
             loss = criterion(logits, labels)
     except Exception as error:  # whatever a loss of the user's may raise
-        raise UserError(f"criterion: {name} can't compare logits with class numbers: {in_words(error)}") from error
+        raise UserError(
+            f"criterion: {name} can't compare logits with class numbers: {in_words(error)}"
+        ) from error
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
@@ -297,7 +305,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: the weights do not fit the model that the configuration describes") from error
+        raise CheckpointError(
+            f"{path}: the weights do not fit the model that the configuration describes"
+        ) from error
 
 
 def load_data(data: Config, console: Console, limit: int | None, trust: Sequence[str] | None) -> Data:
@@ -311,10 +321,10 @@ def load_data(data: Config, console: Console, limit: int | None, trust: Sequence
 
     def read(is_train: bool) -> Pictures:
         pictures = as_pictures(build("data.source", data["source"], Dataset, trust, train=is_train, **known))
-        if len(pictures.class_names) != data["num_classes"]:
+        told, found = data["num_classes"], len(pictures.class_names)
+        if found != told:
             raise UserError(
-                f"data.num_classes={data['num_classes']}, but the data have {len(pictures.class_names)} classes: "
-                f"data.num_classes={len(pictures.class_names)}"
+                f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
             )
         return fit(pictures, data["channels"], data["image_size"])
 
@@ -324,7 +334,9 @@ def load_data(data: Config, console: Console, limit: int | None, trust: Sequence
         console.warn(f"{missing.what}: downloading it to {missing.root}")
         data["source"] = {**data["source"], "download": True}
         train_pictures, test_pictures = read(True), read(False)
-    train_indices, val_indices = stratified_split(train_pictures.labels, data["val_fraction"], data["split_seed"])
+    train_indices, val_indices = stratified_split(
+        train_pictures.labels, data["val_fraction"], data["split_seed"]
+    )
     return Data(train_pictures, test_pictures, limited(train_indices, limit, data["split_seed"]), val_indices)
 
 
@@ -346,15 +358,17 @@ def restore(fitting: Fit, state: dict[str, Any]) -> None:
         fitting.restore(state)
         set_random_state(state["random"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(f"the checkpoint does not fit its own configuration: {in_words(error)}") from error
+        raise CheckpointError(
+            f"the checkpoint does not fit its own configuration: {in_words(error)}"
+        ) from error
 
 
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:
     """Raise a UserError if the training pictures are not those that the run began with."""
     if state["data_fingerprint"] != data.train.fingerprint():
         raise UserError(
-            "the training data are not those that this run began with: resume needs the same files (data.root=DIR), "
-            "or start a new run"
+            "the training data are not those that this run began with: resume needs the same files "
+            "(data.root=DIR), or start a new run"
         )
 
 
@@ -368,11 +382,19 @@ def show_header(
     precision: Precision,
 ) -> None:
     """Print what is about to be trained, on what, and where it goes."""
-    sizes = [f"{len(data.train_indices):,} train", f"{len(data.val_indices):,} val", f"{len(data.test):,} test"]
+    sizes = [
+        f"{len(data.train_indices):,} train",
+        f"{len(data.val_indices):,} val",
+        f"{len(data.test):,} test",
+    ]
     shape = "×".join(map(str, input_shape(config["data"])))
     optim, schedule = config["optim"], config["schedule"]
     parameters = sum(p.numel() for p in model.parameters())
-    on = torch.cuda.get_device_name(device) if device.type == "cuda" else count(torch.get_num_threads(), "thread")
+    on = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else count(torch.get_num_threads(), "thread")
+    )
     source = config["data"]["source"]
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
     used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}

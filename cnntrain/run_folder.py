@@ -86,7 +86,9 @@ def locked(folder: Path) -> Iterator[None]:
             # Not flock, which the workers of a killed process would go on holding for seconds.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
-            raise UserError(f"{folder} is in use by another process: wait for it, or choose another folder") from error
+            raise UserError(
+                f"{folder} is in use by another process: wait for it, or choose another folder"
+            ) from error
         except OSError:  # a file system without locks
             pass
         yield
@@ -125,7 +127,9 @@ def find_checkpoint(run: str, prefer: str) -> Path:
             return folder / name
     if (path / "sweep.csv").exists():
         raise CheckpointError(f"{path} is a sweep: name one of its jobs, such as {path / '0'}")
-    raise CheckpointError(f"{path} holds no checkpoint: the run ended before its first, or it is no run folder")
+    raise CheckpointError(
+        f"{path} holds no checkpoint: the run ended before its first, or it is no run folder"
+    )
 
 
 def last_run() -> Path:
@@ -135,13 +139,17 @@ def last_run() -> Path:
     except OSError as error:
         raise CheckpointError("there is no last run here: `cnntrain train` makes one") from error
     if not path.is_dir():
-        raise CheckpointError(f"the last run, {path}, is gone; the nearest: {', '.join(nearest_runs(path.name))}")
+        raise CheckpointError(
+            f"the last run, {path}, is gone; the nearest: {', '.join(nearest_runs(path.name))}"
+        )
     return path
 
 
 def nearest_runs(run: str) -> list[str]:
     """Return up to three runs under outputs/ whose names look like ``run``, or the newest."""
-    found = [p.parent for pattern in ("train/*", "sweeps/*/*") for p in OUTPUTS.glob(f"{pattern}/config.yaml")]
+    found = [
+        p.parent for pattern in ("train/*", "sweeps/*/*") for p in OUTPUTS.glob(f"{pattern}/config.yaml")
+    ]
     newest = sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
     by_name = {folder.name: str(folder) for folder in newest}
     return [by_name[name] for name in nearest(Path(run).name, by_name, 3)] or [str(f) for f in newest[:3]]

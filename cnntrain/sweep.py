@@ -1,4 +1,4 @@
-"""Sweeps from the shell: how many jobs, which one runs, and which was best. Imports no torch until a job runs."""
+"""Sweeps from the shell: how many jobs, which one runs, and which was best. No torch until a job runs."""
 
 from __future__ import annotations
 
@@ -118,9 +118,13 @@ class Sweep:
             cells = [str(rank) if finished else "–", str(row["job"])]
             cells += [row["overrides"].get(key, "") for key in columns[2:]]
             figures = [shown(name, row.get(name)) for name in RESULTS] if finished else ["failed", "", "", ""]
-            table.add_row(*map(escape, cells), *figures, style=None if rank > 1 or not finished else "bold green")
+            table.add_row(
+                *map(escape, cells), *figures, style=None if rank > 1 or not finished else "bold green"
+            )
             values = [row.get(name, "") for name in RESULTS]
-            writer.writerow([rank if finished else "", *cells[1:], row["state"], *values, row.get("reason", "")])
+            writer.writerow(
+                [rank if finished else "", *cells[1:], row["state"], *values, row.get("reason", "")]
+            )
         write_atomically(self.folder / "sweep.csv", text.getvalue().encode())
         self.console.line()
         self.console.table(table)
@@ -161,7 +165,9 @@ def ranked(folder: Path, monitor: str) -> list[dict[str, Any]]:
     for path in folder.glob("*/job.json"):
         row = json.loads(path.read_text())
         pairs = (override.partition("=") for override in row["overrides"])
-        rows.append({**row, "job": int(path.parent.name), "overrides": {key: value for key, _, value in pairs}})
+        rows.append(
+            {**row, "job": int(path.parent.name), "overrides": {key: value for key, _, value in pairs}}
+        )
     sign = 1 if monitor == "val_loss" else -1
 
     def order(row: dict[str, Any]) -> tuple[bool, float, int]:
@@ -175,4 +181,6 @@ def shown(name: str, value: Any) -> str:
     """Return a figure as the table shows it."""
     if value is None:
         return "–"
-    return {"val_accuracy": f"{value:.2%}", "val_loss": f"{value:.4f}", "seconds": f"{value:.1f}"}.get(name, str(value))
+    return {"val_accuracy": f"{value:.2%}", "val_loss": f"{value:.4f}", "seconds": f"{value:.1f}"}.get(
+        name, str(value)
+    )

@@ -1,6 +1,6 @@
-"""Draw the terminal picture of the README: run a command in a terminal of its own and save what it shows as SVG.
+"""Draw the terminal picture of the README: run a command in a terminal and save what it shows as SVG.
 
-    python scripts/make_terminal_picture.py docs/run.svg cnntrain train model=cnn optim=adam augment=digits
+python scripts/make_terminal_picture.py docs/run.svg cnntrain train model=cnn optim=adam augment=digits
 """
 
 from __future__ import annotations

@@ -210,7 +210,8 @@ def test_a_class_of_ones_own_is_trained(cnntrain: Command) -> None:
         "from torch import nn\n\n\n"
         "class Wide(nn.Sequential):\n"
         "    def __init__(self, in_features: int, num_classes: int, width: int):\n"
-        "        super().__init__(nn.Flatten(), nn.Linear(in_features, width), nn.Linear(width, num_classes))\n"
+        "        layers = nn.Linear(in_features, width), nn.Linear(width, num_classes)\n"
+        "        super().__init__(nn.Flatten(), *layers)\n"
     )
     outcome = cnntrain(
         "train", "limit=200", "epochs=1", "model._target_=my_nets.Wide", "model.width=7", "out=run"
