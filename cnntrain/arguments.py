@@ -61,9 +61,9 @@ def split_flags(
         elif equals:
             flags[name] = flag_value(name, value, known[name])
         elif known[name] and not ("" in known[name] and rest[:1] != [] and rest[0] not in known[name]):
-            flags[name] = flag_value(name, rest.pop(0) if rest else "", known[name]) or None
+            flags[name] = flag_value(name, rest.pop(0) if rest else "", known[name]) or "all"
         else:
-            flags[name] = None
+            flags[name] = "all" if known[name] else None
     return flags, words
 
 

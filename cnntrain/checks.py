@@ -28,6 +28,8 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
         UserError: a key is unknown or missing, or a value is of the wrong type, out of range or does not fit
             the others.
     """
+    if "experiment" in config:
+        raise UserError("the experiment's file must begin with the line: # @package _global_")
     check_groups(config)
     values = dict(leaves(config))
     for key, value in values.items():

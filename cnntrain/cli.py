@@ -92,7 +92,7 @@ def train(arguments: Sequence[str]) -> int:
 
     def job(config: Any) -> None:
         try:
-            train_job(config, None)
+            train_job(config, None, config_dir)
         except Exception as error:  # else Hydra would print words of its own
             outcome.append(error)
 
@@ -114,7 +114,7 @@ def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: 
         if interruption:
             return
         try:
-            jobs.run_job(lambda job_folder: train_job(config, job_folder))
+            jobs.run_job(lambda job_folder: train_job(config, job_folder, config_dir))
         except Interrupted as error:
             interruption.append(error)
 
@@ -134,24 +134,18 @@ def warn(text: str) -> None:
     print(f"cnntrain: warning: {text}", file=sys.stderr)
 
 
-def train_job(config: Any, folder: Path | None) -> dict[str, Any]:
+def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[str, Any]:
     """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
     from hydra.core.hydra_config import HydraConfig
 
     from cnntrain import run_folder
-    from cnntrain.checks import check
-    from cnntrain.config import overshadowed, plain
 
     hydra = HydraConfig.get()
     hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
-    settings = plain(config)
     try:
-        check(settings)
-        choices = hydra.runtime.choices
-        for file in overshadowed(choices):
-            warn(f"{file} is not used: cnntrain has a {file.stem} of its own; give yours another name")
+        settings = checked(config, hydra, config_dir)
         if folder is None:
-            label = settings["name"] or f"{choices['model']}-{choices['optim']}"
+            label = settings["name"] or "-".join(label_of(settings, hydra, g) for g in ("model", "optim"))
             folder = run_folder.new(settings["out"] or hydra_folder, label)
         settings["out"] = str(folder)
         from cnntrain.run import train as train_run
@@ -162,6 +156,33 @@ def train_job(config: Any, folder: Path | None) -> dict[str, Any]:
             if unused is not None:
                 run_folder.discard_if_unused(Path(unused))
         raise
+
+
+def label_of(settings: dict[str, Any], hydra: Any, group: str) -> str:
+    """Return the choice of a group or, if that says nothing, the name of its class."""
+    choice = str(hydra.runtime.choices[group])
+    return str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
+
+
+def checked(config: Any, hydra: Any, config_dir: str | None) -> dict[str, Any]:
+    """Return the composed configuration as plain types, if it makes sense."""
+    from cnntrain.checks import check
+    from cnntrain.config import file_of, own_files, plain
+    from cnntrain.mistakes import shortest, with_origin
+
+    choices, typed = hydra.runtime.choices, hydra.overrides.task
+    settings = plain(config)
+    try:
+        check(settings)
+    except UserError as error:
+        raise with_origin(error, choices, typed, config_dir) from error
+    for file in own_files(choices, config_dir):
+        if file_of(file.parent.name, file.stem, config_dir) != file:
+            choice = f"{file.parent.name}={file.stem}"
+            warn(
+                f"{shortest(file)} is not used: cnntrain has an {choice} of its own; give yours another name"
+            )
+    return settings
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -248,7 +269,8 @@ def complete(arguments: Sequence[str]) -> int:
     """``cnntrain _complete WORD...``: what may stand where the last word begins; the scripts call it."""
     from cnntrain.completion import candidates
 
-    print("\n".join(candidates(list(arguments), list(PUBLIC))))
+    for candidate in candidates(list(arguments), PUBLIC):
+        print(candidate)
     return 0
 
 
@@ -296,11 +318,14 @@ def through_hydra(
     config_dir: str | None,
 ) -> None:
     """Let Hydra compose the configuration and call the job, as under ``hydra.main``."""
+    import logging
+
     import hydra
 
     from cnntrain.config import conf_folder, prepare_hydra
 
     prepare_hydra()
+    logging.raiseExceptions = False  # --info is logged, and | head is no reason for a hundred tracebacks
     own = ["hydra.job.name=cnntrain"]
     typed, sys.argv = sys.argv, ["cnntrain", *hydra_arguments, *own, *overrides]
     entry = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")

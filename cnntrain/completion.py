@@ -4,88 +4,117 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.config import groups
+from cnntrain.arguments import CONFIG_DIR_FLAGS, HYDRA_FLAGS
+from cnntrain.config import choice_values, default_choices, defaults, groups
 from cnntrain.run_folder import OUTPUTS
+from cnntrain.schema import KEYS
 
 SCRIPTS = {
     "bash": """\
 _cnntrain() {
-    local cur words
-    cur="${COMP_LINE:0:COMP_POINT}"
-    read -r -a words <<< "$cur"
-    [[ "$cur" == *" " ]] && words+=("")
-    local word="${words[-1]}" prefix=""
+    local line="${COMP_LINE:0:COMP_POINT}" words word prefix=""
+    read -r -a words <<< "$line"
+    [[ "$line" == *" " ]] && words+=("")
+    word="${words[${#words[@]}-1]}"
     # bash splits words at = and completes only what stands behind it
-    [[ "$word" == *=* ]] && prefix="${word%=*}="
+    [[ "$word" == *=* && "$COMP_WORDBREAKS" == *=* ]] && prefix="${word%=*}="
     COMPREPLY=()
     while IFS= read -r line; do
         [[ -n "$line" ]] && COMPREPLY+=("${line#"$prefix"}")
     done < <(cnntrain _complete "${words[@]:1}" 2>/dev/null)
-    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *= ]] && compopt -o nospace
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *= ]] && compopt -o nospace 2>/dev/null
     return 0
 }
 complete -o default -F _cnntrain cnntrain""",
     "zsh": """\
 _cnntrain() {
-    local -a found
+    local -a found open closed
     found=("${(@f)$(cnntrain _complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-    compadd -S '' -- $found
+    open=(${(M)found:#*=}) closed=(${found:#*=})
+    if (( $#open + $#closed )); then
+        compadd -S '' -- $open
+        compadd -- $closed
+    else
+        compset -P '*='
+        _files
+    fi
 }
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
 compdef _cnntrain cnntrain""",
     "fish": """\
 function __cnntrain_complete
     set -l words (commandline -opc) (commandline -ct)
-    cnntrain _complete $words[2..-1] 2>/dev/null
+    set -l found (cnntrain _complete $words[2..-1] 2>/dev/null)
+    if test (count $found) -gt 0
+        printf '%s\\n' $found
+    else
+        set -l key (string match -r '^.*=' -- (commandline -ct))
+        for path in (__fish_complete_path (string replace -r '^.*=' '' -- (commandline -ct)))
+            echo $key$path
+        end
+    end
 end
 complete -c cnntrain -f -a '(__cnntrain_complete)'""",
 }
 
 
 def candidates(words: list[str], commands: list[str]) -> list[str]:
-    """Return what may stand in the place of the last word, the words before it being complete."""
+    """Return what may stand in the place of the last word, the words before it being complete.
+
+    An empty list leaves the word to the shell, which offers files.
+    """
     *before, current = words or [""]
+    return [candidate for candidate in offers(before, current, commands) if candidate.startswith(current)]
+
+
+def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
+    """Return what may stand behind complete words, whatever of it is typed already."""
     if not before:
-        return [name for name in commands if name.startswith(current)]
-    command = before[0]
+        return [*commands, "--help", "--version"] if current.startswith("-") else commands
+    command, *arguments = before
     if command == "completion":
-        return [shell for shell in SCRIPTS if shell.startswith(current)]
-    if command in ("resume", "eval") and len(before) == 1:
-        return [run for run in ["last", *runs()] if run.startswith(current)]
-    offered = groups()
+        return list(SCRIPTS)
+    if command not in commands:
+        return []
+    if command in ("resume", "eval") and not arguments:
+        return ["last", *runs()]
+    flags = {"train": HYDRA_FLAGS, "summary": CONFIG_DIR_FLAGS}.get(command, {})
+    if arguments and flags.get(arguments[-1]):
+        return [value for value in flags[arguments[-1]] if value.islower()]
+    if current.startswith("-"):
+        return [*(flag for flag in flags if flag.startswith("--")), "--help"]
     key, equals, value = current.partition("=")
-    if equals and key in offered:
-        head, comma, last = value.rpartition(",")  # optim=sgd,a
-        return [f"{key}={head}{comma}{choice}" for choice in offered[key] if choice.startswith(last)]
-    if equals:
-        return [f"{key}={choice}" for choice in choices_of(key) if choice.startswith(value)]
-    return [name for name in names(command, offered) if name.startswith(current)]
+    return values(key, value) if equals else [f"{name}=" for name in names(command, arguments)]
 
 
-def choices_of(key: str) -> tuple[str, ...]:
-    """Return the values that a key may have, where they can be listed."""
-    from cnntrain.schema import KEYS
-
-    rule = KEYS.get(key)
+def values(key: str, typed: str) -> list[str]:
+    """Return the overrides that give a key one of its values, where these can be listed."""
+    rule, offered = KEYS.get(key), groups()
+    if key in offered:
+        head, comma, _ = typed.rpartition(",")  # optim=sgd,a
+        return [f"{key}={head}{comma}{choice}" for choice in offered[key]]
     if key == "device":
-        return ("auto", "cpu", "cuda", "mps")
-    if rule is None:
-        return ()
-    return ("true", "false") if rule.kind == "bool" else rule.choices
+        return [f"{key}={name}" for name in ("auto", "cpu", "cuda", "mps")]
+    listed = ("true", "false") if rule and rule.kind == "bool" else rule.choices if rule else ()
+    return [f"{key}={value}" for value in listed]
 
 
-def names(command: str, offered: dict[str, list[str]]) -> list[str]:
-    """Return what may stand before the = for a command."""
+def names(command: str, arguments: list[str]) -> list[str]:
+    """Return the keys that may stand before the = for a command, given the choices already made."""
     from cnntrain.cli import EVALUABLE, RESUMABLE
-    from cnntrain.config import defaults
-    from cnntrain.schema import KEYS
 
     if command == "resume":
-        return [f"{key}=" for key in RESUMABLE]
+        return list(RESUMABLE)
     if command == "eval":
-        data_keys = [key for key in KEYS if key.startswith("data.")]
-        return [f"{key}=" for key in [*EVALUABLE, "data", *data_keys] if not key.endswith(".")]
-    return sorted({f"{name}=" for name in [*offered, *defaults()]})
+        return list(EVALUABLE)
+    offered = groups()
+    typed = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    found = {*offered, *(key for key in defaults() if key.partition(".")[0] not in offered)}
+    for group, choice in {**default_choices(), **typed}.items():
+        for one in choice.split(","):
+            if one in offered.get(group, ()):
+                found.update(choice_values(group, one))
+    return sorted(found)
 
 
 def runs() -> list[str]:

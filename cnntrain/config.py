@@ -39,8 +39,10 @@ def groups(extra: str | None = None) -> dict[str, list[str]]:
     """Return each group and its choices, such as ``{"optim": ["adam", ...]}``."""
     found: dict[str, set[str]] = {}
     for folder in conf_folders(extra):
-        for path in folder.glob("*/*.yaml"):
-            found.setdefault(path.parent.name, set()).add(path.stem)
+        for path in folder.glob("*/**/*.yaml"):
+            group, *choice = path.relative_to(folder).with_suffix("").parts
+            if group != "hydra":
+                found.setdefault(group, set()).add("/".join(choice))
     return {group: sorted(choices) for group, choices in sorted(found.items())}
 
 
@@ -50,11 +52,10 @@ def file_of(group: str, choice: str, extra: str | None = None) -> Path:
     return next(file for file in files if file.exists())
 
 
-def overshadowed(choices: Mapping[str, Any], extra: str | None = None) -> list[Path]:
-    """Return files of the user's that are not used since a choice of cnntrain's has the same name."""
-    own = conf_folders(extra)[1:]
-    files = [folder / group / f"{choice}.yaml" for folder in own for group, choice in choices.items()]
-    return [file for file in files if file.exists() and file_of(file.parent.name, file.stem, extra) != file]
+def own_files(choices: Mapping[str, Any], extra: str | None = None) -> list[Path]:
+    """Return the files of the user's that have the name of a chosen choice, such as conf/optim/nadam.yaml."""
+    named = [f"{group}/{choice}.yaml" for group, choice in choices.items()]
+    return [folder / name for folder in conf_folders(extra)[1:] for name in named if (folder / name).exists()]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -122,12 +123,14 @@ def raw_yaml(path: Path) -> dict[str, Any]:
 
 
 def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the keys of a YAML file that the schema knows, with their values as they are typed."""
+    """Yield the keys of a YAML file, with their values as they are typed; classes only where they have a key."""
     for name, value in node.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and name not in ("hydra", "defaults"):
+        if name in ("hydra", "defaults") or key == "data.source":
+            continue
+        if isinstance(value, dict):
             yield from typed_values(value, f"{key}.")
-        elif key in KEYS:
+        elif key in KEYS or name != "_target_":
             yield key, shown(value)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config import compose, conf_folders, defaults, first_line, groups, owners
+from cnntrain.checks import is_described
+from cnntrain.config import compose, conf_folders, defaults, first_line, groups, own_files, owners, raw_yaml
 from cnntrain.errors import UserError, did_you_mean, nearest
 from cnntrain.overrides import parse
 from cnntrain.schema import CLASS_GROUPS, KEYS, leaves, unknown_key
@@ -20,6 +23,7 @@ MOST_COMBINATIONS = 64  # of a sweep's choices, among which an unknown key is lo
 def explained(error: Exception, overrides: Sequence[str], config_dir: str | None) -> UserError:
     """Turn an exception from Hydra's composition into what the user did wrong."""
     from hydra.errors import MissingConfigException
+    from yaml import YAMLError
 
     try:
         check_keys(overrides, config_dir)
@@ -27,9 +31,8 @@ def explained(error: Exception, overrides: Sequence[str], config_dir: str | None
         return found
     except Exception:  # the composition fails for a reason of its own, which is told below
         pass
-    broken = broken_file(config_dir)
-    if broken is not None:
-        return broken
+    if isinstance(error, YAMLError | UnicodeError):
+        return broken_file(error, config_dir)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         takes = f"{group} takes {', '.join(error.options)}"
@@ -37,22 +40,41 @@ def explained(error: Exception, overrides: Sequence[str], config_dir: str | None
     return UserError(first_line(error))
 
 
-def broken_file(config_dir: str | None) -> UserError | None:
-    """Return an error about the first of the user's own YAML files that can't be read, if there is one."""
-    import yaml
+def broken_file(error: Exception, config_dir: str | None) -> UserError:
+    """Say which YAML file can't be read. Where the error does not name it, the first one that can't is it."""
+    from yaml import MarkedYAMLError, safe_load
 
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return UserError(
+            f"{shortest(Path(mark.name))}, line {mark.line + 1}, is not valid YAML: {error.problem}"
+        )
     for folder in conf_folders(config_dir)[1:]:
         for path in sorted(folder.rglob("*.yaml")):
             try:
-                content = yaml.safe_load(path.read_text())
-            except yaml.MarkedYAMLError as error:
-                line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-                return UserError(f"{path}{line} is not valid YAML: {error.problem}")
-            except (yaml.YAMLError, OSError, ValueError) as error:
-                return UserError(f"{path} can't be read: {first_line(error)}")
-            if content is not None and not isinstance(content, dict):
-                return UserError(f"{path} must hold KEY: VALUE lines, and holds {type(content).__name__}")
-    return None
+                safe_load(path.read_text())
+            except Exception as reason:
+                return UserError(f"{shortest(path)} can't be read: {first_line(reason)}")
+    return UserError(f"a YAML file can't be read: {first_line(error)}")
+
+
+def with_origin(
+    error: UserError, choices: Mapping[str, Any], typed: Sequence[str], config_dir: str | None
+) -> UserError:
+    """Add to an error about a key the file of the user's that it stands in, unless it was typed."""
+    key = re.sub("^unknown key ", "", str(error)).partition("=")[0].partition(":")[0]
+    if any(override.lstrip("+").startswith(f"{key}=") for override in typed):
+        return error
+    for file in own_files(choices, config_dir):
+        content = raw_yaml(file)
+        if holds(content, key) or holds({file.parent.name: content}, key):
+            return UserError(f"{shortest(file)}: {error}")
+    return error
+
+
+def shortest(file: Path) -> Path:
+    """Return a file's name as one would type it here."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def check_keys(overrides: Sequence[str], config_dir: str | None) -> None:
@@ -115,8 +137,10 @@ def unknown_override(
     near = nearest(key, [*known, *offered])
     if near and near[0] in offered and near[0] not in known:
         return f"unknown key {key}: did you mean {near[0]}={'|'.join(offered[near[0]])}?"
-    if group in CLASS_GROUPS and not nearest(name, config[group]):
-        return adding(key, group, config[group])
+    if group in CLASS_GROUPS:
+        node = config[group]
+        if not is_described(str(node.get("_target_"))) or not nearest(name, node):
+            return adding(key, group, node)
     return unknown_key(key, {**defaults(), **known})
 
 

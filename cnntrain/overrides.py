@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import conf_folder, groups, read_yaml
 from cnntrain.errors import UserError, did_you_mean, nearest
@@ -99,12 +99,14 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None, is_sweep: 
         UserError: one is malformed, has several values without ``-m``, or names a choice that is not there.
     """
     offered = groups(config_dir)
+    if any(override.startswith("hydra.searchpath=") for override in overrides):
+        offered = {}  # Hydra knows more choices
     for override in parse(overrides):
         key = override.key_or_group
         if override.is_sweep_override() and not is_sweep:
             raise UserError(several_values(override))
         if override.is_delete():
-            if key in GROUPS:
+            if key in GROUPS and key in offered:
                 raise UserError(
                     f"~{key}: nothing works without {key}; choose another: {key}={'|'.join(offered[key])}"
                 )
@@ -131,13 +133,13 @@ def check_choice(override: Override, offered: Mapping[str, Sequence[str]]) -> No
     group = override.key_or_group
     if override.value_type in (ValueType.GLOB_CHOICE_SWEEP, ValueType.INTERVAL_SWEEP):
         return
-    values = (
-        override.sweep_string_iterator()
-        if override.is_sweep_override()
-        else [override.get_value_element_as_str()]
-    )
-    for value in map(str, values):
-        if value not in offered[group] and (value != "null" or group in GROUPS):
+    wanted: Any = override.value()
+    if override.is_sweep_override():
+        wanted = list(override.sweep_string_iterator())
+    elif not isinstance(wanted, list) or group in GROUPS:  # experiment=[a,b] lays one over the other
+        wanted = [override.get_value_element_as_str()]
+    for value in map(str, wanted):
+        if value not in offered[group] and (value not in ("null", "None") or group in GROUPS):
             own = f"; a class of your own: {group}._target_=my_pkg.MyClass" if group in CUSTOM_GROUPS else ""
             raise UserError(
                 f"{group}={value} is not there{did_you_mean(value, offered[group])}\n"

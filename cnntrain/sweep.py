@@ -59,16 +59,14 @@ class Sweep:
 
     def claim_folder(self) -> Path:
         """Make the sweep's folder and return it."""
-        if self.out is not None and "out" not in self.varied:
-            folder = Path(self.out).expanduser()
-            if (folder / "sweep.csv").exists() or (folder / "multirun.yaml").exists():
-                raise UserError(f"out={self.out} holds a sweep already: choose another folder")
-            run_folder.make_folder(folder)
-        elif self.given_folder is not None:
-            folder = Path(self.given_folder)
-            run_folder.make_folder(folder)
-        else:
+        given = self.out if self.out is not None and "out" not in self.varied else self.given_folder
+        if given is None:
             folder = run_folder.claim(run_folder.OUTPUTS / "sweeps", "")
+        else:
+            folder = Path(given).expanduser()
+            if (folder / "sweep.csv").exists() or (folder / "multirun.yaml").exists():
+                raise UserError(f"{given} holds a sweep already: choose another folder")
+            run_folder.make_folder(folder)
         self.folder = folder
         return folder
 
