@@ -123,7 +123,7 @@ def raw_yaml(path: Path) -> dict[str, Any]:
 
 
 def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the keys of a YAML file, with their values as they are typed; classes only where they have a key."""
+    """Yield the keys of a YAML file with their values as typed; ``_target_`` only where it is a key."""
     for name, value in node.items():
         key = f"{prefix}{name}"
         if name in ("hydra", "defaults") or key == "data.source":
