@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import inspect
-import platform
 import shlex
-import subprocess
-import sys
 import time
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import Dataset
 
 from cnntrain import __version__, checkpoint, loop, run_folder
 from cnntrain.build import build
 from cnntrain.console import Console, count, joined
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.data.pictures import Pictures, as_pictures, fit
-from cnntrain.data.sources import DataMissing
-from cnntrain.data.splits import limited, stratified_split
 from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
+from cnntrain.parts import (
+    Config,
+    Data,
+    be_deterministic,
+    build_criterion,
+    build_model,
+    build_optimizer,
+    check_same_data,
+    find_device,
+    input_shape,
+    load_data,
+    load_weights,
+)
 from cnntrain.precision import Precision, choose
+from cnntrain.records import about, summarize, write_yaml
 from cnntrain.seeding import seed_everything, set_random_state
-
-Config = dict[str, Any]
-
-
-@dataclass
-class Data:
-    """The pictures of a run and which of them do what."""
-
-    train: Pictures
-    test: Pictures
-    train_indices: Tensor
-    val_indices: Tensor
 
 
 def train(config: Config, folder: Path) -> dict[str, Any]:
@@ -215,143 +206,6 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
     return result
 
 
-def find_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` takes a CUDA GPU, else Apple's, else the CPU."""
-    if name == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(kind)
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            f"device={name}: torch {torch.__version__} finds no GPU here; device=auto takes what is there"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name}: {torch.cuda.device_count()} GPUs are here, from cuda:0")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("device=mps: torch finds no Apple GPU here; device=auto takes what is there")
-    return device
-
-
-def be_deterministic(wanted: bool) -> None:
-    """Use only algorithms that give the same bits each time, or let torch choose the fastest."""
-    torch.use_deterministic_algorithms(wanted)
-    torch.backends.cudnn.benchmark = not wanted
-
-
-def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return channels, height and width of a picture as the network gets it."""
-    return data["channels"], data["image_size"], data["image_size"]
-
-
-def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu") -> nn.Module:
-    """Build the network for the shape and the classes of the data, and see that it takes and gives them."""
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
-    with torch.device(device):
-        model: nn.Module = build(
-            "model",
-            config["model"],
-            nn.Module,
-            trust,
-            input_shape=shape,
-            in_channels=shape[0],
-            image_size=shape[1],
-            in_features=shape[0] * shape[1] * shape[2],
-            num_classes=classes,
-        )
-        name = type(model).__name__
-        model.eval()  # so that the trial below draws nothing and changes no statistics
-        try:
-            with torch.no_grad():
-                output = model(torch.zeros(2, *shape))
-        except Exception as error:  # whatever a network of the user's may raise
-            size = "x".join(map(str, shape))
-            raise UserError(f"model: {name} can't take pictures of {size}: {in_words(error)}") from error
-    if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
-    return model
-
-
-def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
-    """Build the loss, and see that it makes one number of logits and labels."""
-    criterion: nn.Module = build("criterion", config["criterion"], nn.Module, trust)
-    logits, labels = torch.zeros(2, config["data"]["num_classes"]), torch.tensor([0, 1])
-    name = type(criterion).__name__
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            loss = criterion(logits, labels)
-    except Exception as error:  # whatever a loss of the user's may raise
-        raise UserError(
-            f"criterion: {name} can't compare logits with class numbers: {in_words(error)}"
-        ) from error
-    if not isinstance(loss, Tensor) or loss.dim() != 0:
-        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
-    return criterion
-
-
-def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:
-    """Build the optimizer over the model's parameters, and see that the loop can drive it."""
-    optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=list(model.parameters()))
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    if closure is not None and closure.default is closure.empty:
-        name = type(optimizer).__name__
-        raise UserError(f"optim: {name} computes the loss several times a step, which this loop does not do")
-    return optimizer
-
-
-def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Load a checkpoint's weights into the model that its configuration describes."""
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path}: the weights do not fit the model that the configuration describes"
-        ) from error
-
-
-def load_data(data: Config, console: Console, limit: int | None, trust: Sequence[str] | None) -> Data:
-    """Read the training and the test pictures and split off the validation set."""
-    known = {
-        "root": data.get("root"),
-        "channels": data["channels"],
-        "image_size": data["image_size"],
-        "num_classes": data["num_classes"],
-    }
-
-    def read(is_train: bool) -> Pictures:
-        pictures = as_pictures(build("data.source", data["source"], Dataset, trust, train=is_train, **known))
-        told, found = data["num_classes"], len(pictures.class_names)
-        if found != told:
-            raise UserError(
-                f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
-            )
-        return fit(pictures, data["channels"], data["image_size"])
-
-    try:
-        train_pictures, test_pictures = read(True), read(False)
-    except DataMissing as missing:
-        console.warn(f"{missing.what}: downloading it to {missing.root}")
-        data["source"] = {**data["source"], "download": True}
-        train_pictures, test_pictures = read(True), read(False)
-    train_indices, val_indices = stratified_split(
-        train_pictures.labels, data["val_fraction"], data["split_seed"]
-    )
-    return Data(train_pictures, test_pictures, limited(train_indices, limit, data["split_seed"]), val_indices)
-
-
-def about(config: Config, data: Data) -> dict[str, Any]:
-    """Return what a checkpoint says about itself, beside weights and states."""
-    return {
-        "config": config,
-        "class_names": list(data.train.class_names),
-        "input_shape": list(input_shape(config["data"])),
-        "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
-        "data_fingerprint": data.train.fingerprint(),
-        "versions": versions(),
-    }
-
-
 def restore(fitting: Fit, state: dict[str, Any]) -> None:
     """Bring everything to where a checkpoint was, the random generators last of all."""
     try:
@@ -361,15 +215,6 @@ def restore(fitting: Fit, state: dict[str, Any]) -> None:
         raise CheckpointError(
             f"the checkpoint does not fit its own configuration: {in_words(error)}"
         ) from error
-
-
-def check_same_data(state: Mapping[str, Any], data: Data) -> None:
-    """Raise a UserError if the training pictures are not those that the run began with."""
-    if state["data_fingerprint"] != data.train.fingerprint():
-        raise UserError(
-            "the training data are not those that this run began with: resume needs the same files "
-            "(data.root=DIR), or start a new run"
-        )
 
 
 def show_header(
@@ -438,64 +283,3 @@ def show_end(
     console.line(f"[dim]with the weights of {chosen}[/]")
     console.line(f"everything is in [bold]{folder}[/]")
     console.line(f"next: [bold]cnntrain eval {shlex.quote(str(folder))}[/] shows every class")
-
-
-def summarize(
-    config: Config,
-    fitting: Fit,
-    result: Result,
-    class_names: tuple[str, ...],
-    device: torch.device,
-    seconds: float,
-) -> dict[str, Any]:
-    """Return what ``summary.json`` says of a finished run."""
-    return {
-        "epochs": fitting.progress.epoch,
-        "steps": fitting.progress.step,
-        "best": fitting.progress.best,
-        "final": fitting.progress.history[-1],
-        "test": result.as_dict(),
-        "per_class": result.per_class(class_names),
-        "confusion_matrix": result.confusion.tolist(),
-        "parameters": sum(p.numel() for p in fitting.model.parameters()),
-        "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
-        "seconds": seconds,
-        "seed": config["seed"],
-        "device": str(device),
-        "precision": fitting.precision.name,
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "command": shlex.join(["cnntrain", *sys.argv[1:]]),
-        "git_commit": git_commit(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions on which a result depends."""
-    return {
-        "cnntrain": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "platform": platform.platform(),
-    }
-
-
-def git_commit() -> str | None:
-    """Return the commit of the current folder, with ``-dirty`` if files differ from it; None outside git."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return described.stdout.strip() or None
-
-
-def write_yaml(path: Path, config: Config) -> None:
-    """Write a configuration as YAML, atomically."""
-    from omegaconf import OmegaConf
-
-    checkpoint.write_atomically(path, OmegaConf.to_yaml(config).encode())

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console
-from cnntrain.run import Config, build_model, input_shape
+from cnntrain.parts import Config, build_model, input_shape
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the picture
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too

@@ -1,0 +1,172 @@
+"""The parts of a run that the configuration names, each tried out before any data is read."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
+
+from cnntrain.build import build
+from cnntrain.console import Console
+from cnntrain.data.pictures import Pictures, as_pictures, fit
+from cnntrain.data.sources import DataMissing
+from cnntrain.data.splits import limited, stratified_split
+from cnntrain.errors import CheckpointError, UserError, in_words
+
+Config = dict[str, Any]
+
+
+@dataclass
+class Data:
+    """The pictures of a run and which of them do what."""
+
+    train: Pictures
+    test: Pictures
+    train_indices: Tensor
+    val_indices: Tensor
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` takes a CUDA GPU, else Apple's, else the CPU."""
+    if name == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            f"device={name}: torch {torch.__version__} finds no GPU here; device=auto takes what is there"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device={name}: {torch.cuda.device_count()} GPUs are here, from cuda:0")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device=mps: torch finds no Apple GPU here; device=auto takes what is there")
+    return device
+
+
+def be_deterministic(wanted: bool) -> None:
+    """Use only algorithms that give the same bits each time, or let torch choose the fastest."""
+    if wanted:
+        # cuBLAS repeats itself only with a workspace of fixed size (its documentation, Reproducibility).
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.benchmark = not wanted
+
+
+def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return channels, height and width of a picture as the network gets it."""
+    return data["channels"], data["image_size"], data["image_size"]
+
+
+def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu") -> nn.Module:
+    """Build the network for the shape and the classes of the data, and see that it takes and gives them."""
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    with torch.device(device):
+        model: nn.Module = build(
+            "model",
+            config["model"],
+            nn.Module,
+            trust,
+            input_shape=shape,
+            in_channels=shape[0],
+            image_size=shape[1],
+            in_features=shape[0] * shape[1] * shape[2],
+            num_classes=classes,
+        )
+        name = type(model).__name__
+        model.eval()  # so that the trial below draws nothing and changes no statistics
+        try:
+            with torch.no_grad():
+                output = model(torch.zeros(2, *shape))
+        except Exception as error:  # whatever a network of the user's may raise
+            size = "x".join(map(str, shape))
+            raise UserError(f"model: {name} can't take pictures of {size}: {in_words(error)}") from error
+    if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
+    return model
+
+
+def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the loss, and see that it makes one number of logits and labels."""
+    criterion: nn.Module = build("criterion", config["criterion"], nn.Module, trust)
+    logits, labels = torch.zeros(2, config["data"]["num_classes"]), torch.tensor([0, 1])
+    name = type(criterion).__name__
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            loss = criterion(logits, labels)
+    except Exception as error:  # whatever a loss of the user's may raise
+        raise UserError(
+            f"criterion: {name} can't compare logits with class numbers: {in_words(error)}"
+        ) from error
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
+    return criterion
+
+
+def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:
+    """Build the optimizer over the model's parameters, and see that the loop can drive it."""
+    optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=list(model.parameters()))
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        name = type(optimizer).__name__
+        raise UserError(f"optim: {name} computes the loss several times a step, which this loop does not do")
+    return optimizer
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Load a checkpoint's weights into the model that its configuration describes."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: the weights do not fit the model that the configuration describes"
+        ) from error
+
+
+def load_data(data: Config, console: Console, limit: int | None, trust: Sequence[str] | None) -> Data:
+    """Read the training and the test pictures and split off the validation set."""
+    known: dict[str, Any] = {
+        "root": data.get("root"),
+        "channels": data["channels"],
+        "image_size": data["image_size"],
+        "num_classes": data["num_classes"],
+    }
+
+    def read(is_train: bool) -> Pictures:
+        pictures = as_pictures(build("data.source", data["source"], Dataset, trust, train=is_train, **known))
+        told, found = data["num_classes"], len(pictures.class_names)
+        if found != told:
+            raise UserError(
+                f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
+            )
+        return fit(pictures, data["channels"], data["image_size"])
+
+    try:
+        train_pictures, test_pictures = read(True), read(False)
+    except DataMissing as missing:
+        console.warn(f"{missing.what}: downloading it to {missing.root}")
+        known["download"] = True
+        train_pictures, test_pictures = read(True), read(False)
+    train_indices, val_indices = stratified_split(
+        train_pictures.labels, data["val_fraction"], data["split_seed"]
+    )
+    return Data(train_pictures, test_pictures, limited(train_indices, limit, data["split_seed"]), val_indices)
+
+
+def check_same_data(state: Mapping[str, Any], data: Data) -> None:
+    """Raise a UserError if the training pictures are not those that the run began with."""
+    if state["data_fingerprint"] != data.train.fingerprint():
+        raise UserError(
+            "the training data are not those that this run began with: resume needs the same files "
+            "(data.root=DIR), or start a new run"
+        )

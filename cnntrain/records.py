@@ -1,0 +1,91 @@
+"""What a run writes down about itself, so that its numbers can be trusted and made again."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnntrain import __version__
+from cnntrain.checkpoint import write_atomically
+from cnntrain.fit import Fit
+from cnntrain.metrics import Result
+from cnntrain.parts import Config, Data, input_shape
+
+
+def about(config: Config, data: Data) -> dict[str, Any]:
+    """Return what a checkpoint says about itself, beside weights and states."""
+    return {
+        "config": config,
+        "class_names": list(data.train.class_names),
+        "input_shape": list(input_shape(config["data"])),
+        "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
+        "data_fingerprint": data.train.fingerprint(),
+        "versions": versions(),
+    }
+
+
+def summarize(
+    config: Config,
+    fitting: Fit,
+    result: Result,
+    class_names: tuple[str, ...],
+    device: torch.device,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return what ``summary.json`` says of a finished run."""
+    return {
+        "epochs": fitting.progress.epoch,
+        "steps": fitting.progress.step,
+        "best": fitting.progress.best,
+        "final": fitting.progress.history[-1],
+        "test": result.as_dict(),
+        "per_class": result.per_class(class_names),
+        "confusion_matrix": result.confusion.tolist(),
+        "parameters": sum(p.numel() for p in fitting.model.parameters()),
+        "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
+        "seconds": seconds,
+        "seed": config["seed"],
+        "device": str(device),
+        "precision": fitting.precision.name,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "command": shlex.join(["cnntrain", *sys.argv[1:]]),
+        "git_commit": git_commit(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions on which a result depends."""
+    return {
+        "cnntrain": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "platform": platform.platform(),
+    }
+
+
+def git_commit() -> str | None:
+    """Return the commit of the current folder, with ``-dirty`` if files differ from it; None outside git."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return described.stdout.strip() or None
+
+
+def write_yaml(path: Path, config: Config) -> None:
+    """Write a configuration as YAML, atomically."""
+    from omegaconf import OmegaConf
+
+    write_atomically(path, OmegaConf.to_yaml(config).encode())
