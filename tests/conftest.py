@@ -47,6 +47,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def cnntrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Run ``cnntrain ARGUMENTS`` in this process, which saves the seconds that importing torch takes."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # to which the command adds the current folder
 
     def command(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["cnntrain", *arguments])
@@ -57,6 +58,14 @@ def cnntrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         return Outcome(int(end.value.code or 0), captured.out, captured.err)
 
     return command
+
+
+@pytest.fixture
+def torchless(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command in this process, where whoever imports torch fails."""
+    for module in ("torch", "cnntrain.run", "cnntrain.summary"):
+        monkeypatch.setitem(sys.modules, module, None)
+    return cnntrain
 
 
 @pytest.fixture
@@ -89,3 +98,14 @@ def full_mnist() -> Path:
         if root and (Path(root) / "MNIST" / "raw").is_dir():
             return Path(root)
     pytest.skip("needs the complete MNIST: set CNNTRAIN_DATA_ROOT to its folder")
+
+
+def is_told(outcome: Outcome, *parts: str) -> None:
+    """Assert that a command ended with one or two clear lines, which hold all the parts, and with code 2."""
+    assert outcome.err.startswith("cnntrain: ") or "\ncnntrain: " in outcome.err, outcome
+    assert outcome.code == 2, outcome
+    assert "Traceback" not in outcome.err
+    message = outcome.err[outcome.err.index("cnntrain: ") :]
+    assert len(message.splitlines()) <= 2, message
+    for part in parts:
+        assert part in message, f"{part!r} is not in {message!r}"

@@ -1,0 +1,213 @@
+"""Checkpoints that are damaged, foreign or hostile: refused in a line or two, and nothing of theirs runs."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY, Command, is_told
+
+from cnntrain import checkpoint, cli
+
+MY_NET = """\
+from torch import nn
+
+
+class MyNet(nn.Sequential):
+    def __init__(self, in_features, num_classes):
+        super().__init__(nn.Flatten(), nn.Linear(in_features, num_classes))
+"""
+TOUCH = ["touch", "marker"]
+PATH_TOUCH = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": ["marker"]}}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny run, to be copied before it is changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cnntrain", "train", *TINY, "-q", "out=run"])
+        with pytest.raises(SystemExit, match="0"):
+            cli.main()
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained: Path) -> Path:
+    """Return a copy of a tiny run's folder, in the current folder."""
+    return Path(shutil.copytree(trained, "run"))
+
+
+def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what both checkpoints of a run hold; their checksums are right."""
+    for path in (run / "checkpoints").glob("*.pt"):
+        state = copy.deepcopy(checkpoint.load(path))
+        change(state)
+        checkpoint.write(checkpoint.serialize(state), path)
+
+
+@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize(
+    ("damage", "part"),
+    [
+        (lambda content: content[: len(content) // 2], "truncated or damaged"),
+        (lambda content: content[:-1], "damaged"),
+        (lambda content: flipped(content, len(content) // 2), "damaged"),
+        (lambda content: b"", "is no checkpoint"),
+        (lambda content: b"hello\n", "is no checkpoint"),
+    ],
+    ids=["half", "a byte short", "a byte flipped", "empty", "text"],
+)
+def test_a_damaged_checkpoint(
+    torchless: Command, run: Path, command: str, damage: Callable[[bytes], bytes], part: str
+) -> None:
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(damage(path.read_bytes()))
+    is_told(torchless(command, "run"), "run/checkpoints/", part)
+
+
+def flipped(content: bytes, index: int) -> bytes:
+    """Return bytes of which one has a bit flipped."""
+    return content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :]
+
+
+@pytest.mark.parametrize("command", ["eval", "resume"])
+def test_a_checkpoint_of_another_format(cnntrain: Command, run: Path, command: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "FORMAT_VERSION", 99)
+        content = checkpoint.serialize({})
+    for path in (run / "checkpoints").iterdir():
+        checkpoint.write(content, path)
+    is_told(cnntrain(command, "run"), "is of checkpoint format 99", "the version of cnntrain that wrote it")
+
+
+def test_what_torch_saved_of_something_else(cnntrain: Command) -> None:
+    torch.save({"weights": torch.zeros(3)}, "other.pt")
+    is_told(cnntrain("eval", "other.pt"), "other.pt is no checkpoint of cnntrain")
+    checkpoint.write(checkpoint.serialize({"weights": torch.zeros(3)}), Path("less.pt"))
+    is_told(
+        cnntrain("eval", "less.pt"), "less.pt is no checkpoint of cnntrain: it has no config, class_names"
+    )
+
+
+class Hostile:
+    """Runs a shell command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch marker",)
+
+
+@pytest.mark.parametrize("command", ["eval", "resume"])
+def test_a_pickle_that_runs_a_command_does_not(cnntrain: Command, run: Path, command: str) -> None:
+    rewrite(run, lambda state: state.update(extra=Hostile()))
+    is_told(cnntrain(command, "run"), "holds more than tensors and plain types")
+    assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize(
+    ("key", "node"),
+    [
+        ("model", {"_target_": "os.system", "command": "touch marker"}),
+        ("model", {"_target_": "builtins.eval", "_args_": ["open('marker', 'w')"]}),
+        ("model", {"_target_": "subprocess.Popen", "args": TOUCH}),
+        ("model", {"_target_": "torch.hub.load", "repo_or_dir": ".", "model": "net", "source": "local"}),
+        ("model", {"_target_": "torch.utils.collect_env.run", "command": TOUCH}),
+        ("model", {"_target_": "torch.load", "f": "hostile.pt", "weights_only": False}),
+        (
+            "model",
+            {
+                "_target_": "torch.nn.Sequential",
+                "_args_": [{"_target_": "os.system", "command": "touch marker"}],
+            },
+        ),
+        ("model", {"_target_": "torch.nn.Sequential", "_args_": [PATH_TOUCH]}),
+        ("model", {"_target_": "hydra.utils.instantiate", "config": PATH_TOUCH}),
+        ("model", {"_target_": "cnntrain.build.os.system", "command": "touch marker"}),
+        ("model", {"_target_": "cnntrain.data.sources.Path"}),
+        ("model", {"_target_": "my_pkg.MyNet"}),
+        ("criterion", PATH_TOUCH),
+        ("data.source", PATH_TOUCH),
+        ("data.source", {"_target_": "torch.nn.Sequential"}),
+    ],
+)
+def test_a_configuration_that_names_what_it_may_not(
+    cnntrain: Command, run: Path, command: str, key: str, node: dict[str, Any]
+) -> None:
+    Path("my_pkg.py").write_text(f"open('marker', 'w')\n{MY_NET}")
+    Path("hubconf.py").write_text("open('marker', 'w')\ndef net(): pass\n")
+    sys.modules.pop("my_pkg", None)
+    torch.save(Hostile(), "hostile.pt")
+
+    def change(state: dict[str, Any]) -> None:
+        config = state["config"]["data"] if key == "data.source" else state["config"]
+        config[key.rpartition(".")[2]] = node
+        state["config"]["epochs"] = 5  # so that resume has something to do
+
+    rewrite(run, change)
+    is_told(cnntrain(command, "run"), f"names {first_refused(node)} under {key}")
+    assert not Path("marker").exists()
+
+
+def first_refused(node: dict[str, Any]) -> str:
+    """Return the first class in a node that no checkpoint may name there."""
+    nested = [item for value in node.values() if isinstance(value, list) for item in value]
+    return next((item["_target_"] for item in nested if isinstance(item, dict)), node["_target_"])
+
+
+@pytest.mark.parametrize("command", ["eval", "resume"])
+def test_an_interpolation_in_a_checkpoint_is_not_resolved(cnntrain: Command, run: Path, command: str) -> None:
+    touch = "${oc.create:{_target_:pathlib.Path.touch,self:{_target_:pathlib.Path,_args_:[marker]}}}"
+    for text in (touch, "\\" + touch, "${oc.env:HOME}"):
+        node = {"_target_": "torch.nn.Sequential", "_args_": [text]}
+        rewrite(run, lambda state, node=node: state["config"].update(model=node))  # type: ignore[misc]
+        is_told(cnntrain(command, "run"), "holds a configuration that train does not write", "${oc.")
+        assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"epochs": "ten"}, "epochs=ten is not possible"),
+        ({"foo": 1}, "unknown key foo"),
+        ({"data": 3}, "data=3 is not possible"),
+        ({"model": None}, "model is missing"),
+        ({"model": {"_target_": ["os.system"]}}, "model._target_=[os.system] is no class"),
+    ],
+)
+def test_a_configuration_that_train_does_not_write(
+    cnntrain: Command, run: Path, changes: dict[str, Any], part: str
+) -> None:
+    rewrite(run, lambda state: state["config"].update(changes))
+    is_told(cnntrain("eval", "run"), "best.pt holds a configuration that train does not write", part)
+
+
+def test_weights_of_another_model(cnntrain: Command, run: Path) -> None:
+    rewrite(run, lambda state: state["model"].popitem())
+    is_told(cnntrain("eval", "run"), "best.pt: the weights do not fit the model")
+    is_told(cnntrain("resume", "run", "epochs=3"), "the checkpoint does not fit its own configuration")
+
+
+def test_a_class_of_ones_own_is_named_and_trusted_by_package(cnntrain: Command) -> None:
+    Path("my_pkg.py").write_text(MY_NET)
+    sys.modules.pop("my_pkg", None)
+    assert cnntrain("train", *TINY[:2], "model._target_=my_pkg.MyNet", "out=run").code == 0
+    for command in (["eval", "run"], ["resume", "run", "epochs=2"]):
+        is_told(cnntrain(*command), "names my_pkg.MyNet under model", "trust=[my_pkg]")
+        is_told(cnntrain(*command, "trust=[my]"), "names my_pkg.MyNet under model")
+        assert cnntrain(*command, "trust=[my_pkg]").code == 0
+
+
+def test_nothing_makes_a_shell_command_trustworthy(cnntrain: Command, run: Path) -> None:
+    rewrite(run, lambda state: state["config"].update(model={"_target_": "os.system", "command": "true"}))
+    outcome = cnntrain("eval", "run")
+    is_told(outcome, "do not use this file")
+    assert "trust=" not in outcome.err
