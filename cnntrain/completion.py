@@ -50,7 +50,7 @@ function __cnntrain_complete
     else
         set -l key (string match -r '^.*=' -- (commandline -ct))
         for path in (__fish_complete_path (string replace -r '^.*=' '' -- (commandline -ct)))
-            echo $key$path
+            echo "$key$path"
         end
     end
 end

@@ -17,11 +17,11 @@ SHAPES = ("data.channels", "data.image_size", "data.num_classes")
 OVERVIEW = """\
 cnntrain {version}: train image classifiers from the shell
 
-  cnntrain train [KEY=VALUE ...]        train a model, into a run folder of its own
-  cnntrain train -m KEY=A,B,C ...       train one for every combination, and rank them
-  cnntrain resume RUN [KEY=VALUE ...]   go on where a run was stopped, or train longer
+  cnntrain train [KEY=VALUE ...]        train a model into a new run folder
+  cnntrain train -m KEY=A,B,C ...       train each combination, and rank them
+  cnntrain resume RUN [KEY=VALUE ...]   go on with a run, or train it longer
   cnntrain eval RUN [KEY=VALUE ...]     evaluate a run's best checkpoint
-  cnntrain summary [KEY=VALUE ...]      the layers of a model: shapes, sizes, cost
+  cnntrain summary [KEY=VALUE ...]      a model's layers: shapes, sizes, cost
   cnntrain completion bash|zsh|fish     a completion script for your shell
 
 RUN is a run folder, a checkpoint file, or `last` for the newest run.
@@ -55,8 +55,8 @@ lists them.
 cnntrain summary [KEY=VALUE ...] [--config-dir DIR]
 
 Shows each layer of the model with its output shape, parameters, multiply-adds
-and receptive field, without allocating it. Takes all that `cnntrain train` takes;
-these count:
+and receptive field, without allocating it. Takes all that `cnntrain train`
+takes; these count:
   cnntrain summary model=mlp data.image_size=1024 'model.hidden=[512]'
 
 """,
@@ -159,7 +159,7 @@ def sections(keys: Iterable[str]) -> str:
     by_group = itertools.groupby(
         known, lambda key: key.partition(".")[0] if key.split(".")[0] in groups() else ""
     )
-    return "\n\n".join(["Keys, with their defaults:", *(key_lines(part, values) for _, part in by_group)])
+    return "Keys, with their defaults:\n" + "\n\n".join(key_lines(part, values) for _, part in by_group)
 
 
 def having(key: str, offered: Mapping[str, Iterable[str]]) -> str:
