@@ -121,9 +121,13 @@ def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: 
     words = [f"hydra.sweep.dir='{folder}'", *[o for o in overrides if o.partition("=")[0] != "out"]]
     try:
         through_hydra(job, hydra_arguments, words, config_dir)
+    except KeyboardInterrupt:  # before a job's first step or after its last
+        message = f"stopped in job {jobs.number} of {len(jobs.jobs)}"
+        interruption.append(Interrupted(message, signal.SIGINT))
     finally:
         jobs.discard_if_empty()
-    jobs.report()
+    if jobs.number:
+        jobs.report()
     if interruption:
         raise interruption[0]
     return 1 if jobs.failed else 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from conftest import TINY, Command
@@ -67,3 +71,18 @@ def test_a_wrong_value_is_told_before_any_job_runs(cnntrain: Command) -> None:
 def test_model_selection_never_sees_the_test_set(cnntrain: Command) -> None:
     cnntrain("train", "-m", *TINY, "seed=0,1")
     assert not [column for row in ranking(the_sweep()) for column in row if "test" in column]
+
+
+def test_ctrl_c_ends_the_sweep_and_ranks_what_is_finished() -> None:
+    command = [sys.executable, "-m", "cnntrain", "train", "-m", "model=mlp", "epochs=3", "seed=range(50)"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(Path("outputs").glob("sweeps/*/0/job.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+
+    assert process.returncode == 130
+    assert "stopped" in err and "Traceback" not in err
+    assert "0" in [row["job"] for row in ranking(the_sweep())]
+    assert "Ranking" in out
