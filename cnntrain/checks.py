@@ -117,9 +117,11 @@ def described(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def check_names(config: Mapping[str, Any]) -> None:
-    """Check the name and the place of the run folder."""
+    """Check the name and the place of the run folder, and the place of the data."""
     if config["out"] == "":
         raise UserError("out= is empty: give a folder, or leave it out for a new one under outputs/")
+    if config["data"].get("root") == "":
+        raise UserError("data.root= is empty: give the folder that holds the data")
     name = config["name"]
     if name is not None and (not name or "/" in name or len(name) > 200):
         raise UserError(

@@ -252,7 +252,7 @@ def summary(arguments: Sequence[str]) -> int:
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
-    check(config, trains=False)
+    check(config, trains=False, runs_here=False)
     from cnntrain.summary import show
 
     show(config)

@@ -140,7 +140,8 @@ def check_choice(override: Override, offered: Mapping[str, Sequence[str]]) -> No
         wanted = [override.get_value_element_as_str()]
     for value in map(str, wanted):
         if value not in offered[group] and (value not in ("null", "None") or group in GROUPS):
-            own = f"; a class of your own: {group}._target_=my_pkg.MyClass" if group in CUSTOM_GROUPS else ""
+            name = value if "." in value else "my_pkg.MyClass"
+            own = f"; a class of your own: {group}._target_={name}" if group in CUSTOM_GROUPS else ""
             raise UserError(
                 f"{group}={value} is not there{did_you_mean(value, offered[group])}\n"
                 f"{group} takes {', '.join(offered[group])}{own}"

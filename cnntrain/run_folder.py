@@ -57,6 +57,18 @@ def unwritable(folder: Path, error: OSError) -> UserError:
     return UserError(f"the folder {folder} can't be made ({error.strerror}): choose another with out=FOLDER")
 
 
+def typed_path(name: str) -> Path:
+    """Return the path that a person typed, ``~`` being home."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except RuntimeError:  # ~name where there is nobody of that name: a file may well be called so
+        return Path(name)
+    except OSError as error:
+        raise UserError(f"{name[:40]}... is no file or folder: {error.strerror}") from error
+    return path
+
+
 def holds_run(folder: Path) -> bool:
     """Say whether a run has begun to write into a folder."""
     return (folder / "config.yaml").exists() or (folder / CHECKPOINTS).exists()
@@ -66,7 +78,7 @@ def new(out: str | None, label: str) -> Path:
     """Return the folder for a new run: ``out``, which must not hold one, or a fresh one under outputs/."""
     if out is None:
         return claim(OUTPUTS / "train", label)
-    folder = Path(out).expanduser()
+    folder = typed_path(out)
     if holds_run(folder):
         raise UserError(
             f"out={out} holds a run already: choose another folder, or go on with it: cnntrain resume {out}"
@@ -112,15 +124,13 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     Raises:
         CheckpointError: there is no such run; the message names the nearest ones.
     """
-    path = Path(run).expanduser()
+    path = typed_path(run)
     if run == "last" and not path.exists():
         path = last_run()
     if path.is_file():
         return path
     if not path.is_dir():
-        near = nearest_runs(run)
-        hint = f"; the nearest: {', '.join(near)}" if near else "; there are no runs under outputs/ here"
-        raise CheckpointError(f"there is no run {run}{hint}")
+        raise CheckpointError(f"there is no run {run}; {hint(run)}")
     folder = path / CHECKPOINTS
     for name in (prefer, LAST, PREVIOUS, BEST):
         if (folder / name).exists():
@@ -139,10 +149,14 @@ def last_run() -> Path:
     except OSError as error:
         raise CheckpointError("there is no last run here: `cnntrain train` makes one") from error
     if not path.is_dir():
-        raise CheckpointError(
-            f"the last run, {path}, is gone; the nearest: {', '.join(nearest_runs(path.name))}"
-        )
+        raise CheckpointError(f"the last run, {path}, is gone; {hint(path.name)}")
     return path
+
+
+def hint(run: str) -> str:
+    """Name the runs that may have been meant."""
+    near = nearest_runs(run)
+    return f"the nearest: {', '.join(near)}" if near else "there are no runs under outputs/ here"
 
 
 def nearest_runs(run: str) -> list[str]:
@@ -183,7 +197,11 @@ def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
 def is_finished(folder: Path, state: dict[str, Any], epochs: int, early_stopping: int | None) -> bool:
     """Say whether a run has trained and tested all it was asked to."""
     progress, summary = state["progress"], folder / "summary.json"
-    if not summary.exists() or json.loads(summary.read_text())["epochs"] != progress["epoch"]:
+    try:
+        tested = json.loads(summary.read_text())["epochs"]
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole: it is written anew
+        return False
+    if tested != progress["epoch"]:
         return False
     stopped_early = early_stopping is not None and progress["stale"] >= early_stopping
     return stopped_early or progress["epoch"] >= epochs

@@ -63,7 +63,7 @@ class Sweep:
         if given is None:
             folder = run_folder.claim(run_folder.OUTPUTS / "sweeps", "")
         else:
-            folder = Path(given).expanduser()
+            folder = run_folder.typed_path(given)
             if (folder / "sweep.csv").exists() or (folder / "multirun.yaml").exists():
                 raise UserError(f"{given} holds a sweep already: choose another folder")
             run_folder.make_folder(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import shutil
 import sys
@@ -204,6 +205,13 @@ def test_a_class_of_ones_own_is_named_and_trusted_by_package(cnntrain: Command) 
         is_told(cnntrain(*command), "names my_pkg.MyNet under model", "trust=[my_pkg]")
         is_told(cnntrain(*command, "trust=[my]"), "names my_pkg.MyNet under model")
         assert cnntrain(*command, "trust=[my_pkg]").code == 0
+
+
+def test_a_damaged_summary_is_written_anew(cnntrain: Command, run: Path) -> None:
+    for content in ("", "{}", "[]"):
+        (run / "summary.json").write_text(content)
+        assert cnntrain("resume", "run").code == 0
+        assert json.loads((run / "summary.json").read_text())["epochs"] == 1
 
 
 def test_nothing_makes_a_shell_command_trustworthy(cnntrain: Command, run: Path) -> None:

@@ -61,6 +61,7 @@ WRONG_WORDS = {
     "optim={lr:1}": ["optim={lr:1} is not there"],
     "model=CNN": ["did you mean cnn?"],
     "model=resnet18": ["takes cnn, custom, mlp", "model._target_=my_pkg.MyClass"],
+    "model=my_nets.Wide": ["a class of your own: model._target_=my_nets.Wide"],
     "data=mnsit": ["did you mean mnist?"],
     "schedule=null": ["schedule takes constant, cosine"],
     "experiment=quik": ["did you mean quick?"],
@@ -130,6 +131,7 @@ WRONG_WORDS = {
     "model=mlp model.activation=relu": ["did you mean ReLU?"],
     "data.std=[0]": ["data.std=[0] is not possible", "each a number above 0"],
     "out=": ["out= is empty"],
+    "data=mnist data.root=": ["data.root= is empty"],
     "name=a/b": ["name=a/b is not possible"],
     # values that do not fit each other
     "data.mean=[0.1,0.2]": ["data.mean=[0.1,0.2] has 2 values for data.channels=1"],
@@ -268,6 +270,18 @@ def test_a_folder_that_cannot_be_made(torchless: Command) -> None:
     is_told(torchless("train", "hydra.run.dir=file/x"), "file/x")
 
 
+def test_a_name_that_no_file_can_have(torchless: Command) -> None:
+    for words in (["train", f"out={'x' * 300}"], ["eval", "x" * 300]):
+        is_told(torchless(*words), "xxx... is no file or folder: File name too long")
+
+
+def test_a_file_where_the_runs_should_be(torchless: Command) -> None:
+    Path("outputs").touch()
+    is_told(torchless("train"), "the folder outputs/train can't be made", "choose another with out=")
+    is_told(torchless("train", "-m", "seed=1,2"), "the folder outputs/sweeps can't be made")
+    is_told(torchless("eval", "last"), "there is no last run here")
+
+
 def test_a_folder_that_holds_a_run(torchless: Command) -> None:
     run = a_run("run")
     is_told(torchless("train", "out=run"), "out=run holds a run already", "cnntrain resume run")
@@ -290,10 +304,10 @@ def test_a_refused_run_removes_the_folder_that_it_made(torchless: Command) -> No
 
 def test_folders_are_taken_as_they_are_typed(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(Path.cwd()))
-    for out in ("~/tilde", "ü é=(1)", "12", "it's", r"back\slash", "[x]", "true"):
+    for out in ("~/tilde", "~no-such-user/x", "ü é=(1)", "12", "it's", r"back\slash", "[x]", "true"):
         outcome = cnntrain("train", *TINY, "-q", "limit=10", f"out={out}")
         assert outcome.code == 0, outcome.err
-        assert (Path(out).expanduser() / "summary.json").exists()
+        assert (Path(out.replace("~/", "")) / "summary.json").exists()
 
 
 def test_a_run_that_is_not_there_brings_up_the_nearest(torchless: Command) -> None:
@@ -304,6 +318,8 @@ def test_a_run_that_is_not_there_brings_up_the_nearest(torchless: Command) -> No
     is_told(torchless("resume", "xyz"), "the nearest: outputs/train/2026-01-01_00-00-0")
     Path("empty").mkdir()
     is_told(torchless("eval", "empty"), "empty holds no checkpoint")
+    Path("outputs/.last").write_text("/gone/2026-01-01_00-00-02_cnn-sdg\n")
+    is_told(torchless("eval", "last"), "is gone; the nearest: outputs/train/2026-01-01_00-00-02_cnn-sgd")
 
 
 def test_a_sweep_is_no_run(torchless: Command) -> None:
