@@ -109,22 +109,31 @@ def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: 
     jobs = composing(lambda: Sweep(overrides, config_dir), overrides, config_dir)
     folder = jobs.claim_folder()
     interruption: list[Interrupted] = []
+    interrupts: list[int] = []
+
+    def on_interrupt(number: int, frame: Any) -> None:
+        interrupts.append(number)  # since Python drops an exception that is raised within a finalizer
+        raise KeyboardInterrupt
 
     def job(config: Any) -> None:
         if interruption:
             return
+        if interrupts:
+            raise KeyboardInterrupt
         try:
             jobs.run_job(lambda job_folder: train_job(config, job_folder, config_dir))
         except Interrupted as error:
             interruption.append(error)
 
     words = [f"hydra.sweep.dir='{folder}'", *[o for o in overrides if o.partition("=")[0] != "out"]]
+    before = signal.signal(signal.SIGINT, on_interrupt)
     try:
         through_hydra(job, hydra_arguments, words, config_dir)
     except KeyboardInterrupt:  # before a job's first step or after its last
         message = f"stopped in job {jobs.number} of {len(jobs.jobs)}"
         interruption.append(Interrupted(message, signal.SIGINT))
     finally:
+        signal.signal(signal.SIGINT, before)
         jobs.discard_if_empty()
     if jobs.number:
         jobs.report()
@@ -290,6 +299,7 @@ PUBLIC = [name for name in COMMANDS if not name.startswith("_")]
 RESUMABLE = (
     "epochs",
     "device",
+    "threads",
     "workers",
     "early_stopping",
     "save_every_steps",
@@ -308,6 +318,8 @@ EVALUABLE = (
     "data.split_seed",
     "device",
     "precision",
+    "channels_last",
+    "threads",
     "workers",
     "eval_batch_size",
     "trust",

@@ -33,7 +33,7 @@ class RunningMean:
 
     def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
         """Count a batch: mean loss (), logits (N, classes) and labels (N,)."""
-        self.pending.append((loss.detach(), output.detach(), y))
+        self.pending.append((loss.detach(), output.detach().argmax(dim=1), y))
         if len(self.pending) == self.PENDING:
             self._add_up()
 
@@ -74,10 +74,10 @@ class RunningMean:
             return
         losses = torch.stack([loss for loss, _, _ in self.pending]).to(self.loss_sum.dtype)
         sizes = [len(y) for _, _, y in self.pending]
-        outputs = torch.cat([output for _, output, _ in self.pending])
+        predictions = torch.cat([prediction for _, prediction, _ in self.pending])
         labels = torch.cat([y for _, _, y in self.pending])
         self.loss_sum += (losses * torch.tensor(sizes, device=losses.device)).sum()
-        self.correct += (outputs.argmax(dim=1) == labels).sum()
+        self.correct += (predictions == labels).sum()
         finite = losses.isfinite()
         here = torch.where(finite.all(), -1, self.batches + finite.int().argmin())
         self.first_bad = torch.where(self.first_bad < 0, here, self.first_bad)

@@ -21,6 +21,7 @@ from cnntrain.data.pictures import Pictures, as_pictures, fit
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.errors import CheckpointError, UserError, in_words
+from cnntrain.lean import steps_without_compiler, without_compiler
 
 Config = dict[str, Any]
 
@@ -57,7 +58,8 @@ def be_deterministic(wanted: bool) -> None:
     if wanted:
         # cuBLAS repeats itself only with a workspace of fixed size (its documentation, Reproducibility).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(wanted)
+    if wanted != torch.are_deterministic_algorithms_enabled():  # the call imports torch's compiler, for 2 s
+        torch.use_deterministic_algorithms(wanted)
     torch.backends.cudnn.benchmark = not wanted
 
 
@@ -115,7 +117,9 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
 
 def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:
     """Build the optimizer over the model's parameters, and see that the loop can drive it."""
+    without_compiler()
     optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=list(model.parameters()))
+    steps_without_compiler(type(optimizer))
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is closure.empty:
         name = type(optimizer).__name__

@@ -71,14 +71,3 @@ class ScaledOptimizer:
 
 
 FP32 = Precision("fp32", torch.device("cpu"))
-
-
-def choose(name: str, device: torch.device) -> str:
-    """Return the format that ``auto`` stands for on a device: bf16 on GPUs that compute in it, else fp32."""
-    if name != "auto":
-        return name
-    return (
-        "bf16"
-        if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        else "fp32"
-    )

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnntrain import __version__, checkpoint, loop, run_folder
+from cnntrain import checkpoint, loop, run_folder
 from cnntrain.build import build
-from cnntrain.console import Console, count, joined
+from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
+from cnntrain.engine import settle
 from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import (
     Config,
-    Data,
     be_deterministic,
     build_criterion,
     build_model,
     build_optimizer,
     check_same_data,
     find_device,
-    input_shape,
     load_data,
     load_weights,
 )
-from cnntrain.precision import Precision, choose
+from cnntrain.precision import Precision
 from cnntrain.records import about, summarize, write_yaml
+from cnntrain.screen import show_end, show_header
 from cnntrain.seeding import seed_everything, set_random_state
 
 
@@ -71,17 +70,20 @@ def work(
     with run_folder.locked(folder):
         console = Console(config["verbose"], folder / "train.log")
         device = find_device(config["device"])
-        precision = Precision(choose(config["precision"], device), device)
         be_deterministic(config["deterministic"])
 
         seed_everything(config["seed"])
         model = build_model(config, trust).to(device)
         criterion = build_criterion(config, trust).to(device)
+        engine, gain = settle(config, model, criterion, device)
+        config.update(asdict(engine))
+        engine.prepare(model)
+        precision = Precision(engine.precision, device)
         optimizer = build_optimizer(config, trust, model)
         augment = build("augment", config["augment"], Augment, trust)
 
         data = load_data(config["data"], console, config["limit"], trust)
-        normalize = Normalize(config["data"]["mean"], config["data"]["std"], device)
+        normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
         workers, batch = config["workers"], config["eval_batch_size"]
         train_batches = TrainLoader(
             data.train,
@@ -127,7 +129,7 @@ def work(
             about=about(config, data),
             console=console,
         )
-        show_header(console, config, folder, model, data, device, precision)
+        show_header(console, config, folder, model, data, device, f"{engine}{gain}")
         if state is not None:
             check_same_data(state, data)
             restore(fitting, state)
@@ -160,11 +162,13 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
     console = Console(config["verbose"])
     trust, split = config["trust"], config["split"]
     device = find_device(config["device"])
-    precision = Precision(choose(config["precision"], device), device)
     model = build_model(config, trust)
     load_weights(model, state["model"], path)
     model = model.to(device)
     criterion = build_criterion(config, trust).to(device)
+    engine, _ = settle(config, model, criterion, device)
+    engine.prepare(model)
+    precision = Precision(engine.precision, device)
 
     data = load_data(config["data"], console, config["limit"], trust)
     class_names = tuple(state["class_names"])
@@ -182,7 +186,9 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
         raise UserError(
             f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
         )
-    normalize = Normalize(state["normalization"]["mean"], state["normalization"]["std"], device)
+    normalize = Normalize(
+        state["normalization"]["mean"], state["normalization"]["std"], device, engine.memory_format
+    )
     batches = EvalLoader(pictures, indices, config["eval_batch_size"], normalize, device, config["workers"])
     result = loop.evaluate(model, batches, criterion, len(class_names), precision)
     if not torch.isfinite(torch.tensor(result.loss)):
@@ -215,71 +221,3 @@ def restore(fitting: Fit, state: dict[str, Any]) -> None:
         raise CheckpointError(
             f"the checkpoint does not fit its own configuration: {in_words(error)}"
         ) from error
-
-
-def show_header(
-    console: Console,
-    config: Config,
-    folder: Path,
-    model: nn.Module,
-    data: Data,
-    device: torch.device,
-    precision: Precision,
-) -> None:
-    """Print what is about to be trained, on what, and where it goes."""
-    sizes = [
-        f"{len(data.train_indices):,} train",
-        f"{len(data.val_indices):,} val",
-        f"{len(data.test):,} test",
-    ]
-    shape = "×".join(map(str, input_shape(config["data"])))
-    optim, schedule = config["optim"], config["schedule"]
-    parameters = sum(p.numel() for p in model.parameters())
-    on = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else count(torch.get_num_threads(), "thread")
-    )
-    source = config["data"]["source"]
-    name = source.get("dataset", source["_target_"].rpartition(".")[2])
-    used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
-    console.line(f"[bold]cnntrain {__version__}[/]")
-    console.facts(
-        {
-            "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}; in memory",
-            "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{type(model).__name__}, {parameters:,} parameters",
-            "optimizer": joined(
-                [
-                    f"{optim['_target_'].rpartition('.')[2]}, lr {optim.get('lr', 'of its own')}",
-                    f"{schedule['_target_'].rpartition('.')[2].lower()} schedule",
-                    f"batch size {config['batch_size']}",
-                ]
-            ),
-            "device": f"{device} ({on}), {precision.name}",
-            "run folder": str(folder),
-        }
-    )
-    if console.verbose >= 2:
-        from omegaconf import OmegaConf
-
-        console.line("\n" + OmegaConf.to_yaml(config).replace("[", "\\["), level=2)
-
-
-def data_classes(data: Data) -> str:
-    """Return the number of classes in words."""
-    return f"{len(data.train.class_names)} classes"
-
-
-def show_end(
-    console: Console, folder: Path, fitting: Fit, result: Result, class_names: tuple[str, ...]
-) -> None:
-    """Print the test result, where everything is, and what to type next."""
-    best = fitting.progress.best
-    chosen = f"epoch {best['epoch']}, the best by {fitting.monitor}" if best else "the last epoch"
-    console.line()
-    console.result("test", result)
-    console.classes(result.per_class(class_names), level=2)
-    console.line(f"[dim]with the weights of {chosen}[/]")
-    console.line(f"everything is in [bold]{folder}[/]")
-    console.line(f"next: [bold]cnntrain eval {shlex.quote(str(folder))}[/] shows every class")

@@ -25,6 +25,7 @@ class Key:
     below: bool = False  # the value must lie below ``high``, not on it
     choices: tuple[str, ...] = ()
     optional: bool = False  # null is allowed
+    auto: bool = False  # so is the word auto
     items: Key | None = None  # what each item of a list must be
     length: int | None = None  # of a list
 
@@ -43,12 +44,14 @@ class Key:
             text += f" {start} {low} {end} {high}"
         elif self.low is not None:
             text += f" {'above' if self.above else 'of at least'} {low}"
-        return text + (", or null" if self.optional else "")
+        return text + (", or auto" if self.auto else "") + (", or null" if self.optional else "")
 
     def accepts(self, value: Any) -> bool:
         """Say whether a value has the type and lies in the range."""
         if value is None:
             return self.optional
+        if value == "auto" and self.auto:
+            return True
         if self.choices:
             return value in self.choices
         if not PREDICATES[self.kind](value):
@@ -113,7 +116,9 @@ KEYS: dict[str, Key] = {
     "criterion._target_": Key("str", "class of the loss"),
     "criterion.label_smoothing": Key("float", "share of the target spread over all classes", low=0, high=1),
     "device": Key("str", "auto, cpu, cuda, cuda:N or mps"),
-    "precision": Key("str", "number format of the forward pass", choices=FORMATS),
+    "precision": Key("str", "number format of the forward pass; auto: the fastest here", choices=FORMATS),
+    "channels_last": Key("bool", "colours of a pixel side by side in memory; auto: if faster", auto=True),
+    "threads": Key("int", "of the CPU; auto: as many as are fastest", low=1, auto=True),
     "workers": Key("int", "processes that gather batches; 0: the main process", low=0),
     "deterministic": Key("bool", "only algorithms that give the same bits each time, on GPUs too"),
     "grad_clip": Key("float", "longest gradient, as an L2 norm", low=0, above=True, optional=True),

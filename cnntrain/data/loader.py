@@ -7,9 +7,10 @@ never from what ran before. So a resumed epoch goes on exactly, and workers chan
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -27,18 +28,26 @@ class Normalize:
         mean: mean of each channel over the training set, for pixels between 0 and 1.
         std: standard deviation of each channel, likewise.
         device: where the batches are.
+        memory_format: layout of the floats in memory.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self.memory_format = memory_format
         self.mean = 255 * torch.tensor(mean, device=device).view(1, -1, 1, 1)
         self.scale = 1 / (255 * torch.tensor(std, device=device).view(1, -1, 1, 1))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map uint8 (N, C, H, W) to float32 (N, C, H, W)."""
-        return torch.sub(x, self.mean).mul_(self.scale)
+        return x.to(torch.float32, memory_format=self.memory_format).sub_(self.mean).mul_(self.scale)
 
 
-class ShuffledBatches(Sampler[list[int]]):
+class ShuffledBatches(Sampler[np.ndarray]):
     """The batches of one epoch, in the order that (seed, epoch) gives, from a batch of choice onwards."""
 
     def __init__(self, indices: Tensor, batch_size: int, seed: int) -> None:
@@ -52,10 +61,10 @@ class ShuffledBatches(Sampler[list[int]]):
         """Return the number of batches of a whole epoch."""
         return -(-len(self.indices) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        """Yield the indices of each batch."""
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the indices of each batch, int64 (N,): arrays, which reach workers faster than tensors do."""
         generator = Generator().manual_seed(seed_for(self.seed, "order", self.epoch))
-        order = self.indices[torch.randperm(len(self.indices), generator=generator)].tolist()
+        order = self.indices[torch.randperm(len(self.indices), generator=generator)].numpy()
         for first in range(self.start * self.batch_size, len(order), self.batch_size):
             yield order[first : first + self.batch_size]
 
@@ -123,7 +132,7 @@ class EvalLoader:
         self.normalize = normalize
         self.device = device
         self.size = len(indices)
-        batches = [part.tolist() for part in indices.split(batch_size) if len(part)]
+        batches = [part.numpy() for part in indices.split(batch_size) if len(part)]
         self.loader = data_loader(dataset, batches, device, workers)
 
     def __len__(self) -> int:
@@ -137,12 +146,12 @@ class EvalLoader:
 
 
 def data_loader(
-    dataset: Dataset[Any], batches: Sampler[list[int]] | list[list[int]], device: torch.device, workers: int
+    dataset: Dataset[Any], batches: Iterable[np.ndarray], device: torch.device, workers: int
 ) -> DataLoader[Any]:
     """Return a DataLoader over batches of indices that leaves the global generators alone."""
     return DataLoader(
         dataset,
-        batch_sampler=batches,
+        batch_sampler=batches,  # type: ignore[arg-type]  # any sequence of indices will do
         collate_fn=as_it_is,
         num_workers=workers,
         worker_init_fn=ignore_ctrl_c,

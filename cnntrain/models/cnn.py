@@ -15,12 +15,15 @@ POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 class CNN(nn.Module):
     """(Conv + ReLU + Pool) × N, then Flatten and a small MLP, as in LeNet (LeCun et al. 1998).
 
+    Max pooling stands before ReLU, which keeps the order of values: the result is the same, and ReLU is
+    computed for a quarter of them. So is batch norm.
+
     Args:
         input_shape: channels, height and width of a picture.
         num_classes: number of classes, the outputs.
         channels: filters of each block; its length is the number of blocks.
         kernel_size: side of the filters, odd, so that padding keeps the size of the picture.
-        batch_norm: normalise each channel over the batch, between convolution and ReLU.
+        batch_norm: normalise each channel over the batch, before ReLU.
         pool: ``max`` or ``avg``.
         pool_size: side of the pooling window and its stride; 1 does not pool.
         dropout: probability with which a hidden unit of the head is switched off in training.
@@ -53,12 +56,12 @@ class CNN(nn.Module):
             conv = nn.Conv2d(
                 in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=not batch_norm
             )
-            self.features.append(conv)
-            if batch_norm:
-                self.features.append(nn.BatchNorm2d(out_channels))
-            self.features.append(nn.ReLU())
-            if pool_size > 1:
-                self.features.append(POOLS[pool](pool_size))
+            pooling = [POOLS[pool](pool_size)] if pool_size > 1 else []
+            norm = [nn.BatchNorm2d(out_channels)] if batch_norm else []
+            if pool == "max":
+                self.features.extend([conv, *pooling, *norm, nn.ReLU()])
+            else:
+                self.features.extend([conv, *norm, nn.ReLU(), *pooling])
             in_channels = out_channels
 
         self.classifier = MLP(in_channels * heights[-1] * widths[-1], head, num_classes, dropout=dropout)

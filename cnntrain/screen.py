@@ -1,0 +1,79 @@
+"""What a run says of itself on the screen: the header before it begins, and how it ended."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cnntrain import __version__
+from cnntrain.console import Console, joined
+from cnntrain.fit import Fit
+from cnntrain.metrics import Result
+from cnntrain.parts import Config, Data, input_shape
+
+
+def show_header(
+    console: Console,
+    config: Config,
+    folder: Path,
+    model: nn.Module,
+    data: Data,
+    device: torch.device,
+    engine: str,
+) -> None:
+    """Print what is about to be trained, on what, and where it goes."""
+    sizes = [
+        f"{len(data.train_indices):,} train",
+        f"{len(data.val_indices):,} val",
+        f"{len(data.test):,} test",
+    ]
+    shape = "×".join(map(str, input_shape(config["data"])))
+    optim, schedule = config["optim"], config["schedule"]
+    parameters = sum(p.numel() for p in model.parameters())
+    name_of_gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    source = config["data"]["source"]
+    name = source.get("dataset", source["_target_"].rpartition(".")[2])
+    used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
+    console.line(f"[bold]cnntrain {__version__}[/]")
+    console.facts(
+        {
+            "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}; in memory",
+            "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
+            "model": f"{type(model).__name__}, {parameters:,} parameters",
+            "optimizer": joined(
+                [
+                    f"{optim['_target_'].rpartition('.')[2]}, lr {optim.get('lr', 'of its own')}",
+                    f"{schedule['_target_'].rpartition('.')[2].lower()} schedule",
+                    f"batch size {config['batch_size']}",
+                ]
+            ),
+            "device": f"{device}{name_of_gpu}, {engine}",
+            "run folder": str(folder),
+        }
+    )
+    if console.verbose >= 2:
+        from omegaconf import OmegaConf
+
+        console.line("\n" + OmegaConf.to_yaml(config).replace("[", "\\["), level=2)
+
+
+def data_classes(data: Data) -> str:
+    """Return the number of classes in words."""
+    return f"{len(data.train.class_names)} classes"
+
+
+def show_end(
+    console: Console, folder: Path, fitting: Fit, result: Result, class_names: tuple[str, ...]
+) -> None:
+    """Print the test result, where everything is, and what to type next."""
+    best = fitting.progress.best
+    chosen = f"epoch {best['epoch']}, the best by {fitting.monitor}" if best else "the last epoch"
+    console.line()
+    console.result("test", result)
+    console.classes(result.per_class(class_names), level=2)
+    console.line(f"[dim]with the weights of {chosen}[/]")
+    console.line(f"everything is in [bold]{folder}[/]")
+    console.line(f"next: [bold]cnntrain eval {shlex.quote(str(folder))}[/] shows every class")
