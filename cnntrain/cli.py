@@ -306,6 +306,7 @@ RESUMABLE = (
     "save_every_minutes",
     "eval_batch_size",
     "data.root",
+    "data.in_memory",
     "trust",
     "verbose",
 )
@@ -316,6 +317,7 @@ EVALUABLE = (
     "data.source",
     "data.val_fraction",
     "data.split_seed",
+    "data.in_memory",
     "device",
     "precision",
     "channels_last",

@@ -81,7 +81,7 @@ class Console:
             f"{row['seconds']:>8.1f}{row['images_per_second']:>10,.0f}{'  [green]best[/]' if is_best else ''}"
         )
 
-    def bar(self, total: int, done: int, text: str) -> tqdm[Any]:
+    def bar(self, total: int, done: int, text: str, unit: str = "step") -> tqdm[Any]:
         """Return a progress bar that goes away when it is closed; it shows only on a terminal."""
         return tqdm(
             total=total,
@@ -89,7 +89,7 @@ class Console:
             desc=text,
             leave=False,
             disable=True if self.verbose == 0 else None,
-            unit="step",
+            unit=unit,
             mininterval=0.2,
             dynamic_ncols=True,
         )
@@ -147,6 +147,11 @@ def wilson_interval(share: float, count: int, z: float = 1.96) -> tuple[float, f
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bytes_in_words(size: int) -> str:
+    """Return a size such as ``0.4 MB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def count(number: int, noun: str) -> str:

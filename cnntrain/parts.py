@@ -6,34 +6,18 @@ import inspect
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import Dataset
 
 from cnntrain.build import build
-from cnntrain.console import Console
-from cnntrain.data.pictures import Pictures, as_pictures, fit
-from cnntrain.data.sources import DataMissing
-from cnntrain.data.splits import limited, stratified_split
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.lean import steps_without_compiler, without_compiler
 
 Config = dict[str, Any]
-
-
-@dataclass
-class Data:
-    """The pictures of a run and which of them do what."""
-
-    train: Pictures
-    test: Pictures
-    train_indices: Tensor
-    val_indices: Tensor
 
 
 def find_device(name: str) -> torch.device:
@@ -135,42 +119,3 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
         raise CheckpointError(
             f"{path}: the weights do not fit the model that the configuration describes"
         ) from error
-
-
-def load_data(data: Config, console: Console, limit: int | None, trust: Sequence[str] | None) -> Data:
-    """Read the training and the test pictures and split off the validation set."""
-    known: dict[str, Any] = {
-        "root": data.get("root"),
-        "channels": data["channels"],
-        "image_size": data["image_size"],
-        "num_classes": data["num_classes"],
-    }
-
-    def read(is_train: bool) -> Pictures:
-        pictures = as_pictures(build("data.source", data["source"], Dataset, trust, train=is_train, **known))
-        told, found = data["num_classes"], len(pictures.class_names)
-        if found != told:
-            raise UserError(
-                f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
-            )
-        return fit(pictures, data["channels"], data["image_size"])
-
-    try:
-        train_pictures, test_pictures = read(True), read(False)
-    except DataMissing as missing:
-        console.warn(f"{missing.what}: downloading it to {missing.root}")
-        known["download"] = True
-        train_pictures, test_pictures = read(True), read(False)
-    train_indices, val_indices = stratified_split(
-        train_pictures.labels, data["val_fraction"], data["split_seed"]
-    )
-    return Data(train_pictures, test_pictures, limited(train_indices, limit, data["split_seed"]), val_indices)
-
-
-def check_same_data(state: Mapping[str, Any], data: Data) -> None:
-    """Raise a UserError if the training pictures are not those that the run began with."""
-    if state["data_fingerprint"] != data.train.fingerprint():
-        raise UserError(
-            "the training data are not those that this run began with: resume needs the same files "
-            "(data.root=DIR), or start a new run"
-        )

@@ -13,9 +13,10 @@ import torch
 
 from cnntrain import __version__
 from cnntrain.checkpoint import write_atomically
+from cnntrain.datasets import Data
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
-from cnntrain.parts import Config, Data, input_shape
+from cnntrain.parts import Config, input_shape
 
 
 def about(config: Config, data: Data) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def about(config: Config, data: Data) -> dict[str, Any]:
         "class_names": list(data.train.class_names),
         "input_shape": list(input_shape(config["data"])),
         "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
-        "data_fingerprint": data.train.fingerprint(),
+        "data_fingerprint": data.train.fingerprint,
         "versions": versions(),
     }
 

@@ -16,6 +16,7 @@ from cnntrain.build import build
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
+from cnntrain.datasets import check_same_data, open_data
 from cnntrain.engine import settle
 from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
 from cnntrain.fit import Fit
@@ -26,9 +27,7 @@ from cnntrain.parts import (
     build_criterion,
     build_model,
     build_optimizer,
-    check_same_data,
     find_device,
-    load_data,
     load_weights,
 )
 from cnntrain.precision import Precision
@@ -82,9 +81,8 @@ def work(
         optimizer = build_optimizer(config, trust, model)
         augment = build("augment", config["augment"], Augment, trust)
 
-        data = load_data(config["data"], console, config["limit"], trust)
+        data = open_data(config, device, console, trust)
         normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
-        workers, batch = config["workers"], config["eval_batch_size"]
         train_batches = TrainLoader(
             data.train,
             data.train_indices,
@@ -93,12 +91,13 @@ def work(
             augment,
             normalize,
             device,
-            workers,
+            config["workers"],
         )
+        evaluating = (config["eval_batch_size"], normalize, device, config["workers"])
         val_batches = None
         if len(data.val_indices):
-            val_batches = EvalLoader(data.train, data.val_indices, batch, normalize, device)
-        test_batches = EvalLoader(data.test, torch.arange(len(data.test)), batch, normalize, device)
+            val_batches = EvalLoader(data.train, data.val_indices, *evaluating)
+        test_batches = EvalLoader(data.test, torch.arange(len(data.test)), *evaluating)
         schedule = build(
             "schedule",
             config["schedule"],
@@ -170,7 +169,7 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
     engine.prepare(model)
     precision = Precision(engine.precision, device)
 
-    data = load_data(config["data"], console, config["limit"], trust)
+    data = open_data(config, device, console, trust)
     class_names = tuple(state["class_names"])
     if len(data.train.class_names) != len(class_names):
         raise UserError(

@@ -153,6 +153,9 @@ KEYS: dict[str, Key] = {
     ),
     "data.val_fraction": Key("float", "share of the training set kept for validation", low=0, high=0.9),
     "data.split_seed": Key("int", "which pictures validate", low=0, high=SEED_LIMIT),
+    "data.in_memory": Key(
+        "bool", "decode all pictures once, or each when it is needed; auto: if they fit", auto=True
+    ),
     # augment
     "augment.shift": Key("int", "move by up to N pixels", low=0),
     "augment.flip": Key("float", "probability of mirroring left to right", low=0, high=1),

@@ -10,9 +10,10 @@ from torch import nn
 
 from cnntrain import __version__
 from cnntrain.console import Console, joined
+from cnntrain.datasets import Data
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
-from cnntrain.parts import Config, Data, input_shape
+from cnntrain.parts import Config, input_shape
 
 
 def show_header(
@@ -40,7 +41,8 @@ def show_header(
     console.line(f"[bold]cnntrain {__version__}[/]")
     console.facts(
         {
-            "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}; in memory",
+            "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
+            "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
             "model": f"{type(model).__name__}, {parameters:,} parameters",
             "optimizer": joined(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from cnntrain.config import conf_folder, read_yaml
-from cnntrain.console import Console
+from cnntrain.console import Console, bytes_in_words
 from cnntrain.parts import Config, build_model, input_shape
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the picture
@@ -208,8 +208,3 @@ def show_convolution_instead(console: Console, config: Config, layer: Layer) -> 
         f"A convolution sees the same picture through {filters} filters of {side}x{side} (model=cnn): "
         f"{parameters:,}, whatever the size of the picture."
     )
-
-
-def bytes_in_words(size: int) -> str:
-    """Return a size such as ``0.4 MB``."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -183,11 +183,11 @@ def test_the_layers_of_the_cnn() -> None:
     found = on_meta(lambda: CNN((1, 28, 28), 10, **default("cnn")), (1, 28, 28))
     assert found == [
         Layer("features.0", "Conv2d", (16, 28, 28), 160, 16 * 28 * 28 * 9, 3),
-        Layer("features.1", "ReLU", (16, 28, 28), 0, 0, 3),
-        Layer("features.2", "MaxPool2d", (16, 14, 14), 0, 0, 4),
+        Layer("features.1", "MaxPool2d", (16, 14, 14), 0, 0, 4),
+        Layer("features.2", "ReLU", (16, 14, 14), 0, 0, 4),
         Layer("features.3", "Conv2d", (32, 14, 14), 4_640, 32 * 14 * 14 * 16 * 9, 8),
-        Layer("features.4", "ReLU", (32, 14, 14), 0, 0, 8),
-        Layer("features.5", "MaxPool2d", (32, 7, 7), 0, 0, 10),
+        Layer("features.4", "MaxPool2d", (32, 7, 7), 0, 0, 10),
+        Layer("features.5", "ReLU", (32, 7, 7), 0, 0, 10),
         Layer("classifier.flatten", "Flatten", (1568,), 0, 0, 10),
         Layer("classifier.hidden.0", "Linear", (128,), 200_832, 1568 * 128, 28),
         Layer("classifier.hidden.1", "ReLU", (128,), 0, 0, 28),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.models import CNN, MLP
 from cnntrain.optim import Constant
-from cnntrain.precision import Precision, choose
+from cnntrain.precision import Precision
 
 CPU = torch.device("cpu")
 Batches = list[tuple[Tensor, Tensor]]
@@ -136,8 +136,3 @@ def test_fp32_is_plain_torch() -> None:
     assert precision.scaler.state_dict() == {}
     with precision.autocast():
         assert not torch.is_autocast_enabled("cpu")
-
-
-def test_auto_is_fp32_on_a_cpu_and_a_name_is_itself() -> None:
-    assert choose("auto", CPU) == "fp32"
-    assert [choose(name, CPU) for name in ("fp32", "bf16", "fp16")] == ["fp32", "bf16", "fp16"]

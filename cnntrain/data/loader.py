@@ -6,19 +6,18 @@ never from what ran before. So a resumed epoch goes on exactly, and workers chan
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Sampler
 
 from cnntrain.data.augment import Augment
+from cnntrain.data.pictures import Pictures
+from cnntrain.data.streamed import Streamed
+from cnntrain.data.workers import Batch, BatchLoader
 from cnntrain.seeding import seed_for
-
-Batch = tuple[Tensor, Tensor]
 
 
 class Normalize:
@@ -73,19 +72,19 @@ class TrainLoader:
     """The training batches of any epoch: shuffled, augmented and normalised, on the device.
 
     Args:
-        dataset: map-style, with ``__getitems__``: uint8 (N, C, H, W) and int64 (N,).
+        dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,).
         indices: which of its pictures to train on, int64.
         batch_size: pictures in a batch; the last one of an epoch may be smaller.
         seed: of order and augmentation.
         augment: changes the bytes of a batch, on the device.
         normalize: turns them into floats.
         device: where the batches go.
-        workers: processes that gather batches; 0 gathers them in this one.
+        workers: processes that make batches; 0 makes them in this one.
     """
 
     def __init__(
         self,
-        dataset: Dataset[Any],
+        dataset: Pictures | Streamed,
         indices: Tensor,
         batch_size: int,
         seed: int,
@@ -99,7 +98,7 @@ class TrainLoader:
         self.augment = augment
         self.normalize = normalize
         self.device = device
-        self.loader = data_loader(dataset, self.batches, device, workers)
+        self.loader = BatchLoader(dataset, self.batches, workers, pin=must_pin(dataset, device))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -122,7 +121,7 @@ class EvalLoader:
 
     def __init__(
         self,
-        dataset: Dataset[Any],
+        dataset: Pictures | Streamed,
         indices: Tensor,
         batch_size: int,
         normalize: Normalize,
@@ -133,7 +132,9 @@ class EvalLoader:
         self.device = device
         self.size = len(indices)
         batches = [part.numpy() for part in indices.split(batch_size) if len(part)]
-        self.loader = data_loader(dataset, batches, device, workers)
+        # Pictures in memory need no workers: to start them takes longer than to evaluate.
+        workers = workers if isinstance(dataset, Streamed) else 0
+        self.loader = BatchLoader(dataset, batches, workers, pin=must_pin(dataset, device))
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -145,27 +146,6 @@ class EvalLoader:
             yield self.normalize(x.to(self.device, non_blocking=True)), y.to(self.device, non_blocking=True)
 
 
-def data_loader(
-    dataset: Dataset[Any], batches: Iterable[np.ndarray], device: torch.device, workers: int
-) -> DataLoader[Any]:
-    """Return a DataLoader over batches of indices that leaves the global generators alone."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,  # type: ignore[arg-type]  # any sequence of indices will do
-        collate_fn=as_it_is,
-        num_workers=workers,
-        worker_init_fn=ignore_ctrl_c,
-        persistent_workers=workers > 0,
-        pin_memory=device.type == "cuda",
-        generator=Generator(),  # else every epoch would draw from the generator that dropout uses
-    )
-
-
-def as_it_is(batch: Any) -> Any:
-    """Return the batch: ``__getitems__`` has made it already."""
-    return batch
-
-
-def ignore_ctrl_c(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes the step and then ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def must_pin(dataset: Pictures | Streamed, device: torch.device) -> bool:
+    """Say whether batches must travel to a GPU, rather than be made there."""
+    return device.type == "cuda" and dataset.device.type == "cpu"

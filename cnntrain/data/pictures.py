@@ -1,7 +1,8 @@
-"""A set of labelled pictures in memory, as bytes."""
+"""A set of labelled pictures in memory, as bytes, and the ways of turning a picture into bytes."""
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -53,44 +54,27 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
         # index_select copies whole pictures; images[index] goes pixel by pixel and takes 15 times as long.
         return self.images.index_select(0, index), self.labels.index_select(0, index)
 
+    @functools.cached_property
     def fingerprint(self) -> int:
-        """Return a checksum (CRC-32) of pictures and labels: a resumed run must see the same data."""
-        images, labels = self.images.contiguous().numpy(), self.labels.contiguous().numpy()
+        """Checksum (CRC-32) of pictures and labels: a resumed run must see the same data."""
+        images, labels = self.images.cpu().contiguous().numpy(), self.labels.cpu().contiguous().numpy()
         return zlib.crc32(labels.data, zlib.crc32(images.data))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the pictures are."""
+        return self.images.device
 
-def as_pictures(dataset: Any) -> Pictures:
-    """Turn a map-style dataset of (picture, label) pairs into :class:`Pictures`.
+    @property
+    def size(self) -> int:
+        """Bytes of all pictures."""
+        return self.images.numel()
 
-    A picture is a PIL image, an array or a tensor; floats lie between 0 and 1, whole numbers between 0 and
-    255. The names of the classes are the dataset's ``classes``, if it has them.
-
-    Raises:
-        UserError: it is no such dataset.
-    """
-    if isinstance(dataset, Pictures):
-        return dataset
-    name = type(dataset).__name__
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-        raise UserError(f"{name} is not a data set: it needs __len__ and __getitem__")
-    images, labels = [], []
-    for index in range(len(dataset)):
-        item = dataset[index]
-        try:
-            image, label = item
-            images.append(as_bytes(image))
-            labels.append(int(label))
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(f"{name}[{index}] is not a picture and its label: {error}") from error
-    if not images:
-        raise UserError(f"{name} holds no pictures")
-    sizes = {tuple(image.shape) for image in images}
-    if len(sizes) > 1:
-        raise UserError(f"{name} gives pictures of several shapes: {sorted(sizes)[:3]} ...")
-    names = getattr(dataset, "classes", None)
-    if names is None:
-        names = range(max(labels) + 1)
-    return Pictures(torch.stack(images), torch.tensor(labels), [str(name) for name in names])
+    def to(self, device: torch.device) -> Pictures:
+        """Return the same pictures on another device, where their batches are then made."""
+        moved = Pictures(self.images.to(device), self.labels, self.class_names)
+        moved.labels = self.labels.to(device)
+        return moved
 
 
 def as_bytes(image: Any) -> Tensor:
@@ -129,12 +113,17 @@ def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
 
 def fit(pictures: Pictures, channels: int, image_size: int) -> Pictures:
     """Return the pictures as (channels, image_size, image_size), converted only where they differ."""
-    images = pictures.images
+    images = fit_images(pictures.images, channels, image_size)
+    return pictures if images is pictures.images else Pictures(images, pictures.labels, pictures.class_names)
+
+
+def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
+    """Return uint8 (N, C, H, W) as (N, channels, image_size, image_size)."""
     if images.shape[1] != channels:
         images = convert_channels(images, channels)
     if tuple(images.shape[2:]) != (image_size, image_size):
         images = resize(images, image_size)
-    return pictures if images is pictures.images else Pictures(images, pictures.labels, pictures.class_names)
+    return images
 
 
 def convert_channels(images: Tensor, channels: int) -> Tensor:

@@ -50,7 +50,20 @@ EMNIST_CLASS_NAMES = {
     "digits": DIGITS,
     "mnist": DIGITS,
 }
-TORCHVISION_NAMES = (*IDX_CLASS_NAMES, "EMNIST", "CIFAR10", "CIFAR100", "SVHN")
+# The files of the training and of the test part, as torchvision unpacks them.
+CIFAR10 = "cifar-10-batches-py"
+ARRAY_FILES = {
+    "CIFAR10": (
+        [f"{CIFAR10}/{name}" for name in (*(f"data_batch_{n}" for n in range(1, 6)), "batches.meta")],
+        [f"{CIFAR10}/test_batch", f"{CIFAR10}/batches.meta"],
+    ),
+    "CIFAR100": (
+        ["cifar-100-python/train", "cifar-100-python/meta"],
+        ["cifar-100-python/test", "cifar-100-python/meta"],
+    ),
+    "SVHN": (["train_32x32.mat"], ["test_32x32.mat"]),
+}
+TORCHVISION_NAMES = (*IDX_CLASS_NAMES, "EMNIST", *ARRAY_FILES)
 
 
 class DataMissing(UserError):
@@ -66,9 +79,14 @@ class MNISTMini(Pictures):
     """The 5,000 training or 1,000 test images of real MNIST that cnntrain ships."""
 
     def __init__(self, train: bool) -> None:
+        images, labels = (read_idx(file) for file in self.files(train))
+        super().__init__(images.unsqueeze(1), labels.long(), DIGITS)
+
+    @staticmethod
+    def files(train: bool) -> list[Path]:
+        """Return the files of images and of labels."""
         folder, part = Path(__file__).parent / "mnist_mini", "train" if train else "t10k"
-        images = read_idx(folder / f"{part}-images-idx3-ubyte.gz").unsqueeze(1)
-        super().__init__(images, read_idx(folder / f"{part}-labels-idx1-ubyte.gz").long(), DIGITS)
+        return [folder / f"{part}-images-idx3-ubyte.gz", folder / f"{part}-labels-idx1-ubyte.gz"]
 
 
 class Fake(Pictures):
@@ -120,12 +138,21 @@ class Torchvision(Pictures):
         if dataset == "EMNIST" and split not in EMNIST_CLASS_NAMES:
             raise UserError(f"data.source.split={split}: choose one of {', '.join(EMNIST_CLASS_NAMES)}")
         folder = Path(root).expanduser()
-        if dataset in ("CIFAR10", "CIFAR100", "SVHN"):
+        if dataset in ARRAY_FILES:
             images, labels, names = from_arrays(open_with_torchvision(dataset, folder, train, download))
         else:
             images, labels = read_idx_set(dataset, folder, train, download, split)
             names = EMNIST_CLASS_NAMES[str(split)] if dataset == "EMNIST" else IDX_CLASS_NAMES[dataset]
         super().__init__(images, labels, names)
+
+    @staticmethod
+    def files(dataset: str, root: str, train: bool, split: str | None = None) -> list[Path]:
+        """Return the files that are read; none if one is missing."""
+        folder = Path(root).expanduser()
+        if dataset in ARRAY_FILES:
+            files = [folder / name for name in ARRAY_FILES[dataset][0 if train else 1]]
+            return files if all(file.is_file() for file in files) else []
+        return list(idx_files(dataset, folder, train, split) or [])
 
 
 def read_idx_set(

@@ -1,0 +1,79 @@
+"""torch's DataLoader, over batches of indices that are decided elsewhere."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cnntrain.errors import RunFailed, UserError
+
+Batch = tuple[Tensor, Tensor]
+AHEAD = 4  # batches that each worker prepares before they are asked for
+
+
+class BatchLoader:
+    """The batches that a data set makes of lists of indices.
+
+    Args:
+        dataset: map-style, with ``__getitems__``, which returns a whole batch or a UserError.
+        batches: the indices of each batch.
+        workers: processes that make batches; 0 makes them in this one. They stay from epoch to epoch.
+        pin: let the GPU copy batches while the program goes on.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Any], batches: Iterable[np.ndarray], workers: int, pin: bool = False
+    ) -> None:
+        self.loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=batches,  # type: ignore[arg-type]  # any sequence of indices will do
+            collate_fn=as_it_is,
+            num_workers=workers,
+            worker_init_fn=ignore_ctrl_c,
+            persistent_workers=workers > 0,
+            prefetch_factor=AHEAD if workers else None,
+            pin_memory=pin,
+            generator=Generator(),  # else every epoch would draw from the generator that dropout uses
+        )
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches: uint8 (N, C, H, W) and int64 (N,).
+
+        Raises:
+            UserError: a picture can't be read.
+            RunFailed: a worker was killed.
+        """
+        try:
+            for batch in self.loader:
+                yield raised(batch)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            reason = str(error).splitlines()[0]
+            raise RunFailed(f"{reason}\nfewer workers need less memory: workers=0") from error
+
+
+def raised(batch: Any) -> Batch:
+    """Return a batch; raise it if it is an error that a data set has returned in place of one."""
+    if isinstance(batch, UserError):
+        raise batch
+    return batch
+
+
+def as_it_is(batch: Any) -> Any:
+    """Return the batch: ``__getitems__`` has made it already."""
+    return batch
+
+
+def ignore_ctrl_c(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which finishes the step and then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
