@@ -151,6 +151,8 @@ def wilson_interval(share: float, count: int, z: float = 1.96) -> tuple[float, f
 
 def bytes_in_words(size: int) -> str:
     """Return a size such as ``0.4 MB``."""
+    if size < 1e5:
+        return f"{size / 1e3:.1f} kB"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 

@@ -7,6 +7,7 @@ command computes in the same way the next time.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
@@ -218,10 +219,12 @@ def read(path: Path, options: Mapping[str, list[Any]]) -> tuple[Engine, str] | N
         engine = Engine(kept["precision"], kept["channels_last"], kept["threads"])
         if all(value in options[name] for name, value in asdict(engine).items()):
             return engine, in_words(float(kept["gain"]))
-    except FileNotFoundError:
+    except OSError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        path.unlink(missing_ok=True)
+    except (ValueError, KeyError, TypeError):
+        pass
+    with contextlib.suppress(OSError):
+        path.unlink()
     return None
 
 

@@ -26,7 +26,6 @@ from cnntrain.data.augment import Augment
 from cnntrain.data.idx import read_idx
 from cnntrain.data.loader import EvalLoader, Normalize, ShuffledBatches, TrainLoader
 from cnntrain.data.pictures import Pictures, as_bytes, fit
-from cnntrain.data.streamed import Streamed, read_all
 from cnntrain.data.sources import (
     EMNIST_CLASS_NAMES,
     IDX_CLASS_NAMES,
@@ -36,6 +35,7 @@ from cnntrain.data.sources import (
     Torchvision,
 )
 from cnntrain.data.splits import limited, stratified_split
+from cnntrain.data.streamed import Streamed, read_all
 from cnntrain.errors import UserError
 from cnntrain.seeding import seed_for
 

@@ -1,0 +1,212 @@
+"""In memory, streamed by workers, or from the cache: the same pictures in the same batches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY, Command, is_told
+from PIL import Image
+from torch.utils.data import Dataset
+
+from cnntrain import datasets
+from cnntrain.data import sources
+from cnntrain.data.augment import Augment
+from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
+from cnntrain.data.pictures import Pictures
+from cnntrain.data.streamed import Streamed, read_all
+
+CPU = torch.device("cpu")
+SOURCE = "data.source._target_=photos.Photos"
+PHOTOS = """
+import os, torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+class Photos(Dataset):
+    classes = ["dark", "light"]
+    broken = None
+
+    def __init__(self, train):
+        self.count = 60 if train else 20
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index == 7 and os.path.exists("broken"):
+            raise OSError("image file is truncated")
+        if index == 7 and os.path.exists("fatal"):
+            os._exit(1)
+        label = index % 2
+        return Image.new("RGB", (20 + index, 30), (index + 100 * label,) * 3), label
+"""
+PHOTO_KEYS = ("data.num_classes=2", "data.channels=3", "data.image_size=12", "model.channels=[4]")
+
+
+@pytest.fixture
+def photos(in_empty_folder: Path) -> Path:
+    """A data set of the user's, of pictures of many sizes."""
+    (in_empty_folder / "photos.py").write_text(PHOTOS)
+    return in_empty_folder
+
+
+class Photos(Dataset[Any]):
+    """The same in this process."""
+
+    classes = ("dark", "light")
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return Image.new("RGB", (20 + index, 30), (index + 100 * (index % 2),) * 3), index % 2
+
+
+def streamed(dataset: Any) -> Streamed:
+    found = Streamed(dataset, channels=3, image_size=12)
+    found.find_labels(0, lambda count: None)
+    return found
+
+
+def in_memory() -> Pictures:
+    return read_all(Streamed(Photos(), 3, 12), workers=0, advance=lambda count: None)
+
+
+def weights(run: str) -> dict[str, torch.Tensor]:
+    state = torch.load(Path(run) / "checkpoints" / "last.pt", weights_only=True)
+    return state["model"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_both_paths_give_the_same_batches(workers: int) -> None:
+    normalize = Normalize([0.5], [0.25], CPU)
+    loaders = [
+        TrainLoader(data, torch.arange(60), 16, 3, Augment(2, 0.5, 10.0, 0.5), normalize, CPU, use)
+        for data, use in ((in_memory(), 0), (streamed(Photos()), workers))
+    ]
+    for epoch in range(2):
+        for (x, y), (other_x, other_y) in zip(*(loader.epoch(epoch) for loader in loaders), strict=True):
+            assert torch.equal(x, other_x) and torch.equal(y, other_y)
+
+
+def test_evaluation_sees_each_streamed_picture_once() -> None:
+    batches = EvalLoader(streamed(Photos()), torch.arange(60), 16, Normalize([0.5], [0.25], CPU), CPU, 2)
+    assert torch.cat([y for _, y in batches]).tolist() == [index % 2 for index in range(60)]
+
+
+def test_a_run_ends_with_the_same_weights_on_every_path(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "augment=digits", "out=memory")
+    assert "in memory, 4.7 MB" in outcome.out
+    outcome = cnntrain("train", *TINY, "augment=digits", "data.in_memory=false", "workers=2", "out=stream")
+    assert "streamed by 2 workers; data.in_memory=false" in outcome.out
+    one, other = weights("memory"), weights("stream")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_data_that_do_not_fit_are_streamed(
+    cnntrain: Command, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ("train", SOURCE, *PHOTO_KEYS, "epochs=1", "precision=fp32")
+    assert "in memory, 34.6 kB" in cnntrain(*run, "out=fits").out
+    monkeypatch.setattr(datasets, "free_memory", lambda: 20_000)
+    assert "streamed by the main process; 25.9 kB of pictures, 20.0 kB of memory free" in cnntrain(*run).out
+    is_told(cnntrain(*run, "data.in_memory=true"), "data.in_memory=true is not possible")
+
+
+@pytest.mark.parametrize("path", ["data.in_memory=true", "data.in_memory=false"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_picture_that_cannot_be_read_is_named(
+    cnntrain: Command, photos: Path, path: str, workers: int
+) -> None:
+    (photos / "broken").touch()
+    outcome = cnntrain("train", SOURCE, *PHOTO_KEYS, path, f"workers={workers}")
+    is_told(outcome, "Photos[7] can't be read: OSError: image file is truncated")
+
+
+def test_a_worker_that_dies_is_told(cnntrain: Command, photos: Path) -> None:
+    (photos / "fatal").touch()
+    outcome = cnntrain("train", SOURCE, *PHOTO_KEYS, "workers=1")
+    assert outcome.code == 1
+    assert "DataLoader worker" in outcome.err and "workers=0" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_labels_come_from_targets_only_if_they_are_those_of_the_pictures() -> None:
+    class Counted(Photos):
+        read = 0
+
+        def __init__(self, targets: list[int]) -> None:
+            self.targets = targets
+
+        def __len__(self) -> int:
+            return 200
+
+        def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+            self.read += 1
+            return super().__getitem__(index)
+
+    expected = [index % 2 for index in range(200)]
+    right, wrong = Counted(expected), Counted([1 - label for label in expected])
+    assert streamed(right).labels.tolist() == streamed(wrong).labels.tolist() == expected
+    assert right.read < 100 <= wrong.read
+
+
+# The cache
+
+
+def cached_files() -> list[Path]:
+    return list((Path(os.environ["CNNTRAIN_CACHE"]) / "data").glob("*.pt"))
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of this test's own."""
+    monkeypatch.setenv("CNNTRAIN_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_second_run_reads_the_cache(
+    cnntrain: Command, empty_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "from the cache" not in cnntrain("train", *TINY, "out=first").out
+    monkeypatch.setattr(sources, "read_idx", None)  # which would parse the source files
+    assert "from the cache" in cnntrain("train", *TINY, "out=second").out
+    one, other = weights("first"), weights("second")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+        lambda data: b"",
+        lambda data: b"no archive",
+    ],
+    ids=["truncated", "flipped", "empty", "foreign"],
+)
+def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None, damage: Any) -> None:
+    cnntrain("train", *TINY, "out=first")
+    for file in cached_files():
+        file.write_bytes(damage(file.read_bytes()))
+    assert "from the cache" not in cnntrain("train", *TINY, "out=second").out
+    assert "from the cache" in cnntrain("train", *TINY, "out=third").out
+    assert all(torch.equal(weights("first")[name], weights("third")[name]) for name in weights("first"))
+
+
+def test_another_shape_is_another_file_of_the_cache(cnntrain: Command, empty_cache: None) -> None:
+    cnntrain("train", *TINY)
+    assert len(cached_files()) == 2
+    assert "from the cache" not in cnntrain("train", *TINY, "data.image_size=14").out
+    assert len(cached_files()) == 4
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    cnntrain: Command, in_empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_empty_folder / "file").touch()
+    monkeypatch.setenv("CNNTRAIN_CACHE", str(in_empty_folder / "file" / "cache"))
+    assert cnntrain("train", *TINY).code == 0

@@ -1,0 +1,156 @@
+"""What `auto` settles: number format, layout and threads, once for a machine, a model and a batch size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import TINY, Command, is_told
+from torch import nn
+
+from cnntrain import engine
+from cnntrain.data.loader import Normalize
+from cnntrain.engine import Engine, Trial
+from cnntrain.models import CNN
+
+CPU = torch.device("cpu")
+KEYS = ("precision", "channels_last", "threads")
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CNNTRAIN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "engines"
+
+
+def saved(run: str) -> dict[str, Any]:
+    config = yaml.safe_load((Path(run) / "config.yaml").read_text())
+    return {key: config[key] for key in KEYS}
+
+
+def weights(run: str) -> dict[str, torch.Tensor]:
+    return torch.load(Path(run) / "checkpoints" / "last.pt", weights_only=True)["model"]  # type: ignore[no-any-return]
+
+
+def test_what_was_settled_is_shown_saved_and_kept(cnntrain: Command, empty_cache: Path) -> None:
+    outcome = cnntrain("train", *TINY, "out=first")
+    settled = saved("first")
+    assert "auto" not in settled.values()
+    assert f"{settled['precision']}, " in outcome.out and "(measured" in outcome.out
+    assert len(list(empty_cache.glob("*.json"))) == 1
+    cnntrain("train", *TINY, "out=second")
+    assert saved("second") == settled
+    assert len(list(empty_cache.glob("*.json"))) == 1
+
+
+def test_measuring_leaves_no_trace_in_the_weights(cnntrain: Command) -> None:
+    """Dropout draws from the generator that the trial would have advanced."""
+    run = ("train", *TINY, "model.dropout=0.3")
+    cnntrain(*run, "out=measured")
+    typed = [
+        f"{key}={value}".replace("True", "true").replace("False", "false")
+        for key, value in saved("measured").items()
+    ]
+    assert "(measured" not in cnntrain(*run, *typed, "out=typed").out
+    one, other = weights("measured"), weights("typed")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_is_typed_is_not_measured(cnntrain: Command, empty_cache: Path) -> None:
+    outcome = cnntrain("train", *TINY, "precision=fp32", "channels_last=false", "threads=1")
+    assert "fp32, 1 thread\n" in outcome.out
+    assert not empty_cache.exists()
+
+
+@pytest.mark.parametrize(
+    "contents", ["", "{", "[]", '{"precision": "fp8", "channels_last": 1, "threads": 0}']
+)
+def test_a_damaged_note_is_made_anew(cnntrain: Command, empty_cache: Path, contents: str) -> None:
+    cnntrain("train", *TINY)
+    (note,) = empty_cache.glob("*.json")
+    note.write_text(contents)
+    outcome = cnntrain("train", *TINY)
+    assert outcome.code == 0 and "(measured" in outcome.out
+
+
+def test_resume_computes_as_the_run_began(cnntrain: Command, empty_cache: Path) -> None:
+    cnntrain("train", *TINY, "precision=bf16", "out=run")
+    outcome = cnntrain("resume", "run", "epochs=2")
+    assert "bf16, " in outcome.out and "(measured" not in outcome.out
+
+
+class Scripted(Trial):
+    """A trial whose times are given."""
+
+    given: dict[Engine, float]
+
+    def warm(self, engine: Engine) -> Any:
+        return engine
+
+    def seconds(self, step: Any) -> float:
+        return self.given[step]
+
+
+def test_another_format_must_be_worth_it() -> None:
+    plain, bf16 = Engine("fp32", False, 1), Engine("bf16", False, 1)
+    last = Engine("fp32", True, 1)
+    trial = Scripted(nn.Linear(1, 1), nn.MSELoss(), (2, 1), 2, CPU)
+    for times, best in (((1.0, 0.9, 1.0), plain), ((1.0, 0.7, 1.0), bf16), ((1.0, 0.9, 0.95), last)):
+        trial.times = {}
+        trial.given = dict(zip((plain, bf16, last), times, strict=True))
+        assert trial.compare([plain, bf16, last]) == best
+
+
+def test_a_format_that_the_model_cannot_use_is_left_out() -> None:
+    class OnlyFloat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out = self.layer(x.flatten(1))
+            if out.dtype != torch.float32:
+                raise RuntimeError("float32 wanted")
+            return out
+
+    trial = Trial(OnlyFloat(), nn.CrossEntropyLoss(), (4, 1, 2, 2), 2, CPU)
+    plain = Engine("fp32", False, 1)
+    assert trial.compare([plain, Engine("bf16", False, 1)]) == plain
+
+
+def test_a_layout_changes_where_values_lie_and_not_what_they_are() -> None:
+    model = CNN((3, 8, 8), 10, [4, 8])
+    x = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    plain, last = Engine("fp32", False, 1), Engine("fp32", True, 1)
+    before = model(Normalize([0.5], [0.2], CPU, plain.memory_format)(x))
+    last.prepare(model)
+    pictures = Normalize([0.5], [0.2], CPU, last.memory_format)(x)
+    assert pictures.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(model(pictures), before, atol=1e-5)
+
+
+def test_wrong_values_are_told(torchless: Command) -> None:
+    is_told(
+        torchless("train", "threads=0"), "threads=0 is not possible", "a whole number of at least 1, or auto"
+    )
+    is_told(torchless("train", "channels_last=yess"), "true or false, or auto")
+    is_told(torchless("train", "data.in_memory=never"), "true or false, or auto")
+
+
+def test_threads_are_those_that_were_chosen(cnntrain: Command) -> None:
+    before = torch.get_num_threads()
+    try:
+        cnntrain("train", *TINY, "threads=2", "out=run")
+        assert torch.get_num_threads() == 2
+        assert saved("run")["threads"] == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_machine_without_the_instructions_does_not_try_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "has_bf16_instructions", lambda: False)
+    config = dict.fromkeys(KEYS, "auto")
+    assert engine.candidates(config, CNN((1, 8, 8), 2, [4]), CPU)["precision"] == ["fp32"]
