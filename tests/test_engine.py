@@ -50,10 +50,7 @@ def test_measuring_leaves_no_trace_in_the_weights(cnntrain: Command) -> None:
     """Dropout draws from the generator that the trial would have advanced."""
     run = ("train", *TINY, "model.dropout=0.3")
     cnntrain(*run, "out=measured")
-    typed = [
-        f"{key}={value}".replace("True", "true").replace("False", "false")
-        for key, value in saved("measured").items()
-    ]
+    typed = [f"{key}={str(value).lower()}" for key, value in saved("measured").items()]
     assert "(measured" not in cnntrain(*run, *typed, "out=typed").out
     one, other = weights("measured"), weights("typed")
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -65,9 +62,7 @@ def test_what_is_typed_is_not_measured(cnntrain: Command, empty_cache: Path) -> 
     assert not empty_cache.exists()
 
 
-@pytest.mark.parametrize(
-    "contents", ["", "{", "[]", '{"precision": "fp8", "channels_last": 1, "threads": 0}']
-)
+@pytest.mark.parametrize("contents", ["", "{", "[]", '{"precision": "fp8", "threads": 1}'])
 def test_a_damaged_note_is_made_anew(cnntrain: Command, empty_cache: Path, contents: str) -> None:
     cnntrain("train", *TINY)
     (note,) = empty_cache.glob("*.json")
@@ -133,9 +128,7 @@ def test_a_layout_changes_where_values_lie_and_not_what_they_are() -> None:
 
 
 def test_wrong_values_are_told(torchless: Command) -> None:
-    is_told(
-        torchless("train", "threads=0"), "threads=0 is not possible", "a whole number of at least 1, or auto"
-    )
+    is_told(torchless("train", "threads=0"), "threads=0 is not possible", "of at least 1, or auto")
     is_told(torchless("train", "channels_last=yess"), "true or false, or auto")
     is_told(torchless("train", "data.in_memory=never"), "true or false, or auto")
 
