@@ -12,7 +12,7 @@ from cnntrain.schema import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, check_value, 
 from cnntrain.shapes import cnn_sizes
 
 # Keys that not every configuration has: those of other commands, and of some data sets.
-SOMETIMES = ("split", "trust", "data.root")
+SOMETIMES = ("split", "trust", "repeats", "seconds", "json", "data.root")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 

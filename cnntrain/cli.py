@@ -20,7 +20,7 @@ from cnntrain.arguments import (
     run_and_overrides,
     split_flags,
 )
-from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean
+from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, nearest
 
 
 def main() -> NoReturn:
@@ -268,6 +268,32 @@ def summary(arguments: Sequence[str]) -> int:
     return 0
 
 
+def bench(arguments: Sequence[str]) -> int:
+    """``cnntrain bench [overrides]``."""
+    from cnntrain.checks import check
+    from cnntrain.config import compose, conf_folder, plain, read_yaml
+    from cnntrain.overrides import check_overrides, normalized
+    from cnntrain.saved import check_amendments
+    from cnntrain.schema import KEYS
+
+    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "bench")
+    own = read_yaml(conf_folder() / "bench.yaml")
+    mine = [word for word in words if word.partition("=")[0] in own]
+    own.update((o.key_or_group, o.value()) for o in check_amendments(mine, tuple(own), "bench"))
+    overrides = normalized(word for word in words if word not in mine)
+    for key in (override.partition("=")[0] for override in overrides):
+        if "." not in key and key not in KEYS and nearest(key, own, likeness=0.7):
+            raise UserError(f"unknown key {key}{did_you_mean(key, own)}")
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    check(config)
+    from cnntrain.bench import bench as run_bench
+
+    run_bench(config, own, overrides)
+    return 0
+
+
 def completion(arguments: Sequence[str]) -> int:
     """``cnntrain completion SHELL``."""
     from cnntrain import completion as module
@@ -292,6 +318,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "resume": resume,
     "eval": evaluate,
     "summary": summary,
+    "bench": bench,
     "completion": completion,
     "_complete": complete,
 }

@@ -36,7 +36,8 @@ def train_epoch(
 
     Args:
         model: maps float (N, C, H, W) to logits (N, classes).
-        batches: pairs of pictures, float (N, C, H, W), and labels, int64 (N,), on the model's device.
+        batches: pairs of pictures, float (N, C, H, W), and labels, int64 (N,), on the model's device; for
+            mixed pictures the share of each class, float (N, classes).
         criterion: maps logits and labels to the mean loss, ().
         optimizer: changes the model's parameters.
         schedule: changes the optimizer's learning rate, once a batch.

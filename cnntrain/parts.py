@@ -85,6 +85,8 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
     """Build the loss, and see that it makes one number of logits and labels."""
     criterion: nn.Module = build("criterion", config["criterion"], nn.Module, trust)
     logits, labels = torch.zeros(2, config["data"]["num_classes"]), torch.tensor([0, 1])
+    if config["augment"].get("mixup") or config["augment"].get("cutmix"):  # which make shares of labels
+        labels = torch.full_like(logits, 1 / logits.shape[1])
     name = type(criterion).__name__
     try:
         with warnings.catch_warnings(action="ignore"):

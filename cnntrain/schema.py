@@ -139,6 +139,10 @@ KEYS: dict[str, Key] = {
     # eval
     "split": Key("str", "which pictures to evaluate", choices=("train", "val", "test")),
     "trust": Key("list", "packages of yours that a checkpoint may name", items=Key("str", "")),
+    # bench
+    "repeats": Key("int", "turns of each contender; medians count", low=1),
+    "seconds": Key("float", "of each turn", low=0, above=True),
+    "json": Key("str", "file for the figures; null makes one under outputs/bench/", optional=True),
     # data
     "data.source": Key("class", "the data set, such as data.source._target_=my_pkg.MyDataset"),
     "data.root": Key("str", "folder that holds the data, or to which they are downloaded"),
@@ -161,6 +165,8 @@ KEYS: dict[str, Key] = {
     "augment.flip": Key("float", "probability of mirroring left to right", low=0, high=1),
     "augment.rotate": Key("float", "turn by up to N degrees", low=0, high=180),
     "augment.erase": Key("float", "probability of blackening a rectangle", low=0, high=1),
+    "augment.mixup": Key("float", "blend pairs of pictures; share from Beta(N, N), often 0.2", low=0),
+    "augment.cutmix": Key("float", "paste a rectangle of another; share from Beta(N, N), often 1", low=0),
     # model
     "model.hidden": Key("list", "units of each hidden layer", items=COUNT),
     "model.activation": Key("str", "between the layers", choices=ACTIVATIONS),

@@ -22,6 +22,7 @@ cnntrain {version}: train image classifiers from the shell
   cnntrain resume RUN [KEY=VALUE ...]   go on with a run, or train it longer
   cnntrain eval RUN [KEY=VALUE ...]     evaluate a run's best checkpoint
   cnntrain summary [KEY=VALUE ...]      a model's layers: shapes, sizes, cost
+  cnntrain bench [KEY=VALUE ...]        how fast it trains on this machine
   cnntrain completion bash|zsh|fish     a completion script for your shell
 
 RUN is a run folder, a checkpoint file, or `last` for the newest run.
@@ -59,6 +60,14 @@ and receptive field, without allocating it. Takes all that `cnntrain train`
 takes; these count:
   cnntrain summary model=mlp data.image_size=1024 'model.hidden=[512]'
 
+""",
+    "bench": """\
+cnntrain bench [KEY=VALUE ...] [--config-dir DIR]
+
+Measures training on this machine, side by side in one process: the floor (an
+eager fp32 loop over tensors that are normalised already), cnntrain, and the
+textbook loop over torchvision's transforms. Takes all that `cnntrain train`
+takes, and:
 """,
     "resume": """\
 cnntrain resume RUN [KEY=VALUE ...] [-q]
@@ -109,6 +118,10 @@ def of(command: str) -> str:
         offered = {group: choices for group, choices in groups().items() if group in ("data", "model")}
         keys = [key for key in KEYS if key.startswith("model.") or key in SHAPES]
         text += f"{group_lines(offered)}\n\n{sections(keys)}"
+    elif command == "bench":
+        own = own_values("bench")
+        text += key_lines(own, own)
+        text += "\n\nFor example:\n  cnntrain bench model=mlp batch_size=32 data=mnist data.root=DIR"
     elif command == "resume":
         text += key_lines(RESUMABLE, own_values("resume"))
     elif command == "eval":
@@ -117,7 +130,7 @@ def of(command: str) -> str:
 
 
 def own_values(command: str) -> dict[str, str]:
-    """Return the values that ``resume`` or ``eval`` begins with."""
+    """Return the values that ``resume``, ``eval`` or ``bench`` begins with."""
     return dict(typed_values(raw_yaml(conf_folder() / f"{command}.yaml")))
 
 

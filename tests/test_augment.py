@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from conftest import Command, is_told
 from torch import Generator, Tensor
 
 from cnntrain.data.augment import Augment, random_erase, random_flip, random_rotate, random_shift
@@ -197,3 +200,61 @@ def test_turns_are_even_about_zero() -> None:
         x[:, :, inner, inner].float().mean().item(), abs=1.0
     )
     assert math.isclose(float(turned.float().mean()), float(x.float().mean()), rel_tol=0.05)
+
+
+# Mixing
+
+CLASSES = 10
+
+
+def mixed(kind: Augment, count: int = 400, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures of one value each, so that the share of another one can be read off them."""
+    y = torch.arange(count) % CLASSES
+    x = y.float().view(-1, 1, 1, 1).expand(-1, 1, 16, 16).contiguous()
+    out, shares = kind.mix(x, y, CLASSES, seeded(seed))
+    return x, y, out, shares
+
+
+def test_mixup_blends_pictures_and_labels_by_the_same_share() -> None:
+    x, y, out, shares = mixed(Augment(0, 0, 0, 0, mixup=0.4))
+    assert torch.allclose(shares.sum(dim=1), torch.ones(len(y)))
+    assert torch.allclose(out.mean(dim=(1, 2, 3)), shares @ torch.arange(CLASSES).float(), atol=1e-4)
+    assert (out.flatten(1).std(dim=1) < 1e-5).all()  # no rectangle
+    own = shares[torch.arange(len(y)), y]
+    assert own.min() < 0.1 and own.max() > 0.9 and len(own.unique()) > 300  # a draw for each
+    assert torch.equal(x, y.float().view(-1, 1, 1, 1).expand_as(x))  # which was not written to
+
+
+def test_cutmix_pastes_as_much_of_the_picture_as_of_the_label() -> None:
+    _, y, out, shares = mixed(Augment(0, 0, 0, 0, cutmix=1.0))
+    for picture, label, share in zip(out, y, shares, strict=True):
+        values = picture.unique()
+        assert len(values) <= 2 and float(label) in [*values.tolist(), label.item()]
+        for value in values:
+            assert (picture == value).float().mean().item() == pytest.approx(
+                share[int(value)].item(), abs=1e-5
+            )
+    assert torch.allclose(shares.sum(dim=1), torch.ones(len(y)))
+
+
+def test_with_both_each_picture_gets_one_or_the_other() -> None:
+    _, _, out, _ = mixed(Augment(0, 0, 0, 0, mixup=0.4, cutmix=1.0))
+    whole = {float(v) for v in range(CLASSES)}
+    pasted = [set(picture.unique().tolist()) <= whole and len(picture.unique()) == 2 for picture in out]
+    blended = [len(picture.unique()) == 1 and float(picture[0, 0, 0]) not in whole for picture in out]
+    assert 100 < sum(pasted) < 200 and 100 < sum(blended) < 250
+
+
+def test_mixing_follows_from_the_seed() -> None:
+    kind = Augment(0, 0, 0, 0, mixup=0.4, cutmix=1.0)
+    assert all(torch.equal(a, b) for a, b in zip(mixed(kind), mixed(kind), strict=True))
+    assert not torch.equal(mixed(kind)[2], mixed(kind, seed=1)[2])
+
+
+@pytest.mark.parametrize("mixing", ["augment.mixup=0.2", "augment.cutmix=1"])
+def test_a_run_that_mixes_learns_and_a_loss_that_cannot_is_told(cnntrain: Command, mixing: str) -> None:
+    outcome = cnntrain("train", "model=mlp", "epochs=2", mixing, "out=run")
+    assert outcome.code == 0 and mixing.partition("=")[0].removeprefix("augment.") in outcome.out
+    assert json.loads(Path("run/summary.json").read_text())["test"]["accuracy"] > 0.8
+    loss = "criterion={_target_:torch.nn.MultiMarginLoss}"
+    is_told(cnntrain("train", mixing, loss), "MultiMarginLoss can't compare logits with")

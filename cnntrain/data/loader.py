@@ -96,6 +96,7 @@ class TrainLoader:
         self.batches = ShuffledBatches(indices, batch_size, seed)
         self.seed = seed
         self.augment = augment
+        self.num_classes = len(dataset.class_names)
         self.normalize = normalize
         self.device = device
         self.loader = BatchLoader(dataset, self.batches, workers, pin=must_pin(dataset, device))
@@ -105,7 +106,10 @@ class TrainLoader:
         return len(self.batches)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and int64 (N,)."""
+        """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and int64 (N,).
+
+        Where pictures are mixed, labels are the shares of the classes, float32 (N, classes).
+        """
         self.batches.epoch, self.batches.start = epoch, start
         generator = Generator(self.device)
         for step, (x, y) in enumerate(self.loader, start):
@@ -113,7 +117,10 @@ class TrainLoader:
             if self.augment:
                 generator.manual_seed(seed_for(self.seed, "augment", epoch, step))
                 x = self.augment(x, generator)
-            yield self.normalize(x), y
+            x = self.normalize(x)
+            if self.augment.mixes:
+                x, y = self.augment.mix(x, y, self.num_classes, generator)
+            yield x, y
 
 
 class EvalLoader:
