@@ -27,7 +27,9 @@ from cnntrain.parts import (
     build_criterion,
     build_model,
     build_optimizer,
+    compile_model,
     find_device,
+    input_shape,
     load_weights,
 )
 from cnntrain.precision import Precision
@@ -77,6 +79,8 @@ def work(
         engine, gain = settle(config, model, criterion, device)
         config.update(asdict(engine))
         engine.prepare(model)
+        if config["compile"]:
+            compile_model(model, input_shape(config["data"]), device)
         precision = Precision(engine.precision, device)
         optimizer = build_optimizer(config, trust, model)
         augment = build("augment", config["augment"], Augment, trust)
@@ -128,7 +132,8 @@ def work(
             about=about(config, data),
             console=console,
         )
-        show_header(console, config, folder, model, data, device, f"{engine}{gain}")
+        compiled = ", compiled" if config["compile"] else ""
+        show_header(console, config, folder, model, data, device, f"{engine}{gain}{compiled}")
         if state is not None:
             check_same_data(state, data)
             restore(fitting, state)
@@ -167,6 +172,8 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
     criterion = build_criterion(config, trust).to(device)
     engine, _ = settle(config, model, criterion, device)
     engine.prepare(model)
+    if config["compile"]:
+        compile_model(model, input_shape(config["data"]), device)
     precision = Precision(engine.precision, device)
 
     data = open_data(config, device, console, trust)

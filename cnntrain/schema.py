@@ -119,6 +119,7 @@ KEYS: dict[str, Key] = {
     "precision": Key("str", "number format of the forward pass; auto: the fastest here", choices=FORMATS),
     "channels_last": Key("bool", "colours of a pixel side by side in memory; auto: if faster", auto=True),
     "threads": Key("int", "of the CPU; auto: as many as are fastest", low=1, auto=True),
+    "compile": Key("bool", "make faster code of the model with torch.compile; takes a minute to begin"),
     "workers": Key("int", "processes that gather batches; 0: the main process", low=0),
     "deterministic": Key("bool", "only algorithms that give the same bits each time, on GPUs too"),
     "grad_clip": Key("float", "longest gradient, as an L2 norm", low=0, above=True, optional=True),

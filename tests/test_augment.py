@@ -256,5 +256,5 @@ def test_a_run_that_mixes_learns_and_a_loss_that_cannot_is_told(cnntrain: Comman
     outcome = cnntrain("train", "model=mlp", "epochs=2", mixing, "out=run")
     assert outcome.code == 0 and mixing.partition("=")[0].removeprefix("augment.") in outcome.out
     assert json.loads(Path("run/summary.json").read_text())["test"]["accuracy"] > 0.8
-    loss = "criterion={_target_:torch.nn.MultiMarginLoss}"
+    loss = "criterion._target_=torch.nn.MultiMarginLoss"
     is_told(cnntrain("train", mixing, loss), "MultiMarginLoss can't compare logits with")

@@ -1,0 +1,250 @@
+"""Ways of training one model that ``cnntrain bench`` compares, and how each is timed."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from cnntrain import loop
+from cnntrain.build import build
+from cnntrain.console import Console
+from cnntrain.data.augment import Augment
+from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.pictures import Pictures
+from cnntrain.data.workers import Batch
+from cnntrain.datasets import Data, open_data
+from cnntrain.engine import ALL_THREADS, Engine, settle
+from cnntrain.errors import UserError
+from cnntrain.parts import Config, build_criterion, build_model, build_optimizer, find_device
+from cnntrain.precision import Precision
+from cnntrain.seeding import seed_everything
+
+FLOOR, TEXTBOOK = "floor", "textbook loop"
+PICTURES = 10_000  # on which all contenders train: more than fit into the processor's caches
+EXPLANATIONS = {
+    FLOOR: "eager fp32 loop over tensors that are normalised already, torch's own defaults",
+    TEXTBOOK: "torchvision transforms picture by picture, DataLoader in this process",
+}
+STEPS = ("data", "zero_grad", "forward", "loss", "backward", "step")
+
+
+class Contender:
+    """One way of training: a model of its own, and endless batches.
+
+    Args:
+        name: in the table.
+        explanation: in a line.
+        engine: number format, layout and threads.
+        model: a copy of it is trained.
+        config: of the run.
+        batches: returns the batches of one more epoch.
+        optim: the node of the optimizer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        explanation: str,
+        engine: Engine,
+        model: nn.Module,
+        config: Config,
+        batches: Callable[[], Iterator[Batch]],
+        optim: Config,
+    ) -> None:
+        self.name = name
+        self.explanation = explanation
+        self.engine = engine
+        self.device = next(model.parameters()).device
+        self.model = copy.deepcopy(model)
+        engine.prepare(self.model)
+        self.criterion = build_criterion(config, None).to(self.device)
+        self.optimizer = build_optimizer({**config, "optim": optim}, None, self.model)
+        self.precision = Precision(engine.precision, self.device)
+        self.batches = batches
+        self.rates: list[float] = []
+
+    def epoch(self, steps: int) -> Iterator[Batch]:
+        """Return that many batches, of several epochs if one has too few."""
+        return itertools.islice(
+            itertools.chain.from_iterable(self.batches() for _ in itertools.count()), steps
+        )
+
+    def train(self, steps: int) -> None:
+        """Train for some steps: the plain five, without a schedule, clipping or a record."""
+        self.model.train()
+        for x, y in self.epoch(steps):
+            self.optimizer.zero_grad()
+            loss = self.criterion(self.model(x), y)
+            loss.backward()
+            self.optimizer.step()
+
+    def timed(self, steps: int) -> float:
+        """Return the seconds of some steps."""
+        torch.set_num_threads(self.engine.threads)
+        wait_for(self.device)
+        begin = time.perf_counter()
+        self.train(steps)
+        wait_for(self.device)
+        return time.perf_counter() - begin
+
+    def warm_up(self, seconds: float) -> None:
+        """Find out how many steps fill a turn."""
+        self.timed(3)
+        self.steps = max(3, int(seconds / (self.timed(5) / 5)))
+
+    def turn(self, batch_size: int) -> None:
+        """Measure once."""
+        self.rates.append(self.steps * batch_size / self.timed(self.steps))
+
+
+class Own(Contender):
+    """This tool: the loop of loop.py over its own batches."""
+
+    def train(self, steps: int) -> None:
+        """Train for some steps with the loop that ``cnntrain train`` runs."""
+        optimizer = self.precision.wrap(self.optimizer)
+        loop.train_epoch(
+            self.model, self.epoch(steps), self.criterion, optimizer, precision=self.precision
+        ).diverged_at()
+
+    def shares(self, seconds: float) -> dict[str, float]:
+        """Return the share of a step's time that each of its parts takes, with a stopwatch between them."""
+        torch.set_num_threads(self.engine.threads)
+        spent = dict.fromkeys(STEPS, 0.0)
+        batches = self.epoch(self.steps)
+        optimizer = self.precision.wrap(self.optimizer)
+        self.model.train()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            watch = Stopwatch(self.device, spent)
+            batch = next(batches, None)
+            if batch is None:
+                break
+            watch.lap("data")
+            optimizer.zero_grad()
+            watch.lap("zero_grad")
+            with self.precision.autocast():
+                output = self.model(batch[0])
+                watch.lap("forward")
+                loss = self.criterion(output, batch[1])
+                watch.lap("loss")
+            self.precision.scale(loss, share=1.0).backward()
+            watch.lap("backward")
+            optimizer.step()
+            watch.lap("step")
+        return {name: part / sum(spent.values()) for name, part in spent.items()}
+
+
+class Stopwatch:
+    """Adds up the time between its laps."""
+
+    def __init__(self, device: torch.device, spent: dict[str, float]) -> None:
+        self.device = device
+        self.spent = spent
+        self.last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Count the time since the last lap for a part."""
+        wait_for(self.device)
+        now = time.perf_counter()
+        self.spent[name] += now - self.last
+        self.last = now
+
+
+class TextbookDataset(Dataset[tuple[Tensor, int]]):
+    """Pictures as torchvision's data sets hand them out: one PIL image at a time, transformed on the way."""
+
+    def __init__(self, pictures: Pictures, config: Config) -> None:
+        from torchvision import transforms
+
+        data = config["data"]
+        self.pixels = pictures.images[:PICTURES].cpu().permute(0, 2, 3, 1).numpy()
+        self.labels = pictures.labels[:PICTURES].cpu().tolist()
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
+        )
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return one picture, float32 (C, H, W), and its label."""
+        from PIL import Image
+
+        pixels = self.pixels[index]
+        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        return self.transform(image), self.labels[index]
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]:
+    """Build all ways of training, the floor first."""
+    device = find_device(config["device"])
+    seed_everything(config["seed"])
+    model = build_model(config, None).to(device)
+    criterion = build_criterion(config, None).to(device)
+    data = open_data(config, device, console, None)
+    if not isinstance(data.train, Pictures):
+        raise UserError("bench needs the data in memory, for the floor: data.in_memory=true, or fewer data")
+    pictures, batch_size = data.train, config["batch_size"]
+    mean, std = config["data"]["mean"], config["data"]["std"]
+    augment = build("augment", config["augment"], Augment, None)
+    typed, _ = settle(config, model, criterion, device)
+    fp32, _ = settle({**config, "precision": "fp32"}, model, criterion, device)
+
+    images = Normalize(mean, std, device)(pictures.images[:PICTURES].to(device))
+    labels = pictures.labels[:PICTURES].to(device)
+    plain_optim = {name: None if name == "fused" else value for name, value in config["optim"].items()}
+
+    def floor() -> Iterator[Batch]:
+        return zip(images.split(batch_size), labels.split(batch_size), strict=True)
+
+    textbook_loader: DataLoader[Any] = DataLoader(TextbookDataset(pictures, config), batch_size, shuffle=True)
+
+    def textbook() -> Iterator[Batch]:
+        for x, y in textbook_loader:
+            yield x.to(device), y.to(device)
+
+    plain = Engine("fp32", False, ALL_THREADS)
+    found = [Contender(FLOOR, EXPLANATIONS[FLOOR], plain, model, config, floor, plain_optim)]
+    for engine in dict.fromkeys((typed, fp32)):
+        normalize = Normalize(mean, std, device, engine.memory_format)
+        loader = TrainLoader(
+            pictures,
+            torch.arange(min(PICTURES, len(pictures))),
+            batch_size,
+            config["seed"],
+            augment,
+            normalize,
+            device,
+            config["workers"],
+        )
+        epochs = itertools.count()
+        found.append(
+            Own(
+                f"cnntrain, {engine.precision}",
+                str(engine),
+                engine,
+                model,
+                config,
+                lambda loader=loader, epochs=epochs: loader.epoch(next(epochs)),  # type: ignore[misc]
+                config["optim"],
+            )
+        )
+    found.append(Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], plain, model, config, textbook, plain_optim))
+    return found, data
