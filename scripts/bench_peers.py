@@ -193,6 +193,7 @@ def finished(command: Sequence[str], root: Path, folder: str) -> tuple[float, st
     environment = {
         **os.environ,
         "CNNTRAIN_DATA_ROOT": str(root),  # by the environment, since data.root=DIR would need quoting
+        "CNNTRAIN_CACHE": folder,  # empty, so that each run pays for what a first run does
         "KERAS_BACKEND": "torch",
         "KERAS_TORCH_DEVICE": "cpu",
         "KERAS_HOME": folder,  # whose keras.json else decides about the order of dimensions
