@@ -135,10 +135,12 @@ def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
     if model["_target_"] != "cnntrain.models.CNN" or not needed <= model.keys():
         return
     kernel_size, channels = model["kernel_size"], model["channels"]
-    if kernel_size % 2 == 0:
+    kernels = [kernel_size] if isinstance(kernel_size, int) else kernel_size
+    even = next((kernel for kernel in kernels if kernel % 2 == 0), None)
+    if even is not None:
         raise UserError(
-            f"model.kernel_size={kernel_size} is even: only an odd one keeps the size of a picture, "
-            f"{kernel_size - 1} or {kernel_size + 1}"
+            f"model.kernel_size={shown(kernel_size)} is even: only an odd one keeps the size of a picture, "
+            f"{even - 1} or {even + 1}"
         )
     try:
         cnn_sizes(image_size, len(channels), kernel_size, model["pool_size"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnntrain.errors import UserError, did_you_mean, nearest
@@ -15,7 +15,7 @@ from cnntrain.errors import UserError, did_you_mean, nearest
 
 @dataclass(frozen=True)
 class Key:
-    """One key: ``kind`` is int, float, bool, str, list, class or any."""
+    """One key: ``kind`` is int, counts (an int, or a list of them), float, bool, str, list, class or any."""
 
     kind: str
     doc: str
@@ -54,6 +54,8 @@ class Key:
             return True
         if self.choices:
             return value in self.choices
+        if self.kind == "counts" and isinstance(value, list | tuple):
+            return bool(value) and all(replace(self, kind="int").accepts(item) for item in value)
         if not PREDICATES[self.kind](value):
             return False
         if self.items is not None:
@@ -71,6 +73,7 @@ def number(value: float | None) -> str:
 
 WORDS = {
     "int": "a whole number",
+    "counts": "a whole number, or a list [A,B,...] with one for each block,",
     "float": "a number",
     "bool": "true or false",
     "str": "text",
@@ -80,6 +83,7 @@ WORDS = {
 }
 PREDICATES = {
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "counts": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
     "bool": lambda v: isinstance(v, bool),
     "str": lambda v: isinstance(v, str),
@@ -173,10 +177,10 @@ KEYS: dict[str, Key] = {
     "model.activation": Key("str", "between the layers", choices=ACTIVATIONS),
     "model.dropout": Key("float", "probability of switching a hidden unit off", low=0, high=1, below=True),
     "model.channels": Key("list", "filters of each block", items=COUNT),
-    "model.kernel_size": Key("int", "side of the filters, in pixels; odd", low=1),
+    "model.kernel_size": Key("counts", "side of the filters, in pixels; odd", low=1),
     "model.batch_norm": Key("bool", "batch norm between convolution and ReLU"),
     "model.pool": Key("str", "how a window becomes one value", choices=("max", "avg")),
-    "model.pool_size": Key("int", "side of the pooling window; 1: no pooling", low=1),
+    "model.pool_size": Key("counts", "side of the pooling window; 1: no pooling", low=1),
     "model.head": Key("list", "hidden units of the MLP behind the convolutions", items=COUNT),
     # optim
     "optim.lr": Key("float", "learning rate", low=0, above=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
     """Return the number of positions, along one side, at which a kernel fits on ``size`` pixels.
@@ -11,20 +13,37 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilat
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def cnn_sizes(image_size: int, blocks: int, kernel_size: int, pool_size: int) -> list[int]:
+def of_each(value: int | Sequence[int], blocks: int, name: str) -> list[int]:
+    """Return the value of each block: one number holds for all of them.
+
+    Raises:
+        ValueError: a list has fewer or more values than there are blocks.
+    """
+    values = [value] * blocks if isinstance(value, int) else list(value)
+    if len(values) != blocks:
+        raise ValueError(
+            f"{name} has {len(values)} values for {blocks} blocks: give one for each, or a number"
+        )
+    return values
+
+
+def cnn_sizes(
+    image_size: int, blocks: int, kernel_size: int | Sequence[int], pool_size: int | Sequence[int]
+) -> list[int]:
     """Return the side of the picture, in pixels, before the first and after each (Conv, ReLU, Pool) block.
 
     Raises:
         ValueError: a block would shrink the picture to nothing.
     """
     sizes = [image_size]
-    for block in range(1, blocks + 1):
-        convolved = output_size(sizes[-1], kernel_size, padding=kernel_size // 2)
-        pooled = output_size(convolved, pool_size, stride=pool_size)
+    kernels, pools = of_each(kernel_size, blocks, "kernel_size"), of_each(pool_size, blocks, "pool_size")
+    for block, (kernel, pool) in enumerate(zip(kernels, pools, strict=True), 1):
+        convolved = output_size(sizes[-1], kernel, padding=kernel // 2)
+        pooled = output_size(convolved, pool, stride=pool)
         if convolved < 1 or pooled < 1:
             raise ValueError(
                 f"{blocks} blocks pool a picture of {image_size} pixels away: block {block} gets "
-                f"{sizes[-1]} pixel{'s' if sizes[-1] != 1 else ''} and pools {pool_size} into one; "
+                f"{sizes[-1]} pixel{'s' if sizes[-1] != 1 else ''} and pools {pool} into one; "
                 f"use at most {block - 1} block{'s' if block != 2 else ''} here, a smaller pool_size, "
                 "or larger pictures"
             )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from cnntrain.models.mlp import MLP
-from cnntrain.shapes import cnn_sizes
+from cnntrain.shapes import cnn_sizes, of_each
 
 POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 
@@ -22,15 +22,17 @@ class CNN(nn.Module):
         input_shape: channels, height and width of a picture.
         num_classes: number of classes, the outputs.
         channels: filters of each block; its length is the number of blocks.
-        kernel_size: side of the filters, odd, so that padding keeps the size of the picture.
+        kernel_size: side of the filters, odd, so that padding keeps the size of the picture; or that of each
+            block.
         batch_norm: normalise each channel over the batch, before ReLU.
         pool: ``max`` or ``avg``.
-        pool_size: side of the pooling window and its stride; 1 does not pool.
+        pool_size: side of the pooling window and its stride, or those of each block; 1 does not pool.
         dropout: probability with which a hidden unit of the head is switched off in training.
         head: hidden sizes of the MLP; an empty list is one linear layer.
 
     Raises:
-        ValueError: the blocks pool more often than the picture has pixels to give.
+        ValueError: the blocks pool more often than the picture has pixels to give, or a list is not of
+            their number.
     """
 
     def __init__(
@@ -38,10 +40,10 @@ class CNN(nn.Module):
         input_shape: tuple[int, int, int],
         num_classes: int,
         channels: Sequence[int],
-        kernel_size: int = 3,
+        kernel_size: int | Sequence[int] = 3,
         batch_norm: bool = False,
         pool: str = "max",
-        pool_size: int = 2,
+        pool_size: int | Sequence[int] = 2,
         dropout: float = 0.0,
         head: Sequence[int] = (),
     ) -> None:
@@ -50,13 +52,13 @@ class CNN(nn.Module):
         heights = cnn_sizes(height, len(channels), kernel_size, pool_size)
         widths = cnn_sizes(width, len(channels), kernel_size, pool_size)
 
+        kernels = of_each(kernel_size, len(channels), "kernel_size")
+        pools = of_each(pool_size, len(channels), "pool_size")
         self.features = nn.Sequential()
-        for out_channels in channels:
+        for out_channels, kernel, window in zip(channels, kernels, pools, strict=True):
             # The bias would be undone by the batch norm that follows.
-            conv = nn.Conv2d(
-                in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=not batch_norm
-            )
-            pooling = [POOLS[pool](pool_size)] if pool_size > 1 else []
+            conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not batch_norm)
+            pooling = [POOLS[pool](window)] if window > 1 else []
             norm = [nn.BatchNorm2d(out_channels)] if batch_norm else []
             if pool == "max":
                 self.features.extend([conv, *pooling, *norm, nn.ReLU()])
