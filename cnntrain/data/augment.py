@@ -121,13 +121,10 @@ def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
 def random_shift(x: Tensor, most: int, generator: Generator) -> Tensor:
     """Move each picture by up to ``most`` pixels in each direction: a random crop of the padded picture."""
     n, _, height, width = x.shape
-    padded = F.pad(x, (most, most, most, most))
-    down, right = torch.randint(0, 2 * most + 1, (2, n, 1), device=x.device, generator=generator)
-    rows = (down + torch.arange(height, device=x.device)).view(n, 1, height, 1)
-    columns = (right + torch.arange(width, device=x.device)).view(n, 1, 1, width)
-    picture = torch.arange(n, device=x.device).view(n, 1, 1, 1)
-    channel = torch.arange(x.shape[1], device=x.device).view(1, -1, 1, 1)
-    return padded[picture, channel, rows, columns]
+    # Every crop, as a view: (N, C, 2 * most + 1, 2 * most + 1, H, W).
+    crops = F.pad(x, (most, most, most, most)).unfold(2, height, 1).unfold(3, width, 1)
+    down, right = torch.randint(0, 2 * most + 1, (2, n), device=x.device, generator=generator)
+    return crops[torch.arange(n, device=x.device), :, down, right]
 
 
 def random_rotate(x: Tensor, degrees: float, generator: Generator) -> Tensor:
