@@ -14,13 +14,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnntrain import loop
 from cnntrain.build import build
+from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.pictures import Pictures
 from cnntrain.data.workers import Batch
 from cnntrain.datasets import Data, open_data
-from cnntrain.engine import ALL_THREADS, Engine, settle
+from cnntrain.engine import ALL_THREADS, Engine
 from cnntrain.errors import UserError
 from cnntrain.parts import Config, build_criterion, build_model, build_optimizer, find_device
 from cnntrain.precision import Precision

@@ -13,11 +13,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain import checkpoint, loop, run_folder
 from cnntrain.build import build
+from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.datasets import check_same_data, open_data
-from cnntrain.engine import settle
 from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result

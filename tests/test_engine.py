@@ -11,9 +11,10 @@ import yaml
 from conftest import TINY, Command, is_told
 from torch import nn
 
-from cnntrain import engine
+from cnntrain import calibrate
+from cnntrain.calibrate import Trial
 from cnntrain.data.loader import Normalize
-from cnntrain.engine import Engine, Trial
+from cnntrain.engine import Engine
 from cnntrain.models import CNN
 
 CPU = torch.device("cpu")
@@ -144,6 +145,6 @@ def test_threads_are_those_that_were_chosen(cnntrain: Command) -> None:
 
 
 def test_a_machine_without_the_instructions_does_not_try_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "has_bf16_instructions", lambda: False)
+    monkeypatch.setattr("cnntrain.engine.has_bf16_instructions", lambda: False)
     config = dict.fromkeys(KEYS, "auto")
-    assert engine.candidates(config, CNN((1, 8, 8), 2, [4]), CPU)["precision"] == ["fp32"]
+    assert calibrate.candidates(config, CNN((1, 8, 8), 2, [4]), CPU)["precision"] == ["fp32"]

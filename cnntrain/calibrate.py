@@ -1,0 +1,210 @@
+"""Which engine is fastest: what the configuration leaves to ``auto`` is found out by trying.
+
+Copies of the model are trained on noise, for less than a second. The result is kept in the cache folder for
+each model, batch size and machine, so that the same command computes in the same way the next time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import itertools
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnntrain import cache
+from cnntrain.engine import ALL_THREADS, Engine, computes_bf16, machine
+from cnntrain.precision import Precision
+
+ROUNDS = 7  # the fastest counts, since whatever else the machine does only makes a step slower
+ROUND_SECONDS = 0.01  # quicker steps are repeated for so long
+STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
+# How much faster another choice must be than the plain one.
+FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
+
+
+class Trial:
+    """Training steps on noise, to be timed."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: nn.Module,
+        shape: tuple[int, ...],
+        classes: int,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.criterion = criterion
+        self.device = device
+        self.x = torch.rand(shape, device=device)
+        self.y = torch.arange(len(self.x), device=device) % classes
+        self.times: dict[Engine, float] = {}
+
+    def compare(self, engines: list[Engine]) -> Engine:
+        """Time engines in turns; return the fastest that beats the first one by enough to be worth it."""
+        ready = {engine: step for engine in engines if (step := self.warm(engine)) is not None}
+        for _ in range(ROUNDS):
+            for engine, step in ready.items():
+                torch.set_num_threads(engine.threads)
+                self.times[engine] = min(self.times.get(engine, math.inf), self.seconds(step))
+        plain = best = engines[0]
+        for engine in ready:
+            wanted = max((FASTER[name] for name in differing(plain, engine)), default=1.0)
+            if self.times[engine] < min(self.times[best], self.times.get(plain, math.inf) / wanted):
+                best = engine
+        return best
+
+    def warm(self, engine: Engine) -> Any:
+        """Return a function that makes one step, which has been called once; None where it can't."""
+        torch.set_num_threads(engine.threads)
+        model = copy.deepcopy(self.model).train()
+        engine.prepare(model)
+        precision = Precision(engine.precision, self.device)
+
+        def step() -> None:
+            model.zero_grad()
+            x = self.x.contiguous(memory_format=engine.memory_format)
+            with precision.autocast():
+                loss = self.criterion(model(x), self.y)
+            loss.backward()
+            if self.device.type != "cpu":
+                float(loss)  # which waits for the device
+
+        try:
+            step()
+            seconds = timed(step)
+        except (RuntimeError, TypeError, NotImplementedError):  # a layer that has no such format, say
+            return None
+        if seconds > STEP_SECONDS and len(self.x) > 8:
+            fewer = max(8, int(len(self.x) * STEP_SECONDS / seconds))
+            self.x, self.y = self.x[:fewer], self.y[:fewer]
+        return step
+
+    def seconds(self, step: Any) -> float:
+        """Return the time of a step, the mean over as many as fill ``ROUND_SECONDS``."""
+        times = [timed(step)]
+        while sum(times) < ROUND_SECONDS:
+            times.append(timed(step))
+        return sum(times) / len(times)
+
+
+def differing(one: Engine, other: Engine) -> list[str]:
+    """Return the names of the choices in which two engines differ."""
+    return [name for name, value in asdict(one).items() if asdict(other)[name] != value]
+
+
+def timed(step: Any) -> float:
+    """Return the seconds that a call takes."""
+    begin = time.perf_counter()
+    step()
+    return time.perf_counter() - begin
+
+
+def settle(
+    config: Mapping[str, Any], model: nn.Module, criterion: nn.Module, device: torch.device
+) -> tuple[Engine, str]:
+    """Settle what the configuration leaves to ``auto``, and say why.
+
+    Args:
+        config: of the run, as plain types.
+        model: what will be trained; it is copied and not changed.
+        criterion: the loss.
+        device: where both are.
+
+    Returns:
+        The engine, and in words what it gains, if that was measured.
+    """
+    options = candidates(config, model, device)
+    plain = Engine(options["precision"][0], options["channels_last"][0], options["threads"][0])
+    if all(len(values) == 1 for values in options.values()):
+        return plain, ""
+    path = cache.folder() / "engines" / f"{key(config, device)}.json"
+    known = read(path, options)
+    if known is not None:
+        return known
+    engine, gain = measured(config, model, criterion, device, options, plain)
+    text = json.dumps({**asdict(engine), "gain": gain}).encode()
+    cache.write(path, lambda file: file.write(text), replace=False)
+    return read(path, options) or (engine, in_words(gain))  # that of another process, if it was first
+
+
+def candidates(config: Mapping[str, Any], model: nn.Module, device: torch.device) -> dict[str, list[Any]]:
+    """Return the values worth trying for each choice, the plain one first; one alone if it was typed."""
+    threads = [ALL_THREADS]
+    while threads[0] > 1 and device.type == "cpu":
+        threads.insert(0, threads[0] // 2)
+    has_filters = any(p.dim() == 4 for p in model.parameters())
+    found: dict[str, list[Any]] = {
+        "precision": ["fp32", "bf16"] if computes_bf16(device) else ["fp32"],
+        "channels_last": [False, True] if has_filters and device.type != "mps" else [False],
+        "threads": threads,
+    }
+    return {name: values if config[name] == "auto" else [config[name]] for name, values in found.items()}
+
+
+def measured(
+    config: Mapping[str, Any],
+    model: nn.Module,
+    criterion: nn.Module,
+    device: torch.device,
+    options: Mapping[str, list[Any]],
+    plain: Engine,
+) -> tuple[Engine, float]:
+    """Try formats and layouts with one thread, which other work disturbs least, then numbers of threads.
+
+    Returns:
+        The best engine, and how many times as fast its format is as the plain one.
+    """
+    data = config["data"]
+    size = -(-config["batch_size"] // config["accumulate"])
+    shape = (size, data["channels"], data["image_size"], data["image_size"])
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws here as in training
+        trial = Trial(model, criterion, shape, data["num_classes"], device)
+        formats = itertools.product(options["precision"], options["channels_last"])
+        best = trial.compare([Engine(p, c, plain.threads) for p, c in formats])
+        gain = trial.times.get(plain, math.nan) / trial.times.get(best, math.nan)
+        best = trial.compare([replace(best, threads=t) for t in options["threads"]])
+    torch.set_num_threads(ALL_THREADS)
+    return best, gain
+
+
+def read(path: Path, options: Mapping[str, list[Any]]) -> tuple[Engine, str] | None:
+    """Return the engine that the cache holds; None if there is none that is possible now."""
+    try:
+        kept = json.loads(path.read_text())
+        engine = Engine(kept["precision"], kept["channels_last"], kept["threads"])
+        if all(value in options[name] for name, value in asdict(engine).items()):
+            return engine, in_words(float(kept["gain"]))
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        pass
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return None
+
+
+def in_words(gain: float) -> str:
+    """Say what the format of an engine gains."""
+    return f" (measured: {gain:.1f}x as fast as fp32)" if gain >= 1.05 else " (measured)"
+
+
+def key(config: Mapping[str, Any], device: torch.device) -> str:
+    """Return a name for all that the choice depends on: machine, versions, model, batch."""
+    names = ("model", "batch_size", "accumulate", "precision", "channels_last", "threads")
+    data = [config["data"][name] for name in ("channels", "image_size", "num_classes")]
+    facts = [machine(), str(torch.__version__), ALL_THREADS, str(device), data, [config[n] for n in names]]
+    if device.type == "cuda":
+        facts.append(torch.cuda.get_device_name(device))
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
