@@ -7,7 +7,6 @@ machine does slows each of them alike. A ratio is the median of the ratios withi
 from __future__ import annotations
 
 import datetime
-import os
 import statistics
 import subprocess
 import sys
@@ -32,16 +31,18 @@ def peak_memory(overrides: Sequence[str]) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
         # Behind what was typed, so that it counts.
         short = ["epochs=1", "limit=2000", f"out={folder}/run", "verbose=0"]
-        train = [sys.executable, "-m", "cnntrain", "train", *overrides, *short]
-        idle = [sys.executable, "-c", "import torch"]
-        return {"training": peak_of(train), "importing torch alone": peak_of(idle)}
+        training = f"from cnntrain.cli import run; run({['train', *overrides, *short]!r})"
+        return {"training": peak_of(training), "importing torch alone": peak_of("import torch")}
 
 
-def peak_of(command: Sequence[str]) -> int:
-    """Return the largest memory, in bytes, that a command took."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, _, usage = os.wait4(process.pid, 0)
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def peak_of(code: str) -> int:
+    """Return the largest memory, in bytes, that a process took which ran some code.
+
+    It tells so itself, since what the system counts for a child begins with the memory of its parent.
+    """
+    telling = f"{code}; from cnntrain.memory import peak; print(peak())"
+    done = subprocess.run([sys.executable, "-c", telling], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.split()[-1])
 
 
 def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[str]) -> dict[str, Any]:

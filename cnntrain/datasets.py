@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cnntrain import memory
 from cnntrain.build import build, check_trusted, locate
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.kept import kept
@@ -106,7 +106,7 @@ class Reader:
         """Return all pictures decoded, or to be decoded batch by batch if they would not fit."""
         if isinstance(dataset, Pictures):
             return self.in_memory(dataset)
-        size, free = Streamed(dataset, **self.shape()).size, free_memory()
+        size, free = Streamed(dataset, **self.shape()).size, memory.free()
         if size <= SHARE * free:
             return self.in_memory(dataset)
         words = f"{bytes_in_words(size)} of pictures, {bytes_in_words(free)} of memory free"
@@ -172,21 +172,6 @@ def placed(
     if device.type == "cuda" and train.size + test.size > SHARE * torch.cuda.mem_get_info(device)[0]:
         return train, test, f"in memory, since {device} has too little"
     return train.to(device), test.to(device), f"on {device}"
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that this process may still take."""
-    bounds = []
-    info = Path("/proc/meminfo")
-    if info.exists():
-        fields = dict(line.split(":") for line in info.read_text().splitlines())
-        bounds.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    else:
-        bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and limit.read_text().strip() != "max":  # a container's share
-        bounds.append(max(0, int(limit.read_text()) - int(used.read_text())))
-    return min(bounds)
 
 
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:

@@ -75,7 +75,7 @@ def test_experiments_are_laid_over_each_other(torchless: Command) -> None:
     config = composed(torchless, "experiment=[mnist99,quick]")
     assert config["limit"] == 2000
     assert config["batch_size"] == 64
-    assert config["criterion"]["label_smoothing"] == 0.05
+    assert config["criterion"]["label_smoothing"] == 0.1
 
 
 def test_arguments_are_added_and_taken_away(cnntrain: Command) -> None:

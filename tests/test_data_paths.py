@@ -12,7 +12,7 @@ from conftest import TINY, Command, is_told
 from PIL import Image
 from torch.utils.data import Dataset
 
-from cnntrain import datasets
+from cnntrain import memory
 from cnntrain.data import sources
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
@@ -112,7 +112,7 @@ def test_data_that_do_not_fit_are_streamed(
 ) -> None:
     run = ("train", SOURCE, *PHOTO_KEYS, "epochs=1", "precision=fp32")
     assert "in memory, 34.6 kB" in cnntrain(*run, "out=fits").out
-    monkeypatch.setattr(datasets, "free_memory", lambda: 20_000)
+    monkeypatch.setattr(memory, "free", lambda: 20_000)
     assert "streamed by the main process; 25.9 kB of pictures, 20.0 kB of memory free" in cnntrain(*run).out
     is_told(cnntrain(*run, "data.in_memory=true"), "data.in_memory=true is not possible")
 
