@@ -34,6 +34,7 @@ def show_header(
     shape = "×".join(map(str, input_shape(config["data"])))
     optim, schedule = config["optim"], config["schedule"]
     parameters = sum(p.numel() for p in model.parameters())
+    fused = " (fused)" if optim.get("fused") else ""
     name_of_gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     source = config["data"]["source"]
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
@@ -47,7 +48,7 @@ def show_header(
             "model": f"{type(model).__name__}, {parameters:,} parameters",
             "optimizer": joined(
                 [
-                    f"{optim['_target_'].rpartition('.')[2]}, lr {optim.get('lr', 'of its own')}",
+                    f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {optim.get('lr', 'of its own')}",
                     f"{schedule['_target_'].rpartition('.')[2].lower()} schedule",
                     f"batch size {config['batch_size']}",
                 ]
