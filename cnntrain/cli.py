@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from cnntrain import __version__
 from cnntrain.arguments import (
+    COMPARE_FLAGS,
     CONFIG_DIR_FLAGS,
     HYDRA_FLAGS,
     SHOWING,
@@ -21,6 +22,7 @@ from cnntrain.arguments import (
     split_flags,
 )
 from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, nearest
+from cnntrain.schema import KEYS
 
 
 def main() -> NoReturn:
@@ -82,12 +84,16 @@ def train(arguments: Sequence[str]) -> int:
     flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
     overrides = normalized(words)
     config_dir = config_dir_of(flags)
-    is_sweep = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides
+    repeats = any(o.startswith("seeds=") and o != "seeds=null" for o in overrides)
+    is_sweep = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides or repeats
     hydra_arguments = [word for flag, value in flags.items() for word in (flag, value) if word]
     check_overrides(overrides, config_dir, is_sweep)
     if is_sweep and not any(flag in flags for flag in SHOWING):
-        return sweep(hydra_arguments, overrides, config_dir)
+        return sweep(overrides, config_dir)
 
+    launcher = next((o for o in overrides if o.startswith("launcher=")), "launcher=local")
+    if launcher != "launcher=local":
+        raise UserError(f"{launcher} is for sweeps: add -m, or leave it out")
     outcome: list[BaseException] = []
 
     def job(config: Any) -> None:
@@ -102,49 +108,16 @@ def train(arguments: Sequence[str]) -> int:
     return 0
 
 
-def sweep(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> int:
+def sweep(overrides: Sequence[str], config_dir: str | None) -> int:
     """``cnntrain train -m``: every job, then the ranking."""
+    from cnntrain.plan import folder_for, planned
+    from cnntrain.settings import composing
     from cnntrain.sweep import Sweep
 
-    jobs = composing(lambda: Sweep(overrides, config_dir), overrides, config_dir)
-    folder = jobs.claim_folder()
-    interruption: list[Interrupted] = []
-    interrupts: list[int] = []
-
-    def on_interrupt(number: int, frame: Any) -> None:
-        interrupts.append(number)  # since Python drops an exception that is raised within a finalizer
-        raise KeyboardInterrupt
-
-    def job(config: Any) -> None:
-        if interruption:
-            return
-        if interrupts:
-            raise KeyboardInterrupt
-        try:
-            jobs.run_job(lambda job_folder: train_job(config, job_folder, config_dir))
-        except Interrupted as error:
-            interruption.append(error)
-
-    words = [f"hydra.sweep.dir='{folder}'", *[o for o in overrides if o.partition("=")[0] != "out"]]
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        through_hydra(job, hydra_arguments, words, config_dir)
-    except KeyboardInterrupt:  # before a job's first step or after its last
-        message = f"stopped in job {jobs.number} of {len(jobs.jobs)}"
-        interruption.append(Interrupted(message, signal.SIGINT))
-    finally:
-        signal.signal(signal.SIGINT, before)
-        jobs.discard_if_empty()
-    if jobs.number:
-        jobs.report()
-    if interruption:
-        raise interruption[0]
-    return 1 if jobs.failed else 0
-
-
-def warn(text: str) -> None:
-    """Print a line that must be seen, to standard error."""
-    print(f"cnntrain: warning: {text}", file=sys.stderr)
+    plan, settings, out = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
+    launch.folder = folder_for(plan, out)
+    return launch.run()
 
 
 def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[str, Any]:
@@ -152,6 +125,7 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[
     from hydra.core.hydra_config import HydraConfig
 
     from cnntrain import run_folder
+    from cnntrain.settings import checked
 
     hydra = HydraConfig.get()
     hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
@@ -177,27 +151,6 @@ def label_of(settings: dict[str, Any], hydra: Any, group: str) -> str:
     return str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
 
 
-def checked(config: Any, hydra: Any, config_dir: str | None) -> dict[str, Any]:
-    """Return the composed configuration as plain types, if it makes sense."""
-    from cnntrain.checks import check
-    from cnntrain.config import file_of, own_files, plain
-    from cnntrain.mistakes import shortest, with_origin
-
-    choices, typed = hydra.runtime.choices, hydra.overrides.task
-    settings = plain(config)
-    try:
-        check(settings)
-    except UserError as error:
-        raise with_origin(error, choices, typed, config_dir) from error
-    for file in own_files(choices, config_dir):
-        if file_of(file.parent.name, file.stem, config_dir) != file:
-            choice = f"{file.parent.name}={file.stem}"
-            warn(
-                f"{shortest(file)} is not used: cnntrain has an {choice} of its own; give yours another name"
-            )
-    return settings
-
-
 def resume(arguments: Sequence[str]) -> int:
     """``cnntrain resume RUN [overrides]``."""
     from cnntrain import checkpoint, run_folder
@@ -206,6 +159,9 @@ def resume(arguments: Sequence[str]) -> int:
     from cnntrain.saved import amended, check_amendments, saved_config
 
     run_name, overrides = run_and_overrides(arguments, "resume")
+    sweep_folder = run_folder.find_sweep(run_name)
+    if sweep_folder is not None:
+        return resume_sweep(sweep_folder, overrides)
     amendments = check_amendments(overrides, RESUMABLE, "resume")
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     folder = path.parent.parent
@@ -224,6 +180,24 @@ def resume(arguments: Sequence[str]) -> int:
 
     resume_run(config, folder, state)
     return 0
+
+
+def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
+    """``cnntrain resume SWEEP [overrides]``: what is missing or failed, then the ranking."""
+    from cnntrain.config import add_current_folder, compose, plain
+    from cnntrain.plan import Plan
+    from cnntrain.saved import check_amendments
+    from cnntrain.sweep import Sweep
+
+    allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
+    amendments = check_amendments(overrides, allowed, "resume of a sweep")
+    typed: dict[str, Any] = {o.key_or_group: o.value() for o in amendments}
+    trust = [str(package) for package in typed.get("trust", [])]
+    words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
+    plan = Plan.read(folder)
+    if trust:
+        add_current_folder()
+    return Sweep(plan, folder, plain(compose(words)), trust).run()
 
 
 def evaluate(arguments: Sequence[str]) -> int:
@@ -250,11 +224,27 @@ def evaluate(arguments: Sequence[str]) -> int:
     return 0
 
 
+def compare(arguments: Sequence[str]) -> int:
+    """``cnntrain compare RUN... [monitor=val_loss] [--csv FILE] [--json FILE]``."""
+    from cnntrain.compare import compare as compare_runs
+    from cnntrain.schema import check_value
+
+    flags, words = split_flags(arguments, COMPARE_FLAGS, "compare")
+    names = [word for word in words if not word.startswith("monitor=")]
+    monitor = next((word.partition("=")[2] for word in words if word not in names), "val_accuracy")
+    check_value("monitor", monitor)
+    if not names:
+        raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")
+    compare_runs(names, monitor, flags.get("--csv"), flags.get("--json"))
+    return 0
+
+
 def summary(arguments: Sequence[str]) -> int:
     """``cnntrain summary [overrides]``."""
     from cnntrain.checks import check
     from cnntrain.config import compose, plain
     from cnntrain.overrides import check_overrides, normalized
+    from cnntrain.settings import composing
 
     flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "summary")
     overrides = normalized(words)
@@ -274,7 +264,7 @@ def bench(arguments: Sequence[str]) -> int:
     from cnntrain.config import compose, conf_folder, plain, read_yaml
     from cnntrain.overrides import check_overrides, normalized
     from cnntrain.saved import check_amendments
-    from cnntrain.schema import KEYS
+    from cnntrain.settings import composing
 
     flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "bench")
     own = read_yaml(conf_folder() / "bench.yaml")
@@ -317,12 +307,14 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": train,
     "resume": resume,
     "eval": evaluate,
+    "compare": compare,
     "summary": summary,
     "bench": bench,
     "completion": completion,
     "_complete": complete,
 }
 PUBLIC = [name for name in COMMANDS if not name.startswith("_")]
+SWEEP_RESUMABLE = ("launcher", "on_error", "trust", "verbose")
 RESUMABLE = (
     "epochs",
     "device",
@@ -370,6 +362,7 @@ def through_hydra(
     import hydra
 
     from cnntrain.config import conf_folder, prepare_hydra
+    from cnntrain.settings import composing
 
     prepare_hydra()
     logging.raiseExceptions = False  # --info is logged, and | head is no reason for a hundred tracebacks
@@ -382,17 +375,3 @@ def through_hydra(
         return job(config)
 
     composing(entry(with_typed_arguments), overrides, config_dir)
-
-
-def composing(work: Callable[[], Any], overrides: Sequence[str], config_dir: str | None) -> Any:
-    """Do work that composes a configuration; tell a mistake in the overrides in plain words."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    from cnntrain.mistakes import explained
-
-    try:
-        return work()
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-        raise explained(error, overrides, config_dir) from error

@@ -183,14 +183,15 @@ def plain(config: DictConfig) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        container = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is missing: give it as {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'the configuration'}: {first_line(error)}") from error
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items() if key != "hydra"}
+    return {str(key): value for key, value in container.items()}
 
 
 def first_line(error: BaseException) -> str:

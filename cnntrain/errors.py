@@ -35,6 +35,10 @@ class Interrupted(CnntrainError):
         super().__init__(message)
         self.exit_code = 128 + signal_number  # the shell's convention: 130 for Ctrl-C, 143 for SIGTERM
 
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[str, int]]:
+        """Let a worker of a sweep send it to the process that started it."""
+        return Interrupted, (str(self), self.exit_code - 128)
+
 
 def nearest(name: str, names: Iterable[str], count: int = 1, likeness: float = 0.5) -> list[str]:
     """Return the valid names that look most like ``name``, best first; capitals count as small letters."""

@@ -38,17 +38,18 @@ from cnntrain.screen import show_end, show_header
 from cnntrain.seeding import seed_everything, set_random_state
 
 
-def train(config: Config, folder: Path) -> dict[str, Any]:
+def train(config: Config, folder: Path, trust: Sequence[str] | None = None) -> dict[str, Any]:
     """Train a new model in a new run folder.
 
     Args:
         config: the configuration of ``train``, checked, as plain types.
         folder: the run folder, which exists and holds no run.
+        trust: packages that the configuration may name; None if it is what the user typed.
 
     Returns:
         What is written to ``summary.json``.
     """
-    return work(config, folder, state=None, trust=None)
+    return work(config, folder, state=None, trust=trust)
 
 
 def resume(config: Config, folder: Path, state: dict[str, Any]) -> dict[str, Any]:

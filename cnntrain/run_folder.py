@@ -23,6 +23,7 @@ except ImportError:  # Windows, where nothing keeps a second process out
 OUTPUTS = Path("outputs")
 POINTER = OUTPUTS / ".last"  # names the newest run, wherever it is
 CHECKPOINTS = "checkpoints"
+SWEEP = "sweep.yaml"  # which makes a folder a sweep
 
 
 def claim(parent: Path, label: str) -> Path:
@@ -135,11 +136,22 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     for name in (prefer, LAST, PREVIOUS, BEST):
         if (folder / name).exists():
             return folder / name
-    if (path / "sweep.csv").exists():
-        raise CheckpointError(f"{path} is a sweep: name one of its jobs, such as {path / '0'}")
+    if (path / SWEEP).exists():
+        jobs = sorted(job.parent for job in path.glob("*/job.json"))
+        example = f", such as {jobs[0]}" if jobs else ""
+        raise CheckpointError(f"{path} is a sweep: name one of its jobs{example}")
     raise CheckpointError(
         f"{path} holds no checkpoint: the run ended before its first, or it is no run folder"
     )
+
+
+def find_sweep(run: str) -> Path | None:
+    """Return the folder of the sweep that is meant by its name, or by ``last``; None if it is none."""
+    path = typed_path(run)
+    if run == "last" and not path.exists():
+        path = last_run()
+        path = path.parent if (path.parent / SWEEP).exists() else path
+    return path if (path / SWEEP).exists() else None
 
 
 def last_run() -> Path:
@@ -167,6 +179,11 @@ def nearest_runs(run: str) -> list[str]:
     newest = sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
     by_name = {folder.name: str(folder) for folder in newest}
     return [by_name[name] for name in nearest(Path(run).name, by_name, 3)] or [str(f) for f in newest[:3]]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -198,7 +215,7 @@ def is_finished(folder: Path, state: dict[str, Any], epochs: int, early_stopping
     """Say whether a run has trained and tested all it was asked to."""
     progress, summary = state["progress"], folder / "summary.json"
     try:
-        tested = json.loads(summary.read_text())["epochs"]
+        tested = read_json(summary)["epochs"]
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole: it is written anew
         return False
     if tested != progress["epoch"]:

@@ -141,6 +141,8 @@ KEYS: dict[str, Key] = {
     "verbose": Key(
         "int", "0: errors alone (-q), 1: as usual, 2: configuration and classes too", low=0, high=2
     ),
+    "seeds": Key("int", "train every point N times, with seed=0 to N-1, as a sweep", low=2, optional=True),
+    "on_error": Key("str", "what a sweep does when a job fails", choices=("continue", "stop")),
     # eval
     "split": Key("str", "which pictures to evaluate", choices=("train", "val", "test")),
     "trust": Key("list", "packages of yours that a checkpoint may name", items=Key("str", "")),
@@ -208,10 +210,22 @@ KEYS: dict[str, Key] = {
     "schedule.final": Key("float", "factor at the last step", low=0),
     "schedule.rise": Key("float", "share of the run in which the learning rate rises", low=0, high=1),
     "schedule.start": Key("float", "factor at the first step", low=0),
+    # launcher
+    "launcher.n_jobs": Key("int", "jobs at a time; null: one for each core", low=1, optional=True),
+    "launcher.cluster": Key("str", "where submitit sends the jobs", choices=("slurm", "local")),
+    "launcher.partition": Key("str", "of the cluster; null: its default", optional=True),
+    "launcher.minutes": Key("int", "after which a job is ended, to be resumed", low=1),
+    "launcher.cpus": Key("int", "of each job", low=1),
+    "launcher.gpus": Key("float", "of each job", low=0),
+    "launcher.memory_gb": Key("int", "of each job", low=1),
+    "launcher.at_once": Key(
+        "int", "jobs at a time; null: as many as the cluster takes", low=1, optional=True
+    ),
+    "launcher.address": Key("str", "of the Ray cluster; null starts one here", optional=True),
 }
 # Groups that hold a class and its arguments. The table above describes the classes that conf/ names; the
 # arguments of any other class are checked against its signature when it is built.
-CLASS_GROUPS = ("model", "optim", "schedule", "augment", "criterion")
+CLASS_GROUPS = ("model", "optim", "schedule", "augment", "criterion", "launcher")
 GROUPS = ("data", *CLASS_GROUPS)
 DESCRIBED = (
     "cnntrain.",

@@ -21,6 +21,7 @@ cnntrain {version}: train image classifiers from the shell
   cnntrain train -m KEY=A,B,C ...       train each combination, and rank them
   cnntrain resume RUN [KEY=VALUE ...]   go on with a run, or train it longer
   cnntrain eval RUN [KEY=VALUE ...]     evaluate a run's best checkpoint
+  cnntrain compare RUN RUN ...          rank finished runs and sweeps
   cnntrain summary [KEY=VALUE ...]      a model's layers: shapes, sizes, cost
   cnntrain bench [KEY=VALUE ...]        how fast it trains on this machine
   cnntrain completion bash|zsh|fish     a completion script for your shell
@@ -43,6 +44,7 @@ checkpoints/.
 
   -m                 run every combination of values with commas between them:
                      cnntrain train -m optim=sgd,adam optim.lr=1e-3,1e-2
+                     seeds=5 repeats each; launcher=joblib runs several at a time
   -q                 print errors alone (verbose=0)
   --config-dir DIR   take groups of your own from there, as from conf/ here
   --cfg job          print the configuration instead of running it
@@ -51,6 +53,15 @@ checkpoints/.
 Lists are written 'model.channels=[16,32]'. hydra.* keys work too: --cfg hydra
 lists them.
 
+""",
+    "compare": """\
+cnntrain compare RUN... [monitor=val_accuracy|val_loss] [--csv FILE] [--json FILE]
+
+Ranks finished runs, and the jobs of sweeps, by validation; shows in which keys
+they differ. Runs that differ only in their seed are one line, with the mean, its
+95% interval, and a test of whether the best is better by more than chance.
+  cnntrain compare outputs/sweeps/2026-01-31_12-00-00
+  cnntrain compare last outputs/train/RUN --csv runs.csv
 """,
     "summary": """\
 cnntrain summary [KEY=VALUE ...] [--config-dir DIR]
@@ -73,7 +84,9 @@ takes, and:
 cnntrain resume RUN [KEY=VALUE ...] [-q]
 
 Goes on with a run from its last checkpoint, to the same weights as if it had
-never stopped. RUN is a run folder, a checkpoint file, or `last`.
+never stopped. RUN is a run folder, a checkpoint file, or `last`; or a sweep, of
+which what is missing or failed is run (launcher, on_error, trust and verbose
+may be changed).
   cnntrain resume last
   cnntrain resume outputs/train/RUN epochs=20
 

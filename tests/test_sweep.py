@@ -9,13 +9,35 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from conftest import TINY, Command
+import pytest
+import torch
+from conftest import TINY, Command, is_told
 
 
 def the_sweep() -> Path:
     (folder,) = Path("outputs/sweeps").iterdir()
     return folder
+
+
+def started(*overrides: str) -> subprocess.Popen[str]:
+    """Begin a sweep in a process of its own."""
+    command = [sys.executable, "-m", "cnntrain", "train", "-m", *overrides]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished_jobs(folder: Path) -> dict[str, Any]:
+    """The records of the jobs that are finished, by name."""
+    records = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/job.json")}
+    return {name: record for name, record in records.items() if record["state"] == "finished"}
+
+
+def wait_for_jobs(process: subprocess.Popen[str], count: int) -> None:
+    """Wait until that many jobs are finished."""
+    while not any(len(finished_jobs(folder)) >= count for folder in Path("outputs").glob("sweeps/*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
 
 
 def ranking(folder: Path) -> list[dict[str, str]]:
@@ -36,12 +58,13 @@ def test_every_combination_runs_and_is_ranked_by_validation(cnntrain: Command) -
     assert [row["rank"] for row in rows] == list("123456")
     assert "job 6 of 6: optim=rmsprop optim.lr=0.01" in outcome.out
     assert f"cnntrain eval {the_sweep() / rows[0]['job']}" in outcome.out
-    assert all((the_sweep() / str(number) / "summary.json").exists() for number in range(6))
+    assert all((the_sweep() / row["job"] / "summary.json").exists() for row in rows)
+    assert {row["job"] for row in rows} >= {"optim-sgd_optim.lr-0.0001", "optim-rmsprop_optim.lr-0.01"}
 
 
 def test_a_range_of_seeds(cnntrain: Command) -> None:
     assert cnntrain("train", "-m", *TINY, "seed=range(3)").code == 0
-    seeds = [json.loads((the_sweep() / str(n) / "summary.json").read_text())["seed"] for n in range(3)]
+    seeds = [json.loads((the_sweep() / f"seed-{n}" / "summary.json").read_text())["seed"] for n in range(3)]
     assert seeds == [0, 1, 2]
 
 
@@ -58,7 +81,9 @@ def test_a_job_that_fails_is_named_and_the_others_go_on(cnntrain: Command) -> No
 def test_out_is_the_folder_of_the_sweep(cnntrain: Command) -> None:
     assert cnntrain("train", "-m", *TINY, "seed=0,1", "out=my/sweep").code == 0
     assert len(ranking(Path("my/sweep"))) == 2
-    assert cnntrain("train", "-m", *TINY, "seed=0,1", "out=my/sweep").code == 2
+    is_told(cnntrain("train", "-m", *TINY, "optim.lr=1,2", "out=my/sweep"), "holds a sweep of other jobs")
+    assert cnntrain("train", *TINY, "out=run").code == 0
+    is_told(cnntrain("train", "-m", *TINY, "seed=0,1", "out=run"), "out=run holds a run")
 
 
 def test_a_wrong_value_is_told_before_any_job_runs(cnntrain: Command) -> None:
@@ -74,15 +99,130 @@ def test_model_selection_never_sees_the_test_set(cnntrain: Command) -> None:
 
 
 def test_ctrl_c_ends_the_sweep_and_ranks_what_is_finished() -> None:
-    command = [sys.executable, "-m", "cnntrain", "train", "-m", "model=mlp", "epochs=3", "seed=range(50)"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not list(Path("outputs").glob("sweeps/*/0/job.json")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    process = started("model=mlp", "epochs=3", "seed=range(50)")
+    wait_for_jobs(process, 1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
 
     assert process.returncode == 130
-    assert "stopped" in err and "Traceback" not in err
-    assert "0" in [row["job"] for row in ranking(the_sweep())]
+    assert f"cnntrain resume {the_sweep()}" in err and "Traceback" not in err
+    assert ("seed-0", "finished") in [(row["job"], row["state"]) for row in ranking(the_sweep())]
     assert "Ranking" in out
+
+
+def test_a_sweep_that_is_killed_goes_on_where_it_was(cnntrain: Command) -> None:
+    """Twelve jobs: each runs once, the finished ones are not touched, and the half-done one goes on."""
+    sweep = ("model=mlp", "limit=2000", "epochs=3", "seed=range(6)", "optim=adam,sgd", "save_every_steps=5")
+    process = started(*sweep)
+    wait_for_jobs(process, 4)
+    process.kill()
+    process.wait()
+    folder = the_sweep()
+    before = finished_jobs(folder)
+    times = {name: (folder / name / "summary.json").stat().st_mtime_ns for name in before}
+    assert 4 <= len(before) < 12
+
+    outcome = cnntrain("resume", "last")
+    assert outcome.code == 0, outcome.err
+    assert f"{len(before)} jobs of 12 finished before" in outcome.out
+    assert [row["state"] for row in ranking(folder)] == ["finished"] * 12
+    assert {name: (folder / name / "summary.json").stat().st_mtime_ns for name in before} == times
+    assert outcome.out.count("resumed after step") <= 1
+
+    assert cnntrain("train", "-m", *sweep, f"out={folder}").code == 0  # nothing is left to be done
+    assert {name: (folder / name / "summary.json").stat().st_mtime_ns for name in before} == times
+
+
+def test_a_resumed_job_ends_with_the_same_bits(cnntrain: Command) -> None:
+    jobs = ("-m", *TINY, "epochs=3", "save_every_steps=3", "seed=0,1")
+    cnntrain("train", *jobs, "out=whole")
+    cnntrain("train", *jobs, "out=parts")
+    half = Path("parts/seed-1")
+    for name in ("job.json", "summary.json", "checkpoints/last.pt", "checkpoints/best.pt"):
+        (half / name).unlink()  # which leaves it at the end of its second epoch
+    outcome = cnntrain("resume", "parts")
+    assert "resumed after step" in outcome.out and "1 job of 2 finished before" in outcome.out
+    one, other = (
+        torch.load(Path(sweep) / "seed-1" / "checkpoints" / "last.pt", weights_only=True)["model"]
+        for sweep in ("whole", "parts")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_larger_grid_adds_to_a_sweep(cnntrain: Command) -> None:
+    cnntrain("train", "-m", *TINY, "seed=0,1", "out=sweep")
+    outcome = cnntrain("train", "-m", *TINY, "seed=0,1,2", "out=sweep")
+    assert "2 jobs of 3 finished before" in outcome.out
+    assert len(ranking(Path("sweep"))) == 3
+
+
+def test_on_error_stop_leaves_the_rest(cnntrain: Command) -> None:
+    outcome = cnntrain("train", "-m", *TINY, "optim=sgd", "optim.lr=1e9,1e-2,1e-3", "on_error=stop", "out=s")
+    assert outcome.code == 1
+    assert "2 jobs left undone" in outcome.err and "2 jobs of 3 not begun" in outcome.err
+    outcome = cnntrain("resume", "s")
+    assert (outcome.code, len(finished_jobs(Path("s")))) == (1, 2)  # the failed one fails again
+
+
+def test_long_and_odd_values_make_names_that_are_short_and_differ(cnntrain: Command) -> None:
+    lists = ",".join(f"[{','.join(['16'] * n)}]" for n in (60, 61))
+    outcome = cnntrain("train", "-m", *TINY, f"model.hidden={lists}", "augment.shift=0,1", "epochs=1")
+    assert outcome.code == 0, outcome.err
+    names = [row["job"] for row in ranking(the_sweep())]
+    assert len(set(names)) == 4 and max(map(len, names)) <= 100
+    assert not any(character in name for name in names for character in "=[]/")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (("seed=0,1", "seeds=3"), "seeds=N repeats every point"),
+        (("launcher=local,joblib",), "launcher is one for the whole sweep"),
+        (("seeds=1",), "seeds=1 is not possible"),
+        (("seed=0,1", "launcher=slurm"), "launcher"),
+        (("seed=0,1", "on_error=retry"), "on_error takes continue or stop"),
+    ],
+)
+def test_wrong_sweeps_are_told_before_torch_is_imported(
+    torchless: Command, wrong: tuple[str, ...], told: str
+) -> None:
+    is_told(torchless("train", "-m", *TINY, *wrong), told)
+
+
+def test_a_launcher_without_a_sweep_is_told(torchless: Command) -> None:
+    is_told(torchless("train", "launcher=joblib"), "launcher=joblib is for sweeps", "-m")
+
+
+def test_a_sweep_in_use_is_told(cnntrain: Command) -> None:
+    process = started("model=mlp", "epochs=3", "seed=range(20)")
+    wait_for_jobs(process, 1)
+    is_told(cnntrain("resume", str(the_sweep())), "in use by another process")
+    process.terminate()
+    assert process.wait() == 143
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "",
+        "format: 9",
+        "[",
+        "format: 1\njobs: {../up: []}\nvaried: []\nmonitor: val_loss\nconfig_dir: null",
+        "format: 1\njobs: {a: ['hydra.run.dir=x']}\nvaried: []\nmonitor: val_loss\nconfig_dir: null",
+        "format: 1\njobs: {a: ['name=${oc.env:HOME}']}\nvaried: []\nmonitor: val_loss\nconfig_dir: null",
+    ],
+)
+def test_a_damaged_or_hostile_plan_is_told(cnntrain: Command, plan: str) -> None:
+    Path("sweep").mkdir()
+    Path("sweep/sweep.yaml").write_text(plan)
+    is_told(cnntrain("resume", "sweep"), "sweep/sweep.yaml")
+
+
+def test_a_plan_of_somebody_else_may_not_name_any_class(cnntrain: Command) -> None:
+    Path("sweep").mkdir()
+    overrides = ["model=custom", "model._target_=os.system", "+model.command='touch hacked'"]
+    plan = {"format": 1, "jobs": {"a": overrides}, "varied": [], "monitor": "val_loss", "config_dir": None}
+    Path("sweep/sweep.yaml").write_text(json.dumps(plan))
+    outcome = cnntrain("resume", "sweep")
+    assert outcome.code == 1 and "which none may" in outcome.err
+    assert not Path("hacked").exists()

@@ -1,0 +1,120 @@
+"""One job of a sweep: a run with overrides of its own, in a folder of its own, wherever it is executed."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain import checkpoint, run_folder
+from cnntrain.errors import CnntrainError, Interrupted
+
+RECORD = "job.json"
+ENGINE = ("precision", "channels_last", "threads")  # which a run keeps from its first step to its last
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to know to do a job.
+
+    Args:
+        name: of its folder.
+        folder: where it trains.
+        overrides: of its configuration.
+        varied: those of them by which it differs from the other jobs.
+        config_dir: the user's own folder of groups.
+        trust: packages that the overrides may name; None for what the user has typed.
+        verbose: how much it prints; None: as its configuration says.
+        threads: that it may use; None: as its configuration says.
+        cwd: the folder in which the user typed.
+    """
+
+    name: str
+    folder: Path
+    overrides: tuple[str, ...]
+    varied: tuple[str, ...]
+    config_dir: str | None
+    trust: tuple[str, ...] | None
+    verbose: int | None = None
+    threads: int | None = None
+    cwd: str = "."
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Do a job, or what is left of it, and return its record, which is written to ``job.json`` too.
+
+    Raises:
+        Interrupted: a signal came; the checkpoint is written, and the record says that it is not finished.
+    """
+    record: dict[str, Any] = {"state": "running", "overrides": list(job.varied)}
+    os.chdir(job.cwd)  # engines start their processes where they like
+    try:
+        run_folder.make_folder(job.folder)
+        run_folder.write_json(job.folder / RECORD, record)
+        record |= {"state": "finished", **headline(trained(job))}
+    except Interrupted:
+        raise
+    except CnntrainError as error:
+        record |= {"state": "failed", "reason": str(error)}
+    except Exception as error:
+        log = job.folder / "train.log"
+        with log.open("a") as file:
+            traceback.print_exc(file=file)
+        record |= {
+            "state": "failed",
+            "reason": f"{type(error).__name__}: {error}; the traceback is in {log}",
+        }
+    run_folder.write_json(job.folder / RECORD, record)
+    return record
+
+
+def trained(job: Job) -> Mapping[str, Any]:
+    """Train a job from its checkpoint, or from the beginning if it has none, and return its summary."""
+    from cnntrain.settings import settings_of
+
+    settings = settings_of(job.overrides, job.config_dir)
+    settings["out"] = str(job.folder)
+    if job.verbose is not None:
+        settings["verbose"] = job.verbose
+    if job.threads is not None and settings["threads"] == "auto":
+        settings["threads"] = job.threads
+    from cnntrain import run
+
+    last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
+    if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
+        return run.train(settings, job.folder, job.trust)
+    state, _ = run_folder.load_or_previous(last)
+    if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
+        return run_folder.read_json(job.folder / "summary.json")
+    settings.update((name, state["config"][name]) for name in ENGINE)
+    return run.work(settings, job.folder, state, job.trust)
+
+
+def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a finished job by which it is ranked. The test set has no say in that."""
+    best = summary["best"] or summary["final"]
+    return {
+        "val_accuracy": best["val_accuracy"],
+        "val_loss": best["val_loss"],
+        "epochs": summary["epochs"],
+        "seconds": summary["train_seconds"],
+        "seed": summary["seed"],
+    }
+
+
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """Return a job's record; None before it has begun, or if it is damaged."""
+    try:
+        record = run_folder.read_json(folder / RECORD)
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "state" in record else None
+
+
+def is_done(job: Job) -> bool:
+    """Say whether a job is finished."""
+    record = record_of(job.folder)
+    return record is not None and record["state"] == "finished"

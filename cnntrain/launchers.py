@@ -1,0 +1,192 @@
+"""Where the jobs of a sweep run: in this process, on its cores, on a Slurm cluster or on a Ray cluster.
+
+Each launcher hands the same function to an existing engine and yields what it returns as the jobs end.
+Hydra's launcher plugins drive the same engines, but know nothing of a sweep that is resumed, and tell of
+failures when all jobs have ended.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.errors import UserError
+from cnntrain.jobs import Job
+
+Record = dict[str, Any]
+Work = Callable[[Job], Record]
+POLL_SECONDS = 0.5
+
+
+class Launcher:
+    """Runs jobs.
+
+    Args of :meth:`run`:
+        jobs: what is to be done.
+        work: does one job and returns its record; it never raises, except to be interrupted.
+        folder: of the sweep.
+    """
+
+    shows_jobs = False  # whether the jobs print what they do where the user sees it
+
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+        """Yield each job with its record when it ends."""
+        raise NotImplementedError
+
+    def threads(self, jobs: int) -> int | None:
+        """Return how many threads a job may use, so that jobs do not fight; None to let it measure."""
+        return None
+
+
+class Local(Launcher):
+    """One job after another in this process."""
+
+    shows_jobs = True
+
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+        """Yield each job with its record when it ends."""
+        for job in jobs:
+            yield job, work(job)
+
+
+class Joblib(Launcher):
+    """Several jobs at a time, each in a process of its own.
+
+    Args:
+        n_jobs: at a time; None: as many as there are cores.
+    """
+
+    def __init__(self, n_jobs: int | None) -> None:
+        needed("joblib")
+        self.n_jobs = n_jobs or cores()
+
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+        """Yield each job with its record when it ends."""
+        from joblib import Parallel, delayed
+
+        parallel = Parallel(n_jobs=min(self.n_jobs, len(jobs)), batch_size=1, return_as="generator_unordered")
+        yield from parallel(delayed(with_job)(work, job) for job in jobs)
+
+    def threads(self, jobs: int) -> int | None:
+        """Return the share of the cores that each job has."""
+        return max(1, cores() // min(self.n_jobs, jobs))
+
+
+class Submitit(Launcher):
+    """Each job a job of a Slurm cluster, or a process of this machine with ``cluster=local``.
+
+    Args:
+        cluster: ``slurm`` or ``local``.
+        partition: of the cluster; None: its default.
+        minutes: after which a job is ended; it goes on from its checkpoint when the sweep is resumed.
+        cpus: of each job.
+        gpus: of each job.
+        memory_gb: of each job.
+        at_once: jobs that may run at a time; None: as many as the cluster takes.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        partition: str | None,
+        minutes: int,
+        cpus: int,
+        gpus: int,
+        memory_gb: int,
+        at_once: int | None,
+    ) -> None:
+        needed("submitit")
+        self.cluster = cluster
+        self.cpus = cpus
+        self.parameters: dict[str, Any] = {"timeout_min": minutes, "cpus_per_task": cpus, "mem_gb": memory_gb}
+        self.parameters["gpus_per_node"] = gpus
+        if partition is not None:
+            self.parameters["slurm_partition"] = partition
+        if at_once is not None:
+            self.parameters["slurm_array_parallelism"] = at_once
+
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+        """Yield each job with its record when it ends."""
+        import submitit
+
+        executor = submitit.AutoExecutor(folder / ".submitit", cluster=self.cluster)
+        executor.update_parameters(name=f"cnntrain {folder.name}", **self.parameters)
+        running = dict(zip(executor.map_array(work, jobs), jobs, strict=True))
+        try:
+            for done in submitit.helpers.as_completed(list(running), poll_frequency=POLL_SECONDS):
+                error = done.exception()
+                yield running.pop(done), lost(str(error)) if error else done.result()
+        finally:
+            for left in running:
+                left.cancel()
+
+    def threads(self, jobs: int) -> int | None:
+        """Return the cores that each job has asked for."""
+        return self.cpus
+
+
+class Ray(Launcher):
+    """Each job a task of a Ray cluster.
+
+    Args:
+        address: of the cluster, or ``auto``; None starts one on this machine.
+        cpus: of each job.
+        gpus: of each job.
+    """
+
+    def __init__(self, address: str | None, cpus: int, gpus: float) -> None:
+        needed("ray")
+        self.address = address
+        self.cpus = cpus
+        self.gpus = gpus
+
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+        """Yield each job with its record when it ends."""
+        import ray
+
+        ray.init(self.address, include_dashboard=False, log_to_driver=False, logging_level="error")
+        try:
+            task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work)
+            running = {task.remote(job): job for job in jobs}
+            while running:
+                (done, *_), _ = ray.wait(list(running))
+                try:
+                    record = ray.get(done)
+                except ray.exceptions.RayError as error:
+                    record = lost(str(error))
+                yield running.pop(done), record
+        finally:
+            ray.shutdown()
+
+    def threads(self, jobs: int) -> int | None:
+        """Return the cores that each job has asked for."""
+        return self.cpus
+
+
+def needed(package: str) -> None:
+    """Raise a UserError that says how to install an engine if it is missing."""
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise UserError(
+            f"launcher={package} needs {package}, which is not installed: pip install 'cnntrain[{package}]'"
+        ) from error
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def with_job(work: Work, job: Job) -> tuple[Job, Record]:
+    """Do a job and return it with its record, since jobs end in any order."""
+    return job, work(job)
+
+
+def lost(reason: str) -> Record:
+    """Return the record of a job whose process ended without one: killed, or out of time or memory."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return {"state": "failed", "reason": f"its process was lost: {lines[-1] if lines else 'no reason given'}"}

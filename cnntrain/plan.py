@@ -1,0 +1,166 @@
+"""What a sweep is to do: from overrides with several values to jobs, each with a name that stays.
+
+The plan is kept in the folder of the sweep. A job is named after the values by which it differs from the
+others, so that it is found under the same name whenever, wherever and in whatever order it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain import run_folder
+from cnntrain.checkpoint import write_atomically
+from cnntrain.checks import check
+from cnntrain.config import compose, plain
+from cnntrain.errors import CheckpointError, UserError
+from cnntrain.overrides import parse
+from cnntrain.schema import KEYS, check_value
+
+PLAN = run_folder.SWEEP
+FORMAT = 1
+MOST_CHECKED = 100  # jobs whose whole configuration is checked before the first one runs; 0.05 s each
+LONGEST_NAME = 100
+# Keys that say how a sweep is run, and nothing about its jobs.
+ABOUT_THE_SWEEP = ("out", "launcher", "on_error", "verbose")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is to do.
+
+    Args:
+        jobs: the overrides of each job, by its name.
+        varied: the keys in which the jobs differ.
+        monitor: by which they are ranked.
+        config_dir: the user's own folder of groups.
+    """
+
+    jobs: dict[str, list[str]]
+    varied: list[str]
+    monitor: str
+    config_dir: str | None
+
+    def varied_of(self, name: str) -> tuple[str, ...]:
+        """Return the overrides by which a job differs from the others."""
+        return tuple(o for o in self.jobs[name] if o.partition("=")[0] in self.varied)
+
+    def write(self, folder: Path) -> None:
+        """Write the plan into the sweep's folder."""
+        from omegaconf import OmegaConf
+
+        text = OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **asdict(self)}))
+        write_atomically(folder / PLAN, text.encode())
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """Read the plan of a sweep.
+
+        Raises:
+            CheckpointError: it is damaged, or none that ``train -m`` would have written.
+        """
+        import yaml
+
+        path = folder / PLAN
+        try:
+            found = yaml.safe_load(path.read_text())
+            assert found.pop("format") == FORMAT
+            plan = cls(**found)
+            words = [word for job in plan.jobs.values() for word in job]
+            assert all(isinstance(word, str) for word in [*words, *plan.jobs, *plan.varied, plan.monitor])
+            assert all(Path(name).name == name for name in plan.jobs)
+        except Exception as error:  # whatever a file may hold that is no plan
+            raise CheckpointError(f"{path} is damaged, or none that `train -m` has written") from error
+        if any("${" in word or word.lstrip("+~").startswith("hydra") for word in words):
+            raise CheckpointError(f"{path} holds overrides that would run when they are read")
+        return plan
+
+
+def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dict[str, Any], str | None]:
+    """Expand overrides with several values into jobs.
+
+    Returns:
+        The plan; the configuration of what is fixed; the folder that was asked for.
+
+    Raises:
+        UserError: a value is not possible; before any job has run.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    fixed = [o for o in overrides if not any(p.is_sweep_override() for p in parse([o]))]
+    config = compose(fixed, config_dir, with_hydra=True)
+    parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parsed = [o for o in parse([*parameters, *overrides]) if not o.key_or_group.startswith("hydra")]
+    for override in parsed:
+        check_values(override)
+    varied = [o.key_or_group for o in parsed if o.is_sweep_override()]
+    for key in varied:
+        if key.partition(".")[0] in ABOUT_THE_SWEEP:
+            raise UserError(f"{key} is one for the whole sweep: give it a single value")
+    out = next((str(o.value()) for o in parsed if o.key_or_group == "out"), None)
+    own_folder = str(config.hydra.sweep.dir)
+    jobs = BasicSweeper.split_arguments(
+        [o for o in parsed if o.key_or_group.partition(".")[0] not in ABOUT_THE_SWEEP], None
+    )[0]
+    settings = plain(config)
+    if settings["seeds"] is not None:
+        if "seed" in varied:
+            raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
+        varied.append("seed")
+        jobs = [
+            [*(o for o in job if o.partition("=")[0] not in ("seed", "seeds")), f"seed={seed}"]
+            for job in jobs
+            for seed in range(settings["seeds"])
+        ]
+    for job in jobs[:MOST_CHECKED]:
+        check(plain(compose(job, config_dir)))
+    named = named_by(jobs, varied)
+    where = out if out is not None else own_folder if own_folder != "." else None
+    return Plan(named, varied, str(config.monitor), config_dir), settings, where
+
+
+def check_values(override: Any) -> None:
+    """Check every value that a sweep gives to a key."""
+    key = override.key_or_group
+    if key not in KEYS or override.is_delete():
+        return
+    if not override.is_sweep_override():
+        check_value(key, override.value())
+        return
+    for text in override.sweep_string_iterator():
+        check_value(key, parse([f"{key}={text}"])[0].value())
+
+
+def named_by(jobs: Sequence[Sequence[str]], varied: Sequence[str]) -> dict[str, list[str]]:
+    """Name each job after the values by which it differs, such as ``optim-sgd_optim.lr-0.01``."""
+    named: dict[str, list[str]] = {}
+    for job in jobs:
+        own = [word for word in job if word.partition("=")[0] in varied]
+        name = re.sub(r"[^\w.,+-]+", "-", "_".join(own)).strip("-.") or "job"
+        if len(name) > LONGEST_NAME or name in named:
+            digest = hashlib.sha256(" ".join(own).encode()).hexdigest()[:8]
+            name = f"{name[: LONGEST_NAME - 9]}_{digest}"
+        named[name] = list(job)
+    return named
+
+
+def folder_for(plan: Plan, out: str | None) -> Path:
+    """Return the sweep's folder: a fresh one, or ``out``, which may hold the same sweep or a part of it."""
+    if out is None:
+        return run_folder.claim(run_folder.OUTPUTS / "sweeps", "")
+    folder = run_folder.typed_path(out)
+    if (folder / PLAN).exists():
+        before = Plan.read(folder)
+        if not all(plan.jobs.get(name) == job for name, job in before.jobs.items()):
+            raise UserError(
+                f"out={out} holds a sweep of other jobs: choose another folder, or go on with that one: "
+                f"cnntrain resume {out}"
+            )
+    elif run_folder.holds_run(folder):
+        raise UserError(f"out={out} holds a run: choose another folder")
+    run_folder.make_folder(folder)
+    return folder

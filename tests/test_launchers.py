@@ -1,0 +1,55 @@
+"""Every launcher leaves what the local one leaves."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Command, is_told
+
+GRID = ("train", "-m", *TINY, "precision=fp32", "threads=1", "optim.lr=1e-3,1e-2,1e9", "optim=sgd")
+LAUNCHERS = {
+    "joblib": ["launcher=joblib", "launcher.n_jobs=2"],
+    "submitit": ["launcher=submitit", "launcher.cluster=local", "launcher.cpus=1"],
+    "ray": ["launcher=ray"],
+}
+
+
+def ranking(folder: str) -> list[dict[str, str]]:
+    rows = list(csv.DictReader((Path(folder) / "sweep.csv").open()))
+    for row in rows:
+        row.pop("seconds")
+        row["reason"] = row["reason"].replace(str(Path.cwd()) + "/", "").replace(folder, "")
+    return rows
+
+
+def layout(folder: str) -> set[str]:
+    """The files of a sweep, but for the engine's own."""
+    paths = (path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path) for path in paths if not path.parts[0].startswith(".")}
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_it_leaves_what_the_local_one_leaves(cnntrain: Command, process: Command, name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"needs {name}")
+    assert cnntrain(*GRID, "out=local").code == 1  # one of the jobs diverges
+    outcome = process(*GRID, *LAUNCHERS[name], "out=other")
+    assert outcome.code == 1, outcome.err
+    assert "Traceback" not in outcome.err
+    assert "(optim.lr=1000000000.0) failed: " in outcome.err
+    assert layout("other") - {"x/.lock"} == layout("local")
+    assert ranking("other") == ranking("local")
+    assert "3 of 3" in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_a_missing_engine_is_told_before_anything_runs(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    is_told(cnntrain(*GRID, f"launcher={name}", "out=sweep"), f"pip install 'cnntrain[{name}]'")
+    assert not Path("sweep").exists()
