@@ -30,7 +30,7 @@ HYDRA_FLAGS = {
     "--hydra-help": (),
 }
 CONFIG_DIR_FLAGS = {"--config-dir": ANYTHING, "-cd": ANYTHING}
-COMPARE_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING}
+COMPARE_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING, "--html": ANYTHING}
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and train nothing
 
 

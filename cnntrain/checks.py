@@ -39,7 +39,8 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
         if group not in CLASS_GROUPS or is_described(config[group]["_target_"]):
             check_value(key, value)
     for key in KEYS:
-        if key not in values and key not in SOMETIMES and key.partition(".")[0] not in CLASS_GROUPS:
+        group = key.partition(".")[0]
+        if key not in values and key not in SOMETIMES and group not in (*CLASS_GROUPS, "sweeper"):
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
     check_pictures(config)
@@ -143,7 +144,7 @@ def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
             f"{even - 1} or {even + 1}"
         )
     try:
-        cnn_sizes(image_size, len(channels), kernel_size, model["pool_size"])
+        cnn_sizes(image_size, len(channels), kernel_size, model["pool_size"], model.get("padding", "same"))
     except ValueError as error:
         raise UserError(f"model.channels={shown(channels)}: {error}") from error
 

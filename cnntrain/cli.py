@@ -225,7 +225,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 
 
 def compare(arguments: Sequence[str]) -> int:
-    """``cnntrain compare RUN... [monitor=val_loss] [--csv FILE] [--json FILE]``."""
+    """``cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]``."""
     from cnntrain.compare import compare as compare_runs
     from cnntrain.schema import check_value
 
@@ -235,7 +235,7 @@ def compare(arguments: Sequence[str]) -> int:
     check_value("monitor", monitor)
     if not names:
         raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")
-    compare_runs(names, monitor, flags.get("--csv"), flags.get("--json"))
+    compare_runs(names, monitor, *(flags.get(f"--{kind}") for kind in ("csv", "json", "html")))
     return 0
 
 

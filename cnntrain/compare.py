@@ -12,7 +12,8 @@ from cnntrain import run_folder
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
 from cnntrain.errors import UserError
-from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, show
+from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order, show
+from cnntrain.report.sweep_page import write_page
 from cnntrain.schema import leaves, shown
 
 # Keys that do not make a run another experiment.
@@ -32,7 +33,9 @@ ASIDE = (
 )
 
 
-def compare(names: Sequence[str], monitor: str, csv_file: str | None, json_file: str | None) -> None:
+def compare(
+    names: Sequence[str], monitor: str, csv_file: str | None, json_file: str | None, html_file: str | None
+) -> None:
     """Rank runs by their validation figures, and show in which keys they differ.
 
     Args:
@@ -40,6 +43,7 @@ def compare(names: Sequence[str], monitor: str, csv_file: str | None, json_file:
         monitor: ``val_accuracy`` or ``val_loss``.
         csv_file: where to write a row for each run.
         json_file: where to write all that is shown.
+        html_file: where to write the page to look at.
 
     Raises:
         UserError: a name is no run, or fewer than two runs are meant.
@@ -51,8 +55,11 @@ def compare(names: Sequence[str], monitor: str, csv_file: str | None, json_file:
     keys = differing(list(configs.values()))
     runs = [run_of(folder, configs[folder], keys) for folder in folders]
     points = show(Console(1), runs, keys, monitor)
+    order = in_order(runs, points)
     if csv_file is not None:
-        write_atomically(run_folder.typed_path(csv_file), as_csv(runs, points, [*keys, "seed"]).encode())
+        write_atomically(run_folder.typed_path(csv_file), as_csv(order, points, [*keys, "seed"]).encode())
+    if html_file is not None:
+        write_page(run_folder.typed_path(html_file), f"{len(runs)} runs", order, [*keys, "seed"], monitor)
     if json_file is not None:
         run_folder.write_json(run_folder.typed_path(json_file), as_json(runs, points, monitor))
 

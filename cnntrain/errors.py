@@ -28,6 +28,10 @@ class RunFailed(CnntrainError):
     """A run that could not go on: it diverged, or its folder could not be written."""
 
 
+class Pruned(CnntrainError):
+    """A job of a search that was stopped, since its validation curve had no hope of being the best."""
+
+
 class Interrupted(CnntrainError):
     """A run stopped by a signal, at a step boundary, with its checkpoint written."""
 

@@ -8,6 +8,7 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -37,6 +38,7 @@ COLUMNS = (
     "seconds",
     "images_per_second",
 )
+AfterEpoch = Callable[[Mapping[str, Any]], None]
 CHECK_EVERY = 32  # steps between two looks at the loss, each of which waits for the device
 
 
@@ -86,6 +88,7 @@ class Fit:
         monitor: ``val_accuracy`` or ``val_loss``.
         save_every_steps: steps between two checkpoints within an epoch.
         save_every_minutes: minutes between two checkpoints within an epoch.
+        after_epoch: is given the row of each epoch, once all of it is written.
         about: what else a checkpoint holds: configuration, class names, shape, normalisation.
         console: what the person sees.
         progress: where the run is.
@@ -107,6 +110,7 @@ class Fit:
     monitor: str
     save_every_steps: int | None
     save_every_minutes: float | None
+    after_epoch: AfterEpoch
     about: dict[str, Any]
     console: Console
     progress: Progress = field(default_factory=Progress)
@@ -219,6 +223,7 @@ class Fit:
         self.save(is_best)
         self.write_metrics()
         self.console.row(row, self.epochs, is_best)
+        self.after_epoch(row)
 
     def is_better(self, row: dict[str, Any]) -> bool:
         """Say whether an epoch is better than the best so far; the loss decides between equal accuracies."""

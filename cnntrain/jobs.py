@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import checkpoint, run_folder
-from cnntrain.errors import CnntrainError, Interrupted
+from cnntrain.errors import CnntrainError, Interrupted, Pruned
 
 RECORD = "job.json"
 ENGINE = ("precision", "channels_last", "threads")  # which a run keeps from its first step to its last
@@ -30,6 +30,8 @@ class Job:
         verbose: how much it prints; None: as its configuration says.
         threads: that it may use; None: as its configuration says.
         cwd: the folder in which the user typed.
+        trial: number of the point of a search.
+        search: the group ``sweeper`` of the configuration, if a search may end the job early.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Job:
     verbose: int | None = None
     threads: int | None = None
     cwd: str = "."
+    trial: int | None = None
+    search: Mapping[str, Any] | None = None
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -57,6 +61,8 @@ def run_job(job: Job) -> dict[str, Any]:
         record |= {"state": "finished", **headline(trained(job))}
     except Interrupted:
         raise
+    except Pruned as error:
+        record |= {"state": "pruned", "reason": str(error)}
     except CnntrainError as error:
         record |= {"state": "failed", "reason": str(error)}
     except Exception as error:
@@ -82,15 +88,22 @@ def trained(job: Job) -> Mapping[str, Any]:
     if job.threads is not None and settings["threads"] == "auto":
         settings["threads"] = job.threads
     from cnntrain import run
+    from cnntrain.fit import AfterEpoch
 
+    after_epoch: AfterEpoch = run.nothing_after_epoch
+    if job.search is not None and job.trial is not None:
+        from cnntrain.search import pruning
+
+        sweep, epochs = job.folder.parent, settings["epochs"]
+        after_epoch = pruning(sweep, settings["monitor"], job.search, job.trial, epochs)
     last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
     if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
-        return run.train(settings, job.folder, job.trust)
+        return run.train(settings, job.folder, job.trust, after_epoch)
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
         return run_folder.read_json(job.folder / "summary.json")
     settings.update((name, state["config"][name]) for name in ENGINE)
-    return run.work(settings, job.folder, state, job.trust)
+    return run.work(settings, job.folder, state, job.trust, after_epoch)
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +128,6 @@ def record_of(folder: Path) -> dict[str, Any] | None:
 
 
 def is_done(job: Job) -> bool:
-    """Say whether a job is finished."""
+    """Say whether a job is finished, or was stopped for good."""
     record = record_of(job.folder)
-    return record is not None and record["state"] == "finished"
+    return record is not None and record["state"] in ("finished", "pruned")

@@ -8,6 +8,7 @@ failures when all jobs have ended.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from cnntrain.jobs import Job
 Record = dict[str, Any]
 Work = Callable[[Job], Record]
 POLL_SECONDS = 0.5
+UNKNOWN_AT_A_TIME = 8  # jobs that a search asks for together, where only the cluster knows how many run
 
 
 class Launcher:
@@ -39,6 +41,10 @@ class Launcher:
     def threads(self, jobs: int) -> int | None:
         """Return how many threads a job may use, so that jobs do not fight; None to let it measure."""
         return None
+
+    def at_a_time(self) -> int:
+        """Return how many jobs run at a time."""
+        return 1
 
 
 class Local(Launcher):
@@ -74,6 +80,10 @@ class Joblib(Launcher):
         """Return the share of the cores that each job has."""
         return max(1, cores() // min(self.n_jobs, jobs))
 
+    def at_a_time(self) -> int:
+        """Return how many jobs run at a time."""
+        return self.n_jobs
+
 
 class Submitit(Launcher):
     """Each job a job of a Slurm cluster, or a process of this machine with ``cluster=local``.
@@ -100,6 +110,7 @@ class Submitit(Launcher):
     ) -> None:
         needed("submitit")
         self.cluster = cluster
+        self.at_once = at_once
         self.cpus = cpus
         self.parameters: dict[str, Any] = {"timeout_min": minutes, "cpus_per_task": cpus, "mem_gb": memory_gb}
         self.parameters["gpus_per_node"] = gpus
@@ -127,6 +138,10 @@ class Submitit(Launcher):
         """Return the cores that each job has asked for."""
         return self.cpus
 
+    def at_a_time(self) -> int:
+        """Return how many jobs run at a time."""
+        return self.at_once or UNKNOWN_AT_A_TIME
+
 
 class Ray(Launcher):
     """Each job a task of a Ray cluster.
@@ -147,7 +162,7 @@ class Ray(Launcher):
         """Yield each job with its record when it ends."""
         import ray
 
-        ray.init(self.address, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         try:
             task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work)
             running = {task.remote(job): job for job in jobs}
@@ -165,14 +180,24 @@ class Ray(Launcher):
         """Return the cores that each job has asked for."""
         return self.cpus
 
+    def at_a_time(self) -> int:
+        """Return how many jobs run at a time."""
+        return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
 
-def needed(package: str) -> None:
-    """Raise a UserError that says how to install an engine if it is missing."""
+
+def needed(package: str, wanted_by: str = "") -> None:
+    """Raise a UserError that says how to install a package if it is missing.
+
+    Args:
+        package: its name, which is that of the extra too.
+        wanted_by: what the user typed.
+    """
     try:
         importlib.import_module(package)
     except ImportError as error:
+        what = wanted_by or f"launcher={package}"
         raise UserError(
-            f"launcher={package} needs {package}, which is not installed: pip install 'cnntrain[{package}]'"
+            f"{what} needs {package}, which is not installed: pip install 'cnntrain[{package}]'"
         ) from error
 
 

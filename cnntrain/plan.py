@@ -26,7 +26,7 @@ FORMAT = 1
 MOST_CHECKED = 100  # jobs whose whole configuration is checked before the first one runs; 0.05 s each
 LONGEST_NAME = 100
 # Keys that say how a sweep is run, and nothing about its jobs.
-ABOUT_THE_SWEEP = ("out", "launcher", "on_error", "verbose")
+ABOUT_THE_SWEEP = ("out", "launcher", "sweeper", "on_error", "verbose")
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,15 @@ class Plan:
         varied: the keys in which the jobs differ.
         monitor: by which they are ranked.
         config_dir: the user's own folder of groups.
+        search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
+            ``space`` holds the override of each key that is searched, and ``fixed`` all others.
     """
 
     jobs: dict[str, list[str]]
     varied: list[str]
     monitor: str
     config_dir: str | None
+    search: dict[str, Any] | None = None
 
     def varied_of(self, name: str) -> tuple[str, ...]:
         """Return the overrides by which a job differs from the others."""
@@ -103,10 +106,17 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
             raise UserError(f"{key} is one for the whole sweep: give it a single value")
     out = next((str(o.value()) for o in parsed if o.key_or_group == "out"), None)
     own_folder = str(config.hydra.sweep.dir)
-    jobs = BasicSweeper.split_arguments(
-        [o for o in parsed if o.key_or_group.partition(".")[0] not in ABOUT_THE_SWEEP], None
-    )[0]
     settings = plain(config)
+    about_jobs = [o for o in parsed if o.key_or_group.partition(".")[0] not in ABOUT_THE_SWEEP]
+    where = out if out is not None else own_folder if own_folder != "." else None
+    if settings["sweeper"]["kind"] == "search":
+        return searched(about_jobs, settings, config_dir), settings, where
+    for override in about_jobs:
+        if override.is_interval_sweep():
+            raise UserError(
+                f"{override.input_line} has no end of values: add sweeper=random or sweeper=optuna"
+            )
+    jobs = BasicSweeper.split_arguments(about_jobs, None)[0]
     if settings["seeds"] is not None:
         if "seed" in varied:
             raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
@@ -119,8 +129,22 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     for job in jobs[:MOST_CHECKED]:
         check(plain(compose(job, config_dir)))
     named = named_by(jobs, varied)
-    where = out if out is not None else own_folder if own_folder != "." else None
     return Plan(named, varied, str(config.monitor), config_dir), settings, where
+
+
+def searched(overrides: Sequence[Any], settings: dict[str, Any], config_dir: str | None) -> Plan:
+    """Return the plan of a search: no job yet, but what it may try."""
+    space = {o.key_or_group: str(o.input_line) for o in overrides if o.is_sweep_override()}
+    if not space:
+        raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
+    if settings["seeds"] is not None:
+        raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
+    if settings["data"]["val_fraction"] == 0:
+        raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
+    fixed = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
+    check(settings)
+    search = {**settings["sweeper"], "space": space, "fixed": fixed}
+    return Plan({}, list(space), settings["monitor"], config_dir, search)
 
 
 def check_values(override: Any) -> None:
@@ -130,6 +154,10 @@ def check_values(override: Any) -> None:
         return
     if not override.is_sweep_override():
         check_value(key, override.value())
+        return
+    if override.is_interval_sweep():
+        for end in (override.value().start, override.value().end):
+            check_value(key, end)
         return
     for text in override.sweep_string_iterator():
         check_value(key, parse([f"{key}={text}"])[0].value())
@@ -155,12 +183,21 @@ def folder_for(plan: Plan, out: str | None) -> Path:
     folder = run_folder.typed_path(out)
     if (folder / PLAN).exists():
         before = Plan.read(folder)
-        if not all(plan.jobs.get(name) == job for name, job in before.jobs.items()):
+        same_search = plan.search is not None and before.search is not None and same_space(plan, before)
+        if not same_search and not all(plan.jobs.get(name) == job for name, job in before.jobs.items()):
             raise UserError(
                 f"out={out} holds a sweep of other jobs: choose another folder, or go on with that one: "
                 f"cnntrain resume {out}"
             )
+        if same_search:
+            plan.jobs.update(before.jobs)
     elif run_folder.holds_run(folder):
         raise UserError(f"out={out} holds a run: choose another folder")
     run_folder.make_folder(folder)
     return folder
+
+
+def same_space(plan: Plan, before: Plan) -> bool:
+    """Say whether two searches try the same, so that one can learn from the other."""
+    assert plan.search is not None and before.search is not None
+    return all(plan.search[key] == before.search[key] for key in ("space", "fixed"))

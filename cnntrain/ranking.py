@@ -26,6 +26,12 @@ from cnntrain.statistics import Summary, holm, paired_p, summarize
 FIGURES = ("val_accuracy", "val_loss", "epochs", "seconds")
 LEVEL = 0.05  # of the tests
 LOWER_IS_BETTER = ("val_loss",)
+STATES = {
+    "failed": "failed",
+    "pruned": "stopped early, without hope",
+    "running": "not finished",
+    "waiting": "not begun",
+}
 
 
 @dataclass
@@ -37,7 +43,7 @@ class Run:
         folder: of the run.
         values: the keys in which the runs differ, seed aside, and their values as typed.
         seed: of the run.
-        state: finished, failed, running or waiting.
+        state: finished, failed, pruned, running or waiting.
         figures: by which it is ranked; empty unless it is finished.
         reason: why it failed.
     """
@@ -159,7 +165,7 @@ def explain(console: Console, runs: Sequence[Run], points: Sequence[Point], repe
             "[dim]mean over seeds, 95% interval by Student's t; p of a paired t-test against the best, "
             "corrected by Holm's method[/]"
         )
-    for state, verb in (("failed", "failed"), ("running", "not finished"), ("waiting", "not begun")):
+    for state, verb in STATES.items():
         number = sum(run.state == state for run in runs)
         if number:
             console.warn(f"{count(number, 'job')} of {len(runs)} {verb}")
@@ -184,15 +190,17 @@ def winner(console: Console, best: Point) -> None:
 
 
 def report(folder: Path, console: Console) -> None:
-    """Rank the jobs of a sweep, print the ranking and write it as ``sweep.csv``."""
+    """Rank the jobs of a sweep, print the ranking, and write it as ``sweep.csv`` and ``sweep.html``."""
     from cnntrain.plan import Plan
+    from cnntrain.report.sweep_page import write_page
 
     plan = Plan.read(folder)
     runs = runs_of(plan, folder)
     points = show(console, runs, plan.varied, plan.monitor)
-    path = folder / "sweep.csv"
-    write_atomically(path, as_csv(runs, points, plan.varied).encode())
-    console.line(f"the ranking is in {path}")
+    order = in_order(runs, points)
+    write_atomically(folder / "sweep.csv", as_csv(order, points, plan.varied).encode())
+    write_page(folder / "sweep.html", folder.absolute().name, order, plan.varied, plan.monitor)
+    console.line(f"the ranking is in {folder / 'sweep.csv'}, to be looked at in {folder / 'sweep.html'}")
 
 
 def runs_of(plan: Any, folder: Path) -> list[Run]:
@@ -211,13 +219,24 @@ def runs_of(plan: Any, folder: Path) -> list[Run]:
     return runs
 
 
+def ranks_of(points: Sequence[Point]) -> dict[int, int]:
+    """Return the rank of each run, by its identity."""
+    return {id(run): rank for rank, point in enumerate(points, 1) for run in point.runs if point.summary}
+
+
+def in_order(runs: Sequence[Run], points: Sequence[Point]) -> list[Run]:
+    """Return the runs of the best point first, unfinished ones last."""
+    ranks = ranks_of(points)
+    return sorted(runs, key=lambda run: ranks.get(id(run), len(runs) + 1))
+
+
 def as_csv(runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str]) -> str:
-    """Return one row for each run: those of the best point first, unfinished ones last."""
-    ranks = {id(run): rank for rank, point in enumerate(points, 1) for run in point.runs if point.summary}
+    """Return one row for each run, in the given order."""
+    ranks = ranks_of(points)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["rank", "job", *keys, "state", *FIGURES, "reason"])
-    for run in sorted(runs, key=lambda run: ranks.get(id(run), len(runs) + 1)):
+    for run in runs:
         own = [run.seed if key == "seed" else run.values.get(key, "") for key in keys]
         figures = [run.figures.get(figure) for figure in FIGURES]
         writer.writerow([ranks.get(id(run), ""), run.name, *own, run.state, *figures, run.reason])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.datasets import check_same_data, open_data
 from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
-from cnntrain.fit import Fit
+from cnntrain.fit import AfterEpoch, Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import (
     Config,
@@ -38,18 +38,28 @@ from cnntrain.screen import show_end, show_header
 from cnntrain.seeding import seed_everything, set_random_state
 
 
-def train(config: Config, folder: Path, trust: Sequence[str] | None = None) -> dict[str, Any]:
+def nothing_after_epoch(row: Mapping[str, Any]) -> None:
+    """Let an epoch end without anything further."""
+
+
+def train(
+    config: Config,
+    folder: Path,
+    trust: Sequence[str] | None = None,
+    after_epoch: AfterEpoch = nothing_after_epoch,
+) -> dict[str, Any]:
     """Train a new model in a new run folder.
 
     Args:
         config: the configuration of ``train``, checked, as plain types.
         folder: the run folder, which exists and holds no run.
         trust: packages that the configuration may name; None if it is what the user typed.
+        after_epoch: is given each epoch's row of metrics.csv; what it raises ends the run there.
 
     Returns:
         What is written to ``summary.json``.
     """
-    return work(config, folder, state=None, trust=trust)
+    return work(config, folder, None, trust, after_epoch)
 
 
 def resume(config: Config, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +75,11 @@ def resume(config: Config, folder: Path, state: dict[str, Any]) -> dict[str, Any
 
 
 def work(
-    config: Config, folder: Path, state: dict[str, Any] | None, trust: Sequence[str] | None
+    config: Config,
+    folder: Path,
+    state: dict[str, Any] | None,
+    trust: Sequence[str] | None,
+    after_epoch: AfterEpoch = nothing_after_epoch,
 ) -> dict[str, Any]:
     """Train from the beginning or from a checkpoint, then test the best epoch once."""
     begin = time.monotonic()
@@ -131,6 +145,7 @@ def work(
             save_every_steps=config["save_every_steps"],
             save_every_minutes=config["save_every_minutes"],
             about=about(config, data),
+            after_epoch=after_epoch,
             console=console,
         )
         compiled = ", compiled" if config["compile"] else ""

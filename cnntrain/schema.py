@@ -183,6 +183,7 @@ KEYS: dict[str, Key] = {
     "model.batch_norm": Key("bool", "batch norm between convolution and ReLU"),
     "model.pool": Key("str", "how a window becomes one value", choices=("max", "avg")),
     "model.pool_size": Key("counts", "side of the pooling window; 1: no pooling", low=1),
+    "model.padding": Key("str", "zeros around a picture, or none", choices=("same", "valid")),
     "model.head": Key("list", "hidden units of the MLP behind the convolutions", items=COUNT),
     # optim
     "optim.lr": Key("float", "learning rate", low=0, above=True),
@@ -210,6 +211,12 @@ KEYS: dict[str, Key] = {
     "schedule.final": Key("float", "factor at the last step", low=0),
     "schedule.rise": Key("float", "share of the run in which the learning rate rises", low=0, high=1),
     "schedule.start": Key("float", "factor at the first step", low=0),
+    # sweeper
+    "sweeper.kind": Key("str", "how points are found", choices=("grid", "search")),
+    "sweeper.sampler": Key("str", "how a search draws points", choices=("tpe", "random")),
+    "sweeper.n_trials": Key("int", "points of a search", low=1),
+    "sweeper.prune": Key("bool", "stop jobs whose validation curve is below the median"),
+    "sweeper.seed": Key("int", "of a search's draws", low=0, high=2**31),
     # launcher
     "launcher.n_jobs": Key("int", "jobs at a time; null: one for each core", low=1, optional=True),
     "launcher.cluster": Key("str", "where submitit sends the jobs", choices=("slurm", "local")),

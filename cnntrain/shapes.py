@@ -28,7 +28,11 @@ def of_each(value: int | Sequence[int], blocks: int, name: str) -> list[int]:
 
 
 def cnn_sizes(
-    image_size: int, blocks: int, kernel_size: int | Sequence[int], pool_size: int | Sequence[int]
+    image_size: int,
+    blocks: int,
+    kernel_size: int | Sequence[int],
+    pool_size: int | Sequence[int],
+    padding: str = "same",
 ) -> list[int]:
     """Return the side of the picture, in pixels, before the first and after each (Conv, ReLU, Pool) block.
 
@@ -38,7 +42,7 @@ def cnn_sizes(
     sizes = [image_size]
     kernels, pools = of_each(kernel_size, blocks, "kernel_size"), of_each(pool_size, blocks, "pool_size")
     for block, (kernel, pool) in enumerate(zip(kernels, pools, strict=True), 1):
-        convolved = output_size(sizes[-1], kernel, padding=kernel // 2)
+        convolved = output_size(sizes[-1], kernel, padding=kernel // 2 if padding == "same" else 0)
         pooled = output_size(convolved, pool, stride=pool)
         if convolved < 1 or pooled < 1:
             raise ValueError(

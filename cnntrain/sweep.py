@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from cnntrain.build import build
 from cnntrain.console import Console, count
 from cnntrain.errors import Interrupted
 from cnntrain.jobs import RECORD, Job, is_done, run_job
-from cnntrain.launchers import Launcher
-from cnntrain.plan import Plan
+from cnntrain.launchers import Launcher, needed
+from cnntrain.plan import Plan, named_by
 
 
 class Sweep:
@@ -43,7 +43,10 @@ class Sweep:
         self.stops = settings["on_error"] == "stop"
         self.trust = None if trust is None else tuple(trust)
         self.launcher: Launcher = build("launcher", settings["launcher"], Launcher)
+        if plan.search is not None:
+            needed("optuna", "this search")
         self.failed: list[str] = []
+        self.begin = time.monotonic()
 
     def run(self) -> int:
         """Do what is missing or failed, rank what is finished, and return the exit code.
@@ -57,14 +60,8 @@ class Sweep:
         with run_folder.locked(self.folder), StopJobs() as signals:
             self.plan.write(self.folder)
             run_folder.remember(self.folder)
-            jobs = [self.job(name) for name in self.plan.jobs]
-            todo = [job for job in jobs if not is_done(job)]
-            if len(todo) < len(jobs):
-                self.console.line(
-                    f"{count(len(jobs) - len(todo), 'job')} of {len(jobs)} finished before: {self.folder}"
-                )
             try:
-                self.do(todo, signals)
+                self.search(signals) if self.plan.search is not None else self.grid(signals)
             except (Interrupted, KeyboardInterrupt) as error:
                 number = error.exit_code - 128 if isinstance(error, Interrupted) else signal.SIGINT
                 message = f"stopped by {signal.Signals(number).name}\nto go on: cnntrain resume {self.folder}"
@@ -74,7 +71,53 @@ class Sweep:
             raise interruption
         return 1 if self.failed else 0
 
-    def job(self, name: str) -> Job:
+    def grid(self, signals: StopJobs) -> None:
+        """Do the jobs of a grid that are missing or failed."""
+        jobs = [self.job(name) for name in self.plan.jobs]
+        todo = [job for job in jobs if not is_done(job)]
+        if len(todo) < len(jobs):
+            self.console.line(
+                f"{count(len(jobs) - len(todo), 'job')} of {len(jobs)} finished before: {self.folder}"
+            )
+        for _ in self.do(todo, len(jobs) - len(todo), len(jobs), signals):
+            pass
+
+    def search(self, signals: StopJobs) -> None:
+        """Do the jobs that a search was doing when it was stopped, then those that it asks for."""
+        from cnntrain.search import Search
+
+        settings = self.plan.search
+        assert settings is not None
+        search = Search(self.folder, settings, settings["space"], self.plan.monitor)
+        waiting = {}
+        for name, (number, words) in search.interrupted().items():
+            waiting[name] = number
+            self.plan.jobs.setdefault(name, [*settings["fixed"], *words])
+        done = search.n_trials - search.left() - len(waiting)
+        if done:
+            self.console.line(f"{count(done, 'job')} of {search.n_trials} finished before: {self.folder}")
+        while waiting or search.left():
+            while len(waiting) < min(self.launcher.at_a_time(), search.left() + len(waiting)):
+                number, words = search.ask()
+                name = self.name_for(words)
+                search.name(number, name)
+                waiting[name] = number
+                self.plan.jobs[name] = [*settings["fixed"], *words]
+            self.plan.write(self.folder)
+            trials, waiting = waiting, {}
+            jobs = [self.job(name, number) for name, number in trials.items()]
+            for job, record in self.do(jobs, done, search.n_trials, signals):
+                search.tell(trials[job.name], record)
+            done += len(jobs)
+
+    def name_for(self, words: list[str]) -> str:
+        """Return the name of a new job."""
+        (name,) = named_by([words], self.plan.varied)
+        while name in self.plan.jobs:  # a search may ask for the same point twice
+            name += "+"
+        return name
+
+    def job(self, name: str, trial: int | None = None) -> Job:
         """Return a job."""
         plan = self.plan
         parallel = self.launcher.threads(len(plan.jobs))
@@ -88,21 +131,28 @@ class Sweep:
             verbose=self.console.verbose if self.launcher.shows_jobs else 0,
             threads=parallel,
             cwd=str(Path.cwd()),
+            trial=trial,
+            search=plan.search if plan.search is not None and plan.search["prune"] else None,
         )
 
-    def do(self, jobs: Sequence[Job], signals: StopJobs) -> None:
-        """Run jobs and tell how each ended."""
-        begin = time.monotonic()
-        total = len(self.plan.jobs)
-        done = total - len(jobs)
-        if self.launcher.shows_jobs:
-            jobs = list(jobs)
-        elif jobs:
+    def do(
+        self, jobs: Sequence[Job], done: int, total: int, signals: StopJobs
+    ) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+        """Run jobs, tell how each ended, and yield it with its record.
+
+        Args:
+            jobs: to be run.
+            done: how many were done before.
+            total: how many there are in all.
+            signals: that stop them.
+        """
+        if not self.launcher.shows_jobs and jobs:
             self.console.line(f"{count(len(jobs), 'job')} by {type(self.launcher).__name__.lower()}")
         work = self.announced(run_job, done, total) if self.launcher.shows_jobs else run_job
         for job, record in self.launcher.run(jobs, work, self.folder) if jobs else ():
             done += 1
-            self.tell(job, record, f"{done} of {total}", time.monotonic() - begin)
+            self.tell(job, record, f"{done} of {total}")
+            yield job, record
             signals.check()
             if record["state"] == "failed" and self.stops:
                 self.console.warn(f"on_error=stop: {count(total - done, 'job')} left undone")
@@ -120,7 +170,7 @@ class Sweep:
 
         return announcing
 
-    def tell(self, job: Job, record: Mapping[str, Any], place: str, seconds: float) -> None:
+    def tell(self, job: Job, record: Mapping[str, Any], place: str) -> None:
         """Say how a job ended."""
         text = " ".join(job.varied) or job.name
         if record["state"] == "failed":
@@ -128,10 +178,12 @@ class Sweep:
             if not (job.folder / RECORD).exists() or "process was lost" in record["reason"]:
                 run_folder.write_json(job.folder / RECORD, {"overrides": list(job.varied), **record})
             self.console.warn(f"job {place} ({text}) failed: {record['reason']}")
+        elif record["state"] == "pruned":
+            self.console.line(f"job {place} ({escape(text)}): {record['reason']}")
         elif not self.launcher.shows_jobs:
             accuracy = record["val_accuracy"]
             result = "" if accuracy is None else f"val accuracy {accuracy:.2%}, "
-            times = f"{record['seconds']:.1f} s; {seconds:.0f} s in all"
+            times = f"{record['seconds']:.1f} s; {time.monotonic() - self.begin:.0f} s in all"
             self.console.line(f"job {place} ({escape(text)}): {result}{times}")
 
 

@@ -55,7 +55,7 @@ lists them.
 
 """,
     "compare": """\
-cnntrain compare RUN... [monitor=val_accuracy|val_loss] [--csv FILE] [--json FILE]
+cnntrain compare RUN... [monitor=val_loss] [--csv FILE] [--json FILE] [--html FILE]
 
 Ranks finished runs, and the jobs of sweeps, by validation; shows in which keys
 they differ. Runs that differ only in their seed are one line, with the mean, its

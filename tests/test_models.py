@@ -103,6 +103,7 @@ def test_the_default_cnn_has_206_922_parameters_on_mnist() -> None:
         {"kernel_size": 5, "head": [7, 6]},
         {"kernel_size": 1},
         {"kernel_size": [5, 3], "pool_size": [4, 1]},
+        {"kernel_size": [5, 3], "padding": "valid"},
     ],
 )
 def test_the_cnn_gives_a_logit_for_each_class(shape: tuple[int, int, int], options: dict[str, Any]) -> None:
@@ -155,6 +156,7 @@ def test_sizes_behind_each_block() -> None:
     assert cnn_sizes(28, 2, kernel_size=5, pool_size=1) == [28, 28, 28]
     assert cnn_sizes(28, 0, kernel_size=3, pool_size=2) == [28]
     assert cnn_sizes(28, 2, kernel_size=[5, 3], pool_size=[4, 1]) == [28, 7, 7]
+    assert cnn_sizes(28, 2, kernel_size=[5, 3], pool_size=[4, 1], padding="valid") == [28, 6, 4]
 
 
 # The summary

@@ -22,13 +22,14 @@ class CNN(nn.Module):
         input_shape: channels, height and width of a picture.
         num_classes: number of classes, the outputs.
         channels: filters of each block; its length is the number of blocks.
-        kernel_size: side of the filters, odd, so that padding keeps the size of the picture; or that of each
-            block.
+        kernel_size: side of the filters, odd; or that of each block.
         batch_norm: normalise each channel over the batch, before ReLU.
         pool: ``max`` or ``avg``.
         pool_size: side of the pooling window and its stride, or those of each block; 1 does not pool.
         dropout: probability with which a hidden unit of the head is switched off in training.
         head: hidden sizes of the MLP; an empty list is one linear layer.
+        padding: ``same`` puts zeros around a picture, so that it keeps its size; ``valid`` puts none, and it
+            loses kernel_size - 1 pixels.
 
     Raises:
         ValueError: the blocks pool more often than the picture has pixels to give, or a list is not of
@@ -46,18 +47,20 @@ class CNN(nn.Module):
         pool_size: int | Sequence[int] = 2,
         dropout: float = 0.0,
         head: Sequence[int] = (),
+        padding: str = "same",
     ) -> None:
         super().__init__()
         in_channels, height, width = input_shape
-        heights = cnn_sizes(height, len(channels), kernel_size, pool_size)
-        widths = cnn_sizes(width, len(channels), kernel_size, pool_size)
+        heights = cnn_sizes(height, len(channels), kernel_size, pool_size, padding)
+        widths = cnn_sizes(width, len(channels), kernel_size, pool_size, padding)
 
         kernels = of_each(kernel_size, len(channels), "kernel_size")
         pools = of_each(pool_size, len(channels), "pool_size")
         self.features = nn.Sequential()
         for out_channels, kernel, window in zip(channels, kernels, pools, strict=True):
             # The bias would be undone by the batch norm that follows.
-            conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not batch_norm)
+            border = kernel // 2 if padding == "same" else 0
+            conv = nn.Conv2d(in_channels, out_channels, kernel, padding=border, bias=not batch_norm)
             pooling = [POOLS[pool](window)] if window > 1 else []
             norm = [nn.BatchNorm2d(out_channels)] if batch_norm else []
             if pool == "max":

@@ -1,0 +1,147 @@
+"""Hyperparameter search: Optuna is asked for the next point and told what came of it.
+
+Its records are a file in the sweep's folder, to which it only ever appends. So a search that was killed goes
+on with what it had learnt, and a job that was under way is taken up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cnntrain.errors import Pruned
+from cnntrain.overrides import parse
+from cnntrain.ranking import LOWER_IS_BETTER
+from cnntrain.schema import KEYS
+
+RECORDS = "optuna.log"
+STUDY = "cnntrain"
+WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
+STARTUP_TRIALS = 5  # that are never stopped early, so that there is something to compare with
+
+
+class Search:
+    """Asks for points and tells results.
+
+    Args:
+        folder: of the sweep.
+        settings: the group ``sweeper`` of the configuration.
+        space: the override of each key that is searched, as typed.
+        monitor: the figure that counts.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], space: Mapping[str, str], monitor: str
+    ) -> None:
+        import optuna
+
+        self.monitor = monitor
+        self.n_trials: int = settings["n_trials"]
+        self.space = {key: distribution(text) for key, text in space.items()}
+        self.study = open_study(folder, monitor, settings)
+        samplers: dict[str, Any] = {
+            "tpe": optuna.samplers.TPESampler,
+            "random": optuna.samplers.RandomSampler,
+        }
+        # Another seed when a search goes on, or it would draw again what it has drawn.
+        self.study.sampler = samplers[settings["sampler"]](seed=settings["seed"] + len(self.study.trials))
+
+    def left(self) -> int:
+        """Return how many points are still to be asked for."""
+        return max(0, self.n_trials - sum("job" in trial.user_attrs for trial in self.study.trials))
+
+    def interrupted(self) -> dict[str, tuple[int, list[str]]]:
+        """Return the jobs that were under way when the search was stopped: trial and overrides, by name."""
+        return {
+            str(trial.user_attrs["job"]): (trial.number, self.words(trial.params))
+            for trial in self.study.trials
+            if not trial.state.is_finished() and "job" in trial.user_attrs
+        }
+
+    def words(self, parameters: Mapping[str, Any]) -> list[str]:
+        """Return the overrides of a point."""
+        return [f"{key}={typed(parameters[key])}" for key in self.space]
+
+    def ask(self) -> tuple[int, list[str]]:
+        """Return the number of a new trial, and its overrides."""
+        trial = self.study.ask(self.space)
+        return trial.number, self.words(trial.params)
+
+    def name(self, number: int, job: str) -> None:
+        """Note which job a trial is, so that it is found again. A trial without one never happened."""
+        storage = self.study._storage
+        storage.set_trial_user_attr(self.study.trials[number]._trial_id, "job", job)
+
+    def tell(self, number: int, record: Mapping[str, Any]) -> None:
+        """Say what came of a trial. One that failed or diverged is not the end of the search."""
+        import optuna
+
+        states = optuna.trial.TrialState
+        if record["state"] == "finished":
+            self.study.tell(number, record[self.monitor])
+        else:
+            state = states.PRUNED if record["state"] == "pruned" else states.FAIL
+            self.study.tell(number, state=state)
+
+
+def open_study(folder: Path, monitor: str, settings: Mapping[str, Any]) -> Any:
+    """Open the records of a search, or begin them."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    median = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1)
+    return optuna.create_study(
+        study_name=STUDY,
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / RECORDS))),
+        direction="minimize" if monitor in LOWER_IS_BETTER else "maximize",
+        pruner=median if settings["prune"] else optuna.pruners.NopPruner(),
+        load_if_exists=True,
+    )
+
+
+def pruning(
+    folder: Path, monitor: str, settings: Mapping[str, Any], number: int, epochs: int
+) -> Callable[[Mapping[str, Any]], None]:
+    """Return what a job calls after each epoch, which raises Pruned if there is no hope for it.
+
+    After the last epoch there is nothing left to be saved.
+    """
+    study = open_study(folder, monitor, settings)
+    trial_id = study.trials[number]._trial_id
+
+    def after_epoch(row: Mapping[str, Any]) -> None:
+        value = row[monitor]
+        if value is None or row["epoch"] == epochs:
+            return
+        study._storage.set_trial_intermediate_value(trial_id, row["epoch"], value)
+        if study.pruner.prune(study, study._storage.get_trial(trial_id)):
+            worse = f"{monitor} is worse than the median at that epoch"
+            raise Pruned(f"stopped after epoch {row['epoch']}: {worse}")
+
+    return after_epoch
+
+
+def distribution(text: str) -> Any:
+    """Return what Optuna draws from for an override such as ``optim.lr=interval(1e-4,1e-1)``."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    override = parse([text])[0]
+    sweep: Any = override.value()
+    if override.is_interval_sweep():
+        low, high = float(sweep.start), float(sweep.end)
+        log = "log" in sweep.tags or ("linear" not in sweep.tags and low > 0 and high / low >= WIDE)
+        rule = KEYS.get(override.key_or_group)
+        if rule is not None and rule.kind in ("int", "counts"):
+            return IntDistribution(int(low), int(high), log=log)
+        return FloatDistribution(low, high, log=log)
+    if override.is_range_sweep() and all(isinstance(v, int) for v in (sweep.start, sweep.stop, sweep.step)):
+        values = range(sweep.start, sweep.stop, sweep.step)
+        return IntDistribution(values[0], values[-1], step=abs(sweep.step))
+    return CategoricalDistribution(list(override.sweep_string_iterator()))
+
+
+def typed(value: Any) -> str:
+    """Return a value as it would be typed, floats with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,122 @@
+"""Rankings over seeds, and runs from anywhere side by side."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY, Command, is_told
+
+from cnntrain.ranking import Run, ranked
+
+FIXED = (*TINY, "precision=fp32", "threads=1")
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(path).read_text().splitlines()))
+
+
+def run(name: str, seed: int, accuracy: float | None, state: str = "finished") -> Run:
+    figures: dict[str, Any] = {"val_accuracy": accuracy, "val_loss": 1.0, "epochs": 1, "seconds": 1.0}
+    values = {"optim": name}
+    return Run(f"{name}-{seed}", Path(name), values, seed, state, figures if state == "finished" else {})
+
+
+def points(**accuracies: list[float]) -> list[Run]:
+    return [run(name, seed, a) for name, values in accuracies.items() for seed, a in enumerate(values)]
+
+
+def test_points_are_ranked_by_their_mean_over_seeds() -> None:
+    found = ranked(points(lucky=[0.99, 0.5, 0.5], steady=[0.9, 0.9, 0.9]), "val_accuracy")
+    assert [point.values["optim"] for point in found] == ["steady", "lucky"]
+    assert found[0].summary is not None and found[0].summary.mean == pytest.approx(0.9)
+    assert len(found[0].runs) == 3
+
+
+def test_the_loss_is_better_when_lower() -> None:
+    runs = points(a=[0.5], b=[0.6])
+    runs[0].figures["val_loss"] = 0.1
+    assert ranked(runs, "val_loss")[0].values["optim"] == "a"
+
+
+def test_what_differs_by_more_than_chance_has_a_small_p() -> None:
+    noise = [0.01, -0.01, 0.02, 0.0, -0.02]
+    best = [0.95 + n for n in noise]
+    close = [0.945 + n for n in reversed(noise)]
+    far = [0.80 + n / 2 for n in noise]
+    found = {
+        point.values["optim"]: point.p
+        for point in ranked(points(best=best, close=close, far=far), "val_accuracy")
+    }
+    assert found["best"] is None
+    assert found["close"] is not None and found["close"] > 0.05
+    assert found["far"] is not None and found["far"] < 0.001
+
+
+def test_only_seeds_that_both_have_are_compared() -> None:
+    runs = [run("a", 0, 0.9), run("a", 1, 0.91), run("b", 1, 0.8), run("b", 2, 0.81)]
+    assert ranked(runs, "val_accuracy")[1].p is None
+
+
+def test_what_is_not_finished_or_not_validated_is_not_ranked() -> None:
+    assert ranked([run("a", 0, None, "failed"), run("b", 0, None, "running")], "val_accuracy") == []
+    assert ranked([run("a", 0, None)], "val_accuracy")[0].summary is None
+
+
+def test_seeds_repeat_every_point(cnntrain: Command) -> None:
+    outcome = cnntrain("train", "-m", *FIXED, "optim=sgd,adam", "seeds=3", "out=sweep")
+    assert outcome.code == 0, outcome.err
+    rows = rows_of("sweep/sweep.csv")
+    assert sorted((row["optim"], row["seed"]) for row in rows) == [
+        (optim, seed) for optim in ("adam", "sgd") for seed in "012"
+    ]
+    assert [row["rank"] for row in rows] == list("111222")
+    assert "95% interval" in outcome.out and "p = " in outcome.out and "Holm" in outcome.out
+    winner = rows[0]["optim"]
+    tests = [
+        json.loads((Path("sweep") / row["job"] / "summary.json").read_text())["test"]["accuracy"]
+        for row in rows
+        if row["optim"] == winner
+    ]
+    assert f"test accuracy of the best: {sum(tests) / 3:.2%}" in outcome.out
+    assert not [column for column in rows[0] if "test" in column]
+
+
+def test_seeds_alone_make_a_sweep(cnntrain: Command) -> None:
+    assert cnntrain("train", *FIXED, "seeds=2", "out=sweep").code == 0
+    assert {path.parent.name for path in Path("sweep").glob("*/job.json")} == {"seed-0", "seed-1"}
+
+
+def test_runs_from_anywhere_are_compared(cnntrain: Command) -> None:
+    cnntrain("train", *FIXED, "optim.lr=1e-2", "out=a")
+    cnntrain("train", *FIXED, "optim=sgd", "out=b")
+    cnntrain("train", "-m", *FIXED, "optim.lr=1e-3,1e-4", "out=c")
+    outcome = cnntrain("compare", "a", "b", "c", "--csv", "x.csv", "--json", "x.json", "--html", "x.html")
+    assert outcome.code == 0, outcome.err
+    rows = rows_of("x.csv")
+    assert {row["job"] for row in rows} == {"a", "b", "c/optim.lr-0.001", "c/optim.lr-0.0001"}
+    assert {row["optim"] for row in rows} == {"Adam", "SGD"}
+    assert set(rows[0]) >= {"optim.lr", "seed"} and "optim.momentum" not in rows[0]
+    report = json.loads(Path("x.json").read_text())
+    best = max(rows, key=lambda row: float(row["val_accuracy"]))
+    assert report["points"][0]["runs"] == [best["job"]] and best["job"] in Path("x.html").read_text()
+
+
+def test_a_run_that_is_not_finished_is_named(cnntrain: Command) -> None:
+    cnntrain("train", *FIXED, "out=a")
+    cnntrain("train", *FIXED, "optim.lr=1e-2", "out=b")
+    Path("b/summary.json").unlink()
+    assert "1 job of 2 not finished" in cnntrain("compare", "a", "b").err
+
+
+def test_wrong_runs_are_told(cnntrain: Command) -> None:
+    cnntrain("train", *FIXED, "name=mine")
+    is_told(cnntrain("compare"), "compare needs runs")
+    is_told(cnntrain("compare", "last"), "compare needs at least two runs")
+    is_told(cnntrain("compare", "last", "nowhere"), "there is no run nowhere")
+    is_told(cnntrain("compare", "last", "."), "is no run folder")
+    is_told(cnntrain("compare", "last", "last", "monitor=test"), "monitor takes val_accuracy or val_loss")
+    is_told(cnntrain("compare", "last", "--cvs", "x"), "did you mean --csv?")

@@ -1,0 +1,103 @@
+"""sweep.html: one file, which shows what sweep.csv says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY, Command
+
+from cnntrain.ranking import Run
+from cnntrain.report.sweep_page import write_page
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Clicks the heading of val_loss, and leaves the order of the jobs, and what was drawn, in the page.
+PROBE = """
+<script>
+{
+const texts = selector => [...document.querySelectorAll(selector)].map(node => node.textContent);
+const names = () => texts("tbody tr td:first-child");
+const before = names();
+[...document.querySelectorAll("th button")].find(b => b.textContent === "val_loss").click();
+document.querySelector("tbody tr").click();
+const found = {before, after: names(), sort: document.querySelector("th[aria-sort]").textContent,
+  chosen: document.querySelectorAll("svg .chosen").length, told: document.getElementById("told").textContent,
+  cells: texts("tbody td"), curves: document.querySelectorAll("#curves .job").length,
+  dots: document.querySelectorAll("#times .job").length,
+  lines: document.querySelectorAll("#parallel .job").length,
+  effects: document.querySelectorAll("#effects svg").length,
+  requests: performance.getEntriesByType("resource").length};
+document.body.dataset.probe = JSON.stringify(found);
+}
+</script>
+"""
+
+
+@pytest.fixture
+def sweep(cnntrain: Command) -> Path:
+    outcome = cnntrain(
+        *("train", "-m", *TINY, "epochs=2", "precision=fp32", "threads=1", "out=sweep"),
+        *("optim=sgd,adam", "optim.lr=1e-3,1e-2,1e9"),
+    )
+    assert "sweep/sweep.html" in outcome.out
+    return Path("sweep")
+
+
+def data_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])  # type: ignore[no-any-return]
+
+
+def test_the_page_holds_what_sweep_csv_says(sweep: Path) -> None:
+    rows = list(csv.DictReader((sweep / "sweep.csv").read_text().splitlines()))
+    page = (sweep / "sweep.html").read_text()
+    jobs = data_of(page)["jobs"]
+    assert [job["name"] for job in jobs] == [row["job"] for row in rows]
+    for job, row in zip(jobs, rows, strict=True):
+        assert str(job["figures"].get("val_accuracy", "")) == row["val_accuracy"]
+        assert job["values"]["optim.lr"] == row["optim.lr"]
+    assert [len(job["curve"]) for job in jobs if job["state"] == "finished"] == [2] * 5
+    assert "http" not in page.replace(
+        "http://www.w3.org/2000/svg", ""
+    )  # the name of SVG, which is not fetched
+    assert len(page) < 5_000_000
+
+
+def test_nothing_in_the_data_ends_the_script(tmp_path: Path) -> None:
+    run = Run("</script><script>alert(1)</script>", tmp_path, {"name": "<!--"}, state="failed", reason="<b>")
+    write_page(tmp_path / "page.html", "a title", [run], ["name"], "val_accuracy")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("</script>") == 2
+    assert data_of(page)["jobs"][0]["name"] == run.name
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_a_browser_draws_it_and_sorts_it(sweep: Path) -> None:
+    page = Path("elsewhere.html")
+    page.write_text((sweep / "sweep.html").read_text().replace("</body>", PROBE + "</body>"))
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=2000", "--dump-dom", page.absolute().as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr
+    probe = re.search(r'data-probe="([^"]*)"', done.stdout)
+    assert probe is not None, done.stderr[-2000:]
+    found = json.loads(probe[1].replace("&quot;", '"').replace("&amp;", "&"))
+    rows = list(csv.DictReader((sweep / "sweep.csv").read_text().splitlines()))
+    assert found["before"] == [row["job"] for row in rows]
+    finished = sorted((row for row in rows if row["val_loss"]), key=lambda row: float(row["val_loss"]))
+    assert found["after"][:5] == [row["job"] for row in finished]
+    assert found["sort"] == "val_loss" and found["chosen"] == 3 and found["requests"] == 0
+    assert finished[0]["job"] in found["told"]
+    assert f"{float(finished[0]['val_accuracy']):.2%}" in found["cells"]
+    assert (found["curves"], found["dots"], found["lines"], found["effects"]) == (5, 5, 5, 2)
