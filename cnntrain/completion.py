@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.arguments import CONFIG_DIR_FLAGS, HYDRA_FLAGS
+from cnntrain.arguments import COMPARE_FLAGS, CONFIG_DIR_FLAGS, HYDRA_FLAGS
 from cnntrain.config import choice_values, default_choices, defaults, groups
-from cnntrain.run_folder import OUTPUTS
+from cnntrain.run_folder import OUTPUTS, SWEEP
 from cnntrain.schema import KEYS
 
+COMMAND_FLAGS = {
+    "train": HYDRA_FLAGS,
+    "bench": CONFIG_DIR_FLAGS,
+    "summary": CONFIG_DIR_FLAGS,
+    "compare": COMPARE_FLAGS,
+}
 SCRIPTS = {
     "bash": """\
 _cnntrain() {
@@ -76,9 +82,9 @@ def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
         return list(SCRIPTS)
     if command not in commands:
         return []
-    if command in ("resume", "eval") and not arguments:
+    if (command in ("resume", "eval") and not arguments) or (command == "compare" and current[:1] != "-"):
         return ["last", *runs()]
-    flags = {"train": HYDRA_FLAGS, "summary": CONFIG_DIR_FLAGS}.get(command, {})
+    flags = COMMAND_FLAGS.get(command, {})
     if arguments and flags.get(arguments[-1]):
         return [value for value in flags[arguments[-1]] if value.islower()]
     if current.startswith("-"):
@@ -96,6 +102,7 @@ def values(key: str, typed: str) -> list[str]:
     if key == "device":
         return [f"{key}={name}" for name in ("auto", "cpu", "cuda", "mps")]
     listed = ("true", "false") if rule and rule.kind == "bool" else rule.choices if rule else ()
+    listed = (*listed, *(("auto",) if rule and rule.auto else ()))
     return [f"{key}={value}" for value in listed]
 
 
@@ -118,10 +125,7 @@ def names(command: str, arguments: list[str]) -> list[str]:
 
 
 def runs() -> list[str]:
-    """Return the runs under outputs/, newest first."""
-    found = [
-        p.parent
-        for pattern in ("train/*", "sweeps/*/*")
-        for p in Path(OUTPUTS).glob(f"{pattern}/config.yaml")
-    ]
+    """Return the runs and sweeps under outputs/, newest first."""
+    patterns = ("train/*/config.yaml", "sweeps/*/*/config.yaml", f"sweeps/*/{SWEEP}")
+    found = [path.parent for pattern in patterns for path in Path(OUTPUTS).glob(pattern)]
     return [str(folder) for folder in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True)]

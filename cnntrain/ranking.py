@@ -247,7 +247,8 @@ def shown(figure: str, value: float | None) -> str:
     """Return a figure as the table shows it."""
     if value is None:
         return "–"
-    styles = {"val_accuracy": "{:.2%}", "val_loss": "{:.4f}", "seconds": "{:.1f}", "epochs": "{:g}"}
+    loss = "{:.4f}" if value < 1e4 else "{:.2e}"
+    styles = {"val_accuracy": "{:.2%}", "val_loss": loss, "seconds": "{:.1f}", "epochs": "{:g}"}
     return styles[figure].format(value)
 
 

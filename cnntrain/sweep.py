@@ -46,6 +46,7 @@ class Sweep:
         if plan.search is not None:
             needed("optuna", "this search")
         self.failed: list[str] = []
+        self.stopped = False
         self.begin = time.monotonic()
 
     def run(self) -> int:
@@ -61,7 +62,10 @@ class Sweep:
             self.plan.write(self.folder)
             run_folder.remember(self.folder)
             try:
-                self.search(signals) if self.plan.search is not None else self.grid(signals)
+                if self.plan.search is None:
+                    self.grid(signals)
+                else:
+                    self.search(self.plan.search, signals)
             except (Interrupted, KeyboardInterrupt) as error:
                 number = error.exit_code - 128 if isinstance(error, Interrupted) else signal.SIGINT
                 message = f"stopped by {signal.Signals(number).name}\nto go on: cnntrain resume {self.folder}"
@@ -82,12 +86,10 @@ class Sweep:
         for _ in self.do(todo, len(jobs) - len(todo), len(jobs), signals):
             pass
 
-    def search(self, signals: StopJobs) -> None:
+    def search(self, settings: Mapping[str, Any], signals: StopJobs) -> None:
         """Do the jobs that a search was doing when it was stopped, then those that it asks for."""
         from cnntrain.search import Search
 
-        settings = self.plan.search
-        assert settings is not None
         search = Search(self.folder, settings, settings["space"], self.plan.monitor)
         waiting = {}
         for name, (number, words) in search.interrupted().items():
@@ -96,7 +98,7 @@ class Sweep:
         done = search.n_trials - search.left() - len(waiting)
         if done:
             self.console.line(f"{count(done, 'job')} of {search.n_trials} finished before: {self.folder}")
-        while waiting or search.left():
+        while not self.stopped and (waiting or search.left()):
             while len(waiting) < min(self.launcher.at_a_time(), search.left() + len(waiting)):
                 number, words = search.ask()
                 name = self.name_for(words)
@@ -155,6 +157,7 @@ class Sweep:
             yield job, record
             signals.check()
             if record["state"] == "failed" and self.stops:
+                self.stopped = True
                 self.console.warn(f"on_error=stop: {count(total - done, 'job')} left undone")
                 return
 

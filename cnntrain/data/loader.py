@@ -19,6 +19,8 @@ from cnntrain.data.streamed import Streamed
 from cnntrain.data.workers import Batch, BatchLoader
 from cnntrain.seeding import seed_for
 
+AT_ONCE = 2**18  # values of small batches that are gathered together, 1 MB as floats
+
 
 class Normalize:
     """Turn bytes into floats with zero mean and unit deviation, a whole batch at a time.
@@ -47,12 +49,20 @@ class Normalize:
 
 
 class ShuffledBatches(Sampler[np.ndarray]):
-    """The batches of one epoch, in the order that (seed, epoch) gives, from a batch of choice onwards."""
+    """The batches of one epoch, in the order that (seed, epoch) gives, from a batch of choice onwards.
 
-    def __init__(self, indices: Tensor, batch_size: int, seed: int) -> None:
+    Args:
+        indices: of the pictures, int64.
+        batch_size: pictures in a batch.
+        seed: of the order.
+        at_once: batches whose indices are handed out together.
+    """
+
+    def __init__(self, indices: Tensor, batch_size: int, seed: int, at_once: int = 1) -> None:
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
+        self.at_once = at_once
         self.epoch = 0
         self.start = 0
 
@@ -61,11 +71,12 @@ class ShuffledBatches(Sampler[np.ndarray]):
         return -(-len(self.indices) // self.batch_size)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the indices of each batch, int64 (N,): arrays, which reach workers faster than tensors do."""
+        """Yield the indices of some batches, int64 (N,): arrays, which reach workers faster than tensors."""
         generator = Generator().manual_seed(seed_for(self.seed, "order", self.epoch))
         order = self.indices[torch.randperm(len(self.indices), generator=generator)].numpy()
-        for first in range(self.start * self.batch_size, len(order), self.batch_size):
-            yield order[first : first + self.batch_size]
+        step = self.batch_size * self.at_once
+        for first in range(self.start * self.batch_size, len(order), step):
+            yield order[first : first + step]
 
 
 class TrainLoader:
@@ -93,7 +104,11 @@ class TrainLoader:
         device: torch.device,
         workers: int,
     ) -> None:
-        self.batches = ShuffledBatches(indices, batch_size, seed)
+        at_once = 1
+        if isinstance(dataset, Pictures) and workers == 0:
+            # A small batch takes less time to gather than to ask for, so several are gathered together.
+            at_once = max(1, AT_ONCE // (batch_size * dataset.images[0].numel()))
+        self.batches = ShuffledBatches(indices, batch_size, seed, at_once)
         self.seed = seed
         self.augment = augment
         self.num_classes = len(dataset.class_names)
@@ -112,15 +127,24 @@ class TrainLoader:
         """
         self.batches.epoch, self.batches.start = epoch, start
         generator = Generator(self.device)
-        for step, (x, y) in enumerate(self.loader, start):
-            x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-            if self.augment:
-                generator.manual_seed(seed_for(self.seed, "augment", epoch, step))
-                x = self.augment(x, generator)
-            x = self.normalize(x)
-            if self.augment.mixes:
-                x, y = self.augment.mix(x, y, self.num_classes, generator)
-            yield x, y
+        step = start
+        for images, labels in self.loader:
+            images = images.to(self.device, non_blocking=True)
+            labels = labels.to(self.device, non_blocking=True)
+            if not self.augment:
+                images = self.normalize(images)
+            size = self.batches.batch_size
+            for x, y in zip(images.split(size), labels.split(size), strict=True):
+                if self.augment:
+                    generator.manual_seed(seed_for(self.seed, "augment", epoch, step))
+                    x, y = self.augmented(x, y, generator)
+                yield x, y
+                step += 1
+
+    def augmented(self, x: Tensor, y: Tensor, generator: Generator) -> Batch:
+        """Return a batch of bytes augmented, normalised and, if that is wanted, mixed."""
+        x = self.normalize(self.augment(x, generator))
+        return self.augment.mix(x, y, self.num_classes, generator) if self.augment.mixes else (x, y)
 
 
 class EvalLoader:
