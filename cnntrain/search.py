@@ -15,6 +15,11 @@ from cnntrain.overrides import parse
 from cnntrain.ranking import LOWER_IS_BETTER
 from cnntrain.schema import KEYS
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 RECORDS = "optuna.log"
 STUDY = "cnntrain"
 WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
@@ -40,6 +45,9 @@ class Search:
         self.n_trials: int = settings["n_trials"]
         self.space = {key: distribution(text) for key, text in space.items()}
         self.study = open_study(folder, monitor, settings)
+        for trial in self.study.trials:
+            if not trial.state.is_finished() and "job" not in trial.user_attrs:  # killed before it began
+                self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         samplers: dict[str, Any] = {
             "tpe": optuna.samplers.TPESampler,
             "random": optuna.samplers.RandomSampler,
@@ -85,6 +93,28 @@ class Search:
             self.study.tell(number, state=state)
 
 
+class KernelLock:
+    """A lock on the records that ends with its process. Optuna's own outlives one that is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        self.file = self.path.open("a")
+        fcntl.lockf(self.file, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        """Let the next process have it."""
+        self.file.close()
+
+
+def lock(folder: Path) -> Any:
+    """Return the lock on a search's records; None, which is Optuna's own, where the system has none."""
+    return KernelLock(folder / f".{RECORDS}.lock") if fcntl is not None else None
+
+
 def open_study(folder: Path, monitor: str, settings: Mapping[str, Any]) -> Any:
     """Open the records of a search, or begin them."""
     import optuna
@@ -94,7 +124,7 @@ def open_study(folder: Path, monitor: str, settings: Mapping[str, Any]) -> Any:
     median = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1)
     return optuna.create_study(
         study_name=STUDY,
-        storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / RECORDS))),
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / RECORDS), lock(folder))),
         direction="minimize" if monitor in LOWER_IS_BETTER else "maximize",
         pruner=median if settings["prune"] else optuna.pruners.NopPruner(),
         load_if_exists=True,
