@@ -102,9 +102,8 @@ def runtime_arguments(
 
 def signature(key: str, factory: Any) -> inspect.Signature:
     """Return the arguments that a class or function takes."""
-    from torch import nn
-
-    if getattr(factory, "__init__", None) is nn.Module.__init__:  # which takes anything, to refuse it
+    nn = sys.modules.get("torch.nn")  # a network's class has imported it
+    if nn is not None and getattr(factory, "__init__", None) is nn.Module.__init__:  # takes what it refuses
         return inspect.Signature()
     try:
         return inspect.signature(factory)

@@ -148,7 +148,7 @@ def find_checkpoint(run: str, prefer: str) -> Path:
 def find_sweep(run: str) -> Path | None:
     """Return the folder of the sweep that is meant by its name, or by ``last``; None if it is none."""
     path = typed_path(run)
-    if run == "last" and not path.exists():
+    if run == "last" and not path.exists() and POINTER.exists():
         path = last_run()
         path = path.parent if (path.parent / SWEEP).exists() else path
     return path if (path / SWEEP).exists() else None

@@ -44,7 +44,7 @@ checkpoints/.
 
   -m                 run every combination of values with commas between them:
                      cnntrain train -m optim=sgd,adam optim.lr=1e-3,1e-2
-                     seeds=5 repeats each; launcher=joblib runs several at a time
+                     seeds=5 repeats each, launcher=joblib runs several at once
   -q                 print errors alone (verbose=0)
   --config-dir DIR   take groups of your own from there, as from conf/ here
   --cfg job          print the configuration instead of running it
@@ -55,11 +55,11 @@ lists them.
 
 """,
     "compare": """\
-cnntrain compare RUN... [monitor=val_loss] [--csv FILE] [--json FILE] [--html FILE]
+cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]
 
 Ranks finished runs, and the jobs of sweeps, by validation; shows in which keys
-they differ. Runs that differ only in their seed are one line, with the mean, its
-95% interval, and a test of whether the best is better by more than chance.
+they differ. Runs that differ only in their seed share a line, with their mean,
+its 95% interval, and a test whether the best is better by more than chance.
   cnntrain compare outputs/sweeps/2026-01-31_12-00-00
   cnntrain compare last outputs/train/RUN --csv runs.csv
 """,

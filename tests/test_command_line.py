@@ -75,7 +75,7 @@ def test_experiments_are_laid_over_each_other(torchless: Command) -> None:
     config = composed(torchless, "experiment=[mnist99,quick]")
     assert config["limit"] == 2000
     assert config["batch_size"] == 64
-    assert config["criterion"]["label_smoothing"] == 0.1
+    assert config["criterion"]["label_smoothing"] == 0.15
 
 
 def test_arguments_are_added_and_taken_away(cnntrain: Command) -> None:
@@ -98,10 +98,10 @@ def test_hydra_run_dir_is_the_run_folder(cnntrain: Command) -> None:
 def test_hydra_sweep_dir_is_the_folder_of_the_sweep(cnntrain: Command) -> None:
     words = ["-m", *TINY, "-q", "limit=20", "seed=1,2", "hydra.sweep.dir=mine/sweep"]
     assert cnntrain("train", *words).code == 0
-    assert [config_of(f"mine/sweep/{job}")["seed"] for job in (0, 1)] == [1, 2]
-    again = cnntrain("train", *words)
-    assert again.code == 2
-    assert "mine/sweep holds a sweep already" in again.err
+    assert [config_of(f"mine/sweep/seed-{seed}")["seed"] for seed in (1, 2)] == [1, 2]
+    others = cnntrain("train", *words, "epochs=2")
+    assert others.code == 2
+    assert "mine/sweep holds a sweep of other jobs" in others.err
 
 
 def test_hydra_mode_multirun_is_dash_m(cnntrain: Command) -> None:
@@ -147,7 +147,7 @@ def test_experiments_in_folders(torchless: Command) -> None:
 def test_a_choice_of_ones_own_is_swept_over(cnntrain: Command) -> None:
     written("conf/optim/nadam.yaml", "_target_: torch.optim.NAdam\nlr: 3e-3\n")
     assert cnntrain("train", "-m", *TINY, "-q", "limit=20", "optim=adam,nadam", "out=sweep").code == 0
-    assert config_of("sweep/1")["optim"]["_target_"] == "torch.optim.NAdam"
+    assert config_of("sweep/optim-nadam")["optim"]["_target_"] == "torch.optim.NAdam"
 
 
 def test_a_class_that_is_named_brings_no_arguments_of_the_default(cnntrain: Command) -> None:

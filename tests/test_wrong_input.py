@@ -327,8 +327,8 @@ def test_a_run_that_is_not_there_brings_up_the_nearest(torchless: Command) -> No
 
 def test_a_sweep_is_no_run(torchless: Command) -> None:
     Path("sweep").mkdir()
-    Path("sweep/sweep.csv").touch()
-    is_told(torchless("eval", "sweep"), "sweep is a sweep: name one of its jobs, such as sweep/0")
+    Path("sweep/sweep.yaml").touch()
+    is_told(torchless("eval", "sweep"), "sweep is a sweep: name one of its jobs")
 
 
 # ---- data
