@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -28,13 +29,14 @@ SHARE = 0.5  # of the free memory that data may take
 
 @dataclass
 class Data:
-    """The pictures of a run, which of them do what, and in words where they are and why."""
+    """The pictures of a run, which do what, in words where they are and why, and what was left out."""
 
     train: Pictures | Streamed
     test: Pictures | Streamed
     train_indices: Tensor
     val_indices: Tensor
     path: str
+    skipped: list[str]
 
 
 class Reader:
@@ -52,9 +54,10 @@ class Reader:
         self.workers = workers
         self.console = console
         self.trust = trust
-        names = ("root", "channels", "image_size", "num_classes")
+        names = ("root", "channels", "image_size", "num_classes", "on_bad_image")
         self.known: dict[str, Any] = {name: data.get(name) for name in names}
         self.notes: list[str] = []
+        self.opened: dict[bool, Any] = {}  # what was built, by whether it is the training part
 
     def read(self, is_train: bool) -> Pictures | Streamed:
         """Return one part, in memory if it is to be there.
@@ -69,11 +72,11 @@ class Reader:
             pictures, from_cache = kept(facts, files, lambda: self.in_memory(self.build(is_train)))
             self.notes = ["from the cache"] if from_cache else []
             return self.checked(pictures)
-        dataset = self.build(is_train)
+        dataset = self.opened[is_train] = self.build(is_train)
         if self.data["in_memory"] is False:
             self.notes = ["data.in_memory=false"]
             return self.checked(self.streamed(dataset))
-        return self.checked(self.in_memory_if_it_fits(dataset))
+        return self.checked(self.in_memory_if_it_fits(dataset, is_train))
 
     def build(self, is_train: bool) -> Any:
         """Build the data set that the configuration names."""
@@ -102,11 +105,22 @@ class Reader:
         with self.console.bar(len(streamed), 0, f"reading {streamed.name}", unit="picture") as bar:
             return read_all(streamed, self.workers, bar.update)
 
-    def in_memory_if_it_fits(self, dataset: Any) -> Pictures | Streamed:
+    def in_memory_if_it_fits(self, dataset: Any, is_train: bool) -> Pictures | Streamed:
         """Return all pictures decoded, or to be decoded batch by batch if they would not fit."""
         if isinstance(dataset, Pictures):
             return self.in_memory(dataset)
         size, free = Streamed(dataset, **self.shape()).size, memory.free()
+        if size <= SHARE * free and hasattr(dataset, "digest"):  # of a folder, whose files are known by then
+            facts = {
+                "source": self.data["source"],
+                "train": is_train,
+                "digest": dataset.digest,
+                **self.shape(),
+            }
+            facts["classes"] = dataset.classes
+            pictures, from_cache = kept(facts, [], lambda: self.in_memory(dataset))
+            self.notes = ["from the cache"] if from_cache else []
+            return pictures
         if size <= SHARE * free:
             return self.in_memory(dataset)
         words = f"{bytes_in_words(size)} of pictures, {bytes_in_words(free)} of memory free"
@@ -134,7 +148,13 @@ class Reader:
         return pictures
 
 
-def open_data(config: Config, device: torch.device, console: Console, trust: Sequence[str] | None) -> Data:
+def open_data(
+    config: Config,
+    device: torch.device,
+    console: Console,
+    trust: Sequence[str] | None,
+    class_names: Sequence[str] | None = None,
+) -> Data:
     """Read or open the training and the test pictures and split off the validation set.
 
     Args:
@@ -142,16 +162,23 @@ def open_data(config: Config, device: torch.device, console: Console, trust: Seq
         device: on which the batches are wanted.
         console: told before anything is downloaded.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
+        class_names: in the order of a trained model's outputs; None for a new one.
     """
     data, workers = config["data"], config["workers"]
     reader = Reader(data, workers, console, trust)
+    reader.known["class_names"] = None if class_names is None else list(class_names)
     try:
         train, test = reader.read(True), reader.read(False)
     except DataMissing as missing:
         console.warn(f"{missing.what}: downloading it to {missing.root}")
         reader.known["download"] = True
         train, test = reader.read(True), reader.read(False)
-    indices, val_indices = stratified_split(train.labels, data["val_fraction"], data["split_seed"])
+    folder: Any = reader.opened.get(True)
+    if hasattr(folder, "split"):
+        indices, val_indices = folder.split(data["val_fraction"], data["split_seed"])
+        reader.notes += remarks(reader, console)
+    else:
+        indices, val_indices = stratified_split(train.labels, data["val_fraction"], data["split_seed"])
     train_indices = limited(indices, config["limit"], data["split_seed"])
     if isinstance(train, Pictures) and isinstance(test, Pictures):
         train, test, where = placed(train, test, device, workers)
@@ -159,7 +186,22 @@ def open_data(config: Config, device: torch.device, console: Console, trust: Seq
     else:
         where = f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
     words = "; ".join([where, *reader.notes])
-    return Data(train, test, train_indices, val_indices, words)
+    return Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
+
+
+def remarks(reader: Reader, console: Console) -> list[str]:
+    """Return what to say of a folder of pictures; warn of what makes its results wrong."""
+    train, test = reader.opened[True], reader.opened[False]
+    if train.skipped:
+        console.warn(f"left out {count(len(train.skipped), 'file')} that can't be read: {train.skipped[0]}")
+        for name in train.skipped[1:]:
+            console.line(f"  {escape(name)}", level=2)
+    if train.leaked:
+        console.warn(
+            f"{count(len(train.leaked), 'picture')} of the training part are in the test part, too, "
+            f"so that its result is too good: {train.leaked[0]}; cnntrain data names them all"
+        )
+    return [test.remark] if test.remark else []
 
 
 def placed(

@@ -62,6 +62,8 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
         """
         try:
             item = self.dataset[index]
+        except UserError:  # which says it all
+            raise
         except Exception as error:  # whatever a data set of the user's may raise
             raise UserError(f"{self.name}[{index}] can't be read: {in_words(error)}") from error
         try:

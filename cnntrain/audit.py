@@ -1,0 +1,185 @@
+"""``cnntrain data DIR``: what is in a folder of pictures, what is wrong with it, and how to train on it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from cnntrain.checkpoint import write_atomically
+from cnntrain.console import Console, count
+from cnntrain.contact_sheet import page
+from cnntrain.data import duplicates
+from cnntrain.data.census import Census, census
+from cnntrain.errors import UserError
+
+SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
+UNEVEN = 3  # times as many pictures as the smallest class has, from which on classes count as uneven
+TEST_FRACTION = 0.15  # as in conf/data/folder.yaml
+
+
+@dataclass
+class Audit:
+    """What was found in a folder of pictures. Names of files are relative to it.
+
+    Args:
+        counts: pictures of each class in each part.
+        sizes: the commonest ``WIDTHxHEIGHT`` and how many have them.
+        modes: Pillow's modes, such as RGB or CMYK, and how many have them.
+        unreadable: files that can't be read, and why.
+        others: files that are no pictures by their names.
+        empty: folders without pictures, which are no classes.
+        copies: pictures that show the same, pixel for pixel, within a class and a part.
+        near_copies: pictures that look the same, but for size, brightness or compression.
+        across_classes: copies, exact or near, that lie in several classes.
+        leaks: copies, exact or near, that lie in several parts.
+        facts: what ``auto`` stands for.
+        command: that trains on the folder.
+    """
+
+    counts: dict[str, dict[str, int]]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    unreadable: list[str]
+    others: list[str]
+    empty: list[str]
+    copies: list[list[str]]
+    near_copies: list[list[str]]
+    across_classes: list[list[str]]
+    leaks: list[list[str]]
+    facts: dict[str, object]
+    command: str
+
+
+def examine(root: str, found: Census) -> Audit:
+    """Return what there is to say of a folder."""
+    tree, records, good = found.tree, found.records, np.flatnonzero(found.readable)
+    parts = tree.parts if any(tree.parts) else found.parts(TEST_FRACTION).tolist()
+    counts = {name: dict.fromkeys(("train", "val", "test"), 0) for name in tree.classes}
+    for index in good:
+        counts[tree.classes[tree.labels[index]]][parts[index]] += 1
+    exact = members(duplicates.exact(records["pixels"]), good)
+    like = members(found.groups, good)
+    sorted_out: dict[str, list[list[str]]] = defaultdict(list)
+    for group in [*exact, *(group for group in like if group not in exact)]:
+        names = [tree.files[index] for index in group]
+        if len({tree.labels[index] for index in group}) > 1:
+            sorted_out["across_classes"].append(names)
+        elif len({tree.parts[index] for index in group}) == 1:
+            sorted_out["copies" if group in exact else "near_copies"].append(names)
+        if len({tree.parts[index] for index in group}) > 1:
+            sorted_out["leaks"].append(names)
+    sizes = Counter(f"{r['width']}x{r['height']}" for r in records[good])
+    facts = found.facts(TEST_FRACTION)
+    words = ["cnntrain", "train", "data=folder", f"data.root={root}"]
+    smallest, largest = extremes(counts)
+    if found.bad:
+        words.append("data.on_bad_image=skip")
+    if largest > UNEVEN * smallest:
+        words.append("balance_classes=true")
+    if facts["channels"] == 3:
+        words.append("augment=photos")
+    return Audit(
+        counts=counts,
+        sizes=dict(sizes.most_common(SHOWN)),
+        modes=dict(Counter(records["mode"][good].tolist()).most_common()),
+        unreadable=found.bad,
+        others=tree.others,
+        empty=tree.empty,
+        copies=sorted_out["copies"],
+        near_copies=sorted_out["near_copies"],
+        across_classes=sorted_out["across_classes"],
+        leaks=sorted_out["leaks"],
+        facts=facts,
+        command=shlex.join(words),
+    )
+
+
+def members(groups: np.ndarray, good: np.ndarray) -> list[list[int]]:
+    """Return the indices of the readable pictures of each group with more than one."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for index in good.tolist():
+        found[int(groups[index])].append(index)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def extremes(counts: dict[str, dict[str, int]]) -> tuple[int, int]:
+    """Return how many pictures the smallest and the largest class have."""
+    totals = [sum(of_class.values()) for of_class in counts.values()]
+    return min(totals), max(totals)
+
+
+def audit(root: str, json_file: str | None, html_file: str | None, verbose: int = 1) -> Audit:
+    """Look at a folder of pictures, print what was found, and write it to files if they are named.
+
+    Raises:
+        UserError: it is no folder of pictures, or a file can't be written.
+    """
+    found = census(root, verbose)
+    result = examine(root, found)
+    show(Console(verbose), root, result)
+    try:
+        if json_file is not None:
+            write_atomically(Path(json_file), json.dumps(asdict(result), indent=2).encode())
+        if html_file is not None:
+            write_atomically(Path(html_file), page(root, found, asdict(result)).encode())
+            Console(verbose).line(f"[dim]pictures of each class: {escape(html_file)}[/]")
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or html_file or json_file} can't be written: {error.strerror}"
+        ) from error
+    return result
+
+
+def show(console: Console, root: str, result: Audit) -> None:
+    """Print what was found."""
+    parts = [part for part in ("train", "val", "test") if any(of[part] for of in result.counts.values())]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("class")
+    for part in parts:
+        table.add_column(part, justify="right")
+    for name, of_class in result.counts.items():
+        table.add_row(escape(name), *(f"{of_class[part]:,}" for part in parts))
+    totals = (f"{sum(of[part] for of in result.counts.values()):,}" for part in parts)
+    table.add_row("[bold]all[/]", *totals)
+    console.table(table)
+    console.line()
+    smallest, largest = extremes(result.counts)
+    facts = result.facts
+    held = ""
+    if "val" not in parts:
+        held = "; validation is taken from train, by index"
+    console.facts(
+        {
+            "sizes": ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items()),
+            "modes": ", ".join(f"{mode} ({number:,})" for mode, number in result.modes.items()),
+            "balance": f"the largest class has {largest / smallest:.1f} times the pictures of the smallest",
+            "mean, std": f"{facts['mean']}, {facts['std']} of pixels from 0 to 1",
+            "parts": f"like pictures stay on one side{held}",
+        }
+    )
+    listed(console, "file", "that can't be read", result.unreadable)
+    listed(console, "file", "that is no picture by its name", result.others)
+    listed(console, "folder", "without pictures, so no class", result.empty)
+    listed(console, "picture", "in several parts: the test result would be too good", result.leaks)
+    listed(console, "picture", "in several classes", result.across_classes)
+    listed(console, "picture", "there more than once", result.copies)
+    listed(console, "picture", "there more than once, but for size or compression", result.near_copies)
+    console.line(f"\nto train: [bold]{escape(result.command)}[/]")
+
+
+def listed(console: Console, noun: str, what: str, items: list[str] | list[list[str]]) -> None:
+    """Print findings of one kind, the first few by name."""
+    if not items:
+        return
+    console.line(f"\n[bold yellow]{count(len(items), noun)}[/] {what}")
+    for item in items[:SHOWN]:
+        console.line(f"  {escape(item if isinstance(item, str) else '  =  '.join(item))}")
+    if len(items) > SHOWN:
+        console.line(f"  and {len(items) - SHOWN:,} more: --json FILE names them all")

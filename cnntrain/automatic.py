@@ -1,0 +1,35 @@
+"""What ``auto`` stands for in the group ``data``: found in the folder of pictures, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnntrain.errors import UserError
+
+FOLDER = "cnntrain.data.folder.Folder"
+FOUND = ("num_classes", "channels", "image_size", "mean", "std")
+
+
+def is_open(data: Mapping[str, Any]) -> bool:
+    """Say whether something in the group ``data`` is still to be found."""
+    return any(data.get(name) == "auto" for name in FOUND)
+
+
+def complete(config: dict[str, Any]) -> None:
+    """Put what the folder of pictures says in the place of each ``auto``.
+
+    Raises:
+        UserError: the data are no folder, or it can't be used.
+    """
+    data = config["data"]
+    if not is_open(data):
+        return
+    if data["source"]["_target_"] != FOLDER:
+        name = next(name for name in FOUND if data[name] == "auto")
+        raise UserError(f"data.{name}=auto is for data=folder: give its value")
+    from cnntrain.data.census import usable
+
+    found = usable(data["root"], data["on_bad_image"], config["verbose"])
+    facts = found.facts(data["source"].get("test_fraction", 0.15), data["channels"])
+    data.update({name: facts[name] for name in FOUND if data[name] == "auto"})

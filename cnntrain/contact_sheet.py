@@ -1,0 +1,85 @@
+"""One page of HTML with pictures of each class, and those that are there more than once."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnntrain.data.census import Census
+from cnntrain.data.decode import Unreadable, open_upright
+
+OF_A_CLASS = 24  # pictures
+GROUPS = 20  # of copies
+SIDE = 96  # of a picture on the page, in pixels
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#222}
+h2{font-size:1.05rem;margin:1.6rem 0 .4rem}h2 small{font-weight:400;color:#666}
+.row{display:flex;flex-wrap:wrap;gap:6px}figure{margin:0}figcaption{font-size:11px;color:#666;width:96px;
+overflow-wrap:anywhere;line-height:1.25}
+img{width:96px;height:96px;object-fit:contain;background:#eee;display:block;image-rendering:auto}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}img{background:#2a2a2a}}
+"""
+KINDS = {
+    "leaks": "In several parts",
+    "across_classes": "In several classes",
+    "copies": "There more than once",
+    "near_copies": "There more than once, but for size or compression",
+}
+
+
+def page(root: str, census: Census, audit: Mapping[str, Any]) -> str:
+    """Return the page, which refers to no other file.
+
+    Args:
+        root: the folder, as typed.
+        census: its pictures.
+        audit: what was found, as plain types.
+    """
+    tree, labels = census.tree, np.array(census.tree.labels)
+    parts = [f"<h1>{html.escape(root)}</h1>"]
+    for label, name in enumerate(tree.classes):
+        members = np.flatnonzero((labels == label) & census.readable)
+        some = members[np.unique(np.linspace(0, len(members) - 1, OF_A_CLASS).astype(int))]
+        heading = f"{html.escape(name)} <small>{len(members):,} pictures</small>"
+        parts.append(section(census, heading, (tree.files[index] for index in some), named=False))
+    for kind, heading in KINDS.items():
+        for names in audit[kind][:GROUPS]:
+            parts.append(section(census, heading, names, named=True))
+    if audit["unreadable"]:
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in audit["unreadable"])
+        parts.append(f"<h2>Can't be read</h2><ul>{items}</ul>")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(root)}</title>'
+        f"<style>{STYLE}</style>{''.join(parts)}</html>"
+    )
+
+
+def section(census: Census, heading: str, files: Iterable[str], named: bool) -> str:
+    """Return a heading and a row of pictures, with their names if they matter."""
+    figures = []
+    for name in files:
+        caption = f"<figcaption>{html.escape(name)}</figcaption>" if named else ""
+        text = html.escape(name, quote=True)
+        figures.append(
+            f'<figure><img src="{thumbnail(census, name)}" alt="{text}" title="{text}">{caption}</figure>'
+        )
+    return f'<h2>{heading}</h2><div class="row">{"".join(figures)}</div>'
+
+
+def thumbnail(census: Census, name: str) -> str:
+    """Return a picture as a data address; of a file that has gone since, an empty one."""
+    try:
+        image, _, _ = open_upright(census.tree.root / name, SIDE)
+    except Unreadable:
+        return "data:,"
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    image.save(file, "PNG" if max(image.size) <= 32 else "JPEG", quality=80)
+    kind = "png" if max(image.size) <= 32 else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

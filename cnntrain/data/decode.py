@@ -1,0 +1,91 @@
+"""From a picture file of any kind that Pillow reads to upright 8-bit pixels, grey or colour."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F")
+ORIENTATION, SWAPPING = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its values that swap width and height
+# Of large pictures and odd metadata. Not around each file, since filters are not a thread's own.
+warnings.filterwarnings("ignore", module="PIL")
+
+
+class Unreadable(Exception):
+    """A file that is no picture, or a damaged one; the text says what is wrong with it."""
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """Return the endings, in small letters, of all files that Pillow can open."""
+    Image.init()
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return frozenset(readable - {".pdf", ".mpg", ".mpeg", ".h5", ".hdf"})
+
+
+def open_upright(path: Path, at_least: int | None = None) -> tuple[Image.Image, str, tuple[int, int]]:
+    """Read a picture as a person sees it.
+
+    EXIF's rotation is applied, palettes and CMYK become RGB, 16 bits become 8, and what is transparent
+    lies on white.
+
+    Args:
+        path: of the file.
+        at_least: shorter side that is needed, in pixels. A JPEG is then decoded at the half, quarter or
+            eighth that is just large enough, which takes a fraction of the time.
+
+    Returns:
+        The picture, of mode L or RGB; the mode of the file; its width and height as they are seen.
+
+    Raises:
+        Unreadable: it is no picture, or a damaged one.
+    """
+    try:
+        with Image.open(path) as image:
+            mode, size = image.mode, image.size
+            if at_least is not None:
+                scale = at_least / min(size)
+                # draft keeps both sides at least as long as asked for.
+                image.draft(None, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+            image.load()
+            orientation = image.getexif().get(ORIENTATION, 1)
+            upright = image if orientation == 1 else ImageOps.exif_transpose(image)
+            picture = eight_bits(upright)
+    except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
+        text = str(error) or type(error).__name__
+        raise Unreadable("not a picture" if "cannot identify" in text else text) from error
+    return picture, mode, (size[1], size[0]) if orientation in SWAPPING else size
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return a picture of any mode as L or RGB."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        # Files of 16 bits use all of them, or hold 8 bits in a larger type.
+        high = 65535 if values.max(initial=0) > 255 else 255
+        return Image.fromarray((values / high * 255).round().clip(0, 255).astype(np.uint8))
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        colour = image.convert("RGBA")
+        white = Image.new("RGBA", colour.size, "white")
+        flat = Image.alpha_composite(white, colour)
+        return flat.convert("L" if image.mode in GREY else "RGB")
+    return image.convert("L" if image.mode in GREY else "RGB")
+
+
+def square(image: Image.Image, channels: int, side: int) -> np.ndarray:
+    """Return a picture scaled to a square: uint8 (channels, side, side)."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.BILINEAR)
+    pixels = np.array(image)  # a copy, since torch wants to be able to write
+    if pixels.ndim == 2:
+        return np.repeat(pixels[None], channels, axis=0) if channels != 1 else pixels[None]
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -1,0 +1,101 @@
+"""Which pictures of a folder show the same: exact copies, and near ones (scaled, recompressed, brighter).
+
+Near copies are found by a perceptual hash: the signs of random projections of a 16x16 thumbnail, by which
+like pictures fall into like buckets (Charikar 2002, Similarity Estimation Techniques from Rounding
+Algorithms). Whatever shares a bucket is compared by correlation. The cost is bounded, since a bucket is
+compared in lots.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+ALIKE = 0.995  # correlation of two thumbnails from which they count as one picture
+BANDS, BITS = 12, 16  # buckets that each picture falls into, and bits of each: 98 % of 0.995 meet in one
+LOT = 256  # pictures compared with each other at a time
+FLAT = 4.0  # deviation of a thumbnail's values, 0 to 255, below which there is nothing to compare
+
+
+def exact(pixels: np.ndarray) -> np.ndarray:
+    """Return a group number for each picture: the same for equal hashes. int64 (N,)."""
+    return np.unique(pixels, return_inverse=True)[1].astype(np.int64)
+
+
+def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """Return a group number for each picture: the same for exact and for near copies.
+
+    Args:
+        pixels: hash of each picture, (N,).
+        looks: grey thumbnail of each, uint8 (N, values).
+
+    Returns:
+        int64 (N,): the lowest index of a picture of the group.
+    """
+    first: dict[bytes, int] = {}
+    parent = np.array([first.setdefault(key, index) for index, key in enumerate(pixels.tolist())], np.int64)
+    values = looks.astype(np.float32)
+    values -= values.mean(1, keepdims=True)
+    length = np.linalg.norm(values, axis=1)
+    candidates = np.flatnonzero((parent == np.arange(len(parent))) & (length > FLAT * looks.shape[1] ** 0.5))
+    values = values[candidates] / length[candidates, None]
+    planes = np.random.default_rng(0).standard_normal((looks.shape[1], BANDS * BITS)).astype(np.float32)
+    # The mean of all pictures is taken out, lest a set of like layouts falls into few buckets.
+    signs = ((values - values.mean(0)) @ planes > 0).reshape(-1, BANDS, BITS) if len(values) else None
+    for band in range(BANDS if signs is not None else 0):
+        keys = signs[:, band] @ (1 << np.arange(BITS))  # type: ignore[index]
+        order = np.argsort(keys, kind="stable")
+        for bucket in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
+            for begin in range(0, len(bucket) if len(bucket) > 1 else 0, LOT):
+                lot = bucket[begin : begin + LOT]
+                for one, other in zip(
+                    *np.nonzero(np.triu(values[lot] @ values[lot].T >= ALIKE, 1)), strict=True
+                ):
+                    unite(parent, candidates[lot[one]], candidates[lot[other]])
+    return np.array([find(parent, index) for index in range(len(parent))], np.int64)
+
+
+def find(parent: np.ndarray, index: int) -> int:
+    """Return the head of a picture's group, and shorten the way to it."""
+    while parent[index] != index:
+        parent[index] = parent[parent[index]]
+        index = int(parent[index])
+    return int(index)
+
+
+def unite(parent: np.ndarray, one: int, other: int) -> None:
+    """Make two groups one."""
+    a, b = sorted((find(parent, one), find(parent, other)))
+    parent[b] = a
+
+
+def held_out(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Choose a share of each class so that no group is on both sides.
+
+    Args:
+        labels: int64 (N,).
+        groups: number of the group of like pictures, int64 (N,).
+        fraction: share of each class.
+        seed: the same seed gives the same choice.
+
+    Returns:
+        bool (N,), true for what is held out.
+    """
+    chosen = np.zeros(len(labels), bool)
+    generator = np.random.default_rng([seed, 0x5917])
+    members_of: dict[int, list[int]] = {}
+    for index, group in enumerate(groups.tolist()):
+        members_of.setdefault(group, []).append(index)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        # A class with at least two pictures is seen on both sides.
+        wanted = min(round(len(members) * fraction) or int(fraction > 0), len(members) - 1)
+        wanted -= int(chosen[members].sum())  # that groups of other classes brought along
+        for group in dict.fromkeys(groups[generator.permutation(members)].tolist()):
+            own = members_of[group]
+            if wanted <= 0:
+                break
+            if chosen[own[0]] or (labels[own] == label).sum() > wanted:
+                continue
+            chosen[own] = True
+            wanted -= int((labels[own] == label).sum())
+    return chosen

@@ -1,0 +1,115 @@
+"""Every picture of a folder read once: size, mode, colours and what it looks like. Kept in the cache.
+
+A file is read again only if its length or its time of change is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cnntrain import cache
+from cnntrain.data.decode import Unreadable, open_upright
+
+LOOK = 16  # side of the thumbnail by which pictures are compared
+MEASURED = 64  # side, in pixels, at which JPEGs are measured
+FORMAT = 1  # of the records; those of another one are never found
+RECORD = np.dtype(
+    [
+        ("length", "i8"),  # of the file, in bytes
+        ("changed", "i8"),  # in nanoseconds
+        ("width", "i4"),
+        ("height", "i4"),
+        ("mode", "U8"),
+        ("is_grey", "?"),
+        ("mean", "f8", 3),  # of each channel, pixels from 0 to 1
+        ("square", "f8", 3),  # mean of the squares
+        ("pixels", "S32"),  # hash of what is seen, as hexadecimal digits
+        ("look", "u1", LOOK * LOOK),  # grey thumbnail
+        ("error", "U120"),  # why it can't be read; empty if it can
+    ]
+)
+
+
+def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> np.ndarray:
+    """Return a record of each file, of dtype ``RECORD``, in the order of the files.
+
+    Args:
+        root: the folder.
+        files: relative to it.
+        advance: is told how many files are done.
+    """
+    store = (
+        cache.folder() / "folders" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.npz"
+    )
+    known = read(store)
+    records = np.zeros(len(files), RECORD)
+    todo = []
+    for index, name in enumerate(files):
+        try:
+            status = (root / name).stat()
+        except OSError:  # a link to nowhere, which measured() reports
+            todo.append(index)
+            continue
+        old = known.get(name)
+        if old is not None and (old["length"], old["changed"]) == (status.st_size, status.st_mtime_ns):
+            records[index] = old
+        else:
+            todo.append(index)
+    advance(len(files) - len(todo))
+    if not todo:
+        return records
+    done = set(range(len(files))) - set(todo)
+    # Threads suffice: Pillow and hashlib decode without Python's lock.
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    try:
+        for index, record in zip(todo, pool.map(lambda i: measured(root / files[i]), todo), strict=True):
+            records[index] = record
+            done.add(index)
+            advance(1)
+    finally:  # after Ctrl-C, too, what has been read need not be read again
+        pool.shutdown(cancel_futures=True)
+        kept = sorted(done)
+        names = np.array([files[index] for index in kept])
+        contents = {"format": np.array(FORMAT), "names": names, "records": records[kept]}
+        cache.write(store, lambda file: np.savez_compressed(file, **contents))  # type: ignore[arg-type]
+    return records
+
+
+def read(store: Path) -> dict[str, np.void]:
+    """Return the records of a cache file by the names of the pictures; none if it is missing or damaged."""
+    try:
+        with np.load(store, allow_pickle=False) as contents:
+            if int(contents["format"]) != FORMAT or contents["records"].dtype != RECORD:
+                return {}
+            return dict(zip(map(str, contents["names"]), contents["records"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def measured(path: Path) -> np.ndarray:
+    """Return the record of one file, (), of dtype ``RECORD``."""
+    record = np.zeros((), RECORD)
+    try:
+        status = path.stat()
+        record["length"], record["changed"] = status.st_size, status.st_mtime_ns
+        image, record["mode"], (record["width"], record["height"]) = open_upright(path, MEASURED)
+    except (Unreadable, OSError) as error:
+        record["error"] = (str(error) or type(error).__name__).splitlines()[0][:120]
+        return record
+    digest = hashlib.sha256(f"{record['width']}x{record['height']}".encode())
+    digest.update(image.convert("RGB").tobytes())
+    record["pixels"] = digest.hexdigest()[:32]
+    record["look"] = np.asarray(image.convert("L").resize((LOOK, LOOK), reducing_gap=3)).ravel()
+    small = image.convert("RGB")
+    small.thumbnail((MEASURED, MEASURED), reducing_gap=2)
+    pixels = np.asarray(small, dtype=np.float64).reshape(-1, 3) / 255
+    record["mean"], record["square"] = pixels.mean(0), (pixels**2).mean(0)
+    record["is_grey"] = image.mode == "L" or bool((pixels.max(1) - pixels.min(1)).max() < 0.02)
+    return record

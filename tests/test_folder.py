@@ -1,0 +1,202 @@
+"""``data=folder``: a folder of pictures trains, evaluates and resumes, and its faults are named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Command, is_told, run_folders
+from picture_tree import digits, faulty
+from PIL import Image
+
+from cnntrain.data.census import census
+from cnntrain.data.decode import open_upright
+from cnntrain.data.duplicates import held_out
+from cnntrain.data.folder import Folder
+
+RUN = ("data=folder", "data.root=pictures", "model=mlp", "epochs=1", "report=false")
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    census.cache_clear()
+
+
+def summary() -> dict:
+    return json.loads((run_folders()[-1] / "summary.json").read_text())
+
+
+def test_a_folder_trains_evaluates_and_resumes(cnntrain: Command) -> None:
+    digits(Path("pictures"))
+    done = cnntrain("train", *RUN)
+    assert done.code == 0, done.err
+    assert "1×28×28, 3 classes" in done.out
+    assert "9 held out for testing" in done.out
+    assert summary()["skipped_images"] == []
+    assert cnntrain("eval", "last", "split=val").code == 0
+    assert cnntrain("resume", "last", "epochs=2").code == 0
+
+
+def test_a_file_that_cannot_be_read_stops_a_run_before_torch_is_imported(torchless: Command) -> None:
+    faulty(Path("pictures"))
+    told = torchless("train", *RUN)
+    is_told(told, "pictures/d0/truncated.jpg", "data.on_bad_image=skip")
+    assert not run_folders()
+
+
+def test_skip_trains_without_the_files_and_names_them(cnntrain: Command) -> None:
+    faulty(Path("pictures"))
+    done = cnntrain("train", *RUN, "data.on_bad_image=skip")
+    assert done.code == 0, done.err
+    assert "left out 2 files" in done.err
+    assert [line.partition(":")[0] for line in summary()["skipped_images"]] == [
+        "d0/truncated.jpg",
+        "d1/text.png",
+    ]
+
+
+def test_the_audit_names_every_fault(torchless: Command) -> None:
+    faulty(Path("pictures"))
+    done = torchless("data", "pictures", "--json", "a.json", "--html", "a.html")
+    assert done.code == 0, done.err
+    found = json.loads(Path("a.json").read_text())
+    assert {line.partition(":")[0] for line in found["unreadable"]} == {"d0/truncated.jpg", "d1/text.png"}
+    assert found["others"] == ["d1/notes.txt"]
+    assert found["empty"] == ["empty"]
+    assert found["across_classes"] == [["d1/copy.png", "d3/003.png"]]
+    assert found["modes"] == {"L": 61, "CMYK": 1, "I;16": 1, "RGB": 1}
+    assert found["sizes"]["40x60"] == 1  # upright
+    assert list(found["counts"]) == ["d0", "d1", "d3"]
+    for name in ("d0/truncated.jpg", "d1/text.png", "d1/copy.png", "empty", "data.on_bad_image=skip"):
+        assert name in done.out
+    assert Path("a.html").read_text().count("<img") >= 60
+
+
+def test_leaks_between_parts_are_named_and_warned_of(cnntrain: Command) -> None:
+    for part, first in (("train", 0), ("valid", 20), ("test", 30)):
+        digits(Path("pictures", part), 10, first=first)
+    image = Image.open("pictures/train/d0/001.png")
+    image.resize((56, 56), Image.Resampling.BICUBIC).save("pictures/test/d0/larger.jpg")
+    assert cnntrain("data", "pictures", "--json", "a.json").code == 0
+    found = json.loads(Path("a.json").read_text())
+    assert found["leaks"] == [["train/d0/001.png", "test/d0/larger.jpg"]]
+    assert found["counts"]["d0"] == {"train": 10, "val": 10, "test": 11}
+    done = cnntrain("train", *RUN)
+    assert "30 train, 30 val, 31 test" in done.out
+    assert "1 picture of the training part" in done.err
+
+
+def test_copies_stay_on_one_side(cnntrain: Command) -> None:
+    digits(Path("pictures"), 20, (0, 1))
+    for number in range(0, 20, 2):
+        shutil.copy(f"pictures/d0/{number:03}.jpg", f"pictures/d0/copy{number}.jpg")
+    train, test = (Folder("pictures", is_train, 1, 28) for is_train in (True, False))
+    indices, val = train.split(0.2, 0)
+    sides = [set(train.groups[indices].tolist()), set(train.groups[val].tolist()), set(test.groups.tolist())]
+    assert all(sides)
+    assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
+    assert len(train) + len(test) == 50
+
+
+def test_held_out_takes_the_share_of_each_class_and_repeats_itself() -> None:
+    labels = np.repeat([0, 1], [100, 20])
+    groups = np.arange(120)
+    chosen = held_out(labels, groups, 0.15, 0)
+    assert [int(chosen[labels == label].sum()) for label in (0, 1)] == [15, 3]
+    assert (chosen == held_out(labels, groups, 0.15, 0)).all()
+    assert (chosen != held_out(labels, groups, 0.15, 1)).any()
+
+
+def test_different_digits_are_not_taken_for_copies() -> None:
+    digits(Path("pictures"), 300, (1, 7))
+    assert len(set(census("pictures").groups.tolist())) >= 595
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "expected"),
+    [
+        ("L", 100, (100,)),
+        ("RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("LA", (10, 255), (10,)),
+        ("CMYK", (0, 255, 255, 0), (254, 0, 0)),
+        ("1", 1, (255,)),
+        ("I;16", 257 * 100, (100,)),
+    ],
+)
+def test_every_mode_becomes_the_colour_that_a_person_sees(
+    mode: str, value: object, expected: tuple[int, ...]
+) -> None:
+    kind = "tif" if mode == "CMYK" else "png"
+    Image.new(mode, (8, 8), value).save(f"a.{kind}")  # type: ignore[arg-type]
+    image, found, _ = open_upright(Path(f"a.{kind}"))
+    pixel = np.atleast_1d(np.asarray(image)[0, 0])
+    assert found == mode
+    assert len(pixel) == len(expected) and np.allclose(pixel, expected, atol=1)
+
+
+def test_a_turned_photograph_is_upright() -> None:
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :30] = 255  # white on the left, which is the top once it is turned
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save("a.jpg", exif=exif)
+    image, _, size = open_upright(Path("a.jpg"))
+    assert image.size == size == (40, 60)
+    assert np.asarray(image)[5].mean() > 200 > 50 > np.asarray(image)[55].mean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("data=folder",), ("data.root= is empty",)),
+        (("data=folder", "data.root=nowhere"), ("data.root=nowhere is not there",)),
+        (("data=folder", "data.root=."), ("two classes", "DIR/CLASS")),
+        (("data.channels=auto",), ("data.channels=auto is for data=folder",)),
+        (("data=folder", "data.root=pictures", "data.on_bad_image=skpi"), ("did you mean skip?",)),
+    ],
+)
+def test_a_wrong_folder_is_told_in_one_line(
+    torchless: Command, arguments: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    is_told(torchless("train", *arguments), *parts)
+
+
+def test_a_class_that_only_the_test_part_has_is_named(torchless: Command) -> None:
+    digits(Path("pictures/train"), 4)
+    digits(Path("pictures/test"), 4, (0, 5))
+    is_told(torchless("train", *RUN), "pictures/test/d5", "d0, d1, d3")
+
+
+def test_eval_on_other_pictures_goes_by_the_names_of_the_classes(cnntrain: Command) -> None:
+    digits(Path("pictures"), 100)
+    digits(Path("others"), 100, (1, 3), first=100)
+    assert cnntrain("train", *RUN, "epochs=6").code == 0
+    done = cnntrain("eval", "last", "data=folder", "data.root=others")
+    assert done.code == 0, done.err
+    report = json.loads((run_folders()[-1] / "eval_test.json").read_text())
+    assert [row["support"] for row in report["per_class"]] == [0, 15, 15]
+    assert report["accuracy"] > 0.8
+    Path("others/d1").rename("others/d9")
+    census.cache_clear()
+    is_told(cnntrain("eval", "last", "data=folder", "data.root=others"), "a class d9", "d0, d1, d3")
+
+
+def test_a_second_look_reads_only_what_has_changed(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cnntrain.data import scan
+
+    digits(Path("pictures"))
+    first = census("pictures").records
+    census.cache_clear()
+    Path("pictures/d0/001.png").write_text("damaged since")
+    read = []
+    measured = scan.measured
+    monkeypatch.setattr(scan, "measured", lambda path: read.append(path.name) or measured(path))
+    second = census("pictures")
+    assert read == ["001.png"]
+    assert second.bad == ["d0/001.png: not a picture"]
+    assert (second.records["pixels"] == first["pixels"]).sum() == 59
