@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from conftest import Command, is_told
+from conftest import TINY, Command, is_told
+from picture_tree import digits
 from torch import Generator, Tensor
 
-from cnntrain.data.augment import Augment, random_erase, random_flip, random_rotate, random_shift
+from cnntrain.data import colours, policies
+from cnntrain.data.augment import Augment
+from cnntrain.data.changes import random_crop, random_erase, random_flip, random_rotate, random_shift
 
 SHAPES = [(1, 28, 28), (3, 20, 31), (3, 31, 20)]
 
@@ -34,6 +38,10 @@ KINDS = {
     "rotate": augment(rotate=30.0),
     "erase": augment(erase=0.7),
     "all": augment(shift=3, flip=0.5, rotate=30.0, erase=0.7),
+    "crop": Augment(0, 0, 0, 0, crop=0.08),
+    "jitter": Augment(0, 0, 0, 0, jitter=0.5),
+    "trivialaugment": Augment(0, 0, 0, 0, trivialaugment=1.0),
+    "randaugment": Augment(0, 0, 0, 0, randaugment=9),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
@@ -202,6 +210,137 @@ def test_turns_are_even_about_zero() -> None:
     assert math.isclose(float(turned.float().mean()), float(x.float().mean()), rel_tol=0.05)
 
 
+def test_a_crop_is_a_part_of_the_picture_enlarged() -> None:
+    """In a picture whose brightness grows to the right, the ends of a row tell which part was taken."""
+    x = torch.linspace(0, 255, 64).round().to(torch.uint8).expand(1000, 1, 64, 64)
+    cropped = random_crop(x, 0.25, seeded()).float()[:, 0, 32]
+    share = (cropped[:, 60] - cropped[:, 4]) / 255 * 63 / 56
+    assert 0.4 < share.min() < 0.5 and share.max() > 0.98  # a quarter of the area, 3:4 at the narrowest
+    left = cropped[:, 4] / 255
+    assert left.min() < 0.06 and left.max() > 0.4  # from everywhere
+
+
+# Colours: Pillow's own arithmetic, by way of torchvision, is the judge
+
+
+def photographs(count: int = 6) -> Tensor:
+    """Pictures with soft edges, not all of the same contrast."""
+    coarse = torch.rand(count, 3, 5, 5, generator=seeded(2)) * torch.linspace(0.3, 1, count).view(-1, 1, 1, 1)
+    fine = torch.nn.functional.interpolate(coarse, size=(24, 31), mode="bilinear")
+    return (255 * fine).round().to(torch.uint8)
+
+
+ENHANCEMENTS = {
+    "brightness": (colours.brightness, "adjust_brightness", (0.2, 0.7, 1.0, 1.6)),
+    "contrast": (colours.contrast, "adjust_contrast", (0.0, 0.7, 1.0, 1.6)),
+    "saturation": (colours.saturation, "adjust_saturation", (0.0, 0.7, 1.0, 1.6)),
+    "sharpness": (colours.sharpness, "adjust_sharpness", (0.0, 0.7, 1.0, 1.9)),
+    "posterize": (colours.posterize, "posterize", (2, 5, 8)),
+    "solarize": (colours.solarize, "solarize", (0.0, 100.0, 255.0)),
+}
+
+
+@pytest.mark.parametrize("name", ENHANCEMENTS)
+def test_colours_change_as_in_pillow_each_picture_by_its_own_amount(name: str) -> None:
+    ours, theirs, amounts = ENHANCEMENTS[name]
+    judge = getattr(pytest.importorskip("torchvision.transforms.v2").functional, theirs)
+    x = photographs(2 * len(amounts))
+    each = ours(x, torch.tensor([float(amount) for amount in amounts]).repeat(2))
+    for i, picture in enumerate(x):
+        assert (each[i].int() - judge(picture, amounts[i % len(amounts)]).int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", ["autocontrast", "equalize"])
+def test_histograms_are_stretched_as_in_pillow(name: str) -> None:
+    judge = getattr(pytest.importorskip("torchvision.transforms.v2").functional, name)
+    x = torch.cat([photographs(), torch.full((1, 3, 24, 31), 7, dtype=torch.uint8)])
+    expected = torch.stack([judge(picture) for picture in x])
+    assert (getattr(colours, name)(x).int() - expected.int()).abs().max() <= 1
+
+
+def test_hue_keeps_greys_and_a_whole_turn_keeps_everything() -> None:
+    x = photographs()
+    turned = colours.hue(x, torch.full((len(x),), 0.3))
+    assert (turned.int() - x.int()).abs().max() > 40
+    assert (colours.hue(x, torch.ones(len(x))).int() - x.int()).abs().max() <= 1
+    greys = noise(4, (1, 20, 20)).expand(-1, 3, -1, -1)
+    assert (colours.hue(greys, torch.full((4,), 0.3)).int() - greys.int()).abs().max() <= 1
+
+
+def test_jitter_stays_within_its_factors() -> None:
+    x = torch.full((500, 1, 4, 4), 100, dtype=torch.uint8)
+    bright = colours.random_jitter(x, 0.4, seeded())[:, 0, 0, 0]
+    assert 58 <= bright.min() < 64 and 136 < bright.max() <= 142
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_every_way_of_a_policy_does_what_torchvisions_does(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the draw of the way fixed, half the strength up or down gives torchvision's picture."""
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    x = photographs(2)
+    draw = torch.randint
+    monkeypatch.setattr(torch, "randint", lambda *args, **named: draw(*args, **named).fill_(number))
+    out = policies.change(x, torch.full((2,), 0.5), seeded(5), (0.3, 0.4, 30.0, 0.9, 4.0))
+    monkeypatch.undo()
+
+    def affine(sign: float, angle: float = 0, right: float = 0, down: float = 0, shear: Any = (0, 0)) -> Any:
+        return v2.functional.affine(
+            x,
+            angle=sign * angle,
+            translate=[sign * right, sign * down],
+            scale=1.0,
+            shear=[sign * s for s in shear],
+            interpolation=v2.InterpolationMode.BILINEAR,
+        )
+
+    slope = math.degrees(math.atan(0.15))
+    geometric: dict[int, dict[str, Any]] = {
+        1: {"shear": (slope, 0)},
+        2: {"shear": (0, slope)},
+        3: {"right": 0.2 * 31},
+        4: {"down": 0.2 * 24},
+        5: {"angle": 15.0},
+    }
+    enhanced = {6: "brightness", 7: "saturation", 8: "contrast", 9: "sharpness"}
+    if number in geometric:
+        expected = [affine(sign, **geometric[number]) for sign in (-1, 1)]
+    elif number in enhanced:
+        adjust = getattr(v2.functional, f"adjust_{enhanced[number]}")
+        expected = [adjust(x, factor) for factor in (0.55, 1.45)]
+    else:
+        f = v2.functional
+        other = {
+            0: x,
+            10: f.posterize(x, 6),
+            11: f.solarize(x, 127.5),
+            12: f.autocontrast(x),
+            13: f.equalize(x),
+        }
+        expected = [other[number]]
+    inner = (slice(None), slice(6, -6), slice(8, -8))  # rims are filled in another way
+    for i, picture in enumerate(out):
+        assert min((picture[inner].float() - e[i][inner].float()).abs().mean() for e in expected) < 1.5
+
+
+def test_a_policy_keeps_its_probability() -> None:
+    x = photographs(1).expand(600, -1, -1, -1)
+    same = (policies.trivial_augment(x, 0.5, seeded()) == x).flatten(1).all(1).float().mean()
+    assert 0.5 < same < 0.65  # those that were not chosen, and a fourteenth of the others
+    assert torch.equal(policies.trivial_augment(x, 0.0, seeded()), x)
+
+
+@pytest.mark.parametrize("choice", ["imagenet", "trivial"])
+def test_choices_for_photographs_train(cnntrain: Command, choice: str) -> None:
+    outcome = cnntrain("train", *TINY, f"augment={choice}", "augment.jitter=0.4")
+    assert outcome.code == 0 and "crop 0.08, flip 0.5" in outcome.out
+
+
+def test_hue_of_grey_pictures_is_told(torchless: Command) -> None:
+    is_told(torchless("train", "augment.hue=0.1"), "augment.hue=0.1 turns colours", "data.channels=1")
+
+
 # Mixing
 
 CLASSES = 10
@@ -253,8 +392,24 @@ def test_mixing_follows_from_the_seed() -> None:
 
 @pytest.mark.parametrize("mixing", ["augment.mixup=0.2", "augment.cutmix=1"])
 def test_a_run_that_mixes_learns_and_a_loss_that_cannot_is_told(cnntrain: Command, mixing: str) -> None:
-    outcome = cnntrain("train", "model=mlp", "epochs=2", mixing, "out=run")
+    outcome = cnntrain("train", "model=mlp", "epochs=2", mixing, "report=false", "out=run")
     assert outcome.code == 0 and mixing.partition("=")[0].removeprefix("augment.") in outcome.out
     assert json.loads(Path("run/summary.json").read_text())["test"]["accuracy"] > 0.8
     loss = "criterion._target_=torch.nn.MultiMarginLoss"
     is_told(cnntrain("train", mixing, loss), "MultiMarginLoss can't compare logits with")
+
+
+def test_what_the_network_sees_is_drawn(cnntrain: Command) -> None:
+    digits(Path("pictures"), 6)
+    for words in (("pictures", "augment=photos"), ("augment=digits", "augment.mixup=0.2")):
+        done = cnntrain("data", *words, "--augmented", "seen.png")
+        assert done.code == 0 and "seen.png shows 8 pictures, each with 8 draws" in done.out
+        assert Path("seen.png").read_bytes().startswith(b"\x89PNG")
+        Path("seen.png").unlink()
+    is_told(cnntrain("data", "pictures", "--augmented", "seen.png"), "nothing is augmented", "augment=photos")
+
+
+def test_what_can_not_be_drawn_is_told(torchless: Command) -> None:
+    is_told(torchless("data", "no", "--augmented", "seen.png"), "data.root=no is not there")
+    is_told(torchless("data", "a", "b", "--augmented", "seen.png"), "one folder of pictures, not 2: a b")
+    is_told(torchless("data", "pictures", "--augmented", "x", "--json", "y"), "--json is of the audit")

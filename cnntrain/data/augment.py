@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+
+from cnntrain.data.changes import (
+    between,
+    random_crop,
+    random_erase,
+    random_flip,
+    random_rotate,
+    random_shift,
+    uniform,
+)
+from cnntrain.data.colours import random_hue, random_jitter
+from cnntrain.data.policies import rand_augment, trivial_augment
+
+# What each argument does to a picture, in this order.
+CHANGES = {
+    "crop": random_crop,
+    "flip": random_flip,
+    "rotate": random_rotate,
+    "shift": random_shift,
+    "trivialaugment": trivial_augment,
+    "randaugment": rand_augment,
+    "jitter": random_jitter,
+    "hue": random_hue,
+    "erase": random_erase,
+}
 
 
 class Augment:
@@ -26,6 +49,12 @@ class Augment:
             (Zhang et al. 2018, mixup).
         cutmix: put a rectangle of another picture over each, and as much of its label; the share is drawn
             from Beta(cutmix, cutmix) (Yun et al. 2019, CutMix). With both, each picture gets one of them.
+        crop: enlarge a random part of at least this share of the picture's area.
+        jitter: change brightness, contrast and saturation by factors of 1 - jitter to 1 + jitter.
+        hue: turn the colours by up to this share of the colour circle in each direction.
+        randaugment: strength of two changes of random kinds, up to 30 (Cubuk et al. 2020, RandAugment).
+        trivialaugment: probability of one change of random kind and strength
+            (Müller and Hutter 2021, TrivialAugment).
     """
 
     def __init__(
@@ -36,17 +65,30 @@ class Augment:
         erase: float,
         mixup: float = 0.0,
         cutmix: float = 0.0,
+        crop: float = 0.0,
+        jitter: float = 0.0,
+        hue: float = 0.0,
+        randaugment: float = 0.0,
+        trivialaugment: float = 0.0,
     ) -> None:
-        self.shift = shift
-        self.flip = flip
-        self.rotate = rotate
-        self.erase = erase
         self.mixup = mixup
         self.cutmix = cutmix
+        strengths = {
+            "crop": crop,
+            "flip": flip,
+            "rotate": rotate,
+            "shift": shift,
+            "trivialaugment": trivialaugment,
+            "randaugment": randaugment,
+            "jitter": jitter,
+            "hue": hue,
+            "erase": erase,
+        }
+        self.strengths = {name: strength for name, strength in strengths.items() if strength}
 
     def __bool__(self) -> bool:
         """Say whether anything is switched on."""
-        return any((self.shift, self.flip, self.rotate, self.erase, self.mixes))
+        return bool(self.strengths) or self.mixes
 
     @property
     def mixes(self) -> bool:
@@ -55,14 +97,9 @@ class Augment:
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         """Return changed copies of the pictures ``x``, uint8 (N, C, H, W); the generator is on x's device."""
-        if self.flip:
-            x = random_flip(x, self.flip, generator)
-        if self.rotate:
-            x = random_rotate(x, self.rotate, generator)
-        if self.shift:
-            x = random_shift(x, self.shift, generator)
-        if self.erase:
-            x = random_erase(x, self.erase, generator)
+        for name, change in CHANGES.items():
+            if name in self.strengths:
+                x = change(x, self.strengths[name], generator)
         return x
 
     def mix(self, x: Tensor, y: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -89,11 +126,6 @@ class Augment:
         return mixed, own_share.view(-1, 1) * labels + (1 - own_share).view(-1, 1) * labels[other]
 
 
-def uniform(count: int, low: float, high: float, x: Tensor, generator: Generator) -> Tensor:
-    """Return ``count`` draws between low and high, float32 (count,), on the device of ``x``."""
-    return torch.empty(count, device=x.device).uniform_(low, high, generator=generator)
-
-
 def beta(count: int, concentration: float, x: Tensor, generator: Generator) -> Tensor:
     """Return ``count`` draws from Beta(concentration, concentration), float32 (count,); ones for 0."""
     if concentration == 0:
@@ -110,53 +142,3 @@ def random_box(x: Tensor, area: Tensor, generator: Generator) -> Tensor:
     top = uniform(n, 0, height, x, generator) - tall / 2
     left = uniform(n, 0, width, x, generator) - wide / 2
     return between(top, tall, height)[:, :, None] & between(left, wide, width)[:, None, :]
-
-
-def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Mirror each picture left to right with the given probability."""
-    chosen = uniform(len(x), 0, 1, x, generator) < probability
-    return torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
-
-
-def random_shift(x: Tensor, most: int, generator: Generator) -> Tensor:
-    """Move each picture by up to ``most`` pixels in each direction: a random crop of the padded picture."""
-    n, _, height, width = x.shape
-    # Every crop, as a view: (N, C, 2 * most + 1, 2 * most + 1, H, W).
-    crops = F.pad(x, (most, most, most, most)).unfold(2, height, 1).unfold(3, width, 1)
-    down, right = torch.randint(0, 2 * most + 1, (2, n), device=x.device, generator=generator)
-    return crops[torch.arange(n, device=x.device), :, down, right]
-
-
-def random_rotate(x: Tensor, degrees: float, generator: Generator) -> Tensor:
-    """Turn each picture about its centre by up to ``degrees`` in each direction, bilinearly."""
-    angle = uniform(len(x), -math.radians(degrees), math.radians(degrees), x, generator)
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    # affine_grid works in units of half a side, so a picture that is not square needs its aspect ratio.
-    aspect = x.shape[3] / x.shape[2]
-    matrix = torch.stack([cos, -sin / aspect, zero, sin * aspect, cos, zero], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
-    turned = F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return turned.round().clamp(0, 255).to(torch.uint8)
-
-
-def random_erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Blacken a random rectangle of each picture with the given probability."""
-    n, _, height, width = x.shape
-    area = uniform(n, 0.02, 0.33, x, generator)
-    # Up to 0.3 : 1, tall or wide, but never longer than the picture, so that none of its area lies outside.
-    log_aspect = uniform(n, -1, 1, x, generator) * (-area.log()).clamp(max=-math.log(0.3))
-    tall = (area * log_aspect.exp()).sqrt() * height
-    wide = (area / log_aspect.exp()).sqrt() * width
-    top = uniform(n, 0, 1, x, generator) * (height - tall)
-    left = uniform(n, 0, 1, x, generator) * (width - wide)
-    chosen = uniform(n, 0, 1, x, generator) < probability
-    inside_rows = between(top, tall, height)
-    inside_columns = between(left, wide, width)
-    inside = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen.view(-1, 1, 1)
-    return x.masked_fill(inside[:, None], 0)
-
-
-def between(begin: Tensor, length: Tensor, size: int) -> Tensor:
-    """Say which of ``size`` pixels have their centre in each interval, bool (N, size)."""
-    centres = torch.arange(size, device=begin.device) + 0.5
-    return (centres >= begin[:, None]) & (centres < (begin + length)[:, None])

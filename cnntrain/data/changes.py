@@ -1,0 +1,103 @@
+"""Random changes of where things are in a picture: batches of bytes, with a draw for every picture."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+
+def uniform(count: int, low: float, high: float, x: Tensor, generator: Generator) -> Tensor:
+    """Return ``count`` draws between low and high, float32 (count,), on the device of ``x``."""
+    return torch.empty(count, device=x.device).uniform_(low, high, generator=generator)
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Round pixels to bytes: uint8."""
+    return x.round().clamp(0, 255).to(torch.uint8)
+
+
+def warp(x: Tensor, matrix: Tensor) -> Tensor:
+    """Move the pixels of each picture, bilinearly; what comes in is black.
+
+    Args:
+        x: uint8 (N, C, H, W).
+        matrix: float32 (N, 2, 3), from a place in the new picture to that in the old one, right and down, in
+            halves of its width and of its height from its centre.
+    """
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return to_bytes(
+        F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    )
+
+
+def random_crop(x: Tensor, least: float, generator: Generator) -> Tensor:
+    """Enlarge a random part of each picture to its size (Szegedy et al. 2015, Going Deeper).
+
+    The part has at least the share ``least`` of the picture's area, 0.08 for photographs, and is up to 4/3
+    times as wide or as high in proportion.
+    """
+    n = len(x)
+    area = uniform(n, least, 1, x, generator)
+    aspect = uniform(n, -math.log(4 / 3), math.log(4 / 3), x, generator).exp()
+    wide, tall = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)  # shares of a side
+    right = uniform(n, -1, 1, x, generator) * (1 - wide)
+    down = uniform(n, -1, 1, x, generator) * (1 - tall)
+    zero = torch.zeros_like(wide)
+    inside = torch.stack([wide, zero, right, zero, tall, down], dim=1).view(-1, 2, 3)
+    return warp(x, inside)
+
+
+def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
+    """Mirror each picture left to right with the given probability."""
+    chosen = uniform(len(x), 0, 1, x, generator) < probability
+    return torch.where(chosen.view(-1, 1, 1, 1), x.flip(-1), x)
+
+
+def random_shift(x: Tensor, most: float, generator: Generator) -> Tensor:
+    """Move each picture by up to ``most`` pixels in each direction: a random crop of the padded picture."""
+    n, _, height, width = x.shape
+    # Every crop, as a view: (N, C, 2 * most + 1, 2 * most + 1, H, W).
+    most = int(most)
+    crops = F.pad(x, (most, most, most, most)).unfold(2, height, 1).unfold(3, width, 1)
+    down, right = torch.randint(0, 2 * most + 1, (2, n), device=x.device, generator=generator)
+    return crops[torch.arange(n, device=x.device), :, down, right]
+
+
+def random_rotate(x: Tensor, degrees: float, generator: Generator) -> Tensor:
+    """Turn each picture about its centre by up to ``degrees`` in each direction, bilinearly."""
+    return turn(x, uniform(len(x), -degrees, degrees, x, generator))
+
+
+def turn(x: Tensor, degrees: Tensor) -> Tensor:
+    """Turn each picture about its centre, by float32 (N,)."""
+    angle = degrees * (math.pi / 180)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # warp works in halves of a side, so a picture that is not square needs its aspect ratio.
+    aspect = x.shape[3] / x.shape[2]
+    return warp(x, torch.stack([cos, -sin / aspect, zero, sin * aspect, cos, zero], dim=1).view(-1, 2, 3))
+
+
+def random_erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
+    """Blacken a random rectangle of each picture with the given probability."""
+    n, _, height, width = x.shape
+    area = uniform(n, 0.02, 0.33, x, generator)
+    # Up to 0.3 : 1, tall or wide, but never longer than the picture, so that none of its area lies outside.
+    log_aspect = uniform(n, -1, 1, x, generator) * (-area.log()).clamp(max=-math.log(0.3))
+    tall = (area * log_aspect.exp()).sqrt() * height
+    wide = (area / log_aspect.exp()).sqrt() * width
+    top = uniform(n, 0, 1, x, generator) * (height - tall)
+    left = uniform(n, 0, 1, x, generator) * (width - wide)
+    chosen = uniform(n, 0, 1, x, generator) < probability
+    inside_rows = between(top, tall, height)
+    inside_columns = between(left, wide, width)
+    inside = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen.view(-1, 1, 1)
+    return x.masked_fill(inside[:, None], 0)
+
+
+def between(begin: Tensor, length: Tensor, size: int) -> Tensor:
+    """Say which of ``size`` pixels have their centre in each interval, bool (N, size)."""
+    centres = torch.arange(size, device=begin.device) + 0.5
+    return (centres >= begin[:, None]) & (centres < (begin + length)[:, None])

@@ -1,0 +1,122 @@
+"""``cnntrain data [DIR] --augmented FILE``: a few training pictures, and what augmentation makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Generator, Tensor
+
+from cnntrain.build import build
+from cnntrain.checkpoint import write_atomically
+from cnntrain.console import Console
+from cnntrain.data.augment import Augment
+from cnntrain.datasets import open_data
+from cnntrain.errors import UserError
+from cnntrain.parts import Config, find_device
+from cnntrain.report.drawing import png, styled
+from cnntrain.report.mosaic import mosaic
+from cnntrain.report.pictures import images_of
+from cnntrain.seeding import seed_for
+
+PICTURES = 8  # rows
+DRAWS = 8  # columns, besides the picture itself
+SIDE = 96  # of a tile, in pixels; smaller pictures are enlarged by a whole number
+CAPTION = 26  # pixels below a tile
+LONGEST_NAME = 12  # of a class there, in letters
+
+
+def draw(config: Config, target: Path) -> None:
+    """Write a PNG of training pictures, one of each class, and of several draws of the augmentation.
+
+    Args:
+        config: of ``train``, checked, as plain types.
+        target: the file.
+
+    Raises:
+        UserError: nothing is augmented, or the file can't be written.
+    """
+    augment: Augment = build("augment", config["augment"], Augment, None)
+    if not augment:
+        raise UserError("nothing is augmented: choose something, such as augment=digits or augment=photos")
+    console = Console(config["verbose"])
+    data = open_data(config, find_device("cpu"), console, None)
+    chosen = one_of_each(data.train.labels[data.train_indices], PICTURES)
+    x, y = images_of(data.train, data.train_indices[chosen]), data.train.labels[data.train_indices[chosen]]
+    generator = Generator().manual_seed(seed_for(config["seed"], "augment", 0, 0))
+    many, labels = x.repeat_interleave(DRAWS, dim=0), y.repeat_interleave(DRAWS)
+    changed = augment(many, generator)
+    shares = F.one_hot(labels, config["data"]["num_classes"]).float()
+    if augment.mixes:
+        mixed, shares = augment.mix(changed.float(), labels, config["data"]["num_classes"], generator)
+        changed = mixed.round().to(torch.uint8)
+    names = data.train.class_names
+    rows = torch.cat([x[:, None], changed.unflatten(0, (len(x), DRAWS))], dim=1)
+    captions = [in_words(share, names) if augment.mixes else "" for share in shares]
+    figure = grid(rows, [names[label] for label in y.tolist()], captions)
+    try:
+        write_atomically(target, png(figure))
+    except OSError as error:
+        raise UserError(f"--augmented {target} can't be written: {error.strerror or error}") from error
+    console.line(f"[bold]{target}[/] shows {len(x)} pictures, each with {DRAWS} draws of its augmentation")
+
+
+def one_of_each(labels: Tensor, most: int) -> list[int]:
+    """Return the places of some pictures, of as many classes as there are; labels are int64 (N,)."""
+    seen: dict[int, list[int]] = {}
+    for place, label in enumerate(labels.tolist()):
+        seen.setdefault(label, []).append(place)
+    classes = [seen[label] for label in sorted(seen)]
+    in_turn = [places[turn] for turn in range(most) for places in classes if turn < len(places)]
+    return in_turn[:most]
+
+
+def in_words(share: Tensor, names: Sequence[str]) -> str:
+    """Return the two largest shares of classes in words, a line each: ``70% cat``."""
+    largest = share.topk(min(2, len(share)))
+    pairs = zip(largest.values.tolist(), largest.indices.tolist(), strict=True)
+    lines = [f"{value:.0%} {names[index][:LONGEST_NAME]}" for value, index in pairs if round(100 * value)]
+    return "\n".join(lines)
+
+
+@styled
+def grid(rows: Tensor, names: Sequence[str], captions: Sequence[str]) -> Figure:
+    """Return a figure with a row for each picture: uint8 (rows, 1 + draws, C, H, W)."""
+    count, columns = rows.shape[:2]
+    tiles = rows.flatten(0, 1)
+    tiles = tiles[:, : 3 if tiles.shape[1] >= 3 else 1]
+    side = tiles.shape[2]
+    scale = max(1, SIDE // side)
+    size = [SIDE, SIDE] if side > SIDE else [side * scale, side * scale]
+    mode = "area" if side > SIDE else "nearest"
+    pixels = F.interpolate(tiles.float(), size=size, mode=mode).round().to(torch.uint8)
+    gap = CAPTION if any(captions) else 4
+    framed = F.pad(pixels.float(), (2, 2, 2, gap), value=255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    picture = mosaic(framed, columns, gap=0)
+    height, width = picture.shape[0] / count, picture.shape[1] / columns
+    figure = Figure(figsize=(picture.shape[1] / 96 + 1.2, picture.shape[0] / 96 + 0.35))
+    axes = figure.add_subplot()
+    axes.grid(visible=False)
+    axes.imshow(picture if picture.shape[2] == 3 else np.repeat(picture, 3, axis=2), interpolation="nearest")
+    axes.spines[:].set_visible(False)
+    axes.xaxis.tick_top()
+    axes.set_xticks([width / 2, width * (columns + 1) / 2], ["picture", "what the network sees"])
+    axes.set_yticks([height * (row + 0.5) for row in range(count)], names, parse_math=False)
+    axes.tick_params(length=0)
+    axes.axvline(width - 0.5, color="#5c6370", linewidth=1)
+    for place, caption in enumerate(captions):
+        row, column = divmod(place, columns - 1)
+        axes.text(
+            width * (column + 1.5),
+            height * (row + 1) - CAPTION,
+            caption,
+            ha="center",
+            va="top",
+            fontsize=6.5,
+            parse_math=False,
+        )
+    return figure
