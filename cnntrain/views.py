@@ -1,0 +1,43 @@
+"""Test-time augmentation: the mean of what a model says of several views of each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MOVED = 28  # a picture is moved by its side over this: a digit of MNIST by one pixel
+
+
+class Views(nn.Module):
+    """A model that sees each picture in several ways; its logits are the log of the mean probabilities.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes).
+        kinds: ``flip``, the picture and its mirror image; ``shift``, moved a little in four directions, too.
+    """
+
+    def __init__(self, model: nn.Module, kinds: Sequence[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.kinds = tuple(kinds)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float (N, C, H, W) to logits, float32 (N, classes)."""
+        seen = [x]
+        if "shift" in self.kinds:
+            seen += moved(x, max(1, round(x.shape[-1] / MOVED)))
+        if "flip" in self.kinds:
+            seen += [view.flip(-1) for view in seen]
+        probabilities = torch.stack([self.model(view).float().softmax(dim=1) for view in seen])
+        return probabilities.mean(dim=0).clamp(min=torch.finfo(torch.float32).tiny).log()
+
+
+def moved(x: Tensor, pixels: int) -> list[Tensor]:
+    """Return pictures moved left, right, up and down; their edges are repeated."""
+    height, width = x.shape[2:]
+    wider = F.pad(x, (pixels, pixels, pixels, pixels), mode="replicate")
+    corners = ((pixels, 2 * pixels), (pixels, 0), (2 * pixels, pixels), (0, pixels))
+    return [wider[:, :, top : top + height, left : left + width] for top, left in corners]
