@@ -2,5 +2,6 @@
 
 from cnntrain.models.cnn import CNN
 from cnntrain.models.mlp import MLP
+from cnntrain.models.torchvision import Torchvision
 
-__all__ = ["CNN", "MLP"]
+__all__ = ["CNN", "MLP", "Torchvision"]

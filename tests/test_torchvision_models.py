@@ -1,0 +1,86 @@
+"""``model=torchvision``: any of torchvision's networks, on digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Command, is_told
+from torch import nn
+
+from cnntrain.models import Torchvision
+
+TINY = ("model=torchvision", "limit=16", "epochs=1", "batch_size=16", "precision=fp32", "report=false")
+
+
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5"])
+def test_a_network_trains_resumes_and_evaluates(cnntrain: Command, name: str) -> None:
+    assert cnntrain("train", *TINY, f"model.name={name}", "out=run").code == 0
+    assert cnntrain("resume", "run", "epochs=2").code == 0
+    assert cnntrain("eval", "run").code == 0
+    assert json.loads(Path("run/eval_test.json").read_text())["examples"] == 1000
+
+
+def test_small_pictures_stay_large_behind_the_stem() -> None:
+    sizes = {}
+    for small in (True, False):
+        model = Torchvision("resnet18", None, small, in_channels=1, image_size=28, num_classes=10)
+        model.network.layer1.register_forward_hook(
+            lambda module, inputs, output, small=small: sizes.update({small: tuple(output.shape[2:])})
+        )
+        assert model.eval()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert sizes == {True: (28, 28), False: (7, 7)}
+
+
+def test_auto_looks_at_the_size_of_the_pictures() -> None:
+    for size, kernel in ((28, 3), (64, 3), (65, 7)):
+        model = Torchvision("resnet18", None, "auto", in_channels=3, image_size=size, num_classes=10)
+        first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+        assert first.kernel_size == (kernel, kernel), size
+
+
+def test_a_grey_stem_sees_what_a_colour_stem_sees_of_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    colour = Torchvision("shufflenet_v2_x0_5", None, False, 3, 64, 10).eval()
+    monkeypatch.setattr(
+        "cnntrain.models.torchvision.new", lambda name, size: __import__("copy").deepcopy(colour.network)
+    )
+    grey = Torchvision("shufflenet_v2_x0_5", None, False, 1, 64, 10).eval()
+    x = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(grey(x), colour(x.expand(-1, 3, -1, -1)), atol=1e-5)
+
+
+def test_its_layers_are_shown(cnntrain: Command) -> None:
+    outcome = cnntrain("summary", "model=torchvision", "model.weights=DEFAULT")  # which are not looked for
+    assert outcome.code == 0 and "11,175,370" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("model.name=resnet81",),
+            "model.name=resnet81: torchvision has no such network: did you mean resnet",
+        ),
+        (("model.weights=IMAGENET1K_V9",), "model.weights=IMAGENET1K_V9 is not there for resnet18"),
+        (("model.name=vit_b_16",), "vit_b_16 can't take pictures of 28 pixels"),
+        (("model.name=1",), "model.name=1 is not possible"),
+    ],
+)
+def test_wrong_names_are_told(cnntrain: Command, arguments: tuple[str, ...], told: str) -> None:
+    is_told(cnntrain("train", *TINY, *arguments), told)
+    assert not Path("outputs/train").exists()
+
+
+def test_weights_that_cannot_be_downloaded_are_told(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(Path("hub").absolute()))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody answers
+    outcome = cnntrain("train", *TINY, "model.weights=DEFAULT", "model.name=squeezenet1_1")
+    assert outcome.code == 2 and "Traceback" not in outcome.err
+    assert "can't be downloaded" in outcome.err and "or train without: model.weights=null" in outcome.err
+    assert "downloading the weights of squeezenet1_1: https://download.pytorch.org" in outcome.err
