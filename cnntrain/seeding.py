@@ -26,6 +26,17 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_apart(seed: int, rank: int) -> None:
+    """Let the layers of each process of a run draw for themselves, once all have drawn the same weights."""
+    if rank:
+        torch.manual_seed(seed_for(seed, "rank", rank))
+
+
+def random_state_of(rank: int, states: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the state of a process of a run that is resumed; its present one if there were fewer before."""
+    return states[rank] if rank < len(states) else random_state()
+
+
 def random_state() -> dict[str, Any]:
     """Return the state of every global generator as tensors and plain types."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)

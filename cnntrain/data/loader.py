@@ -16,7 +16,8 @@ from torch.utils.data import Sampler
 from cnntrain.data.augment import Augment
 from cnntrain.data.pictures import Pictures
 from cnntrain.data.streamed import Streamed
-from cnntrain.data.workers import Batch, BatchLoader
+from cnntrain.data.workers import Batch, BatchLoader, raised
+from cnntrain.distributed import Share
 from cnntrain.seeding import seed_for
 
 AT_ONCE = 2**18  # values of small batches that are gathered together, 1 MB as floats
@@ -59,6 +60,7 @@ class ShuffledBatches(Sampler[np.ndarray]):
     """
 
     def __init__(self, indices: Tensor, batch_size: int, seed: int, at_once: int = 1) -> None:
+        self.share = Share()
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
@@ -76,7 +78,15 @@ class ShuffledBatches(Sampler[np.ndarray]):
         order = self.indices[torch.randperm(len(self.indices), generator=generator)].numpy()
         step = self.batch_size * self.at_once
         for first in range(self.start * self.batch_size, len(order), step):
-            yield order[first : first + step]
+            some = order[first : first + step]
+            if self.share.processes > 1:
+                batches = np.split(some, range(self.batch_size, len(some), self.batch_size))
+                some = np.concatenate([self.share.of(batch) for batch in batches])
+            yield some
+
+    def size_of(self, number: int) -> int:
+        """Return how many pictures a batch has, in all processes together."""
+        return min(self.batch_size, len(self.indices) - number * self.batch_size)
 
 
 class TrainLoader:
@@ -85,7 +95,7 @@ class TrainLoader:
     Args:
         dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,).
         indices: which of its pictures to train on, int64.
-        batch_size: pictures in a batch; the last one of an epoch may be smaller.
+        batch_size: pictures in a batch, of all processes together; the last one of an epoch may be smaller.
         seed: of order and augmentation.
         augment: changes the bytes of a batch, on the device.
         normalize: turns them into floats.
@@ -109,6 +119,8 @@ class TrainLoader:
             # A small batch takes less time to gather than to ask for, so several are gathered together.
             at_once = max(1, AT_ONCE // (batch_size * dataset.images[0].numel()))
         self.batches = ShuffledBatches(indices, batch_size, seed, at_once)
+        self.share = self.batches.share
+        self.dataset = dataset
         self.seed = seed
         self.augment = augment
         self.num_classes = len(dataset.class_names)
@@ -133,13 +145,24 @@ class TrainLoader:
             labels = labels.to(self.device, non_blocking=True)
             if not self.augment:
                 images = self.normalize(images)
-            size = self.batches.batch_size
+            size = max(1, self.share.size(self.batches.batch_size))
             for x, y in zip(images.split(size), labels.split(size), strict=True):
+                self.share.weigh(self.batches.size_of(step))
                 if self.augment:
-                    generator.manual_seed(seed_for(self.seed, "augment", epoch, step))
+                    generator.manual_seed(seed_for(self.seed, "augment", epoch, step, *self.share.position))
                     x, y = self.augmented(x, y, generator)
                 yield x, y
                 step += 1
+
+    def look(self, count: int) -> Tensor:
+        """Return the first pictures of the first epoch as the network gets them, but as bytes (N, C, H, W).
+
+        No generator of the run is touched by that.
+        """
+        batch = next(iter(ShuffledBatches(self.batches.indices, count, self.seed)))
+        images, _ = raised(self.dataset.__getitems__(batch))
+        generator = Generator(self.device).manual_seed(seed_for(self.seed, "augment", 0, 0))
+        return self.augment(images.to(self.device), generator) if self.augment else images
 
     def augmented(self, x: Tensor, y: Tensor, generator: Generator) -> Batch:
         """Return a batch of bytes augmented, normalised and, if that is wanted, mixed."""
@@ -148,7 +171,7 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Every picture once, in order, as it is: the batches of an evaluation."""
+    """Every picture once, in order, as it is, in batches; of several processes, each has its own part."""
 
     def __init__(
         self,
@@ -161,8 +184,8 @@ class EvalLoader:
     ) -> None:
         self.normalize = normalize
         self.device = device
-        self.size = len(indices)
-        batches = [part.numpy() for part in indices.split(batch_size) if len(part)]
+        mine = Share().part(indices)
+        batches = [part.numpy() for part in mine.split(batch_size) if len(part)]
         # Pictures in memory need no workers: to start them takes longer than to evaluate.
         workers = workers if isinstance(dataset, Streamed) else 0
         self.loader = BatchLoader(dataset, batches, workers, pin=must_pin(dataset, device))

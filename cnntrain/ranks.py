@@ -1,0 +1,50 @@
+"""Who this process is among those of a run that ``torchrun`` has started. No torch.
+
+A run of one process is that of rank 0 among one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+
+def world_size() -> int:
+    """Return the number of processes of this run."""
+    return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+
+
+def rank() -> int:
+    """Return the number of this process among all."""
+    return int(os.environ["RANK"]) if world_size() > 1 else 0
+
+
+def is_main() -> bool:
+    """Say whether this process writes the files and talks to the user."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """Return the number of this process among those of its machine, by which it takes a GPU."""
+    return int(os.environ.get("LOCAL_RANK", 0)) if world_size() > 1 else 0
+
+
+def processes_here() -> int:
+    """Return the number of this run's processes on this machine, which share its cores."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if world_size() > 1 else 1
+
+
+class Spokesman:
+    """Tells the user why the run ends: one process for all."""
+
+    speaks = rank() == 0  # of mistakes that all processes see
+    PATIENCE_SECONDS = 5.0
+
+    @classmethod
+    def tell(cls, text: str) -> None:
+        """Print to standard error, if this process is the one to do so."""
+        if cls.speaks:
+            print(text, file=sys.stderr)
+        else:  # torchrun ends all when the first one ends, which shall be the one that speaks
+            time.sleep(cls.PATIENCE_SECONDS)
