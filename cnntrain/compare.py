@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from rich.markup import escape
 
 from cnntrain import run_folder
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
+from cnntrain.differences import config_of, differing, of_no_account, with_classes_named
 from cnntrain.errors import UserError
-from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order, show
-from cnntrain.report.sweep_page import write_page
-from cnntrain.schema import leaves, shown
-
-# Keys that do not make a run another experiment.
-ASIDE = (
-    "seed",
-    "data.split_seed",
-    "out",
-    "name",
-    "seeds",
-    "verbose",
-    "on_error",
-    "data.root",
-    "workers",
-    "eval_batch_size",
-    "save_every_steps",
-    "save_every_minutes",
-)
+from cnntrain.jobs import RECORD, record_of
+from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order, tests_of
+from cnntrain.report.sweep_page import page
+from cnntrain.report.table import show
 
 
 def compare(
@@ -46,81 +33,83 @@ def compare(
         html_file: where to write the page to look at.
 
     Raises:
-        UserError: a name is no run, or fewer than two runs are meant.
+        UserError: a name is no run, fewer than two runs are meant, or a file can't be written.
     """
     folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))
     if len(folders) < 2:
         raise UserError("compare needs at least two runs, or a sweep: cnntrain compare RUN RUN")
-    configs = {folder: config_of(folder) for folder in folders}
-    keys = differing(list(configs.values()))
-    runs = [run_of(folder, configs[folder], keys) for folder in folders]
-    points = show(Console(1), runs, keys, monitor)
-    order = in_order(runs, points)
+    configs = with_classes_named([config_of(folder) for folder in folders])
+    begun = [config for config in configs if config]
+    keys = differing(begun)
+    runs = [run_of(folder, config, keys) for folder, config in zip(folders, configs, strict=True)]
+    console = Console(1)
+    points = show(console, runs, keys, monitor)
+    for key, values in of_no_account(begun).items():
+        console.line(
+            f"[dim]{key} differs too ({escape(', '.join(values))}): the same experiment to compare[/]"
+        )
+
+    order, columns = in_order(runs, points), [*keys, "seed"]
     if csv_file is not None:
-        write_atomically(run_folder.typed_path(csv_file), as_csv(order, points, [*keys, "seed"]).encode())
+        write(csv_file, as_csv(order, points, columns))
     if html_file is not None:
-        write_page(run_folder.typed_path(html_file), f"{len(runs)} runs", order, [*keys, "seed"], monitor)
+        write(html_file, page(f"{len(runs)} runs", order, points, columns, monitor))
     if json_file is not None:
-        run_folder.write_json(run_folder.typed_path(json_file), as_json(runs, points, monitor))
+        write(json_file, json.dumps(as_dict(runs, points, monitor), indent=2, allow_nan=False) + "\n")
+
+
+def write(name: str, text: str) -> None:
+    """Write a file that the user has named."""
+    try:
+        write_atomically(run_folder.typed_path(name), text.encode())
+    except OSError as error:
+        raise UserError(f"{name} can't be written: {error.strerror or error}") from error
 
 
 def folders_of(name: str) -> list[Path]:
     """Return the run folders that a typed name means: its own, or those of the jobs of a sweep."""
     sweep = run_folder.find_sweep(name)
     if sweep is not None:
-        return sorted(path.parent for path in sweep.glob("*/config.yaml"))
+        return sorted({path.parent for file in ("config.yaml", RECORD) for path in sweep.glob(f"*/{file}")})
     path = run_folder.typed_path(name)
     if name == "last" and not path.exists():
         path = run_folder.last_run()
-    if not path.is_dir():
+    if path.is_file() and path.parent.name == run_folder.CHECKPOINTS:
+        path = path.parent.parent
+    if not path.exists():
         raise UserError(f"there is no run {name}; {run_folder.hint(name)}")
     if not (path / "config.yaml").exists():
         raise UserError(f"{path} is no run folder: it holds no config.yaml")
     return [path]
 
 
-def config_of(folder: Path) -> dict[str, str]:
-    """Return the configuration of a run, each key with its value as typed."""
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        values = {key: shown(value) for key, value in leaves(config)}
-        # A class by its name, under the name of its group: optim Adam.
-        return {
-            key.removesuffix("._target_"): v.rpartition(".")[2] if key.endswith("._target_") else v
-            for key, v in values.items()
-        }
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'config.yaml'} can't be read: {error}") from error
-
-
-def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the keys that do not have the same value in all configurations that have them.
-
-    Arguments of a class count only where the class is the same; that it is another one is a key of its own.
-    """
-    keys = dict.fromkeys(key for config in configs for key in config)
-    return [
-        key
-        for key in keys
-        if key not in ASIDE
-        and not key.startswith("launcher.")
-        and len({config[key] for config in configs if key in config}) > 1
-    ]
-
-
 def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str]) -> Run:
-    """Return a run with its values of some keys; it counts as running until its summary is there."""
+    """Return a run with its values of some keys."""
     values = {key: config[key] for key in keys if key in config}
+    seed = int(config["seed"]) if config.get("seed", "").isdigit() else None
+    record = record_of(folder) or {}
+    if record.get("state") in ("failed", "pruned"):
+        return Run(str(folder), folder, values, seed, record["state"], reason=record.get("reason", ""))
     try:
-        return finished_run(str(folder), folder, values, run_folder.read_json(folder / "summary.json"))
+        summary = run_folder.read_json(folder / "summary.json")
+        if goes_on(config, summary):
+            return Run(str(folder), folder, values, seed, state="running")
+        return finished_run(str(folder), folder, values, summary)
     except FileNotFoundError:
-        return Run(str(folder), folder, values, state="running")
+        return Run(str(folder), folder, values, seed, state="running")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'summary.json'} can't be read: {error}") from error
 
 
-def as_json(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[str, Any]:
+def goes_on(config: Mapping[str, str], summary: Mapping[str, Any]) -> bool:
+    """Say whether a run was resumed for more epochs than those after which its summary was written."""
+    may_stop_early = config.get("early_stopping", "null") != "null"
+    return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])
+
+
+def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[str, Any]:
     """Return what is shown, for programs."""
+    ranked = bool(points) and points[0].summary is not None
     return {
         "monitor": monitor,
         "points": [
@@ -128,7 +117,8 @@ def as_json(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[
                 "values": point.values,
                 "runs": [str(run.folder) for run in point.runs],
                 "seeds": [run.seed for run in point.runs],
-                "n": len(point.runs),
+                "n": point.seeds,
+                "planned": point.planned,
                 "mean": point.summary and point.summary.mean,
                 "deviation": point.summary and point.summary.deviation,
                 "half_width_95": point.summary and point.summary.half_width,
@@ -137,5 +127,10 @@ def as_json(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[
             }
             for point in points
         ],
-        "unfinished": [str(run.folder) for run in runs if run.state != "finished"],
+        "test_accuracy_of_best": tests_of(points[0]) if ranked else [],
+        "unfinished": [
+            {"run": str(run.folder), "state": run.state, "reason": run.reason}
+            for run in runs
+            if run.state != "finished"
+        ],
     }

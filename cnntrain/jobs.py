@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import traceback
 from collections.abc import Mapping
@@ -9,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from cnntrain import checkpoint, run_folder
+from cnntrain.config import add_current_folder
+from cnntrain.console import Console
 from cnntrain.errors import CnntrainError, Interrupted, Pruned
 
 RECORD = "job.json"
+PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
 ENGINE = ("precision", "channels_last", "threads")  # which a run keeps from its first step to its last
 
 
@@ -23,10 +29,9 @@ class Job:
     Args:
         name: of its folder.
         folder: where it trains.
-        overrides: of its configuration.
-        varied: those of them by which it differs from the other jobs.
-        config_dir: the user's own folder of groups.
-        trust: packages that the overrides may name; None for what the user has typed.
+        settings: its configuration, checked.
+        varied: the overrides by which it differs from the other jobs.
+        trust: packages that the configuration may name; None for what the user has typed.
         verbose: how much it prints; None: as its configuration says.
         threads: that it may use; None: as its configuration says.
         cwd: the folder in which the user typed.
@@ -36,9 +41,8 @@ class Job:
 
     name: str
     folder: Path
-    overrides: tuple[str, ...]
+    settings: Mapping[str, Any]
     varied: tuple[str, ...]
-    config_dir: str | None
     trust: tuple[str, ...] | None
     verbose: int | None = None
     threads: int | None = None
@@ -57,6 +61,9 @@ def run_job(job: Job) -> dict[str, Any]:
     os.chdir(job.cwd)  # engines start their processes where they like
     try:
         run_folder.make_folder(job.folder)
+        if not run_folder.becomes_free(job.folder, PATIENCE_SECONDS):
+            # Its record is not ours to write: whoever has the folder will.
+            return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
         record |= {"state": "finished", **headline(trained(job))}
     except Interrupted:
@@ -65,6 +72,7 @@ def run_job(job: Job) -> dict[str, Any]:
         record |= {"state": "pruned", "reason": str(error)}
     except CnntrainError as error:
         record |= {"state": "failed", "reason": str(error)}
+        Console(0, job.folder / "train.log").line(escape(f"failed: {error}"))
     except Exception as error:
         log = job.folder / "train.log"
         with log.open("a") as file:
@@ -79,10 +87,10 @@ def run_job(job: Job) -> dict[str, Any]:
 
 def trained(job: Job) -> Mapping[str, Any]:
     """Train a job from its checkpoint, or from the beginning if it has none, and return its summary."""
-    from cnntrain.settings import settings_of
-
-    settings = settings_of(job.overrides, job.config_dir)
-    settings["out"] = str(job.folder)
+    # No report, which keeps a sweep quick; the best job gets one in the end.
+    settings = {**copy.deepcopy(dict(job.settings)), "out": str(job.folder), "report": False}
+    if job.trust is None:
+        add_current_folder()
     if job.verbose is not None:
         settings["verbose"] = job.verbose
     if job.threads is not None and settings["threads"] == "auto":
@@ -127,7 +135,13 @@ def record_of(folder: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "state" in record else None
 
 
-def is_done(job: Job) -> bool:
-    """Say whether a job is finished, or was stopped for good."""
+def is_under_way(job: Job) -> bool:
+    """Say whether a job has begun and not ended, as far as its record knows."""
     record = record_of(job.folder)
+    return record is not None and record["state"] == "running"
+
+
+def is_done(folder: Path) -> bool:
+    """Say whether the job of a folder is finished, or was stopped for good."""
+    record = record_of(folder)
     return record is not None and record["state"] in ("finished", "pruned")

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import UserError
-from cnntrain.jobs import Job
+from cnntrain.jobs import Job, is_under_way
+from cnntrain.signals import HeldSignals
+from cnntrain.workers import in_worker, stderr_to
 
 Record = dict[str, Any]
 Work = Callable[[Job], Record]
@@ -71,10 +73,34 @@ class Joblib(Launcher):
 
     def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
         """Yield each job with its record when it ends."""
-        from joblib import Parallel, delayed
+        left = {job.name: job for job in jobs}
+        suspects: list[Job] = []
+        while left:
+            batch = suspects[:1] or list(left.values())
+            lost_one = False
+            for job, record in self.batch(batch, work):
+                lost_one = lost_one or job is None
+                if job is not None:
+                    yield left.pop(job.name), record
+            # With one process the engine loses all. The jobs that were under way are done again one by one:
+            # so the one that is to blame is known, and costs no other job.
+            if lost_one and len(batch) == 1:
+                yield left.pop(batch[0].name), lost("killed, perhaps for want of memory")
+            if lost_one and not suspects:
+                suspects = [job for job in batch if is_under_way(job)] or batch
+            suspects = [job for job in suspects if job.name in left]
 
-        parallel = Parallel(n_jobs=min(self.n_jobs, len(jobs)), batch_size=1, return_as="generator_unordered")
-        yield from parallel(delayed(with_job)(work, job) for job in jobs)
+    def batch(self, jobs: Sequence[Job], work: Work) -> Iterator[tuple[Job | None, Record]]:
+        """Yield each job with its record when it ends; None once a process was lost, which ends the batch."""
+        from joblib import Parallel, delayed
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        at_a_time = min(self.n_jobs, max(2, len(jobs)))  # of a single job, joblib would make no process
+        parallel = Parallel(n_jobs=at_a_time, batch_size=1, return_as="generator_unordered")
+        try:
+            yield from parallel(delayed(in_worker)(work, job, os.getpid()) for job in jobs)
+        except TerminatedWorkerError:
+            yield None, {}
 
     def threads(self, jobs: int) -> int | None:
         """Return the share of the cores that each job has."""
@@ -95,7 +121,7 @@ class Submitit(Launcher):
         cpus: of each job.
         gpus: of each job.
         memory_gb: of each job.
-        at_once: jobs that may run at a time; None: as many as the cluster takes.
+        at_once: jobs that may run at a time; None: as many as the cluster takes, or here as there are cores.
     """
 
     def __init__(
@@ -125,9 +151,16 @@ class Submitit(Launcher):
 
         executor = submitit.AutoExecutor(folder / ".submitit", cluster=self.cluster)
         executor.update_parameters(name=f"cnntrain {folder.name}", **self.parameters)
-        running = dict(zip(executor.map_array(work, jobs), jobs, strict=True))
+        waiting, running = list(jobs), dict[Any, Job]()
+        limit = self.at_a_time() if self.cluster == "local" else len(waiting)  # Slurm counts by itself
         try:
-            for done in submitit.helpers.as_completed(list(running), poll_frequency=POLL_SECONDS):
+            while waiting or running:
+                batch = waiting[: limit - len(running)]
+                del waiting[: len(batch)]
+                if batch:
+                    with stderr_to(folder / ".submitit" / "stderr.log"):
+                        running.update(zip(executor.map_array(work, batch), batch, strict=True))
+                done = next(submitit.helpers.as_completed(list(running), poll_frequency=POLL_SECONDS))
                 error = done.exception()
                 yield running.pop(done), lost(str(error)) if error else done.result()
         finally:
@@ -140,7 +173,8 @@ class Submitit(Launcher):
 
     def at_a_time(self) -> int:
         """Return how many jobs run at a time."""
-        return self.at_once or UNKNOWN_AT_A_TIME
+        here = max(1, cores() // self.cpus)
+        return self.at_once or (here if self.cluster == "local" else UNKNOWN_AT_A_TIME)
 
 
 class Ray(Launcher):
@@ -162,19 +196,29 @@ class Ray(Launcher):
         """Yield each job with its record when it ends."""
         import ray
 
-        ray.init(self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        # Its C++ neither bears an exception out of a handler nor leaves SIGTERM to others.
+        with HeldSignals() as signals:
+            ray.init(self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            signals.hold()
+            try:
+                task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work)
+                running = {task.remote(job): job for job in jobs}
+                while running:
+                    done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+                    signals.check()
+                    for ended in done:
+                        yield running.pop(ended), self.record_of(ended)
+            finally:
+                ray.shutdown()
+
+    def record_of(self, ended: Any) -> Record:
+        """Return the record of a job that has ended, in whatever way."""
+        import ray
+
         try:
-            task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus)(work)
-            running = {task.remote(job): job for job in jobs}
-            while running:
-                (done, *_), _ = ray.wait(list(running))
-                try:
-                    record = ray.get(done)
-                except ray.exceptions.RayError as error:
-                    record = lost(str(error))
-                yield running.pop(done), record
-        finally:
-            ray.shutdown()
+            return ray.get(ended)
+        except ray.exceptions.RayError as error:
+            return lost(str(error))
 
     def threads(self, jobs: int) -> int | None:
         """Return the cores that each job has asked for."""
@@ -185,30 +229,26 @@ class Ray(Launcher):
         return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
 
 
-def needed(package: str, wanted_by: str = "") -> None:
+def needed(package: str, wanted_by: str = "", extra: str = "") -> None:
     """Raise a UserError that says how to install a package if it is missing.
 
     Args:
-        package: its name, which is that of the extra too.
+        package: its name.
         wanted_by: what the user typed.
+        extra: that brings it, if that has another name.
     """
     try:
         importlib.import_module(package)
     except ImportError as error:
         what = wanted_by or f"launcher={package}"
         raise UserError(
-            f"{what} needs {package}, which is not installed: pip install 'cnntrain[{package}]'"
+            f"{what} needs {package}, which is not installed: pip install 'cnntrain[{extra or package}]'"
         ) from error
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def with_job(work: Work, job: Job) -> tuple[Job, Record]:
-    """Do a job and return it with its record, since jobs end in any order."""
-    return job, work(job)
 
 
 def lost(reason: str) -> Record:

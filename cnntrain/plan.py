@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from cnntrain.checkpoint import write_atomically
 from cnntrain.checks import check
 from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
-from cnntrain.overrides import parse
+from cnntrain.overrides import parse, without_globs
 from cnntrain.schema import KEYS, check_value
 
 PLAN = run_folder.SWEEP
 FORMAT = 1
-MOST_CHECKED = 100  # jobs whose whole configuration is checked before the first one runs; 0.05 s each
 LONGEST_NAME = 100
 # Keys that say how a sweep is run, and nothing about its jobs.
-ABOUT_THE_SWEEP = ("out", "launcher", "sweeper", "on_error", "verbose")
+ABOUT_THE_SWEEP = ("out", "launcher", "sweeper", "on_error", "verbose", "seeds")
+KEPT = ("launcher",)  # which a resume keeps, unless it is told otherwise
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Plan:
         varied: the keys in which the jobs differ.
         monitor: by which they are ranked.
         config_dir: the user's own folder of groups.
+        how: what was typed about the sweep itself, such as ``launcher=joblib``, for those who resume it.
         search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
             ``space`` holds the override of each key that is searched, and ``fixed`` all others.
     """
@@ -46,11 +47,12 @@ class Plan:
     varied: list[str]
     monitor: str
     config_dir: str | None
+    how: list[str] = field(default_factory=list)
     search: dict[str, Any] | None = None
 
     def varied_of(self, name: str) -> tuple[str, ...]:
-        """Return the overrides by which a job differs from the others."""
-        return tuple(o for o in self.jobs[name] if o.partition("=")[0] in self.varied)
+        """Return the overrides by which a job differs from the others, as ``KEY=VALUE``."""
+        return tuple(differing(self.jobs[name], self.varied))
 
     def write(self, folder: Path) -> None:
         """Write the plan into the sweep's folder."""
@@ -73,7 +75,7 @@ class Plan:
             found = yaml.safe_load(path.read_text())
             assert found.pop("format") == FORMAT
             plan = cls(**found)
-            words = [word for job in plan.jobs.values() for word in job]
+            words = [*plan.how, *(word for job in plan.jobs.values() for word in job)]
             assert all(isinstance(word, str) for word in [*words, *plan.jobs, *plan.varied, plan.monitor])
             assert all(Path(name).name == name for name in plan.jobs)
         except Exception as error:  # whatever a file may hold that is no plan
@@ -94,10 +96,13 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
+    if config_dir is not None:
+        config_dir = str(Path(config_dir).absolute())  # it may be resumed from elsewhere
     fixed = [o for o in overrides if not any(p.is_sweep_override() for p in parse([o]))]
     config = compose(fixed, config_dir, with_hydra=True)
     parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    parsed = [o for o in parse([*parameters, *overrides]) if not o.key_or_group.startswith("hydra")]
+    typed = without_globs([*parameters, *overrides], config_dir)
+    parsed = [o for o in parse(typed) if not o.key_or_group.startswith("hydra")]
     for override in parsed:
         check_values(override)
     varied = [o.key_or_group for o in parsed if o.is_sweep_override()]
@@ -108,9 +113,10 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     own_folder = str(config.hydra.sweep.dir)
     settings = plain(config)
     about_jobs = [o for o in parsed if o.key_or_group.partition(".")[0] not in ABOUT_THE_SWEEP]
+    how = [str(o.input_line) for o in parsed if o.key_or_group.partition(".")[0] in KEPT]
     where = out if out is not None else own_folder if own_folder != "." else None
     if settings["sweeper"]["kind"] == "search":
-        return searched(about_jobs, settings, config_dir), settings, where
+        return searched(about_jobs, how, settings, config_dir), settings, where
     for override in about_jobs:
         if override.is_interval_sweep():
             raise UserError(
@@ -122,17 +128,17 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
             raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
         varied.append("seed")
         jobs = [
-            [*(o for o in job if o.partition("=")[0] not in ("seed", "seeds")), f"seed={seed}"]
+            [*(o for o in job if o.partition("=")[0] != "seed"), f"seed={seed}"]
             for job in jobs
             for seed in range(settings["seeds"])
         ]
-    for job in jobs[:MOST_CHECKED]:
-        check(plain(compose(job, config_dir)))
     named = named_by(jobs, varied)
-    return Plan(named, varied, str(config.monitor), config_dir), settings, where
+    return Plan(named, varied, str(config.monitor), config_dir, how), settings, where
 
 
-def searched(overrides: Sequence[Any], settings: dict[str, Any], config_dir: str | None) -> Plan:
+def searched(
+    overrides: Sequence[Any], how: list[str], settings: dict[str, Any], config_dir: str | None
+) -> Plan:
     """Return the plan of a search: no job yet, but what it may try."""
     space = {o.key_or_group: str(o.input_line) for o in overrides if o.is_sweep_override()}
     if not space:
@@ -144,7 +150,7 @@ def searched(overrides: Sequence[Any], settings: dict[str, Any], config_dir: str
     fixed = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
     check(settings)
     search = {**settings["sweeper"], "space": space, "fixed": fixed}
-    return Plan({}, list(space), settings["monitor"], config_dir, search)
+    return Plan({}, list(space), settings["monitor"], config_dir, how, search)
 
 
 def check_values(override: Any) -> None:
@@ -167,13 +173,21 @@ def named_by(jobs: Sequence[Sequence[str]], varied: Sequence[str]) -> dict[str, 
     """Name each job after the values by which it differs, such as ``optim-sgd_optim.lr-0.01``."""
     named: dict[str, list[str]] = {}
     for job in jobs:
-        own = [word for word in job if word.partition("=")[0] in varied]
+        own = differing(job, varied)
         name = re.sub(r"[^\w.,+-]+", "-", "_".join(own)).strip("-.") or "job"
+        if named.get(name) == list(job):
+            continue  # typed twice: it would be the same run
         if len(name) > LONGEST_NAME or name in named:
-            digest = hashlib.sha256(" ".join(own).encode()).hexdigest()[:8]
+            digest = hashlib.sha256(" ".join(job).encode()).hexdigest()[:8]
             name = f"{name[: LONGEST_NAME - 9]}_{digest}"
         named[name] = list(job)
     return named
+
+
+def differing(job: Sequence[str], varied: Sequence[str]) -> list[str]:
+    """Return those of a job's overrides whose keys vary, without the ``++`` of a class of the user's own."""
+    words = [word.lstrip("+") for word in job]
+    return [word for word in words if word.partition("=")[0] in varied]
 
 
 def folder_for(plan: Plan, out: str | None) -> Path:

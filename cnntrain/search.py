@@ -44,6 +44,7 @@ class Search:
         self.monitor = monitor
         self.n_trials: int = settings["n_trials"]
         self.space = {key: distribution(text) for key, text in space.items()}
+        self.typed_keys = {key: text.partition("=")[0] for key, text in space.items()}  # ++model.width
         self.study = open_study(folder, monitor, settings)
         for trial in self.study.trials:
             if not trial.state.is_finished() and "job" not in trial.user_attrs:  # killed before it began
@@ -69,7 +70,7 @@ class Search:
 
     def words(self, parameters: Mapping[str, Any]) -> list[str]:
         """Return the overrides of a point."""
-        return [f"{key}={typed(parameters[key])}" for key in self.space]
+        return [f"{self.typed_keys[key]}={typed(parameters[key])}" for key in self.space]
 
     def ask(self) -> tuple[int, list[str]]:
         """Return the number of a new trial, and its overrides."""

@@ -2,34 +2,100 @@
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cnntrain.automatic import complete, is_open
 from cnntrain.checks import check
-from cnntrain.config import compose, file_of, own_files, plain
+from cnntrain.config import compose, file_of, groups, own_files, plain
 from cnntrain.errors import UserError
 from cnntrain.mistakes import explained, shortest, with_origin
+from cnntrain.overrides import parse
 
 
-def settings_of(overrides: Sequence[str], config_dir: str | None) -> dict[str, Any]:
-    """Compose the configuration of a run and check it.
+class Composer:
+    """Composes the configurations of many jobs: what they have in common once, which is quicker by far.
+
+    Hydra takes 60 ms to choose from the groups. What is left of a job's overrides are values, and to set
+    those takes 5 ms.
+
+    Args:
+        config_dir: the user's own folder of groups.
+    """
+
+    def __init__(self, config_dir: str | None) -> None:
+        self.config_dir = config_dir
+        self.groups = groups(config_dir)
+        self.bases: dict[tuple[str, ...], tuple[Any, Any]] = {}
+
+    def settings(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Return the configuration of a job, checked, as plain types.
+
+        Raises:
+            UserError: it can't be composed, or makes no sense.
+        """
+        return composing(lambda: self.composed(overrides), overrides, self.config_dir)
+
+    def composed(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Return the configuration of a job, whatever Hydra says of its overrides."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        parsed = parse(overrides)
+        values = [override for override in parsed if self.is_value(override)]
+        base, hydra = self.base(tuple(str(o.input_line) for o in parsed if o not in values))
+        config = copy.deepcopy(base)
+        try:
+            for override in values:
+                key, added = override.key_or_group, override.is_force_add()
+                OmegaConf.update(config, key, override.value(), merge=True, force_add=added)
+        except OmegaConfBaseException:
+            compose(overrides, self.config_dir)  # which says what is wrong
+            raise
+        return checked(config, hydra.runtime.choices, overrides, self.config_dir)
+
+    def is_value(self, override: Any) -> bool:
+        """Say whether an override only sets a value, as Hydra would do it last of all."""
+        chooses = override.key_or_group in self.groups or override.package is not None
+        return not (chooses or override.is_delete() or override.is_add())
+
+    def base(self, overrides: tuple[str, ...]) -> tuple[Any, Any]:
+        """Return a configuration that Hydra composes of some overrides, and what it says about itself."""
+        from omegaconf import open_dict
+
+        if overrides not in self.bases:
+            config = compose(overrides, self.config_dir, with_hydra=True)
+            hydra = config.hydra
+            with open_dict(config):
+                config.pop("hydra")
+            warn_of_unused(hydra.runtime.choices, self.config_dir)
+            self.bases[overrides] = (config, hydra)
+        return self.bases[overrides]
+
+
+def checked(
+    config: Any, choices: Mapping[str, Any], overrides: Sequence[str], config_dir: str | None
+) -> dict[str, Any]:
+    """Return the composed configuration as plain types.
 
     Raises:
-        UserError: it can't be composed, or makes no sense.
+        UserError: it makes no sense.
     """
-    config = composing(lambda: compose(overrides, config_dir, with_hydra=True), overrides, config_dir)
-    return checked(config, config.hydra, config_dir)
-
-
-def checked(config: Any, hydra: Any, config_dir: str | None) -> dict[str, Any]:
-    """Return the composed configuration as plain types, if it makes sense."""
-    choices, typed = hydra.runtime.choices, hydra.overrides.task
     settings = plain(config)
     try:
         check(settings)
     except UserError as error:
-        raise with_origin(error, choices, typed, config_dir) from error
+        raise with_origin(error, choices, overrides, config_dir) from error
+    if is_open(settings["data"]):
+        complete(settings)
+        check(settings)
+    return settings
+
+
+def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
+    """Warn of files of the user's own that bear the name of one of cnntrain's."""
     for file in own_files(choices, config_dir):
         if file_of(file.parent.name, file.stem, config_dir) != file:
             choice = f"{file.parent.name}={file.stem}"
@@ -38,7 +104,6 @@ def checked(config: Any, hydra: Any, config_dir: str | None) -> dict[str, Any]:
                 "give yours another name",
                 file=sys.stderr,
             )
-    return settings
 
 
 def composing(work: Callable[[], Any], overrides: Sequence[str], config_dir: str | None) -> Any:

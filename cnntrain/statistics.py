@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,7 @@ def student_p(t: float, degrees: int) -> float:
     return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t))
 
 
+@functools.cache  # a sweep asks for the same few, each of which takes milliseconds
 def student_quantile(share: float, degrees: int) -> float:
     """Return the value below which Student's t lies with a probability above one half, by bisection."""
     low, high = 0.0, 1.0

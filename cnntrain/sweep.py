@@ -17,11 +17,14 @@ from rich.markup import escape
 
 from cnntrain import run_folder
 from cnntrain.build import build
+from cnntrain.checkpoint import LAST
 from cnntrain.console import Console, count
-from cnntrain.errors import Interrupted
-from cnntrain.jobs import RECORD, Job, is_done, run_job
+from cnntrain.errors import CnntrainError, Interrupted, UserError
+from cnntrain.jobs import ENGINE, RECORD, Job, is_done, run_job
 from cnntrain.launchers import Launcher, needed
 from cnntrain.plan import Plan, named_by
+from cnntrain.settings import Composer
+from cnntrain.signals import StopJobs
 
 
 class Sweep:
@@ -45,9 +48,20 @@ class Sweep:
         self.launcher: Launcher = build("launcher", settings["launcher"], Launcher)
         if plan.search is not None:
             needed("optuna", "this search")
+        self.composer = Composer(plan.config_dir)
+        self.settings: dict[str, dict[str, Any]] = {}
         self.failed: list[str] = []
         self.stopped = False
         self.begin = time.monotonic()
+
+    def check(self) -> None:
+        """Compose the configuration of every job.
+
+        Raises:
+            UserError: one of them is not possible.
+        """
+        for name in self.plan.jobs:
+            self.settings_of(name)
 
     def run(self) -> int:
         """Do what is missing or failed, rank what is finished, and return the exit code.
@@ -55,7 +69,7 @@ class Sweep:
         Raises:
             Interrupted: a signal came, and what is finished is ranked.
         """
-        from cnntrain.ranking import report
+        from cnntrain.report.sweep import report
 
         interruption: Interrupted | None = None
         with run_folder.locked(self.folder), StopJobs() as signals:
@@ -67,23 +81,40 @@ class Sweep:
                 else:
                     self.search(self.plan.search, signals)
             except (Interrupted, KeyboardInterrupt) as error:
-                number = error.exit_code - 128 if isinstance(error, Interrupted) else signal.SIGINT
+                number = signals.received or signal.SIGINT
+                if isinstance(error, Interrupted):
+                    number = error.exit_code - 128
                 message = f"stopped by {signal.Signals(number).name}\nto go on: cnntrain resume {self.folder}"
                 interruption = Interrupted(message, number)
-            report(self.folder, self.console)
+            best = report(self.folder, self.console)
         if interruption is not None:
             raise interruption
+        if best is not None and self.settings_of(best.name)["report"]:
+            self.report_on(best)
         return 1 if self.failed else 0
+
+    def report_on(self, best: Path) -> None:
+        """Write the report of the best job, unless that was done when the sweep ended before."""
+        from cnntrain.report.of_run import from_folder, is_there
+
+        if is_there(best):
+            return
+        try:
+            state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
+            config = {**self.settings_of(best.name), **{name: state["config"][name] for name in ENGINE}}
+            config |= {"device": "auto", "verbose": self.console.verbose, "trust": self.trust}
+            from_folder(config, best, state)
+        except CnntrainError as error:  # the data are elsewhere, on the cluster, say
+            self.console.warn(f"the report of {best} could not be written: {error}")
 
     def grid(self, signals: StopJobs) -> None:
         """Do the jobs of a grid that are missing or failed."""
-        jobs = [self.job(name) for name in self.plan.jobs]
-        todo = [job for job in jobs if not is_done(job)]
-        if len(todo) < len(jobs):
-            self.console.line(
-                f"{count(len(jobs) - len(todo), 'job')} of {len(jobs)} finished before: {self.folder}"
-            )
-        for _ in self.do(todo, len(jobs) - len(todo), len(jobs), signals):
+        todo = [self.job(name) for name in self.plan.jobs if not is_done(self.folder / name)]
+        total = len(self.plan.jobs)
+        done = total - len(todo)
+        if done:
+            self.console.line(f"{count(done, 'job')} of {total} finished before: {self.folder}")
+        for _ in self.do(todo, done, total, signals):
             pass
 
     def search(self, settings: Mapping[str, Any], signals: StopJobs) -> None:
@@ -107,7 +138,15 @@ class Sweep:
                 self.plan.jobs[name] = [*settings["fixed"], *words]
             self.plan.write(self.folder)
             trials, waiting = waiting, {}
-            jobs = [self.job(name, number) for name, number in trials.items()]
+            jobs = []
+            for name, number in trials.items():
+                try:
+                    jobs.append(self.job(name, number))
+                except UserError as error:  # values that do not go together
+                    done += 1
+                    impossible = {"state": "failed", "reason": str(error)}
+                    self.tell(name, impossible, f"{done} of {search.n_trials}")
+                    search.tell(number, impossible)
             for job, record in self.do(jobs, done, search.n_trials, signals):
                 search.tell(trials[job.name], record)
             done += len(jobs)
@@ -119,6 +158,12 @@ class Sweep:
             name += "+"
         return name
 
+    def settings_of(self, name: str) -> dict[str, Any]:
+        """Return the configuration of a job."""
+        if name not in self.settings:
+            self.settings[name] = self.composer.settings(self.plan.jobs[name])
+        return self.settings[name]
+
     def job(self, name: str, trial: int | None = None) -> Job:
         """Return a job."""
         plan = self.plan
@@ -126,9 +171,8 @@ class Sweep:
         return Job(
             name,
             (self.folder / name).absolute() if parallel else self.folder / name,
-            tuple(plan.jobs[name]),
+            self.settings_of(name),
             plan.varied_of(name),
-            plan.config_dir,
             self.trust,
             verbose=self.console.verbose if self.launcher.shows_jobs else 0,
             threads=parallel,
@@ -153,7 +197,7 @@ class Sweep:
         work = self.announced(run_job, done, total) if self.launcher.shows_jobs else run_job
         for job, record in self.launcher.run(jobs, work, self.folder) if jobs else ():
             done += 1
-            self.tell(job, record, f"{done} of {total}")
+            self.tell(job.name, record, f"{done} of {total}")
             yield job, record
             signals.check()
             if record["state"] == "failed" and self.stops:
@@ -173,13 +217,15 @@ class Sweep:
 
         return announcing
 
-    def tell(self, job: Job, record: Mapping[str, Any], place: str) -> None:
+    def tell(self, name: str, record: Mapping[str, Any], place: str) -> None:
         """Say how a job ended."""
-        text = " ".join(job.varied) or job.name
+        varied, file = self.plan.varied_of(name), self.folder / name / RECORD
+        text = " ".join(varied) or name
         if record["state"] == "failed":
-            self.failed.append(job.name)
-            if not (job.folder / RECORD).exists() or "process was lost" in record["reason"]:
-                run_folder.write_json(job.folder / RECORD, {"overrides": list(job.varied), **record})
+            self.failed.append(name)
+            if not file.exists() or "process was lost" in record["reason"]:
+                run_folder.make_folder(file.parent)
+                run_folder.write_json(file, {"overrides": list(varied), **record})
             self.console.warn(f"job {place} ({text}) failed: {record['reason']}")
         elif record["state"] == "pruned":
             self.console.line(f"job {place} ({escape(text)}): {record['reason']}")
@@ -188,31 +234,3 @@ class Sweep:
             result = "" if accuracy is None else f"val accuracy {accuracy:.2%}, "
             times = f"{record['seconds']:.1f} s; {time.monotonic() - self.begin:.0f} s in all"
             self.console.line(f"job {place} ({escape(text)}): {result}{times}")
-
-
-class StopJobs:
-    """Remembers Ctrl-C and SIGTERM, since Python drops an exception that is raised within a finalizer."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopJobs:
-        """Take over the signals."""
-        self.before = {n: signal.signal(n, self.note) for n in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Give the signals back."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def note(self, number: int, frame: Any) -> None:
-        """Stop what is under way."""
-        self.received = number
-        self.check()
-
-    def check(self) -> None:
-        """Raise what stops a sweep, if a signal has come."""
-        if self.received is not None:
-            raise Interrupted(f"stopped by {signal.Signals(self.received).name}", self.received)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import TINY, Command, is_told
 
+from cnntrain.differences import differing, of_no_account, with_classes_named
 from cnntrain.ranking import Run, ranked
 
 FIXED = (*TINY, "precision=fp32", "threads=1")
@@ -61,6 +62,31 @@ def test_only_seeds_that_both_have_are_compared() -> None:
     assert ranked(runs, "val_accuracy")[1].p is None
 
 
+def test_the_same_seed_twice_counts_once() -> None:
+    (point,) = ranked([run("a", 0, 0.9), run("a", 0, 0.9), run("a", 1, 0.8)], "val_accuracy")
+    assert (point.seeds, len(point.runs)) == (2, 3)
+    assert point.summary is not None and point.summary.n == 2
+    assert point.summary.mean == point.mean("val_accuracy") == pytest.approx(0.85)
+
+
+def test_a_point_says_how_many_of_its_seeds_failed() -> None:
+    (point,) = ranked([run("a", 0, 0.9), run("a", 1, None, "failed")], "val_accuracy")
+    assert (point.seeds, point.planned) == (1, 2)
+
+
+def test_the_loss_decides_between_equal_accuracies() -> None:
+    runs = points(a=[0.9], b=[0.9])
+    runs[1].figures["val_loss"] = 0.5
+    assert [point.values["optim"] for point in ranked(runs, "val_accuracy")] == ["b", "a"]
+
+
+@pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
+def test_what_was_not_validated_comes_last(monitor: str) -> None:
+    runs = [run("none", 0, None), run("some", 0, 0.5)]
+    runs[0].figures["val_loss"] = None
+    assert [point.values["optim"] for point in ranked(runs, monitor)] == ["some", "none"]
+
+
 def test_what_is_not_finished_or_not_validated_is_not_ranked() -> None:
     assert ranked([run("a", 0, None, "failed"), run("b", 0, None, "running")], "val_accuracy") == []
     assert ranked([run("a", 0, None)], "val_accuracy")[0].summary is None
@@ -103,6 +129,98 @@ def test_runs_from_anywhere_are_compared(cnntrain: Command) -> None:
     report = json.loads(Path("x.json").read_text())
     best = max(rows, key=lambda row: float(row["val_accuracy"]))
     assert report["points"][0]["runs"] == [best["job"]] and best["job"] in Path("x.html").read_text()
+
+
+def config(**values: str) -> dict[str, str]:
+    return {"seed": "0", "data.split_seed": "0", "optim._target_": "torch.optim.Adam", **values}
+
+
+def test_keys_that_make_no_other_experiment_do_not_part_runs() -> None:
+    one = config(device="cpu", out="a", threads="1", precision="fp32")
+    other = config(
+        device="cuda", out="b", threads="2", precision="bf16", seed="1", **{"data.split_seed": "1"}
+    )
+    assert differing([one, other]) == ["precision"]
+    assert of_no_account([one, other]) == {"threads": ["1", "2"]}
+
+
+def test_a_split_of_its_own_is_a_difference() -> None:
+    assert differing([config(), config(**{"data.split_seed": "7"})]) == ["data.split_seed"]
+
+
+def test_two_classes_of_one_name_stay_two() -> None:
+    named = with_classes_named([config(**{"model._target_": name}) for name in ("one.Net", "two.Net")])
+    assert [c["model"] for c in named] == ["one.Net", "two.Net"] and named[0]["optim"] == "Adam"
+    assert differing(named) == ["model"]
+
+
+def job(folder: str, state: str, test: float = 0.5, **values: str) -> None:
+    """Leave the files of a run behind, without the run."""
+    path = Path(folder)
+    path.mkdir(parents=True)
+    settings = {"seed": 0, "epochs": 2, "early_stopping": None, "optim": {"_target_": "Adam", "lr": 1.0}}
+    (path / "config.yaml").write_text(json.dumps({**settings, **values}))
+    record = {"state": state, "overrides": [], "reason": "" if state == "finished" else f"it {state}"}
+    (path / "job.json").write_text(json.dumps(record))
+    epoch = {"val_accuracy": test, "val_loss": 1.0}
+    summary = {"best": epoch, "epochs": 2, "train_seconds": 1.0, "seed": 0, "test": {"accuracy": test}}
+    if state == "finished":
+        (path / "summary.json").write_text(json.dumps(summary))
+
+
+def test_what_failed_is_named_with_its_state(torchless: Command) -> None:
+    for name, state in {"a": "finished", "b": "failed", "c": "running", "d": "pruned"}.items():
+        job(f"s/{name}", state)
+    job("s/never", "failed")
+    Path("s/never/config.yaml").unlink()  # which failed before it had a configuration
+    Path("s/sweep.yaml").touch()
+    outcome = torchless("compare", "s", "--json", "x.json", "--csv", "x.csv")
+    assert "2 jobs of 5 failed: s/b, s/never" in outcome.err
+    assert "1 job of 5 not finished: s/c" in outcome.err
+    unfinished = json.loads(Path("x.json").read_text())["unfinished"]
+    assert {"run": "s/b", "state": "failed", "reason": "it failed"} in unfinished and len(unfinished) == 4
+    assert {row["job"]: row["state"] for row in rows_of("x.csv")}["s/b"] == "failed"
+
+
+def test_only_the_test_figures_of_the_winner_are_told(torchless: Command) -> None:
+    job("a", "finished", 0.75, optim="x")
+    job("b", "finished", 0.25, optim="y")
+    outcome = torchless("compare", "a", "b", "--json", "x.json")
+    assert "test accuracy of the best: 75.00%" in outcome.out
+    assert json.loads(Path("x.json").read_text())["test_accuracy_of_best"] == [0.75]
+
+
+def test_a_run_that_is_made_longer_is_not_finished(torchless: Command) -> None:
+    job("a", "finished")
+    job("b", "finished", epochs="9")
+    assert "1 job of 2 not finished: b" in torchless("compare", "a", "b").err
+
+
+def test_a_checkpoint_means_its_run(torchless: Command) -> None:
+    job("a", "finished", optim="x")
+    job("b", "finished", optim="y")
+    Path("a/checkpoints").mkdir()
+    Path("a/checkpoints/best.pt").touch()
+    assert torchless("compare", "a/checkpoints/best.pt", "b").code == 0
+
+
+def test_wrong_names_are_told_with_the_nearest(torchless: Command) -> None:
+    job("runs/first", "finished")
+    job("outputs/sweeps/2026/one", "finished")
+    Path("outputs/sweeps/2026/sweep.yaml").touch()
+    is_told(torchless("compare", "runs/frist"), "there is no run runs/frist; the nearest: runs/first")
+    is_told(torchless("compare", "2062"), "the nearest: outputs/sweeps/2026")
+    Path("file").touch()
+    is_told(torchless("compare", "file", "runs/first"), "file is no run folder")
+    is_told(torchless("compare", "runs/first", "outputs/sweeps/2026/one", "--csv", "runs"), "runs can't")
+
+
+def test_the_shell_is_offered_runs_and_monitor_but_no_run_to_write_to(torchless: Command) -> None:
+    job("outputs/train/one", "finished")
+    offered = torchless("_complete", "compare", "").out.split()
+    assert offered == ["last", "outputs/train/one", "monitor="]
+    assert torchless("_complete", "compare", "x", "monitor=val_l").out == "monitor=val_loss\n"
+    assert torchless("_complete", "compare", "x", "--csv", "").out == ""
 
 
 def test_a_run_that_is_not_finished_is_named(cnntrain: Command) -> None:

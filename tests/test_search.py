@@ -16,7 +16,7 @@ from conftest import TINY, Command, is_told
 optuna = pytest.importorskip("optuna")
 from optuna.storages.journal import JournalFileBackend
 
-SEARCH = ("train", "-m", "model=mlp", "limit=300", "epochs=1", "precision=fp32", "threads=1")
+SEARCH = ("train", "-m", "model=mlp", "limit=300", "epochs=1", "precision=fp32", "threads=1", "report=false")
 LR = "optim.lr=interval(1e-5,1e-1)"
 
 

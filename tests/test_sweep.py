@@ -173,12 +173,88 @@ def test_long_and_odd_values_make_names_that_are_short_and_differ(cnntrain: Comm
     assert not any(character in name for name in names for character in "=[]/")
 
 
+def test_glob_names_the_choices_of_a_group(cnntrain: Command) -> None:
+    outcome = cnntrain("train", "-m", *TINY, "schedule=glob([c*,o*],exclude=cos*)", "out=sweep")
+    assert outcome.code == 0, outcome.err
+    assert {row["schedule"] for row in ranking(Path("sweep"))} == {"constant", "onecycle"}
+
+
+def test_no_experiment_is_one_to_compare_with(cnntrain: Command) -> None:
+    outcome = cnntrain("train", "-m", *TINY, "experiment=null,quick", "out=sweep")
+    assert outcome.code == 0, outcome.err
+    assert {row["experiment"] for row in ranking(Path("sweep"))} == {"null", "quick"}
+    assert cnntrain("train", *TINY, "experiment=null").code == 0
+
+
+def test_several_values_in_a_file_are_a_sweep_too(cnntrain: Command) -> None:
+    Path("conf/experiment").mkdir(parents=True)
+    text = "# @package _global_\nhydra: {sweeper: {params: {seed: '5,6', schedule: 'glob(co*)'}}}\n"
+    Path("conf/experiment/mine.yaml").write_text(text)
+    assert cnntrain("train", "-m", *TINY, "experiment=mine", "out=sweep").code == 0
+    assert len(ranking(Path("sweep"))) == 4
+
+
+@pytest.mark.parametrize("flags", [("--cfg", "job"), ("-c", "all")])
+def test_what_would_run_can_be_shown(cnntrain: Command, flags: tuple[str, ...]) -> None:
+    outcome = cnntrain("train", "-m", *TINY, "seed=4,5", "launcher=joblib", *flags)
+    assert outcome.code == 0 and outcome.err == "cnntrain: this is the first of 2 jobs: seed-4\n"
+    assert "seed: 4" in outcome.out
+    assert not Path("outputs").exists()
+
+
+def test_a_resumed_sweep_keeps_its_launcher_and_its_folder_of_groups(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("joblib")
+    Path("mine/optim").mkdir(parents=True)
+    Path("mine/optim/own.yaml").write_text("_target_: torch.optim.SGD\nlr: 0.1\n")
+    sweep = ("--config-dir", "mine", *TINY, "optim=own", "seed=0,1", "launcher=joblib", "launcher.n_jobs=1")
+    assert cnntrain("train", "-m", *sweep, "out=sweep").code == 0
+    folder = Path("sweep").absolute()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    for how, told in (((), "1 job by joblib"), (("launcher=local",), "job 2 of 2: seed=1")):
+        (folder / "seed-1" / "job.json").unlink()
+        outcome = cnntrain("resume", str(folder), *how)
+        assert outcome.code == 0 and told in outcome.out, outcome
+
+
+OWN_MODEL = """\
+from cnntrain.models import MLP
+
+class Net(MLP):
+    def __init__(self, width, in_features, num_classes):
+        super().__init__(in_features, [width], num_classes)
+"""
+
+
+@pytest.mark.parametrize("how", [(), ("sweeper=random", "sweeper.n_trials=3")], ids=["a grid", "a search"])
+def test_the_arguments_of_a_class_of_ones_own_vary(cnntrain: Command, how: tuple[str, ...]) -> None:
+    if how:
+        pytest.importorskip("optuna")
+    Path("mine_here.py").write_text(OWN_MODEL)
+    own = ("limit=200", "epochs=1", "model._target_=mine_here.Net", "model.width=range(2,5)", "out=sweep")
+    outcome = cnntrain("train", "-m", *own, *how)
+    assert outcome.code == 0, outcome.err
+    rows = ranking(Path("sweep"))
+    assert len(rows) == 3 and {row["model.width"] for row in rows} <= {"2", "3", "4"}
+    assert how or {row["job"] for row in rows} == {"model.width-2", "model.width-3", "model.width-4"}
+
+
+def test_what_is_typed_twice_is_one_job(cnntrain: Command) -> None:
+    cnntrain("train", "-m", *TINY, "seed=1,1,2", "out=sweep")
+    assert {row["job"] for row in ranking(Path("sweep"))} == {"seed-1", "seed-2"}
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         (("seed=0,1", "seeds=3"), "seeds=N repeats every point"),
         (("launcher=local,joblib",), "launcher is one for the whole sweep"),
         (("seeds=1",), "seeds=1 is not possible"),
+        (("seeds=2,3",), "seeds is one for the whole sweep"),
+        (("schedule=glob(x*)",), "schedule=glob(x*) matches nothing: schedule takes constant, cosine"),
+        (("epochs=glob(*)",), "glob is for groups"),
         (("seed=0,1", "launcher=slurm"), "launcher"),
         (("seed=0,1", "on_error=retry"), "on_error takes continue or stop"),
     ],

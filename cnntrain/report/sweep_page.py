@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.checkpoint import write_atomically
-from cnntrain.ranking import FIGURES, Run
+from cnntrain.ranking import FIGURES, Point, Run, ranks_of
+from cnntrain.report.table import seeds_of, verdict_on
 from cnntrain.statistics import summarize
 
-TEMPLATE = Path(__file__).with_name("sweep.html")
-PLACE = "/*DATA*/"
+PARTS = {"/*STYLE*/": "sweep.css", "/*SCRIPT*/": "sweep.js"}
+DATA = "/*DATA*/"
+MOST_VALUES = 12  # of a key that are shown one by one
+BINS = 5  # into which more numbers than that are put
 
 
-def write_page(path: Path, title: str, runs: Sequence[Run], keys: Sequence[str], monitor: str) -> None:
-    """Write the page of some runs.
+def page(title: str, runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], monitor: str) -> str:
+    """Return the page of some runs.
 
     Args:
-        path: of the file.
         title: its heading.
         runs: in the order of the ranking.
-        keys: in which they differ.
+        points: the ranking.
+        keys: in which the runs differ.
         monitor: the figure by which they are ranked.
     """
-    jobs = [job_of(run, keys, monitor) for run in runs]
-    data = {
+    folder = Path(__file__).parent
+    text = (folder / "sweep.html").read_text(encoding="utf-8")
+    for place, name in PARTS.items():
+        text = text.replace(place, (folder / name).read_text(encoding="utf-8").rstrip())
+    data = data_of(title, runs, points, keys, monitor)
+    # So that nothing in the data can end the <script> that holds them.
+    return text.replace(DATA, json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
+
+
+def data_of(
+    title: str, runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], monitor: str
+) -> dict[str, Any]:
+    """Return what the page knows."""
+    ranks = ranks_of(points)
+    jobs = [{"rank": ranks.get(id(run)), **job_of(run, keys, monitor)} for run in runs]
+    varied = [key for key in keys if key != "seed"] or list(keys)
+    effects = {key: effect_of(key, jobs, monitor) for key in varied}
+    repeated = any(point.planned > 1 for point in points)
+    return {
         "title": title,
         "monitor": monitor,
         "keys": list(keys),
+        "varied": varied,
         "figures": list(FIGURES),
         "jobs": jobs,
-        "effects": {key: effect_of(key, jobs, monitor) for key in keys},
+        "points": [point_of(point, rank, runs) for rank, point in enumerate(points, 1) if repeated],
+        "effects": [{"key": key, "groups": groups} for key, groups in effects.items() if groups],
     }
-    # So that nothing in the data can end the <script> that holds them.
-    text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-    write_atomically(path, TEMPLATE.read_text().replace(PLACE, text).encode())
 
 
 def job_of(run: Run, keys: Sequence[str], monitor: str) -> dict[str, Any]:
@@ -53,21 +73,64 @@ def job_of(run: Run, keys: Sequence[str], monitor: str) -> dict[str, Any]:
     }
 
 
+def point_of(point: Point, rank: int, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the page shows of runs that differ only in their seed."""
+    index_of = {id(run): index for index, run in enumerate(runs)}
+    return {
+        "rank": rank if point.summary else None,
+        "values": point.values,
+        "figures": {figure: point.mean(figure) for figure in FIGURES},
+        "deviation": point.summary and point.summary.deviation,
+        "half": point.summary and point.summary.half_width,
+        "seeds": seeds_of(point),
+        "verdict": verdict_on(point, is_best=rank == 1),
+        "jobs": [index_of[id(run)] for run in point.runs],
+    }
+
+
 def curve_of(folder: Path, monitor: str) -> list[float | None]:
     """Return the monitored figure after each epoch of a run."""
     try:
         with (folder / "metrics.csv").open() as file:
-            return [float(row[monitor]) if row[monitor] else None for row in csv.DictReader(file)]
+            values = [float(row[monitor] or "nan") for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError):
         return []
+    return [value if math.isfinite(value) else None for value in values]
 
 
-def effect_of(key: str, jobs: Sequence[dict[str, Any]], monitor: str) -> dict[str, dict[str, float | None]]:
-    """Return the mean result and half its 95 % interval for each value of a key."""
-    groups: dict[str, list[float]] = {}
-    for job in jobs:
-        result = job["figures"].get(monitor)
-        if result is not None:
-            groups.setdefault(job["values"].get(key, "–"), []).append(result)
-    found = {value: summarize(results) for value, results in groups.items()}
-    return {value: {"mean": s.mean, "half": s.half_width} for value, s in found.items()}
+def effect_of(key: str, jobs: Sequence[Mapping[str, Any]], monitor: str) -> list[dict[str, Any]]:
+    """Return the mean result and half its 95 % interval for each value of a key, in their order.
+
+    Nothing if there are too many words; many numbers are put into bins of as many jobs each.
+    """
+    found = [(job["values"].get(key, "–"), job["figures"].get(monitor)) for job in jobs]
+    results = [(text, result) for text, result in found if result is not None]
+    texts = {text for text, _ in results}
+    if len(texts) <= MOST_VALUES:
+        groups = [(text, [r for t, r in results if t == text]) for text in sorted(texts, key=in_order)]
+    elif all(math.isfinite(in_order(text)[0]) for text in texts):
+        groups = binned(sorted((float(text), result) for text, result in results))
+    else:
+        return []
+    return [{"text": text, "n": len(r), **mean_of(r)} for text, r in groups]
+
+
+def in_order(text: str) -> tuple[float, str]:
+    """Return by what values are sorted: numbers first, by their size."""
+    try:
+        return float(text), ""
+    except ValueError:
+        return math.inf, text
+
+
+def binned(pairs: Sequence[tuple[float, float]]) -> list[tuple[str, list[float]]]:
+    """Put results into bins by the number that belongs to each, named ``low … high``."""
+    edges = [round(len(pairs) * number / BINS) for number in range(BINS + 1)]
+    bins = [pairs[start:end] for start, end in itertools.pairwise(edges)]
+    return [(f"{part[0][0]:.2g} … {part[-1][0]:.2g}", [result for _, result in part]) for part in bins]
+
+
+def mean_of(results: Sequence[float]) -> dict[str, float | None]:
+    """Return the mean and half its 95 % interval."""
+    summary = summarize(results)
+    return {"mean": summary.mean, "half": summary.half_width}

@@ -1,0 +1,101 @@
+"""In which keys the configurations of runs differ, as far as that makes another experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from cnntrain.errors import UserError
+from cnntrain.schema import leaves, shown
+
+CLASS = "._target_"
+# Keys that do not make a run another experiment.
+ASIDE = (
+    "seed",
+    "seeds",
+    "out",
+    "name",
+    "verbose",
+    "report",
+    "on_error",
+    "device",
+    "compile",
+    "deterministic",
+    "doctor",
+    "workers",
+    "eval_batch_size",
+    "save_every_steps",
+    "save_every_minutes",
+    "data.root",
+    "data.in_memory",
+)
+ASIDE_GROUPS = ("launcher", "sweeper", "logger")
+# Nor do these, which a trial of speed may choose otherwise on another day; that they differ is told.
+NO_ACCOUNT = ("threads", "channels_last")
+
+
+def config_of(folder: Path) -> dict[str, str]:
+    """Return the configuration of a run, each key with its value as typed; nothing before it has begun."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return {}
+    try:
+        return {key: shown(value) for key, value in leaves(yaml.safe_load(path.read_text()))}
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} can't be read: {reason}") from error
+
+
+def with_classes_named(configs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Name a class by its last name, under the name of its group: ``optim`` is ``Adam``.
+
+    Where two classes have the same last name, both keep their modules.
+    """
+    keys = {key for config in configs for key in config if key.endswith(CLASS)}
+    ambiguous = set()
+    for key in keys:
+        full = {config[key] for config in configs if key in config}
+        if len({last_name(name) for name in full}) < len(full):
+            ambiguous.add(key)
+    return [
+        {
+            key.removesuffix(CLASS): last_name(value) if key in keys - ambiguous else value
+            for key, value in config.items()
+        }
+        for config in configs
+    ]
+
+
+def last_name(name: str) -> str:
+    """Return the name of a class without its module."""
+    return name.rpartition(".")[2]
+
+
+def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys that do not have the same value in all configurations that have them.
+
+    Arguments of a class count only where the class is the same; that it is another one is a key of its own.
+    """
+    keys = dict.fromkeys(key for config in configs for key in config)
+    follows = all(config.get("data.split_seed") == config.get("seed") for config in configs)
+    return [
+        key
+        for key in keys
+        if key not in (*ASIDE, *NO_ACCOUNT)
+        and key.partition(".")[0] not in ASIDE_GROUPS
+        and not (key == "data.split_seed" and follows)
+        and len(values_of(key, configs)) > 1
+    ]
+
+
+def of_no_account(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return what differs and is told, but makes no other experiment, with its values."""
+    found = {key: values_of(key, configs) for key in NO_ACCOUNT}
+    return {key: values for key, values in found.items() if len(values) > 1}
+
+
+def values_of(key: str, configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the different values of a key."""
+    return list(dict.fromkeys(config[key] for config in configs if key in config))
