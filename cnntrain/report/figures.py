@@ -1,0 +1,176 @@
+"""The figures of a run's report, drawn by matplotlib, whose import takes most of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cnntrain.report.drawing import COLOURS, borderless, canvas, percent, styled
+from cnntrain.report.mosaic import mosaic
+from cnntrain.report.predictions import BINS, Calibration
+from cnntrain.report.probes import SHIFTS, Filters, Maps
+
+FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
+LARGEST_PICTURE = 160
+MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, in sides of a picture
+
+
+@styled
+def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, Figure]:
+    """Return the curves of loss, accuracy and learning rate over the epochs.
+
+    Args:
+        history: the rows of metrics.csv.
+        best: the epoch that was chosen; None if there was nothing to choose by.
+    """
+    figures = {}
+    for name in ("loss", "accuracy"):
+        figure, axes = canvas(xlabel="epoch", ylabel=name)
+        plot(axes, history, f"train_{name}", "curve", "training")
+        if any(row[f"val_{name}"] is not None for row in history):
+            plot(axes, history, f"val_{name}", "mark", "validation")
+        if best is not None:
+            axes.axvline(best, color=COLOURS["dim"], linestyle=":", linewidth=1, label="best epoch")
+        if name == "accuracy":
+            percent(axes)
+        axes.legend(fontsize=8)
+        figures[name] = figure
+    figure, axes = canvas(xlabel="epoch", ylabel="learning rate at its end")
+    plot(axes, history, "lr", "curve", "")
+    figures["learning_rate"] = figure
+    return figures
+
+
+def plot(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, colour: str, label: str) -> None:
+    """Draw one figure of each epoch as a curve, or as a dot if there is but one."""
+    epochs = [row["epoch"] for row in history]
+    values = [np.nan if row[key] is None else row[key] for row in history]
+    marker = "o" if len(history) < 12 else ""
+    axes.plot(epochs, values, color=COLOURS[colour], marker=marker, markersize=3.5, label=label)
+    if len(history) < 8:
+        axes.set_xticks(epochs)
+    else:
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+
+
+@styled
+def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> Figure:
+    """Return the confusion matrix as a map of shares of each true class."""
+    counts = np.array(matrix)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    figure, axes = canvas(xlabel="predicted class", ylabel="true class", size=(5.2, 4.6))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
+    axes.grid(visible=False)
+    if len(class_names) <= 30:
+        axes.set_xticks(range(len(class_names)), class_names, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(class_names)), class_names, parse_math=False)
+    if len(class_names) <= 12:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else COLOURS["dim"]
+            if count:
+                axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, label="share of the true class")
+    return figure
+
+
+@styled
+def calibration(found: Calibration) -> Figure:
+    """Return how often the model is right against how sure it is, above how many pictures that is about."""
+    figure = Figure(figsize=(4.6, 3.6))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    centres = (np.arange(BINS) + 0.5) / BINS
+    upper.plot([0, 1], [0, 1], color=COLOURS["dim"], linestyle=":", linewidth=1, label="as sure as right")
+    upper.bar(centres, found.accuracy, width=0.9 / BINS, color=COLOURS["curve"], label="right")
+    used = [index for index, count in enumerate(found.counts) if count]
+    sure = [found.confidence[index] for index in used]
+    upper.plot(centres[used], sure, "_", color=COLOURS["mark"], markersize=8, markeredgewidth=2, label="sure")
+    upper.legend(fontsize=8, loc="upper left")
+    upper.set(ylabel="share", xlim=(0, 1), ylim=(0, 1))
+    lower.bar(centres, found.counts, width=0.9 / BINS, color=COLOURS["curve"])
+    lower.set(xlabel="probability of the predicted class", ylabel="pictures")
+    percent(upper)
+    lower.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    return figure
+
+
+@styled
+def robustness(accuracies: Sequence[float], chance: float) -> Figure:
+    """Return the accuracy against the distance by which the pictures are shifted."""
+    figure, axes = canvas(xlabel="shift in pixels", ylabel="accuracy")
+    axes.plot(SHIFTS, accuracies, color=COLOURS["curve"], marker="o", markersize=4)
+    axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1)
+    axes.annotate("chance", (SHIFTS[-1], chance), (0, 3), textcoords="offset points", ha="right", fontsize=8)
+    axes.set_ylim(0, 1.02)
+    axes.set_xticks(SHIFTS)
+    percent(axes)
+    return figure
+
+
+@styled
+def filters(found: Filters) -> Figure:
+    """Return the filters of the first layer: red adds, blue takes away; those of colour in their colours."""
+    weights = found.weights.permute(0, 2, 3, 1).numpy()
+    scale = max(float(np.abs(weights).max()), 1e-12)
+    columns = int(np.ceil(np.sqrt(2 * len(weights))))
+    weights = sized(weights, LARGEST_FILTER)
+    if weights.shape[3] == 3:
+        alpha = np.ones((*weights.shape[:3], 1))
+        picture = mosaic(np.concatenate([0.5 + 0.5 * weights / scale, alpha], axis=3), columns, gap=2)
+    else:
+        picture = mosaic(weights.mean(axis=3, keepdims=True), columns, gap=2, fill=np.nan)[:, :, 0]
+        scale = max(float(np.nanmax(np.abs(picture))), 1e-12)
+    figure, axes = borderless(picture.shape[0] / picture.shape[1])
+    axes.imshow(picture, cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="none")
+    return figure
+
+
+@styled
+def feature_maps(pictures: np.ndarray, layers: Sequence[Maps]) -> Figure:
+    """Return what each layer makes of some pictures: a column for each picture, a row for each layer.
+
+    Args:
+        pictures: uint8 (N, H, W, 1 or 3).
+        layers: from :func:`cnntrain.report.probes.feature_maps`, of the same pictures.
+    """
+    pictures = sized(pictures, LARGEST_PICTURE)
+    tiles = [[pictures[index].squeeze() for index in range(len(pictures))]]
+    tiles += [[grid(maps.values[index].numpy()) for index in range(len(pictures))] for maps in layers]
+    names = ["the picture", *(f"{maps.layer or 'model'}: {maps.kind}, {maps.total}" for maps in layers)]
+    heights = [max(tile.shape[0] / tile.shape[1] for tile in row) for row in tiles]
+    total = sum(heights) + (MAP_GAP + MAP_MARGIN) * len(tiles)
+    figure, axes = borderless(total / len(pictures))
+    top = 0.0
+    for row, name, height in zip(tiles, names, heights, strict=True):
+        top += MAP_GAP
+        axes.text(0, top - 0.02, name, fontsize=8, va="bottom", parse_math=False)
+        for column, tile in enumerate(row):
+            tall = 0.96 * tile.shape[0] / tile.shape[1]
+            extent = (column, column + 0.96, top + tall, top)
+            low, high = (0, 255) if row is tiles[0] else (np.nanmin(tile), np.nanmax(tile))
+            colours = "gray" if row is tiles[0] else "viridis"
+            axes.imshow(tile, cmap=colours, vmin=low, vmax=high, extent=extent, interpolation="none")
+        top += height + MAP_MARGIN
+    axes.set(xlim=(0, len(pictures)), ylim=(top, 0))
+    return figure
+
+
+def grid(maps: np.ndarray) -> np.ndarray:
+    """Return the maps of one layer and picture, (maps, height, width), side by side; values as squares."""
+    number, height, width = maps.shape
+    if height == 1 and number == 1:  # a row of values
+        columns = min(width, max(10, int(np.ceil(np.sqrt(6 * width)))))
+        return mosaic(maps.reshape(-1, 1, 1, 1), columns, gap=0, fill=np.nan)[:, :, 0]
+    tiles = sized(maps[:, :, :, None], LARGEST_MAP)
+    return mosaic(tiles, int(np.ceil(np.sqrt(number))), gap=tiles.shape[1] // 14, fill=np.nan)[:, :, 0]
+
+
+def sized(tiles: np.ndarray, largest: int) -> np.ndarray:
+    """Return tiles (N, H, W, C) of a good size: the gaps between them can be fine, and the file is small."""
+    larger = -(-FINE // tiles.shape[1])
+    smaller = -(-tiles.shape[1] // largest)  # by leaving out rows and columns
+    return tiles[:, ::smaller, ::smaller].repeat(larger, axis=1).repeat(larger, axis=2)

@@ -1,0 +1,145 @@
+"""When a run's report is made: at the end of its training, or later, from what its folder holds."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.markup import escape
+
+from cnntrain import checkpoint, loop, run_folder
+from cnntrain.console import Console
+from cnntrain.data.loader import EvalLoader, Normalize
+from cnntrain.datasets import Data, open_data
+from cnntrain.errors import RunFailed, UserError, in_words
+from cnntrain.fit import Fit
+from cnntrain.metrics import Result
+from cnntrain.parts import Config
+from cnntrain.report.predictions import Predictions, Verdicts
+from cnntrain.report.run_report import PAGE, write_report
+from cnntrain.report.shown import Evaluated, Shown
+from cnntrain.trained import Trained
+
+PATIENCE = 10.0  # of who asks for a report, in that of who waits for a training to end
+
+
+def after_training(
+    console: Console,
+    config: Config,
+    summary: Mapping[str, Any],
+    fitting: Fit,
+    data: Data,
+    normalize: Normalize,
+    result: Result,
+    verdicts: Verdicts,
+) -> None:
+    """Write the report of a run that has just ended, from what is in memory.
+
+    The run is over and saved: whatever goes wrong here is told, and no more.
+    """
+    model = fitting.model
+    if config["compile"]:  # the layers are called one by one, which a copy does in plain torch
+        model = copy.deepcopy(model)
+    best = fitting.progress.best
+    run = Shown(
+        fitting.folder,
+        config,
+        summary,
+        summary["versions"],
+        fitting.progress.history,
+        None if best is None else best["epoch"],
+        data.train.class_names,
+        model,
+        normalize,
+        fitting.precision,
+        Evaluated("test", data.test, torch.arange(len(data.test)), result, verdicts),
+    )
+    try:
+        console.line(f"[dim]the report is in[/] [bold]{escape(str(write_report(run, console)))}[/]")
+    except Exception as error:  # a full disk, a plotting library that is broken, a model of the user's
+        console.warn(f"the report could not be written: {in_words(error)}")
+
+
+def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
+    """Write the report of a run from its folder; of an unfinished one without touching the test set.
+
+    Args:
+        config: the checkpoint's configuration with that of ``conf/report.yaml``, amended.
+        folder: the run folder.
+        state: its last checkpoint.
+
+    Raises:
+        UserError: the data are not those of the run.
+        RunFailed: the folder can't be written to.
+    """
+    console = Console(config["verbose"])
+    finished = run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"])
+    path = folder / run_folder.CHECKPOINTS / checkpoint.BEST
+    shown = checkpoint.load(path) if path.exists() else state
+    trained = Trained({**config, "compile": False}, path, shown)
+    device, normalize, class_names = trained.device, trained.normalize, trained.class_names
+
+    data = open_data(config, device, console, config["trust"])
+    if data.train.fingerprint != state["data_fingerprint"]:
+        raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
+    split, pictures, indices = "validation", data.train, data.val_indices
+    if finished:
+        split, pictures, indices = "test", data.test, torch.arange(len(data.test))
+    evaluated = None
+    if len(indices):
+        batches = EvalLoader(
+            pictures, indices, config["eval_batch_size"], normalize, device, config["workers"]
+        )
+        seen, classes = Predictions(), len(class_names)
+        result = loop.evaluate(
+            trained.model, batches, trained.criterion, classes, trained.precision, after_batch=seen.add
+        )
+        evaluated = Evaluated(split, pictures, indices, result, seen.joined())
+    best = state["progress"]["best"]
+    run = Shown(
+        folder,
+        config,
+        run_folder.read_json(folder / "summary.json") if finished else None,
+        state["versions"],
+        history_of(folder),
+        None if best is None else best["epoch"],
+        class_names,
+        trained.model,
+        normalize,
+        trained.precision,
+        evaluated,
+        PATIENCE,
+    )
+    try:
+        target = write_report(run, console)
+    except OSError as error:
+        raise RunFailed(f"the report of {folder} can't be written: {error.strerror or error}") from error
+    console.line(f"the report is in [bold]{escape(str(target))}[/]")
+    return target
+
+
+def is_there(folder: Path) -> bool:
+    """Say whether a run has a report that was made after it ended."""
+    page, summary = folder / PAGE, folder / "summary.json"
+    return page.exists() and page.stat().st_mtime_ns >= summary.stat().st_mtime_ns
+
+
+def history_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's metrics.csv, a figure that was not measured as None."""
+    try:
+        with (folder / "metrics.csv").open() as file:
+            rows = [
+                {key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / 'metrics.csv'} can't be read: {in_words(error)}") from error
+    return [
+        {key: None if math.isnan(value) else value for key, value in row.items()}
+        | {"epoch": int(row["epoch"])}
+        for row in rows
+    ]

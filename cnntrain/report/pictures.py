@@ -1,0 +1,94 @@
+"""The pictures that a report shows: behind each cell of the confusion matrix, and the surest mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnntrain.data.pictures import Pictures
+from cnntrain.data.streamed import Streamed, batch_of
+from cnntrain.report.html import tile
+from cnntrain.report.mosaic import Sprite, most_tiles
+from cnntrain.report.predictions import Verdicts
+
+MOST, MOST_STREAMED = 1200, 300  # pictures; those that are streamed must be decoded once more
+IN_CELL = 16
+MISTAKES = 24
+
+
+class Gallery:
+    """Some pictures of an evaluation, as one sprite.
+
+    Args:
+        dataset: that holds them.
+        indices: which of its pictures were evaluated, int64 (N,).
+        verdicts: what the model said of each of them.
+        image_size: height and width of a picture.
+    """
+
+    def __init__(
+        self, dataset: Pictures | Streamed, indices: Tensor, verdicts: Verdicts, image_size: int
+    ) -> None:
+        most = min(MOST if isinstance(dataset, Pictures) else MOST_STREAMED, most_tiles(image_size))
+        surest = verdicts.mistakes(MISTAKES)
+        cells = verdicts.in_cells(most, IN_CELL)
+        shown = list(dict.fromkeys([*surest, *(index for some in cells.values() for index in some)]))
+        place = {index: number for number, index in enumerate(shown)}
+        self.verdicts = verdicts
+        self.shown = shown
+        self.cells = {cell: [place[index] for index in some] for cell, some in cells.items()}
+        self.mistakes = [place[index] for index in surest]
+        self.sprite = Sprite(images_of(dataset, indices[shown]))
+
+    def style(self) -> str:
+        """Return the CSS that holds the sprite."""
+        side, sprite = self.sprite.side, self.sprite
+        rendering = "pixelated" if side < 64 else "auto"
+        return (
+            f".tile {{ --columns: {sprite.columns}; --rows: {sprite.rows}; image-rendering: {rendering};\n"
+            f"  background-image: url({sprite.data_uri()}); }}\n"
+        )
+
+    def data(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return what the page's script knows: places in the sprite for each cell, and probabilities."""
+        return {
+            "cells": {f"{truth},{said}": some for (truth, said), some in self.cells.items()},
+            "pictures": [round(float(self.verdicts.confidence[index]), 4) for index in self.shown],
+            "columns": self.sprite.columns,
+            "names": list(class_names),
+        }
+
+    def show_mistakes(self, class_names: Sequence[str]) -> str:
+        """Return the surest mistakes, each with what it is, what it is taken for, and how surely."""
+        found = []
+        for place in self.mistakes:
+            index = self.shown[place]
+            truth = class_names[int(self.verdicts.labels[index])]
+            said = class_names[int(self.verdicts.predicted[index])]
+            sure = f"{float(self.verdicts.confidence[index]):.1%}"
+            picture = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}")
+            caption = f'{escape(truth)} → {escape(said)}<br><span class="dim">{sure}</span>'
+            found.append(f'<figure class="picture">{picture}<figcaption>{caption}</figcaption></figure>')
+        return f'<div class="pictures">{"".join(found)}</div>'
+
+
+def images_of(dataset: Pictures | Streamed, indices: Tensor) -> Tensor:
+    """Return some pictures of a data set, uint8 (N, C, H, W), on the CPU."""
+    places = indices.numpy().astype(np.int64)
+    if isinstance(dataset, Streamed):
+        return batch_of(dataset, places)[0]
+    return dataset.__getitems__(places)[0].cpu()
+
+
+def examples(verdicts: Verdicts, most: int) -> list[int]:
+    """Return a few pictures of different classes, recognised ones first, to follow through the layers."""
+    order = torch.arange(len(verdicts.labels))[(~verdicts.correct).int().argsort(stable=True)].tolist()
+    by_class: dict[int, int] = {}
+    for index in order:
+        by_class.setdefault(int(verdicts.labels[index]), index)
+    return list(by_class.values())[:most]

@@ -1,0 +1,203 @@
+"""How a run's report is made: ``report.html`` and the figures in ``plots/``, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from cnntrain import summary as summaries
+from cnntrain.checkpoint import write_atomically
+from cnntrain.console import Console, bytes_in_words, count
+from cnntrain.data.streamed import Streamed
+from cnntrain.errors import in_words
+from cnntrain.parts import input_shape
+from cnntrain.report import drawing, figures, probes
+from cnntrain.report.configured import command_of, settings
+from cnntrain.report.pictures import MOST_STREAMED, Gallery, examples, images_of
+from cnntrain.report.run_page import Contents, page
+from cnntrain.report.shown import Evaluated, Shown, environment, epochs_of, unfinished
+
+PAGE, PLOTS = "report.html", "plots"
+FOLLOWED = 3  # pictures whose feature maps are shown
+T = TypeVar("T")
+
+
+def write_report(run: Shown, console: Console) -> Path:
+    """Write ``report.html`` and ``plots/`` into the folder of a run, and return where the page is.
+
+    Raises:
+        OSError: they can't be written.
+    """
+    work = Drawing(run)
+    with console.bar(len(work.steps), 0, "report", unit="figure") as bar:
+        for step in work.steps:
+            step()
+            bar.update()
+    target = run.folder / PAGE
+    write_atomically(target, page(work.contents).encode())
+    return target
+
+
+class Drawing:
+    """A report under way: each step adds to what the page says, and to ``plots/``.
+
+    What is asked of a model may fail, since the model may be the user's own; the report then says so.
+    """
+
+    def __init__(self, run: Shown) -> None:
+        self.run = run
+        summary = run.summary or {}
+        evaluated = run.evaluated
+        parameters = sum(p.numel() for p in run.model.parameters())
+        size = bytes_in_words(4 * parameters)
+        self.contents = Contents(
+            name=run.folder.absolute().name,
+            state="" if run.summary else unfinished(run),
+            split=evaluated.split if evaluated else "",
+            epochs=epochs_of(run),
+            model=f"{type(run.model).__name__}, {parameters:,} parameters ({size} as fp32)",
+            class_names=run.class_names,
+            result=evaluated.result if evaluated else None,
+            gallery=None,
+            figures={},
+            notes={},
+            layers=[],
+            settings=settings(run.config, summary.get("command", "")),
+            environment=environment(run),
+            command=command_of(run.config) or summary.get("command", "") or "a group's file is not here",
+            findings=summary.get("findings") or [],
+        )
+        self.steps = [self.curves, self.layers, self.filters]
+        if evaluated is not None:
+            self.steps += [self.pictures, self.calibration, self.robustness, self.feature_maps]
+
+    def draw(self, name: str, figure: Any, words: str) -> None:
+        """Put a figure into the page and into ``plots/``."""
+        folder = self.run.folder / PLOTS
+        folder.mkdir(exist_ok=True)
+        self.contents.figures[name] = drawing.svg(figure, words)
+        (folder / f"{name}.png").write_bytes(drawing.png(figure))
+
+    def asked(self, name: str, work: Callable[[], T]) -> T | None:
+        """Return what a model answers; None, with a note on the page, if it can't be asked that."""
+        try:
+            return work()
+        except Exception as error:  # whatever a network of the user's may raise
+            self.contents.notes[name] = (
+                f"This can't be shown for {type(self.run.model).__name__}: {in_words(error)}"
+            )
+            return None
+
+    def curves(self) -> None:
+        """Draw loss, accuracy and learning rate."""
+        history = self.run.history
+        if not history:
+            return
+        for name, figure in figures.curves(history, self.run.best).items():
+            self.draw(name, figure, f"{name.replace('_', ' ')} after each epoch")
+        last = history[-1]
+        told = f"training loss {last['train_loss']:.4f}, accuracy {last['train_accuracy']:.2%}"
+        if last["val_loss"] is not None:
+            told += f"; validation loss {last['val_loss']:.4f}, accuracy {last['val_accuracy']:.2%}"
+        self.contents.notes["curves"] = (
+            f"After epoch {last['epoch']}: {told}. A training batch is counted before its own update, with "
+            "augmentation and dropout if there are any; validation comes after the epoch. Where training "
+            "gets better and validation worse, the model overfits."
+        )
+
+    def layers(self) -> None:
+        """List the layers."""
+        shape = input_shape(self.run.config["data"])
+        self.contents.layers = self.asked("layers", lambda: summaries.layers(self.run.model, shape)) or []
+
+    def filters(self) -> None:
+        """Draw the filters of the first layer."""
+        found = probes.first_filters(self.run.model, input_shape(self.run.config["data"]))
+        if found is None:
+            self.contents.notes["filters"] = "No layer takes the picture itself as a Conv2d or Linear would."
+            return
+        number, layer = len(found.weights), f"{found.layer or 'the model'} ({found.kind})"
+        self.draw("filters", figures.filters(found), f"{number} filters of the layer {layer}")
+        each = "unit: its weight for each pixel" if found.kind == "Linear" else "filter"
+        has_colours = found.weights.shape[1] == 3
+        colours = "in their colours" if has_colours else "red where brightness adds, blue where it takes away"
+        self.contents.notes["filters"] = (
+            f"The first layer, {layer}: {number} of {found.total}, a square for each {each}; {colours}."
+        )
+
+    def pictures(self) -> None:
+        """Choose the pictures behind the confusion matrix, and draw it as a map."""
+        done = self.evaluated
+        self.contents.gallery = Gallery(
+            done.dataset, done.indices, done.verdicts, self.run.config["data"]["image_size"]
+        )
+        figure = figures.confusion(done.result.confusion.tolist(), self.run.class_names)
+        self.draw("confusion", figure, "confusion matrix")
+
+    def calibration(self) -> None:
+        """Draw the calibration curve."""
+        found = self.evaluated.verdicts.calibration()
+        self.draw("calibration", figures.calibration(found), "share of right answers against probability")
+        self.contents.notes["calibration"] = (
+            f"Expected calibration error {found.error:.2%} (Guo et al. 2017): the mean distance between how "
+            "sure the model is and how often it is right. Bars below the dotted line: it is too sure."
+        )
+
+    def robustness(self) -> None:
+        """Measure the accuracy on shifted pictures."""
+        run, done = self.run, self.evaluated
+        device = run.normalize.mean.device
+        most = MOST_STREAMED if isinstance(done.dataset, Streamed) else probes.MOST_SHIFTED
+        places = evenly(most, len(done.indices))
+        images = images_of(done.dataset, done.indices[places]).to(device)
+        labels = done.verdicts.labels[places].to(device)
+        seconds = probes.SHIFT_SECONDS * run.patience
+        model = (run.normalize, run.precision)
+        number = self.asked("robustness", lambda: probes.pictures_in_time(run.model, images, *model, seconds))
+        if not number:
+            told = "Shifts were left out, which would take long; `cnntrain report` takes ten times as long."
+            self.contents.notes.setdefault("robustness", told)
+            return
+        some = evenly(number, len(images)).to(device)
+        found = probes.accuracy_when_shifted(run.model, images[some], labels[some], *model)
+        chance = 1 / len(run.class_names)
+        self.draw("robustness", figures.robustness(found, chance), "accuracy against a shift in pixels")
+        told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(probes.SHIFTS, found, strict=True))
+        self.contents.notes["robustness"] = (
+            f"Accuracy when {number:,} of the {done.split} pictures are moved in four directions, on black: "
+            f"{told}. Filters that slide over the picture lose less than weights for each pixel."
+        )
+
+    def feature_maps(self) -> None:
+        """Draw what the layers make of a few pictures."""
+        run, done = self.run, self.evaluated
+        device = run.normalize.mean.device
+        chosen = examples(done.verdicts, FOLLOWED)
+        images = images_of(done.dataset, done.indices[chosen])
+        maps = self.asked("feature_maps", lambda: probes.feature_maps(
+            run.model, run.normalize(images.to(device)), run.precision))  # fmt: skip
+        if not maps:
+            return
+        colours = images[:, : 3 if images.shape[1] >= 3 else 1].permute(0, 2, 3, 1).numpy()
+        names = ", ".join(run.class_names[int(done.verdicts.labels[index])] for index in chosen)
+        words = "what each layer makes of some pictures"
+        self.draw("feature_maps", figures.feature_maps(colours, maps), words)
+        self.contents.notes["feature_maps"] = (
+            f"{count(len(chosen), 'picture')} ({names}) on the way through the layers: up "
+            f"to {probes.MOST_MAPS} maps of each, bright where it responds most; squares in rows are values."
+        )
+
+    @property
+    def evaluated(self) -> Evaluated:
+        """The evaluation, in the steps that are taken only if there is one."""
+        assert self.run.evaluated is not None
+        return self.run.evaluated
+
+
+def evenly(most: int, available: int) -> Tensor:
+    """Return the places of up to ``most`` things, int64, evenly spread over all, since they may be sorted."""
+    return torch.linspace(0, available - 1, min(most, available)).round().long()

@@ -1,0 +1,108 @@
+"""A run as its report sees it: its folder, its model, and the pictures on which that was evaluated."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from cnntrain.console import count
+from cnntrain.data.loader import Normalize
+from cnntrain.data.pictures import Pictures
+from cnntrain.data.streamed import Streamed
+from cnntrain.metrics import Result
+from cnntrain.parts import Config
+from cnntrain.precision import Precision
+from cnntrain.report.predictions import Verdicts
+
+
+@dataclass
+class Evaluated:
+    """The pictures on which a model was evaluated, and what came of it.
+
+    Args:
+        split: ``test`` or ``validation``.
+        dataset: that holds the pictures.
+        indices: which of them were evaluated, int64 (N,).
+        result: of the evaluation.
+        verdicts: on each picture, in the order of the indices.
+    """
+
+    split: str
+    dataset: Pictures | Streamed
+    indices: Tensor
+    result: Result
+    verdicts: Verdicts
+
+
+@dataclass
+class Shown:
+    """A run, and its model with the weights that its report shows.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        summary: what ``summary.json`` says; None while the run is not finished.
+        versions: on which the result depends.
+        history: the rows of metrics.csv.
+        best: the epoch that validation chose; None if there was nothing to choose by.
+        class_names: the name of each class.
+        model: on its device, not compiled.
+        normalize: turns bytes into what the model wants.
+        precision: the number format of the forward pass.
+        evaluated: None if there is nothing to evaluate on.
+        patience: how many times as long the report may take as at the end of a training.
+    """
+
+    folder: Path
+    config: Config
+    summary: Mapping[str, Any] | None
+    versions: Mapping[str, str]
+    history: Sequence[Mapping[str, Any]]
+    best: int | None
+    class_names: Sequence[str]
+    model: nn.Module
+    normalize: Normalize
+    precision: Precision
+    evaluated: Evaluated | None
+    patience: float = 1.0
+
+
+def unfinished(run: Shown) -> str:
+    """Say what is not there yet."""
+    done, measured = f"{len(run.history)} of {run.config['epochs']}", "Nothing is measured yet"
+    if run.evaluated is not None:
+        measured = "What follows is measured on the validation set"
+    return (
+        f"This run is not finished: {done} epochs are done. {measured}, "
+        "since the test set is touched once, when a run ends. "
+        f"To go on: cnntrain resume {shlex.quote(str(run.folder))}"
+    )
+
+
+def epochs_of(run: Shown) -> str:
+    """Return how long the run trained, and which epoch is shown, in words."""
+    seconds = sum(row["seconds"] for row in run.history)
+    words = f"{count(len(run.history), 'epoch')} in {seconds:,.1f} s of training"
+    if run.best is not None:
+        words += f"; shown is epoch {run.best}, the best by {run.config['monitor']}"
+    return words
+
+
+def environment(run: Shown) -> dict[str, str]:
+    """Return where the run was made, as names and values."""
+    summary, config = run.summary or {}, run.config
+    layout = ", channels last" if config["channels_last"] is True else ""
+    return {
+        "command, as typed": summary.get("command", ""),
+        "git commit": summary.get("git_commit") or "",
+        "device": summary.get("device", ""),
+        "machine": summary.get("machine", ""),
+        "computes in": f"{config['precision']}{layout}; threads: {config['threads']}",
+        **run.versions,
+        "run folder": str(run.folder.absolute()),
+    }
