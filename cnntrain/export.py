@@ -1,0 +1,228 @@
+"""A trained model for use elsewhere: ONNX, torch.export and safetensors, each checked against torch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cnntrain import __version__, run_folder
+from cnntrain.checkpoint import write_atomically
+from cnntrain.console import Console, bytes_in_words
+from cnntrain.data.workers import raised
+from cnntrain.datasets import Reader
+from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
+from cnntrain.parts import Config
+from cnntrain.trained import Trained
+
+PICTURES = 1000  # of the test set, on which an exported model is compared with torch
+LARGEST_DIFFERENCE = 1e-4  # in a probability
+BATCHES = (1, 7, 256)  # sizes that the comparison goes through, since the batch is to be of any size
+NAME = "model"
+
+
+class FromBytes(nn.Module):
+    """A network with its preprocessing before it and softmax behind it: from bytes to probabilities.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes).
+        mean: of each channel, for pixels between 0 and 1.
+        std: likewise.
+    """
+
+    def __init__(self, model: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", 255 * mean.view(1, -1, 1, 1))
+        self.register_buffer("scale", 1 / (255 * std.view(1, -1, 1, 1)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map uint8 (N, C, H, W) to the probability of each class, float32 (N, classes)."""
+        x = (images.to(torch.float32) - self.mean) * self.scale
+        return torch.softmax(self.model(x), dim=1)
+
+
+def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
+    """Write a checkpoint's model in each of the formats, and compare what was written with torch.
+
+    Args:
+        config: the checkpoint's configuration with that of ``conf/export.yaml``, amended.
+        path: the checkpoint file.
+        state: its contents.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: the model can't be exported.
+        RunFailed: what was written gives other probabilities, or can't be written.
+    """
+    console = Console(config["verbose"])
+    trained = Trained(config, path, state)
+    normalization = trained.normalization
+    mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
+    model = FromBytes(trained.model, mean, std).eval()
+    pictures, what = pictures_for(config, trained, console)
+    with torch.no_grad():
+        expected = torch.cat([model(some) for some in pictures.split(256)])
+
+    own = path.parent.name == run_folder.CHECKPOINTS
+    folder = (path.parent.parent if own else path.parent) / "export"
+    run_folder.make_folder(folder)
+    files = []
+    for kind in config["formats"]:
+        file = folder / f"{NAME}.{kind}"
+        with console.bar(1, 0, f"exporting {kind}", unit="file"):
+            run = WRITERS[kind](model, pictures[:2], file, facts(trained))
+        files.append(file)
+        size = bytes_in_words(file.stat().st_size)
+        if run is None:
+            console.line(f"[bold]{file}[/]  {size}, the weights as they are")
+            continue
+        with torch.no_grad():
+            found = torch.cat([run(some) for some in in_batches(pictures)])
+        difference = float((found - expected).abs().max())
+        same = bool((found.argmax(1) == expected.argmax(1)).all())
+        console.line(f"[bold]{file}[/]  {size}, largest difference {difference:.1e} on {what}")
+        if not same or not difference < LARGEST_DIFFERENCE:
+            raise RunFailed(
+                f"{file} gives other probabilities than torch: up to {difference:.2g} apart, and "
+                f"{'the same' if same else 'other'} classes on {what}"
+            )
+    return files
+
+
+def pictures_for(config: Config, trained: Trained, console: Console) -> tuple[Tensor, str]:
+    """Return pictures to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
+    try:
+        test = Reader(config["data"], config["workers"], console, config["trust"]).read(is_train=False)
+        count = min(PICTURES, len(test))
+        images, _ = raised(test.__getitems__(np.arange(count)))
+        return images, f"{count:,} test pictures"
+    except CnntrainError as error:
+        console.warn(f"compared on noise, since the test pictures can't be read: {error}")
+        generator = torch.Generator().manual_seed(0)
+        shape = (64, *trained.shape)
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8), "64 pictures of noise"
+
+
+def in_batches(pictures: Tensor) -> Iterator[Tensor]:
+    """Yield pictures in batches of several sizes."""
+    begin = 0
+    for size in BATCHES[:-1]:
+        if begin + size < len(pictures):
+            yield pictures[begin : begin + size]
+            begin += size
+    yield from pictures[begin:].split(BATCHES[-1])
+
+
+def facts(trained: Trained) -> dict[str, str]:
+    """Return what a file says of its model, as text."""
+    return {
+        "class_names": json.dumps(trained.class_names),
+        "input": f"uint8 (N, {', '.join(map(str, trained.shape))}), pixels from 0 to 255",
+        "output": "float32 (N, classes), probabilities",
+        "normalization": json.dumps(trained.normalization),
+        "model": type(trained.model).__name__,
+        "cnntrain": __version__,
+        "torch": str(torch.__version__),
+    }
+
+
+Run = Callable[[Tensor], Tensor]
+
+
+def write_onnx(model: FromBytes, example: Tensor, file: Path, metadata: dict[str, str]) -> Run:
+    """Write ONNX and return a function that runs it in onnxruntime."""
+    import onnx
+    import onnxruntime
+
+    with quietly(), exporting("onnx"):
+        program = torch.onnx.export(
+            model,
+            (example,),
+            dynamo=True,
+            dynamic_shapes={"images": {0: torch.export.Dim("N")}},
+            verbose=False,
+            input_names=["images"],
+            output_names=["probabilities"],
+        )
+    assert program is not None
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, metadata)
+    onnx.checker.check_model(proto, full_check=True)
+    write(file, proto.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+
+def write_pt2(model: FromBytes, example: Tensor, file: Path, metadata: dict[str, str]) -> Run:
+    """Write the program of torch.export and return a function that runs it."""
+    import io
+
+    buffer = io.BytesIO()
+    with quietly(), exporting("pt2"):
+        program = torch.export.export(
+            model, (example,), dynamic_shapes={"images": {0: torch.export.Dim("N")}}
+        )
+        torch.export.save(program, buffer, extra_files={"metadata.json": json.dumps(metadata)})
+    write(file, buffer.getvalue())
+    loaded = torch.export.load(file).module()
+    return lambda images: loaded(images)
+
+
+def write_safetensors(model: FromBytes, example: Tensor, file: Path, metadata: dict[str, str]) -> None:
+    """Write the network's weights, under the names that its state_dict has."""
+    from safetensors.torch import save
+
+    weights = {name: weight.contiguous().clone() for name, weight in model.model.state_dict().items()}
+    own = {**metadata, "input": f"float32, normalised; {metadata['input']}", "output": "logits"}
+    write(file, save(weights, own))
+
+
+WRITERS: dict[str, Callable[[FromBytes, Tensor, Path, dict[str, str]], Run | None]] = {
+    "onnx": write_onnx,
+    "pt2": write_pt2,
+    "safetensors": write_safetensors,
+}
+
+
+def write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        write_atomically(file, data)
+    except OSError as error:
+        raise RunFailed(f"{file} can't be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def exporting(kind: str) -> Iterator[None]:
+    """Tell in a line that torch can't export a model."""
+    try:
+        yield
+    except Exception as error:  # whatever torch's tracing may raise
+        raise UserError(f"this model can't be exported to {kind}: {in_words(error)}") from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Leave out what torch's exporters say of themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,93 @@
+"""A trained model with all that it takes to use it: ``load("outputs/train/RUN").predict(images)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain import checkpoint, distributed, run_folder
+from cnntrain.calibrate import settle
+from cnntrain.config import add_current_folder, conf_folder, read_yaml
+from cnntrain.data.loader import Normalize
+from cnntrain.data.pictures import fit_images
+from cnntrain.parts import (
+    Config,
+    build_criterion,
+    build_model,
+    compile_model,
+    find_device,
+    input_shape,
+    load_weights,
+)
+from cnntrain.precision import Precision
+from cnntrain.saved import amended, check_amendments, saved_config
+
+ENGINE = ("device", "precision", "channels_last", "threads", "compile")
+
+
+class Trained:
+    """A model from a checkpoint, with its preprocessing and the names of its classes.
+
+    Args:
+        config: the checkpoint's configuration, amended by the command's.
+        path: the checkpoint file.
+        state: its contents.
+    """
+
+    def __init__(self, config: Config, path: Path, state: Mapping[str, Any]) -> None:
+        self.path = path
+        self.epoch: int = state["progress"]["epoch"]
+        self.class_names = tuple(state["class_names"])
+        self.normalization: dict[str, list[float]] = state["normalization"]
+        self.shape = input_shape(config["data"])
+        self.device = find_device(config["device"])
+        model = build_model(config, config["trust"])
+        load_weights(model, state["model"], path)
+        self.model: nn.Module = model.to(self.device).eval()
+        self.criterion = build_criterion(config, config["trust"]).to(self.device)
+        engine, _ = distributed.by_main(lambda: settle(config, self.model, self.criterion, self.device))
+        engine.prepare(self.model)
+        if config["compile"]:
+            compile_model(self.model, self.shape, self.device)
+        self.precision = Precision(engine.precision, self.device)
+        self.normalize = Normalize(
+            self.normalization["mean"], self.normalization["std"], self.device, engine.memory_format
+        )
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the probability of each class, float32 (N, classes), on the CPU.
+
+        Args:
+            images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
+        """
+        channels, size, _ = self.shape
+        x = self.normalize(fit_images(images, channels, size).to(self.device))
+        with self.precision.autocast():
+            logits = self.model(x)
+        return logits.float().softmax(dim=1).cpu()
+
+
+def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> Trained:
+    """Return the trained model of a run.
+
+    Args:
+        run: a run folder, a checkpoint file, or ``last``.
+        overrides: of the keys device, precision, channels_last, threads and compile.
+        trust: packages of yours that the checkpoint may name.
+
+    Raises:
+        CheckpointError: there is no such run, or its checkpoint is damaged.
+    """
+    path = run_folder.find_checkpoint(str(run), checkpoint.BEST)
+    amendments = check_amendments(overrides, ENGINE, "load")
+    state = checkpoint.load(path)
+    own = {**read_yaml(conf_folder() / "predict.yaml"), "trust": list(trust)}
+    config = amended(saved_config(state, path, own), amendments)
+    if trust:
+        add_current_folder()
+    return Trained(config, path, state)

@@ -1,0 +1,147 @@
+"""``cnntrain predict``: any picture file, preprocessed as in training."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Command, is_told
+from PIL import Image
+
+from cnntrain.data.decode import open_upright
+from cnntrain.data.sources import MNISTMini
+from cnntrain.trained import load
+
+RUN = ("model=mlp", "limit=1000", "epochs=1", "report=false", "out=run")
+
+
+def digits(count: int, folder: str = "digits") -> None:
+    """Save test digits as PNG files, named by their place and label."""
+    Path(folder).mkdir()
+    test = MNISTMini(train=False)
+    for number in range(count):
+        image = Image.fromarray(test.images[number, 0].numpy())
+        image.save(f"{folder}/{number:04}_{int(test.labels[number])}.png")
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(name).open()))
+
+
+def test_the_predictions_are_those_of_eval(cnntrain: Command) -> None:
+    cnntrain("train", *RUN)
+    cnntrain("eval", "run")
+    digits(1000)
+    assert cnntrain("predict", "run", "digits", "--csv", "all.csv").code == 0
+    confusion = np.zeros((10, 10), dtype=int)
+    for row in rows_of("all.csv"):
+        confusion[int(row["file"][-5]), int(row["class"])] += 1
+    assert confusion.tolist() == json.loads(Path("run/eval_test.json").read_text())["confusion_matrix"]
+
+
+def test_what_is_no_picture_is_named_and_the_rest_goes_on(cnntrain: Command) -> None:
+    cnntrain("train", *RUN)
+    digits(20)
+    Path("digits/text.png").write_text("hello")
+    whole = Path("digits/0000_7.png").read_bytes()
+    Path("digits/truncated.png").write_bytes(whole[: len(whole) // 2])
+    Path("digits/.hidden.png").write_text("not looked at")
+
+    outcome = cnntrain("predict", "run", "digits", "--json", "all.json")
+
+    assert outcome.code == 1
+    assert "digits/text.png: not a picture" in outcome.err
+    assert "digits/truncated.png: image file is truncated" in outcome.err
+    assert "2 files of 22 could not be read" in outcome.err and "Traceback" not in outcome.err
+    assert len(outcome.out.splitlines()) == 20
+    report = json.loads(Path("all.json").read_text())
+    assert len(report["predictions"]) == 20
+    assert [Path(entry["file"]).name for entry in report["failed"]] == ["text.png", "truncated.png"]
+
+
+def test_probabilities_are_those_of_the_model(cnntrain: Command) -> None:
+    cnntrain("train", *RUN, "precision=fp32")
+    digits(3)
+    outcome = cnntrain("predict", "run", "digits", "top=10", "--csv", "-")
+    rows = list(csv.DictReader(outcome.out.splitlines()))
+    trained = load("run")
+    images = MNISTMini(train=False).images[:3]
+    expected = trained.predict(images)
+    assert torch.allclose(expected.sum(1), torch.ones(3))
+    for row, probabilities in zip(rows, expected, strict=True):
+        places = ["", *(f"_{n}" for n in range(2, 11))]
+        found = {row[f"class{place}"]: float(row[f"probability{place}"]) for place in places}
+        wanted = dict(zip(trained.class_names, probabilities.tolist(), strict=True))
+        assert found == pytest.approx(wanted, rel=1e-4, abs=1e-9)
+
+
+def test_dark_on_white_is_inverted(cnntrain: Command) -> None:
+    cnntrain("train", *RUN)
+    digits(5)
+    for path in Path("digits").glob("*.png"):
+        inverted = 255 - np.asarray(Image.open(path))
+        Path("drawn").mkdir(exist_ok=True)
+        Image.fromarray(inverted).save(f"drawn/{path.name}")
+    cnntrain("predict", "run", "digits", "--csv", "a.csv")
+    cnntrain("predict", "run", "drawn", "invert=true", "--csv", "b.csv")
+    pairs = zip(rows_of("a.csv"), rows_of("b.csv"), strict=True)
+    assert all({**one, "file": ""} == {**other, "file": ""} for one, other in pairs)
+
+
+def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    colour = np.stack([grey, 255 - grey, grey // 2], axis=-1)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    Image.fromarray(colour).convert("P", palette=Image.Palette.ADAPTIVE, colors=16).save(tmp_path / "p.png")
+    Image.fromarray(colour).convert("CMYK").save(tmp_path / "cmyk.tif")
+    Image.fromarray(grey > 100).save(tmp_path / "bits.png")
+    clear = np.concatenate([colour, np.zeros((3, 4, 1), np.uint8)], axis=-1)
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    turned = Image.fromarray(colour)
+    turned.getexif()[0x0112] = 6  # to be turned by 90 degrees clockwise when shown
+    turned.save(tmp_path / "turned.png", exif=turned.getexif())
+
+    def shown(name: str) -> np.ndarray:
+        return np.atleast_3d(np.asarray(open_upright(tmp_path / name)[0]))
+
+    assert np.array_equal(shown("grey.png")[..., 0], grey)
+    assert np.array_equal(shown("deep.png")[..., 0], grey)
+    assert np.array_equal(shown("colour.png"), colour)
+    assert np.abs(shown("p.png").astype(int) - colour).max() <= 8
+    assert np.abs(shown("cmyk.tif").astype(int) - colour).max() <= 2
+    assert np.array_equal(shown("bits.png")[..., 0], (grey > 100) * np.uint8(255))
+    assert (shown("clear.png") == 255).all()
+    assert np.array_equal(shown("turned.png"), np.rot90(colour, -1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "predict needs a run and pictures"),
+        (("run",), "predict needs pictures: cnntrain predict run FILE_OR_FOLDER"),
+        (("run", "digit"), "there is no file or folder digit: did you mean digits?"),
+        (("run", "empty"), "the folder empty holds no files"),
+        (("rum", "digits"), "there is no run rum"),
+        (("run", "digits", "topp=3"), "unknown key topp: did you mean top?"),
+        (("run", "digits", "top=0"), "top=0 is not possible"),
+        (("run", "digits", "epochs=3"), "epochs can't be changed by predict"),
+        (("run", "digits", "--cvs", "x"), "predict has no flag --cvs: did you mean --csv?"),
+    ],
+)
+def test_wrong_input_is_told(torchless: Command, arguments: tuple[str, ...], told: str) -> None:
+    Path("digits").mkdir()
+    Path("digits/1.png").touch()
+    Path("empty").mkdir()
+    is_told(torchless("predict", *arguments), told)
+
+
+def test_a_file_that_cannot_be_written_is_told(cnntrain: Command) -> None:
+    cnntrain("train", *RUN)
+    digits(1)
+    is_told(cnntrain("predict", "run", "digits", "--csv", "digits"), "digits can't be written")
