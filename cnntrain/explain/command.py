@@ -1,0 +1,130 @@
+"""``cnntrain explain``: which explanation is asked for, of what. Imports no torch before all is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain import checkpoint, run_folder
+from cnntrain.arguments import EXPLAIN_FLAGS, TOPICS, config_dir_of, quiet_as_override, split_flags
+from cnntrain.automatic import complete
+from cnntrain.checks import check
+from cnntrain.config import add_current_folder, compose, conf_folder, plain, read_yaml
+from cnntrain.errors import UserError, did_you_mean, nearest
+from cnntrain.overrides import check_overrides, normalized
+from cnntrain.saved import amended, check_amendments, saved_config
+from cnntrain.schema import KEYS
+from cnntrain.settings import composing
+
+OF_RUNS = ("shift", "filters")  # topics that take a run's model in place of one trained now
+AMENDABLE = ("data.root", "data.in_memory", "device", "out", "threads", "trust", "verbose", "workers")
+
+
+@dataclass
+class Subject:
+    """What is to be explained: a configuration and, if it is a run's, its checkpoint.
+
+    Args:
+        config: checked, as plain types.
+        path: the checkpoint's file; None for a model that is to be trained.
+        state: the checkpoint.
+    """
+
+    config: dict[str, Any]
+    path: Path | None = None
+    state: dict[str, Any] | None = None
+
+
+def explain(arguments: Sequence[str]) -> int:
+    """``cnntrain explain [zero_grad|shift|filters] [overrides] [--as-script FILE]``."""
+    flags, words = split_flags(quiet_as_override(arguments), EXPLAIN_FLAGS, "explain")
+    topic, words = topic_of(words)
+    script, config_dir = flags.get("--as-script"), config_dir_of(flags)
+    if script is not None and topic:
+        raise UserError(f"--as-script writes a run, and {topic} is none: leave one of the two out")
+    subjects = subjects_of(topic, words, config_dir)
+    if script is not None:
+        from cnntrain.explain.script import write_script
+
+        write_script(subjects[0].config, words, Path(script).expanduser())
+    elif topic == "zero_grad":
+        from cnntrain.explain.zero_grad import zero_grad
+
+        zero_grad(subjects[0].config)
+    elif topic == "shift":
+        from cnntrain.explain.shift import shift
+
+        shift(subjects)
+    elif topic == "filters":
+        from cnntrain.explain.filters import filters
+
+        filters(subjects[0])
+    else:
+        from cnntrain.explain.five_steps import five_steps
+
+        five_steps(subjects[0].config)
+    return 0
+
+
+def topic_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the topic, or nothing, and the overrides."""
+    named = [word for word in words if "=" not in word and not word.startswith("~")]
+    for word in named:
+        if word not in TOPICS:
+            near = did_you_mean(word, TOPICS) or f": it takes {', '.join(TOPICS)}, or none"
+            raise UserError(f"explain has no topic {word}{near}")
+    if len(named) > 1:
+        raise UserError(f"explain takes one topic at a time, not {' and '.join(named)}")
+    return (named[0] if named else ""), [word for word in words if word not in named]
+
+
+def subjects_of(topic: str, words: Sequence[str], config_dir: str | None) -> list[Subject]:
+    """Return what a topic is about: runs that are named, or what the overrides describe.
+
+    Raises:
+        UserError: an override is wrong, or a run is not there.
+    """
+    runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
+    typed = [word for word in words if not word.startswith("run=")]
+    if runs and topic not in OF_RUNS:
+        raise UserError(f"run={runs[0]}: a run is taken by explain {' and explain '.join(OF_RUNS)} alone")
+    if len(runs) > 1 and topic != "shift":
+        raise UserError(f"explain {topic} takes one run, not {len(runs)}")
+    if runs:
+        return [of_run(run, typed) for run in runs]
+    for key in (word.partition("=")[0] for word in typed):
+        if "." not in key and key not in KEYS and nearest(key, ["run"], likeness=0.7):
+            raise UserError(f"unknown key {key}{did_you_mean(key, ['run'])}")
+    own = read_yaml(conf_folder() / "explain.yaml")
+    is_long = any(word.startswith(("epochs=", "experiment=")) for word in typed)
+    overrides = [*([] if is_long or not topic else [f"epochs={own['epochs']}"]), *normalized(typed)]
+    if topic == "shift" and not any(word.startswith("model") for word in typed):
+        return [of_overrides([*overrides, f"model={name}"], config_dir) for name in ("mlp", "cnn")]
+    return [of_overrides(overrides, config_dir)]
+
+
+def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
+    """Return the configuration that ``train`` would compose of some overrides."""
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    check(config)
+    complete(config)
+    check(config)
+    if config["seeds"] is not None:
+        raise UserError(f"seeds={config['seeds']} makes a sweep of a run, and explain takes one: seed=N")
+    return Subject(config)
+
+
+def of_run(run: str, overrides: Sequence[str]) -> Subject:
+    """Return a run's configuration, amended, and its best checkpoint."""
+    amendments = check_amendments(overrides, AMENDABLE, "explain run=RUN")
+    path = run_folder.find_checkpoint(run, checkpoint.BEST)
+    state = checkpoint.load(path)
+    own = {**read_yaml(conf_folder() / "eval.yaml"), "out": None}
+    config = amended(saved_config(state, path, own), amendments)
+    check(config, trains=False)
+    if config["trust"]:
+        add_current_folder()
+    return Subject(config, path, state)

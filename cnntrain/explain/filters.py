@@ -1,0 +1,214 @@
+"""``cnntrain explain filters``: what each layer responds to, and the filters themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.markup import escape
+from torch import Tensor, nn
+
+from cnntrain.console import Console, count
+from cnntrain.data.workers import raised
+from cnntrain.errors import UserError
+from cnntrain.explain import figures
+from cnntrain.explain.arithmetic import Place, Traced, trace
+from cnntrain.explain.command import Subject
+from cnntrain.explain.drawing import pictures, rows, words
+from cnntrain.explain.parts import Examined, examined
+from cnntrain.parts import build_model, input_shape
+
+FILTERS = 16  # of a layer that are drawn
+BEST = 8  # pictures for each
+PICTURES = 2000  # that are looked through
+BATCH = 250
+BLOCK = BEST + 2.4  # width of a filter with its pictures, in cells
+
+
+def filters(subject: Subject) -> None:
+    """Find the test pictures that excite each filter most, and draw them beside it.
+
+    Args:
+        subject: a configuration to train on, or a run.
+    """
+    console = Console(subject.config["verbose"])
+    with figures.new_folder(subject.config, "filters") as folder:
+        (model,) = examined([subject], console)
+        trust = subject.config["trust"] if subject.state else None
+        empty = build_model(model.config, trust, device="meta")
+        layers = {row.layer.name: row for row in trace(empty, input_shape(model.config["data"])) if fits(row)}
+        if not layers:
+            raise UserError(
+                f"{type(model.model).__name__} has neither convolutions nor linear layers to draw"
+            )
+        peaks = responses(model, list(layers))
+        indices = np.arange(min(PICTURES, len(model.data.test)))
+        images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
+        lines = []
+        with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
+            for name, row in layers.items():
+                values, places = peaks[name]
+                best = values.topk(min(BEST, len(values)), dim=0).indices  # (BEST, filters)
+                draw(model, row, images, best, places, folder / f"{name}.png")
+                same = float((labels[best] == labels[best].mode(dim=0).values).float().mean())
+                lines.append(
+                    (
+                        name,
+                        row.layer.kind,
+                        f"{values.shape[1]:,}",
+                        seen_by(row, images.shape[-1]),
+                        f"{same:.0%}",
+                    )
+                )
+                bar.update()
+    show_first(console, model, next(iter(layers)))
+    headings = ("layer", "kind", "filters", "each sees", f"one class among its best {BEST}")
+    rows(console, headings, lines, left=2)
+    words(
+        console,
+        f"\nFor each filter, the {BEST} of {len(images):,} test pictures that excite it most, and how many "
+        "are of the class that most of them are of. The first layer answers to edges and spots, which every "
+        "class has; each further one combines what the one before found, sees more of the picture, and is "
+        "pickier.",
+    )
+    console.line(f"drawn in [bold]{folder}[/]: {count(len(layers), 'picture')}, one for each layer")
+
+
+def fits(row: Traced) -> bool:
+    """Say whether a layer has filters, or units, that answer to a picture with a map, or a number, each."""
+    kinds = {1: nn.Linear, 3: nn.Conv2d}
+    dimensions = len(row.layer.output_shape)
+    return dimensions in kinds and isinstance(row.module, kinds[dimensions])
+
+
+def seen_by(row: Traced, side: int) -> str:
+    """Return in words what one output of a layer sees of a picture of so many pixels."""
+    field = row.layer.receptive_field
+    if field is None:
+        return "–"
+    return f"{field}×{field} pixels" if field < side else "the whole picture"
+
+
+def show_first(console: Console, model: Examined, name: str) -> None:
+    """Show the filters of the first layer, if it is a convolution."""
+    first: Any = model.model.get_submodule(name)
+    if not isinstance(first, nn.Conv2d):
+        return
+    words(console, f"[bold]{escape(model.name)}[/]: the filters of its first layer, {name}\n")
+    weights = as_brightness(first.weight.detach().float().cpu().mean(dim=1, keepdim=True))
+    pictures(console, weights, [f"filter {index + 1}" for index in range(len(weights))])
+    console.line()
+
+
+@torch.no_grad()
+def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return how strongly each filter answers to each test picture, and where.
+
+    Returns:
+        For each layer the largest value, float (N, filters), and its place in the layer's output, counted
+        row by row, int64 (N, filters).
+    """
+    noted: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
+    called: set[str] = set()  # for this batch; of a layer that is called twice, the first call counts
+
+    def note(name: str) -> Any:
+        def after_layer(module: nn.Module, args: Any, output: Tensor) -> None:
+            if name in called:
+                return
+            called.add(name)
+            peaks = output.float().flatten(2) if output.dim() == 4 else output.float()[:, :, None]
+            values, places = peaks.max(dim=2)
+            noted[name].append((values.cpu(), places.cpu()))
+
+        return after_layer
+
+    handles = [model.model.get_submodule(name).register_forward_hook(note(name)) for name in names]
+    test, device = model.data.test, model.normalize.mean.device
+    try:
+        for indices in torch.arange(min(PICTURES, len(test))).split(BATCH):
+            called.clear()
+            x, _ = raised(test.__getitems__(indices.numpy()))
+            model.model(model.normalize(x.to(device)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {
+        name: (torch.cat([v for v, _ in parts]), torch.cat([p for _, p in parts]))
+        for name, parts in noted.items()
+    }
+
+
+def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path) -> None:
+    """Draw the first filters of a layer, each with the patches of the pictures that excite it most."""
+    number, names = min(FILTERS, best.shape[1]), model.data.test.class_names
+    labels = names if best.shape[1] == len(names) else [str(index + 1) for index in range(number)]
+    columns = 2 if number > 1 else 1
+    height = math.ceil(number / columns)
+    drawn = figures.figure(0.5 * BLOCK * columns, 0.5 * (height + 1))
+    drawn.set_facecolor("0.8")  # neither black nor white, which the pictures are
+    axes = drawn.add_subplot()
+    module: Any = model.model.get_submodule(row.layer.name)
+    for index in range(number):
+        x, y = BLOCK * (index // height), -float(index % height)
+        kernel = as_picture(module, index, input_shape(model.config["data"]))
+        if kernel is not None:
+            put(axes, kernel, x, y, "RdBu_r" if kernel.ndim == 2 else None)
+        else:
+            axes.text(x + 0.94, y + 0.47, labels[index][:12], ha="right", va="center", fontsize=9)
+        for rank, chosen in enumerate(best[:, index].tolist()):
+            patch = cut(images[chosen], row, int(places[chosen, index]))
+            put(axes, patch.permute(1, 2, 0).squeeze(2).numpy(), x + 1.3 + rank, y, "gray")
+    axes.set(xlim=(-0.1, BLOCK * columns - 1), ylim=(1 - height, 1.05), aspect="equal")
+    axes.axis("off")
+    seen = seen_by(row, images.shape[-1])
+    title = f"{row.layer.name}: {row.layer.kind}, which sees {seen}, and what excites it most"
+    axes.set_title(title.replace("which sees –, ", ""), fontsize=10)
+    figures.save(drawn, path)
+
+
+def put(axes: Any, picture: Any, x: float, y: float, colours: str | None) -> None:
+    """Draw a picture, (H, W) or (H, W, 3), into the cell whose lower left corner is at x, y."""
+    bound = float(np.nanmax(np.abs(picture))) or 1.0
+    limits = {"vmin": -bound, "vmax": bound} if colours == "RdBu_r" else {"vmin": 0, "vmax": 255}
+    axes.imshow(picture, extent=(x, x + 0.94, y, y + 0.94), cmap=colours, interpolation="nearest", **limits)
+
+
+def cut(image: Tensor, row: Traced, position: int) -> Tensor:
+    """Return what one output of a layer sees of a picture, uint8 (C, H, W); if in doubt, the whole."""
+    place: Place | None = row.place
+    if place is None or place.field >= image.shape[-1]:
+        return image
+    width = row.layer.output_shape[2]
+    top, left = (place.start + place.jump * along for along in divmod(position, width))
+    border = place.field + abs(place.start)
+    padded = F.pad(image, (border, border, border, border))
+    top, left = top + border, left + border
+    return padded[:, top : top + place.field, left : left + place.field]
+
+
+def as_picture(module: Any, index: int, shape: tuple[int, int, int]) -> Any:
+    """Return the weights of one filter as an array (H, W) or (H, W, 3); None where they are no picture."""
+    weight = module.weight[index].detach().float().cpu()
+    if weight.dim() == 1:
+        return weight.view(shape).mean(dim=0).numpy() if weight.numel() == math.prod(shape) else None
+    if len(weight) == 3:
+        return as_brightness(weight[None])[0].permute(1, 2, 0).numpy()
+    # One small square for each input channel, with gaps between them.
+    side = math.ceil(math.sqrt(len(weight)))
+    high, wide = weight.shape[1] + 1, weight.shape[2] + 1
+    tiles = np.full((side * high - 1, side * wide - 1), np.nan)
+    for channel, part in enumerate(weight.numpy()):
+        top, left = high * (channel // side), wide * (channel % side)
+        tiles[top : top + high - 1, left : left + wide - 1] = part
+    return tiles
+
+
+def as_brightness(weights: Tensor) -> Tensor:
+    """Return filters, float (N, C, H, W), from 0 for the lowest to 1 for the highest of each."""
+    low, high = weights.amin(dim=(1, 2, 3), keepdim=True), weights.amax(dim=(1, 2, 3), keepdim=True)
+    return (weights - low) / (high - low).clamp(min=1e-12)

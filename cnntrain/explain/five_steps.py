@@ -1,0 +1,246 @@
+"""``cnntrain explain``: one real batch through the five steps, and what each of them does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.console import Console
+from cnntrain.explain.drawing import heading, rows, words
+from cnntrain.explain.opening import TENSOR, facts, show_batch, show_model
+from cnntrain.explain.parts import Parts, assemble
+from cnntrain.parts import Config
+from cnntrain.seeding import random_state, set_random_state
+
+HOW = {
+    "SGD": "SGD subtracts lr · gradient; momentum adds what is left of the steps before, and there are none "
+    "yet.",
+    "Adam": "Adam divides each gradient by its own running size. At the first step that is the gradient "
+    "itself, so every number that has one moves by lr, up or down; later steps are shorter.",
+    "RMSprop": "RMSprop divides each gradient by its own running size, so it moves as far in flat directions "
+    "as in steep ones. Its first steps are the longest, since that size begins at 0.",
+}
+HOW["AdamW"] = HOW["Adam"].replace("Adam", "AdamW")
+
+
+@dataclass
+class Forward:
+    """What a batch becomes on its way: the output of each layer, the logits and the loss."""
+
+    outputs: list[tuple[str, Tensor]]
+    logits: Tensor
+    loss: Tensor
+
+
+def five_steps(config: Config) -> None:
+    """Take the first batch of the first epoch through the five steps and show what each does.
+
+    Args:
+        config: of a run, checked, as plain types.
+    """
+    console = Console(max(1, config["verbose"]))
+    parts = assemble(config, console)
+    parts.model.train()
+    batches = parts.batches.epoch(0)
+    x, y = next(batches)
+    show_batch(console, parts, x, y)
+    show_model(console, config)
+
+    heading(console, "1", "optimizer.zero_grad()", "forget the gradients of the batch before")
+    words(console, "There is no batch before: the [bold].grad[/] of every parameter is None.")
+    parts.optimizer.zero_grad()
+
+    state = random_state()  # so that dropout switches off the same units when the loss is computed again
+    forward = run_forward(parts, x, y)
+    show_forward(console, parts, forward)
+    show_loss(console, parts, forward, y)
+
+    parts.precision.scale(forward.loss, share=1.0).backward()
+    parts.precision.scaler.unscale_(parts.optimizer)
+    show_backward(console, parts)
+
+    show_step(console, parts)
+    set_random_state(state)
+    after = run_forward(parts, x, y).loss.item()
+    before = forward.loss.item()
+    verdict = "[green]lower[/]" if after < before else "[yellow]not lower: the step was too long[/]"
+    words(
+        console,
+        f"Loss on the same batch: {before:.4f} before the step, [bold]{after:.4f}[/] after it: {verdict}.",
+    )
+    show_next(console, parts, *next(batches, (x, y)))
+
+
+def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
+    """Compute the logits and the loss, and note the output of each layer."""
+    outputs: list[tuple[str, Tensor]] = []
+
+    def note(name: str) -> Any:
+        def after_layer(module: nn.Module, args: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                outputs.append((name, output.detach()))
+
+        return after_layer
+
+    leaves = [(name, module) for name, module in parts.model.named_modules() if not list(module.children())]
+    handles = [module.register_forward_hook(note(name)) for name, module in leaves]
+    try:
+        with parts.precision.autocast():
+            logits = parts.model(x)
+            loss = parts.criterion(logits, y)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Forward(outputs, logits, loss)
+
+
+def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
+    """Show every tensor on the way from the pictures to the logits."""
+    heading(console, "2", "output = model(x)", "forward: what the model makes of the pictures")
+    lines = []
+    for name, output in forward.outputs:
+        values = output.float()
+        spread = f"{float(values.mean()):.3f} ± {float(values.std()):.3f}"
+        lines.append((*facts(name, output), spread, f"{float((output == 0).float().mean()):.0%}"))
+    rows(console, ("after layer", *TENSOR[1:], "mean ± deviation", "zeros"), lines)
+    words(
+        console, "The last are the logits: a number for each picture and class, larger where it is likelier."
+    )
+    if parts.precision.dtype is not None:
+        words(
+            console,
+            f"precision={parts.precision.name}: layers compute in 16 bits, which is faster here; the weights "
+            "keep their 32. With precision=fp32 all is float32.",
+        )
+
+
+def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> None:
+    """Show the loss, where it comes from, and what it is for a model that knows nothing."""
+    heading(console, "3", "loss = criterion(output, y)", "loss: how wrong that is")
+    loss, classes = forward.loss, parts.config["data"]["num_classes"]
+    rows(console, TENSOR, [facts("loss", loss)])
+    if not isinstance(parts.criterion, nn.CrossEntropyLoss):
+        words(console, f"{type(parts.criterion).__name__}: [bold]{loss.item():.4f}[/], one number.")
+        return
+    smooth = parts.criterion.label_smoothing
+    if y.dim() == 1 and not smooth and parts.criterion.weight is None:
+        own = forward.logits.detach().float().softmax(dim=1).gather(1, y[:, None])
+        first = float(own[0])
+        name = parts.data.train.class_names[int(y[0])]
+        words(
+            console,
+            f"softmax makes probabilities of the logits. The first picture, {name}, gets {first:.4f} for its "
+            f"own class: −ln\u00a0{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over "
+            f"{len(y)} pictures: [bold]{loss.item():.4f}[/].",
+        )
+    else:
+        reasons = {"mixed pictures": y.dim() > 1, f"label smoothing of {smooth:g}": smooth}
+        reasons["classes that are weighed"] = parts.criterion.weight is not None
+        why = " and ".join(reason for reason, holds in reasons.items() if holds)
+        words(
+            console,
+            f"Cross entropy, the mean over {len(y)} pictures, with {why}: [bold]{loss.item():.4f}[/].",
+        )
+    words(
+        console,
+        f"A model that knows nothing gives each of {classes} classes 1/{classes}: −ln(1/{classes}) = "
+        f"ln({classes}) = [bold]{math.log(classes):.4f}[/]. "
+        + (
+            "That is about what an untrained model should have."
+            if abs(loss.item() - math.log(classes)) < 0.5
+            else "[yellow]This model is far from it, which says that its first weights or its inputs are too "
+            "large.[/]"
+        ),
+    )
+
+
+def show_backward(console: Console, parts: Parts) -> None:
+    """Show the gradient that backward has put into each parameter."""
+    heading(console, "4", "loss.backward()", "backward: how the loss depends on each parameter")
+    named = list(parts.model.named_parameters())
+    lines = []
+    for name, parameter in named:
+        gradient = parameter.grad
+        if gradient is None:
+            lines.append((*facts(f"{name}", parameter), norm(parameter), "None"))
+        else:
+            lines.append((*facts(f"{name}", gradient), norm(parameter), norm(gradient)))
+    rows(console, ("parameter", *TENSOR[1:], "‖weight‖", "‖.grad‖"), lines)
+    gradients = [p.grad for _, p in named if p.grad is not None]
+    total = float(nn.utils.get_total_norm(gradients))
+    words(
+        console,
+        "Each .grad has the shape of its parameter: by how much the loss rises if that number rises a "
+        f"little. All of them together are {total:.4g} long (the root of the sum of squares).",
+    )
+    longest = parts.config["grad_clip"]
+    if longest is not None:
+        nn.utils.clip_grad_norm_(parts.model.parameters(), longest)
+        factor = min(1.0, longest / max(total, 1e-12))
+        words(console, f"grad_clip={longest:g}: all are multiplied by {factor:.4g}.")
+
+
+def norm(tensor: Tensor) -> str:
+    """Return the L2 norm of a tensor in words."""
+    return f"{float(tensor.detach().float().norm()):.4g}"
+
+
+def show_step(console: Console, parts: Parts) -> None:
+    """Take the step, and show how far each parameter moved, beside how large it is."""
+    optimizer = parts.optimizer
+    heading(console, "5", "optimizer.step()", "step: move each parameter downhill")
+    before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
+    lr, own = float(optimizer.param_groups[0]["lr"]), parts.config["optim"].get("lr")
+    parts.precision.wrap(optimizer).step()
+    lines = []
+    for name, parameter in parts.model.named_parameters():
+        update = (parameter.detach() - before[name]).norm()
+        size = before[name].norm()
+        ratio = f"{float(update / size):.2e}" if float(size) else "–"
+        lines.append((name, norm(before[name]), f"{float(update):.4g}", ratio))
+    rows(console, ("parameter", "‖weight‖", "‖update‖", "update / weight"), lines)
+    kind = type(optimizer).__name__
+    factor = f" = {own:g} · {lr / own:.3g} of the schedule" if own and not math.isclose(lr, own) else ""
+    words(
+        console,
+        f"{kind} with lr {lr:g}{factor}. {HOW.get(kind, '')} In the middle of a good training the ratio "
+        "is about 1e-3; 1e-1 and more forgets what was learnt, 1e-5 learns nothing.",
+    )
+
+
+def show_next(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
+    """Show what ``zero_grad`` of the next batch clears, and what would happen without it."""
+    heading(console, "1", "optimizer.zero_grad()", "again, for the next batch")
+    named = [(name, p) for name, p in parts.model.named_parameters() if p.grad is not None]
+    left = {name: gradient_of(p) for name, p in named}
+    parts.optimizer.zero_grad()
+    cleared = {name: "None" if p.grad is None else norm(p.grad) for name, p in named}
+    run_forward(parts, x, y).loss.backward()
+    own = {name: gradient_of(p) for name, p in named}
+    lines = [
+        (name, norm(left[name]), cleared[name], norm(own[name]), norm(left[name] + own[name]))
+        for name, _ in named
+    ]
+    headings = ("‖.grad‖ of parameter", "before", "after", "next batch's", "sum of both")
+    rows(console, headings, lines)
+    first, second = torch.cat(list(left.values())), torch.cat(list(own.values()))
+    both = first + second
+    cosine = float(both @ second / (both.norm() * second.norm()).clamp(min=1e-12))
+    angle = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+    words(
+        console,
+        "backward adds to what .grad holds. Without zero_grad the next step would go along the sum of both "
+        f"gradients: {float(both.norm()):.4g} long, where the next batch's own is "
+        f"{float(second.norm()):.4g}, and {angle:.0f}° off its direction; further off with every batch.",
+    )
+    words(console, "\n[dim]see it happen: cnntrain explain zero_grad;  read the loop: cnntrain/loop.py[/]")
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Return a copy of a parameter's gradient as a vector, float32; zeros if it has none."""
+    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    return gradient.detach().float().flatten().clone()

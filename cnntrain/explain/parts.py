@@ -1,0 +1,192 @@
+"""What the explanations work with: the parts of a run, put together as ``run.py`` does; a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from cnntrain import loop
+from cnntrain.build import build
+from cnntrain.calibrate import settle
+from cnntrain.console import Console
+from cnntrain.data.augment import Augment
+from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.datasets import Data, open_data
+from cnntrain.engine import Engine
+from cnntrain.explain.command import Subject
+from cnntrain.parts import (
+    Config,
+    balance,
+    be_deterministic,
+    build_criterion,
+    build_model,
+    build_optimizer,
+    find_device,
+)
+from cnntrain.precision import Precision
+from cnntrain.run_folder import CHECKPOINTS
+from cnntrain.seeding import seed_everything
+from cnntrain.trained import Trained
+
+
+@dataclass
+class Parts:
+    """All that the five steps need, as a run with this configuration has it before its first step."""
+
+    config: Config
+    device: torch.device
+    engine: Engine
+    precision: Precision
+    model: nn.Module
+    criterion: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    batches: TrainLoader
+    data: Data
+    normalize: Normalize
+
+
+@dataclass
+class Examined:
+    """A model that has learnt, and what it is looked at with.
+
+    Args:
+        name: in tables and pictures.
+        config: from which it was built.
+        model: in evaluation mode.
+        precision: the number format of its forward pass.
+        data: the pictures.
+        normalize: turns bytes into what the model takes.
+    """
+
+    name: str
+    config: Config
+    model: nn.Module
+    precision: Precision
+    data: Data
+    normalize: Normalize
+
+
+def settled_engine(config: Config) -> Engine:
+    """Return the engine that a run would choose here, which reads no data."""
+    device = find_device(config["device"])
+    model = build_model(config, None).to(device)
+    engine, _ = settle(config, model, build_criterion(config, None).to(device), device)
+    return engine
+
+
+def assemble(config: Config, console: Console, data: Data | None = None) -> Parts:
+    """Put the parts of a run together.
+
+    Args:
+        config: of a run, checked, as plain types.
+        console: told before anything is downloaded.
+        data: the pictures, if they are open already.
+    """
+    device = find_device(config["device"])
+    be_deterministic(config["deterministic"])
+    seed_everything(config["seed"])
+    model = build_model(config, None).to(device)
+    criterion = build_criterion(config, None).to(device)
+    engine, _ = settle(config, model, criterion, device)
+    engine.prepare(model)
+    optimizer = build_optimizer(config, None, model)
+    augment = build("augment", config["augment"], Augment, None)
+    data = data or open_data(config, device, console, None)
+    if config["balance_classes"]:
+        balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
+    normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
+    batches = TrainLoader(
+        data.train,
+        data.train_indices,
+        config["batch_size"],
+        config["seed"],
+        augment,
+        normalize,
+        device,
+        config["workers"],
+    )
+    schedule = build(
+        "schedule",
+        config["schedule"],
+        LRScheduler,
+        None,
+        optimizer=optimizer,
+        total_steps=config["epochs"] * len(batches),
+        steps_per_epoch=len(batches),
+    )
+    precision = Precision(engine.precision, device)
+    config = {**config, **asdict(engine)}
+    return Parts(
+        config,
+        device,
+        engine,
+        precision,
+        model,
+        criterion,
+        optimizer,
+        schedule,
+        batches,
+        data,
+        normalize,
+    )
+
+
+def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
+    """Train a model for the configured epochs, as a run would, and keep it as it is then."""
+    parts = assemble(config, console, data)
+    name = type(parts.model).__name__
+    with console.bar(config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
+
+        def after_step() -> None:
+            bar.update()
+
+        for epoch in range(config["epochs"]):
+            loop.train_epoch(
+                parts.model,
+                parts.batches.epoch(epoch),
+                parts.criterion,
+                parts.precision.wrap(parts.optimizer),
+                parts.schedule,
+                precision=parts.precision,
+                grad_clip=config["grad_clip"],
+                accumulate=config["accumulate"],
+                after_step=after_step,
+            )
+    return Examined(name, parts.config, parts.model.eval(), parts.precision, parts.data, parts.normalize)
+
+
+def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) -> Examined:
+    """Return the model of a checkpoint.
+
+    Args:
+        config: the checkpoint's, amended.
+        path: the checkpoint file.
+        state: its contents.
+        console: told before anything is downloaded.
+    """
+    loaded = Trained(config, path, state)
+    data = open_data(config, loaded.device, console, config["trust"])
+    name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
+    return Examined(name, config, loaded.model, loaded.precision, data, loaded.normalize)
+
+
+def examined(subjects: Sequence[Subject], console: Console) -> list[Examined]:
+    """Return a trained model for each subject: a run's own, or one that is trained now."""
+    found: list[Examined] = []
+    for subject in subjects:
+        if subject.state is not None and subject.path is not None:
+            found.append(of_run(subject.config, subject.path, subject.state, console))
+        else:
+            # Subjects that are trained now differ in their models alone, so they share the data.
+            found.append(trained(subject.config, console, found[0].data if found else None))
+        same = sum(other.name.partition(" (")[0] == found[-1].name for other in found)
+        found[-1].name += f" ({same})" if same > 1 else ""
+    return found
