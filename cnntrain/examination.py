@@ -1,0 +1,113 @@
+"""What shows only when a trained model is looked at: units that never fire, labels that look wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.workers import Batch
+from cnntrain.precision import Precision
+
+RELUS = (nn.ReLU, nn.ReLU6)
+EXAMINED = 2000  # pictures that are looked at
+FEWEST_UNITS = 4  # of a layer of which something is said
+BY_HEART = 16  # pictures that every network can learn by heart
+BY_HEART_STEPS = 80
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a trained model makes of pictures.
+
+    Args:
+        fired: of each ReLU, by its name: which of its units were above 0 for any picture, bool (units,).
+        sure: the probability of the predicted class, (N,).
+        wrong: whether that is another one than the label says, bool (N,).
+    """
+
+    fired: Mapping[str, Tensor]
+    sure: Tensor
+    wrong: Tensor
+
+    def share_as_sure(self) -> float:
+        """Return the share of the errors that are as sure as the median of the right answers.
+
+        Honest errors are hesitant; where a label is wrong, the model is as sure as anywhere (the idea of
+        Northcutt et al. 2021, Confident Learning).
+        """
+        typical = self.sure[~self.wrong].median()
+        return float((self.sure[self.wrong] >= typical).float().mean())
+
+    def deadest(self) -> tuple[str, float, int] | None:
+        """Return the layer most of whose units never fired, the share of these, and how many units it has."""
+        large = {name: fired for name, fired in self.fired.items() if len(fired) >= FEWEST_UNITS}
+        if not large:
+            return None
+        dead = {name: 1 - float(fired.float().mean()) for name, fired in large.items()}
+        worst = max(dead, key=lambda name: dead[name])
+        return worst, dead[worst], len(large[worst])
+
+
+@torch.no_grad()
+def examine(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Examination:
+    """Look at what a model makes of some pictures, without changing it.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes).
+        batches: of pictures and labels, int64 (N,).
+        precision: number format of the forward pass.
+    """
+    model.eval()
+    fired: dict[str, Tensor] = {}
+    relus = [(name, module) for name, module in model.named_modules() if isinstance(module, RELUS)]
+    hooks = [module.register_forward_hook(noting(fired, name)) for name, module in relus]
+    sure, wrong, seen = [], [], 0
+    try:
+        for x, y in batches:
+            with precision.autocast():
+                highest, label = model(x).float().softmax(1).max(1)
+            sure.append(highest)
+            wrong.append(label != y)
+            seen += len(y)
+            if seen >= EXAMINED:
+                break
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Examination(fired, torch.cat(sure), torch.cat(wrong))
+
+
+def noting(fired: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def] # torch's own type is Any
+    """Return a hook that notes which units of a layer fire: features (N, F), or channels (N, C, H, W)."""
+
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        above = (output > 0).transpose(0, 1).flatten(1).any(1)
+        fired[name] = fired[name] | above if name in fired else above
+
+    return hook
+
+
+def learn_by_heart(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Train a copy of a model on a few pictures again and again: its loss before and after.
+
+    Args:
+        model: stays as it is.
+        x: float (N, C, H, W).
+        y: int64 (N,), or shares (N, classes).
+    """
+    x, y = x[:BY_HEART], y[:BY_HEART]
+    model = copy.deepcopy(model)
+    model.eval()  # so that nothing is drawn
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(BY_HEART_STEPS):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses[0], losses[-1]
