@@ -1,0 +1,9 @@
+"""Where a run's figures go besides its folder: TensorBoard, MLflow, Weights & Biases. All of them offline."""
+
+from cnntrain.loggers.group import Loggers, build_loggers
+from cnntrain.loggers.logger import Logged, Logger
+from cnntrain.loggers.mlflow import MLflow
+from cnntrain.loggers.tensorboard import TensorBoard
+from cnntrain.loggers.wandb import WandB
+
+__all__ = ["Logged", "Logger", "Loggers", "MLflow", "TensorBoard", "WandB", "build_loggers"]

@@ -1,0 +1,71 @@
+"""All loggers of a run, which never stop it: one that fails is named once and left out from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from cnntrain.build import build
+from cnntrain.console import Console
+from cnntrain.errors import in_words
+from cnntrain.loggers.logger import Logged, Logger, Row
+from cnntrain.loggers.pictures import heat
+
+
+class Loggers:
+    """All loggers of a run. One that fails is named and left out, and the run goes on.
+
+    Args:
+        loggers: by their names.
+        console: where a failure is told.
+    """
+
+    def __init__(self, loggers: Mapping[str, Logger], console: Console) -> None:
+        self.loggers = dict(loggers)
+        self.console = console
+
+    def begin(self, run: Callable[[], Logged]) -> None:
+        """Begin all of them; ``run`` is asked only if there are any."""
+        if self.loggers:
+            told = run()
+            self.each(lambda logger: logger.begin(told))
+
+    def epoch(self, row: Row) -> None:
+        """Record an epoch in all of them."""
+        self.each(lambda logger: logger.epoch(row))
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Record in all of them how the run ended, and close them."""
+        confusion = heat(torch.tensor(summary["confusion_matrix"]))
+        self.each(lambda logger: logger.end(summary, confusion))
+        self.each(lambda logger: logger.close())
+
+    def __enter__(self) -> Loggers:
+        """Close all of them if what is done within fails, or is stopped."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Close all of them if it has."""
+        if kind is not None:
+            self.each(lambda logger: logger.close())
+
+    def each(self, work: Callable[[Logger], None]) -> None:
+        """Do something with each logger."""
+        for name, logger in list(self.loggers.items()):
+            try:
+                work(logger)
+            except Exception as error:  # whatever a server or a full disk may raise
+                del self.loggers[name]
+                self.console.warn(f"logger {name} failed and is left out from now on: {in_words(error)}")
+
+
+def build_loggers(config: Mapping[str, Any], trust: Sequence[str] | None) -> dict[str, Logger]:
+    """Build the loggers that the configuration names, by their names.
+
+    Raises:
+        UserError: what one of them needs is not installed.
+    """
+    nodes = config.get("logger") or {}
+    return {name: build(f"logger.{name}", node, Logger, trust) for name, node in nodes.items()}

@@ -1,0 +1,93 @@
+"""MLflow: a store or a server of many runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from cnntrain.launchers import needed
+from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
+from cnntrain.loggers.pictures import grid
+from cnntrain.run_folder import OUTPUTS
+
+
+class MLflow(Logger):
+    """Writes to an MLflow store, by default the SQLite file ``outputs/mlflow.db``.
+
+    ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db`` shows it.
+
+    Args:
+        uri: of the store or the server; None for that file.
+        experiment: under which the runs are put; the jobs of a sweep under its name.
+    """
+
+    def __init__(self, uri: str | None, experiment: str) -> None:
+        needed("mlflow", "logger=mlflow")
+        self.uri = uri
+        self.experiment = experiment
+
+    def begin(self, run: Logged) -> None:
+        """Create a run, or go on with the one whose name the run folder keeps."""
+        from mlflow.entities import Param, RunTag
+        from mlflow.tracking import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        OUTPUTS.mkdir(exist_ok=True)
+        self.client = MlflowClient(self.uri or f"sqlite:///{(OUTPUTS / 'mlflow.db').absolute()}")
+        kept = run.folder / ".mlflow"
+        self.last_step = -1
+        if kept.exists():
+            self.id = kept.read_text().strip()
+            rows = self.client.get_metric_history(self.id, "lr")
+            self.last_step = max((metric.step for metric in rows), default=-1)
+            self.client.update_run(self.id, "RUNNING")
+        else:
+            experiment = self.experiment_id(run.sweep or self.experiment)
+            created = self.client.create_run(experiment, run_name=run.folder.name)
+            self.id = created.info.run_id
+            kept.write_text(self.id)
+            # MLflow takes up to 100 parameters at a time, and values of up to 6,000 characters.
+            parameters = [Param(key, value[:500]) for key, value in run.parameters().items()]
+            for first in range(0, len(parameters), 100):
+                self.client.log_batch(self.id, params=parameters[first : first + 100])
+            self.client.log_batch(self.id, tags=[RunTag("run_folder", str(run.folder))])
+            self.client.log_image(self.id, grid(run.pictures).permute(1, 2, 0).numpy(), "first_pictures.png")
+        for row in run.history:
+            self.epoch(row)
+
+    def experiment_id(self, name: str) -> str:
+        """Return the id of an experiment, which is made if there is none of that name."""
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        own = None if self.uri else (OUTPUTS / "mlflow" / name).absolute().as_uri()
+        return str(self.client.create_experiment(name, artifact_location=own))
+
+    def epoch(self, row: Row) -> None:
+        """Record the figures of an epoch, unless they were before the run was stopped."""
+        from mlflow.entities import Metric
+
+        if row["step"] <= self.last_step:
+            return
+        values = {name: row[column] for name, column in NAMES.items() if row[column] is not None}
+        self.client.log_batch(self.id, [Metric(k, v, now(), row["step"]) for k, v in values.items()])
+
+    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
+        """Record the test figures and the pictures."""
+        for name in ("loss", "accuracy"):
+            self.client.log_metric(self.id, f"test/{name}", summary["test"][name], step=summary["steps"])
+        self.client.log_image(self.id, confusion.numpy(), "confusion.png")
+        self.client.set_terminated(self.id)
+
+    def close(self) -> None:
+        """Do nothing: all is written at once."""
+
+
+def now() -> int:
+    """Return the time as MLflow counts it, in milliseconds."""
+    return int(time.time() * 1000)

@@ -1,0 +1,54 @@
+"""TensorBoard: event files in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from cnntrain.launchers import needed
+from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
+from cnntrain.loggers.pictures import grid
+
+
+class TensorBoard(Logger):
+    """Writes event files for ``tensorboard --logdir outputs``.
+
+    Args:
+        folder: for the files, within the run folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        needed("tensorboard", "logger=tensorboard")
+        self.name = folder
+        self.step = 0
+
+    def begin(self, run: Logged) -> None:
+        """Open a file. What files before it say is void, and said again: so no point is there twice."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.parameters = run.parameters()
+        self.writer = SummaryWriter(run.folder / self.name, purge_step=0)
+        self.writer.add_text("configuration", "\n".join(f"    {k}: {v}" for k, v in self.parameters.items()))
+        self.writer.add_image("first pictures", grid(run.pictures), 0)
+        for row in run.history:
+            self.epoch(row)
+
+    def epoch(self, row: Row) -> None:
+        """Record the figures of an epoch at its last step."""
+        self.step = row["step"]
+        for name, column in NAMES.items():
+            if row[column] is not None:
+                self.writer.add_scalar(name, row[column], self.step)
+        self.writer.flush()
+
+    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
+        """Record the test figures, and the hyperparameters beside them."""
+        self.writer.add_image("confusion", confusion, self.step, dataformats="HWC")
+        figures = {f"test/{name}": summary["test"][name] for name in ("loss", "accuracy")}
+        self.writer.add_hparams(self.parameters, figures, run_name=".", global_step=self.step)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.writer.close()

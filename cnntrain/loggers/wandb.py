@@ -1,0 +1,62 @@
+"""Weights & Biases: a run in its folder, to be sent or sent at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from cnntrain.errors import UserError
+from cnntrain.launchers import needed
+from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
+from cnntrain.loggers.pictures import grid
+
+
+class WandB(Logger):
+    """Writes a Weights & Biases run; ``wandb sync`` sends one that was written offline.
+
+    Args:
+        project: of the run.
+        mode: ``offline``, or ``online`` to send it at once.
+    """
+
+    def __init__(self, project: str, mode: str) -> None:
+        needed("wandb", "logger=wandb")
+        if mode not in ("offline", "online"):
+            raise UserError(f"logger.wandb.mode={mode} is not possible: it takes offline or online")
+        self.project = project
+        self.mode: Any = mode
+
+    def begin(self, run: Logged) -> None:
+        """Open a run, or go on with it under the same name."""
+        import wandb
+
+        self.wandb = wandb
+        self.run = wandb.init(
+            project=self.project,
+            dir=run.folder,
+            mode=self.mode,
+            id=hashlib.blake2b(str(run.folder.absolute()).encode(), digest_size=6).hexdigest(),
+            name=run.folder.name,
+            group=run.sweep,
+            resume="allow" if self.mode == "online" else None,
+            config=run.parameters(),
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+        if not run.history:
+            self.run.log({"first pictures": wandb.Image(grid(run.pictures).permute(1, 2, 0).numpy())}, step=0)
+
+    def epoch(self, row: Row) -> None:
+        """Record the figures of an epoch."""
+        self.run.log({name: row[c] for name, c in NAMES.items() if row[c] is not None}, step=row["step"])
+
+    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
+        """Record the test figures and the confusion matrix."""
+        self.run.summary.update({f"test/{name}": summary["test"][name] for name in ("loss", "accuracy")})
+        self.run.log({"confusion": self.wandb.Image(confusion.numpy())}, step=summary["steps"] + 1)
+
+    def close(self) -> None:
+        """Write the rest."""
+        self.run.finish()
