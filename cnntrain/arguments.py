@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,11 @@ HYDRA_FLAGS = {
     "--hydra-help": (),
 }
 CONFIG_DIR_FLAGS = {"--config-dir": ANYTHING, "-cd": ANYTHING}
+PREDICT_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING}
+DATA_FLAGS = {"--json": ANYTHING, "--html": ANYTHING, "--augmented": ANYTHING, **CONFIG_DIR_FLAGS}
 COMPARE_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING, "--html": ANYTHING}
+EXPLAIN_FLAGS = {**CONFIG_DIR_FLAGS, "--as-script": ANYTHING}
+TOPICS = ("zero_grad", "shift", "filters")  # of `explain`
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and train nothing
 
 
@@ -78,7 +83,7 @@ def no_flag(name: str, value: str, known: Iterable[str], command: str) -> str:
 def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
     """Return the value of a flag, if it may have that."""
     takes = ", ".join(filter(None, possible)) or "no value"
-    if possible == ANYTHING and (not value or value.startswith("-")):
+    if possible == ANYTHING and (not value or (value.startswith("-") and value != "-")):
         raise UserError(f"{name} needs a value behind it")
     if possible != ANYTHING and value not in possible:
         what = f"{name} {value} is not possible" if value else f"{name} needs a value behind it"
@@ -104,3 +109,16 @@ def run_and_overrides(arguments: Sequence[str], command: str) -> tuple[str, list
         instead = f"cnntrain {command} last {shlex.join(words)}"
         raise UserError(f"{command} needs a run before its overrides: {instead}")
     return run_name, overrides
+
+
+def run_files_and_overrides(
+    arguments: Sequence[str],
+) -> tuple[str, list[str], list[str], dict[str, str | None]]:
+    """Return RUN, files and folders, overrides and flags of ``predict``; what exists is a file."""
+    flags, words = split_flags(quiet_as_override(arguments), PREDICT_FLAGS, "predict")
+    overrides = [word for word in words if re.match(r"[\w.]+=", word) and not Path(word).exists()]
+    run, *files = [word for word in words if word not in overrides] or [""]
+    if not files:
+        needed = "pictures" if run else "a run and pictures"
+        raise UserError(f"predict needs {needed}: cnntrain predict {run or 'last'} FILE_OR_FOLDER ...")
+    return run, files, overrides, flags

@@ -55,8 +55,8 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
         overrides: from which the configuration was composed.
     """
     console = Console(config["verbose"])
+    found, data = contenders(config, console)  # which tell what can't be measured
     memory = peak_memory(overrides)
-    found, data = contenders(config, console)
     own = next(contender for contender in found if isinstance(contender, Own))
     with console.bar(repeats, 0, "measuring", unit="turn") as bar:
         for contender in found:

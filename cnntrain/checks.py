@@ -6,13 +6,29 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from cnntrain.automatic import is_open
 from cnntrain.config import defaults
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.schema import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, check_value, leaves, shown, unknown_key
+from cnntrain.ranks import world_size
+from cnntrain.schema import (
+    CLASS_GROUPS,
+    DESCRIBED,
+    GROUPS,
+    KEYS,
+    MANY,
+    check_value,
+    leaves,
+    shown,
+    unknown_key,
+)
 from cnntrain.shapes import cnn_sizes
 
 # Keys that not every configuration has: those of other commands, and of some data sets.
-SOMETIMES = ("split", "trust", "repeats", "seconds", "json", "data.root")
+SOMETIMES = (
+    *("report", "split", "tta", "trust", "run", "repeats", "seconds", "json", "top", "invert", "formats"),
+    "data.root",
+    "data.on_bad_image",
+)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -34,20 +50,22 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
     values = dict(leaves(config))
     for key, value in values.items():
         group = key.partition(".")[0]
-        if key not in KEYS and group not in CLASS_GROUPS:
+        if key not in KEYS and group not in (*CLASS_GROUPS, MANY):
             raise UserError(unknown_key(key, defaults()))
         if group not in CLASS_GROUPS or is_described(config[group]["_target_"]):
             check_value(key, value)
     for key in KEYS:
         group = key.partition(".")[0]
-        if key not in values and key not in SOMETIMES and group not in (*CLASS_GROUPS, "sweeper"):
+        if key not in values and key not in SOMETIMES and group not in (*CLASS_GROUPS, "sweeper", MANY):
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
+    if runs_here:
+        check_device(config["device"])
+    if is_open(config["data"]):  # the rest makes sense once it has been found
+        return
     check_pictures(config)
     if trains:
         check_training(config)
-    if runs_here:
-        check_device(config["device"])
 
 
 def check_groups(config: Mapping[str, Any]) -> None:
@@ -63,6 +81,12 @@ def check_groups(config: Mapping[str, Any]) -> None:
     source = config["data"].get("source")
     if isinstance(source, Mapping):
         check_target("data.source", source)
+    for name, node in (config.get(MANY) or {}).items():
+        if not isinstance(node, Mapping):
+            raise UserError(
+                f"{MANY}.{name}={shown(node)} is not possible: it takes a class and its arguments"
+            )
+        check_target(f"{MANY}.{name}", node)
 
 
 def check_target(key: str, node: Mapping[str, Any]) -> None:
@@ -110,6 +134,21 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(f"schedule.warmup={warmup:g} is longer than the run: epochs={epochs}")
     if shift >= data["image_size"]:
         raise UserError(f"augment.shift={shift} moves pictures of {data['image_size']} pixels out of sight")
+    hue = described(config["augment"]).get("hue", 0)
+    if hue and data["channels"] != 3:
+        raise UserError(
+            f"augment.hue={hue:g} turns colours, and data.channels={data['channels']}: leave it out"
+        )
+    if world_size() > config["batch_size"]:
+        raise UserError(
+            f"batch_size={config['batch_size']} is for all {world_size()} processes together: "
+            f"give each at least one picture, batch_size={world_size()}"
+        )
+    if world_size() > 1 and config["accumulate"] > 1:
+        raise UserError(
+            f"accumulate={config['accumulate']} is for one process: with {world_size()}, each has a part of "
+            "the batch as it is"
+        )
 
 
 def described(node: Mapping[str, Any]) -> Mapping[str, Any]:

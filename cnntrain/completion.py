@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.arguments import COMPARE_FLAGS, CONFIG_DIR_FLAGS, HYDRA_FLAGS
+from cnntrain.arguments import (
+    COMPARE_FLAGS,
+    CONFIG_DIR_FLAGS,
+    DATA_FLAGS,
+    EXPLAIN_FLAGS,
+    HYDRA_FLAGS,
+    PREDICT_FLAGS,
+    TOPICS,
+)
 from cnntrain.config import choice_values, default_choices, defaults, groups
 from cnntrain.run_folder import OUTPUTS, SWEEP
 from cnntrain.schema import KEYS
@@ -12,8 +20,11 @@ from cnntrain.schema import KEYS
 COMMAND_FLAGS = {
     "train": HYDRA_FLAGS,
     "bench": CONFIG_DIR_FLAGS,
+    "explain": EXPLAIN_FLAGS,
     "summary": CONFIG_DIR_FLAGS,
+    "data": DATA_FLAGS,
     "compare": COMPARE_FLAGS,
+    "predict": PREDICT_FLAGS,
 }
 SCRIPTS = {
     "bash": """\
@@ -78,18 +89,28 @@ def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
     if not before:
         return [*commands, "--help", "--version"] if current.startswith("-") else commands
     command, *arguments = before
+    if command == "data" and not current.startswith("-"):
+        return []  # the shell offers folders
     if command == "completion":
         return list(SCRIPTS)
     if command not in commands:
         return []
-    if (command in ("resume", "eval") and not arguments) or (command == "compare" and current[:1] != "-"):
-        return ["last", *runs()]
     flags = COMMAND_FLAGS.get(command, {})
     if arguments and flags.get(arguments[-1]):
         return [value for value in flags[arguments[-1]] if value.islower()]
+    if command in ("resume", "eval", "report", "predict", "export") and not arguments:
+        return ["last", *runs()]
     if current.startswith("-"):
         return [*(flag for flag in flags if flag.startswith("--")), "--help"]
+    if command == "predict" and len(arguments) == 1:
+        return []  # a file, which the shell offers
     key, equals, value = current.partition("=")
+    if command == "explain" and key == "run":
+        return [f"run={run}" for run in ("last", *runs())]
+    if command == "explain" and not arguments and not equals:
+        return [*TOPICS, *(f"{name}=" for name in names(command, arguments))]
+    if command == "compare" and not equals:
+        return ["last", *runs(), "monitor="]
     return values(key, value) if equals else [f"{name}=" for name in names(command, arguments)]
 
 
@@ -108,12 +129,10 @@ def values(key: str, typed: str) -> list[str]:
 
 def names(command: str, arguments: list[str]) -> list[str]:
     """Return the keys that may stand before the = for a command, given the choices already made."""
-    from cnntrain.cli import EVALUABLE, RESUMABLE
+    from cnntrain.amendable import AMENDABLE
 
-    if command == "resume":
-        return list(RESUMABLE)
-    if command == "eval":
-        return list(EVALUABLE)
+    if command in AMENDABLE:
+        return list(AMENDABLE[command])
     offered = groups()
     typed = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     found = {*offered, *(key for key in defaults() if key.partition(".")[0] not in offered)}

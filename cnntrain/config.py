@@ -9,6 +9,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,26 +135,33 @@ def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield key, shown(value)
 
 
-def prepare_hydra() -> None:
-    """Let Hydra's exceptions through, and let it find ``conf/`` and classes in the current folder."""
+def prepare_hydra(config_dir: str | None = None) -> None:
+    """Let Hydra's exceptions through, and let it find ``conf/`` and classes in the current folder.
+
+    Args:
+        config_dir: the user's own folder of groups, unless Hydra is told of it in another way.
+    """
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    search_conf_here()
+    search_path_plugin().config_dir = config_dir
     add_current_folder()
 
 
 @functools.cache  # a process can register a plugin only once
-def search_conf_here() -> None:
+def search_path_plugin() -> Any:
     """Let Hydra find ``conf/`` in the current folder, whatever folder that is by then."""
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.plugins import Plugins
     from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-    class ConfHere(SearchPathPlugin):
-        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-            for folder in conf_folders()[1:]:
-                search_path.append(provider="conf/ in the current folder", path=f"file://{folder}")
+    class OwnFolders(SearchPathPlugin):
+        config_dir: str | None = None
 
-    Plugins.instance().register(ConfHere)
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            for folder in conf_folders(self.config_dir)[1:]:
+                search_path.append(provider="a folder of one's own", path=f"file://{folder}")
+
+    Plugins.instance().register(OwnFolders)
+    return OwnFolders
 
 
 def add_current_folder() -> None:
@@ -168,14 +176,24 @@ def compose(
 ) -> DictConfig:
     """Compose a configuration as ``train`` would, without running anything."""
     from hydra import compose as hydra_compose
+
+    # Hydra takes no null for a group. It is the default here, and among several values it is one to choose.
+    overrides = [override for override in overrides if override != "experiment=null"]
+    with initialized(config_dir):
+        return hydra_compose(name, overrides=overrides, return_hydra_config=with_hydra)
+
+
+def initialized(config_dir: str | None) -> AbstractContextManager[None]:
+    """Return what lets Hydra compose from conf/ and the user's own folder of groups, once it is entered."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    prepare_hydra()
+    prepare_hydra(config_dir)
     GlobalHydra.instance().clear()
-    search = [f"hydra.searchpath=['file://{Path(config_dir).absolute()}']"] if config_dir else []
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return hydra_compose(name, overrides=[*overrides, *search], return_hydra_config=with_hydra)
+    entered: AbstractContextManager[None] = initialize_config_dir(
+        str(conf_folder()), job_name="cnntrain", version_base="1.3"
+    )
+    return entered
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

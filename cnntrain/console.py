@@ -17,6 +17,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 if TYPE_CHECKING:
+    from cnntrain.doctor import Finding
     from cnntrain.metrics import Result
 
 HEADINGS = (
@@ -37,7 +38,7 @@ class Console:
     """The screen and the log of one run.
 
     Args:
-        verbose: 0 for errors alone, 1 as usual, 2 for more.
+        verbose: 0 for errors alone, 1 as usual, 2 for more; below 0 not even warnings.
         log: file to which each line is added, with the time.
     """
 
@@ -54,6 +55,8 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a line that must be seen, to standard error."""
+        if self.verbose < 0:
+            return
         RichConsole(stderr=True, highlight=False).print(
             f"[bold yellow]warning[/] {escape(text)}", soft_wrap=True
         )
@@ -88,11 +91,17 @@ class Console:
             initial=done,
             desc=text,
             leave=False,
-            disable=True if self.verbose == 0 else None,
+            disable=True if self.verbose <= 0 else None,
             unit=unit,
             mininterval=0.2,
             dynamic_ncols=True,
         )
+
+    def finding(self, finding: Finding) -> None:
+        """Print what the training doctor has found, and what mends it."""
+        text = escape(f"{finding.finding}: {finding.evidence}")
+        mend = escape(finding.mend)
+        self.line(f"[yellow]doctor:[/] {text}\n        {f'try [bold]{mend}[/]' if '=' in mend else mend}")
 
     def result(self, name: str, result: Result) -> None:
         """Print the figures of an evaluation, with the interval in which the true accuracy lies."""

@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnntrain import checkpoint, loop
+from cnntrain import checkpoint, distributed, loop
+from cnntrain.average import MovingAverage
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader, TrainLoader
+from cnntrain.divergence import diverged
+from cnntrain.doctor import Doctor
 from cnntrain.errors import Interrupted, RunFailed
-from cnntrain.metrics import Result, RunningMean
+from cnntrain.metrics import Result
 from cnntrain.precision import Precision
+from cnntrain.progress import Progress
+from cnntrain.ranks import is_main, world_size
 from cnntrain.run_folder import CHECKPOINTS
 from cnntrain.seeding import random_state
+from cnntrain.signals import StopSignals
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "seconds",
-    "images_per_second",
-)
 AfterEpoch = Callable[[Mapping[str, Any]], None]
 CHECK_EVERY = 32  # steps between two looks at the loss, each of which waits for the device
-
-
-@dataclass
-class Progress:
-    """Where a run is. All of it is in the checkpoint.
-
-    Args:
-        epoch: epochs that are over.
-        step_in_epoch: steps of the epoch under way.
-        step: steps of the run.
-        best: the row of the best epoch; None before the first, or without validation.
-        stale: epochs since the best one.
-        history: a row for each epoch that is over.
-        mean: sums of the epoch under way.
-        epoch_seconds: time spent on the epoch under way, before it was interrupted.
-    """
-
-    epoch: int = 0
-    step_in_epoch: int = 0
-    step: int = 0
-    best: dict[str, Any] | None = None
-    stale: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    mean: dict[str, Any] | None = None
-    epoch_seconds: float = 0.0
+AGREE_EVERY = 8  # steps after which the processes of a run ask each other whether to stop or to save
 
 
 @dataclass
@@ -91,6 +58,8 @@ class Fit:
         after_epoch: is given the row of each epoch, once all of it is written.
         about: what else a checkpoint holds: configuration, class names, shape, normalisation.
         console: what the person sees.
+        doctor: looks on.
+        average: of the weights; if there is one, it is what is validated and kept.
         progress: where the run is.
     """
 
@@ -113,6 +82,8 @@ class Fit:
     after_epoch: AfterEpoch
     about: dict[str, Any]
     console: Console
+    doctor: Doctor | None = None
+    average: MovingAverage | None = None
     progress: Progress = field(default_factory=Progress)
 
     def run(self) -> None:
@@ -122,25 +93,21 @@ class Fit:
             Interrupted: a signal came; the checkpoint is written.
             RunFailed: the loss became NaN or infinite, or the folder can't be written.
         """
-        self.write_metrics()
+        self.progress.write_metrics(self.folder)
         self.console.headings()
+        self.together = distributed.parallel(self.model, self.train_batches.share)
         with StopSignals() as self.signals:
-            while self.progress.epoch < self.epochs and not self.is_stale():
+            while self.progress.epoch < self.epochs and not self.progress.is_stale(self.early_stopping):
                 self.one_epoch()
-                if self.signals.received is not None:
-                    self.stop(self.signals.received)
+                self.stop_if_asked(*distributed.agreed(self.signals.received))
         if self.progress.epoch < self.epochs:
             self.console.line(f"stopped early: no better {self.monitor} for {self.early_stopping} epochs")
-
-    def is_stale(self) -> bool:
-        """Say whether early stopping ends the run."""
-        return self.early_stopping is not None and self.progress.stale >= self.early_stopping
 
     def one_epoch(self) -> None:
         """Train on what the epoch still has to offer, validate, record and write the checkpoint."""
         progress = self.progress
         self.lr = self.next_lr = lr_of(self.optimizer)
-        self.mean = RunningMean(self.train_batches.device)
+        self.mean = distributed.running_mean(self.train_batches.device, self.train_batches.share)
         if progress.mean is not None:
             self.mean.load_state_dict(progress.mean)
         self.begin = self.saved_at = time.monotonic()
@@ -148,9 +115,10 @@ class Fit:
         with self.console.bar(
             total, progress.step_in_epoch, f"epoch {progress.epoch + 1}/{self.epochs}"
         ) as self.bar:
+            batches = self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch)
             loop.train_epoch(
-                self.model,
-                self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch),
+                self.together,
+                batches if self.doctor is None else self.doctor.watch(batches, resumed=progress.step > 0),
                 self.criterion,
                 self.precision.wrap(self.optimizer),
                 self.schedule,
@@ -161,6 +129,7 @@ class Fit:
                 after_step=self.after_step,
             )
         self.check_finite()
+        self.mean = self.mean.whole()
         seconds = progress.epoch_seconds + time.monotonic() - self.begin
         result = None if self.val_batches is None else self.validate(self.val_batches)
         self.end_epoch(result, seconds)
@@ -171,20 +140,33 @@ class Fit:
         progress.step += 1
         progress.step_in_epoch += 1
         self.lr, self.next_lr = self.next_lr, lr_of(self.optimizer)  # the schedule has set the next one
+        if self.average is not None:
+            self.average.update(self.model)
         self.bar.update()
+        if self.doctor is not None:
+            finding = self.doctor.after_step(self.mean)
+            if finding is not None:
+                with self.bar.external_write_mode():
+                    self.console.finding(finding)
         if progress.step % CHECK_EVERY == 0:
             self.check_finite()
-        if self.signals.received is not None:
+        received, is_time = self.asked()
+        if received or is_time or (self.save_every_steps and progress.step % self.save_every_steps == 0):
             self.save_in_epoch()
-            self.stop(self.signals.received)
-        minutes = (time.monotonic() - self.saved_at) / 60
-        if (self.save_every_steps and progress.step % self.save_every_steps == 0) or (
-            self.save_every_minutes and minutes >= self.save_every_minutes
-        ):
-            self.save_in_epoch()
+        self.stop_if_asked(received)
 
-    def stop(self, signal_number: int) -> None:
-        """End the run because of a signal, once its checkpoint is written."""
+    def asked(self) -> tuple[int, ...]:
+        """Return the signal that has come to any process, or 0, and whether minutes ask for a checkpoint."""
+        if world_size() > 1 and self.progress.step % AGREE_EVERY:
+            return 0, False
+        minutes = (time.monotonic() - self.saved_at) / 60
+        is_time = self.save_every_minutes is not None and minutes >= self.save_every_minutes
+        return distributed.agreed(self.signals.received, is_time)
+
+    def stop_if_asked(self, signal_number: int) -> None:
+        """End the run because of a signal, if one came; its checkpoint is written."""
+        if not signal_number:
+            return
         progress = self.progress
         raise Interrupted(
             f"stopped by {signal.Signals(signal_number).name} after step {progress.step:,}, "
@@ -192,52 +174,33 @@ class Fit:
             signal_number,
         )
 
+    @property
+    def result(self) -> nn.Module:
+        """The model that comes of the run: with the averaged weights, if they are averaged."""
+        return self.model if self.average is None else self.average.model
+
     def validate(self, batches: EvalLoader) -> Result:
         """Evaluate on the validation set."""
-        result = loop.evaluate(self.model, batches, self.criterion, self.num_classes, self.precision)
+        distributed.same_weights(self.result)  # each process has batch statistics of its own
+        result = loop.evaluate(self.result, batches, self.criterion, self.num_classes, self.precision)
+        result = distributed.whole(result)
         if not math.isfinite(result.loss):
             raise self.diverged("the validation loss", self.progress.step)
         return result
 
     def end_epoch(self, result: Result | None, seconds: float) -> None:
         """Record an epoch: the row on the screen and in metrics.csv, the checkpoints."""
-        progress = self.progress
-        progress.epoch += 1
-        row = {
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "lr": self.lr,
-            "train_loss": self.mean.loss,
-            "train_accuracy": self.mean.accuracy,
-            "val_loss": None if result is None else result.loss,
-            "val_accuracy": None if result is None else result.accuracy,
-            "seconds": seconds,
-            "images_per_second": self.mean.seen / seconds,
-        }
-        progress.history.append(row)
-        progress.step_in_epoch, progress.mean, progress.epoch_seconds = 0, None, 0.0
-        is_best = result is not None and self.is_better(row)
-        progress.stale = 0 if is_best else progress.stale + (result is not None)
-        if is_best:
-            progress.best = row
+        row = self.progress.row(self.lr, self.mean, result, seconds)
+        is_best = self.progress.end_epoch(row, self.monitor)
         self.save(is_best)
-        self.write_metrics()
+        self.progress.write_metrics(self.folder)
         self.console.row(row, self.epochs, is_best)
         self.after_epoch(row)
-
-    def is_better(self, row: dict[str, Any]) -> bool:
-        """Say whether an epoch is better than the best so far; the loss decides between equal accuracies."""
-        best = self.progress.best
-        if best is None:
-            return True
-        if self.monitor == "val_loss":
-            return bool(row["val_loss"] < best["val_loss"])
-        return (row["val_accuracy"], -row["val_loss"]) > (best["val_accuracy"], -best["val_loss"])
 
     def save_in_epoch(self) -> None:
         """Write a checkpoint in the middle of an epoch."""
         self.check_finite()
-        self.progress.mean = self.mean.state_dict()
+        self.progress.mean = self.mean.whole().state_dict()
         elapsed = self.progress.epoch_seconds
         self.progress.epoch_seconds += time.monotonic() - self.begin
         self.save(is_best=False)
@@ -246,18 +209,23 @@ class Fit:
 
     def save(self, is_best: bool) -> None:
         """Write last.pt and, if this is the best epoch or there is no validation to choose one, best.pt."""
-        weights = self.model.state_dict()
-        if not all(bool(w.isfinite().all()) for w in weights.values()):
+        weights, trained = self.result.state_dict(), self.model.state_dict()
+        if not all(bool(w.isfinite().all()) for w in trained.values()):
             raise self.diverged("weights", self.progress.step)
+        random, *random_of_others = distributed.gathered(random_state())
+        if not is_main():
+            return
         data = checkpoint.serialize(
             {
                 **self.about,
                 "model": weights,
+                **({} if self.average is None else {"model_in_training": trained}),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "scaler": self.precision.scaler.state_dict(),
                 "progress": asdict(self.progress),
-                "random": random_state(),
+                "random": random,
+                "random_of_others": random_of_others,
             }
         )
         checkpoints = self.folder / CHECKPOINTS
@@ -267,22 +235,14 @@ class Fit:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go to where a checkpoint was. The generators are set by the caller, last of all."""
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(state["model" if self.average is None else "model_in_training"])
+        if self.average is not None:
+            self.average.restore(state["model"], state["progress"]["step"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if state["scaler"]:
             self.precision.scaler.load_state_dict(state["scaler"])
         self.progress = Progress(**state["progress"])
-
-    def write_metrics(self) -> None:
-        """Write metrics.csv anew from the history, so that it always agrees with the checkpoint."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: rounded(value) for name, value in row.items()} for row in self.progress.history
-        )
-        checkpoint.write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
 
     def check_finite(self) -> None:
         """Raise RunFailed if a loss of this epoch was NaN or infinite."""
@@ -296,46 +256,7 @@ class Fit:
     def diverged(self, what: str, step: int) -> RunFailed:
         """Return the error of a run whose loss is no number any more."""
         last = self.folder / CHECKPOINTS / checkpoint.LAST
-        kept = (
-            f"the last good checkpoint is {last}" if last.exists() else "no checkpoint had been written yet"
-        )
-        return RunFailed(
-            f"{what} became NaN or infinite at step {step:,}, in epoch {self.progress.epoch + 1}, "
-            f"at learning rate {self.lr:.3g}; {kept}\n"
-            f"try a learning rate ten times smaller (optim.lr={self.lr / 10:.3g}), a warm-up "
-            "(schedule.warmup=1) or shorter gradients (grad_clip=1)"
-        )
-
-
-class StopSignals:
-    """Notes Ctrl-C and SIGTERM, so that the step under way can be finished. A second Ctrl-C ends at once."""
-
-    NUMBERS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        """Take over the signals, which only the main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            self.before = {number: signal.signal(number, self.note) for number in self.NUMBERS}
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Give the signals back."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal; the default handler serves the next one."""
-        self.received = number
-        signal.signal(number, self.before[number])
-
-
-def rounded(value: Any) -> Any:
-    """Return a value as metrics.csv shows it: floats with six significant digits."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+        return diverged(what, step, self.progress.epoch + 1, self.lr, last)
 
 
 def lr_of(optimizer: Optimizer) -> float:

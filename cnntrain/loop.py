@@ -74,7 +74,12 @@ def train_epoch(
 
 @torch.no_grad()  # inference_mode is no faster here, and what a model kept of it could not be trained on
 def evaluate(
-    model: nn.Module, batches: Batches, criterion: nn.Module, num_classes: int, precision: Precision = FP32
+    model: nn.Module,
+    batches: Batches,
+    criterion: nn.Module,
+    num_classes: int,
+    precision: Precision = FP32,
+    after_batch: Callable[[Tensor, Tensor], None] = lambda output, y: None,
 ) -> Result:
     """Measure the model on every example exactly once, without changing it.
 
@@ -84,6 +89,7 @@ def evaluate(
         criterion: maps logits and labels to the mean loss, ().
         num_classes: number of classes.
         precision: the number format of the forward pass.
+        after_batch: is shown the logits and the labels of each batch.
     """
     in_training = [module for module in model.modules() if module.training]
     model.eval()
@@ -93,6 +99,7 @@ def evaluate(
             output = model(x)
             loss = criterion(output, y)
         evaluation.update(loss, output, y)
+        after_batch(output, y)
     for module in in_training:
         module.training = True
     return evaluation.result()

@@ -59,6 +59,10 @@ class RunningMean:
         first = int(self.first_bad)
         return first if first >= 0 else None
 
+    def whole(self) -> RunningMean:
+        """Return the mean over all processes of the run, of which this is the only one."""
+        return self
+
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, for a checkpoint in mid-epoch."""
         self._add_up()

@@ -124,7 +124,7 @@ def unknown_override(
     if key.startswith("hydra."):
         return f"unknown key {key}: `cnntrain train --cfg hydra` lists Hydra's own"
     group, _, name = key.partition(".")
-    if key in ("split", "trust"):
+    if key in ("split", "tta", "trust"):
         return f"{key} is not for this command: cnntrain eval RUN {key}=..."
     if key in KEYS and group in offered:
         having = owners(key)
@@ -134,7 +134,8 @@ def unknown_override(
     if key.startswith("data.source."):
         return adding(key, "data.source", config["data"].get("source", {}))
     known = dict(leaves(config))
-    near = nearest(key, [*known, *offered])
+    is_last_part = any(other.endswith(f".{key}") for other in known)  # lr, which looks like logger
+    near = [] if is_last_part else nearest(key, [*known, *offered])
     if near and near[0] in offered and near[0] not in known:
         return f"unknown key {key}: did you mean {near[0]}={'|'.join(offered[near[0]])}?"
     if group in CLASS_GROUPS:

@@ -25,7 +25,7 @@ def normalized(overrides: Iterable[str]) -> list[str]:
     Paths are quoted. A class of the user's own (``model._target_=my_pkg.MyNet``) brings no arguments of the
     default's with it: the group becomes ``custom`` and every other key of it an addition.
     """
-    result = [quoted(override) for override in overrides]
+    result = [quoted(override) for override in overrides if override != "experiment=null"]
     for group in (*CUSTOM_GROUPS, "criterion"):
         has_class = any(override.startswith(f"{group}._target_=") for override in result)
         if not has_class or any(override.startswith(f"{group}=") for override in result):
@@ -49,6 +49,28 @@ def quoted(override: str) -> str:
     # In quotes, backslashes count only before a quote.
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), value)
     return f"{key}='{escaped}'"
+
+
+def without_globs(overrides: Iterable[str], config_dir: str | None) -> list[str]:
+    """Replace ``schedule=glob(c*)`` by the choices of the group that it stands for.
+
+    Raises:
+        UserError: there are none.
+    """
+    offered, result = groups(config_dir), []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if not value.startswith("glob("):
+            result.append(override)
+            continue
+        pattern: Any = parse([override])[0].value()
+        if key not in offered:
+            raise UserError(f"{override}: glob is for groups: {', '.join(offered)}")
+        found = [choice for choice in pattern.filter(offered[key]) if choice != "custom"]
+        if not found:
+            raise UserError(f"{override} matches nothing: {key} takes {', '.join(offered[key])}")
+        result.append(f"{key}={','.join(found)}")
+    return result
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

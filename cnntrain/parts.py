@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from cnntrain.build import build
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.lean import steps_without_compiler, without_compiler
+from cnntrain.ranks import local_rank, world_size
 
 Config = dict[str, Any]
 
@@ -23,9 +24,10 @@ Config = dict[str, Any]
 def find_device(name: str) -> torch.device:
     """Return the device of a name; ``auto`` takes a CUDA GPU, else Apple's, else the CPU."""
     if name == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(kind)
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = torch.device(name)
+    if device.type == "cuda" and device.index is None and world_size() > 1:
+        device = torch.device("cuda", local_rank())  # each process has a GPU of its own
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(
             f"device={name}: torch {torch.__version__} finds no GPU here; device=auto takes what is there"
@@ -118,6 +120,28 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
     return criterion
+
+
+def balance(criterion: nn.Module, labels: Tensor, num_classes: int) -> None:
+    """Let the loss weigh each class by how rare it is, so that all count the same (King and Zeng 2001).
+
+    Args:
+        criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
+        labels: of the training pictures, int64 (N,).
+        num_classes: number of classes.
+
+    Raises:
+        UserError: the loss has no weights.
+    """
+    if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss):
+        raise UserError(
+            f"balance_classes=true needs a loss with weights, such as torch.nn.CrossEntropyLoss, and "
+            f"{type(criterion).__name__} has none"
+        )
+    counts = labels.bincount(minlength=num_classes).clamp(min=1)
+    weight = len(labels) / (num_classes * counts.float())
+    device = next((p.device for p in criterion.buffers()), labels.device)
+    criterion.weight = weight.to(device)
 
 
 def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:

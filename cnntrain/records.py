@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from cnntrain import __version__
 from cnntrain.checkpoint import write_atomically
 from cnntrain.datasets import Data
+from cnntrain.doctor import Finding, as_dicts
+from cnntrain.engine import machine
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape
@@ -35,7 +38,8 @@ def summarize(
     config: Config,
     fitting: Fit,
     result: Result,
-    class_names: tuple[str, ...],
+    findings: Sequence[Finding],
+    data: Data,
     device: torch.device,
     seconds: float,
 ) -> dict[str, Any]:
@@ -46,13 +50,16 @@ def summarize(
         "best": fitting.progress.best,
         "final": fitting.progress.history[-1],
         "test": result.as_dict(),
-        "per_class": result.per_class(class_names),
+        "skipped_images": data.skipped,
+        "per_class": result.per_class(data.train.class_names),
         "confusion_matrix": result.confusion.tolist(),
+        "findings": as_dicts(findings),
         "parameters": sum(p.numel() for p in fitting.model.parameters()),
         "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
         "seconds": seconds,
         "seed": config["seed"],
         "device": str(device),
+        "machine": machine(),
         "precision": fitting.precision.name,
         "threads": torch.get_num_threads(),
         "versions": versions(),

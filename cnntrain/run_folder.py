@@ -6,7 +6,8 @@ import datetime
 import json
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,19 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def becomes_free(folder: Path, seconds: float) -> bool:
+    """Say whether no other process has a run folder, or none will have within that many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with locked(folder):
+                return True
+        except UserError:
+            if time.monotonic() > end:
+                return False
+        time.sleep(0.2)
+
+
 def remember(folder: Path) -> None:
     """Make a folder the one that ``last`` means."""
     try:
@@ -172,13 +186,44 @@ def hint(run: str) -> str:
 
 
 def nearest_runs(run: str) -> list[str]:
-    """Return up to three runs under outputs/ whose names look like ``run``, or the newest."""
-    found = [
-        p.parent for pattern in ("train/*", "sweeps/*/*") for p in OUTPUTS.glob(f"{pattern}/config.yaml")
-    ]
-    newest = sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
-    by_name = {folder.name: str(folder) for folder in newest}
+    """Return up to three runs or sweeps whose names look like ``run``, or the newest under outputs/.
+
+    They are looked for beside the place that was typed, and under outputs/.
+    """
+    outputs = ("train/*/config.yaml", "sweeps/*/*/config.yaml", f"sweeps/*/{SWEEP}")
+    newest = by_age(path.parent for pattern in outputs for path in OUTPUTS.glob(pattern))
+    beside = by_age(p.parent for name in ("config.yaml", SWEEP) for p in Path(run).parent.glob(f"*/{name}"))
+    by_name = {folder.name: str(folder) for folder in reversed([*beside, *newest])}
     return [by_name[name] for name in nearest(Path(run).name, by_name, 3)] or [str(f) for f in newest[:3]]
+
+
+def files_of(names: Iterable[str]) -> list[Path]:
+    """Return the files that typed names mean; of a folder all in it, except hidden ones.
+
+    Raises:
+        UserError: there is no such file or folder, or a folder is empty.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = typed_path(name)
+        if not path.exists():
+            near = nearest(path.name, (other.name for other in path.parent.glob("*")))
+            meant = f": did you mean {path.parent / near[0]}?" if near else ""
+            raise UserError(f"there is no file or folder {name}{meant}")
+        inside = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
+        if path.is_dir() and not inside:
+            raise UserError(f"the folder {name} holds no files")
+        found.update(dict.fromkeys(inside if path.is_dir() else [path]))
+    return list(found)
+
+
+def by_age(folders: Iterable[Path]) -> list[Path]:
+    """Return folders, the newest first."""
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
 def read_json(path: Path) -> Any:

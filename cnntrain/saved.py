@@ -78,6 +78,8 @@ def saved_config(state: Mapping[str, Any], path: Path, own: Mapping[str, Any]) -
         CheckpointError: it is none that ``train`` would have written.
     """
     config = {**state["config"], **own}
+    if isinstance(config.get("model"), Mapping) and "weights" in config["model"]:
+        config["model"] = {**config["model"], "weights": None}  # the checkpoint brings them
     refuse_interpolations(config, path)
     try:
         check(config, trains=False, runs_here=False)

@@ -125,9 +125,19 @@ KEYS: dict[str, Key] = {
     "threads": Key("int", "of the CPU; auto: as many as are fastest", low=1, auto=True),
     "compile": Key("bool", "make faster code of the model with torch.compile; takes a minute to begin"),
     "workers": Key("int", "processes that gather batches; 0: the main process", low=0),
+    "balance_classes": Key("bool", "weigh each class by how rare it is in the training set"),
+    "doctor": Key("bool", "say after training what ails it, if anything does, and what mends it"),
     "deterministic": Key("bool", "only algorithms that give the same bits each time, on GPUs too"),
     "grad_clip": Key("float", "longest gradient, as an L2 norm", low=0, above=True, optional=True),
     "accumulate": Key("int", "parts into which a batch is cut to save memory", low=1),
+    "ema": Key(
+        "float",
+        "average the weights over the steps with this decay, often 0.999, and keep that",
+        low=0,
+        high=1,
+        below=True,
+        optional=True,
+    ),
     "early_stopping": Key("int", "stop after this many epochs without improvement", low=1, optional=True),
     "monitor": Key("str", "what chooses the best epoch", choices=("val_accuracy", "val_loss")),
     "save_every_steps": Key(
@@ -136,6 +146,7 @@ KEYS: dict[str, Key] = {
     "save_every_minutes": Key(
         "float", "write a checkpoint every N minutes, besides every epoch", low=0, above=True, optional=True
     ),
+    "report": Key("bool", "write report.html when the run ends; of a sweep, for the best job"),
     "out": Key("str", "the run folder; null makes a new one under outputs/", optional=True),
     "name": Key("str", "names the run folder, in place of model and optimizer", optional=True),
     "verbose": Key(
@@ -145,7 +156,18 @@ KEYS: dict[str, Key] = {
     "on_error": Key("str", "what a sweep does when a job fails", choices=("continue", "stop")),
     # eval
     "split": Key("str", "which pictures to evaluate", choices=("train", "val", "test")),
+    "tta": Key(
+        "list",
+        "average over views of each picture: its mirror image, or moved by a little",
+        items=Key("str", "", choices=("flip", "shift")),
+    ),
     "trust": Key("list", "packages of yours that a checkpoint may name", items=Key("str", "")),
+    # explain
+    "run": Key("str", "whose model is looked at, in place of one trained now", optional=True),
+    # predict and export
+    "top": Key("int", "classes to name for each picture, the likeliest first", low=1),
+    "invert": Key("bool", "turn dark on white into white on dark first"),
+    "formats": Key("list", "what to write", items=Key("str", "", choices=("onnx", "pt2", "safetensors"))),
     # bench
     "repeats": Key("int", "turns of each contender; medians count", low=1),
     "seconds": Key("float", "of each turn", low=0, above=True),
@@ -153,14 +175,22 @@ KEYS: dict[str, Key] = {
     # data
     "data.source": Key("class", "the data set, such as data.source._target_=my_pkg.MyDataset"),
     "data.root": Key("str", "folder that holds the data, or to which they are downloaded"),
-    "data.channels": Key("int", "1: grey, 3: colour; pictures are converted", low=1, high=4),
-    "data.image_size": Key("int", "height and width in pixels; pictures are scaled to it", low=1, high=16384),
-    "data.num_classes": Key("int", "number of classes", low=2),
+    "data.channels": Key("int", "1: grey, 3: colour; pictures are converted", low=1, high=4, auto=True),
+    "data.image_size": Key(
+        "int", "height and width in pixels; pictures are scaled to it", low=1, high=16384, auto=True
+    ),
+    "data.num_classes": Key("int", "number of classes", low=2, auto=True),
     "data.mean": Key(
-        "list", "mean of each channel, or one for all; pixels are 0 to 1", items=Key("float", "")
+        "list", "mean of each channel, or one for all; pixels are 0 to 1", items=Key("float", ""), auto=True
     ),
     "data.std": Key(
-        "list", "standard deviation of each channel, likewise", items=Key("float", "", low=0, above=True)
+        "list",
+        "standard deviation of each channel, likewise",
+        items=Key("float", "", low=0, above=True),
+        auto=True,
+    ),
+    "data.on_bad_image": Key(
+        "str", "at a file that can't be read: stop and name it, or leave it out", choices=("stop", "skip")
     ),
     "data.val_fraction": Key("float", "share of the training set kept for validation", low=0, high=0.9),
     "data.split_seed": Key("int", "which pictures validate", low=0, high=SEED_LIMIT),
@@ -168,9 +198,14 @@ KEYS: dict[str, Key] = {
         "bool", "decode all pictures once, or each when it is needed; auto: if they fit", auto=True
     ),
     # augment
-    "augment.shift": Key("int", "move by up to N pixels", low=0),
+    "augment.crop": Key("float", "enlarge a part of at least this share of it, often 0.08", low=0, high=1),
     "augment.flip": Key("float", "probability of mirroring left to right", low=0, high=1),
     "augment.rotate": Key("float", "turn by up to N degrees", low=0, high=180),
+    "augment.shift": Key("int", "move by up to N pixels", low=0),
+    "augment.trivialaugment": Key("float", "probability of one random change, usually 1", low=0, high=1),
+    "augment.randaugment": Key("float", "strength of two random changes, often 9", low=0, high=30),
+    "augment.jitter": Key("float", "change brightness, contrast, saturation by 1 ± N", low=0, high=1),
+    "augment.hue": Key("float", "turn colours by up to N of the colour circle", low=0, high=0.5),
     "augment.erase": Key("float", "probability of blackening a rectangle", low=0, high=1),
     "augment.mixup": Key("float", "blend pairs of pictures; share from Beta(N, N), often 0.2", low=0),
     "augment.cutmix": Key("float", "paste a rectangle of another; share from Beta(N, N), often 1", low=0),
@@ -185,6 +220,9 @@ KEYS: dict[str, Key] = {
     "model.pool_size": Key("counts", "side of the pooling window; 1: no pooling", low=1),
     "model.padding": Key("str", "zeros around a picture, or none", choices=("same", "valid")),
     "model.head": Key("list", "hidden units of the MLP behind the convolutions", items=COUNT),
+    "model.name": Key("str", "of torchvision's network, such as resnet18, vgg11 or mobilenet_v3_small"),
+    "model.weights": Key("str", "pretrained ones, such as DEFAULT; null: new ones", optional=True),
+    "model.small": Key("bool", "a stem for pictures of up to 64 pixels; auto: if they are", auto=True),
     # optim
     "optim.lr": Key("float", "learning rate", low=0, above=True),
     "optim.momentum": Key("float", "share of the last step that is kept", low=0, high=1),
@@ -211,6 +249,12 @@ KEYS: dict[str, Key] = {
     "schedule.final": Key("float", "factor at the last step", low=0),
     "schedule.rise": Key("float", "share of the run in which the learning rate rises", low=0, high=1),
     "schedule.start": Key("float", "factor at the first step", low=0),
+    # logger
+    "logger.tensorboard.folder": Key("str", "for the event files, in the run folder"),
+    "logger.mlflow.uri": Key("str", "of the store; null: the file outputs/mlflow.db", optional=True),
+    "logger.mlflow.experiment": Key("str", "under which the runs are put; jobs under their sweep's name"),
+    "logger.wandb.project": Key("str", "of the run"),
+    "logger.wandb.mode": Key("str", "online sends at once", choices=("offline", "online")),
     # sweeper
     "sweeper.kind": Key("str", "how points are found", choices=("grid", "search")),
     "sweeper.sampler": Key("str", "how a search draws points", choices=("tpe", "random")),
@@ -234,6 +278,7 @@ KEYS: dict[str, Key] = {
 # arguments of any other class are checked against its signature when it is built.
 CLASS_GROUPS = ("model", "optim", "schedule", "augment", "criterion", "launcher")
 GROUPS = ("data", *CLASS_GROUPS)
+MANY = "logger"  # a group of which several choices may be made, each with its class under its own name
 DESCRIBED = (
     "cnntrain.",
     "torch.nn.CrossEntropyLoss",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,9 +12,12 @@ from torch import nn
 from cnntrain import __version__
 from cnntrain.console import Console, joined
 from cnntrain.datasets import Data
+from cnntrain.doctor import Finding
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape
+
+MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
 
 
 def show_header(
@@ -36,6 +40,7 @@ def show_header(
     parameters = sum(p.numel() for p in model.parameters())
     fused = " (fused)" if optim.get("fused") else ""
     name_of_gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    averaged = f", averaged over steps (ema {config['ema']:g})" if config["ema"] is not None else ""
     source = config["data"]["source"]
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
     used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
@@ -45,7 +50,7 @@ def show_header(
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{type(model).__name__}, {parameters:,} parameters",
+            "model": f"{type(model).__name__}, {parameters:,} parameters{averaged}",
             "optimizer": joined(
                 [
                     f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {optim.get('lr', 'of its own')}",
@@ -80,3 +85,9 @@ def show_end(
     console.line(f"[dim]with the weights of {chosen}[/]")
     console.line(f"everything is in [bold]{folder}[/]")
     console.line(f"next: [bold]cnntrain eval {shlex.quote(str(folder))}[/] shows every class")
+
+
+def show_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Print what the training doctor has found: the first few, the others are in summary.json."""
+    for finding in findings[:MOST_TOLD]:
+        console.finding(finding)

@@ -92,10 +92,10 @@ def set_field(value: Tensor, field: Field) -> None:
 
 
 def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
-    """Return every layer that the forward pass of a model on the meta device calls, in its order.
+    """Return every layer that the forward pass of a model calls, in its order.
 
     Args:
-        model: built under ``torch.device("meta")``.
+        model: on any device; on the meta device nothing is computed.
         shape: channels, height and width of a picture.
     """
     found: list[Layer] = []
@@ -119,7 +119,8 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
 
     leaves = [module for module in model.modules() if not list(module.children())]
     handles = [module.register_forward_hook(after_layer) for module in leaves]
-    x = torch.zeros(1, *shape, device="meta")
+    some = next(model.parameters(), None)
+    x = torch.zeros(1, *shape, device="meta" if some is None else some.device)
     set_field(x, (1, 1))
     try:
         with torch.no_grad(), FieldTracker():

@@ -21,8 +21,13 @@ cnntrain {version}: train image classifiers from the shell
   cnntrain train -m KEY=A,B,C ...       train each combination, and rank them
   cnntrain resume RUN [KEY=VALUE ...]   go on with a run, or train it longer
   cnntrain eval RUN [KEY=VALUE ...]     evaluate a run's best checkpoint
+  cnntrain report RUN [KEY=VALUE ...]   write a run's report.html
+  cnntrain predict RUN FILE ...         what the model sees in pictures
+  cnntrain export RUN [KEY=VALUE ...]   ONNX, torch.export and safetensors
   cnntrain compare RUN RUN ...          rank finished runs and sweeps
+  cnntrain data DIR                     faults and copies in your own pictures
   cnntrain summary [KEY=VALUE ...]      a model's layers: shapes, sizes, cost
+  cnntrain explain [KEY=VALUE ...]      the five steps on a real batch
   cnntrain bench [KEY=VALUE ...]        how fast it trains on this machine
   cnntrain completion bash|zsh|fish     a completion script for your shell
 
@@ -40,7 +45,7 @@ cnntrain train [KEY=VALUE ...] [-m] [-q] [--config-dir DIR] [--cfg job] [--info]
 
 Trains a model, chooses the best epoch on the validation set, and tests it once.
 The run folder holds the configuration, metrics.csv, summary.json, train.log and
-checkpoints/.
+checkpoints/; and report.html, to be looked at (report=false writes none).
 
   -m                 run every combination of values with commas between them:
                      cnntrain train -m optim=sgd,adam optim.lr=1e-3,1e-2
@@ -63,6 +68,21 @@ its 95% interval, and a test whether the best is better by more than chance.
   cnntrain compare outputs/sweeps/2026-01-31_12-00-00
   cnntrain compare last outputs/train/RUN --csv runs.csv
 """,
+    "data": """\
+cnntrain data DIR [--html FILE] [--json FILE] [-q]
+cnntrain data [DIR] --augmented FILE [KEY=VALUE ...]
+
+Looks at all pictures of DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg:
+counts, sizes, modes, files that can't be read, copies within and between
+classes and parts, mean and deviation. Says which command trains on them.
+
+  --html FILE        one page with pictures of each class, and of all copies
+  --json FILE        all of it, for programs
+  --augmented FILE   draw what the network will see of a few pictures (PNG), of
+                     DIR or of another data set:
+                     cnntrain data DIR --augmented seen.png augment=photos
+                     cnntrain data --augmented seen.png augment=digits
+""",
     "summary": """\
 cnntrain summary [KEY=VALUE ...] [--config-dir DIR]
 
@@ -71,6 +91,24 @@ and receptive field, without allocating it. Takes all that `cnntrain train`
 takes; these count:
   cnntrain summary model=mlp data.image_size=1024 'model.hidden=[512]'
 
+""",
+    "explain": """\
+cnntrain explain [KEY=VALUE ...] [--as-script FILE]
+cnntrain explain zero_grad|shift|filters [KEY=VALUE ...]
+
+Takes one batch through the five steps of training and shows what each does:
+shapes, losses, gradients, updates, and the arithmetic behind the layers.
+Takes all that `cnntrain train` takes.
+
+  --as-script FILE   write the run as one plain PyTorch file, without cnntrain,
+                     that ends with the same weights:
+                     cnntrain explain model=cnn optim=adam --as-script cnn.py
+  zero_grad          train with and without clearing the gradients
+  shift              accuracy when pictures move: MLP against CNN, or run=RUN
+  filters            what excites each filter of a model, or of run=RUN
+
+The topics draw in the terminal and into a new folder under outputs/explain/.
+Keys that only they take, or whose default is another one:
 """,
     "bench": """\
 cnntrain bench [KEY=VALUE ...] [--config-dir DIR]
@@ -102,6 +140,39 @@ every class. RUN is a run folder, a checkpoint file, or `last`.
 
 Keys; where no value is shown, the checkpoint's own holds:
 """,
+    "report": """\
+cnntrain report RUN [KEY=VALUE ...] [-q]
+
+Writes RUN/report.html: one file that shows what was learnt, to be opened in any
+browser, offline; and its figures as PNG in RUN/plots/. Every run writes it when
+it ends; of a sweep, the best job alone. Of a run that is not finished it shows
+the validation set. RUN is a run folder, or `last`.
+  cnntrain report last
+  cnntrain report outputs/sweeps/SWEEP/JOB
+
+Keys; where no value is shown, the run's own holds:
+""",
+    "predict": """\
+cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
+
+Names the class of picture files, in any format that Pillow reads, after the
+same preprocessing as in training. Of a folder, all files but hidden ones. A
+file that is no picture is named, the rest goes on, and the exit code is 1.
+  cnntrain predict last digit.png
+  cnntrain predict last scans/ invert=true --csv predictions.csv
+FILE may be - for standard output.
+
+""",
+    "export": """\
+cnntrain export RUN [KEY=VALUE ...] [-q]
+
+Writes a run's best model to RUN/export/, to be used without cnntrain. The
+models take uint8 pictures (N, C, H, W) and give the probability of each class;
+each is read back and compared with torch on test pictures.
+  cnntrain export last
+  cnntrain export last 'formats=[onnx]'
+
+""",
     "completion": """\
 cnntrain completion bash|zsh|fish
 
@@ -120,7 +191,7 @@ def overview() -> str:
 
 def of(command: str) -> str:
     """Return what ``cnntrain COMMAND --help`` prints."""
-    from cnntrain.cli import EVALUABLE, RESUMABLE
+    from cnntrain.amendable import AMENDABLE
 
     if command not in INTRODUCTIONS:
         return overview()
@@ -131,19 +202,20 @@ def of(command: str) -> str:
         offered = {group: choices for group, choices in groups().items() if group in ("data", "model")}
         keys = [key for key in KEYS if key.startswith("model.") or key in SHAPES]
         text += f"{group_lines(offered)}\n\n{sections(keys)}"
+    elif command == "explain":
+        own = own_values("explain")
+        text += key_lines(own, own)
     elif command == "bench":
         own = own_values("bench")
         text += key_lines(own, own)
         text += "\n\nFor example:\n  cnntrain bench model=mlp batch_size=32 data=mnist data.root=DIR"
-    elif command == "resume":
-        text += key_lines(RESUMABLE, own_values("resume"))
-    elif command == "eval":
-        text += key_lines(EVALUABLE, own_values("eval"))
+    elif command in AMENDABLE:
+        text += key_lines(AMENDABLE[command], own_values(command))
     return text.rstrip()
 
 
 def own_values(command: str) -> dict[str, str]:
-    """Return the values that ``resume``, ``eval`` or ``bench`` begins with."""
+    """Return the values that ``resume``, ``eval``, ``explain`` or ``bench`` begins with."""
     return dict(typed_values(raw_yaml(conf_folder() / f"{command}.yaml")))
 
 

@@ -175,7 +175,8 @@ def in_process(words: Sequence[str], root: Path) -> dict[str, Any]:
 def cnntrain(words: Sequence[str], root: Path) -> dict[str, Any]:
     """Call `cnntrain train` and return what its run folder tells, with the seconds it took in all."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        command = ["-m", "cnntrain", "train", *words, "device=cpu", "out=run"]
+        # The others draw no report.
+        command = ["-m", "cnntrain", "train", *words, "device=cpu", "report=false", "out=run"]
         seconds, _ = finished(command, root, folder)
         with Path(folder, "run", "metrics.csv").open() as file:
             epochs = list(csv.DictReader(file))

@@ -17,7 +17,7 @@ import pytest
 from cnntrain import cli
 
 # Enough to learn something, little enough to take a fraction of a second.
-TINY = ("limit=200", "epochs=1", "model=mlp")
+TINY = ("limit=200", "epochs=1", "model=mlp", "report=false")
 DATA_ROOT = os.environ.get("CNNTRAIN_DATA_ROOT", "")  # for the tests on the complete MNIST alone
 
 

@@ -139,6 +139,17 @@ def test_choices_in_hydras_search_path(torchless: Command) -> None:
     assert composed(torchless, where, "optim=radam")["optim"] == {"_target_": "torch.optim.RAdam"}
 
 
+def test_a_run_finds_choices_in_all_these_folders_at_once(cnntrain: Command) -> None:
+    written("conf/optim/here.yaml", "_target_: torch.optim.NAdam\n")
+    written("named/schedule/there.yaml", "_target_: torch.optim.lr_scheduler.ConstantLR\n")
+    written("searched/model/far.yaml", "_target_: cnntrain.models.MLP\nhidden: [4]\ndropout: 0\n")
+    where = ("--config-dir", "named", f"hydra.searchpath=[file://{Path('searched').absolute()}]")
+    chosen = ("limit=20", "epochs=1", "report=false", "optim=here", "schedule=there", "model=far")
+    outcome = cnntrain("train", *where, *chosen, "out=run")
+    assert outcome.code == 0, outcome.err
+    assert config_of("run")["model"]["hidden"] == [4]
+
+
 def test_experiments_in_folders(torchless: Command) -> None:
     written("conf/experiment/paper/table1.yaml", "# @package _global_\nepochs: 33\n")
     assert composed(torchless, "experiment=paper/table1")["epochs"] == 33
@@ -155,6 +166,7 @@ def test_a_class_that_is_named_brings_no_arguments_of_the_default(cnntrain: Comm
     outcome = cnntrain(
         "train",
         *TINY[:2],
+        "report=false",
         "model._target_=nets_named.MyNet",
         "model.width=5",
         "optim._target_=torch.optim.Adagrad",

@@ -15,7 +15,8 @@ import yaml
 from conftest import Command
 
 from cnntrain import __version__
-from cnntrain.cli import EVALUABLE, PUBLIC, RESUMABLE
+from cnntrain.amendable import EVALUABLE, RESUMABLE
+from cnntrain.cli import PUBLIC
 from cnntrain.config import conf_folder
 from cnntrain.schema import KEYS
 
@@ -42,7 +43,8 @@ def test_help_names_every_command_and_every_choice(torchless: Command, words: li
 
 def test_help_of_train_lists_every_key_with_its_true_default(torchless: Command) -> None:
     listed = defaults_shown(torchless("train", "--help").out)
-    elsewhere = {"split", "trust", "data.source", "repeats", "seconds", "json"}
+    elsewhere = {"split", "trust", "run", "data.source", "repeats", "seconds", "json", "top", "invert"}
+    elsewhere |= {"formats", "tta"}
     assert set(KEYS) - elsewhere <= set(listed)
 
     composed: dict[str, Any] = yaml.safe_load(torchless("train", "--cfg", "job").out)
@@ -139,6 +141,9 @@ COMPLETIONS = {
     "eval last epo": [],
     "resume l": ["last"],
     "resume last ": [f"{key}=" for key in RESUMABLE],
+    "explain z": ["zero_grad"],
+    "explain filters run=": ["run=last", *(f"run={run}" for run in RUNS)],
+    "explain --as": ["--as-script"],
     "completion ": ["bash", "zsh", "fish"],
     "nosuch ": [],
 }

@@ -346,6 +346,9 @@ def data_yaml(path: Path) -> dict[str, Any]:
 )
 def test_every_shipped_data_configuration_is_consistent(path: Path) -> None:
     data = data_yaml(path)
+    if path.stem == "folder":  # in which they are found
+        assert {data[key] for key in ("mean", "std", "channels", "image_size", "num_classes")} == {"auto"}
+        return
     for key in ("mean", "std"):
         assert len(data[key]) in (1, data["channels"])
         assert all(0 < value < 1 for value in data[key])
@@ -791,7 +794,7 @@ def test_evaluation_gives_every_picture_once_and_in_order(workers: int) -> None:
     pictures = Pictures(some_bytes(30, 3, 6, 6), torch.arange(30) % 10, "0123456789")
     normalize = Normalize([0.5, 0.4, 0.3], [0.25, 0.2, 0.1], CPU)
     loader = EvalLoader(pictures, torch.arange(1, 24), 7, normalize, CPU, workers)
-    assert (len(loader), loader.size) == (4, 23)
+    assert len(loader) == 4
     for _ in range(2):  # each time
         batches = list(loader)
         assert [len(y) for _, y in batches] == [7, 7, 7, 2]

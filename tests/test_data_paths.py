@@ -44,7 +44,13 @@ class Photos(Dataset):
         label = index % 2
         return Image.new("RGB", (20 + index, 30), (index + 100 * label,) * 3), label
 """
-PHOTO_KEYS = ("data.num_classes=2", "data.channels=3", "data.image_size=12", "model.channels=[4]")
+PHOTO_KEYS = (
+    "data.num_classes=2",
+    "data.channels=3",
+    "data.image_size=12",
+    "model.channels=[4]",
+    "report=false",
+)
 
 
 @pytest.fixture

@@ -18,13 +18,15 @@ def accuracy_of(folder: str) -> float:
 def test_every_model_learns_with_every_optimizer_as_shipped(
     cnntrain: Command, model: str, optim: str
 ) -> None:
-    outcome = cnntrain("train", f"model={model}", f"optim={optim}", "epochs=4", "out=run")
+    outcome = cnntrain("train", f"model={model}", f"optim={optim}", "epochs=4", "report=false", "out=run")
     assert outcome.code == 0, outcome.err
     assert accuracy_of("run") > 0.9
 
 
 def test_a_short_run_of_the_cnn_reaches_95_percent(cnntrain: Command) -> None:
-    assert cnntrain("train", "experiment=quick", "limit=null", "epochs=5", "out=run").code == 0
+    assert (
+        cnntrain("train", "experiment=quick", "limit=null", "epochs=5", "report=false", "out=run").code == 0
+    )
     assert accuracy_of("run") >= 0.95
 
 
@@ -32,7 +34,13 @@ def test_a_short_run_of_the_cnn_reaches_95_percent(cnntrain: Command) -> None:
 def test_every_schedule_learns(cnntrain: Command, schedule: str) -> None:
     assert (
         cnntrain(
-            "train", "model=mlp", f"schedule={schedule}", "schedule.warmup=1", "epochs=5", "out=run"
+            "train",
+            "model=mlp",
+            f"schedule={schedule}",
+            "schedule.warmup=1",
+            "epochs=5",
+            "report=false",
+            "out=run",
         ).code
         == 0
     )
@@ -41,5 +49,5 @@ def test_every_schedule_learns(cnntrain: Command, schedule: str) -> None:
 
 def test_mnist99_keeps_its_word(cnntrain: Command) -> None:
     root = full_mnist()
-    assert cnntrain("train", "experiment=mnist99", f"data.root={root}", "out=run").code == 0
+    assert cnntrain("train", "experiment=mnist99", f"data.root={root}", "report=false", "out=run").code == 0
     assert accuracy_of("run") >= 0.99

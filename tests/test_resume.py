@@ -24,6 +24,7 @@ RUN = (
     "augment=digits",
     "augment.erase=0.2",
     "save_every_steps=5",
+    "report=false",
 )
 
 

@@ -214,7 +214,13 @@ def test_a_class_of_ones_own_is_trained(cnntrain: Command) -> None:
         "        super().__init__(nn.Flatten(), *layers)\n"
     )
     outcome = cnntrain(
-        "train", "limit=200", "epochs=1", "model._target_=my_nets.Wide", "model.width=7", "out=run"
+        "train",
+        "limit=200",
+        "epochs=1",
+        "model._target_=my_nets.Wide",
+        "model.width=7",
+        "report=false",
+        "out=run",
     )
     assert outcome.code == 0, outcome.err
     assert summary(Path("run"))["parameters"] == 784 * 7 + 7 + 7 * 10 + 10
@@ -242,6 +248,6 @@ def test_a_data_set_of_ones_own_is_one_yaml_file_and_one_class(cnntrain: Command
         "source: {_target_: my_data.Stripes, count: 200}\nchannels: 1\nimage_size: 12\nnum_classes: 2\n"
         "mean: [0.33]\nstd: [0.47]\nval_fraction: 0.2\nsplit_seed: 0\n"
     )
-    outcome = cnntrain("train", "data=stripes", "model=mlp", "epochs=3", "out=run")
+    outcome = cnntrain("train", "data=stripes", "model=mlp", "epochs=3", "report=false", "out=run")
     assert outcome.code == 0, outcome.err
     assert summary(Path("run"))["test"]["accuracy"] == 1.0

@@ -55,7 +55,7 @@ def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
         checkpoint.write(checkpoint.serialize(state), path)
 
 
-@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize("command", ["eval", "resume", "report"])
 @pytest.mark.parametrize(
     ("damage", "part"),
     [
@@ -80,7 +80,7 @@ def flipped(content: bytes, index: int) -> bytes:
     return content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :]
 
 
-@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize("command", ["eval", "resume", "report"])
 def test_a_checkpoint_of_another_format(cnntrain: Command, run: Path, command: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint, "FORMAT_VERSION", 99)
@@ -106,14 +106,14 @@ class Hostile:
         return os.system, ("touch marker",)
 
 
-@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize("command", ["eval", "resume", "report"])
 def test_a_pickle_that_runs_a_command_does_not(cnntrain: Command, run: Path, command: str) -> None:
     rewrite(run, lambda state: state.update(extra=Hostile()))
     is_told(cnntrain(command, "run"), "holds more than tensors and plain types")
     assert not Path("marker").exists()
 
 
-@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize("command", ["eval", "resume", "report"])
 @pytest.mark.parametrize(
     ("key", "node"),
     [
@@ -164,7 +164,7 @@ def first_refused(node: dict[str, Any]) -> str:
     return next((item["_target_"] for item in nested if isinstance(item, dict)), node["_target_"])
 
 
-@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize("command", ["eval", "resume", "report"])
 def test_an_interpolation_in_a_checkpoint_is_not_resolved(cnntrain: Command, run: Path, command: str) -> None:
     touch = "${oc.create:{_target_:pathlib.Path.touch,self:{_target_:pathlib.Path,_args_:[marker]}}}"
     for text in (touch, "\\" + touch, "${oc.env:HOME}"):
@@ -200,7 +200,7 @@ def test_weights_of_another_model(cnntrain: Command, run: Path) -> None:
 def test_a_class_of_ones_own_is_named_and_trusted_by_package(cnntrain: Command) -> None:
     Path("my_pkg.py").write_text(MY_NET)
     sys.modules.pop("my_pkg", None)
-    assert cnntrain("train", *TINY[:2], "model._target_=my_pkg.MyNet", "out=run").code == 0
+    assert cnntrain("train", *TINY[:2], TINY[3], "model._target_=my_pkg.MyNet", "out=run").code == 0
     for command in (["eval", "run"], ["resume", "run", "epochs=2"]):
         is_told(cnntrain(*command), "names my_pkg.MyNet under model", "trust=[my_pkg]")
         is_told(cnntrain(*command, "trust=[my]"), "names my_pkg.MyNet under model")

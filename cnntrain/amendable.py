@@ -1,0 +1,53 @@
+"""Which keys of a saved configuration each command may change."""
+
+from __future__ import annotations
+
+SWEEP_RESUMABLE = ("launcher", "on_error", "trust", "verbose")
+RESUMABLE = (
+    "epochs",
+    "device",
+    "threads",
+    "compile",
+    "workers",
+    "early_stopping",
+    "save_every_steps",
+    "save_every_minutes",
+    "eval_batch_size",
+    "report",
+    "data.root",
+    "data.in_memory",
+    "data.on_bad_image",
+    "trust",
+    "verbose",
+)
+REPORTABLE = ("data.root", "data.in_memory", "device", "threads", "workers", "trust", "verbose")
+EVALUABLE = (
+    "split",
+    "tta",
+    "data",
+    "data.root",
+    "data.source",
+    "data.val_fraction",
+    "data.split_seed",
+    "data.in_memory",
+    "data.on_bad_image",
+    "device",
+    "precision",
+    "channels_last",
+    "threads",
+    "compile",
+    "workers",
+    "eval_batch_size",
+    "trust",
+    "verbose",
+)
+PREDICTABLE = ("top", "invert", "device", "precision", "threads", "eval_batch_size", "trust", "verbose")
+EXPORTABLE = ("formats", "data", "data.root", "data.source", "trust", "verbose")
+AMENDABLE = {
+    "resume": RESUMABLE,
+    "eval": EVALUABLE,
+    "report": REPORTABLE,
+    "predict": PREDICTABLE,
+    "export": EXPORTABLE,
+}
+EXPORTERS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}

@@ -1,0 +1,1 @@
+"""What each command does, up to the point where torch is needed."""

@@ -1,0 +1,137 @@
+"""The commands that train nothing for keeps: compare, summary, data, explain, bench, completion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cnntrain.arguments import (
+    COMPARE_FLAGS,
+    CONFIG_DIR_FLAGS,
+    DATA_FLAGS,
+    config_dir_of,
+    quiet_as_override,
+    split_flags,
+)
+from cnntrain.errors import UserError, did_you_mean, nearest
+from cnntrain.schema import KEYS
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """``cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]``."""
+    from cnntrain.compare import compare as compare_runs
+    from cnntrain.schema import check_value
+
+    flags, words = split_flags(arguments, COMPARE_FLAGS, "compare")
+    names = [word for word in words if not word.startswith("monitor=")]
+    monitor = next((word.partition("=")[2] for word in words if word not in names), "val_accuracy")
+    check_value("monitor", monitor)
+    if not names:
+        raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")
+    compare_runs(names, monitor, *(flags.get(f"--{kind}") for kind in ("csv", "json", "html")))
+    return 0
+
+
+def summary(arguments: Sequence[str]) -> int:
+    """``cnntrain summary [overrides]``."""
+    from cnntrain.automatic import complete
+    from cnntrain.checks import check
+    from cnntrain.config import compose, plain
+    from cnntrain.overrides import check_overrides, normalized
+    from cnntrain.settings import composing
+
+    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "summary")
+    overrides = normalized(words)
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    check(config, trains=False, runs_here=False)
+    complete(config)
+    check(config, trains=False, runs_here=False)
+    from cnntrain.summary import show
+
+    show(config)
+    return 0
+
+
+def audit(arguments: Sequence[str]) -> int:
+    """``cnntrain data DIR [--json FILE] [--html FILE]``, or ``[DIR] --augmented FILE [overrides]``."""
+    flags, words = split_flags(quiet_as_override(arguments), DATA_FLAGS, "data")
+    if "--augmented" in flags:
+        return augmented(flags, words)
+    folders = [word for word in words if word != "verbose=0"]
+    if len(folders) != 1:
+        raise UserError("data takes one folder of pictures: cnntrain data DIR")
+    from cnntrain.audit import audit as audit_folder
+
+    audit_folder(folders[0], flags.get("--json"), flags.get("--html"), verbose=int(folders == words))
+    return 0
+
+
+def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
+    """``cnntrain data [DIR] --augmented FILE [overrides]``: DIR stands for ``data=folder data.root=DIR``."""
+    from pathlib import Path
+
+    from cnntrain.overrides import check_overrides, normalized
+    from cnntrain.settings import Composer
+
+    others = [flag for flag in ("--json", "--html") if flag in flags]
+    if others:
+        raise UserError(f"{others[0]} is of the audit: leave it or --augmented out")
+    folders = [word for word in words if "=" not in word]
+    if len(folders) > 1:
+        raise UserError(f"data takes one folder of pictures, not {len(folders)}: {' '.join(folders)}")
+    of_folder = ["data=folder", f"data.root={folders[0]}"] if folders else []
+    overrides = normalized([*of_folder, *(word for word in words if word not in folders)])
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = Composer(config_dir).settings(overrides)
+    from cnntrain.report.augmented import draw
+
+    draw(config, Path(flags["--augmented"] or ""))
+    return 0
+
+
+def explain(arguments: Sequence[str]) -> int:
+    """``cnntrain explain [zero_grad|shift|filters] [overrides] [--as-script FILE]``."""
+    from cnntrain.explain.command import explain as explain_command
+
+    return explain_command(arguments)
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """``cnntrain bench [overrides]``."""
+    from cnntrain.automatic import complete
+    from cnntrain.checks import check
+    from cnntrain.config import compose, conf_folder, plain, read_yaml
+    from cnntrain.overrides import check_overrides, normalized
+    from cnntrain.saved import check_amendments
+    from cnntrain.settings import composing
+
+    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "bench")
+    own = read_yaml(conf_folder() / "bench.yaml")
+    mine = [word for word in words if word.partition("=")[0] in own]
+    own.update((o.key_or_group, o.value()) for o in check_amendments(mine, tuple(own), "bench"))
+    overrides = normalized(word for word in words if word not in mine)
+    for key in (override.partition("=")[0] for override in overrides):
+        if "." not in key and key not in KEYS and nearest(key, own, likeness=0.7):
+            raise UserError(f"unknown key {key}{did_you_mean(key, own)}")
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    check(config)
+    complete(config)
+    check(config)
+    from cnntrain.bench import bench as run_bench
+
+    run_bench(config, own, overrides)
+    return 0
+
+
+def completion(arguments: Sequence[str]) -> int:
+    """``cnntrain completion SHELL``."""
+    from cnntrain import completion as module
+
+    if len(arguments) != 1 or arguments[0] not in module.SCRIPTS:
+        raise UserError(f"completion takes the name of a shell: {', '.join(module.SCRIPTS)}")
+    print(module.SCRIPTS[arguments[0]])
+    return 0

@@ -1,0 +1,237 @@
+"""``train``, with ``-m`` a sweep, and ``resume``: the commands that train."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.amendable import (
+    RESUMABLE,
+    SWEEP_RESUMABLE,
+)
+from cnntrain.arguments import (
+    HYDRA_FLAGS,
+    SHOWING,
+    config_dir_of,
+    quiet_as_override,
+    run_and_overrides,
+    split_flags,
+)
+from cnntrain.commands.together import together
+from cnntrain.errors import UserError
+from cnntrain.ranks import is_main, world_size
+from cnntrain.schema import KEYS
+
+
+def train(arguments: Sequence[str]) -> int:
+    """``cnntrain train [overrides] [-m]``."""
+    from cnntrain.overrides import check_overrides, normalized
+
+    arguments = quiet_as_override(arguments)
+    flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
+    overrides = normalized(words)
+    config_dir = config_dir_of(flags)
+    repeats = any(o.startswith("seeds=") and o != "seeds=null" for o in overrides)
+    is_sweep = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides or repeats
+    hydra_arguments = [word for flag, value in flags.items() for word in (flag, value) if word]
+    check_overrides(overrides, config_dir, is_sweep)
+    if is_sweep and any(flag in flags for flag in SHOWING):
+        overrides = first_job(overrides, config_dir)
+        hydra_arguments = [word for word in hydra_arguments if word not in ("-m", "--multirun")]
+    elif is_sweep:
+        return sweep(overrides, config_dir)
+
+    launcher = next((o for o in overrides if o.startswith("launcher=")), "launcher=local")
+    if launcher != "launcher=local" and not is_sweep:
+        raise UserError(f"{launcher} is for sweeps: add -m, or leave it out")
+    outcome: list[BaseException] = []
+
+    def job(config: Any) -> None:
+        try:
+            train_job(config, None, config_dir)
+        except Exception as error:  # else Hydra would print words of its own
+            outcome.append(error)
+
+    if any(flag in flags for flag in SHOWING):
+        show(hydra_arguments, overrides, config_dir)
+        return 0
+    through_hydra(job, overrides, config_dir, flags.get("--config-name") or flags.get("-cn") or "train")
+    if outcome:
+        raise outcome[0]
+    return 0
+
+
+def sweep(overrides: Sequence[str], config_dir: str | None) -> int:
+    """``cnntrain train -m``: every job, then the ranking."""
+    check_alone()
+    from cnntrain.plan import folder_for, planned
+    from cnntrain.settings import composing
+    from cnntrain.sweep import Sweep
+
+    plan, settings, out = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
+    launch.check()
+    launch.folder = folder_for(plan, out)
+    return launch.run()
+
+
+def check_alone() -> None:
+    """Refuse to do a sweep once in each process of torchrun's."""
+    if world_size() > 1:
+        raise UserError(
+            "torchrun starts several processes for one run, and a sweep is many runs: "
+            "start it without torchrun, and launcher=joblib or submitit runs its jobs side by side"
+        )
+
+
+def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+    """Return the overrides of a sweep's first job, which is what Hydra can show of it."""
+    from cnntrain.plan import ABOUT_THE_SWEEP, planned
+    from cnntrain.settings import composing
+
+    plan, _, _ = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
+    if plan.search is not None:
+        print("cnntrain: this is what all jobs of the search have in common", file=sys.stderr)
+        return [*plan.search["fixed"], *about]
+    name, job = next(iter(plan.jobs.items()))
+    print(f"cnntrain: this is the first of {len(plan.jobs)} jobs: {name}", file=sys.stderr)
+    return [*job, *about]
+
+
+def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[str, Any]:
+    """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from cnntrain import run_folder
+    from cnntrain.settings import checked, warn_of_unused
+
+    hydra = HydraConfig.get()
+    hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
+
+    def work(by_main: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+        nonlocal folder
+        if folder is None:
+            label = settings["name"] or "-".join(label_of(settings, hydra, g) for g in ("model", "optim"))
+            folder = by_main(lambda: run_folder.new(settings["out"] or hydra_folder, label))
+        settings["out"] = str(folder)
+        from cnntrain.run import train as train_run
+
+        return train_run(settings, folder)
+
+    try:
+        choices = hydra.runtime.choices
+        settings = checked(config, choices, hydra.overrides.task, config_dir)
+        warn_of_unused(choices, config_dir)
+        return together(settings["device"], work)
+    except BaseException:
+        for unused in (folder, hydra_folder):
+            if unused is not None and is_main():
+                run_folder.discard_if_unused(Path(unused))
+        raise
+
+
+def label_of(settings: dict[str, Any], hydra: Any, group: str) -> str:
+    """Return the choice of a group or, if that says nothing, the name of its class."""
+    choice = str(hydra.runtime.choices[group])
+    return str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
+
+
+def through_hydra(
+    job: Callable[[Any], Any], overrides: Sequence[str], config_dir: str | None, config_name: str
+) -> None:
+    """Let Hydra compose the configuration and call the job, as under ``hydra.main``.
+
+    Which would compose it twice, the first time to find out whether it asks for a sweep: 0.1 s.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    from cnntrain.config import initialized
+    from cnntrain.settings import composing
+
+    def work() -> None:
+        with initialized(config_dir):
+            app = GlobalHydra.instance().hydra
+            assert app is not None
+            app.run(config_name, job, [*overrides, "hydra.mode=RUN"])
+
+    composing(work, overrides, config_dir)
+
+
+def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> None:
+    """Let Hydra print a configuration, or what it knows of it."""
+    import logging
+
+    import hydra
+
+    from cnntrain.config import conf_folder, prepare_hydra
+    from cnntrain.settings import composing
+
+    prepare_hydra()
+    logging.raiseExceptions = False  # --info is logged, and | head is no reason for a hundred tracebacks
+    typed, sys.argv = sys.argv, ["cnntrain", *hydra_arguments, "hydra.job.name=cnntrain", *overrides]
+    entry = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
+    try:
+        composing(entry(lambda config: None), overrides, config_dir)
+    finally:
+        sys.argv = typed
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """``cnntrain resume RUN [overrides]``."""
+    from cnntrain import checkpoint, run_folder
+    from cnntrain.checks import check
+    from cnntrain.config import add_current_folder, conf_folder, read_yaml
+    from cnntrain.saved import amended, check_amendments, saved_config
+
+    run_name, overrides = run_and_overrides(arguments, "resume")
+    sweep_folder = run_folder.find_sweep(run_name)
+    if sweep_folder is not None:
+        return resume_sweep(sweep_folder, overrides)
+    amendments = check_amendments(overrides, RESUMABLE, "resume")
+    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
+    folder = path.parent.parent
+    if path.parent.name != run_folder.CHECKPOINTS:
+        raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
+    state, path = run_folder.load_or_previous(path)
+    config = amended(saved_config(state, path, read_yaml(conf_folder() / "resume.yaml")), amendments)
+    check(config)
+    if config["trust"]:
+        add_current_folder()
+    config["out"] = str(folder)
+    if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
+        print(f"{folder} is finished after {state['progress']['epoch']} epochs; to train longer: epochs=N")
+        return 0
+
+    def work(by_main: Any) -> None:
+        from cnntrain.run import resume as resume_run
+
+        resume_run(config, folder, state)
+
+    together(config["device"], work)
+    return 0
+
+
+def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
+    """``cnntrain resume SWEEP [overrides]``: what is missing or failed, then the ranking."""
+    check_alone()
+    from cnntrain.config import add_current_folder, compose, plain
+    from cnntrain.plan import Plan
+    from cnntrain.saved import check_amendments
+    from cnntrain.sweep import Sweep
+
+    allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
+    check_amendments(overrides, allowed, "resume of a sweep")
+    plan = Plan.read(folder)
+    # Where its jobs ran, they run again, unless another launcher is asked for.
+    elsewhere = any(override.startswith("launcher=") for override in overrides)
+    kept = [word for word in plan.how if not (elsewhere and word.startswith("launcher"))]
+    amendments = check_amendments([*kept, *overrides], allowed, "resume of a sweep")
+    typed: dict[str, Any] = {o.key_or_group: o.value() for o in amendments}
+    trust = [str(package) for package in typed.get("trust", [])]
+    words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
+    if trust:
+        add_current_folder()
+    return Sweep(plan, folder, plain(compose(words)), trust).run()

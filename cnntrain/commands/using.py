@@ -1,0 +1,119 @@
+"""``eval``, ``report``, ``predict`` and ``export``: the commands that take a trained model."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.amendable import (
+    EVALUABLE,
+    EXPORTABLE,
+    EXPORTERS,
+    PREDICTABLE,
+    REPORTABLE,
+)
+from cnntrain.arguments import (
+    run_and_overrides,
+    run_files_and_overrides,
+)
+from cnntrain.commands.together import together
+from cnntrain.errors import UserError
+
+
+def evaluate(arguments: Sequence[str]) -> int:
+    """``cnntrain eval RUN [overrides]``."""
+    from cnntrain.saved import check_amendments
+
+    run_name, overrides = run_and_overrides(arguments, "eval")
+    amendments = check_amendments(overrides, EVALUABLE, "eval")
+    state, path, config = opened(run_name, amendments, "eval")
+
+    def work(by_main: Any) -> None:
+        from cnntrain.run import evaluate as evaluate_run
+
+        evaluate_run(config, path, state, shlex.join(["cnntrain", "eval", *arguments]))
+
+    together(config["device"], work)
+    return 0
+
+
+def report(arguments: Sequence[str]) -> int:
+    """``cnntrain report RUN [overrides]``."""
+    from cnntrain import checkpoint, run_folder
+    from cnntrain.checks import check
+    from cnntrain.config import add_current_folder, conf_folder, read_yaml
+    from cnntrain.saved import amended, check_amendments, saved_config
+
+    run_name, overrides = run_and_overrides(arguments, "report")
+    amendments = check_amendments(overrides, REPORTABLE, "report")
+    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
+    if path.parent.name != run_folder.CHECKPOINTS:
+        raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
+    state, path = run_folder.load_or_previous(path)
+    config = amended(saved_config(state, path, read_yaml(conf_folder() / "report.yaml")), amendments)
+    check(config, trains=False)
+    if config["trust"]:
+        add_current_folder()
+    from cnntrain.report.of_run import from_folder
+
+    from_folder(config, path.parent.parent, state)
+    return 0
+
+
+def predict(arguments: Sequence[str]) -> int:
+    """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
+    from cnntrain import run_folder
+    from cnntrain.saved import check_amendments
+
+    run_name, words, overrides, flags = run_files_and_overrides(arguments)
+    amendments = check_amendments(overrides, PREDICTABLE, "predict")
+    files = run_folder.files_of(words)
+    state, path, config = opened(run_name, amendments, "predict")
+    from cnntrain.predict import predict as predict_files
+    from cnntrain.trained import Trained
+
+    trained = Trained(config, path, state)
+    return int(bool(predict_files(trained, files, config, flags.get("--csv"), flags.get("--json"))))
+
+
+def export(arguments: Sequence[str]) -> int:
+    """``cnntrain export RUN [overrides]``."""
+    from cnntrain.launchers import needed
+    from cnntrain.saved import check_amendments
+
+    run_name, overrides = run_and_overrides(arguments, "export")
+    amendments = check_amendments(overrides, EXPORTABLE, "export")
+    typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), EXPORTERS)
+    for kind in typed:
+        for package in EXPORTERS[kind]:
+            needed(package, f"format {kind}", "export")
+    state, path, config = opened(run_name, amendments, "export")
+    from cnntrain.export import export as export_run
+
+    export_run(config, path, state)
+    return 0
+
+
+def opened(
+    run_name: str, amendments: Sequence[Any], command: str
+) -> tuple[dict[str, Any], Path, dict[str, Any]]:
+    """Return a run's best checkpoint, its file, and its configuration amended for a command."""
+    from cnntrain import checkpoint, run_folder
+    from cnntrain.checks import check
+    from cnntrain.config import add_current_folder, conf_folder, read_yaml
+    from cnntrain.saved import amended, saved_config
+
+    path = run_folder.find_checkpoint(run_name, checkpoint.BEST)
+    state = checkpoint.load(path)
+    config = amended(saved_config(state, path, read_yaml(conf_folder() / f"{command}.yaml")), amendments)
+    # Whatever the pictures are, the network gets them in the shape that it was trained on.
+    trained_on = state["config"]["data"]
+    config["data"].update({name: trained_on[name] for name in ("channels", "image_size", "mean", "std")})
+    if config["data"]["num_classes"] == "auto":  # a folder may lack some of the classes
+        config["data"]["num_classes"] = trained_on["num_classes"]
+    check(config, trains=False)
+    if config["trust"]:
+        add_current_folder()
+    return state, path, config
