@@ -5,6 +5,7 @@ from __future__ import annotations
 SWEEP_RESUMABLE = ("launcher", "on_error", "trust", "verbose")
 RESUMABLE = (
     "epochs",
+    "accumulate",
     "device",
     "threads",
     "compile",

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain import checkpoint, distributed, loop
 from cnntrain.average import MovingAverage
+from cnntrain.batch_memory import is_out_of_memory, out_of_memory
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader, TrainLoader
 from cnntrain.divergence import diverged
@@ -98,10 +99,19 @@ class Fit:
         self.together = distributed.parallel(self.model, self.train_batches.share)
         with StopSignals() as self.signals:
             while self.progress.epoch < self.epochs and not self.progress.is_stale(self.early_stopping):
-                self.one_epoch()
+                self.one_epoch_within_memory()
                 self.stop_if_asked(*distributed.agreed(self.signals.received))
         if self.progress.epoch < self.epochs:
             self.console.line(f"stopped early: no better {self.monitor} for {self.early_stopping} epochs")
+
+    def one_epoch_within_memory(self) -> None:
+        """Train an epoch; if the memory runs out, say how to go on."""
+        try:
+            self.one_epoch()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(self.folder, self.progress.step, self.accumulate) from error
 
     def one_epoch(self) -> None:
         """Train on what the epoch still has to offer, validate, record and write the checkpoint."""

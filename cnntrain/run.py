@@ -5,26 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.average import MovingAverage
+from cnntrain.batch_memory import cut_to_fit
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.datasets import check_same_data, open_data
-from cnntrain.doctor import Doctor
-from cnntrain.errors import CheckpointError, RunFailed, UserError, in_words
+from cnntrain.datasets import Data, check_same_data, open_data
+from cnntrain.doctor import Doctor, Finding
+from cnntrain.engine import Engine
+from cnntrain.errors import CheckpointError, in_words
 from cnntrain.fit import AfterEpoch, Fit
 from cnntrain.loggers import Logged, Loggers, build_loggers
-from cnntrain.metrics import Result
 from cnntrain.parts import (
     Config,
     balance,
@@ -42,8 +44,6 @@ from cnntrain.records import about, summarize, write_yaml
 from cnntrain.report.predictions import Predictions
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
-from cnntrain.trained import Trained
-from cnntrain.views import Views
 
 PICTURES_LOGGED = 64
 
@@ -101,44 +101,25 @@ def work(
         seed_everything(config["seed"])
         model = build_model(config, trust).to(device)
         criterion = build_criterion(config, trust).to(device)
-        seed_apart(config["seed"], rank())
-        engine, gain = distributed.by_main(lambda: settle(config, model, criterion, device))
-        config.update(asdict(engine))
-        engine.prepare(model)
-        if config["compile"]:
-            compile_model(model, input_shape(config["data"]), device)
-        precision = Precision(engine.precision, device)
         optimizer = build_optimizer(config, trust, model)
         augment = build("augment", config["augment"], Augment, trust)
-
         loggers = Loggers(build_loggers(config, trust) if is_main() else {}, console)
+        seed_apart(config["seed"], rank())
+
         data = distributed.main_first(lambda: open_data(config, device, console, trust))
         if config["balance_classes"]:
             balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
-        normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
-        train_batches = TrainLoader(
-            data.train,
-            data.train_indices,
-            config["batch_size"],
-            config["seed"],
-            augment,
-            normalize,
-            device,
-            config["workers"],
-        )
-        evaluating = (config["eval_batch_size"], normalize, device, config["workers"])
-        val_batches = None
-        if len(data.val_indices):
-            val_batches = EvalLoader(data.train, data.val_indices, *evaluating)
-        test_batches = EvalLoader(data.test, torch.arange(len(data.test)), *evaluating)
+        engine, engine_in_words = settle_engine(config, model, criterion, augment, device, console)
+        precision = Precision(engine.precision, device)
+        batches = batches_of(config, data, augment, device, engine)
         schedule = build(
             "schedule",
             config["schedule"],
             LRScheduler,
             trust,
             optimizer=optimizer,
-            total_steps=config["epochs"] * len(train_batches),
-            steps_per_epoch=len(train_batches),
+            total_steps=config["epochs"] * len(batches.train),
+            steps_per_epoch=len(batches.train),
         )
 
         fitting = Fit(
@@ -148,8 +129,8 @@ def work(
             optimizer,
             schedule,
             precision,
-            train_batches,
-            val_batches,
+            batches.train,
+            batches.val,
             epochs=config["epochs"],
             num_classes=config["data"]["num_classes"],
             grad_clip=config["grad_clip"],
@@ -164,9 +145,7 @@ def work(
             doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
             average=MovingAverage(model, config["ema"]) if config["ema"] is not None else None,
         )
-        several = f", {world_size()} processes" if world_size() > 1 else ""
-        compiled = ", compiled" if config["compile"] else ""
-        show_header(console, config, folder, model, data, device, f"{engine}{gain}{compiled}{several}")
+        show_header(console, config, folder, model, data, device, engine_in_words)
         if state is not None:
             check_same_data(state, data)
             restore(fitting, state)
@@ -178,34 +157,106 @@ def work(
             write_yaml(folder / "config.yaml", config)
             run_folder.remember(folder)
         history = fitting.progress.history
-        loggers.begin(lambda: Logged(folder, config, history, train_batches.look(PICTURES_LOGGED)))
+        loggers.begin(lambda: Logged(folder, config, history, batches.train.look(PICTURES_LOGGED)))
         with loggers:
             fitting.run()
+        return finish(config, fitting, data, batches, loggers, begin)
 
-        if is_main():
-            best = folder / run_folder.CHECKPOINTS / checkpoint.BEST
-            model.load_state_dict(checkpoint.load(best)["model"])
-        distributed.same_weights(model)
-        classes, seen = config["data"]["num_classes"], Predictions()
-        result = loop.evaluate(model, test_batches, criterion, classes, precision, after_batch=seen.add)
-        result = distributed.whole(result)
-        counts = data.train.labels.cpu()[data.train_indices].bincount(minlength=len(data.train.class_names))
-        found = []
-        if fitting.doctor is not None and is_main():
-            found = fitting.doctor.findings(fitting.progress.history, counts.tolist(), val_batches)
-        seconds = time.monotonic() - begin
-        summary = summarize(config, fitting, result, found, data, device, seconds)
-        if is_main():
-            run_folder.write_json(folder / "summary.json", summary)
-        loggers.end(summary)
-        show_end(console, folder, fitting, result, data.train.class_names)
-        show_findings(console, [f for f in found if fitting.doctor is not None and f != fitting.doctor.told])
-        verdicts = seen.joined()
-        if config.get("report") and is_main():
-            from cnntrain.report.of_run import after_training  # which imports matplotlib
 
-            after_training(console, config, summary, fitting, data, normalize, result, verdicts)
-        return summary
+def settle_engine(
+    config: Config,
+    model: nn.Module,
+    criterion: nn.Module,
+    augment: Augment,
+    device: torch.device,
+    console: Console,
+) -> tuple[Engine, str]:
+    """Find out how the model computes best here, note that in the configuration, and prepare the model.
+
+    Returns:
+        The engine, and in words what was found out.
+    """
+    if world_size() == 1:  # else each process has a part of the batch already
+        cut_to_fit(config, model, criterion, augment.mixes, device, console)
+    engine, gain = distributed.by_main(lambda: settle(config, model, criterion, device))
+    config.update(asdict(engine))
+    engine.prepare(model)
+    if config["compile"]:
+        compile_model(model, input_shape(config["data"]), device)
+    several = f", {world_size()} processes" if world_size() > 1 else ""
+    return engine, f"{engine}{gain}{', compiled' if config['compile'] else ''}{several}"
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches that train, validate (None without a validation set) and test; how they are normalised."""
+
+    train: TrainLoader
+    val: EvalLoader | None
+    test: EvalLoader
+    normalize: Normalize
+
+
+def batches_of(config: Config, data: Data, augment: Augment, device: torch.device, engine: Engine) -> Batches:
+    """Make loaders of the data of a run."""
+    normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
+    train = TrainLoader(
+        data.train,
+        data.train_indices,
+        config["batch_size"],
+        config["seed"],
+        augment,
+        normalize,
+        device,
+        config["workers"],
+    )
+    evaluating = (config["eval_batch_size"], normalize, device, config["workers"])
+    val = EvalLoader(data.train, data.val_indices, *evaluating) if len(data.val_indices) else None
+    test = EvalLoader(data.test, torch.arange(len(data.test)), *evaluating)
+    return Batches(train, val, test, normalize)
+
+
+def finish(
+    config: Config, fitting: Fit, data: Data, batches: Batches, loggers: Loggers, begin: float
+) -> dict[str, Any]:
+    """Test the best epoch once, and write and show what came of the run.
+
+    Returns:
+        What is written to ``summary.json``.
+    """
+    model, console, folder, doctor = fitting.model, fitting.console, fitting.folder, fitting.doctor
+    if is_main():
+        best = folder / run_folder.CHECKPOINTS / checkpoint.BEST
+        model.load_state_dict(checkpoint.load(best)["model"])
+    distributed.same_weights(model)
+    seen = Predictions()
+    result = loop.evaluate(
+        model,
+        batches.test,
+        fitting.criterion,
+        fitting.num_classes,
+        fitting.precision,
+        after_batch=seen.add,
+    )
+    result = distributed.whole(result)
+    found: list[Finding] = []
+    if doctor is not None and is_main():
+        labels = data.train.labels.cpu()[data.train_indices]
+        counts = labels.bincount(minlength=fitting.num_classes).tolist()
+        found = doctor.findings(fitting.progress.history, counts, batches.val)
+    seconds = time.monotonic() - begin
+    summary = summarize(config, fitting, result, found, data, batches.train.device, seconds)
+    if is_main():
+        run_folder.write_json(folder / "summary.json", summary)
+    loggers.end(summary)
+    show_end(console, folder, fitting, result, data.train.class_names)
+    show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
+    verdicts = seen.joined()
+    if config.get("report") and is_main():
+        from cnntrain.report.of_run import after_training  # which imports matplotlib
+
+        after_training(console, config, summary, fitting, data, batches.normalize, result, verdicts)
+    return summary
 
 
 def in_turn(*observers: AfterEpoch) -> AfterEpoch:
@@ -216,62 +267,6 @@ def in_turn(*observers: AfterEpoch) -> AfterEpoch:
             observer(row)
 
     return tell
-
-
-def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) -> Result:
-    """Evaluate a checkpoint on one of the splits, and write ``eval_<split>.json`` beside a run's other files.
-
-    Args:
-        config: the checkpoint's configuration with that of ``conf/eval.yaml``, amended.
-        path: the checkpoint file.
-        state: its contents.
-        command: as typed.
-    """
-    console = Console(config["verbose"] if is_main() else -1)
-    trained, split = Trained(config, path, state), config["split"]
-    device, class_names = trained.device, trained.class_names
-    data = distributed.main_first(lambda: open_data(config, device, console, config["trust"], class_names))
-    if len(data.train.class_names) != len(class_names):
-        raise UserError(
-            f"the model knows {len(class_names)} classes and the data have {len(data.train.class_names)}: "
-            "evaluate on data of the same classes"
-        )
-    pictures, indices = {
-        "train": (data.train, data.train_indices),
-        "val": (data.train, data.val_indices),
-        "test": (data.test, torch.arange(len(data.test))),
-    }[split]
-    if len(indices) == 0:
-        raise UserError(
-            f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
-        )
-    batches = EvalLoader(
-        pictures, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
-    )
-    model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
-    result = loop.evaluate(model, batches, trained.criterion, len(class_names), trained.precision)
-    result = distributed.whole(result)
-    if not torch.isfinite(torch.tensor(result.loss)):
-        raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
-
-    views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
-    console.line(f"{path}  epoch {trained.epoch}, {device}, {trained.precision.name}{views}")
-    console.result(split, result)
-    console.classes(result.per_class(class_names))
-    if path.parent.name == run_folder.CHECKPOINTS and is_main():
-        report = {
-            "checkpoint": path.name,
-            "split": split,
-            "tta": config["tta"],
-            **result.as_dict(),
-            "per_class": result.per_class(class_names),
-            "confusion_matrix": result.confusion.tolist(),
-            "command": command,
-        }
-        target = path.parent.parent / f"eval_{split}.json"
-        run_folder.write_json(target, report)
-        console.line(f"[dim]written to {target}[/]")
-    return result
 
 
 def restore(fitting: Fit, state: dict[str, Any]) -> None:

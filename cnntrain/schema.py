@@ -129,7 +129,11 @@ KEYS: dict[str, Key] = {
     "doctor": Key("bool", "say after training what ails it, if anything does, and what mends it"),
     "deterministic": Key("bool", "only algorithms that give the same bits each time, on GPUs too"),
     "grad_clip": Key("float", "longest gradient, as an L2 norm", low=0, above=True, optional=True),
-    "accumulate": Key("int", "parts into which a batch is cut to save memory", low=1),
+    "accumulate": Key(
+        "int",
+        "parts into which a batch is cut to save memory; as many as it takes, if it does not fit",
+        low=1,
+    ),
     "ema": Key(
         "float",
         "average the weights over the steps with this decay, often 0.999, and keep that",

@@ -31,7 +31,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     state, path, config = opened(run_name, amendments, "eval")
 
     def work(by_main: Any) -> None:
-        from cnntrain.run import evaluate as evaluate_run
+        from cnntrain.evaluate import evaluate as evaluate_run
 
         evaluate_run(config, path, state, shlex.join(["cnntrain", "eval", *arguments]))
 

@@ -1,0 +1,181 @@
+"""How much of a batch fits into the memory at once, found out before the first step.
+
+A batch that does not fit is cut into parts, whose gradients add up to its own (``accumulate``). The network
+keeps the outputs of its layers for ``backward``; that is what takes the memory (Chen et al. 2016, Training
+Deep Nets with Sublinear Memory Cost, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from cnntrain import memory
+from cnntrain.checkpoint import LAST
+from cnntrain.console import Console, bytes_in_words
+from cnntrain.errors import RunFailed
+from cnntrain.parts import Config, input_shape
+from cnntrain.precision import Precision
+from cnntrain.run_folder import CHECKPOINTS
+
+SLACK = 1.5  # what backward takes on top: gradients of the outputs, and room to compute in
+COPIES = 4  # of the parameters: themselves, their gradients, and up to two of the optimizer's
+SURE = 0.5  # share of the free memory up to which nothing needs to be tried
+
+
+class Fitting:
+    """Finds out what fits.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes); it is tried out and left as it was.
+        criterion: the loss.
+        precision: number format of the forward pass.
+        shape: channels, height and width of a picture.
+        classes: number of classes.
+        device: where the model is.
+        mixes: whether labels are shares of the classes, as mixup makes them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: nn.Module,
+        precision: Precision,
+        shape: tuple[int, int, int],
+        classes: int,
+        device: torch.device,
+        mixes: bool = False,
+    ) -> None:
+        self.model = model
+        self.criterion = criterion
+        self.precision = precision
+        self.shape = shape
+        self.classes = classes
+        self.device = device
+        self.mixes = mixes
+        self.free = free_on(device)
+
+    def accumulate(self, batch_size: int, wanted: int) -> int:
+        """Return the fewest parts, ``wanted`` or twice as many again and again, of which each fits.
+
+        If not even a single picture does, the run will say so.
+        """
+        parts = wanted
+        per_picture, fixed = self.estimate()
+        while parts < batch_size:
+            part = -(-batch_size // parts)
+            share = (fixed + part * per_picture) / max(1, self.free)
+            if share <= SURE or (share <= 1 and self.can_do(part)):
+                break
+            parts = min(2 * parts, batch_size)
+        return parts
+
+    def estimate(self) -> tuple[float, float]:
+        """Return the bytes that training takes for each picture, and those that it takes anyway."""
+        own = [*self.model.parameters(), *self.model.buffers()]
+        storages = {tensor.untyped_storage().data_ptr() for tensor in own}
+        kept: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in storages:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = self.loss_of(2)
+        del loss  # which held what was counted
+        trained = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
+        return SLACK * sum(kept.values()) / 2, (COPIES - 1) * trained
+
+    def can_do(self, count: int) -> bool:
+        """Say whether a batch of so many pictures can be trained on, by trying."""
+        try:
+            self.loss_of(count).backward()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        finally:
+            self.model.zero_grad()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        return True
+
+    def loss_of(self, count: int) -> Tensor:
+        """Return the loss of so many black pictures. No generator and no statistics are changed by it."""
+        x = torch.zeros(count, *self.shape, device=self.device)
+        y = torch.arange(count, device=self.device) % self.classes
+        if self.mixes:
+            y = nn.functional.one_hot(y, self.classes).float()
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        was_training = [module for module in self.model.modules() if module.training]
+        devices = [self.device] if self.device.type == "cuda" else []
+        self.model.train()
+        try:
+            with torch.random.fork_rng(devices), torch.enable_grad(), self.precision.autocast():
+                loss: Tensor = self.criterion(functional_call(self.model, buffers, (x,)), y)
+        finally:
+            self.model.eval()
+            for module in was_training:
+                module.training = True
+        return loss
+
+    def in_words(self, batch_size: int, parts: int) -> str:
+        """Say that a batch was cut, and why."""
+        per_picture, fixed = self.estimate()
+        needed = bytes_in_words(math.ceil(fixed + batch_size * per_picture))
+        return (
+            f"batch_size={batch_size} would take about {needed} and {bytes_in_words(self.free)} are free: "
+            f"each batch goes in {parts} parts, the step is the same (accumulate={parts})"
+        )
+
+
+def cut_to_fit(
+    config: Config,
+    model: nn.Module,
+    criterion: nn.Module,
+    mixes: bool,
+    device: torch.device,
+    console: Console,
+) -> None:
+    """Let a batch that does not fit into the memory go in parts; the configuration says in how many."""
+    precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    fitting = Fitting(model, criterion, precision, shape, classes, device, mixes)
+    parts = fitting.accumulate(config["batch_size"], config["accumulate"])
+    if parts != config["accumulate"]:
+        console.warn(fitting.in_words(config["batch_size"], parts))
+        config["accumulate"] = parts
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is that of a device, or of this machine, without memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory(folder: Path, step: int, accumulate: int) -> RunFailed:
+    """Return the error of a run for which the memory was enough at first, and then was not.
+
+    Args:
+        folder: of the run.
+        step: after which it happened.
+        accumulate: parts of a batch.
+    """
+    go_on = f"cnntrain resume {folder}" if (folder / CHECKPOINTS / LAST).exists() else "the same command with"
+    return RunFailed(
+        f"out of memory after step {step:,}, where accumulate={accumulate}\n"
+        f"half the memory is enough for: {go_on} accumulate={2 * accumulate}, which makes the same steps"
+    )
+
+
+def free_on(device: torch.device) -> int:
+    """Return the bytes that are free where the model is."""
+    if device.type == "cuda":
+        kept_by_torch = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept_by_torch
+    return memory.free()  # Apple's GPUs share it

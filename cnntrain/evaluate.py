@@ -1,0 +1,75 @@
+"""``cnntrain eval``: what a trained model makes of one of the splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnntrain import distributed, loop, run_folder
+from cnntrain.console import Console
+from cnntrain.data.loader import EvalLoader
+from cnntrain.datasets import open_data
+from cnntrain.errors import RunFailed, UserError
+from cnntrain.metrics import Result
+from cnntrain.parts import Config
+from cnntrain.ranks import is_main
+from cnntrain.trained import Trained
+from cnntrain.views import Views
+
+
+def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) -> Result:
+    """Evaluate a checkpoint on one of the splits, and write ``eval_<split>.json`` beside a run's other files.
+
+    Args:
+        config: the checkpoint's configuration with that of ``conf/eval.yaml``, amended.
+        path: the checkpoint file.
+        state: its contents.
+        command: as typed.
+    """
+    console = Console(config["verbose"] if is_main() else -1)
+    trained, split = Trained(config, path, state), config["split"]
+    device, class_names = trained.device, trained.class_names
+    data = distributed.main_first(lambda: open_data(config, device, console, config["trust"], class_names))
+    if len(data.train.class_names) != len(class_names):
+        raise UserError(
+            f"the model knows {len(class_names)} classes and the data have {len(data.train.class_names)}: "
+            "evaluate on data of the same classes"
+        )
+    pictures, indices = {
+        "train": (data.train, data.train_indices),
+        "val": (data.train, data.val_indices),
+        "test": (data.test, torch.arange(len(data.test))),
+    }[split]
+    if len(indices) == 0:
+        raise UserError(
+            f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
+        )
+    batches = EvalLoader(
+        pictures, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
+    )
+    model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
+    result = loop.evaluate(model, batches, trained.criterion, len(class_names), trained.precision)
+    result = distributed.whole(result)
+    if not torch.isfinite(torch.tensor(result.loss)):
+        raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
+
+    views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
+    console.line(f"{path}  epoch {trained.epoch}, {device}, {trained.precision.name}{views}")
+    console.result(split, result)
+    console.classes(result.per_class(class_names))
+    if path.parent.name == run_folder.CHECKPOINTS and is_main():
+        report = {
+            "checkpoint": path.name,
+            "split": split,
+            "tta": config["tta"],
+            **result.as_dict(),
+            "per_class": result.per_class(class_names),
+            "confusion_matrix": result.confusion.tolist(),
+            "command": command,
+        }
+        target = path.parent.parent / f"eval_{split}.json"
+        run_folder.write_json(target, report)
+        console.line(f"[dim]written to {target}[/]")
+    return result

@@ -1,0 +1,97 @@
+"""Batches that do not fit into the memory: cut into parts before the first step, to the same training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import TINY, Command
+
+from cnntrain import memory
+from cnntrain.batch_memory import Fitting
+from cnntrain.models import CNN, MLP
+from cnntrain.precision import FP32
+
+RUN = (*TINY, "batch_size=64", "precision=fp32", "channels_last=false", "threads=1", "augment.mixup=0.2")
+HUNGRY = """
+from pathlib import Path
+import torch
+
+class Hungry(torch.nn.Linear):  # has memory for eight pictures; for more it has it only at first
+    def __init__(self, in_features, num_classes, patience=0):
+        super().__init__(in_features, num_classes)
+        self.patience = patience
+
+    def forward(self, x):
+        self.patience -= self.training
+        if self.training and len(x) > 8 and self.patience < 0:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return super().forward(x.flatten(1))
+"""
+
+
+def weights(run: str) -> dict[str, torch.Tensor]:
+    return torch.load(Path(run) / "checkpoints" / "last.pt", weights_only=True)["model"]
+
+
+def test_a_batch_that_does_not_fit_goes_in_parts_to_the_same_weights(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cnntrain("train", *RUN, "accumulate=4", "out=typed").code == 0
+    monkeypatch.setattr(memory, "free", lambda: 1_330_000)
+
+    outcome = cnntrain("train", *RUN, "out=cut")
+
+    assert outcome.code == 0, outcome.err
+    assert "batch_size=64 would take about 1.6 MB and 1.3 MB are free" in outcome.err
+    assert "each batch goes in 4 parts" in outcome.err
+    assert yaml.safe_load(Path("cut/config.yaml").read_text())["accumulate"] == 4
+    for name, weight in weights("typed").items():
+        assert torch.equal(weight, weights("cut")[name]), name
+
+
+def test_where_the_estimate_is_not_sure_the_batch_is_tried(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("nets.py").write_text(HUNGRY)
+    monkeypatch.setattr(memory, "free", lambda: 300_000)
+    outcome = cnntrain("train", *RUN, "model=custom", "model._target_=nets.Hungry", "out=run")
+    assert outcome.code == 0, outcome.err
+    assert "each batch goes in 8 parts" in outcome.err
+
+
+def test_memory_that_runs_out_later_ends_the_run_with_the_way_to_go_on(cnntrain: Command) -> None:
+    Path("nets.py").write_text(HUNGRY)
+    hungry = (
+        "model=custom",
+        "model._target_=nets.Hungry",
+        "++model.patience=6",
+        "epochs=2",
+        "doctor=false",
+        "out=run",
+    )
+    outcome = cnntrain("train", *RUN, *hungry)
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-2:] == [
+        "cnntrain: out of memory after step 5, where accumulate=1",
+        "half the memory is enough for: cnntrain resume run accumulate=2, which makes the same steps",
+    ]
+    assert cnntrain("resume", "run", "accumulate=8", "trust=[nets]").code == 0
+    assert json.loads(Path("run/summary.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    "model", [MLP(784, 128, 10), CNN((1, 28, 28), 10, [8, 8], batch_norm=True, dropout=0.5)]
+)
+def test_finding_out_leaves_the_model_and_the_generators_alone(model: torch.nn.Module) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    generator = torch.get_rng_state()
+    fitting = Fitting(model, torch.nn.CrossEntropyLoss(), FP32, (1, 28, 28), 10, torch.device("cpu"))
+    assert fitting.can_do(16)
+    assert fitting.accumulate(32, wanted=1) == 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(generator, torch.get_rng_state())
