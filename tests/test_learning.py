@@ -14,20 +14,13 @@ def accuracy_of(folder: str) -> float:
 
 
 @pytest.mark.parametrize("optim", ["sgd", "adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
+@pytest.mark.parametrize(("model", "least"), [("mlp", 0.9), ("cnn", 0.95)])
 def test_every_model_learns_with_every_optimizer_as_shipped(
-    cnntrain: Command, model: str, optim: str
+    cnntrain: Command, model: str, least: float, optim: str
 ) -> None:
     outcome = cnntrain("train", f"model={model}", f"optim={optim}", "epochs=4", "report=false", "out=run")
     assert outcome.code == 0, outcome.err
-    assert accuracy_of("run") > 0.9
-
-
-def test_a_short_run_of_the_cnn_reaches_95_percent(cnntrain: Command) -> None:
-    assert (
-        cnntrain("train", "experiment=quick", "limit=null", "epochs=5", "report=false", "out=run").code == 0
-    )
-    assert accuracy_of("run") >= 0.95
+    assert accuracy_of("run") > least
 
 
 @pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "onecycle"])
