@@ -23,6 +23,7 @@ RATIO_AT = 5  # steps after which the weights are compared with those of the sta
 RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of a step to the weights
 RATIO_GOOD = 0.02  # Adam's first steps are larger than the 0.001 that is usual later on
 NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
+LEARNT = 0.2  # of the way from guessing to no error, from which a run has learnt, whatever its loss
 OVERFITTING_EPOCHS = 3
 LOADER_BOUND = 0.4  # share of the time that the steps wait for their batches
 MIN_WAITED = 1.0  # seconds, below which it is not worth a word
@@ -177,6 +178,9 @@ class Doctor:
         """Say why a run has learnt nothing."""
         start = self.first_loss if self.chance is None else self.chance
         if not history or start is None or history[-1]["train_loss"] < NOT_LEARNT * start:
+            return None
+        right = max(history[-1]["train_accuracy"], history[-1]["val_accuracy"] or 0.0)
+        if right - 1 / self.num_classes > LEARNT * (1 - 1 / self.num_classes):  # smoothed or mixed labels
             return None
         last, lr = history[-1]["train_loss"], self.config["optim"].get("lr")
         evidence = f"train loss {last:.3g} after {history[-1]['step']:,} steps, {start:.3g} by guessing"

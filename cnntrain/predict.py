@@ -72,7 +72,7 @@ def predict(
                 show(console, prediction, width)
     failed = sum(bool(prediction.reason) for prediction in found)
     if csv_file is not None:
-        write(csv_file, as_csv(found, config["top"]))
+        write(csv_file, as_csv(found, min(config["top"], len(trained.class_names))))
     if json_file is not None:
         write(json_file, as_json(trained, found))
     if failed:

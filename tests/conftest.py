@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,12 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cnntrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def cnntrain(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], in_empty_folder: Path
+) -> Iterator[Command]:
     """Run ``cnntrain ARGUMENTS`` in this process, which saves the seconds that importing torch takes."""
     monkeypatch.setattr(sys, "path", sys.path.copy())  # to which the command adds the current folder
+    before = set(sys.modules)
 
     def command(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["cnntrain", *arguments])
@@ -63,7 +66,11 @@ def cnntrain(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         captured = capfd.readouterr()
         return Outcome(int(end.value.code or 0), captured.out, captured.err)
 
-    return command
+    yield command
+    # A later test may write a module of the same name.
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(in_empty_folder)):
+            del sys.modules[name]
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_the_mlp_for_mnist_is_summed_up(cnntrain: Command) -> None:
 
 def test_the_losses_are_those_of_a_run(cnntrain: Command) -> None:
     """On a set of one batch, the loss before the step is epoch 1's, and the loss after it is epoch 2's."""
-    assert cnntrain("train", *ONE_BATCH, "epochs=2", "optim=sgd").code == 0
+    assert cnntrain("train", *ONE_BATCH, "epochs=2", "optim=sgd", "report=false").code == 0
     with (run_folders()[0] / "metrics.csv").open() as file:
         before, after = (float(row["train_loss"]) for row in csv.DictReader(file))
     out = cnntrain("explain", *ONE_BATCH, "epochs=2", "optim=sgd").out
@@ -220,8 +220,8 @@ def test_a_shift_is_what_it_says() -> None:
 
 
 def test_a_run_is_looked_at(cnntrain: Command) -> None:
-    channels = "model.channels=[3,4]"
-    assert cnntrain("train", "limit=200", "epochs=1", "model=cnn", channels, "precision=fp32").code == 0
+    small = (*PLAIN, "model=cnn", "model.channels=[3,4]", "model.head=[6]")
+    assert cnntrain("train", "limit=200", "epochs=1", *small, "report=false").code == 0
     accuracy = json.loads((run_folders()[0] / "summary.json").read_text())["test"]["accuracy"]
     outcome = cnntrain("explain", "shift", "run=last", "out=shifted")
     assert outcome.code == 0, outcome.err

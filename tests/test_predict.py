@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,25 @@ import torch
 from conftest import Command, is_told
 from PIL import Image
 
+from cnntrain import cli
 from cnntrain.data.decode import open_upright
 from cnntrain.data.sources import MNISTMini
 from cnntrain.trained import load
 
-RUN = ("model=mlp", "limit=1000", "epochs=1", "report=false", "out=run")
+RUN = ("model=mlp", "limit=1000", "epochs=1", "precision=fp32", "report=false", "-q")
+
+
+@pytest.fixture(scope="module")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predict") / "run"
+    assert cli.run(["train", *RUN, f"out={folder}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained_run: Path, in_empty_folder: Path) -> None:
+    """A trained MLP in the folder ``run``."""
+    shutil.copytree(trained_run, "run")
 
 
 def digits(count: int, folder: str = "digits") -> None:
@@ -32,8 +47,7 @@ def rows_of(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(Path(name).open()))
 
 
-def test_the_predictions_are_those_of_eval(cnntrain: Command) -> None:
-    cnntrain("train", *RUN)
+def test_the_predictions_are_those_of_eval(cnntrain: Command, run: None) -> None:
     cnntrain("eval", "run")
     digits(1000)
     assert cnntrain("predict", "run", "digits", "--csv", "all.csv").code == 0
@@ -43,8 +57,7 @@ def test_the_predictions_are_those_of_eval(cnntrain: Command) -> None:
     assert confusion.tolist() == json.loads(Path("run/eval_test.json").read_text())["confusion_matrix"]
 
 
-def test_what_is_no_picture_is_named_and_the_rest_goes_on(cnntrain: Command) -> None:
-    cnntrain("train", *RUN)
+def test_what_is_no_picture_is_named_and_the_rest_goes_on(cnntrain: Command, run: None) -> None:
     digits(20)
     Path("digits/text.png").write_text("hello")
     whole = Path("digits/0000_7.png").read_bytes()
@@ -63,11 +76,11 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(cnntrain: Command) -> 
     assert [Path(entry["file"]).name for entry in report["failed"]] == ["text.png", "truncated.png"]
 
 
-def test_probabilities_are_those_of_the_model(cnntrain: Command) -> None:
-    cnntrain("train", *RUN, "precision=fp32")
+def test_probabilities_are_those_of_the_model(cnntrain: Command, run: None) -> None:
     digits(3)
-    outcome = cnntrain("predict", "run", "digits", "top=10", "--csv", "-")
+    outcome = cnntrain("predict", "run", "digits", "top=99", "--csv", "-")
     rows = list(csv.DictReader(outcome.out.splitlines()))
+    assert len(rows[0]) == 1 + 2 * 10 + 1  # file, classes with their probabilities, error
     trained = load("run")
     images = MNISTMini(train=False).images[:3]
     expected = trained.predict(images)
@@ -79,8 +92,7 @@ def test_probabilities_are_those_of_the_model(cnntrain: Command) -> None:
         assert found == pytest.approx(wanted, rel=1e-4, abs=1e-9)
 
 
-def test_dark_on_white_is_inverted(cnntrain: Command) -> None:
-    cnntrain("train", *RUN)
+def test_dark_on_white_is_inverted(cnntrain: Command, run: None) -> None:
     digits(5)
     for path in Path("digits").glob("*.png"):
         inverted = 255 - np.asarray(Image.open(path))
@@ -141,7 +153,6 @@ def test_wrong_input_is_told(torchless: Command, arguments: tuple[str, ...], tol
     is_told(torchless("predict", *arguments), told)
 
 
-def test_a_file_that_cannot_be_written_is_told(cnntrain: Command) -> None:
-    cnntrain("train", *RUN)
+def test_a_file_that_cannot_be_written_is_told(cnntrain: Command, run: None) -> None:
     digits(1)
     is_told(cnntrain("predict", "run", "digits", "--csv", "digits"), "digits can't be written")

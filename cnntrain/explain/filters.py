@@ -22,6 +22,7 @@ from cnntrain.explain.command import Subject
 from cnntrain.explain.drawing import pictures, rows, words
 from cnntrain.explain.parts import Examined, examined
 from cnntrain.parts import build_model, input_shape
+from cnntrain.report.drawing import canvas, styled
 
 FILTERS = 16  # of a layer that are drawn
 BEST = 8  # pictures for each
@@ -143,15 +144,14 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
     }
 
 
+@styled
 def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path) -> None:
     """Draw the first filters of a layer, each with the patches of the pictures that excite it most."""
     number, names = min(FILTERS, best.shape[1]), model.data.test.class_names
     labels = names if best.shape[1] == len(names) else [str(index + 1) for index in range(number)]
     columns = 2 if number > 1 else 1
     height = math.ceil(number / columns)
-    drawn = figures.figure(0.5 * BLOCK * columns, 0.5 * (height + 1))
-    drawn.set_facecolor("0.8")  # neither black nor white, which the pictures are
-    axes = drawn.add_subplot()
+    drawn, axes = canvas(size=(0.5 * BLOCK * columns, 0.5 * (height + 1)))
     module: Any = model.model.get_submodule(row.layer.name)
     for index in range(number):
         x, y = BLOCK * (index // height), -float(index % height)
@@ -168,7 +168,7 @@ def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Ten
     seen = seen_by(row, images.shape[-1])
     title = f"{row.layer.name}: {row.layer.kind}, which sees {seen}, and what excites it most"
     axes.set_title(title.replace("which sees –, ", ""), fontsize=10)
-    figures.save(drawn, path)
+    figures.save(drawn, path, background="0.8")  # neither black nor white, which the pictures are
 
 
 def put(axes: Any, picture: Any, x: float, y: float, colours: str | None) -> None:

@@ -15,6 +15,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.command import Subject
 from cnntrain.explain.drawing import rows, words
 from cnntrain.explain.parts import Examined, examined
+from cnntrain.report.drawing import percent
 
 MOST = 4  # pixels
 BATCH = 500
@@ -32,15 +33,10 @@ def shift(subjects: Sequence[Subject]) -> None:
         models = examined(subjects, console)
         with console.bar(len(models) * (1 + 8 * MOST), 0, "moving pictures", unit="shift") as bar:
             found = {model.name: falling(model, bar.update) for model in models}
-        drawn, axes = figures.lines(
-            {name: [100 * value for value in values] for name, values in found.items()},
-            range(MOST + 1),
-            title="Accuracy when the pictures move",
-            xlabel="shift in pixels",
-            ylabel="test accuracy, %",
-        )
+        drawn, axes = figures.lines(found, range(MOST + 1), xlabel="shift in pixels", ylabel="test accuracy")
         axes.set_xticks(range(MOST + 1))
-        axes.set_ylim(0, 100)
+        axes.set_ylim(0, 1)
+        percent(axes)
         figures.save(drawn, folder / "shift.png")
 
     lines = [

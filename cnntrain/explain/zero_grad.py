@@ -61,11 +61,7 @@ def zero_grad(config: Config) -> None:
             data = parts.data
             losses[name], results[name] = train(parts, console, name)
         drawn, axes = figures.lines(
-            losses,
-            range(1, len(losses[WITH]) + 1),
-            title="Training with and without zero_grad",
-            xlabel="step",
-            ylabel="loss of each batch",
+            losses, range(1, len(losses[WITH]) + 1), xlabel="step", ylabel="loss of each batch"
         )
         axes.set_ylim(0, 1.5 * losses[WITH][0])
         figures.save(drawn, folder / "zero_grad.png")

@@ -64,10 +64,10 @@ def percent(axes: Axes) -> None:
 
 
 @styled
-def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file, on white."""
+def png(figure: Figure, background: str = "white") -> bytes:
+    """Return a figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.set_facecolor("white")
+    figure.set_facecolor(background)
     figure.set_dpi(144)
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()

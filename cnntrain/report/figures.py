@@ -40,7 +40,7 @@ def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, 
             percent(axes)
         axes.legend(fontsize=8)
         figures[name] = figure
-    figure, axes = canvas(xlabel="epoch", ylabel="learning rate at its end")
+    figure, axes = canvas(xlabel="epoch", ylabel="learning rate")
     plot(axes, history, "lr", "curve", "")
     figures["learning_rate"] = figure
     return figures
@@ -84,15 +84,16 @@ def calibration(found: Calibration) -> Figure:
     figure = Figure(figsize=(4.6, 3.6))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     centres = (np.arange(BINS) + 0.5) / BINS
-    upper.plot([0, 1], [0, 1], color=COLOURS["dim"], linestyle=":", linewidth=1, label="as sure as right")
-    upper.bar(centres, found.accuracy, width=0.9 / BINS, color=COLOURS["curve"], label="right")
+    upper.plot([0, 1], [0, 1], color=COLOURS["dim"], linestyle=":", linewidth=1, label="perfect calibration")
+    upper.bar(centres, found.accuracy, width=0.9 / BINS, color=COLOURS["curve"], label="accuracy")
     used = [index for index, count in enumerate(found.counts) if count]
     sure = [found.confidence[index] for index in used]
-    upper.plot(centres[used], sure, "_", color=COLOURS["mark"], markersize=8, markeredgewidth=2, label="sure")
-    upper.legend(fontsize=8, loc="upper left")
-    upper.set(ylabel="share", xlim=(0, 1), ylim=(0, 1))
+    mark = {"color": COLOURS["mark"], "markersize": 8, "markeredgewidth": 2}
+    upper.plot(centres[used], sure, "_", label="mean confidence", **mark)
+    upper.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.bar(centres, found.counts, width=0.9 / BINS, color=COLOURS["curve"])
-    lower.set(xlabel="probability of the predicted class", ylabel="pictures")
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel="pictures")
     percent(upper)
     lower.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     return figure
@@ -140,7 +141,7 @@ def feature_maps(pictures: np.ndarray, layers: Sequence[Maps]) -> Figure:
     pictures = sized(pictures, LARGEST_PICTURE)
     tiles = [[pictures[index].squeeze() for index in range(len(pictures))]]
     tiles += [[grid(maps.values[index].numpy()) for index in range(len(pictures))] for maps in layers]
-    names = ["the picture", *(f"{maps.layer or 'model'}: {maps.kind}, {maps.total}" for maps in layers)]
+    names = ["the picture", *map(title, layers)]
     heights = [max(tile.shape[0] / tile.shape[1] for tile in row) for row in tiles]
     total = sum(heights) + (MAP_GAP + MAP_MARGIN) * len(tiles)
     figure, axes = borderless(total / len(pictures))
@@ -157,6 +158,12 @@ def feature_maps(pictures: np.ndarray, layers: Sequence[Maps]) -> Figure:
         top += height + MAP_MARGIN
     axes.set(xlim=(0, len(pictures)), ylim=(top, 0))
     return figure
+
+
+def title(maps: Maps) -> str:
+    """Return what stands above the maps of a layer: ``features.0: Conv2d, 16 maps``."""
+    unit = "values" if maps.values.shape[1:3] == (1, 1) else "maps"
+    return f"{maps.layer or 'model'}: {maps.kind}, {maps.total:,} {unit}"
 
 
 def grid(maps: np.ndarray) -> np.ndarray:

@@ -35,9 +35,10 @@ def matrix_table(matrix: Tensor, names: Sequence[str], opening: Container[tuple[
         rows.append(f'<tr><th scope="row">{escape(names[row])}</th>{"".join(cells)}</tr>')
     # Tab stops at the first cell; the arrow keys go on from there.
     body = "\n".join(rows).replace('tabindex="-1"', 'tabindex="0"', 1)
-    corner = '<td class="corner">true ↓</td>'
+    corner = '<td class="corner">predicted →<br>true ↓</td>'
     return (
-        f'<div id="matrix" class="scroll" tabindex="-1"><table><thead><tr>{corner}{head}</tr></thead>\n'
+        f'<div id="matrix" class="scroll" tabindex="-1" style="--classes:{len(classes)}">'
+        f"<table><thead><tr>{corner}{head}</tr></thead>\n"
         f"<tbody>{body}</tbody></table></div>"
     )
 

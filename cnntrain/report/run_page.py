@@ -22,8 +22,9 @@ TITLES = {
     "curves": "Curves",
     "confusion": "Confusion matrix",
     "classes": "Classes",
-    "mistakes": "Surest mistakes",
-    "trust": "Can its probabilities be believed? What if a picture is shifted?",
+    "mistakes": "Most confident mistakes",
+    "calibration": "Calibration",
+    "robustness": "Shifted pictures",
     "maps": "Feature maps",
     "filters": "Filters",
     "layers": "Layers",
@@ -31,7 +32,6 @@ TITLES = {
     "configuration": "Configuration",
 }
 BESIDE_MAPS = ("filters", "layers", "environment")  # which are tall
-SHORT = {"trust": "Calibration, shifts"}  # of the titles, for the line of links
 
 
 @dataclass
@@ -80,7 +80,8 @@ def page(contents: Contents) -> str:
         "confusion": confusion(contents),
         "classes": classes(contents),
         "mistakes": mistakes(contents),
-        "trust": trust(contents),
+        "calibration": figure(contents, "calibration"),
+        "robustness": figure(contents, "robustness"),
         "maps": figure(contents, "feature_maps"),
         "filters": figure(contents, "filters"),
         "layers": layers(contents),
@@ -88,7 +89,7 @@ def page(contents: Contents) -> str:
         "configuration": configuration(contents),
     }
     there = {name: inside for name, inside in sections.items() if inside}
-    links = "".join(f'<a href="#{name}">{escape(SHORT.get(name, TITLES[name]))}</a>' for name in there)
+    links = "".join(f'<a href="#{name}">{escape(TITLES[name])}</a>' for name in there)
     body = [f"<h1>{escape(contents.name)}</h1>", headline(contents), f"<nav>{links}</nav>"]
     parts = {name: section(name, TITLES[name], inside) for name, inside in there.items()}
     beside = "\n".join(parts.pop(name) for name in BESIDE_MAPS if name in parts)
@@ -133,7 +134,7 @@ def accuracy(result: Result, split: str) -> str:
     told = f"chance {chance:.4g}" if chance < 0.001 else f"chance {chance:.2%}"
     if most > 1.05 * chance:
         told += f" (always naming the most frequent class: {most:.2%})"
-    top5 = "" if result.top5 is None else f"; among the five likeliest {result.top5:.2%}"
+    top5 = "" if result.top5 is None else f"; top-5 accuracy {result.top5:.2%}"
     about = f"95% interval {low:.2%} to {high:.2%}; {told}; loss {result.loss:.4f}{top5}"
     return (
         f'<p class="headline">{result.accuracy:.2%} <small>{split} accuracy, '
@@ -156,7 +157,7 @@ def confusion(contents: Contents) -> str:
     if contents.result is None or contents.gallery is None:
         return ""
     matrix, names = contents.result.confusion, contents.class_names
-    text = "Rows are the true classes, columns what the model says. A cell opens its pictures."
+    text = "Rows are the true classes, columns the predicted ones. A cell opens its pictures."
     whole = ""
     if len(names) > MOST_CLASSES:
         text += f" Of {len(names)} classes these are the {MOST_CLASSES} with the most mistakes; below, all."
@@ -170,7 +171,7 @@ def mistakes(contents: Contents) -> str:
         return ""
     if not contents.gallery.mistakes:
         return paragraph("There are none: every picture is recognised.")
-    text = "What it is → what the model takes it for, and the probability that it gives to that."
+    text = "True class → predicted class, and the probability that the model gives to the latter."
     return paragraph(text) + contents.gallery.show_mistakes(contents.class_names)
 
 
@@ -183,20 +184,10 @@ def classes(contents: Contents) -> str:
         for row in contents.result.per_class(tuple(contents.class_names))
     ]
     text = (
-        "Precision: how many of those that the model calls so are so. Recall: how many of the class it "
-        "finds. F1: their harmonic mean. A heading sorts."
+        "Precision: the share of the pictures predicted as this class that belong to it. Recall: the share "
+        "of the class that is found. F1: their harmonic mean. A heading sorts."
     )
     return paragraph(text) + table(("class", "precision", "recall", "F1", "pictures"), rows, sorts=True)
-
-
-def trust(contents: Contents) -> str:
-    """Return the calibration curve and the accuracy on shifted pictures."""
-    both = "".join(
-        f"<div>{figure(contents, name)}</div>"
-        for name in ("calibration", "robustness")
-        if figure(contents, name)
-    )
-    return f'<div class="wide">{both}</div>' if both else ""
 
 
 def figure(contents: Contents, name: str) -> str:

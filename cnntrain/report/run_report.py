@@ -17,6 +17,7 @@ from cnntrain.errors import in_words
 from cnntrain.parts import input_shape
 from cnntrain.report import drawing, figures, probes
 from cnntrain.report.configured import command_of, settings
+from cnntrain.report.matrix import MOST_CLASSES
 from cnntrain.report.pictures import MOST_STREAMED, Gallery, examples, images_of
 from cnntrain.report.run_page import Contents, page
 from cnntrain.report.shown import Evaluated, Shown, environment, epochs_of, unfinished
@@ -33,7 +34,7 @@ def write_report(run: Shown, console: Console) -> Path:
         OSError: they can't be written.
     """
     work = Drawing(run)
-    with console.bar(len(work.steps), 0, "report", unit="figure") as bar:
+    with console.bar(len(work.steps), 0, "report", unit="step") as bar:
         for step in work.steps:
             step()
             bar.update()
@@ -77,9 +78,13 @@ class Drawing:
 
     def draw(self, name: str, figure: Any, words: str) -> None:
         """Put a figure into the page and into ``plots/``."""
+        self.contents.figures[name] = drawing.svg(figure, words)
+        self.save(name, figure)
+
+    def save(self, name: str, figure: Any) -> None:
+        """Put a figure into ``plots/``."""
         folder = self.run.folder / PLOTS
         folder.mkdir(exist_ok=True)
-        self.contents.figures[name] = drawing.svg(figure, words)
         (folder / f"{name}.png").write_bytes(drawing.png(figure))
 
     def asked(self, name: str, work: Callable[[], T]) -> T | None:
@@ -105,8 +110,8 @@ class Drawing:
             told += f"; validation loss {last['val_loss']:.4f}, accuracy {last['val_accuracy']:.2%}"
         self.contents.notes["curves"] = (
             f"After epoch {last['epoch']}: {told}. A training batch is counted before its own update, with "
-            "augmentation and dropout if there are any; validation comes after the epoch. Where training "
-            "gets better and validation worse, the model overfits."
+            "augmentation and dropout if there are any; validation comes after the epoch, and the learning "
+            "rate is that of its last step. Where training gets better and validation worse, it overfits."
         )
 
     def layers(self) -> None:
@@ -130,25 +135,28 @@ class Drawing:
         )
 
     def pictures(self) -> None:
-        """Choose the pictures behind the confusion matrix, and draw it as a map."""
+        """Choose the pictures behind the confusion matrix, and draw it; the page has a table if it fits."""
         done = self.evaluated
         self.contents.gallery = Gallery(
             done.dataset, done.indices, done.verdicts, self.run.config["data"]["image_size"]
         )
         figure = figures.confusion(done.result.confusion.tolist(), self.run.class_names)
-        self.draw("confusion", figure, "confusion matrix")
+        if len(self.run.class_names) > MOST_CLASSES:
+            self.draw("confusion", figure, "confusion matrix of all classes")
+        else:
+            self.save("confusion", figure)
 
     def calibration(self) -> None:
         """Draw the calibration curve."""
         found = self.evaluated.verdicts.calibration()
         self.draw("calibration", figures.calibration(found), "share of right answers against probability")
         self.contents.notes["calibration"] = (
-            f"Expected calibration error {found.error:.2%} (Guo et al. 2017): the mean distance between how "
-            "sure the model is and how often it is right. Bars below the dotted line: it is too sure."
+            f"Expected calibration error {found.error:.2%} (Guo et al. 2017): the mean distance between "
+            "confidence and accuracy. Bars below the dotted line: the model is overconfident."
         )
 
-    def robustness(self) -> None:
-        """Measure the accuracy on shifted pictures."""
+    def accuracy_when_shifted(self) -> tuple[int, list[float]]:
+        """Return how many pictures were shifted, 0 if it takes too long, and the accuracy for each shift."""
         run, done = self.run, self.evaluated
         device = run.normalize.mean.device
         most = MOST_STREAMED if isinstance(done.dataset, Streamed) else probes.MOST_SHIFTED
@@ -157,19 +165,26 @@ class Drawing:
         labels = done.verdicts.labels[places].to(device)
         seconds = probes.SHIFT_SECONDS * run.patience
         model = (run.normalize, run.precision)
-        number = self.asked("robustness", lambda: probes.pictures_in_time(run.model, images, *model, seconds))
+        number = probes.pictures_in_time(run.model, images, *model, seconds)
         if not number:
-            told = "Shifts were left out, which would take long; `cnntrain report` takes ten times as long."
-            self.contents.notes.setdefault("robustness", told)
-            return
+            return 0, []
         some = evenly(number, len(images)).to(device)
-        found = probes.accuracy_when_shifted(run.model, images[some], labels[some], *model)
-        chance = 1 / len(run.class_names)
+        return number, probes.accuracy_when_shifted(run.model, images[some], labels[some], *model)
+
+    def robustness(self) -> None:
+        """Draw the accuracy on shifted pictures."""
+        number, found = self.asked("robustness", self.accuracy_when_shifted) or (0, [])
+        if not number:
+            told = f"Left out: it would take longer than {probes.SHIFT_SECONDS * self.run.patience:.0f} s."
+            later = " cnntrain report gives it ten times as long." if self.run.patience == 1 else ""
+            self.contents.notes.setdefault("robustness", told + later)
+            return
+        chance = 1 / len(self.run.class_names)
         self.draw("robustness", figures.robustness(found, chance), "accuracy against a shift in pixels")
         told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(probes.SHIFTS, found, strict=True))
         self.contents.notes["robustness"] = (
-            f"Accuracy when {number:,} of the {done.split} pictures are moved in four directions, on black: "
-            f"{told}. Filters that slide over the picture lose less than weights for each pixel."
+            f"Accuracy when {number:,} of the {self.evaluated.split} pictures are moved in four directions, "
+            f"on black: {told}. Filters that slide over the picture lose less than weights for each pixel."
         )
 
     def feature_maps(self) -> None:
