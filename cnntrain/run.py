@@ -30,6 +30,7 @@ from cnntrain.parts import (
     balance,
     be_deterministic,
     build_criterion,
+    build_freezing,
     build_model,
     build_optimizer,
     compile_model,
@@ -44,6 +45,7 @@ from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
 from cnntrain.trained import Trained
 from cnntrain.views import Views
+from cnntrain.warm_start import recorded, start_from
 
 PICTURES_LOGGED = 64
 
@@ -101,6 +103,12 @@ def work(
         seed_everything(config["seed"])
         model = build_model(config, trust).to(device)
         criterion = build_criterion(config, trust).to(device)
+        start = None
+        if state is None and config["init_from"] is not None:  # the run's own checkpoint needs no other
+            start = start_from(config["init_from"], model, config)
+        freezing = build_freezing(config, model)
+        if freezing.names and start is None and state is None and not config["model"].get("weights"):
+            console.warn("what is frozen keeps random weights: init_from=RUN gives it some that have learnt")
         seed_apart(config["seed"], rank())
         engine, gain = distributed.by_main(lambda: settle(config, model, criterion, device))
         config.update(asdict(engine))
@@ -113,6 +121,10 @@ def work(
 
         loggers = Loggers(build_loggers(config, trust) if is_main() else {}, console)
         data = distributed.main_first(lambda: open_data(config, device, console, trust))
+        if start is not None:
+            start.renew_head(model, data.train.class_names)
+            config["init_from"] = str(start.path)
+        started = start.record() if start is not None else recorded(state)
         if config["balance_classes"]:
             balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
         normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
@@ -150,6 +162,7 @@ def work(
             precision,
             train_batches,
             val_batches,
+            freezing,
             epochs=config["epochs"],
             num_classes=config["data"]["num_classes"],
             grad_clip=config["grad_clip"],
@@ -158,7 +171,7 @@ def work(
             monitor=config["monitor"],
             save_every_steps=config["save_every_steps"],
             save_every_minutes=config["save_every_minutes"],
-            about=about(config, data),
+            about=about(config, data, started),
             after_epoch=in_turn(loggers.epoch, after_epoch),
             console=console,
             doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
@@ -166,7 +179,8 @@ def work(
         )
         several = f", {world_size()} processes" if world_size() > 1 else ""
         compiled = ", compiled" if config["compile"] else ""
-        show_header(console, config, folder, model, data, device, f"{engine}{gain}{compiled}{several}")
+        engine_in_words = f"{engine}{gain}{compiled}{several}"
+        show_header(console, config, folder, fitting, data, device, engine_in_words, started)
         if state is not None:
             check_same_data(state, data)
             restore(fitting, state)
@@ -194,7 +208,7 @@ def work(
         if fitting.doctor is not None and is_main():
             found = fitting.doctor.findings(fitting.progress.history, counts.tolist(), val_batches)
         seconds = time.monotonic() - begin
-        summary = summarize(config, fitting, result, found, data, device, seconds)
+        summary = summarize(config, fitting, result, found, data, device, seconds, started)
         if is_main():
             run_folder.write_json(folder / "summary.json", summary)
         loggers.end(summary)

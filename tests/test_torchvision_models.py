@@ -45,9 +45,7 @@ def test_auto_looks_at_the_size_of_the_pictures() -> None:
 def test_a_grey_stem_sees_what_a_colour_stem_sees_of_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     colour = Torchvision("shufflenet_v2_x0_5", None, False, 3, 64, 10).eval()
-    monkeypatch.setattr(
-        "cnntrain.models.torchvision.new", lambda *of: copy.deepcopy(colour.network)
-    )
+    monkeypatch.setattr("cnntrain.models.torchvision.new", lambda *of: copy.deepcopy(colour.network))
     grey = Torchvision("shufflenet_v2_x0_5", None, False, 1, 64, 10).eval()
     x = torch.rand(2, 1, 64, 64)
     with torch.no_grad():

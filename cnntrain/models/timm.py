@@ -102,7 +102,7 @@ def first_that_takes(
     """Return a network, with the first of several ways to ask for its size that it knows."""
     for arguments in sized:
         try:
-            return timm.create_model(name, **arguments, **fitted)  # type: ignore[no-any-return]
+            return timm.create_model(name, **arguments, **fitted)
         except TypeError:  # it has no such argument
             if arguments is sized[-1]:
                 raise
@@ -126,7 +126,9 @@ def pretrained(timm: Any, name: str, weights: str) -> dict[str, Any]:
         )
     config = timm.get_pretrained_cfg(name)
     if not config.hf_hub_id or config.custom_load:
-        print(f"cnntrain: timm loads the weights of {name}: {config.url or config.hf_hub_id}", file=sys.stderr)
+        print(
+            f"cnntrain: timm loads the weights of {name}: {config.url or config.hf_hub_id}", file=sys.stderr
+        )
         return {"pretrained": True}
     return {
         "pretrained": True,

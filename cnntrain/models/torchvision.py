@@ -155,4 +155,4 @@ def pretrained(name: str, weights: str) -> nn.Module:
     for switch in ("aux_logits", "transform_input"):  # the latter expects ImageNet's normalisation, in colour
         if hasattr(network, switch):
             setattr(network, switch, False)
-    return network  # type: ignore[no-any-return]
+    return network
