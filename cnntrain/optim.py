@@ -156,16 +156,15 @@ def groups_of(model: nn.Module, scales: Mapping[str, float], num_classes: int) -
     Raises:
         UserError: a pattern matches no parameter.
     """
-    of_each = dict.fromkeys((name for name, _ in model.named_parameters()), 1.0)
+    scale_of = dict.fromkeys((name for name, _ in model.named_parameters()), 1.0)
     for pattern, scale in scales.items():
-        of_each.update(
-            (name, scale) for name in matching(model, pattern, num_classes, SCALE) & of_each.keys()
-        )
-    parameters = dict(model.named_parameters())
-    return [
-        {"params": [parameters[name] for name, own in of_each.items() if own == scale], SCALE: scale}
-        for scale in dict.fromkeys(of_each.values())
-    ]
+        found = matching(model, pattern, num_classes, SCALE)
+        scale_of.update((name, scale) for name in found & scale_of.keys())
+    # What is frozen is a group of its own: torch's fused SGD can't do with momentum for a part of a group.
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((scale_of[name], parameter.requires_grad), []).append(parameter)
+    return [{"params": params, SCALE: scale} for (scale, _), params in groups.items()]
 
 
 def scale_learning_rates(optimizer: Optimizer) -> None:

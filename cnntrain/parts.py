@@ -152,11 +152,11 @@ def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Modul
     """Build the optimizer over the model's parameters, and see that the loop can drive it."""
     without_compiler()
     params: list[Any] = list(model.parameters())
-    if config["lr_scale"]:
-        params = groups_of(model, config["lr_scale"], config["data"]["num_classes"])
+    if config["lr_scale"] or config["freeze"]:
+        params = groups_of(model, config["lr_scale"] or {}, config["data"]["num_classes"])
     optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=params)
     if config["lr_scale"]:
-        scale_learning_rates(optimizer)
+        scale_learning_rates(optimizer)  # after the optimizer has filled in a learning rate of its own
         check_schedule(config, trust)
     steps_without_compiler(type(optimizer))
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
