@@ -140,6 +140,13 @@ def is_whole(path: Path) -> bool:
         return file.read() == hexadecimal(checksum)
 
 
+def checksum_of(path: Path) -> str:
+    """Return the checksum that a checkpoint ends in, in hexadecimal: it tells one from every other."""
+    with path.open("rb") as file:
+        file.seek(-DIGITS, os.SEEK_END)
+        return file.read().decode()
+
+
 def hexadecimal(checksum: int) -> bytes:
     """Return a checksum as the file holds it."""
     return f"{checksum:0{DIGITS}x}".encode()

@@ -128,6 +128,7 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"early_stopping={config['early_stopping']} needs a validation set, and data.val_fraction is 0"
         )
+    check_fine_tuning(config)
     warmup = described(config["schedule"]).get("warmup", 0)
     shift = described(config["augment"]).get("shift", 0)
     if warmup > epochs:
@@ -148,6 +149,23 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"accumulate={config['accumulate']} is for one process: with {world_size()}, each has a part of "
             "the batch as it is"
+        )
+
+
+def check_fine_tuning(config: Mapping[str, Any]) -> None:
+    """Check what says where a run starts and what of the model it trains."""
+    frozen, thaws, epochs = config["freeze"], config["unfreeze_epoch"], config["epochs"]
+    if thaws is not None and frozen is None:
+        raise UserError(f"unfreeze_epoch={thaws} needs something frozen: add freeze=backbone, or the like")
+    if thaws is not None and thaws > epochs:
+        raise UserError(f"unfreeze_epoch={thaws} comes after the last epoch: epochs={epochs}")
+    if config["init_from"] == "":
+        raise UserError("init_from= is empty: give a run folder, a checkpoint file, or last")
+    weights = config["model"].get("weights")
+    if config["init_from"] is not None and weights is not None:
+        raise UserError(
+            f"init_from={config['init_from']} and model.weights={weights} both say where to start: "
+            "leave one out"
         )
 
 

@@ -105,8 +105,8 @@ def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
     if command == "predict" and len(arguments) == 1:
         return []  # a file, which the shell offers
     key, equals, value = current.partition("=")
-    if command == "explain" and key == "run":
-        return [f"run={run}" for run in ("last", *runs())]
+    if key == "init_from" or (command == "explain" and key == "run"):
+        return [f"{key}={run}" for run in ("last", *runs())]
     if command == "explain" and not arguments and not equals:
         return [*TOPICS, *(f"{name}=" for name in names(command, arguments))]
     if command == "compare" and not equals:

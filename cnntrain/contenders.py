@@ -23,7 +23,15 @@ from cnntrain.data.workers import Batch
 from cnntrain.datasets import Data, open_data
 from cnntrain.engine import ALL_THREADS, Engine
 from cnntrain.errors import UserError
-from cnntrain.parts import Config, build_criterion, build_model, build_optimizer, find_device
+from cnntrain.freezing import Freezing
+from cnntrain.parts import (
+    Config,
+    build_criterion,
+    build_freezing,
+    build_model,
+    build_optimizer,
+    find_device,
+)
 from cnntrain.precision import Precision
 from cnntrain.seeding import seed_everything
 
@@ -47,6 +55,7 @@ class Contender:
         config: of the run.
         batches: returns the batches of one more epoch.
         optim: the node of the optimizer.
+        freezing: keeps some parameters as they are.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Contender:
         config: Config,
         batches: Callable[[], Iterator[Batch]],
         optim: Config,
+        freezing: Freezing,
     ) -> None:
         self.name = name
         self.explanation = explanation
@@ -69,13 +79,13 @@ class Contender:
         self.optimizer = build_optimizer({**config, "optim": optim}, None, self.model)
         self.precision = Precision(engine.precision, self.device)
         self.batches = batches
+        self.freezing = freezing
         self.rates: list[float] = []
 
     def epoch(self, steps: int) -> Iterator[Batch]:
         """Return that many batches, of several epochs if one has too few."""
-        return itertools.islice(
-            itertools.chain.from_iterable(self.batches() for _ in itertools.count()), steps
-        )
+        endless = itertools.chain.from_iterable(self.batches() for _ in itertools.count())
+        return self.freezing.keep(self.model, itertools.islice(endless, steps))
 
     def train(self, steps: int) -> None:
         """Train for some steps: the plain five, without a schedule, clipping or a record."""
@@ -199,6 +209,7 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     seed_everything(config["seed"])
     model = build_model(config, None).to(device)
     criterion = build_criterion(config, None).to(device)
+    freezing = build_freezing(config, model)
     data = open_data(config, device, console, None)
     if not isinstance(data.train, Pictures):
         raise UserError("bench needs the data in memory, for the floor: data.in_memory=true, or fewer data")
@@ -222,7 +233,7 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
             yield x.to(device), y.to(device)
 
     plain = Engine("fp32", False, ALL_THREADS)
-    found = [Contender(FLOOR, EXPLANATIONS[FLOOR], plain, model, config, floor, plain_optim)]
+    found = [Contender(FLOOR, EXPLANATIONS[FLOOR], plain, model, config, floor, plain_optim, freezing)]
     for engine in dict.fromkeys((typed, fp32)):
         normalize = Normalize(mean, std, device, engine.memory_format)
         loader = TrainLoader(
@@ -245,7 +256,10 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
                 config,
                 lambda loader=loader, epochs=epochs: loader.epoch(next(epochs)),  # type: ignore[misc]
                 config["optim"],
+                freezing,
             )
         )
-    found.append(Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], plain, model, config, textbook, plain_optim))
+    found.append(
+        Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], plain, model, config, textbook, plain_optim, freezing)
+    )
     return found, data

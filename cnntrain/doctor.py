@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from cnntrain.data.workers import Batch
 from cnntrain.examination import BY_HEART, BY_HEART_STEPS, Examination, examine, learn_by_heart
 from cnntrain.metrics import RunningMean
+from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
 
 RATIO_AT = 5  # steps after which the weights are compared with those of the start
@@ -76,6 +77,7 @@ class Doctor:
         self.chance = math.log(self.num_classes) if type(criterion) is nn.CrossEntropyLoss else None
         self.first_loss: float | None = None
         self.first_batch: Batch | None = None
+        self.looked_at: list[Tensor] = []  # since others may be trained in a later epoch
         self.start_of_run: list[Tensor] | None = None
         self.rates: list[float] = []
         self.ratio: float | None = None
@@ -95,7 +97,8 @@ class Doctor:
         for batch in batches:
             if not resumed and self.first_batch is None:
                 self.first_batch = batch
-                self.start_of_run = [weight.clone() for weight in self.weights()]
+                self.looked_at = self.weights()
+                self.start_of_run = [weight.clone() for weight in self.looked_at]
             arrived = time.perf_counter()
             yield batch
             if self.step > RATIO_AT:  # the first ones warm up
@@ -114,9 +117,9 @@ class Doctor:
             return None
         if self.step == 1:
             self.first_loss = mean.loss
-        self.rates.append(float(self.optimizer.param_groups[0]["lr"]))
+        self.rates.append(lr_of(self.optimizer))
         if self.step == RATIO_AT and sum(self.rates) > 0:
-            pairs = zip(self.weights(), self.start_of_run, strict=True)
+            pairs = zip(self.looked_at, self.start_of_run, strict=True)
             moved = sorted(float((now - then).norm() / then.norm()) for now, then in pairs if then.any())
             # As if there were no warm-up, which makes the first steps small.
             full = self.config["optim"].get("lr", self.rates[-1]) / (sum(self.rates) / RATIO_AT)

@@ -22,7 +22,9 @@ from cnntrain.data.loader import EvalLoader, TrainLoader
 from cnntrain.divergence import diverged
 from cnntrain.doctor import Doctor
 from cnntrain.errors import Interrupted, RunFailed
+from cnntrain.freezing import Freezing
 from cnntrain.metrics import Result
+from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
 from cnntrain.progress import Progress
 from cnntrain.ranks import is_main, world_size
@@ -48,6 +50,7 @@ class Fit:
         precision: number format of the forward pass.
         train_batches: the training set.
         val_batches: the validation set, or None.
+        freezing: keeps some parameters as they are.
         epochs: passes over the training set.
         num_classes: number of classes.
         grad_clip: longest gradient allowed.
@@ -72,6 +75,7 @@ class Fit:
     precision: Precision
     train_batches: TrainLoader
     val_batches: EvalLoader | None
+    freezing: Freezing
     epochs: int
     num_classes: int
     grad_clip: float | None
@@ -116,6 +120,8 @@ class Fit:
     def one_epoch(self) -> None:
         """Train on what the epoch still has to offer, validate, record and write the checkpoint."""
         progress = self.progress
+        if self.freezing.begin_epoch(self.model, progress.epoch):  # what averages gradients must know of it
+            self.together = distributed.parallel(self.model, self.train_batches.share)
         self.lr = self.next_lr = lr_of(self.optimizer)
         self.mean = distributed.running_mean(self.train_batches.device, self.train_batches.share)
         if progress.mean is not None:
@@ -126,6 +132,7 @@ class Fit:
             total, progress.step_in_epoch, f"epoch {progress.epoch + 1}/{self.epochs}"
         ) as self.bar:
             batches = self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch)
+            batches = self.freezing.keep(self.model, batches)
             loop.train_epoch(
                 self.together,
                 batches if self.doctor is None else self.doctor.watch(batches, resumed=progress.step > 0),
@@ -267,8 +274,3 @@ class Fit:
         """Return the error of a run whose loss is no number any more."""
         last = self.folder / CHECKPOINTS / checkpoint.LAST
         return diverged(what, step, self.progress.epoch + 1, self.lr, last)
-
-
-def lr_of(optimizer: Optimizer) -> float:
-    """Return the learning rate of the first group of parameters."""
-    return float(optimizer.param_groups[0]["lr"])

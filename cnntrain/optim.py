@@ -1,15 +1,24 @@
-"""Learning-rate schedules: each says by what the optimizer's learning rate is multiplied at a step.
+"""Learning-rate schedules, and groups of parameters with a learning rate of their own.
 
-They are stepped once a batch and are pure functions of the step, so a resumed run goes on exactly
-where it was, and a longer run (``resume RUN epochs=20``) is scheduled for its new length.
+A schedule says by what the optimizer's learning rates are multiplied at a step, all by the same. It is
+stepped once a batch and is a pure function of the step, so a resumed run goes on exactly where it was, and a
+longer run (``resume RUN epochs=20``) is scheduled for its new length.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from cnntrain.errors import UserError
+from cnntrain.patterns import matching
+
+SCALE = "lr_scale"  # of a group of parameters, beside its lr: how that differs from optim.lr
 
 
 class Schedule(LambdaLR):
@@ -133,3 +142,40 @@ class OneCycle(Schedule):
 def cosine(begin: float, end: float, progress: float) -> float:
     """Return the point between ``begin`` and ``end`` on half a cosine, for a progress from 0 to 1."""
     return end + (begin - end) * (1.0 + math.cos(math.pi * progress)) / 2.0
+
+
+def groups_of(model: nn.Module, scales: Mapping[str, float], num_classes: int) -> list[dict[str, Any]]:
+    """Return a model's parameters in groups by the multiple of the learning rate that each gets.
+
+    Args:
+        model: whose parameters.
+        scales: a multiple for each pattern of names, see :func:`cnntrain.patterns.matching`; where several
+            match, the last one counts.
+        num_classes: number of classes.
+
+    Raises:
+        UserError: a pattern matches no parameter.
+    """
+    scale_of = dict.fromkeys((name for name, _ in model.named_parameters()), 1.0)
+    for pattern, scale in scales.items():
+        found = matching(model, pattern, num_classes, SCALE)
+        scale_of.update((name, scale) for name in found & scale_of.keys())
+    # What is frozen is a group of its own: torch's fused SGD can't do with momentum for a part of a group.
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((scale_of[name], parameter.requires_grad), []).append(parameter)
+    return [{"params": params, SCALE: scale} for (scale, _), params in groups.items()]
+
+
+def scale_learning_rates(optimizer: Optimizer) -> None:
+    """Multiply the learning rate of each group by its own scale, before a schedule takes it as its base."""
+    for group in optimizer.param_groups:
+        if "lr" not in group:
+            raise UserError(f"lr_scale: {type(optimizer).__name__} has no learning rate to multiply")
+        group["lr"] *= group[SCALE]
+
+
+def lr_of(optimizer: Optimizer) -> float:
+    """Return the learning rate of a parameter that has no scale of its own: optim.lr times the schedule."""
+    group = optimizer.param_groups[0]
+    return float(group["lr"]) / group.get(SCALE, 1.0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
 CUSTOM_GROUPS = ("model", "optim")
 # Keys whose values are file names, in which Hydra's grammar has no business.
-PATH_KEYS = ("out", "name", "data.root")
+PATH_KEYS = ("out", "name", "data.root", "init_from")
 
 
 def normalized(overrides: Iterable[str]) -> list[str]:
@@ -25,7 +25,7 @@ def normalized(overrides: Iterable[str]) -> list[str]:
     Paths are quoted. A class of the user's own (``model._target_=my_pkg.MyNet``) brings no arguments of the
     default's with it: the group becomes ``custom`` and every other key of it an addition.
     """
-    result = [quoted(override) for override in overrides if override != "experiment=null"]
+    result = [quoted(named(override)) for override in overrides if override != "experiment=null"]
     for group in (*CUSTOM_GROUPS, "criterion"):
         has_class = any(override.startswith(f"{group}._target_=") for override in result)
         if not has_class or any(override.startswith(f"{group}=") for override in result):
@@ -39,6 +39,16 @@ def normalized(overrides: Iterable[str]) -> list[str]:
         unwanted = [f"{group}.{name}" for name in arguments if name != "_target_"]
         result += [f"~{key}" for key in unwanted if key not in own]
     return result
+
+
+def named(override: str) -> str:
+    """Put the newest run in the place of ``init_from=last``: once this one has begun, that is the newest."""
+    from cnntrain.run_folder import last_run, typed_path
+
+    key, _, value = override.partition("=")
+    if key != "init_from" or "last" not in value.split(",") or typed_path("last").exists():
+        return override
+    return f"{key}={','.join(str(last_run()) if run == 'last' else run for run in value.split(','))}"
 
 
 def quoted(override: str) -> str:

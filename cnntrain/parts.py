@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain.build import build
 from cnntrain.errors import CheckpointError, UserError, in_words
+from cnntrain.freezing import Freezing
 from cnntrain.lean import steps_without_compiler, without_compiler
+from cnntrain.optim import groups_of, scale_learning_rates
 from cnntrain.ranks import local_rank, world_size
 
 Config = dict[str, Any]
@@ -147,13 +151,54 @@ def balance(criterion: nn.Module, labels: Tensor, num_classes: int) -> None:
 def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:
     """Build the optimizer over the model's parameters, and see that the loop can drive it."""
     without_compiler()
-    optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=list(model.parameters()))
+    params: list[Any] = list(model.parameters())
+    if config["lr_scale"] or config["freeze"]:
+        params = groups_of(model, config["lr_scale"] or {}, config["data"]["num_classes"])
+    optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=params)
+    if config["lr_scale"]:
+        scale_learning_rates(optimizer)  # after the optimizer has filled in a learning rate of its own
+        check_schedule(config, trust)
     steps_without_compiler(type(optimizer))
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is closure.empty:
         name = type(optimizer).__name__
         raise UserError(f"optim: {name} computes the loss several times a step, which this loop does not do")
     return optimizer
+
+
+def check_schedule(config: Config, trust: Sequence[str] | None) -> None:
+    """See that a schedule multiplies all learning rates by the same, as cnntrain's own do by construction."""
+    if config["schedule"]["_target_"].startswith("cnntrain."):
+        return
+    lr, ratio = config["optim"].get("lr", 1.0), 0.1
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr * scale} for scale in (1.0, ratio)]
+    optimizer = torch.optim.SGD(groups, lr, momentum=0.9)
+    steps, epochs = 10, config["epochs"]
+    schedule = build(
+        "schedule",
+        config["schedule"],
+        LRScheduler,
+        trust,
+        optimizer=optimizer,
+        total_steps=steps * epochs,
+        steps_per_epoch=steps,
+    )
+    for _ in range(steps * epochs):
+        one, other = (group["lr"] for group in optimizer.param_groups)
+        if not math.isclose(ratio * one, other, rel_tol=1e-6, abs_tol=1e-12):
+            raise UserError(
+                f"lr_scale: {type(schedule).__name__} does not keep the ratios of learning rates: take one "
+                "of cnntrain's schedules, such as schedule=onecycle"
+            )
+        optimizer.step()
+        schedule.step()
+
+
+def build_freezing(config: Config, model: nn.Module) -> Freezing:
+    """Freeze what the configuration says of a model; nothing, if it says nothing."""
+    patterns = config["freeze"] or []
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    return Freezing(model, patterns, config["unfreeze_epoch"], config["data"]["num_classes"])
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:

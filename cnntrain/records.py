@@ -6,7 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,17 @@ from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape
 
 
-def about(config: Config, data: Data) -> dict[str, Any]:
-    """Return what a checkpoint says about itself, beside weights and states."""
+def about(config: Config, data: Data, started: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a checkpoint says about itself, beside weights and states.
+
+    Args:
+        config: of the run.
+        data: its pictures.
+        started: from which other checkpoint, if from any.
+    """
     return {
         "config": config,
+        "init_from": started,
         "class_names": list(data.train.class_names),
         "input_shape": list(input_shape(config["data"])),
         "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
@@ -42,6 +49,7 @@ def summarize(
     data: Data,
     device: torch.device,
     seconds: float,
+    started: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what ``summary.json`` says of a finished run."""
     return {
@@ -54,7 +62,9 @@ def summarize(
         "per_class": result.per_class(data.train.class_names),
         "confusion_matrix": result.confusion.tolist(),
         "findings": as_dicts(findings),
+        "init_from": started,
         "parameters": sum(p.numel() for p in fitting.model.parameters()),
+        "trained_parameters": sum(p.numel() for p in fitting.model.parameters() if p.requires_grad),
         "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
         "seconds": seconds,
         "seed": config["seed"],

@@ -32,6 +32,7 @@ from cnntrain.parts import (
     balance,
     be_deterministic,
     build_criterion,
+    build_freezing,
     build_model,
     build_optimizer,
     compile_model,
@@ -44,6 +45,7 @@ from cnntrain.records import about, summarize, write_yaml
 from cnntrain.report.predictions import Predictions
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
+from cnntrain.warm_start import recorded, start_from
 
 PICTURES_LOGGED = 64
 
@@ -101,12 +103,22 @@ def work(
         seed_everything(config["seed"])
         model = build_model(config, trust).to(device)
         criterion = build_criterion(config, trust).to(device)
+        start = None
+        if state is None and config["init_from"] is not None:  # the run's own checkpoint needs no other
+            start = start_from(config["init_from"], model, config)
+        freezing = build_freezing(config, model)
+        if freezing.names and start is None and state is None and not config["model"].get("weights"):
+            console.warn("what is frozen keeps random weights: init_from=RUN gives it some that have learnt")
         optimizer = build_optimizer(config, trust, model)
         augment = build("augment", config["augment"], Augment, trust)
         loggers = Loggers(build_loggers(config, trust) if is_main() else {}, console)
         seed_apart(config["seed"], rank())
 
         data = distributed.main_first(lambda: open_data(config, device, console, trust))
+        if start is not None:
+            start.renew_head(model, data.train.class_names)
+            config["init_from"] = str(start.path)
+        started = start.record() if start is not None else recorded(state)
         if config["balance_classes"]:
             balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
         engine, engine_in_words = settle_engine(config, model, criterion, augment, device, console)
@@ -131,6 +143,7 @@ def work(
             precision,
             batches.train,
             batches.val,
+            freezing,
             epochs=config["epochs"],
             num_classes=config["data"]["num_classes"],
             grad_clip=config["grad_clip"],
@@ -139,13 +152,13 @@ def work(
             monitor=config["monitor"],
             save_every_steps=config["save_every_steps"],
             save_every_minutes=config["save_every_minutes"],
-            about=about(config, data),
+            about=about(config, data, started),
             after_epoch=in_turn(loggers.epoch, after_epoch),
             console=console,
             doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
             average=MovingAverage(model, config["ema"]) if config["ema"] is not None else None,
         )
-        show_header(console, config, folder, model, data, device, engine_in_words)
+        show_header(console, config, folder, fitting, data, device, engine_in_words, started)
         if state is not None:
             check_same_data(state, data)
             restore(fitting, state)
@@ -160,7 +173,7 @@ def work(
         loggers.begin(lambda: Logged(folder, config, history, batches.train.look(PICTURES_LOGGED)))
         with loggers:
             fitting.run()
-        return finish(config, fitting, data, batches, loggers, begin)
+        return finish(config, fitting, data, batches, loggers, started, begin)
 
 
 def settle_engine(
@@ -217,9 +230,24 @@ def batches_of(config: Config, data: Data, augment: Augment, device: torch.devic
 
 
 def finish(
-    config: Config, fitting: Fit, data: Data, batches: Batches, loggers: Loggers, begin: float
+    config: Config,
+    fitting: Fit,
+    data: Data,
+    batches: Batches,
+    loggers: Loggers,
+    started: dict[str, Any] | None,
+    begin: float,
 ) -> dict[str, Any]:
     """Test the best epoch once, and write and show what came of the run.
+
+    Args:
+        config: of the run.
+        fitting: the run, trained.
+        data: its pictures.
+        batches: of them.
+        loggers: that are told the end.
+        started: the record of the checkpoint from which it started, if it did from one.
+        begin: of the run, by the monotonic clock, in seconds.
 
     Returns:
         What is written to ``summary.json``.
@@ -245,7 +273,7 @@ def finish(
         counts = labels.bincount(minlength=fitting.num_classes).tolist()
         found = doctor.findings(fitting.progress.history, counts, batches.val)
     seconds = time.monotonic() - begin
-    summary = summarize(config, fitting, result, found, data, batches.train.device, seconds)
+    summary = summarize(config, fitting, result, found, data, batches.train.device, seconds, started)
     if is_main():
         run_folder.write_json(folder / "summary.json", summary)
     loggers.end(summary)

@@ -159,6 +159,20 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     )
 
 
+def starting_point(run: str) -> Path:
+    """Return the checkpoint from whose weights a run is to start, once it is known to be whole.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    try:
+        path = find_checkpoint(run, BEST)
+        checkpoint.verify(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"init_from={run}: {error}") from error
+    return path
+
+
 def find_sweep(run: str) -> Path | None:
     """Return the folder of the sweep that is meant by its name, or by ``last``; None if it is none."""
     path = typed_path(run)

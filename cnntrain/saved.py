@@ -78,8 +78,11 @@ def saved_config(state: Mapping[str, Any], path: Path, own: Mapping[str, Any]) -
         CheckpointError: it is none that ``train`` would have written.
     """
     config = {**state["config"], **own}
-    if isinstance(config.get("model"), Mapping) and "weights" in config["model"]:
-        config["model"] = {**config["model"], "weights": None}  # the checkpoint brings them
+    model = config.get("model")
+    if isinstance(model, Mapping) and model.get("weights") is not None:
+        # The checkpoint brings them; and those that were downloaded kept the stem that they came with.
+        stem = {"small": False} if model.get("small") == "auto" else {}
+        config["model"] = {**model, **stem, "weights": None}
     refuse_interpolations(config, path)
     try:
         check(config, trains=False, runs_here=False)

@@ -15,7 +15,7 @@ from cnntrain.errors import UserError, did_you_mean, nearest
 
 @dataclass(frozen=True)
 class Key:
-    """One key: ``kind`` is int, counts (an int, or a list of them), float, bool, str, list, class or any."""
+    """One key, whose ``kind`` is one of ``WORDS``."""
 
     kind: str
     doc: str
@@ -77,6 +77,8 @@ WORDS = {
     "float": "a number",
     "bool": "true or false",
     "str": "text",
+    "names": "a name, or a list [A,B,...] of them; * and ? stand for other letters",
+    "factors": "a number above 0 for each name, {NAME:N,...}",
     "list": "a list",
     "class": "a class and its arguments",
     "any": "any value",
@@ -87,10 +89,18 @@ PREDICATES = {
     "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
     "bool": lambda v: isinstance(v, bool),
     "str": lambda v: isinstance(v, str),
+    "names": lambda v: all(isinstance(n, str) and n for n in (v if isinstance(v, list) and v else [v])),
+    "factors": lambda v: isinstance(v, Mapping) and bool(v) and all(map(is_factor, v.keys(), v.values())),
     "list": lambda v: isinstance(v, list | tuple),
     "class": lambda v: isinstance(v, Mapping),
     "any": lambda v: True,
 }
+
+
+def is_factor(name: Any, value: Any) -> bool:
+    """Say whether something is a name with a number above 0."""
+    return isinstance(name, str) and name != "" and PREDICATES["float"](value) and value > 0
+
 
 SEED_LIMIT = 2**63 - 1
 ACTIVATIONS = (
@@ -117,6 +127,25 @@ KEYS: dict[str, Key] = {
     "eval_batch_size": Key("int", "pictures at a time when evaluating; changes nothing but speed", low=1),
     "limit": Key("int", "train on the first N pictures of the shuffled training set", low=1, optional=True),
     "seed": Key("int", "of weights, order, augmentation, dropout and split", low=0, high=SEED_LIMIT),
+    "init_from": Key(
+        "str",
+        "start from the weights of a run, a checkpoint file or `last`; a head for other classes is replaced",
+        optional=True,
+    ),
+    "freeze": Key(
+        "names",
+        "parameters, or modules that hold them, that are not trained, such as layer1; backbone: all but the "
+        "last layer, head",
+        optional=True,
+    ),
+    "unfreeze_epoch": Key(
+        "int", "the epoch from which on what is frozen is trained too", low=2, optional=True
+    ),
+    "lr_scale": Key(
+        "factors",
+        "multiples of the learning rate for some parameters, such as {backbone:0.1}; the last that matches",
+        optional=True,
+    ),
     "criterion._target_": Key("str", "class of the loss"),
     "criterion.label_smoothing": Key("float", "share of the target spread over all classes", low=0, high=1),
     "device": Key("str", "auto, cpu, cuda, cuda:N or mps"),
@@ -224,7 +253,7 @@ KEYS: dict[str, Key] = {
     "model.pool_size": Key("counts", "side of the pooling window; 1: no pooling", low=1),
     "model.padding": Key("str", "zeros around a picture, or none", choices=("same", "valid")),
     "model.head": Key("list", "hidden units of the MLP behind the convolutions", items=COUNT),
-    "model.name": Key("str", "of torchvision's network, such as resnet18, vgg11 or mobilenet_v3_small"),
+    "model.name": Key("str", "of torchvision's or timm's network, such as resnet18, vgg11 or convnext_tiny"),
     "model.weights": Key("str", "pretrained ones, such as DEFAULT; null: new ones", optional=True),
     "model.small": Key("bool", "a stem for pictures of up to 64 pixels; auto: if they are", auto=True),
     # optim

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from cnntrain import __version__
 from cnntrain.console import Console, joined
@@ -16,6 +16,7 @@ from cnntrain.doctor import Finding
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape
+from cnntrain.warm_start import in_words
 
 MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
 
@@ -24,12 +25,14 @@ def show_header(
     console: Console,
     config: Config,
     folder: Path,
-    model: nn.Module,
+    fitting: Fit,
     data: Data,
     device: torch.device,
     engine: str,
+    started: Mapping[str, Any] | None,
 ) -> None:
     """Print what is about to be trained, on what, and where it goes."""
+    model = fitting.model
     sizes = [
         f"{len(data.train_indices):,} train",
         f"{len(data.val_indices):,} val",
@@ -37,7 +40,9 @@ def show_header(
     ]
     shape = "×".join(map(str, input_shape(config["data"])))
     optim, schedule = config["optim"], config["schedule"]
-    parameters = sum(p.numel() for p in model.parameters())
+    lr = optim.get("lr", "of its own")
+    scales = joined([f"{name} ×{scale:g}" for name, scale in (config["lr_scale"] or {}).items()])
+    scales = f" ({scales})" if scales else ""
     fused = " (fused)" if optim.get("fused") else ""
     name_of_gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     averaged = f", averaged over steps (ema {config['ema']:g})" if config["ema"] is not None else ""
@@ -50,10 +55,11 @@ def show_header(
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{type(model).__name__}, {parameters:,} parameters{averaged}",
+            "model": f"{type(model).__name__}, {fitting.freezing}{averaged}",
+            **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
             "optimizer": joined(
                 [
-                    f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {optim.get('lr', 'of its own')}",
+                    f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {lr}{scales}",
                     f"{schedule['_target_'].rpartition('.')[2].lower()} schedule",
                     f"batch size {config['batch_size']}",
                 ]

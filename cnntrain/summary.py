@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console, bytes_in_words
-from cnntrain.parts import Config, build_model, input_shape
+from cnntrain.parts import Config, build_freezing, build_model, input_shape
+from cnntrain.schema import shown
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the picture
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
@@ -183,15 +184,17 @@ def show(config: Config) -> None:
         field = "–" if row.receptive_field is None else f"{row.receptive_field}"
         figures = (f"{row.parameters:,}", f"{row.multiply_adds:,}", field)
         table.add_row(escape(row.name), row.kind, size, *figures)
-    trainable = sum(p.numel() for p in model.parameters())
+    freezing = build_freezing(config, model)
     console = Console(max(1, config["verbose"]))
     console.table(table)
     console.line()
-    size, work = bytes_in_words(4 * trainable), sum(row.multiply_adds for row in rows)
+    size, work = bytes_in_words(4 * freezing.total), sum(row.multiply_adds for row in rows)
     console.line(
-        f"[bold]{type(model).__name__}: {trainable:,} parameters[/] ({size} as fp32), "
+        f"[bold]{type(model).__name__}: {freezing.total:,} parameters[/] ({size} as fp32), "
         f"{work:,} multiply-adds for a picture"
     )
+    if freezing.names:
+        console.line(f"{freezing}, with freeze={shown(config['freeze'])}".replace("[", "\\["))
     weighted = [row for row in rows if row.parameters]
     if weighted and weighted[0].kind == "Linear":
         show_convolution_instead(console, config, weighted[0])

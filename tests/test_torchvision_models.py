@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -44,9 +45,7 @@ def test_auto_looks_at_the_size_of_the_pictures() -> None:
 def test_a_grey_stem_sees_what_a_colour_stem_sees_of_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     colour = Torchvision("shufflenet_v2_x0_5", None, False, 3, 64, 10).eval()
-    monkeypatch.setattr(
-        "cnntrain.models.torchvision.new", lambda name, size: __import__("copy").deepcopy(colour.network)
-    )
+    monkeypatch.setattr("cnntrain.models.torchvision.new", lambda *of: copy.deepcopy(colour.network))
     grey = Torchvision("shufflenet_v2_x0_5", None, False, 1, 64, 10).eval()
     x = torch.rand(2, 1, 64, 64)
     with torch.no_grad():
@@ -66,7 +65,7 @@ def test_its_layers_are_shown(cnntrain: Command) -> None:
             "model.name=resnet81: torchvision has no such network: did you mean resnet",
         ),
         (("model.weights=IMAGENET1K_V9",), "model.weights=IMAGENET1K_V9 is not there for resnet18"),
-        (("model.name=vit_b_16",), "vit_b_16 can't take pictures of 28 pixels"),
+        (("model.name=vit_b_16", "model.small=false"), "vit_b_16 can't take pictures of 28 pixels"),
         (("model.name=1",), "model.name=1 is not possible"),
     ],
 )

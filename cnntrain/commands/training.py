@@ -67,12 +67,15 @@ def sweep(overrides: Sequence[str], config_dir: str | None) -> int:
     """``cnntrain train -m``: every job, then the ranking."""
     check_alone()
     from cnntrain.plan import folder_for, planned
+    from cnntrain.run_folder import starting_point
     from cnntrain.settings import composing
     from cnntrain.sweep import Sweep
 
     plan, settings, out = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
     launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
     launch.check()
+    for run in {job["init_from"] for job in launch.settings.values()} - {None}:
+        starting_point(run)
     launch.folder = folder_for(plan, out)
     return launch.run()
 
@@ -123,6 +126,8 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[
 
     try:
         choices = hydra.runtime.choices
+        if isinstance(config.init_from, str) and config.init_from:
+            config.init_from = str(run_folder.starting_point(config.init_from))
         settings = checked(config, choices, hydra.overrides.task, config_dir)
         warn_of_unused(choices, config_dir)
         return together(settings["device"], work)

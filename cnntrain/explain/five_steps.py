@@ -45,7 +45,7 @@ def five_steps(config: Config) -> None:
     console = Console(max(1, config["verbose"]))
     parts = assemble(config, console)
     parts.model.train()
-    batches = parts.batches.epoch(0)
+    batches = parts.freezing.keep(parts.model, parts.batches.epoch(0))
     x, y = next(batches)
     show_batch(console, parts, x, y)
     show_model(console, config)

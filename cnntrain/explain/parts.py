@@ -21,11 +21,13 @@ from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.datasets import Data, open_data
 from cnntrain.engine import Engine
 from cnntrain.explain.command import Subject
+from cnntrain.freezing import Freezing
 from cnntrain.parts import (
     Config,
     balance,
     be_deterministic,
     build_criterion,
+    build_freezing,
     build_model,
     build_optimizer,
     find_device,
@@ -34,6 +36,7 @@ from cnntrain.precision import Precision
 from cnntrain.run_folder import CHECKPOINTS
 from cnntrain.seeding import seed_everything
 from cnntrain.trained import Trained
+from cnntrain.warm_start import start_from
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Parts:
     batches: TrainLoader
     data: Data
     normalize: Normalize
+    freezing: Freezing
 
 
 @dataclass
@@ -95,11 +99,15 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     seed_everything(config["seed"])
     model = build_model(config, None).to(device)
     criterion = build_criterion(config, None).to(device)
+    start = start_from(config["init_from"], model, config) if config["init_from"] is not None else None
+    freezing = build_freezing(config, model)
     engine, _ = settle(config, model, criterion, device)
     engine.prepare(model)
     optimizer = build_optimizer(config, None, model)
     augment = build("augment", config["augment"], Augment, None)
     data = data or open_data(config, device, console, None)
+    if start is not None:
+        start.renew_head(model, data.train.class_names)
     if config["balance_classes"]:
         balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
     normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
@@ -136,6 +144,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
         batches,
         data,
         normalize,
+        freezing,
     )
 
 
@@ -149,9 +158,10 @@ def trained(config: Config, console: Console, data: Data | None = None) -> Exami
             bar.update()
 
         for epoch in range(config["epochs"]):
+            parts.freezing.begin_epoch(parts.model, epoch)
             loop.train_epoch(
                 parts.model,
-                parts.batches.epoch(epoch),
+                parts.freezing.keep(parts.model, parts.batches.epoch(epoch)),
                 parts.criterion,
                 parts.precision.wrap(parts.optimizer),
                 parts.schedule,

@@ -107,9 +107,10 @@ def train(parts: Parts, console: Console, name: str) -> tuple[list[float], Resul
             bar.update()
 
         for epoch in range(config["epochs"]):
+            parts.freezing.begin_epoch(parts.model, epoch)
             loop.train_epoch(
                 parts.model,
-                parts.batches.epoch(epoch),
+                parts.freezing.keep(parts.model, parts.batches.epoch(epoch)),
                 parts.criterion,
                 optimizer,
                 parts.schedule,

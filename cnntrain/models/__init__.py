@@ -2,6 +2,7 @@
 
 from cnntrain.models.cnn import CNN
 from cnntrain.models.mlp import MLP
+from cnntrain.models.timm import Timm
 from cnntrain.models.torchvision import Torchvision
 
-__all__ = ["CNN", "MLP", "Torchvision"]
+__all__ = ["CNN", "MLP", "Timm", "Torchvision"]

@@ -11,9 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.errors import UserError, did_you_mean
-
-SMALL = 64  # pixels; smaller pictures would be a few pixels wide behind the stem of an ImageNet network
-STEM_KERNEL = 3
+from cnntrain.models.fitting import (
+    PATCH,
+    cant_take,
+    give_classes,
+    is_small,
+    on_meta,
+    take_channels,
+    take_small_pictures,
+)
 
 
 class Torchvision(nn.Module):
@@ -24,8 +30,9 @@ class Torchvision(nn.Module):
         weights: pretrained ones, such as ``DEFAULT`` or ``IMAGENET1K_V2``, downloaded if they are not here;
             None for new ones. Their head is replaced unless it has as many classes.
         small: take small pictures in at full size: the first convolution is 3×3 without stride, and the first
-            pooling is left out, as in the networks for CIFAR (He et al. 2016, section 4.2); ``auto``: for up
-            to 64 pixels, unless the weights are pretrained.
+            pooling is left out, as in the networks for CIFAR (He et al. 2016, section 4.2); a vision
+            transformer cuts them into patches of 4×4 pixels. ``auto``: for up to 64 pixels, unless the
+            weights are pretrained.
         in_channels: 1 for grey, 3 for colour. Of pretrained weights, grey takes the sum over the colours.
         image_size: height and width of a picture in pixels.
         num_classes: number of classes.
@@ -44,8 +51,13 @@ class Torchvision(nn.Module):
         num_classes: int,
     ) -> None:
         super().__init__()
-        self.network = pretrained(name, weights) if weights and not on_meta() else new(name, image_size)
-        if small is True or (small == "auto" and image_size <= SMALL and not weights):
+        check_name(name)
+        is_small_stem = is_small(small, image_size, weights)
+        if weights and not on_meta():
+            self.network = pretrained(name, weights)
+        else:
+            self.network = new(name, image_size, num_classes, is_small_stem)
+        if is_small_stem and not name.startswith("vit_"):
             take_small_pictures(self.network)
         take_channels(self.network, in_channels)
         give_classes(self.network, num_classes)
@@ -69,11 +81,10 @@ def check_name(name: str) -> None:
         raise UserError(f"model.name={name}: torchvision has no such network{near}")
 
 
-def new(name: str, image_size: int) -> nn.Module:
+def new(name: str, image_size: int, num_classes: int, small: bool) -> nn.Module:
     """Return a network with weights of its own."""
     from torchvision import models
 
-    check_name(name)
     own: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):  # whose second outputs would be trained on too
         own = {"aux_logits": False, "init_weights": True}
@@ -82,16 +93,40 @@ def new(name: str, image_size: int) -> nn.Module:
     elif name.startswith("maxvit"):
         own = {"input_size": (image_size, image_size)}
     try:
-        return models.get_model(name, weights=None, **own)
+        if name.startswith("vit_") and small:
+            return vit_of_small_patches(name, image_size, num_classes)
+        if name.startswith("regnet") and on_meta():  # which computes its widths with tensors
+            with torch.device("cpu"):
+                return models.get_model(name, weights=None, num_classes=num_classes).to("meta")
+        return models.get_model(name, weights=None, num_classes=num_classes, **own)
     except (AssertionError, ValueError) as error:  # patches or windows that do not fill the picture
-        raise UserError(f"model.name={name} can't take pictures of {image_size} pixels: {error}") from error
+        raise UserError(cant_take(name, image_size, error, 224)) from error
+
+
+def vit_of_small_patches(name: str, image_size: int, num_classes: int) -> nn.Module:
+    """Return a vision transformer as deep and wide as torchvision's, with patches for small pictures.
+
+    The patches of 16 to 32 pixels after which they are named would be one or four of a whole small picture.
+    """
+    from torchvision import models
+
+    with torch.device("meta"):
+        like: Any = models.get_model(name, weights=None)
+    return models.VisionTransformer(
+        image_size=image_size,
+        patch_size=PATCH,
+        num_layers=len(like.encoder.layers),
+        num_heads=like.encoder.layers[0].num_heads,
+        hidden_dim=like.hidden_dim,
+        mlp_dim=like.mlp_dim,
+        num_classes=num_classes,
+    )
 
 
 def pretrained(name: str, weights: str) -> nn.Module:
     """Return a network with pretrained weights; what is downloaded is said first."""
     from torchvision import models
 
-    check_name(name)
     offered = models.get_model_weights(name).__members__
     if weights not in offered and weights != "DEFAULT":
         near = did_you_mean(weights, [*offered, "DEFAULT"])
@@ -102,77 +137,22 @@ def pretrained(name: str, weights: str) -> nn.Module:
     if not file.exists():
         print(f"cnntrain: downloading the weights of {name}: {found.url} to {file.parent}", file=sys.stderr)
     try:
-        network: nn.Module = models.get_model(name, weights=found)
+        network: Any = models.get_model(name, weights=found)
     except (URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
             f"model.weights={weights}: {found.url} can't be downloaded ({reason})\n"
             f"put the file into {file.parent}, or train without: model.weights=null"
         ) from error
+    except RuntimeError as error:  # a file that is truncated, or holds something else
+        raise UserError(
+            f"model.weights={weights}: {file} does not hold the weights of {name}: remove it, and it is "
+            "downloaded anew"
+        ) from error
     for aux in ("aux1", "aux2", "AuxLogits"):
         if hasattr(network, aux):
             setattr(network, aux, None)
-    if hasattr(network, "aux_logits"):
-        network.aux_logits = False  # type: ignore[assignment]
+    for switch in ("aux_logits", "transform_input"):  # the latter expects ImageNet's normalisation, in colour
+        if hasattr(network, switch):
+            setattr(network, switch, False)
     return network
-
-
-def take_small_pictures(network: nn.Module) -> None:
-    """Let the stem keep the size of the pictures: no stride in the first convolution, no first pooling."""
-    parent, name, first = find(network, nn.Conv2d, 0)
-    kernel = min(STEM_KERNEL, first.kernel_size[0])
-    conv = nn.Conv2d(
-        first.in_channels, first.out_channels, kernel, padding=kernel // 2, bias=first.bias is not None
-    )
-    if conv.weight.shape == first.weight.shape and conv.weight.device.type != "meta":
-        conv.load_state_dict(first.state_dict())
-    setattr(parent, name, conv)
-    if any(isinstance(module, nn.MaxPool2d) for module in network.modules()):
-        parent, name, _ = find(network, nn.MaxPool2d, 0)
-        setattr(parent, name, nn.Identity())
-
-
-def take_channels(network: nn.Module, channels: int) -> None:
-    """Give the first convolution as many channels as the pictures have."""
-    parent, name, first = find(network, nn.Conv2d, 0)
-    if first.in_channels == channels:
-        return
-    conv = nn.Conv2d(
-        channels,
-        first.out_channels,
-        first.kernel_size,
-        first.stride,
-        first.padding,
-        bias=first.bias is not None,
-    )
-    if conv.weight.device.type != "meta":
-        with torch.no_grad():
-            grey = first.weight.sum(1, keepdim=True)  # what a grey picture in three colours would give
-            conv.weight.copy_(grey.expand(-1, channels, -1, -1) / channels)
-            if conv.bias is not None and first.bias is not None:
-                conv.bias.copy_(first.bias)
-    setattr(parent, name, conv)
-
-
-def give_classes(network: nn.Module, num_classes: int) -> None:
-    """Give the last layer, a Linear or a 1×1 convolution, as many outputs as there are classes."""
-    parent, name, last = find(network, (nn.Linear, nn.Conv2d), -1)
-    if isinstance(last, nn.Linear):
-        if last.out_features != num_classes:
-            setattr(parent, name, nn.Linear(last.in_features, num_classes, bias=last.bias is not None))
-    elif last.out_channels != num_classes:
-        setattr(parent, name, nn.Conv2d(last.in_channels, num_classes, last.kernel_size))
-
-
-def find(network: nn.Module, kind: Any, index: int) -> tuple[nn.Module, str, Any]:
-    """Return the first or the last layer of a kind, with the module that holds it and its name there."""
-    path, layer = [(name, module) for name, module in network.named_modules() if isinstance(module, kind)][
-        index
-    ]
-    parent, _, name = path.rpartition(".")
-    return network.get_submodule(parent), name, layer
-
-
-def on_meta() -> bool:
-    """Say whether a network is only described, without numbers."""
-    return torch.get_default_device().type == "meta"
