@@ -92,6 +92,8 @@ PREDICATES = {
     "any": lambda v: True,
 }
 
+WHOLE = ("int", "counts")  # kinds of which a single value is a whole number
+
 SEED_LIMIT = 2**63 - 1
 ACTIVATIONS = (
     "ReLU",
