@@ -201,7 +201,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    own = config
+    if "hydra" in config:
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
         container = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cnntrain import run_folder
 from cnntrain.checkpoint import write_atomically
@@ -19,7 +19,10 @@ from cnntrain.checks import check
 from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.overrides import parse, without_globs
-from cnntrain.schema import KEYS, check_value
+from cnntrain.schema import KEYS, WHOLE, check_value
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import IntervalSweep, Override
 
 PLAN = run_folder.SWEEP
 FORMAT = 1
@@ -56,9 +59,9 @@ class Plan:
 
     def write(self, folder: Path) -> None:
         """Write the plan into the sweep's folder."""
-        from omegaconf import OmegaConf
+        import yaml
 
-        text = OmegaConf.to_yaml(OmegaConf.create({"format": FORMAT, **asdict(self)}))
+        text = yaml.safe_dump({"format": FORMAT, **asdict(self)}, sort_keys=False, allow_unicode=True)
         write_atomically(folder / PLAN, text.encode())
 
     @classmethod
@@ -98,75 +101,106 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
 
     if config_dir is not None:
         config_dir = str(Path(config_dir).absolute())  # it may be resumed from elsewhere
-    fixed = [o for o in overrides if not any(p.is_sweep_override() for p in parse([o]))]
+    fixed = [words_of(o) for o in parse(overrides) if not o.is_sweep_override()]
     config = compose(fixed, config_dir, with_hydra=True)
-    parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    typed = without_globs([*parameters, *overrides], config_dir)
-    parsed = [o for o in parse(typed) if not o.key_or_group.startswith("hydra")]
+    settings, own_folder = plain(config), str(config.hydra.sweep.dir)
+    of_files = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    # What is typed last counts, as it does in a single run.
+    latest = {o.key_or_group: o for o in parse(without_globs([*of_files, *overrides], config_dir))}
+    parsed = [o for key, o in latest.items() if not key.startswith("hydra")]
     for override in parsed:
         check_values(override)
-    varied = [o.key_or_group for o in parsed if o.is_sweep_override()]
-    for key in varied:
-        if key.partition(".")[0] in ABOUT_THE_SWEEP:
-            raise UserError(f"{key} is one for the whole sweep: give it a single value")
-    out = next((str(o.value()) for o in parsed if o.key_or_group == "out"), None)
-    own_folder = str(config.hydra.sweep.dir)
-    settings = plain(config)
-    about_jobs = [o for o in parsed if o.key_or_group.partition(".")[0] not in ABOUT_THE_SWEEP]
-    how = [str(o.input_line) for o in parsed if o.key_or_group.partition(".")[0] in KEPT]
-    where = out if out is not None else own_folder if own_folder != "." else None
+    about_sweep = [o for o in parsed if group_of(o) in ABOUT_THE_SWEEP]
+    about_jobs = [o for o in parsed if group_of(o) not in ABOUT_THE_SWEEP]
+    for override in about_sweep:
+        if override.is_sweep_override():
+            raise UserError(f"{override.key_or_group} is one for the whole sweep: give it a single value")
+    how = [words_of(o) for o in about_sweep if group_of(o) in KEPT]
+    out = str(latest["out"].value()) if "out" in latest else own_folder if own_folder != "." else None
     if settings["sweeper"]["kind"] == "search":
-        return searched(about_jobs, how, settings, config_dir), settings, where
+        return searched(about_jobs, how, settings, config_dir), settings, out
+
     for override in about_jobs:
         if override.is_interval_sweep():
             raise UserError(
                 f"{override.input_line} has no end of values: add sweeper=random or sweeper=optuna"
             )
+    varied = [o.key_or_group for o in about_jobs if o.is_sweep_override()]
     jobs = BasicSweeper.split_arguments(about_jobs, None)[0]
     if settings["seeds"] is not None:
         if "seed" in varied:
             raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
         varied.append("seed")
-        jobs = [
-            [*(o for o in job if o.partition("=")[0] != "seed"), f"seed={seed}"]
-            for job in jobs
-            for seed in range(settings["seeds"])
-        ]
-    named = named_by(jobs, varied)
-    return Plan(named, varied, str(config.monitor), config_dir, how), settings, where
+        jobs = repeated(jobs, settings["seeds"])
+    return Plan(named_by(jobs, varied), varied, settings["monitor"], config_dir, how), settings, out
+
+
+def words_of(override: Override) -> str:
+    """Return an override as it was typed."""
+    return str(override.input_line)
+
+
+def group_of(override: Override) -> str:
+    """Return the first part of an override's key."""
+    return override.key_or_group.partition(".")[0]
+
+
+def repeated(jobs: Sequence[Sequence[str]], seeds: int) -> list[list[str]]:
+    """Return each job once for every seed from 0 on, whatever seed it had."""
+    without = [[word for word in job if word.partition("=")[0] != "seed"] for job in jobs]
+    return [[*job, f"seed={seed}"] for job in without for seed in range(seeds)]
 
 
 def searched(
-    overrides: Sequence[Any], how: list[str], settings: dict[str, Any], config_dir: str | None
+    overrides: Sequence[Override], how: list[str], settings: dict[str, Any], config_dir: str | None
 ) -> Plan:
     """Return the plan of a search: no job yet, but what it may try."""
-    space = {o.key_or_group: str(o.input_line) for o in overrides if o.is_sweep_override()}
+    space = {o.key_or_group: words_of(o) for o in overrides if o.is_sweep_override()}
     if not space:
         raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
     if settings["seeds"] is not None:
         raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
     if settings["data"]["val_fraction"] == 0:
         raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
-    fixed = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
+    fixed = [words_of(o) for o in overrides if not o.is_sweep_override()]
     check(settings)
     search = {**settings["sweeper"], "space": space, "fixed": fixed}
     return Plan({}, list(space), settings["monitor"], config_dir, how, search)
 
 
-def check_values(override: Any) -> None:
-    """Check every value that a sweep gives to a key."""
+def check_values(override: Override) -> None:
+    """Check every value that a sweep gives to a key.
+
+    Raises:
+        UserError: one is not possible, or there is none.
+    """
     key = override.key_or_group
-    if key not in KEYS or override.is_delete():
+    if override.is_delete():
         return
     if not override.is_sweep_override():
         check_value(key, override.value())
         return
     if override.is_interval_sweep():
-        for end in (override.value().start, override.value().end):
-            check_value(key, end)
+        check_interval(override)
         return
-    for text in override.sweep_string_iterator():
+    texts = list(override.sweep_string_iterator())
+    if not texts:
+        raise UserError(f"{override.input_line} holds no value, so there is nothing to run")
+    for text in texts if key in KEYS else ():
         check_value(key, parse([f"{key}={text}"])[0].value())
+
+
+def check_interval(override: Override) -> None:
+    """Check the ends of an interval, which Hydra makes floats of, and that the one is below the other."""
+    key, interval = override.key_or_group, cast("IntervalSweep", override.value())
+    low, high = float(interval.start or 0), float(interval.end or 0)
+    whole = key in KEYS and KEYS[key].kind in WHOLE
+    for end in (low, high):
+        check_value(key, int(end) if whole and end.is_integer() else end)
+    if low >= high:
+        raise UserError(f"{override.input_line} holds no value: write interval(LOW,HIGH)")
+    if "log" in interval.tags and low <= 0:
+        raise UserError(f"{override.input_line} has no logarithms: the interval must lie above 0")
 
 
 def named_by(jobs: Sequence[Sequence[str]], varied: Sequence[str]) -> dict[str, list[str]]:

@@ -102,6 +102,8 @@ def is_factor(name: Any, value: Any) -> bool:
     return isinstance(name, str) and name != "" and PREDICATES["float"](value) and value > 0
 
 
+WHOLE = ("int", "counts")  # kinds of which a single value is a whole number
+
 SEED_LIMIT = 2**63 - 1
 ACTIVATIONS = (
     "ReLU",

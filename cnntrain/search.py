@@ -6,14 +6,14 @@ on with what it had learnt, and a job that was under way is taken up again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import Pruned
 from cnntrain.overrides import parse
 from cnntrain.ranking import LOWER_IS_BETTER
-from cnntrain.schema import KEYS
+from cnntrain.schema import KEYS, WHOLE
 
 try:
     import fcntl
@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 RECORDS = "optuna.log"
 STUDY = "cnntrain"
+JOB = "job"  # the attribute of a trial that names its job
 WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
 STARTUP_TRIALS = 5  # that are never stopped early, so that there is something to compare with
 
@@ -46,41 +47,46 @@ class Search:
         self.space = {key: distribution(text) for key, text in space.items()}
         self.typed_keys = {key: text.partition("=")[0] for key, text in space.items()}  # ++model.width
         self.study = open_study(folder, monitor, settings)
-        for trial in self.study.trials:
-            if not trial.state.is_finished() and "job" not in trial.user_attrs:  # killed before it began
+        for trial in self.trials():
+            if not trial.state.is_finished() and JOB not in trial.user_attrs:  # killed before it began
                 self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         samplers: dict[str, Any] = {
             "tpe": optuna.samplers.TPESampler,
             "random": optuna.samplers.RandomSampler,
         }
         # Another seed when a search goes on, or it would draw again what it has drawn.
-        self.study.sampler = samplers[settings["sampler"]](seed=settings["seed"] + len(self.study.trials))
+        self.study.sampler = samplers[settings["sampler"]](seed=settings["seed"] + len(self.trials()))
+
+    def trials(self) -> list[Any]:
+        """Return all trials, not to be changed: to copy them for every question takes ever longer."""
+        return self.study.get_trials(deepcopy=False)
 
     def left(self) -> int:
         """Return how many points are still to be asked for."""
-        return max(0, self.n_trials - sum("job" in trial.user_attrs for trial in self.study.trials))
+        return max(0, self.n_trials - sum(JOB in trial.user_attrs for trial in self.trials()))
 
-    def interrupted(self) -> dict[str, tuple[int, list[str]]]:
-        """Return the jobs that were under way when the search was stopped: trial and overrides, by name."""
-        return {
-            str(trial.user_attrs["job"]): (trial.number, self.words(trial.params))
-            for trial in self.study.trials
-            if not trial.state.is_finished() and "job" in trial.user_attrs
-        }
+    def jobs(self) -> Iterator[tuple[str, list[str], int | None]]:
+        """Yield each job that was asked for: its name, its overrides, and its trial if that is unfinished."""
+        for trial in self.trials():
+            if JOB in trial.user_attrs:
+                unfinished = None if trial.state.is_finished() else trial.number
+                yield trial.user_attrs[JOB], self.words(trial.params), unfinished
 
     def words(self, parameters: Mapping[str, Any]) -> list[str]:
         """Return the overrides of a point."""
         return [f"{self.typed_keys[key]}={typed(parameters[key])}" for key in self.space]
 
-    def ask(self) -> tuple[int, list[str]]:
-        """Return the number of a new trial, and its overrides."""
-        trial = self.study.ask(self.space)
-        return trial.number, self.words(trial.params)
+    def ask(self, name_for: Callable[[list[str]], str]) -> tuple[int, str, list[str]]:
+        """Return a new trial's number, its job's name and its overrides.
 
-    def name(self, number: int, job: str) -> None:
-        """Note which job a trial is, so that it is found again. A trial without one never happened."""
-        storage = self.study._storage
-        storage.set_trial_user_attr(self.study.trials[number]._trial_id, "job", job)
+        Args:
+            name_for: names a job after its overrides.
+        """
+        trial = self.study.ask(self.space)
+        words = self.words(trial.params)
+        name = name_for(words)
+        trial.set_user_attr(JOB, name)  # without which it never happened
+        return trial.number, name, words
 
     def tell(self, number: int, record: Mapping[str, Any]) -> None:
         """Say what came of a trial. One that failed or diverged is not the end of the search."""
@@ -140,7 +146,7 @@ def pruning(
     After the last epoch there is nothing left to be saved.
     """
     study = open_study(folder, monitor, settings)
-    trial_id = study.trials[number]._trial_id
+    trial_id = study.get_trials(deepcopy=False)[number]._trial_id
 
     def after_epoch(row: Mapping[str, Any]) -> None:
         value = row[monitor]
@@ -164,12 +170,12 @@ def distribution(text: str) -> Any:
         low, high = float(sweep.start), float(sweep.end)
         log = "log" in sweep.tags or ("linear" not in sweep.tags and low > 0 and high / low >= WIDE)
         rule = KEYS.get(override.key_or_group)
-        if rule is not None and rule.kind in ("int", "counts"):
+        if rule is not None and rule.kind in WHOLE:
             return IntDistribution(int(low), int(high), log=log)
         return FloatDistribution(low, high, log=log)
     if override.is_range_sweep() and all(isinstance(v, int) for v in (sweep.start, sweep.stop, sweep.step)):
         values = range(sweep.start, sweep.stop, sweep.step)
-        return IntDistribution(values[0], values[-1], step=abs(sweep.step))
+        return IntDistribution(min(values), max(values), step=abs(sweep.step))
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 

@@ -86,6 +86,7 @@ class Sweep:
                     number = error.exit_code - 128
                 message = f"stopped by {signal.Signals(number).name}\nto go on: cnntrain resume {self.folder}"
                 interruption = Interrupted(message, number)
+            self.plan.write(self.folder)  # with the jobs that a search has asked for
             best = report(self.folder, self.console)
         if interruption is not None:
             raise interruption
@@ -122,21 +123,19 @@ class Sweep:
         from cnntrain.search import Search
 
         search = Search(self.folder, settings, settings["space"], self.plan.monitor)
-        waiting = {}
-        for name, (number, words) in search.interrupted().items():
-            waiting[name] = number
-            self.plan.jobs.setdefault(name, [*settings["fixed"], *words])
+        waiting: dict[str, int] = {}
+        for name, words, unfinished in search.jobs():
+            self.plan.jobs[name] = [*settings["fixed"], *words]
+            if unfinished is not None:
+                waiting[name] = unfinished
         done = search.n_trials - search.left() - len(waiting)
         if done:
             self.console.line(f"{count(done, 'job')} of {search.n_trials} finished before: {self.folder}")
         while not self.stopped and (waiting or search.left()):
             while len(waiting) < min(self.launcher.at_a_time(), search.left() + len(waiting)):
-                number, words = search.ask()
-                name = self.name_for(words)
-                search.name(number, name)
+                number, name, words = search.ask(self.name_for)
                 waiting[name] = number
                 self.plan.jobs[name] = [*settings["fixed"], *words]
-            self.plan.write(self.folder)
             trials, waiting = waiting, {}
             jobs = []
             for name, number in trials.items():

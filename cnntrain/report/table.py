@@ -82,10 +82,12 @@ def verdict_on(point: Point, is_best: bool) -> str:
 def explain(console: Console, runs: Sequence[Run], points: Sequence[Point], repeated: bool) -> None:
     """Say what the figures mean, what failed, and how good the winner is on the test set."""
     if repeated:
-        console.line(
-            "[dim]mean over seeds, 95% interval by Student's t; p of a paired t-test against the best over "
-            f"the seeds that both have, corrected by Holm's method; not told apart: p ≥ {LEVEL}[/]"
+        tested = (
+            "; p of a paired t-test against the best over the seeds that both have, corrected by Holm's "
+            f"method; not told apart: p ≥ {LEVEL}"
         )
+        several = len(points) > 1
+        console.line(f"[dim]mean over seeds, 95% interval by Student's t{tested if several else ''}[/]")
     if any(point.seeds < point.planned for point in points):
         console.line("[dim]2 of 3 seeds: means are of what is finished, which flatters a point that fails[/]")
     for state, verb in STATES.items():
