@@ -22,6 +22,7 @@ from cnntrain.datasets import Data, open_data
 from cnntrain.engine import Engine
 from cnntrain.explain.command import Subject
 from cnntrain.freezing import Freezing
+from cnntrain.metrics import RunningMean
 from cnntrain.parts import (
     Config,
     balance,
@@ -148,28 +149,42 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     )
 
 
-def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
-    """Train a model for the configured epochs, as a run would, and keep it as it is then."""
-    parts = assemble(config, console, data)
-    name = type(parts.model).__name__
-    with console.bar(config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
+def train(parts: Parts, optimizer: Any, console: Console, name: str, mean: RunningMean | None = None) -> None:
+    """Train for the configured epochs, with a bar.
+
+    Args:
+        parts: of the run.
+        optimizer: theirs, as it is to be called.
+        console: where the bar is shown.
+        name: of what is trained.
+        mean: told the loss of every batch.
+    """
+    with console.bar(parts.config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
 
         def after_step() -> None:
             bar.update()
 
-        for epoch in range(config["epochs"]):
+        for epoch in range(parts.config["epochs"]):
             parts.freezing.begin_epoch(parts.model, epoch)
             loop.train_epoch(
                 parts.model,
                 parts.freezing.keep(parts.model, parts.batches.epoch(epoch)),
                 parts.criterion,
-                parts.precision.wrap(parts.optimizer),
+                optimizer,
                 parts.schedule,
                 precision=parts.precision,
-                grad_clip=config["grad_clip"],
-                accumulate=config["accumulate"],
+                grad_clip=parts.config["grad_clip"],
+                accumulate=parts.config["accumulate"],
+                mean=mean,
                 after_step=after_step,
             )
+
+
+def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
+    """Train a model for the configured epochs, as a run would, and keep it as it is then."""
+    parts = assemble(config, console, data)
+    name = type(parts.model).__name__
+    train(parts, parts.precision.wrap(parts.optimizer), console, name)
     return Examined(name, parts.config, parts.model.eval(), parts.precision, parts.data, parts.normalize)
 
 

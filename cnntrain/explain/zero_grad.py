@@ -11,7 +11,7 @@ from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
 from cnntrain.explain.drawing import curves, rows, words
-from cnntrain.explain.parts import Parts, assemble
+from cnntrain.explain.parts import Parts, assemble, train
 from cnntrain.metrics import Result, RunningMean
 from cnntrain.parts import Config
 
@@ -59,7 +59,7 @@ def zero_grad(config: Config) -> None:
         for name in (WITH, WITHOUT):
             parts = assemble(config, console, data)
             data = parts.data
-            losses[name], results[name] = train(parts, console, name)
+            losses[name], results[name] = tried(parts, console, name)
         drawn, axes = figures.lines(
             losses, range(1, len(losses[WITH]) + 1), xlabel="step", ylabel="loss of each batch"
         )
@@ -94,32 +94,14 @@ def tell(console: Console, losses: dict[str, list[float]], results: dict[str, Re
     )
 
 
-def train(parts: Parts, console: Console, name: str) -> tuple[list[float], Result]:
+def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], Result]:
     """Train for the configured epochs; return the loss of each batch, and the result on the test pictures."""
     config = parts.config
     optimizer = parts.precision.wrap(parts.optimizer)
     if name == WITHOUT:
         optimizer = NeverCleared(optimizer)  # type: ignore[assignment]
     curve = LossCurve(parts)
-    with console.bar(config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
-
-        def after_step() -> None:
-            bar.update()
-
-        for epoch in range(config["epochs"]):
-            parts.freezing.begin_epoch(parts.model, epoch)
-            loop.train_epoch(
-                parts.model,
-                parts.freezing.keep(parts.model, parts.batches.epoch(epoch)),
-                parts.criterion,
-                optimizer,
-                parts.schedule,
-                precision=parts.precision,
-                grad_clip=config["grad_clip"],
-                accumulate=config["accumulate"],
-                mean=curve,
-                after_step=after_step,
-            )
+    train(parts, optimizer, console, name, curve)
     test = parts.data.test
     batches = EvalLoader(
         test, torch.arange(len(test)), config["eval_batch_size"], parts.normalize, parts.device

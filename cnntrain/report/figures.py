@@ -90,7 +90,7 @@ def calibration(found: Calibration) -> Figure:
     sure = [found.confidence[index] for index in used]
     mark = {"color": COLOURS["mark"], "markersize": 8, "markeredgewidth": 2}
     upper.plot(centres[used], sure, "_", label="mean confidence", **mark)
-    upper.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=3, columnspacing=1.2)
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.bar(centres, found.counts, width=0.9 / BINS, color=COLOURS["curve"])
     lower.set(xlabel="confidence: probability of the predicted class", ylabel="pictures")
