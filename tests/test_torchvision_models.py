@@ -13,7 +13,8 @@ from torch import nn
 
 from cnntrain.models import Torchvision
 
-TINY = ("model=torchvision", "limit=16", "epochs=1", "batch_size=16", "precision=fp32", "report=false")
+FAKE = ("data=fake", "data.source.size=40", "data.channels=1", "data.image_size=28")
+TINY = (*FAKE, "model=torchvision", "limit=16", "epochs=1", "batch_size=16", "precision=fp32", "report=false")
 
 
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_5"])
@@ -21,7 +22,7 @@ def test_a_network_trains_resumes_and_evaluates(cnntrain: Command, name: str) ->
     assert cnntrain("train", *TINY, f"model.name={name}", "out=run").code == 0
     assert cnntrain("resume", "run", "epochs=2").code == 0
     assert cnntrain("eval", "run").code == 0
-    assert json.loads(Path("run/eval_test.json").read_text())["examples"] == 1000
+    assert json.loads(Path("run/eval_test.json").read_text())["examples"] == 10
 
 
 def test_small_pictures_stay_large_behind_the_stem() -> None:
@@ -52,9 +53,48 @@ def test_a_grey_stem_sees_what_a_colour_stem_sees_of_grey(monkeypatch: pytest.Mo
         assert torch.allclose(grey(x), colour(x.expand(-1, 3, -1, -1)), atol=1e-5)
 
 
+FAMILIES = (
+    *("resnet18", "vgg11", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v2_x0_5"),
+    *("squeezenet1_1", "mnasnet0_5", "regnet_y_400mf", "convnext_tiny", "vit_b_16", "swin_t", "googlenet"),
+)
+
+
+def test_every_family_takes_small_grey_pictures() -> None:
+    """On the meta device, where nothing is computed; scripts/check_families.py trains and exports them."""
+    for name in FAMILIES:
+        with torch.device("meta"):
+            model = Torchvision(name, None, "auto", in_channels=1, image_size=28, num_classes=7)
+            assert model.eval()(torch.zeros(2, 1, 28, 28)).shape == (2, 7), name
+
+
+def test_pretrained_weights_keep_their_stem_in_later_commands(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision import models
+
+    monkeypatch.setenv("TORCH_HOME", str(Path("hub").absolute()))
+    folder = Path("hub/hub/checkpoints")
+    folder.mkdir(parents=True)
+    learnt = models.squeezenet1_1().state_dict()
+    torch.save(learnt, folder / "squeezenet1_1-b8a52dc0.pth")
+    own = ("model.name=squeezenet1_1", "model.weights=DEFAULT", "optim.lr=1e-30", "data.image_size=40")
+    outcome = cnntrain("train", *TINY, *own, "out=run")
+    assert outcome.code == 0 and "downloading" not in outcome.err, outcome.err
+    weights = torch.load("run/checkpoints/last.pt", weights_only=True)["model"]
+    stem = learnt["features.0.weight"].sum(1, keepdim=True)
+    assert torch.allclose(weights["network.features.0.weight"], stem, atol=1e-6)
+    assert cnntrain("resume", "run", "epochs=2").code == 0
+    # A stem with stride and one without have the same weights here, so the logits have to tell them apart.
+    from cnntrain.trained import load
+
+    assert load("run").model.network.features[0].stride == (2, 2)
+
+
 def test_its_layers_are_shown(cnntrain: Command) -> None:
     outcome = cnntrain("summary", "model=torchvision", "model.weights=DEFAULT")  # which are not looked for
     assert outcome.code == 0 and "11,175,370" in outcome.out
+    outcome = cnntrain("summary", "model=torchvision", "model.name=regnet_y_400mf")
+    assert "3,906,978 parameters" in outcome.out, outcome.err
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["completion"], ["completion takes the name of a shell: bash, zsh, fish"]),
         (["completion", "tcsh"], ["bash, zsh, fish"]),
         (["summary", "epochs=ten"], ["epochs=ten is not possible"]),
-        (["summary", "modle=mlp"], ["did you mean model=cnn|custom|mlp|torchvision?"]),
+        (["summary", "modle=mlp"], ["did you mean model=cnn|custom|mlp|timm|torchvision?"]),
         (["summary", "-m", "model=cnn,mlp"], ["summary has no flag -m"]),
         (["eval"], ["eval needs a run: cnntrain eval last"]),
         (["resume"], ["resume needs a run: cnntrain resume last"]),
