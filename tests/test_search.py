@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY, Command, is_told
+from forks import Forked
 
 optuna = pytest.importorskip("optuna")
 from optuna.storages.journal import JournalFileBackend
@@ -53,11 +52,11 @@ def test_a_diverging_region_is_a_failed_trial_and_not_the_end(cnntrain: Command)
 
 def test_a_search_that_is_killed_goes_on_with_what_it_knew(cnntrain: Command) -> None:
     words = [*SEARCH, LR, "sweeper=optuna", "sweeper.n_trials=8", "epochs=3", "out=s"]
-    process = subprocess.Popen([sys.executable, "-m", "cnntrain", *words], stdout=subprocess.DEVNULL)
+    process = Forked(*words)
     while sum(record["state"] != "running" for record in records("s").values()) < 3:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     before = {name: record for name, record in records("s").items() if record["state"] != "running"}
 
@@ -94,12 +93,12 @@ def test_intervals_are_searched_on_the_scale_that_is_meant() -> None:
     assert list(distribution("optim=sgd,adam").choices) == ["sgd", "adam"]
 
 
-def test_several_jobs_at_a_time(process: Command) -> None:
+def test_several_jobs_at_a_time(cnntrain: Command) -> None:
     pytest.importorskip("joblib")
-    words = ("sweeper=random", "sweeper.n_trials=5", "launcher=joblib", "launcher.n_jobs=2", "out=s")
-    outcome = process(*SEARCH, LR, *words)
+    words = ("sweeper=random", "sweeper.n_trials=4", "launcher=joblib", "launcher.n_jobs=2", "out=s")
+    outcome = cnntrain(*SEARCH, LR, *words)
     assert outcome.code == 0, outcome.err
-    assert len(records("s")) == 5 and all(trial.state.name == "COMPLETE" for trial in trials("s"))
+    assert len(records("s")) == 4 and all(trial.state.name == "COMPLETE" for trial in trials("s"))
 
 
 @pytest.mark.parametrize(
