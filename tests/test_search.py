@@ -29,7 +29,8 @@ def trials(folder: str) -> list[Any]:
 
 
 def test_a_search_tries_its_points_and_ranks_them(cnntrain: Command) -> None:
-    outcome = cnntrain(*SEARCH, LR, "optim=sgd,adam", "sweeper=optuna", "sweeper.n_trials=6", "out=s")
+    space = (LR, "optim=sgd,adam", "batch_size=interval(16,32)", "limit=range(300,200,-50)")
+    outcome = cnntrain(*SEARCH, *space, "sweeper=optuna", "sweeper.n_trials=6", "out=s")
     assert outcome.code == 0, outcome.err
     assert "job 6 of 6" in outcome.out and "Ranking by val_accuracy" in outcome.out
     found = records("s")
@@ -37,6 +38,7 @@ def test_a_search_tries_its_points_and_ranks_them(cnntrain: Command) -> None:
     for record in found.values():
         values = dict(word.split("=") for word in record["overrides"])
         assert 1e-5 <= float(values["optim.lr"]) <= 1e-1 and values["optim"] in ("sgd", "adam")
+        assert 16 <= int(values["batch_size"]) <= 32 and values["limit"] in ("300", "250")
     best = max(found.values(), key=lambda record: record["val_accuracy"])
     assert max(t.value for t in trials("s") if t.value is not None) == best["val_accuracy"]
 
@@ -109,6 +111,9 @@ def test_several_jobs_at_a_time(cnntrain: Command) -> None:
         ((LR, "sweeper=optuna", "seeds=3"), "seeds=N repeats the points of a grid"),
         ((LR, "sweeper=optuna", "data.val_fraction=0"), "a search needs a validation set"),
         (("optim.lr=interval(-1,1)", "sweeper=random"), "optim.lr=-1"),
+        (("optim.lr=interval(1e-1,1e-4)", "sweeper=random"), "holds no value: write interval(LOW,HIGH)"),
+        (("model.dropout=tag(log,interval(0,0.9))", "sweeper=random"), "has no logarithms"),
+        (("batch_size=interval(8,16.5)", "sweeper=random"), "batch_size=16.5 is not possible"),
         ((LR, "sweeper=optuna", "sweeper.n_trials=0"), "sweeper.n_trials=0 is not possible"),
         ((LR, "sweeper=bayes"), "sweeper=bayes is not there"),
     ],

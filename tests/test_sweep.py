@@ -241,7 +241,7 @@ def test_the_arguments_of_a_class_of_ones_own_vary(cnntrain: Command, how: tuple
 
 
 def test_what_is_typed_twice_is_one_job(cnntrain: Command) -> None:
-    cnntrain("train", "-m", *TINY, "seed=1,1,2", "out=sweep")
+    cnntrain("train", "-m", *TINY, "seed=5,6", "seed=1,1,2", "out=sweep")  # what is typed last counts
     assert {row["job"] for row in ranking(Path("sweep"))} == {"seed-1", "seed-2"}
 
 
@@ -254,6 +254,7 @@ def test_what_is_typed_twice_is_one_job(cnntrain: Command) -> None:
         (("seeds=2,3",), "seeds is one for the whole sweep"),
         (("schedule=glob(x*)",), "schedule=glob(x*) matches nothing: schedule takes constant, cosine"),
         (("epochs=glob(*)",), "glob is for groups"),
+        (("seed=range(5,2)",), "seed=range(5,2) holds no value, so there is nothing to run"),
         (("seed=0,1", "launcher=slurm"), "launcher"),
         (("seed=0,1", "on_error=retry"), "on_error takes continue or stop"),
     ],
