@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -14,11 +13,11 @@ RUN = ("train", *TINY, "precision=fp32", "threads=1")
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
-def test_a_compiled_run_ends_with_weights_that_any_run_can_load(process: Command) -> None:
-    outcome = process(*RUN, "compile=true", "out=compiled")
+def test_a_compiled_run_ends_with_weights_that_any_run_can_load(cnntrain: Command) -> None:
+    outcome = cnntrain(*RUN, "compile=true", "out=compiled")
     assert outcome.code == 0, outcome.err
     assert "fp32, 1 thread, compiled" in outcome.out
-    process(*RUN, "out=plain")
+    cnntrain(*RUN, "out=plain")
     one, other = (
         torch.load(Path(run) / "checkpoints" / "last.pt", weights_only=True)["model"]
         for run in ("compiled", "plain")
@@ -26,6 +25,11 @@ def test_a_compiled_run_ends_with_weights_that_any_run_can_load(process: Command
     assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in other)
 
 
-def test_a_missing_compiler_is_told(process: Command, tmp_path: Path) -> None:
-    env = {"CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
-    is_told(process(*RUN, "compile=true", env=env), "compile=true: torch.compile fails here", "compile=false")
+def test_a_missing_compiler_is_told(
+    cnntrain: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/nonexistent"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()
+    another = ("model.hidden=[7]", "compile=true")  # so that nothing is there already
+    is_told(cnntrain(*RUN, *another), "compile=true: torch.compile fails here", "compile=false")

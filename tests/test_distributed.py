@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Command, is_told
+from forks import Forked
 
 from cnntrain.distributed import Share
 
@@ -23,27 +23,21 @@ RUN = ("model=mlp", "limit=90", "epochs=3", "batch_size=8", "precision=fp32", "t
 RUN += ("report=false",)
 
 
-def started(processes: int, *arguments: str) -> list[subprocess.Popen[str]]:
+def started(processes: int, *arguments: str) -> list[Forked]:
     """Start the processes of a run as torchrun would, without the seconds that torchrun itself takes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     ranks = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(processes)}
     return [
-        subprocess.Popen(
-            [sys.executable, "-m", "cnntrain", *arguments],
-            env={**os.environ, **ranks, "WORLD_SIZE": str(processes), "RANK": str(n), "LOCAL_RANK": str(n)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        Forked(*arguments, env={**ranks, "WORLD_SIZE": str(processes), "RANK": str(n), "LOCAL_RANK": str(n)})
         for n in range(processes)
     ]
 
 
-def ended(running: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+def ended(running: list[Forked]) -> list[tuple[int | None, str, str]]:
     """Return exit code, output and errors of each process."""
-    outputs = [process.communicate(timeout=120) for process in running]
+    outputs = [process.communicate() for process in running]
     return [(process.returncode, *texts) for process, texts in zip(running, outputs, strict=True)]
 
 
@@ -64,10 +58,14 @@ def same(one: list[list[float]], other: list[list[float]]) -> bool:
 def test_torchrun_trains_and_evaluates_as_one_process_would(cnntrain: Command) -> None:
     assert cnntrain("train", *RUN, "out=one").code == 0
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for arguments in (["train", *RUN, "out=two"], ["eval", "two"]):
-        done = subprocess.run([*torchrun, "-m", "cnntrain", *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("test accuracy") == 1 and "of 1,000;" in done.stdout
+    done = subprocess.run(
+        [*torchrun, "-m", "cnntrain", "train", *RUN, "out=two"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    codes, outs, errs = zip(*ended(started(2, "eval", "two")), strict=True)
+    assert codes == (0, 0), errs
+    for out in (done.stdout, "".join(outs)):
+        assert out.count("test accuracy") == 1 and "of 1,000;" in out
 
     assert same(curve("one"), curve("two"))
     tests = [json.loads(Path(name, "summary.json").read_text())["test"] for name in ("one", "two")]
@@ -82,7 +80,7 @@ def test_torchrun_trains_and_evaluates_as_one_process_would(cnntrain: Command) -
 
 def test_a_run_goes_on_when_a_process_was_lost_with_another_number_of_them(cnntrain: Command) -> None:
     """Two processes begin, one is killed, three go on and are stopped, one ends the run."""
-    long = [word if word != "epochs=3" else "epochs=30" for word in RUN]
+    long = [word if word != "epochs=3" else "epochs=8" for word in RUN]
     assert cnntrain("train", *long, "out=one").code == 0
     running = started(2, "train", *long, "out=several", "save_every_steps=5")
     wait_for(Path("several/checkpoints/last.pt"), running)
@@ -105,7 +103,7 @@ def test_a_run_goes_on_when_a_process_was_lost_with_another_number_of_them(cnntr
     assert same(curve("one"), curve("several"))
 
 
-def wait_for(path: Path, running: list[subprocess.Popen[str]]) -> None:
+def wait_for(path: Path, running: list[Forked]) -> None:
     while not path.exists():
         assert running[0].poll() is None, ended(running)
         time.sleep(0.01)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Command, is_told
 
-GRID = ("train", "-m", *TINY, "precision=fp32", "threads=1", "optim.lr=1e-3,1e-2,1e9", "optim=sgd")
+GRID = ("train", "-m", *TINY, "precision=fp32", "threads=1", "optim.lr=1e-2,1e9", "optim=sgd")
 LAUNCHERS = {
     "joblib": ["launcher=joblib", "launcher.n_jobs=2"],
     "submitit": ["launcher=submitit", "launcher.cluster=local", "launcher.cpus=1"],
@@ -37,13 +37,14 @@ def test_it_leaves_what_the_local_one_leaves(cnntrain: Command, process: Command
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"needs {name}")
     assert cnntrain(*GRID, "out=local").code == 1  # one of the jobs diverges
-    outcome = process(*GRID, *LAUNCHERS[name], "out=other")
+    run = process if name == "ray" else cnntrain  # which changes the handlers of signals
+    outcome = run(*GRID, *LAUNCHERS[name], "out=other")
     assert outcome.code == 1, outcome.err
     assert "Traceback" not in outcome.err
     assert "(optim.lr=1000000000.0) failed: " in outcome.err
     assert layout("other") - {"x/.lock"} == layout("local")
     assert ranking("other") == ranking("local")
-    assert "3 of 3" in outcome.out + outcome.err
+    assert "2 of 2" in outcome.out + outcome.err
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY, Command
+from forks import Forked
 
 # Everything that draws random numbers is on: dropout, augmentation, shuffling.
 RUN = (
     "epochs=3",
+    "limit=3000",
     "model.channels=[4,8]",
     "model.head=[16]",
     "model.dropout=0.3",
@@ -47,12 +47,11 @@ def epochs(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cnntrain", "train", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(*arguments: str) -> Forked:
+    return Forked("train", *arguments)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: Forked) -> None:
     while not path.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
@@ -71,7 +70,7 @@ def test_a_killed_run_resumes_bit_identically(cnntrain: Command, uninterrupted: 
     killed = Path("killed")
     process = start(*RUN, f"workers={workers}", f"out={killed}")
     wait_for(killed / "checkpoints" / "last.pt", process)
-    time.sleep(random.uniform(0, 0.3))
+    time.sleep(random.uniform(0, 0.2))
     process.kill()
     process.wait()
     assert not (killed / "summary.json").exists(), "the run ended before it was killed"
@@ -150,7 +149,7 @@ def test_other_data_are_refused(cnntrain: Command) -> None:
     assert "not those that this run began with" in outcome.err
 
 
-def test_a_folder_in_use_is_locked(cnntrain: Command, process: Command) -> None:
+def test_a_folder_in_use_is_locked(cnntrain: Command) -> None:
     running = start("epochs=50", "out=run")
     wait_for(Path("run/checkpoints/last.pt"), running)
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY, Command, is_told
+from forks import Forked
 
 optuna = pytest.importorskip("optuna")
 from optuna.storages.journal import JournalFileBackend
@@ -30,7 +29,8 @@ def trials(folder: str) -> list[Any]:
 
 
 def test_a_search_tries_its_points_and_ranks_them(cnntrain: Command) -> None:
-    outcome = cnntrain(*SEARCH, LR, "optim=sgd,adam", "sweeper=optuna", "sweeper.n_trials=6", "out=s")
+    space = (LR, "optim=sgd,adam", "batch_size=interval(16,32)", "limit=range(300,200,-50)")
+    outcome = cnntrain(*SEARCH, *space, "sweeper=optuna", "sweeper.n_trials=6", "out=s")
     assert outcome.code == 0, outcome.err
     assert "job 6 of 6" in outcome.out and "Ranking by val_accuracy" in outcome.out
     found = records("s")
@@ -38,6 +38,7 @@ def test_a_search_tries_its_points_and_ranks_them(cnntrain: Command) -> None:
     for record in found.values():
         values = dict(word.split("=") for word in record["overrides"])
         assert 1e-5 <= float(values["optim.lr"]) <= 1e-1 and values["optim"] in ("sgd", "adam")
+        assert 16 <= int(values["batch_size"]) <= 32 and values["limit"] in ("300", "250")
     best = max(found.values(), key=lambda record: record["val_accuracy"])
     assert max(t.value for t in trials("s") if t.value is not None) == best["val_accuracy"]
 
@@ -53,11 +54,11 @@ def test_a_diverging_region_is_a_failed_trial_and_not_the_end(cnntrain: Command)
 
 def test_a_search_that_is_killed_goes_on_with_what_it_knew(cnntrain: Command) -> None:
     words = [*SEARCH, LR, "sweeper=optuna", "sweeper.n_trials=8", "epochs=3", "out=s"]
-    process = subprocess.Popen([sys.executable, "-m", "cnntrain", *words], stdout=subprocess.DEVNULL)
+    process = Forked(*words)
     while sum(record["state"] != "running" for record in records("s").values()) < 3:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     before = {name: record for name, record in records("s").items() if record["state"] != "running"}
 
@@ -94,12 +95,12 @@ def test_intervals_are_searched_on_the_scale_that_is_meant() -> None:
     assert list(distribution("optim=sgd,adam").choices) == ["sgd", "adam"]
 
 
-def test_several_jobs_at_a_time(process: Command) -> None:
+def test_several_jobs_at_a_time(cnntrain: Command) -> None:
     pytest.importorskip("joblib")
-    words = ("sweeper=random", "sweeper.n_trials=5", "launcher=joblib", "launcher.n_jobs=2", "out=s")
-    outcome = process(*SEARCH, LR, *words)
+    words = ("sweeper=random", "sweeper.n_trials=4", "launcher=joblib", "launcher.n_jobs=2", "out=s")
+    outcome = cnntrain(*SEARCH, LR, *words)
     assert outcome.code == 0, outcome.err
-    assert len(records("s")) == 5 and all(trial.state.name == "COMPLETE" for trial in trials("s"))
+    assert len(records("s")) == 4 and all(trial.state.name == "COMPLETE" for trial in trials("s"))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,9 @@ def test_several_jobs_at_a_time(process: Command) -> None:
         ((LR, "sweeper=optuna", "seeds=3"), "seeds=N repeats the points of a grid"),
         ((LR, "sweeper=optuna", "data.val_fraction=0"), "a search needs a validation set"),
         (("optim.lr=interval(-1,1)", "sweeper=random"), "optim.lr=-1"),
+        (("optim.lr=interval(1e-1,1e-4)", "sweeper=random"), "holds no value: write interval(LOW,HIGH)"),
+        (("model.dropout=tag(log,interval(0,0.9))", "sweeper=random"), "has no logarithms"),
+        (("batch_size=interval(8,16.5)", "sweeper=random"), "batch_size=16.5 is not possible"),
         ((LR, "sweeper=optuna", "sweeper.n_trials=0"), "sweeper.n_trials=0 is not possible"),
         ((LR, "sweeper=bayes"), "sweeper=bayes is not there"),
     ],

@@ -17,7 +17,7 @@ const tick = (name, value) => percent(name) ? +(100 * value).toFixed(2) + "%" : 
 const cut = (text, length) => text.length > length ? text.slice(0, length - 1) + "…" : text;
 
 document.title = byId("title").textContent = data.title;
-byId("about").textContent = `${jobs.length} jobs, ${done.length} finished; ranked by ${monitor}, the best in green. `
+byId("about").textContent = `${jobs.length} ${jobs.length === 1 ? "job" : "jobs"}, ${done.length} finished; ranked by ${monitor}, the best in green. `
   + `The test set has no say here.`;
 
 function element(name, attributes, parent, text) {

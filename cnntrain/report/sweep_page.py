@@ -127,7 +127,7 @@ def binned(pairs: Sequence[tuple[float, float]]) -> list[tuple[str, list[float]]
     """Put results into bins by the number that belongs to each, named ``low … high``."""
     edges = [round(len(pairs) * number / BINS) for number in range(BINS + 1)]
     bins = [pairs[start:end] for start, end in itertools.pairwise(edges)]
-    return [(f"{part[0][0]:.2g} … {part[-1][0]:.2g}", [result for _, result in part]) for part in bins]
+    return [(f"{part[0][0]:.4g} … {part[-1][0]:.4g}", [result for _, result in part]) for part in bins]
 
 
 def mean_of(results: Sequence[float]) -> dict[str, float | None]:

@@ -1,0 +1,72 @@
+"""Commands in processes of their own, forked from one that has imported torch, which takes seconds.
+
+That one has imported nothing of cnntrain, so what a command does when it begins is done each time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    ["torch.distributed", "torch.nn.parallel", "hydra.main", "rich.table", "rich.progress", "tqdm"]
+)
+
+
+class Forked:
+    """``cnntrain ARGUMENTS`` in a process of its own, with the methods of ``subprocess.Popen``.
+
+    Args:
+        arguments: of the command.
+        env: variables to be added to those of this process.
+    """
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.files = [Path(path) for _, path in (tempfile.mkstemp() for _ in range(2))]
+        place = (str(Path.cwd()), {**os.environ, **(env or {})}, [str(file) for file in self.files])
+        self.process = CONTEXT.Process(target=command, args=(arguments, *place))
+        self.process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float = 120) -> int | None:
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, "it does not end"
+        return self.process.exitcode
+
+    def communicate(self, timeout: float = 120) -> tuple[str, str]:
+        """Wait for its end, and return what it printed, and its errors."""
+        self.wait(timeout)
+        out, err = (file.read_text() for file in self.files)
+        return out, err
+
+
+def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: list[str]) -> None:
+    """What the process does: all that a new one would find is put in its place first."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
+    sys.argv = ["cnntrain", *arguments]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from cnntrain import cli
+
+    cli.main()
