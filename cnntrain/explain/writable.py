@@ -16,7 +16,7 @@ MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
 SCHEDULES = tuple(f"cnntrain.optim.{name}" for name in ("Constant", "Step", "Cosine", "OneCycle"))
 AUGMENT = "cnntrain.data.augment.Augment"
 SOURCES = "cnntrain.data.sources"
-# Keys that the weights do not depend on, and those that the script knows. A key of neither kind is refused.
+# Keys that the weights do not depend on, those that the script knows, and those that it can't do.
 WITHOUT_EFFECT = (
     *("compile", "workers", "save_every_steps", "save_every_minutes", "out", "name", "seeds", "on_error"),
     *("verbose", "doctor", "launcher", "sweeper", "logger", "report"),
@@ -26,6 +26,7 @@ WRITTEN = (
     *("eval_batch_size", "device", "precision", "channels_last", "threads", "deterministic", "grad_clip"),
     *("balance_classes", "accumulate", "ema", "early_stopping", "monitor"),
 )
+REFUSED = ("init_from", "freeze", "unfreeze_epoch", "lr_scale")
 IDX_SETS = ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")
 
 
