@@ -218,7 +218,10 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["eval", "split=val"], ["eval needs a run before its overrides: cnntrain eval last split=val"]),
         (["eval", "last", "last"], ["last is not KEY=VALUE"]),
         (["eval", "last", "split=vla"], ["split=vla is not possible: did you mean val?"]),
-        (["eval", "last", "splt=val"], ["unknown key splt: did you mean split?", "eval takes split, tta, data"]),
+        (
+            ["eval", "last", "splt=val"],
+            ["unknown key splt: did you mean split?", "eval takes split, tta, data"],
+        ),
         (["eval", "last", "epochs=3"], ["epochs can't be changed by eval", "eval takes split, tta, data"]),
         (["eval", "last", "data.image_size=3"], ["data.image_size can't be changed by eval"]),
         (["eval", "last", "data=mnsit"], ["data=mnsit is not there: did you mean mnist?"]),
