@@ -55,6 +55,7 @@ def summarize(
         "confusion_matrix": result.confusion.tolist(),
         "findings": as_dicts(findings),
         "parameters": sum(p.numel() for p in fitting.model.parameters()),
+        "loader_share": round(fitting.train_batches.stopwatch.share, 4),
         "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
         "seconds": seconds,
         "seed": config["seed"],
