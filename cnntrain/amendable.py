@@ -16,12 +16,13 @@ RESUMABLE = (
     "eval_batch_size",
     "report",
     "data.root",
-    "data.in_memory",
+    "data.cache",
+    "data.cache_gb",
     "data.on_bad_image",
     "trust",
     "verbose",
 )
-REPORTABLE = ("data.root", "data.in_memory", "device", "threads", "workers", "trust", "verbose")
+REPORTABLE = ("data.root", "data.cache", "data.cache_gb", "device", "threads", "workers", "trust", "verbose")
 EVALUABLE = (
     "split",
     "tta",
@@ -30,7 +31,8 @@ EVALUABLE = (
     "data.source",
     "data.val_fraction",
     "data.split_seed",
-    "data.in_memory",
+    "data.cache",
+    "data.cache_gb",
     "data.on_bad_image",
     "device",
     "precision",

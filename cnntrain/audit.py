@@ -7,21 +7,26 @@ import shlex
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.checkpoint import write_atomically
+from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console, count
 from cnntrain.contact_sheet import page
 from cnntrain.data import duplicates
-from cnntrain.data.census import Census, census
+from cnntrain.data.census import LARGEST, Census, census
 from cnntrain.errors import UserError
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
 UNEVEN = 3  # times as many pictures as the smallest class has, from which on classes count as uneven
-TEST_FRACTION = 0.15  # as in conf/data/folder.yaml
+ELONGATED = 0.4  # share of the median picture that data.resize=crop leaves out, from which on it is too much
+WHOLE = 8 * LARGEST // 7  # side, in pixels, of pictures from which parts are drawn: 256 for 224
+LARGE = 64  # side, in pixels, from which on a ResNet is worth its time
+DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 
 
 @dataclass
@@ -35,10 +40,13 @@ class Audit:
         unreadable: files that can't be read, and why.
         others: files that are no pictures by their names.
         empty: folders without pictures, which are no classes.
+        hidden: folders that are not looked into, by their names.
+        converted: pictures that are not seen as they are in the file, and what is done to them.
         copies: pictures that show the same, pixel for pixel, within a class and a part.
         near_copies: pictures that look the same, but for size, brightness or compression.
         across_classes: copies, exact or near, that lie in several classes.
         leaks: copies, exact or near, that lie in several parts.
+        left_out: share of the median picture that ``data.resize=crop`` leaves out.
         facts: what ``auto`` stands for.
         command: that trains on the folder.
     """
@@ -49,18 +57,22 @@ class Audit:
     unreadable: list[str]
     others: list[str]
     empty: list[str]
+    hidden: list[str]
+    converted: list[str]
     copies: list[list[str]]
     near_copies: list[list[str]]
     across_classes: list[list[str]]
     leaks: list[list[str]]
-    facts: dict[str, object]
+    left_out: float
+    facts: dict[str, Any]
     command: str
 
 
 def examine(root: str, found: Census) -> Audit:
     """Return what there is to say of a folder."""
     tree, records, good = found.tree, found.records, np.flatnonzero(found.readable)
-    parts = tree.parts if any(tree.parts) else found.parts(TEST_FRACTION).tolist()
+    test_fraction = read_yaml(conf_folder() / "data" / "folder.yaml")["source"]["test_fraction"]
+    parts = tree.parts if any(tree.parts) else found.parts(test_fraction).tolist()
     counts = {name: dict.fromkeys(("train", "val", "test"), 0) for name in tree.classes}
     for index in good:
         counts[tree.classes[tree.labels[index]]][parts[index]] += 1
@@ -76,14 +88,22 @@ def examine(root: str, found: Census) -> Audit:
         if len({tree.parts[index] for index in group}) > 1:
             sorted_out["leaks"].append(names)
     sizes = Counter(f"{r['width']}x{r['height']}" for r in records[good])
-    facts = found.facts(TEST_FRACTION)
+    facts = found.facts(test_fraction)
+    sides = np.stack([records["width"][good], records["height"][good]])
+    left_out = 1 - float(np.median(sides.min(0) / sides.max(0)))
     words = ["cnntrain", "train", "data=folder", f"data.root={root}"]
     smallest, largest = extremes(counts)
     if found.bad:
         words.append("data.on_bad_image=skip")
+    if left_out > ELONGATED:
+        words.append("data.resize=pad")
     if largest > UNEVEN * smallest:
         words.append("balance_classes=true")
-    if facts["channels"] == 3:
+    if facts["image_size"] >= LARGE:
+        words.append("model=torchvision")
+    if facts["channels"] == 3 and np.median(sides.min(0)) >= WHOLE:
+        words += ["augment=imagenet", f"data.resize_size={WHOLE}"]
+    elif facts["channels"] == 3:
         words.append("augment=photos")
     return Audit(
         counts=counts,
@@ -92,13 +112,30 @@ def examine(root: str, found: Census) -> Audit:
         unreadable=found.bad,
         others=tree.others,
         empty=tree.empty,
+        hidden=tree.hidden,
+        converted=[f"{tree.files[i]}: {what}" for i in good.tolist() if (what := conversion(records[i]))],
         copies=sorted_out["copies"],
         near_copies=sorted_out["near_copies"],
         across_classes=sorted_out["across_classes"],
         leaks=sorted_out["leaks"],
+        left_out=round(left_out, 4),
         facts=facts,
         command=shlex.join(words),
     )
+
+
+def conversion(record: np.void) -> str:
+    """Return what is done to a picture so that a network sees it as a person does; empty for nothing."""
+    mode, done = str(record["mode"]), []
+    if record["is_turned"]:
+        done.append("turned upright, as EXIF says")
+    if mode == "CMYK":
+        done.append("CMYK, becomes RGB")
+    if mode.startswith(DEEP):
+        done.append(f"{16 if mode.startswith('I;16') else 32} bits, become 8")
+    if "A" in mode or "a" in mode:
+        done.append("transparent, laid on white")
+    return "; ".join(done)
 
 
 def members(groups: np.ndarray, good: np.ndarray) -> list[list[int]]:
@@ -161,12 +198,16 @@ def show(console: Console, root: str, result: Audit) -> None:
             "modes": ", ".join(f"{mode} ({number:,})" for mode, number in result.modes.items()),
             "balance": f"the largest class has {largest / smallest:.1f} times the pictures of the smallest",
             "mean, std": f"{facts['mean']}, {facts['std']} of pixels from 0 to 1",
+            "auto": f"data.channels={facts['channels']} data.image_size={facts['image_size']}",
+            "resize": f"data.resize=crop leaves {result.left_out:.0%} of the median picture out",
             "parts": f"like pictures stay on one side{held}",
         }
     )
     listed(console, "file", "that can't be read", result.unreadable)
     listed(console, "file", "that is no picture by its name", result.others)
     listed(console, "folder", "without pictures, so no class", result.empty)
+    listed(console, "folder", "hidden by its name, so no class", result.hidden)
+    listed(console, "picture", "converted", result.converted)
     listed(console, "picture", "in several parts: the test result would be too good", result.leaks)
     listed(console, "picture", "in several classes", result.across_classes)
     listed(console, "picture", "there more than once", result.copies)

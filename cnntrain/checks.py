@@ -114,6 +114,11 @@ def check_pictures(config: Mapping[str, Any]) -> None:
                 f"data.{key}={shown(data[key])} has {len(data[key])} values for data.channels="
                 f"{data['channels']}: give one for each channel, or one for all"
             )
+    if data["resize_size"] is not None and data["resize_size"] < data["image_size"]:
+        raise UserError(
+            f"data.resize_size={data['resize_size']} is smaller than data.image_size={data['image_size']}, "
+            "which is taken from it: give at least that, or null"
+        )
     check_cnn(config["model"], data["image_size"])
 
 

@@ -75,7 +75,7 @@ def section(census: Census, heading: str, files: Iterable[str], named: bool) -> 
 def thumbnail(census: Census, name: str) -> str:
     """Return a picture as a data address; of a file that has gone since, an empty one."""
     try:
-        image, _, _ = open_upright(census.tree.root / name, SIDE)
+        image = open_upright(census.tree.root / name, SIDE).image
     except Unreadable:
         return "data:,"
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)

@@ -212,7 +212,7 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     freezing = build_freezing(config, model)
     data = open_data(config, device, console, None)
     if not isinstance(data.train, Pictures):
-        raise UserError("bench needs the data in memory, for the floor: data.in_memory=true, or fewer data")
+        raise UserError("bench needs the data in memory, for the floor: data.cache=ram, or fewer data")
     pictures, batch_size = data.train, config["batch_size"]
     mean, std = config["data"]["mean"], config["data"]["std"]
     augment = build("augment", config["augment"], Augment, None)

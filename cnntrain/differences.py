@@ -29,7 +29,8 @@ ASIDE = (
     "save_every_steps",
     "save_every_minutes",
     "data.root",
-    "data.in_memory",
+    "data.cache",
+    "data.cache_gb",
 )
 ASIDE_GROUPS = ("launcher", "sweeper", "logger")
 # Nor do these, which a trial of speed may choose otherwise on another day; that they differ is told.

@@ -247,8 +247,8 @@ class Doctor:
             return None
         workers = self.config["workers"]
         mend = f"workers={2 * workers or 2}"
-        if self.config["data"]["in_memory"] is False:
-            mend = f"data.in_memory=auto, or {mend}"
+        if self.config["data"]["cache"] == "off":
+            mend = f"data.cache=auto, or {mend}"
         evidence = f"steps wait for their pictures {self.waited / total:.0%} of the time"
         return Finding("training is bound by the loader", evidence, mend)
 

@@ -18,9 +18,9 @@ from cnntrain import __version__, run_folder
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, bytes_in_words
 from cnntrain.data.workers import raised
-from cnntrain.datasets import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
 from cnntrain.parts import Config
+from cnntrain.reading import Reader
 from cnntrain.trained import Trained
 
 PICTURES = 1000  # of the test set, on which an exported model is compared with torch

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, count
-from cnntrain.data.decode import Unreadable, open_upright, square
+from cnntrain.data.crops import central
+from cnntrain.data.decode import Unreadable
+from cnntrain.data.read import read_square
 from cnntrain.errors import UserError
 from cnntrain.trained import Trained
 
@@ -97,10 +99,10 @@ def predictions(
 
     def read(file: Path) -> Tensor | str:
         try:
-            image = torch.from_numpy(square(open_upright(file, at_least=size)[0], channels, size))[None]
+            whole = read_square(file, channels, trained.resize_size, trained.resize, invert=invert)
         except Unreadable as error:
             return str(error)
-        return 255 - image if invert else image
+        return central(whole, size)[None]
 
     lots = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
     with ThreadPoolExecutor() as pool:

@@ -65,6 +65,7 @@ def summarize(
         "init_from": started,
         "parameters": sum(p.numel() for p in fitting.model.parameters()),
         "trained_parameters": sum(p.numel() for p in fitting.model.parameters() if p.requires_grad),
+        "loader_share": round(fitting.train_batches.stopwatch.share, 4),
         "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
         "seconds": seconds,
         "seed": config["seed"],

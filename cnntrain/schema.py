@@ -229,11 +229,29 @@ KEYS: dict[str, Key] = {
     ),
     "data.val_fraction": Key("float", "share of the training set kept for validation", low=0, high=0.9),
     "data.split_seed": Key("int", "which pictures validate", low=0, high=SEED_LIMIT),
-    "data.in_memory": Key(
-        "bool", "decode all pictures once, or each when it is needed; auto: if they fit", auto=True
+    "data.resize": Key(
+        "str",
+        "how pictures become squares: the middle, all with black beside it, or all out of proportion",
+        choices=("crop", "pad", "squash"),
+    ),
+    "data.resize_size": Key(
+        "int",
+        "scale to this size, often 256 for 224; augment.crop draws from that, else the middle is seen; null: "
+        "image_size",
+        low=1,
+        high=16384,
+        optional=True,
+    ),
+    "data.cache": Key(
+        "str",
+        "keep decoded pictures in memory or on disk, or decode them in each epoch; auto: the first that fits",
+        choices=("auto", "ram", "disk", "off"),
+    ),
+    "data.cache_gb": Key(
+        "float", "bound of the decoded pictures in the cache folder; the oldest make room", low=0
     ),
     # augment
-    "augment.crop": Key("float", "enlarge a part of at least this share of it, often 0.08", low=0, high=1),
+    "augment.crop": Key("float", "scale a part of at least this share of it, often 0.08", low=0, high=1),
     "augment.flip": Key("float", "probability of mirroring left to right", low=0, high=1),
     "augment.rotate": Key("float", "turn by up to N degrees", low=0, high=180),
     "augment.shift": Key("int", "move by up to N pixels", low=0),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnntrain import checkpoint, distributed, run_folder
 from cnntrain.calibrate import settle
 from cnntrain.config import add_current_folder, conf_folder, read_yaml
+from cnntrain.data.crops import central
 from cnntrain.data.loader import Normalize
 from cnntrain.data.pictures import fit_images
 from cnntrain.parts import (
@@ -44,6 +45,8 @@ class Trained:
         self.class_names = tuple(state["class_names"])
         self.normalization: dict[str, list[float]] = state["normalization"]
         self.shape = input_shape(config["data"])
+        self.resize: str = config["data"]["resize"]
+        self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
         self.device = find_device(config["device"])
         model = build_model(config, config["trust"])
         load_weights(model, state["model"], path)
@@ -64,9 +67,12 @@ class Trained:
 
         Args:
             images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
+                Those of the network's own size are taken as they are, others are scaled as in training.
         """
         channels, size, _ = self.shape
-        x = self.normalize(fit_images(images, channels, size).to(self.device))
+        side = size if images.shape[2:] == (size, size) else self.resize_size
+        images = central(fit_images(images.cpu(), channels, side, self.resize), size)
+        x = self.normalize(images.to(self.device))
         with self.precision.autocast():
             logits = self.model(x)
         return logits.float().softmax(dim=1).cpu()

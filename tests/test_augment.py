@@ -15,7 +15,8 @@ from torch import Generator, Tensor
 
 from cnntrain.data import colours, policies
 from cnntrain.data.augment import Augment
-from cnntrain.data.changes import random_crop, random_erase, random_flip, random_rotate, random_shift
+from cnntrain.data.changes import random_erase, random_flip, random_rotate, random_shift
+from cnntrain.data.crops import random_crop
 
 SHAPES = [(1, 28, 28), (3, 20, 31), (3, 31, 20)]
 

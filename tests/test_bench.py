@@ -46,4 +46,4 @@ def test_wrong_input_is_told_before_torch_is_imported(torchless: Command, wrong:
 
 
 def test_data_that_are_streamed_cannot_be_compared(cnntrain: Command) -> None:
-    is_told(cnntrain(*QUICK, "data.in_memory=false"), "bench needs the data in memory")
+    is_told(cnntrain(*QUICK, "data.cache=off"), "bench needs the data in memory")

@@ -452,7 +452,7 @@ COLOUR_ARRAY = np.array(COLOUR_PIXELS, dtype=np.uint8)
 
 
 def as_pictures(dataset: Any, channels: int = 1, size: int = 2) -> Pictures:
-    return read_all(Streamed(dataset, channels, size), workers=0, advance=lambda count: None)
+    return read_all(Streamed(dataset, channels, size, "crop"), workers=0, advance=lambda count: None)
 
 
 @pytest.mark.parametrize(
@@ -560,11 +560,11 @@ def constant(value: tuple[int, ...], size: int = 4) -> Pictures:
 
 def test_pictures_that_fit_are_not_copied() -> None:
     pictures = constant((7, 8, 9))
-    assert fit(pictures, 3, 4) is pictures
+    assert fit(pictures, 3, 4, "crop") is pictures
 
 
 def test_grey_becomes_colour_by_repeating_it() -> None:
-    found = fit(constant((7,)), 3, 4)
+    found = fit(constant((7,)), 3, 4, "crop")
     assert torch.equal(found.images, constant((7, 7, 7)).images)
     assert found.labels.tolist() == [0, 1]
     assert found.class_names == ("a", "b")
@@ -575,7 +575,7 @@ def test_grey_becomes_colour_by_repeating_it() -> None:
     [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((255, 255, 255), 255), ((10, 20, 30), 18)],
 )
 def test_colour_becomes_grey_by_its_luma(colour: tuple[int, ...], grey: int) -> None:
-    assert torch.equal(fit(constant(colour), 1, 4).images, constant((grey,)).images)
+    assert torch.equal(fit(constant(colour), 1, 4, "crop").images, constant((grey,)).images)
     pil = Image.fromarray(np.full((1, 1, 3), colour, dtype=np.uint8)).convert("L")
     assert pil.getpixel((0, 0)) == grey
 
@@ -583,26 +583,26 @@ def test_colour_becomes_grey_by_its_luma(colour: tuple[int, ...], grey: int) -> 
 @pytest.mark.parametrize(("have", "want"), [(4, 3), (2, 1), (3, 2)])
 def test_channels_that_mean_nothing_to_each_other_are_refused(have: int, want: int) -> None:
     with pytest.raises(UserError, match=f"data.channels={want}: pictures of {have} channels"):
-        fit(constant((1,) * have), want, 4)
+        fit(constant((1,) * have), want, 4, "crop")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 13])
 def test_an_even_surface_stays_even_at_any_size(size: int) -> None:
-    found = fit(constant((7, 100, 255)), 3, size).images
+    found = fit(constant((7, 100, 255)), 3, size, "crop").images
     assert torch.equal(found, constant((7, 100, 255), size).images)
 
 
 def test_halving_averages_and_does_not_skip_pixels() -> None:
     """Without antialiasing a fine chequerboard would become black or white."""
     board = ((torch.arange(16)[:, None] + torch.arange(16)) % 2 * 255).to(torch.uint8)
-    found = fit(Pictures(board.view(1, 1, 16, 16), torch.tensor([0]), ["a"]), 1, 8).images
+    found = fit(Pictures(board.view(1, 1, 16, 16), torch.tensor([0]), ["a"]), 1, 8, "crop").images
     inner = found[0, 0, 1:-1, 1:-1].float()
     assert (inner - 127.5).abs().max() <= 1
 
 
 def test_pictures_that_are_not_square_become_square() -> None:
     images = torch.arange(0, 200, 10, dtype=torch.uint8).view(1, 1, 1, 20).expand(1, 1, 10, 20).contiguous()
-    found = fit(Pictures(images, torch.tensor([0]), ["a"]), 1, 10).images
+    found = fit(Pictures(images, torch.tensor([0]), ["a"]), 1, 10, "squash").images
     assert found.shape == (1, 1, 10, 10)
     assert torch.equal(found[0, 0, 0], found[0, 0, 9])  # still the same in every row
     assert found[0, 0, 0, 1:-1].tolist() == [25, 45, 65, 85, 105, 125, 145, 165]
@@ -610,11 +610,11 @@ def test_pictures_that_are_not_square_become_square() -> None:
 
 def test_conversion_by_lots_gives_what_conversion_at_once_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = Pictures(some_bytes(10, 3, 9, 9), torch.zeros(10, dtype=torch.int64), ["a"])
-    at_once = fit(pictures, 1, 14).images
+    at_once = fit(pictures, 1, 14, "crop").images
     monkeypatch.setattr(pictures_module, "CHUNK", 700)
-    assert torch.equal(fit(pictures, 1, 14).images, at_once)
+    assert torch.equal(fit(pictures, 1, 14, "crop").images, at_once)
     monkeypatch.setattr(pictures_module, "CHUNK", 1)
-    assert torch.equal(fit(pictures, 1, 14).images, at_once)
+    assert torch.equal(fit(pictures, 1, 14, "crop").images, at_once)
 
 
 # Splits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY, Command, is_told
+from picture_tree import digits
 from PIL import Image
 from torch.utils.data import Dataset
 
 from cnntrain import memory
 from cnntrain.data import sources
 from cnntrain.data.augment import Augment
+from cnntrain.data.census import census
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.pictures import Pictures
 from cnntrain.data.streamed import Streamed, read_all
@@ -73,13 +76,13 @@ class Photos(Dataset[Any]):
 
 
 def streamed(dataset: Any) -> Streamed:
-    found = Streamed(dataset, channels=3, image_size=12)
+    found = Streamed(dataset, 3, 12, "crop")
     found.find_labels(0, lambda count: None)
     return found
 
 
 def in_memory() -> Pictures:
-    return read_all(Streamed(Photos(), 3, 12), workers=0, advance=lambda count: None)
+    return read_all(Streamed(Photos(), 3, 12, "crop"), workers=0, advance=lambda count: None)
 
 
 def weights(run: str) -> dict[str, torch.Tensor]:
@@ -107,8 +110,8 @@ def test_evaluation_sees_each_streamed_picture_once() -> None:
 def test_a_run_ends_with_the_same_weights_on_every_path(cnntrain: Command) -> None:
     outcome = cnntrain("train", *TINY, "augment=digits", "out=memory")
     assert "in memory, 4.7 MB" in outcome.out
-    outcome = cnntrain("train", *TINY, "augment=digits", "data.in_memory=false", "workers=2", "out=stream")
-    assert "streamed by 2 workers; data.in_memory=false" in outcome.out
+    outcome = cnntrain("train", *TINY, "augment=digits", "data.cache=off", "workers=2", "out=stream")
+    assert "streamed by 2 workers; data.cache=off" in outcome.out
     one, other = weights("memory"), weights("stream")
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -120,10 +123,11 @@ def test_data_that_do_not_fit_are_streamed(
     assert "in memory, 34.6 kB" in cnntrain(*run, "out=fits").out
     monkeypatch.setattr(memory, "free", lambda: 20_000)
     assert "streamed by the main process; 25.9 kB of pictures, 20.0 kB of memory free" in cnntrain(*run).out
-    is_told(cnntrain(*run, "data.in_memory=true"), "data.in_memory=true is not possible")
+    is_told(cnntrain(*run, "data.cache=ram"), "data.cache=ram is not possible")
+    is_told(cnntrain(*run, "data.cache=disk"), "Photos has no method files")
 
 
-@pytest.mark.parametrize("path", ["data.in_memory=true", "data.in_memory=false"])
+@pytest.mark.parametrize("path", ["data.cache=ram", "data.cache=off"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_picture_that_cannot_be_read_is_named(
     cnntrain: Command, photos: Path, path: str, workers: int
@@ -165,12 +169,13 @@ def test_labels_come_from_targets_only_if_they_are_those_of_the_pictures() -> No
 
 
 def cached_files() -> list[Path]:
-    return list((Path(os.environ["CNNTRAIN_CACHE"]) / "data").glob("*.pt"))
+    return list((Path(os.environ["CNNTRAIN_CACHE"]) / "data").glob("*.pictures"))
 
 
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of this test's own."""
+    census.cache_clear()
     monkeypatch.setenv("CNNTRAIN_CACHE", str(tmp_path / "cache"))
 
 
@@ -201,6 +206,36 @@ def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None, dama
     assert "from the cache" not in cnntrain("train", *TINY, "out=second").out
     assert "from the cache" in cnntrain("train", *TINY, "out=third").out
     assert all(torch.equal(weights("first")[name], weights("third")[name]) for name in weights("first"))
+
+
+def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(cnntrain: Command, empty_cache: None) -> None:
+    digits(Path("pictures"))
+    run = ("train", "data=folder", "data.root=pictures", "model=mlp", "epochs=1", "report=false")
+    where = f"on disk, 47.0 kB; kept in the cache, {os.environ['CNNTRAIN_CACHE']}"
+    assert where in cnntrain(*run, "data.cache=disk", "out=disk").out
+    assert "streamed by the main process; data.cache=off" in cnntrain(*run, "data.cache=off", "out=off").out
+    assert all(torch.equal(weights("disk")[name], weights("off")[name]) for name in weights("off"))
+    assert 0 <= json.loads(Path("off/summary.json").read_text())["loader_share"] <= 1
+    assert "on disk, 47.0 kB; from the cache" in cnntrain("resume", "off", "epochs=2", "data.cache=disk").out
+    file = next(file for file in cached_files() if file.stat().st_size > 30_000)
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "kept in the cache" in cnntrain(*run, "data.cache=disk").out
+
+
+def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
+    cnntrain: Command, empty_cache: None
+) -> None:
+    cnntrain("train", *TINY)  # 3.9 and 0.8 MB
+    before = set(cached_files())
+    outcome = cnntrain("train", *TINY, "data.image_size=14", "data.cache_gb=0.0048")
+    assert "cache: removed the 1 data set used longest ago" in outcome.out
+    assert len(before & set(cached_files())) == 1 and len(cached_files()) == 3
+    assert sum(file.stat().st_size for file in cached_files()) <= 4.8e6
+    outcome = cnntrain("train", *TINY, "data.image_size=20", "data.cache_gb=0.0001")
+    assert outcome.code == 0 and "not kept in the cache: data.cache_gb=0.0001" in outcome.out
+    digits(Path("pictures"))
+    run = ("train", "data=folder", "data.root=pictures", "data.cache=disk", "data.cache_gb=0")
+    is_told(cnntrain(*run), "data.cache=disk is not possible", "data.cache_gb=0")
 
 
 def test_another_shape_is_another_file_of_the_cache(cnntrain: Command, empty_cache: None) -> None:

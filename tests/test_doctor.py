@@ -132,9 +132,9 @@ def test_a_model_that_gradients_do_not_reach_is_found(cnntrain: Command) -> None
 def test_a_slow_loader_is_found(cnntrain: Command) -> None:
     Path("sick.py").write_text(SICK)
     slow = ["model=mlp", "limit=800", "epochs=1", "data.source._target_=sick.Slow"]
-    found, _ = trained(cnntrain, *slow, "data.in_memory=false")
+    found, _ = trained(cnntrain, *slow, "data.cache=off")
     assert [f["finding"] for f in found] == ["training is bound by the loader"]
-    assert found[0]["mend"].startswith("data.in_memory=auto")
+    assert found[0]["mend"].startswith("data.cache=auto")
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

@@ -66,11 +66,25 @@ def test_the_audit_names_every_fault(torchless: Command) -> None:
     assert {line.partition(":")[0] for line in found["unreadable"]} == {"d0/truncated.jpg", "d1/text.png"}
     assert found["others"] == ["d1/notes.txt"]
     assert found["empty"] == ["empty"]
+    assert found["hidden"] == [".hidden"]
+    assert found["converted"] == [
+        "d0/cmyk.jpg: CMYK, becomes RGB",
+        "d3/deep.png: 16 bits, become 8",
+        "d3/turned.jpg: turned upright, as EXIF says",
+    ]
     assert found["across_classes"] == [["d1/copy.png", "d3/003.png"]]
     assert found["modes"] == {"L": 61, "CMYK": 1, "I;16": 1, "RGB": 1}
     assert found["sizes"]["40x60"] == 1  # upright
     assert list(found["counts"]) == ["d0", "d1", "d3"]
-    for name in ("d0/truncated.jpg", "d1/text.png", "d1/copy.png", "empty", "data.on_bad_image=skip"):
+    for name in (
+        "d0/truncated.jpg",
+        "d1/text.png",
+        "d1/copy.png",
+        "empty",
+        ".hidden",
+        "d3/turned.jpg",
+        "skip",
+    ):
         assert name in done.out
     assert Path("a.html").read_text().count("<img") >= 60
 
@@ -131,9 +145,9 @@ def test_every_mode_becomes_the_colour_that_a_person_sees(
 ) -> None:
     kind = "tif" if mode == "CMYK" else "png"
     Image.new(mode, (8, 8), value).save(f"a.{kind}")  # type: ignore[arg-type]
-    image, found, _ = open_upright(Path(f"a.{kind}"))
+    image, found, _, is_turned = open_upright(Path(f"a.{kind}"))
     pixel = np.atleast_1d(np.asarray(image)[0, 0])
-    assert found == mode
+    assert found == mode and not is_turned
     assert len(pixel) == len(expected) and np.allclose(pixel, expected, atol=1)
 
 
@@ -143,8 +157,8 @@ def test_a_turned_photograph_is_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save("a.jpg", exif=exif)
-    image, _, size = open_upright(Path("a.jpg"))
-    assert image.size == size == (40, 60)
+    image, _, size, is_turned = open_upright(Path("a.jpg"))
+    assert image.size == size == (40, 60) and is_turned
     assert np.asarray(image)[5].mean() > 200 > 50 > np.asarray(image)[55].mean()
 
 
@@ -200,3 +214,27 @@ def test_a_second_look_reads_only_what_has_changed(
     assert read == ["001.png"]
     assert second.bad == ["d0/001.png: not a picture"]
     assert (second.records["pixels"] == first["pixels"]).sum() == 59
+
+
+def test_long_pictures_are_told_of_and_keep_their_proportions_in_training_and_in_use(
+    cnntrain: Command,
+) -> None:
+    """Two classes that differ in the middle alone."""
+    generator = np.random.default_rng(0)
+    for name, colour in (("dark", 40), ("light", 215)):
+        Path("pictures", name).mkdir(parents=True)
+        for number in range(20):
+            pixels = generator.integers(0, 256, (40, 120, 3), dtype=np.uint8)
+            pixels[10:30, 50:70] = colour
+            Image.fromarray(pixels).save(f"pictures/{name}/{number}.png")
+    audited = cnntrain("data", "pictures")
+    assert "data.resize=crop leaves 67% of the median picture out" in audited.out
+    assert "data.resize=pad" in audited.out
+    words = ("data.resize=crop", "data.image_size=16", "data.resize_size=20", "augment.crop=0.5", "epochs=8")
+    assert cnntrain("train", *RUN[:3], "report=false", *words, "out=run", "precision=fp32").code == 0
+    assert cnntrain("eval", "run", "data=folder", "data.root=pictures").code == 0
+    evaluated = json.loads(Path("run/eval_test.json").read_text())
+    assert evaluated["accuracy"] == json.loads(Path("run/summary.json").read_text())["test"]["accuracy"] == 1
+    assert cnntrain("predict", "run", "pictures", "--csv", "a.csv").code == 0
+    rows = [line.split(",")[:2] for line in Path("a.csv").read_text().splitlines()[1:]]
+    assert sum(Path(file).parent.name == said for file, said in rows) >= 38

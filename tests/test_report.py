@@ -249,7 +249,7 @@ def test_an_unfinished_run_shows_validation_and_leaves_the_test_set_alone(
 
 
 def test_without_validation_an_unfinished_run_shows_its_model_and_curves(cnntrain: Command) -> None:
-    words = ("data.val_fraction=0", "data.in_memory=false", "data.num_classes=10")
+    words = ("data.val_fraction=0", "data.cache=off", "data.num_classes=10")
     assert cnntrain("train", *SMALL, *words, "out=run").code == 0
     assert sections_of(page_of(Path("run"))) == SECTIONS
     Path("run/summary.json").unlink()

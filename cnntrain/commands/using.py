@@ -21,6 +21,9 @@ from cnntrain.arguments import (
 from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 
+# Whatever the pictures are, the network gets them as it got those that it was trained on.
+PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "mean", "std")
+
 
 def evaluate(arguments: Sequence[str]) -> int:
     """``cnntrain eval RUN [overrides]``."""
@@ -108,9 +111,8 @@ def opened(
     path = run_folder.find_checkpoint(run_name, checkpoint.BEST)
     state = checkpoint.load(path)
     config = amended(saved_config(state, path, read_yaml(conf_folder() / f"{command}.yaml")), amendments)
-    # Whatever the pictures are, the network gets them in the shape that it was trained on.
     trained_on = state["config"]["data"]
-    config["data"].update({name: trained_on[name] for name in ("channels", "image_size", "mean", "std")})
+    config["data"].update({name: trained_on[name] for name in PREPROCESSING})
     if config["data"]["num_classes"] == "auto":  # a folder may lack some of the classes
         config["data"]["num_classes"] = trained_on["num_classes"]
     check(config, trains=False)

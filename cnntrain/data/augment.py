@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 
 from cnntrain.data.changes import (
     between,
-    random_crop,
     random_erase,
     random_flip,
     random_rotate,
@@ -17,11 +16,11 @@ from cnntrain.data.changes import (
     uniform,
 )
 from cnntrain.data.colours import random_hue, random_jitter
+from cnntrain.data.crops import random_crop
 from cnntrain.data.policies import rand_augment, trivial_augment
 
-# What each argument does to a picture, in this order.
+# What each argument does to a picture, in this order, after ``crop``.
 CHANGES = {
-    "crop": random_crop,
     "flip": random_flip,
     "rotate": random_rotate,
     "shift": random_shift,
@@ -49,7 +48,7 @@ class Augment:
             (Zhang et al. 2018, mixup).
         cutmix: put a rectangle of another picture over each, and as much of its label; the share is drawn
             from Beta(cutmix, cutmix) (Yun et al. 2019, CutMix). With both, each picture gets one of them.
-        crop: enlarge a random part of at least this share of the picture's area.
+        crop: scale a random part of at least this share of the picture's area to the whole.
         jitter: change brightness, contrast and saturation by factors of 1 - jitter to 1 + jitter.
         hue: turn the colours by up to this share of the colour circle in each direction.
         randaugment: strength of two changes of random kinds, up to 30 (Cubuk et al. 2020, RandAugment).
@@ -95,8 +94,21 @@ class Augment:
         """Whether labels become shares of several classes."""
         return bool(self.mixup or self.cutmix)
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """Return changed copies of the pictures ``x``, uint8 (N, C, H, W); the generator is on x's device."""
+    @property
+    def crops(self) -> bool:
+        """Whether parts of pictures are scaled, which may then be larger than the network wants them."""
+        return "crop" in self.strengths
+
+    def __call__(self, x: Tensor, generator: Generator, side: int | None = None) -> Tensor:
+        """Return changed copies of pictures.
+
+        Args:
+            x: uint8 (N, C, H, W).
+            generator: of the draws, on x's device.
+            side: height and width of the results, if parts of the pictures are scaled; None: as before.
+        """
+        if self.crops:
+            x = random_crop(x, self.strengths["crop"], generator, side)
         for name, change in CHANGES.items():
             if name in self.strengths:
                 x = change(x, self.strengths[name], generator)

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class Census:
             parts[mine[test]] = "test"
         return parts
 
-    def facts(self, test_fraction: float, channels: int | str = "auto") -> dict[str, object]:
+    def facts(self, test_fraction: float, channels: int | str = "auto") -> dict[str, Any]:
         """Return what ``auto`` stands for: classes, channels, size, and mean and deviation of the train part.
 
         Args:

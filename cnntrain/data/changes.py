@@ -33,23 +33,6 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
     )
 
 
-def random_crop(x: Tensor, least: float, generator: Generator) -> Tensor:
-    """Enlarge a random part of each picture to its size (Szegedy et al. 2015, Going Deeper).
-
-    The part has at least the share ``least`` of the picture's area, 0.08 for photographs, and is up to 4/3
-    times as wide or as high in proportion.
-    """
-    n = len(x)
-    area = uniform(n, least, 1, x, generator)
-    aspect = uniform(n, -math.log(4 / 3), math.log(4 / 3), x, generator).exp()
-    wide, tall = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)  # shares of a side
-    right = uniform(n, -1, 1, x, generator) * (1 - wide)
-    down = uniform(n, -1, 1, x, generator) * (1 - tall)
-    zero = torch.zeros_like(wide)
-    inside = torch.stack([wide, zero, right, zero, tall, down], dim=1).view(-1, 2, 3)
-    return warp(x, inside)
-
-
 def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
     """Mirror each picture left to right with the given probability."""
     chosen = uniform(len(x), 0, 1, x, generator) < probability

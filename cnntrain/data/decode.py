@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,7 +28,23 @@ def suffixes() -> frozenset[str]:
     return frozenset(readable - {".pdf", ".mpg", ".mpeg", ".h5", ".hdf"})
 
 
-def open_upright(path: Path, at_least: int | None = None) -> tuple[Image.Image, str, tuple[int, int]]:
+class Upright(NamedTuple):
+    """A picture as a person sees it.
+
+    Args:
+        image: of mode L or RGB.
+        mode: of the file.
+        size: width and height of the file's picture, as they are seen, in pixels.
+        is_turned: whether EXIF had it turned or mirrored.
+    """
+
+    image: Image.Image
+    mode: str
+    size: tuple[int, int]
+    is_turned: bool
+
+
+def open_upright(path: Path, at_least: int | None = None) -> Upright:
     """Read a picture as a person sees it.
 
     EXIF's rotation is applied, palettes and CMYK become RGB, 16 bits become 8, and what is transparent
@@ -38,9 +55,6 @@ def open_upright(path: Path, at_least: int | None = None) -> tuple[Image.Image, 
         at_least: shorter side that is needed, in pixels. A JPEG is then decoded at the half, quarter or
             eighth that is just large enough, which takes a fraction of the time.
 
-    Returns:
-        The picture, of mode L or RGB; the mode of the file; its width and height as they are seen.
-
     Raises:
         Unreadable: it is no picture, or a damaged one.
     """
@@ -48,9 +62,7 @@ def open_upright(path: Path, at_least: int | None = None) -> tuple[Image.Image, 
         with Image.open(path) as image:
             mode, size = image.mode, image.size
             if at_least is not None:
-                scale = at_least / min(size)
-                # draft keeps both sides at least as long as asked for.
-                image.draft(None, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+                image.draft(None, (at_least, at_least))  # both sides stay at least as long
             image.load()
             orientation = image.getexif().get(ORIENTATION, 1)
             upright = image if orientation == 1 else ImageOps.exif_transpose(image)
@@ -58,7 +70,8 @@ def open_upright(path: Path, at_least: int | None = None) -> tuple[Image.Image, 
     except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
         text = str(error) or type(error).__name__
         raise Unreadable("not a picture" if "cannot identify" in text else text) from error
-    return picture, mode, (size[1], size[0]) if orientation in SWAPPING else size
+    seen = (size[1], size[0]) if orientation in SWAPPING else size
+    return Upright(picture, mode, seen, is_turned=upright is not image)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -76,16 +89,3 @@ def eight_bits(image: Image.Image) -> Image.Image:
         flat = Image.alpha_composite(white, colour)
         return flat.convert("L" if image.mode in GREY else "RGB")
     return image.convert("L" if image.mode in GREY else "RGB")
-
-
-def square(image: Image.Image, channels: int, side: int) -> np.ndarray:
-    """Return a picture scaled to a square: uint8 (channels, side, side)."""
-    mode = "L" if channels == 1 else "RGB"
-    if image.mode != mode:
-        image = image.convert(mode)
-    if image.size != (side, side):
-        image = image.resize((side, side), Image.Resampling.BILINEAR)
-    pixels = np.array(image)  # a copy, since torch wants to be able to write
-    if pixels.ndim == 2:
-        return np.repeat(pixels[None], channels, axis=0) if channels != 1 else pixels[None]
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -8,11 +8,14 @@ compared in lots.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 ALIKE = 0.995  # correlation of two thumbnails from which they count as one picture
 BANDS, BITS = 12, 16  # buckets that each picture falls into, and bits of each: 98 % of 0.995 meet in one
-LOT = 256  # pictures compared with each other at a time
+REACH = 256  # pictures of its bucket with which each is compared, which bounds the cost
+LOT = 2**15  # pairs compared at a time
 FLAT = 4.0  # deviation of a thumbnail's values, 0 to 255, below which there is nothing to compare
 
 
@@ -44,14 +47,22 @@ def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
     for band in range(BANDS if signs is not None else 0):
         keys = signs[:, band] @ (1 << np.arange(BITS))  # type: ignore[index]
         order = np.argsort(keys, kind="stable")
-        for bucket in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            for begin in range(0, len(bucket) if len(bucket) > 1 else 0, LOT):
-                lot = bucket[begin : begin + LOT]
-                for one, other in zip(
-                    *np.nonzero(np.triu(values[lot] @ values[lot].T >= ALIKE, 1)), strict=True
-                ):
-                    unite(parent, candidates[lot[one]], candidates[lot[other]])
+        for one, other in neighbours(keys[order]):
+            near = np.einsum("ij,ij->i", values[order[one]], values[order[other]]) >= ALIKE
+            for a, b in zip(candidates[order[one[near]]], candidates[order[other[near]]], strict=True):
+                unite(parent, a, b)
     return np.array([find(parent, index) for index in range(len(parent))], np.int64)
+
+
+def neighbours(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the places of equal keys that are up to REACH apart, as pairs, LOT at a time; keys are sorted."""
+    for apart in range(1, min(REACH, len(keys))):
+        places = np.flatnonzero(keys[apart:] == keys[:-apart])
+        if not len(places):
+            return
+        for begin in range(0, len(places), LOT):
+            some = places[begin : begin + LOT]
+            yield some, some + apart
 
 
 def find(parent: np.ndarray, index: int) -> int:

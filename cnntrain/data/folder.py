@@ -8,21 +8,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.data.census import usable
-from cnntrain.data.decode import Unreadable, open_upright, square
+from cnntrain.data.decode import Unreadable
 from cnntrain.data.duplicates import held_out
+from cnntrain.data.read import read_square
 from cnntrain.errors import UserError
 
 
 class Folder(Dataset[tuple[Tensor, int]]):
     """The pictures below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``. Nothing is copied or moved.
 
-    Each picture is scaled to a square, as ``cnntrain predict`` does it.
+    Each picture is scaled to a square as it is read, as ``cnntrain predict`` does it.
 
     Args:
         root: the folder.
         train: the training and the validation part, or else the test part.
         channels: 1 for grey, 3 for colour.
         image_size: height and width, in pixels.
+        resize: how it becomes a square, see :func:`cnntrain.data.resize.to_square`.
         on_bad_image: ``stop`` at files that can't be read, or ``skip`` them.
         test_fraction: share of each class that is the test part, if the folder has none of its own.
         class_names: those of a checkpoint, in the order of its outputs; the folder may have fewer. None takes
@@ -38,15 +40,18 @@ class Folder(Dataset[tuple[Tensor, int]]):
         train: bool,
         channels: int,
         image_size: int,
+        resize: str = "crop",
         on_bad_image: str = "stop",
         test_fraction: float = 0.15,
         class_names: list[str] | None = None,
     ) -> None:
         if not 0 < test_fraction < 1:
             raise UserError(f"data.source.test_fraction={test_fraction} is not possible: it takes 0 to 1")
+        if channels not in (1, 3):
+            raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
         census = usable(root, on_bad_image)
         tree, parts = census.tree, census.parts(test_fraction)
-        self.root, self.channels, self.image_size = tree.root, channels, image_size
+        self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
         self.classes = list(class_names or tree.classes)
         unknown = sorted(set(tree.classes) - set(self.classes))
         if unknown:
@@ -81,10 +86,10 @@ class Folder(Dataset[tuple[Tensor, int]]):
         """Return one picture, uint8 (channels, image_size, image_size), and its label."""
         path = self.root / self.files[index]
         try:
-            image, _, _ = open_upright(path, self.image_size)
+            picture = read_square(path, self.channels, self.image_size, self.resize)
         except Unreadable as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
-        return torch.from_numpy(square(image, self.channels, self.image_size)), self.targets[index]
+        return picture, self.targets[index]
 
     def split(self, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the training and of the validation part, int64.

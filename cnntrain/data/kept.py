@@ -1,71 +1,130 @@
-"""Decoded data sets, kept in the cache folder and mapped into memory by the next run.
+"""Decoded data sets, kept in the cache folder and mapped into memory from there.
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
-What is read is believed only if its own checksum is right, and made anew if it is not.
+A file holds the pictures, the labels, and what is known of both: shape, names, checksums. It is believed only
+if they are right, and made anew if not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-from collections.abc import Callable, Mapping, Sequence
+import math
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from cnntrain import cache
-from cnntrain.data.pictures import Pictures
+from cnntrain.data.pictures import Pictures, checksum, sample
+from cnntrain.data.streamed import numbers
 from cnntrain.errors import UserError
 
-FORMAT = 1  # of the files; a file of another one is never found
+FORMAT = 2  # of the files; a file of another one is never found
+LENGTH = 8  # bytes at the end of a file, which say how long the description before them is
 
 
-def kept(
-    facts: Mapping[str, Any], files: Sequence[Path], make: Callable[[], Pictures]
-) -> tuple[Pictures, bool]:
-    """Return pictures from the cache or, where it has none, make them and put them there.
-
-    Args:
-        facts: what they depend on besides the files, as plain types.
-        files: what they are made of.
-        make: makes them.
-
-    Returns:
-        The pictures, and whether they come from the cache.
-    """
-    path = cache.folder() / "data" / f"{name_for(facts, files)}.pt"
-    pictures = read(path)
-    if pictures is not None:
-        return pictures, True
-    pictures = make()
-    contents = {
-        "images": pictures.images,
-        "labels": pictures.labels,
-        "class_names": list(pictures.class_names),
-        "fingerprint": pictures.fingerprint,
-    }
-    cache.write(path, lambda file: torch.save(contents, file))
-    return pictures, False
+def folder() -> Path:
+    """Return where the files are."""
+    return cache.folder() / "data"
 
 
-def read(path: Path) -> Pictures | None:
-    """Map a file of the cache into memory; None if there is none, or it is damaged."""
-    try:
-        contents = torch.load(path, mmap=True, weights_only=True)
-        pictures = Pictures(contents["images"], contents["labels"], contents["class_names"])
-        return pictures if pictures.fingerprint == contents["fingerprint"] else None
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, AttributeError, UserError):
-        return None
-    except pickle.UnpicklingError:
-        return None
-
-
-def name_for(facts: Mapping[str, Any], files: Sequence[Path]) -> str:
-    """Return a name for all that the contents depend on."""
+def place(facts: Mapping[str, Any], files: Sequence[Path]) -> Path:
+    """Return the file for pictures that depend on facts, as plain types, and on the contents of files."""
     digest = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode())
     for file in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:32]
+    return folder() / f"{digest.hexdigest()[:32]}.pictures"
+
+
+def write(
+    path: Path, batches: Iterable[tuple[Tensor, Tensor]], count: int, class_names: Sequence[str] | None
+) -> OSError | None:
+    """Write pictures as they come, without holding them all in memory.
+
+    Args:
+        path: from :func:`place`.
+        batches: of pictures, uint8 (N, C, H, W), and labels, int64 (N,), in order.
+        count: pictures of all batches.
+        class_names: the name of each class; None calls them by their numbers.
+
+    Returns:
+        Why they could not be written; None if they were.
+    """
+
+    def save(file: IO[bytes]) -> None:
+        known = begin = 0
+        shape: list[int] = []
+        all_labels, picked, places = [], [], sample(count)
+        for images, labels in batches:
+            data = images.contiguous().numpy().data
+            file.write(data)
+            known, shape = zlib.crc32(data, known), list(images.shape[1:])
+            inside = places[(places >= begin) & (places < begin + len(images))] - begin
+            picked.append(images[torch.from_numpy(inside)])
+            all_labels.append(labels)
+            begin += len(images)
+        together = torch.cat(all_labels)
+        file.write(together.numpy().data)
+        about = {
+            "shape": [count, *shape],
+            "class_names": class_names or numbers(together),
+            "checksum": zlib.crc32(together.numpy().data, known),
+            "fingerprint": checksum(torch.cat(picked), together),
+        }
+        text = json.dumps(about).encode()
+        file.write(text + len(text).to_bytes(LENGTH, "little"))
+
+    return cache.write(path, save)
+
+
+def read(path: Path, look_at_all: bool) -> Pictures | None:
+    """Map a file of the cache into memory; None if there is none, or it is damaged.
+
+    Args:
+        path: from :func:`place`.
+        look_at_all: compare the checksum of all pictures, rather than that of some.
+    """
+    try:
+        about, labels = described(path)
+        shape = about["shape"]
+        # A map of its own, so that whoever writes into the tensor does not change the file.
+        flat = torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8)
+        pictures = Pictures(flat.view(shape), labels, about["class_names"])
+        if look_at_all:
+            whole = checksum(pictures.images, pictures.labels) == about["checksum"]
+        else:
+            whole = pictures.fingerprint == about["fingerprint"]
+        if not whole:
+            return None
+        os.utime(path)  # so that it is not the first to go
+        return pictures
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, UserError):
+        return None
+
+
+def described(path: Path) -> tuple[dict[str, Any], Tensor]:
+    """Return what a file says of its pictures, and their labels, int64 (N,).
+
+    Raises:
+        ValueError: it is not as long as it says.
+    """
+    with path.open("rb") as file:
+        end = file.seek(-LENGTH, os.SEEK_END)
+        length = int.from_bytes(file.read(LENGTH), "little")
+        if length > end:
+            raise ValueError("no description")
+        file.seek(end - length)
+        about = json.loads(file.read(length))
+        pictures, count = math.prod(about["shape"]), about["shape"][0]
+        if pictures + 8 * count + length != end:
+            raise ValueError("truncated")
+        file.seek(pictures)
+        labels = np.frombuffer(bytearray(file.read(8 * count)), dtype=np.int64)
+    return about, torch.from_numpy(labels)

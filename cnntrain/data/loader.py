@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 
 from cnntrain.data.augment import Augment
 from cnntrain.data.pictures import Pictures
+from cnntrain.data.stopwatch import Stopwatch
 from cnntrain.data.streamed import Streamed
 from cnntrain.data.workers import Batch, BatchLoader, raised
 from cnntrain.distributed import Share
@@ -93,7 +94,8 @@ class TrainLoader:
     """The training batches of any epoch: shuffled, augmented and normalised, on the device.
 
     Args:
-        dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,).
+        dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,). Parts of pictures are
+            taken from the whole of each.
         indices: which of its pictures to train on, int64.
         batch_size: pictures in a batch, of all processes together; the last one of an epoch may be smaller.
         seed: of order and augmentation.
@@ -114,6 +116,9 @@ class TrainLoader:
         device: torch.device,
         workers: int,
     ) -> None:
+        self.side = dataset.side
+        if augment.crops:
+            dataset = dataset.whole
         at_once = 1
         if isinstance(dataset, Pictures) and workers == 0:
             # A small batch takes less time to gather than to ask for, so several are gathered together.
@@ -127,6 +132,7 @@ class TrainLoader:
         self.normalize = normalize
         self.device = device
         self.loader = BatchLoader(dataset, self.batches, workers, pin=must_pin(dataset, device))
+        self.stopwatch = Stopwatch()
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -137,6 +143,10 @@ class TrainLoader:
 
         Where pictures are mixed, labels are the shares of the classes, float32 (N, classes).
         """
+        return self.stopwatch.timed(self.made(epoch, start))
+
+    def made(self, epoch: int, start: int) -> Iterator[Batch]:
+        """Make the batches of an epoch."""
         self.batches.epoch, self.batches.start = epoch, start
         generator = Generator(self.device)
         step = start
@@ -162,11 +172,11 @@ class TrainLoader:
         batch = next(iter(ShuffledBatches(self.batches.indices, count, self.seed)))
         images, _ = raised(self.dataset.__getitems__(batch))
         generator = Generator(self.device).manual_seed(seed_for(self.seed, "augment", 0, 0))
-        return self.augment(images.to(self.device), generator) if self.augment else images
+        return self.augment(images.to(self.device), generator, self.side) if self.augment else images
 
     def augmented(self, x: Tensor, y: Tensor, generator: Generator) -> Batch:
         """Return a batch of bytes augmented, normalised and, if that is wanted, mixed."""
-        x = self.normalize(self.augment(x, generator))
+        x = self.normalize(self.augment(x, generator, self.side))
         return self.augment.mix(x, y, self.num_classes, generator) if self.augment.mixes else (x, y)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cnntrain.data.crops import central
+from cnntrain.data.resize import to_square
 from cnntrain.errors import UserError
 
 CHUNK = 2**24  # values converted to float at a time, which bounds the memory that it takes
+SAMPLED = 64  # pictures that vouch for the rest, where reading them all would take too long
 ROUNDING = 0.1  # how far beyond 0 and 1 floats may lie, since some ways of scaling pictures overshoot
 
 
@@ -39,6 +41,7 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
         self.images = images
         self.labels = labels.long()
         self.class_names = tuple(class_names)
+        self.whole = self
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -56,9 +59,9 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
 
     @functools.cached_property
     def fingerprint(self) -> int:
-        """Checksum (CRC-32) of pictures and labels: a resumed run must see the same data."""
-        images, labels = self.images.cpu().contiguous().numpy(), self.labels.cpu().contiguous().numpy()
-        return zlib.crc32(labels.data, zlib.crc32(images.data))
+        """Checksum of all labels and of some pictures: a resumed run must see the same data."""
+        images, _ = self.__getitems__(sample(len(self)))
+        return checksum(images, self.labels)
 
     @property
     def device(self) -> torch.device:
@@ -70,11 +73,24 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
         """Bytes of all pictures."""
         return self.images.numel()
 
+    @property
+    def side(self) -> int:
+        """Height and width of a picture."""
+        return self.images.shape[2]
+
+    def seen_at(self, side: int) -> Pictures:
+        """Return the middle of each picture, as a view; ``whole`` of that are these pictures."""
+        if side == self.side:
+            return self
+        middle = Pictures(central(self.images, side), self.labels, self.class_names)
+        middle.whole = self
+        return middle
+
     def to(self, device: torch.device) -> Pictures:
         """Return the same pictures on another device, where their batches are then made."""
-        moved = Pictures(self.images.to(device), self.labels, self.class_names)
+        moved = Pictures(self.whole.images.to(device), self.labels, self.class_names)
         moved.labels = self.labels.to(device)
-        return moved
+        return moved.seen_at(self.side)
 
 
 def as_bytes(image: Any) -> Tensor:
@@ -101,6 +117,17 @@ def as_bytes(image: Any) -> Tensor:
     return array.to(torch.uint8)
 
 
+def sample(count: int) -> np.ndarray:
+    """Return the places of some pictures, spread evenly, that vouch for the rest: int64 (N,)."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).astype(np.int64))
+
+
+def checksum(images: Tensor, labels: Tensor) -> int:
+    """Return the CRC-32 of pictures and labels, wherever and however they lie in memory."""
+    known = zlib.crc32(images.cpu().contiguous().numpy().data)
+    return zlib.crc32(labels.cpu().contiguous().numpy().data, known)
+
+
 def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
     """Raise a ValueError unless all values of a picture lie between two bounds."""
     least, most = array.min().item(), array.max().item()
@@ -111,19 +138,24 @@ def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
         )
 
 
-def fit(pictures: Pictures, channels: int, image_size: int) -> Pictures:
-    """Return the pictures as (channels, image_size, image_size), converted only where they differ."""
-    images = fit_images(pictures.images, channels, image_size)
+def fit(pictures: Pictures, channels: int, side: int, resize: str) -> Pictures:
+    """Return the pictures as (channels, side, side), converted only where they differ."""
+    images = fit_images(pictures.images, channels, side, resize)
     return pictures if images is pictures.images else Pictures(images, pictures.labels, pictures.class_names)
 
 
-def fit_images(images: Tensor, channels: int, image_size: int) -> Tensor:
-    """Return uint8 (N, C, H, W) as (N, channels, image_size, image_size)."""
+def fit_images(images: Tensor, channels: int, side: int, resize: str) -> Tensor:
+    """Return uint8 (N, C, H, W) as (N, channels, side, side).
+
+    Args:
+        images: on the CPU.
+        channels: 1 for grey, 3 for colour.
+        side: in pixels.
+        resize: how, see :func:`cnntrain.data.resize.to_square`.
+    """
     if images.shape[1] != channels:
         images = convert_channels(images, channels)
-    if tuple(images.shape[2:]) != (image_size, image_size):
-        images = resize(images, image_size)
-    return images
+    return to_square(images, side, resize)
 
 
 def convert_channels(images: Tensor, channels: int) -> Tensor:
@@ -139,17 +171,6 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
     )
 
 
-def resize(images: Tensor, image_size: int) -> Tensor:
-    """Scale pictures to a square, bilinearly and without aliasing."""
-    size = (image_size, image_size)
-    scaled = []
-    for some in in_chunks(images, image_size**2):
-        floats = F.interpolate(some.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
-        scaled.append(floats.round().clamp(0, 255).to(torch.uint8))
-    return torch.cat(scaled)
-
-
-def in_chunks(images: Tensor, pixels: int = 0) -> Sequence[Tensor]:
-    """Split pictures into lots of up to CHUNK values, as they are or at that many pixels."""
-    _, channels, height, width = images.shape
-    return images.split(max(1, CHUNK // (channels * max(height * width, pixels))))
+def in_chunks(images: Tensor) -> Sequence[Tensor]:
+    """Split pictures into lots of up to CHUNK values."""
+    return images.split(max(1, CHUNK // images[0].numel()))

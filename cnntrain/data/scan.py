@@ -19,7 +19,7 @@ from cnntrain.data.decode import Unreadable, open_upright
 
 LOOK = 16  # side of the thumbnail by which pictures are compared
 MEASURED = 64  # side, in pixels, at which JPEGs are measured
-FORMAT = 1  # of the records; those of another one are never found
+FORMAT = 2  # of the records; those of another one are never found
 RECORD = np.dtype(
     [
         ("length", "i8"),  # of the file, in bytes
@@ -27,6 +27,7 @@ RECORD = np.dtype(
         ("width", "i4"),
         ("height", "i4"),
         ("mode", "U8"),
+        ("is_turned", "?"),  # by EXIF
         ("is_grey", "?"),
         ("mean", "f8", 3),  # of each channel, pixels from 0 to 1
         ("square", "f8", 3),  # mean of the squares
@@ -99,7 +100,8 @@ def measured(path: Path) -> np.ndarray:
     try:
         status = path.stat()
         record["length"], record["changed"] = status.st_size, status.st_mtime_ns
-        image, record["mode"], (record["width"], record["height"]) = open_upright(path, MEASURED)
+        image, record["mode"], size, record["is_turned"] = open_upright(path, MEASURED)
+        record["width"], record["height"] = size
     except (Unreadable, OSError) as error:
         record["error"] = (str(error) or type(error).__name__).splitlines()[0][:120]
         return record

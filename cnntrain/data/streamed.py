@@ -5,7 +5,7 @@ That is the path for data that do not fit into memory. Data that do are read thr
 
 from __future__ import annotations
 
-import zlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.data.pictures import Pictures, as_bytes, fit_images
+from cnntrain.data.crops import central
+from cnntrain.data.pictures import Pictures, as_bytes, checksum, fit_images, sample
 from cnntrain.data.workers import Batch, BatchLoader, raised
 from cnntrain.errors import UserError, in_words
 
 READ_AT_ONCE = 64  # pictures, when all of them are read
-SAMPLED = 64  # pictures that vouch for the rest, where reading them all would take too long
 
 
 class Streamed(Dataset[tuple[Tensor, Tensor]]):
@@ -31,7 +31,8 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
     Args:
         dataset: with ``__len__`` and ``__getitem__``.
         channels: to which the pictures are converted.
-        image_size: height and width to which they are scaled.
+        side: height and width to which they are scaled, in pixels.
+        resize: how, see :func:`cnntrain.data.resize.to_square`.
 
     Raises:
         UserError: it is no such data set, or holds nothing.
@@ -39,11 +40,13 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
 
     device = torch.device("cpu")
 
-    def __init__(self, dataset: Any, channels: int, image_size: int) -> None:
+    def __init__(self, dataset: Any, channels: int, side: int, resize: str) -> None:
         self.dataset = dataset
         self.name = type(dataset).__name__
         self.channels = channels
-        self.image_size = image_size
+        self.scaled_to = self.side = side
+        self.resize = resize
+        self.whole = self
         self.labels = torch.empty(0, dtype=torch.int64)  # until find_labels has found them
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise UserError(f"{self.name} is not a data set: it needs __len__ and __getitem__")
@@ -68,8 +71,8 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
             raise UserError(f"{self.name}[{index}] can't be read: {in_words(error)}") from error
         try:
             image, label = item
-            pictures = fit_images(as_bytes(image)[None], self.channels, self.image_size)
-            return pictures[0], torch.tensor(int(label))
+            picture = fit_images(as_bytes(image)[None], self.channels, self.scaled_to, self.resize)[0]
+            return central(picture, self.side), torch.tensor(int(label))
         except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"{self.name}[{index}] is not a picture and its label: {error}") from error
 
@@ -87,19 +90,31 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
     @property
     def size(self) -> int:
         """Bytes that all pictures would take in memory."""
-        return len(self) * self.channels * self.image_size**2
+        return len(self) * self.channels * self.side**2
+
+    def seen_at(self, side: int) -> Streamed:
+        """Return the middle of each picture; ``whole`` of that are these pictures."""
+        if side == self.side:
+            return self
+        middle = copy.copy(self)
+        middle.side = side
+        return middle
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The name of each class."""
+        return self.own_names or numbers(self.labels)
+
+    @property
+    def own_names(self) -> tuple[str, ...] | None:
+        """What the data set calls its classes; None if it does not say."""
         names = getattr(self.dataset, "classes", getattr(self.dataset, "class_names", None))
-        return tuple(map(str, range(int(self.labels.max()) + 1) if names is None else names))
+        return None if names is None else tuple(map(str, names))
 
     @property
     def fingerprint(self) -> int:
-        """Checksum (CRC-32) of all labels and of some pictures: a resumed run must see the same data."""
-        some = np.unique(np.linspace(0, len(self) - 1, SAMPLED).astype(int))
-        return zlib.crc32(self.labels.numpy().data, zlib.crc32(batch_of(self, some)[0].numpy().data))
+        """Checksum of all labels and of some pictures, as :class:`Pictures` has it."""
+        return checksum(batch_of(self, sample(len(self)))[0], self.labels)
 
     def find_labels(self, workers: int, advance: Callable[[int], object]) -> None:
         """Find the label of every picture: where data sets of torchvision's kind keep them, else by reading.
@@ -113,11 +128,16 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
             if known is None or len(known) != len(self):
                 continue
             labels = torch.as_tensor(known).long()
-            some = np.unique(np.linspace(0, len(self) - 1, SAMPLED).astype(int))
+            some = sample(len(self))
             if torch.equal(labels[some], batch_of(self, some)[1]):  # no target_transform has its say in them
                 self.labels = labels
                 return
         self.labels = torch.cat([labels for _, labels in all_batches(self, workers, advance)])
+
+
+def numbers(labels: Tensor) -> tuple[str, ...]:
+    """Return the numbers of the classes as their names."""
+    return tuple(map(str, range(int(labels.max()) + 1)))
 
 
 def batch_of(dataset: Streamed, indices: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -144,9 +164,7 @@ def read_all(dataset: Streamed, workers: int, advance: Callable[[int], object]) 
     Raises:
         UserError: one of them can't be read.
     """
-    images = torch.empty(
-        len(dataset), dataset.channels, dataset.image_size, dataset.image_size, dtype=torch.uint8
-    )
+    images = torch.empty(len(dataset), dataset.channels, dataset.side, dataset.side, dtype=torch.uint8)
     labels = torch.empty(len(dataset), dtype=torch.int64)
     begin = 0
     for some, their_labels in all_batches(dataset, workers, advance):

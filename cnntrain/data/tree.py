@@ -26,6 +26,7 @@ class Tree:
         parts: ``train``, ``val`` or ``test`` for each; empty strings if the folder has no parts.
         empty: folders that would be classes, but hold no picture.
         others: files among the pictures that are none, by their names.
+        hidden: folders whose names begin with ``.`` or ``__``, which are no classes.
     """
 
     root: Path
@@ -35,6 +36,7 @@ class Tree:
     parts: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
 
 def look(root: str | Path) -> Tree:
@@ -55,6 +57,7 @@ def look(root: str | Path) -> Tree:
     found: dict[tuple[str, str], list[str]] = {}
     # The training part first, since it says what the classes are.
     for name in sorted(parts, key=lambda name: list(PARTS).index(name.lower())) or [""]:
+        tree.hidden += [str(Path(name, other)) for other in subfolders(folder / name, hidden=True)]
         for class_name in subfolders(folder / name):
             files = list(pictures(folder, folder / name / class_name, tree.others))
             if files:
@@ -80,21 +83,22 @@ def look(root: str | Path) -> Tree:
     return tree
 
 
-def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, without the hidden ones, sorted."""
+def subfolders(folder: Path, hidden: bool = False) -> list[str]:
+    """Return the names of the folders in a folder, of the hidden or of the others, sorted."""
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if not e.name.startswith((".", "__")) and e.is_dir())
+        return sorted(e.name for e in entries if e.name.startswith((".", "__")) == hidden and e.is_dir())
 
 
 def pictures(root: Path, folder: Path, others: list[str]) -> Iterator[str]:
     """Yield the pictures below a class's folder, relative to the root; add other files to ``others``."""
     for where, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        relative = Path(where).relative_to(root)
         for name in sorted(names):
-            path = str(Path(where, name).relative_to(root))
+            path = f"{relative}/{name}"
             if name.startswith("."):
                 continue
-            if Path(name).suffix.lower() in suffixes():
+            if f".{name.rpartition('.')[2].lower()}" in suffixes():
                 yield path
             else:
                 others.append(path)

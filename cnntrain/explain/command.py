@@ -19,7 +19,7 @@ from cnntrain.schema import KEYS
 from cnntrain.settings import composing
 
 OF_RUNS = ("shift", "filters")  # topics that take a run's model in place of one trained now
-AMENDABLE = ("data.root", "data.in_memory", "device", "out", "threads", "trust", "verbose", "workers")
+AMENDABLE = ("data.root", "data.cache", "device", "out", "threads", "trust", "verbose", "workers")
 
 
 @dataclass

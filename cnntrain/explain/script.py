@@ -22,7 +22,7 @@ from torch import nn
 from cnntrain import average, optim, seeding
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, count
-from cnntrain.data import augment, changes, colours, policies, splits
+from cnntrain.data import augment, changes, colours, crops, policies, resize, splits
 from cnntrain.errors import RunFailed, UserError
 from cnntrain.explain import arithmetic
 from cnntrain.explain.parts import settled_engine
@@ -57,8 +57,9 @@ POLICY = (
     *(*WARPING, changes.turn, *COLOURS, *ENHANCING, colours.sharpness, colours.posterize, colours.solarize),
     *(colours.autocontrast, colours.equalize, policies.skewed, policies.change),
 )
+CROPPING = (resize.scaled, crops.shares, crops.scaled_together, crops.scaled_one_by_one)
 CALLED = {
-    "crop": WARPING,
+    "crop": (changes.uniform, changes.to_bytes, *CROPPING),
     "flip": (changes.uniform,),
     "rotate": (*WARPING, changes.turn),
     "shift": (),
@@ -234,7 +235,8 @@ def model_facts(config: Config) -> dict[str, Any]:
 
 def augment_facts(node: Mapping[str, Any]) -> dict[str, Any]:
     """Return the functions that the configured augmentation needs, each once, and how they are called."""
-    on = {name: change for name, change in augment.CHANGES.items() if node.get(name)}
+    changes_in_order = {"crop": crops.random_crop, **augment.CHANGES}
+    on = {name: change for name, change in changes_in_order.items() if node.get(name)}
     mixes = bool(node.get("mixup") or node.get("cutmix"))
     functions = [f for name, change in on.items() for f in (*CALLED[name], change)]
     sources = [source(function) for function in dict.fromkeys([*functions, *(MIXING if mixes else ())])]

@@ -7,9 +7,9 @@ from pathlib import Path
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console
 from cnntrain.data.sources import Torchvision
-from cnntrain.datasets import Reader
 from cnntrain.errors import UserError
 from cnntrain.parts import Config
+from cnntrain.reading import Reader
 from cnntrain.schema import shown
 
 MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
@@ -38,6 +38,8 @@ def check_writable(config: Config) -> None:
             raise UserError(f"{key}={shown(config[key])} can't be written as a script: leave it out")
     if config["precision"] == "fp16":
         raise UserError("precision=fp16 can't be written as a script: precision=bf16 or precision=fp32 can")
+    if config["data"]["resize_size"] is not None:
+        raise UserError("data.resize_size can't be written as a script: leave it out")
     for group in ("model", "optim", "schedule", "augment", "criterion"):
         target = config[group]["_target_"]
         if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT):

@@ -46,10 +46,12 @@ def draw(config: Config, target: Path) -> None:
     console = Console(config["verbose"])
     data = open_data(config, find_device("cpu"), console, None)
     chosen = one_of_each(data.train.labels[data.train_indices], PICTURES)
-    x, y = images_of(data.train, data.train_indices[chosen]), data.train.labels[data.train_indices[chosen]]
+    indices = data.train_indices[chosen]
+    x, y = images_of(data.train, indices), data.train.labels[indices]
+    from_which = images_of(data.train.whole, indices) if augment.crops else x
     generator = Generator().manual_seed(seed_for(config["seed"], "augment", 0, 0))
-    many, labels = x.repeat_interleave(DRAWS, dim=0), y.repeat_interleave(DRAWS)
-    changed = augment(many, generator)
+    many, labels = from_which.repeat_interleave(DRAWS, dim=0), y.repeat_interleave(DRAWS)
+    changed = augment(many, generator, data.train.side)
     shares = F.one_hot(labels, config["data"]["num_classes"]).float()
     if augment.mixes:
         mixed, shares = augment.mix(changed.float(), labels, config["data"]["num_classes"], generator)

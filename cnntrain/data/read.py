@@ -1,0 +1,34 @@
+"""From a picture file to the square of bytes that a network takes: for training and for ``predict`` alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnntrain.data.decode import open_upright
+from cnntrain.data.resize import to_square
+
+
+def read_square(path: Path, channels: int, side: int, resize: str, invert: bool = False) -> Tensor:
+    """Read a picture as a person sees it, scaled to a square: uint8 (channels, side, side).
+
+    Args:
+        path: of the file, of any kind that Pillow reads.
+        channels: 1 for grey, 3 for colour.
+        side: in pixels.
+        resize: how it is scaled, see :func:`cnntrain.data.resize.to_square`.
+        invert: turn dark on white into white on dark; what ``pad`` adds stays black.
+
+    Raises:
+        Unreadable: it is no picture, or a damaged one.
+    """
+    image = open_upright(path, side).image
+    mode = "L" if channels == 1 else "RGB"
+    array = np.array(image if image.mode == mode else image.convert(mode))
+    pixels = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
+    if invert:
+        pixels = 255 - pixels
+    return to_square(pixels[None], side, resize)[0].contiguous()

@@ -1,0 +1,44 @@
+"""How a picture of any shape becomes the square that networks take."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_square(images: Tensor, side: int, resize: str) -> Tensor:
+    """Scale pictures to a square, bilinearly and without aliasing.
+
+    Args:
+        images: uint8 (N, C, H, W), on the CPU, where torch has a kernel for bytes.
+        side: of the square, in pixels.
+        resize: ``crop`` takes the middle, as long and wide as the shorter side; ``pad`` takes all, with black
+            beside it; ``squash`` takes all, and changes its proportions.
+
+    Returns:
+        uint8 (N, C, side, side); the same tensor if it is that already.
+    """
+    height, width = images.shape[2:]
+    if height == width == side:
+        return images
+    if resize == "crop" and height != width:
+        short = min(height, width)
+        top, left = (height - short) // 2, (width - short) // 2
+        images = images[:, :, top : top + short, left : left + short]
+    if resize != "pad" or height == width:
+        return scaled(images, side, side)
+    scale = side / max(height, width)
+    tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (side - tall) // 2, (side - wide) // 2
+    square = torch.zeros(*images.shape[:2], side, side, dtype=torch.uint8)
+    square[:, :, top : top + tall, left : left + wide] = scaled(images, tall, wide)
+    return square
+
+
+def scaled(images: Tensor, height: int, width: int) -> Tensor:
+    """Scale pictures, uint8 (N, C, H, W) on the CPU, to (N, C, height, width)."""
+    # torch 2.14's kernel for bytes gives wrong pixels where the result is less than 4 pixels wide.
+    some = images if width >= 4 else images.float()
+    result = F.interpolate(some, size=(height, width), mode="bilinear", antialias=True).contiguous()
+    return result if width >= 4 else result.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,211 @@
+"""One part of the configured data set: from the cache, into memory, onto the disk, or as it is needed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from cnntrain import cache, memory
+from cnntrain.build import build, check_trusted, locate
+from cnntrain.console import Console, bytes_in_words, count
+from cnntrain.data import kept
+from cnntrain.data.pictures import Pictures, fit
+from cnntrain.data.streamed import Streamed, all_batches, read_all
+from cnntrain.data.workers import Batch
+from cnntrain.errors import UserError
+from cnntrain.parts import Config
+
+PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize")  # to the class that reads
+SHARE = 0.5  # of the free memory that data may take
+
+
+class Reader:
+    """Reads the training and the test part of the configured data set.
+
+    Args:
+        data: the group ``data`` of the configuration.
+        workers: processes that decode.
+        console: for the progress of long reading.
+        trust: packages that a checkpoint's configuration may name; None for what the user typed.
+    """
+
+    def __init__(self, data: Config, workers: int, console: Console, trust: Sequence[str] | None) -> None:
+        self.data = data
+        self.workers = workers
+        self.console = console
+        self.trust = trust
+        self.side: int = data["resize_size"] or data["image_size"]
+        self.known: dict[str, Any] = {
+            **{name: data.get(name) for name in PASSED_ON},
+            "image_size": self.side,
+        }
+        self.notes: list[str] = []
+        self.opened: dict[bool, Any] = {}  # what was built, by whether it is the training part
+        self.on_disk = False  # whether pictures are gathered from the disk, for want of memory
+
+    def read(self, is_train: bool) -> Pictures | Streamed:
+        """Return one part: in memory, on the disk, or to be decoded batch by batch, as ``data.cache`` says.
+
+        Raises:
+            DataMissing: it could be downloaded.
+            UserError: it can't be read, or does not fit the configuration.
+        """
+        if is_train:
+            self.notes = []
+        files = self.files(is_train)
+        place = kept.place(self.facts(is_train), files) if files else None
+        pictures = self.from_cache(place)
+        if pictures is None:
+            dataset = self.opened[is_train] = self.build(is_train)
+            if hasattr(dataset, "digest"):  # of a folder, whose files are known by then
+                own = {"digest": dataset.digest, "classes": dataset.classes}
+                place = kept.place({**self.facts(is_train), **own}, [])
+                pictures = self.from_cache(place)
+        found = pictures or self.made(dataset, place)
+        return self.checked(found.seen_at(self.data["image_size"]))
+
+    def facts(self, is_train: bool) -> dict[str, Any]:
+        """Return what the decoded pictures depend on, besides the files."""
+        return {"source": self.data["source"], "train": is_train, **self.shape()}
+
+    def build(self, is_train: bool) -> Any:
+        """Build the data set that the configuration names."""
+        return build("data.source", self.data["source"], Dataset, self.trust, train=is_train, **self.known)
+
+    def files(self, is_train: bool) -> list[Path]:
+        """Return the files that a part is made of, if its class can tell them by a method ``files``."""
+        node = self.data["source"]
+        check_trusted("data.source", node, Dataset, self.trust)
+        tell = getattr(locate("data.source", node["_target_"]), "files", None)
+        if tell is None:
+            return []
+        names = inspect.signature(tell).parameters
+        given = {**self.known, **node, "train": is_train}
+        return list(tell(**{name: given[name] for name in names if name in given}))
+
+    def shape(self) -> dict[str, Any]:
+        """Return to what pictures are brought."""
+        return {"channels": self.data["channels"], "side": self.side, "resize": self.data["resize"]}
+
+    def from_cache(self, place: Path | None) -> Pictures | None:
+        """Return pictures that the cache has, or None."""
+        if place is None or self.data["cache"] == "off" or not place.is_file():
+            return None
+        fits = self.data["cache"] == "ram" or (
+            self.data["cache"] == "auto" and place.stat().st_size <= SHARE * memory.free()
+        )
+        pictures = kept.read(place, look_at_all=fits)
+        if pictures is not None:
+            self.note(f"from the cache, {in_home(place.parent)}")
+            self.on_disk |= not fits
+        return pictures
+
+    def made(self, dataset: Any, place: Path | None) -> Pictures | Streamed:
+        """Decode pictures into memory or to the disk, or leave them to be decoded batch by batch."""
+        streamed = Streamed(dataset, **self.shape())
+        how, why = self.way(dataset, streamed, place)
+        if how == "disk" and place is not None:
+            with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="picture") as bar:
+                batches = all_batches(streamed, self.workers, bar.update)
+                pictures = self.keep(place, batches, streamed)
+            if pictures is not None:
+                self.on_disk = True
+                return pictures
+            how, why = "off", self.notes.pop()
+        if how == "ram":
+            pictures = self.in_memory(dataset, streamed)
+            if place is not None:
+                self.keep(place, [(pictures.images, pictures.labels)], pictures)
+            return pictures
+        with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="picture") as bar:
+            streamed.find_labels(self.workers, bar.update)
+        self.note(why)
+        return streamed
+
+    def way(self, dataset: Any, streamed: Streamed, place: Path | None) -> tuple[str, str]:
+        """Return ``ram``, ``disk`` or ``off``, and why nothing better.
+
+        Raises:
+            UserError: what was asked for is not possible.
+        """
+        asked, size, free = self.data["cache"], streamed.size, memory.free()
+        in_words = f"{bytes_in_words(size)} of pictures"
+        if asked == "off":
+            return "off", "data.cache=off"
+        if asked == "ram" and size > free and not isinstance(dataset, Pictures):
+            raise UserError(
+                f"data.cache=ram is not possible: {in_words}, {bytes_in_words(free)} of memory free; "
+                "data.cache=auto finds another way"
+            )
+        if asked == "ram" or (asked == "auto" and (isinstance(dataset, Pictures) or size <= SHARE * free)):
+            return "ram", ""
+        room = cache.room(kept.folder(), self.bound)
+        if place is None:
+            why = f"{streamed.name} has no method files, without which no cache is safe"
+        elif size > self.bound:
+            why = f"data.cache_gb={self.data['cache_gb']:g} in the cache"
+        elif size > room:
+            why = f"{bytes_in_words(room)} free in {in_home(kept.folder())}"
+        else:
+            return "disk", ""
+        if asked == "disk":
+            raise UserError(
+                f"data.cache=disk is not possible: {in_words}, {why}; data.cache=off decodes in each epoch"
+            )
+        return "off", f"{in_words}, {bytes_in_words(free)} of memory free, {why}"
+
+    def note(self, text: str) -> None:
+        """Remember where the pictures are, or why, to be shown once for both parts."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    @property
+    def bound(self) -> int:
+        """Bytes that the decoded data sets in the cache may have together."""
+        return int(1e9 * self.data["cache_gb"])
+
+    def keep(self, place: Path, batches: Iterable[Batch], pictures: Pictures | Streamed) -> Pictures | None:
+        """Write pictures to the cache, for which older ones make room; None if that is not possible."""
+        if pictures.size > cache.room(place.parent, self.bound):
+            self.note(f"not kept in the cache: data.cache_gb={self.data['cache_gb']:g}, or a full disk")
+            return None
+        number, size = cache.make_room(place.parent, pictures.size, self.bound)
+        if number:
+            self.console.line(
+                f"[dim]cache: removed the {count(number, 'data set')} used longest ago, "
+                f"{bytes_in_words(size)}: data.cache_gb={self.data['cache_gb']:g}[/]"
+            )
+        names = pictures.class_names if isinstance(pictures, Pictures) else pictures.own_names
+        error = kept.write(place, batches, len(pictures), names)
+        if error is not None:
+            where = in_home(place.parent)
+            self.note(f"not kept in the cache, {where}: {error.strerror or error}")
+            return None
+        self.note(f"kept in the cache, {in_home(place.parent)}")
+        return kept.read(place, look_at_all=False)
+
+    def in_memory(self, dataset: Any, streamed: Streamed) -> Pictures:
+        """Return all pictures of a data set, decoded."""
+        if isinstance(dataset, Pictures):
+            return fit(dataset, **self.shape())
+        with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="picture") as bar:
+            return read_all(streamed, self.workers, bar.update)
+
+    def checked(self, pictures: Pictures | Streamed) -> Pictures | Streamed:
+        """Check that the data have the classes that the configuration says."""
+        told, found = self.data["num_classes"], len(pictures.class_names)
+        if found != told:
+            raise UserError(
+                f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
+            )
+        return pictures
+
+
+def in_home(path: Path) -> str:
+    """Return a path as people write it: ``~/.cache/cnntrain/data``."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
