@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from cnntrain import cli
+from cnntrain.data.census import census
 
 # Enough to learn something, little enough to take a fraction of a second.
 TINY = ("limit=200", "epochs=1", "model=mlp", "report=false")
@@ -47,6 +48,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("CNNTRAIN_DATA_ROOT", raising=False)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    census.cache_clear()  # which a process keeps for the folder that it was started in
     return folder
 
 

@@ -20,11 +20,6 @@ from cnntrain.data.folder import Folder
 RUN = ("data=folder", "data.root=pictures", "model=mlp", "epochs=1", "report=false")
 
 
-@pytest.fixture(autouse=True)
-def fresh() -> None:
-    census.cache_clear()
-
-
 def summary() -> dict:
     return json.loads((run_folders()[-1] / "summary.json").read_text())
 
