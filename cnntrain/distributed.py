@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cnntrain.errors import CnntrainError, RunFailed
+from cnntrain.lean import parallel_without_compiler
 from cnntrain.metrics import Result, RunningMean
 from cnntrain.ranks import Spokesman, is_main, local_rank, rank, world_size
 
@@ -176,7 +177,8 @@ def parallel(model: nn.Module, share: Share) -> nn.Module:
     if next(model.parameters()).device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
-    together = DistributedDataParallel(model)
+    with parallel_without_compiler():
+        together = DistributedDataParallel(model)
     together.register_comm_hook(share, lambda share, bucket: weighted_mean(share, bucket))
     return together
 

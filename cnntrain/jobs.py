@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import traceback
@@ -58,6 +59,7 @@ def run_job(job: Job) -> dict[str, Any]:
         Interrupted: a signal came; the checkpoint is written, and the record says that it is not finished.
     """
     record: dict[str, Any] = {"state": "running", "overrides": list(job.varied)}
+    log = job.folder / "train.log"
     os.chdir(job.cwd)  # engines start their processes where they like
     try:
         run_folder.make_folder(job.folder)
@@ -72,17 +74,21 @@ def run_job(job: Job) -> dict[str, Any]:
         record |= {"state": "pruned", "reason": str(error)}
     except CnntrainError as error:
         record |= {"state": "failed", "reason": str(error)}
-        Console(0, job.folder / "train.log").line(escape(f"failed: {error}"))
+        Console(0, log).line(escape(f"failed: {error}"))
+        if error.__cause__ is not None:
+            log_traceback(log, error.__cause__)
     except Exception as error:
-        log = job.folder / "train.log"
-        with log.open("a") as file:
-            traceback.print_exc(file=file)
-        record |= {
-            "state": "failed",
-            "reason": f"{type(error).__name__}: {error}; the traceback is in {log}",
-        }
+        reason = f"{type(error).__name__}: {error}; the traceback is in {log}"
+        record |= {"state": "failed", "reason": reason}
+        log_traceback(log, error)
     run_folder.write_json(job.folder / RECORD, record)
     return record
+
+
+def log_traceback(log: Path, error: BaseException) -> None:
+    """Add where an error came from to the log of a job."""
+    with contextlib.suppress(OSError), log.open("a") as file:
+        traceback.print_exception(error, file=file)
 
 
 def trained(job: Job) -> Mapping[str, Any]:
@@ -120,7 +126,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "val_accuracy": best["val_accuracy"],
         "val_loss": best["val_loss"],
-        "epochs": summary["epochs"],
+        "epochs_done": summary["epochs"],
         "seconds": summary["train_seconds"],
         "seed": summary["seed"],
     }

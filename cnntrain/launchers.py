@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ class Joblib(Launcher):
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+        # Who stops at an error means to leave the others.
+        warnings.filterwarnings("ignore", ".*tasks which were still being processed", UserWarning)
         at_a_time = min(self.n_jobs, max(2, len(jobs)))  # of a single job, joblib would make no process
         parallel = Parallel(n_jobs=at_a_time, batch_size=1, return_as="generator_unordered")
         try:

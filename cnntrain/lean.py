@@ -1,14 +1,17 @@
-"""Optimizers that do without ``torch._dynamo``, whose import takes as long as that of torch itself.
+"""Optimizers and several processes without ``torch._dynamo``, whose import takes as long as that of torch.
 
 Optimizers tell torch's compiler to leave them alone, and import it to say so: 2 s at the first step of a run
 that compiles nothing. Here they are told that there is no compiler to be told. What they compute stays the
-same, and a torch that is built otherwise is left as it is.
+same, and a torch that is built otherwise is left as it is. So are runs that do compile.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -37,6 +40,24 @@ def steps_without_compiler(kind: type[Optimizer]) -> None:
     step = Optimizer.profile_hook_step(without_gradients(inspect.unwrap(function)))
     step.hooked = True  # type: ignore[attr-defined]
     kind.step = step  # type: ignore[method-assign]
+
+
+@contextmanager
+def parallel_without_compiler() -> Iterator[None]:
+    """Let DistributedDataParallel be built without the compiler, which it asks how it splits its graphs."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    utils = SimpleNamespace(get_optimize_ddp_mode=lambda: "ddp_optimizer")  # the default
+    vars(torch)["_dynamo"] = SimpleNamespace(utils=utils)
+    try:
+        yield
+    finally:
+        del vars(torch)["_dynamo"]
+    function: Any = inspect.unwrap(getattr(DistributedDataParallel, "_inside_ddp_forward", lambda: None))
+    vars(function).setdefault("__dynamo_disable", function)
 
 
 def without_gradients(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,7 +4,8 @@
 
 Each job trains MLP(784, 128, 10) by Adam in batches of 32, with a seed of its own, for two epochs of the
 digits that cnntrain brings. Times are of whole processes, from typing to the prompt; every round runs each
-contender once. An idle machine gives the steadiest figures. Needs `pip install 'cnntrain[joblib]'`.
+contender once, and ratios are those within a round. An idle machine gives the steadiest figures. Needs
+`pip install 'cnntrain[joblib]'`.
 """
 
 from __future__ import annotations
@@ -53,11 +54,15 @@ def main() -> None:
             seconds[name].append(timed(run))
             print(f"round {number}/{arguments.repeats}  {name}: {seconds[name][-1]:.1f} s", flush=True)
 
-    joblib = statistics.median(seconds["launcher=joblib"])
-    print(f"\n{'median of ' + str(arguments.repeats):24}{'seconds':>9}{'launcher=joblib is':>22}")
+    print(
+        f"\n{'median of ' + str(arguments.repeats):24}{'seconds':>9}{'min–max':>14}{'launcher=joblib is':>22}"
+    )
     for name, times in seconds.items():
-        median = statistics.median(times)
-        print(f"{name:24}{median:9.1f}{median / joblib:15.2f}× as fast")
+        span = f"{min(times):.1f}–{max(times):.1f}"
+        # Within a round, since what else the machine does changes from round to round.
+        ratios = [time / joblib for time, joblib in zip(times, seconds["launcher=joblib"], strict=True)]
+        ratio = statistics.median(ratios)
+        print(f"{name:24}{statistics.median(times):9.1f}{span:>14}{ratio:15.2f}× as fast")
 
 
 def timed(run: Callable[[], None]) -> float:

@@ -21,7 +21,7 @@ def rows_of(path: str) -> list[dict[str, str]]:
 
 
 def run(name: str, seed: int, accuracy: float | None, state: str = "finished") -> Run:
-    figures: dict[str, Any] = {"val_accuracy": accuracy, "val_loss": 1.0, "epochs": 1, "seconds": 1.0}
+    figures: dict[str, Any] = {"val_accuracy": accuracy, "val_loss": 1.0, "epochs_done": 1, "seconds": 1.0}
     values = {"optim": name}
     return Run(f"{name}-{seed}", Path(name), values, seed, state, figures if state == "finished" else {})
 

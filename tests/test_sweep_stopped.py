@@ -129,5 +129,25 @@ def test_a_job_that_another_process_is_doing_is_left_to_it(
 
 
 def test_why_a_job_failed_is_in_its_log(cnntrain: Command) -> None:
-    cnntrain("train", "-m", *TINY, "optim=sgd", "optim.lr=1e9,1e-2", "out=sweep")
-    assert "failed: the loss became NaN" in Path("sweep/optim.lr-1000000000.0/train.log").read_text()
+    """In words, and with the traceback of what was raised in the user's own code."""
+    Path("fragile.py").write_text(
+        "from cnntrain.models import MLP\n\n"
+        "class Net(MLP):\n"
+        "    def __init__(self, at, in_features, num_classes):\n"
+        "        super().__init__(in_features, [8], num_classes)\n"
+        "        self.at = at\n"
+        "        assert at != 'first'\n\n"
+        "    def forward(self, x):\n"
+        "        assert self.at != 'last' or not self.training\n"
+        "        return super().forward(x)\n"
+    )
+    own = ("limit=200", "model._target_=fragile.Net", "precision=fp32", "threads=1", "report=false")
+    outcome = cnntrain("train", "-m", *own, "epochs=1", "model.at=first,last", "out=sweep")
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    for at in ("first", "last"):
+        log = Path(f"sweep/model.at-{at}/train.log").read_text()
+        assert "Traceback" in log and "fragile.py" in log and "AssertionError" in log
+    cnntrain("train", "-m", *TINY, "optim=sgd", "optim.lr=1e9", "epochs=1,2", "out=other")
+    assert "failed: the loss became NaN" in Path("other/epochs-1/train.log").read_text()
+    headings = Path("other/sweep.csv").read_text().splitlines()[0].split(",")
+    assert len(set(headings)) == len(headings)  # epochs is what was asked for, and what was done

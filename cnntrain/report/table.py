@@ -123,5 +123,5 @@ def shown(figure: str, value: float | None) -> str:
         return "–"
     loss = "{:.4f}" if value < 1e4 else "{:.2e}"
     seconds = "{:.1f}" if value >= 10 else "{:.2f}"
-    styles = {"val_accuracy": "{:.2%}", "val_loss": loss, "seconds": seconds, "epochs": "{:g}"}
+    styles = {"val_accuracy": "{:.2%}", "val_loss": loss, "seconds": seconds, "epochs_done": "{:g}"}
     return styles[figure].format(value)
