@@ -66,6 +66,7 @@ def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: li
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_APPEND), number)
     sys.argv = ["cnntrain", *arguments]
+    multiprocessing.set_start_method(None, force=True)  # else workers of loaders outlive a run that is killed
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from cnntrain import cli
 
