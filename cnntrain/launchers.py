@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from cnntrain.workers import in_worker, stderr_to
 Record = dict[str, Any]
 Work = Callable[[Job], Record]
 POLL_SECONDS = 0.5
+FORKS = sys.platform == "linux"  # where forking a process that has imported much is safe
 UNKNOWN_AT_A_TIME = 8  # jobs that a search asks for together, where only the cluster knows how many run
 
 
@@ -74,6 +76,8 @@ class Joblib(Launcher):
 
     def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
         """Yield each job with its record when it ends."""
+        if FORKS:
+            import_once()
         left = {job.name: job for job in jobs}
         suspects: list[Job] = []
         while left:
@@ -230,6 +234,21 @@ class Ray(Launcher):
     def at_a_time(self) -> int:
         """Return how many jobs run at a time."""
         return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
+
+
+def import_once() -> None:
+    """Let the processes of joblib be forked from one that has imported torch.
+
+    Else each imports it, which takes as long as several short jobs.
+    """
+    import multiprocessing
+    from multiprocessing import forkserver
+
+    from joblib.externals.loky.backend.context import set_start_method
+
+    set_start_method("forkserver", force=True)
+    multiprocessing.set_forkserver_preload(["cnntrain.run"])
+    forkserver.ensure_running()
 
 
 def needed(package: str, wanted_by: str = "", extra: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import multiprocessing
 import os
 import signal
 import sys
@@ -39,7 +40,7 @@ def in_worker(work: Callable[[Job], T], job: Job, parent: int) -> tuple[Job, T]:
     try:
         return job, work(job)
     finally:
-        if os.getppid() != parent:
+        if not is_alive(parent):
             os._exit(1)
 
 
@@ -48,12 +49,18 @@ def end_with(parent: int) -> None:
     """Stop this process, as by SIGTERM, when its parent has gone."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while is_alive(parent):
             time.sleep(WATCH_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
     atexit.register(hasten_end)
+
+
+def is_alive(parent: int) -> bool:
+    """Say whether the process of the sweep is there, whose child this one is, or is a fork server's."""
+    process = multiprocessing.parent_process()
+    return os.getppid() == parent if process is None else process.is_alive()
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Commands in processes of their own, forked from one that has imported torch, which takes seconds.
 
-That one has imported nothing of cnntrain, so what a command does when it begins is done each time.
+Nothing of cnntrain is kept, so what a command does when it begins is done each time.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: li
     sys.argv = ["cnntrain", *arguments]
     multiprocessing.set_start_method(None, force=True)  # else workers of loaders outlive a run that is killed
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cnntrain"]:
+        del sys.modules[name]  # if joblib's processes come of the same one
     from cnntrain import cli
 
     cli.main()
