@@ -15,6 +15,8 @@ RESUMABLE = (
     "save_every_minutes",
     "eval_batch_size",
     "report",
+    "logger.mlflow.uri",
+    "logger.wandb.mode",
     "data.root",
     "data.cache",
     "data.cache_gb",

@@ -20,6 +20,7 @@ from cnntrain.console import Console, bytes_in_words
 from cnntrain.errors import RunFailed
 from cnntrain.parts import Config, input_shape
 from cnntrain.precision import Precision
+from cnntrain.ranks import world_size
 from cnntrain.run_folder import CHECKPOINTS
 
 SLACK = 1.5  # what backward takes on top: gradients of the outputs, and room to compute in
@@ -66,7 +67,7 @@ class Fitting:
         """
         parts = wanted
         per_picture, fixed = self.estimate()
-        while parts < batch_size:
+        while fixed < self.free and parts < batch_size:
             part = -(-batch_size // parts)
             share = (fixed + part * per_picture) / max(1, self.free)
             if share <= SURE or (share <= 1 and self.can_do(part)):
@@ -75,7 +76,17 @@ class Fitting:
         return parts
 
     def estimate(self) -> tuple[float, float]:
-        """Return the bytes that training takes for each picture, and those that it takes anyway."""
+        """Return the bytes that training takes for each picture, and those that it takes anyway.
+
+        Two batches tell them apart: copies of the weights in 16 bits, say, are kept once for all pictures.
+        """
+        few, more = self.kept(2), self.kept(4)
+        per_picture = max(0, more - few) / 2
+        trained = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
+        return SLACK * per_picture, SLACK * max(0, few - 2 * per_picture) + (COPIES - 1) * trained
+
+    def kept(self, count: int) -> int:
+        """Return the bytes that the network keeps for ``backward`` of so many pictures."""
         own = [*self.model.parameters(), *self.model.buffers()]
         storages = {tensor.untyped_storage().data_ptr() for tensor in own}
         kept: dict[int, int] = {}
@@ -87,10 +98,9 @@ class Fitting:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            loss = self.loss_of(2)
+            loss = self.loss_of(count)
         del loss  # which held what was counted
-        trained = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
-        return SLACK * sum(kept.values()) / 2, (COPIES - 1) * trained
+        return sum(kept.values())
 
     def can_do(self, count: int) -> bool:
         """Say whether a batch of so many pictures can be trained on, by trying."""
@@ -158,18 +168,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def out_of_memory(folder: Path, step: int, accumulate: int) -> RunFailed:
+def out_of_memory(folder: Path, step: int, accumulate: int, batch_size: int) -> RunFailed:
     """Return the error of a run for which the memory was enough at first, and then was not.
 
     Args:
         folder: of the run.
         step: after which it happened.
         accumulate: parts of a batch.
+        batch_size: of all parts together.
     """
+    if accumulate >= batch_size or world_size() > 1:
+        return RunFailed(f"out of memory after step {step:,}: take a smaller batch_size or a smaller model")
     go_on = f"cnntrain resume {folder}" if (folder / CHECKPOINTS / LAST).exists() else "the same command with"
+    more = min(2 * accumulate, batch_size)
     return RunFailed(
         f"out of memory after step {step:,}, where accumulate={accumulate}\n"
-        f"half the memory is enough for: {go_on} accumulate={2 * accumulate}, which makes the same steps"
+        f"half the memory is enough for: {go_on} accumulate={more}, which makes the same steps"
     )
 
 

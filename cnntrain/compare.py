@@ -19,6 +19,8 @@ from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order
 from cnntrain.report.sweep_page import page
 from cnntrain.report.table import show
 
+STDOUT = "-"
+
 
 def compare(
     names: Sequence[str], monitor: str, csv_file: str | None, json_file: str | None, html_file: str | None
@@ -42,11 +44,11 @@ def compare(
     begun = [config for config in configs if config]
     keys = differing(begun)
     runs = [run_of(folder, config, keys) for folder, config in zip(folders, configs, strict=True)]
-    console = Console(1)
+    console = Console(0 if STDOUT in (csv_file, json_file, html_file) else 1)
     points = show(console, runs, keys, monitor)
     for key, values in of_no_account(begun).items():
         console.line(
-            f"[dim]{key} differs too ({escape(', '.join(values))}): the same experiment to compare[/]"
+            f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
         )
 
     order, columns = in_order(runs, points), [*keys, "seed"]
@@ -59,7 +61,10 @@ def compare(
 
 
 def write(name: str, text: str) -> None:
-    """Write a file that the user has named."""
+    """Write a file that the user has named, or to standard output."""
+    if name == STDOUT:
+        print(text, end="")
+        return
     try:
         write_atomically(run_folder.typed_path(name), text.encode())
     except OSError as error:

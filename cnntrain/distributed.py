@@ -22,7 +22,8 @@ from cnntrain.metrics import Result, RunningMean
 from cnntrain.ranks import Spokesman, is_main, local_rank, rank, world_size
 
 T = TypeVar("T")
-TIMEOUT = datetime.timedelta(minutes=10)  # in which the slowest process must have read its data
+# In which the first process must have decoded the data. One that is lost shows at once.
+TIMEOUT = datetime.timedelta(hours=6)
 TOLD = f"cnntrain/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
 LOST = (
     "one of the processes of this run was lost, so the others end; its checkpoints are whole\n"

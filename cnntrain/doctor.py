@@ -29,6 +29,7 @@ OVERFITTING_EPOCHS = 3
 LOADER_BOUND = 0.4  # share of the time that the steps wait for their batches
 MIN_WAITED = 1.0  # seconds, below which it is not worth a word
 IMBALANCED = 10  # pictures of the largest class for one of the smallest
+FEW_STEPS = 50  # before which a network still looks as it began
 DEAD = 0.5  # share of a layer's units
 MIN_ERRORS = 20  # from which something can be said of the labels
 SURE = 0.15  # share of the errors that are as sure as right answers; up to 0.04 with right labels
@@ -137,6 +138,7 @@ class Doctor:
         history: Sequence[Mapping[str, Any]],
         counts: Sequence[int],
         val_batches: Iterable[Batch] | None,
+        class_names: Sequence[str],
     ) -> list[Finding]:
         """Return what ails the run, now that it is over.
 
@@ -144,10 +146,12 @@ class Doctor:
             history: the rows of metrics.csv.
             counts: training pictures of each class.
             val_batches: of the validation set.
+            class_names: of the classes.
         """
         cause = self.start() or self.learning(history)
-        found = [cause, self.overfitting(history), self.imbalance(counts), self.loader()]
-        if val_batches is not None and cause is None:  # which would explain what is seen there
+        found = [cause, self.overfitting(history), self.imbalance(counts, class_names), self.loader()]
+        has_learnt = bool(history) and history[-1]["step"] >= FEW_STEPS
+        if val_batches is not None and cause is None and has_learnt:  # else that explains what is seen there
             examination = examine(self.model, val_batches, self.precision)
             found += [self.dead(examination), self.labels(examination)]
         return [finding for finding in found if finding is not None]
@@ -230,12 +234,14 @@ class Doctor:
             mends.append(f"early_stopping={OVERFITTING_EPOCHS}")
         return Finding("it overfits", evidence, " ".join(mends) or "more pictures, or a smaller model")
 
-    def imbalance(self, counts: Sequence[int]) -> Finding | None:
+    def imbalance(self, counts: Sequence[int], class_names: Sequence[str]) -> Finding | None:
         """Compare the sizes of the classes."""
         if self.config["balance_classes"] or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
             return None
         rare = min(range(len(counts)), key=lambda label: counts[label])
-        evidence = f"{max(counts):,} training pictures of the largest class, {counts[rare]:,} of class {rare}"
+        evidence = (
+            f"{max(counts):,} training pictures of the largest class, {counts[rare]:,} of {class_names[rare]}"
+        )
         return Finding(
             "the classes are imbalanced", evidence, "balance_classes=true, and look at each class's F1"
         )

@@ -85,6 +85,8 @@ def noting(fired: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
     """Return a hook that notes which units of a layer fire: features (N, F), or channels (N, C, H, W)."""
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.dim() == 4 and output.shape[2:] == (1, 1):  # of a gate, such as squeeze and excitation
+            return
         above = (output > 0).transpose(0, 1).flatten(1).any(1)
         fired[name] = fired[name] | above if name in fired else above
 

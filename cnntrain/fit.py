@@ -115,7 +115,15 @@ class Fit:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise out_of_memory(self.folder, self.progress.step, self.accumulate) from error
+            batch_size = self.train_batches.batches.batch_size
+            raise out_of_memory(self.folder, self.progress.step, self.accumulate, batch_size) from error
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise RunFailed(
+                "batch norm can't do with a batch, or a part of one, of a single picture: choose batch_size "
+                "and accumulate so that the last batch of an epoch has more, or a smaller limit"
+            ) from error
 
     def one_epoch(self) -> None:
         """Train on what the epoch still has to offer, validate, record and write the checkpoint."""
@@ -227,7 +235,7 @@ class Fit:
     def save(self, is_best: bool) -> None:
         """Write last.pt and, if this is the best epoch or there is no validation to choose one, best.pt."""
         weights, trained = self.result.state_dict(), self.model.state_dict()
-        if not all(bool(w.isfinite().all()) for w in trained.values()):
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             raise self.diverged("weights", self.progress.step)
         random, *random_of_others = distributed.gathered(random_state())
         if not is_main():

@@ -116,7 +116,7 @@ def trained(job: Job) -> Mapping[str, Any]:
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
         return run_folder.read_json(job.folder / "summary.json")
-    settings.update((name, state["config"][name]) for name in ENGINE)
+    settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
     return run.work(settings, job.folder, state, job.trust, after_epoch)
 
 

@@ -76,6 +76,11 @@ class Point:
                 found.setdefault(run.seed, []).append(run.figures[figure])
         return {seed: statistics.fmean(values) for seed, values in found.items()}
 
+    def best_run(self, monitor: str) -> Run:
+        """Return the run whose figure is the best; with equal ones, the first."""
+        sign = 1 if monitor in LOWER_IS_BETTER else -1
+        return min(self.runs, key=lambda run: sign * (run.figures.get(monitor) or 0.0))
+
     def mean(self, figure: str) -> float | None:
         """Return the mean of a figure over the seeds."""
         values = self.by_seed(figure).values()

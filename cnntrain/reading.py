@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from cnntrain import cache, memory
 from cnntrain.build import build, check_trusted, locate
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data import kept
+from cnntrain.data.folder import Folder
 from cnntrain.data.pictures import Pictures, fit
 from cnntrain.data.streamed import Streamed, all_batches, read_all
 from cnntrain.data.workers import Batch
@@ -61,7 +63,7 @@ class Reader:
         pictures = self.from_cache(place)
         if pictures is None:
             dataset = self.opened[is_train] = self.build(is_train)
-            if hasattr(dataset, "digest"):  # of a folder, whose files are known by then
+            if isinstance(dataset, Folder):  # whose files are known by then
                 own = {"digest": dataset.digest, "classes": dataset.classes}
                 place = kept.place({**self.facts(is_train), **own}, [])
                 pictures = self.from_cache(place)
@@ -70,7 +72,14 @@ class Reader:
 
     def facts(self, is_train: bool) -> dict[str, Any]:
         """Return what the decoded pictures depend on, besides the files."""
-        return {"source": self.data["source"], "train": is_train, **self.shape()}
+        code = inspect.getsourcefile(locate("data.source", self.data["source"]["_target_"]))
+        return {
+            "source": self.data["source"],
+            "train": is_train,
+            "known": {name: self.known.get(name) for name in ("num_classes", "on_bad_image")},
+            "code": hashlib.sha256(Path(code).read_bytes()).hexdigest() if code else None,
+            **self.shape(),
+        }
 
     def build(self, is_train: bool) -> Any:
         """Build the data set that the configuration names."""
@@ -80,9 +89,10 @@ class Reader:
         """Return the files that a part is made of, if its class can tell them by a method ``files``."""
         node = self.data["source"]
         check_trusted("data.source", node, Dataset, self.trust)
-        tell = getattr(locate("data.source", node["_target_"]), "files", None)
-        if tell is None:
+        kind = locate("data.source", node["_target_"])
+        if not isinstance(inspect.getattr_static(kind, "files", None), staticmethod | classmethod):
             return []
+        tell = kind.files
         names = inspect.signature(tell).parameters
         given = {**self.known, **node, "train": is_train}
         return list(tell(**{name: given[name] for name in names if name in given}))

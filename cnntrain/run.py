@@ -121,7 +121,9 @@ def work(
         started = start.record() if start is not None else recorded(state)
         if config["balance_classes"]:
             balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
-        engine, engine_in_words = settle_engine(config, model, criterion, augment, device, console)
+        if state is None and world_size() == 1:  # else a part of the batch is decided already
+            cut_to_fit(config, model, criterion, augment.mixes, device, console)
+        engine, engine_in_words = settle_engine(config, model, criterion, device)
         precision = Precision(engine.precision, device)
         batches = batches_of(config, data, augment, device, engine)
         schedule = build(
@@ -180,17 +182,13 @@ def settle_engine(
     config: Config,
     model: nn.Module,
     criterion: nn.Module,
-    augment: Augment,
     device: torch.device,
-    console: Console,
 ) -> tuple[Engine, str]:
     """Find out how the model computes best here, note that in the configuration, and prepare the model.
 
     Returns:
         The engine, and in words what was found out.
     """
-    if world_size() == 1:  # else each process has a part of the batch already
-        cut_to_fit(config, model, criterion, augment.mixes, device, console)
     engine, gain = distributed.by_main(lambda: settle(config, model, criterion, device))
     config.update(asdict(engine))
     engine.prepare(model)
@@ -271,13 +269,14 @@ def finish(
     if doctor is not None and is_main():
         labels = data.train.labels.cpu()[data.train_indices]
         counts = labels.bincount(minlength=fitting.num_classes).tolist()
-        found = doctor.findings(fitting.progress.history, counts, batches.val)
+        found = doctor.findings(fitting.progress.history, counts, batches.val, data.train.class_names)
     seconds = time.monotonic() - begin
     summary = summarize(config, fitting, result, found, data, batches.train.device, seconds, started)
     if is_main():
         run_folder.write_json(folder / "summary.json", summary)
     loggers.end(summary)
-    show_end(console, folder, fitting, result, data.train.class_names)
+    is_job = (folder.parent / run_folder.SWEEP).exists()  # of which the best one's test result is told
+    show_end(console, folder, fitting, result, data.train.class_names, tells_test=not is_job)
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
     verdicts = seen.joined()
     if config.get("report") and is_main():

@@ -86,6 +86,9 @@ def new(out: str | None, label: str) -> Path:
             f"out={out} holds a run already: choose another folder, or go on with it: cnntrain resume {out}"
         )
     make_folder(folder)
+    found = next((path.name for path in folder.iterdir() if not path.name.startswith(".")), None)
+    if found is not None:
+        raise UserError(f"out={out} is not empty, it holds {found}: choose a folder that is new or empty")
     return folder
 
 

@@ -84,11 +84,24 @@ def saved_config(state: Mapping[str, Any], path: Path, own: Mapping[str, Any]) -
         stem = {"small": False} if model.get("small") == "auto" else {}
         config["model"] = {**model, **stem, "weights": None}
     refuse_interpolations(config, path)
+    config["logger"] = stays_here(config.get("logger"))
     try:
         check(config, trains=False, runs_here=False)
     except UserError as error:
         raise CheckpointError(f"{path} holds a configuration that train does not write: {error}") from error
     return config
+
+
+def stays_here(loggers: Any) -> Any:
+    """Return saved loggers without the servers that they name: a checkpoint is not to send anything."""
+    if not isinstance(loggers, Mapping):
+        return loggers
+    local = {"uri": None, "mode": "offline"}
+    return {
+        name: {key: local.get(key, value) for key, value in node.items()}
+        for name, node in loggers.items()
+        if isinstance(node, Mapping)
+    }
 
 
 def refuse_interpolations(node: Any, path: Path) -> None:

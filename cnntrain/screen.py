@@ -80,14 +80,20 @@ def data_classes(data: Data) -> str:
 
 
 def show_end(
-    console: Console, folder: Path, fitting: Fit, result: Result, class_names: tuple[str, ...]
+    console: Console,
+    folder: Path,
+    fitting: Fit,
+    result: Result,
+    class_names: tuple[str, ...],
+    tells_test: bool,
 ) -> None:
-    """Print the test result, where everything is, and what to type next."""
+    """Print the test result, unless it is to be told of the best job alone; where everything is, what is next."""
     best = fitting.progress.best
     chosen = f"epoch {best['epoch']}, the best by {fitting.monitor}" if best else "the last epoch"
     console.line()
-    console.result("test", result)
-    console.classes(result.per_class(class_names), level=2)
+    if tells_test:
+        console.result("test", result)
+        console.classes(result.per_class(class_names), level=2)
     waited = f"waiting for pictures took {fitting.train_batches.stopwatch.share:.0%} of the training's time"
     console.line(f"[dim]with the weights of {chosen}; {waited}[/]")
     console.line(f"everything is in [bold]{folder}[/]")

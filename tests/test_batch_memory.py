@@ -13,7 +13,7 @@ from conftest import TINY, Command
 from cnntrain import memory
 from cnntrain.batch_memory import Fitting
 from cnntrain.models import CNN, MLP
-from cnntrain.precision import FP32
+from cnntrain.precision import FP32, Precision
 
 RUN = (*TINY, "batch_size=64", "precision=fp32", "channels_last=false", "threads=1", "augment.mixup=0.2")
 HUNGRY = """
@@ -68,7 +68,7 @@ def test_memory_that_runs_out_later_ends_the_run_with_the_way_to_go_on(cnntrain:
     hungry = (
         "model=custom",
         "model._target_=nets.Hungry",
-        "++model.patience=6",
+        "++model.patience=7",
         "epochs=2",
         "doctor=false",
         "out=run",
@@ -81,6 +81,30 @@ def test_memory_that_runs_out_later_ends_the_run_with_the_way_to_go_on(cnntrain:
     ]
     assert cnntrain("resume", "run", "accumulate=8", "trust=[nets]").code == 0
     assert json.loads(Path("run/summary.json").read_text())["epochs"] == 2
+
+
+def test_what_is_kept_once_for_all_pictures_does_not_count_for_each() -> None:
+    model, bf16 = MLP(784, [512], 10), Precision("bf16", torch.device("cpu"))
+    fitting = Fitting(model, torch.nn.CrossEntropyLoss(), bf16, (1, 28, 28), 10, torch.device("cpu"))
+    per_picture, _ = fitting.estimate()  # with copies of the weights in 16 bits, 0.8 MB
+    assert per_picture < 20_000
+
+
+def test_memory_that_no_cutting_could_spare_cuts_nothing(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free", lambda: 100_000)
+    outcome = cnntrain("train", *RUN, "out=run")
+    assert outcome.code == 0 and "parts" not in outcome.err
+
+
+def test_a_last_batch_of_one_picture_is_told_where_batch_norm_needs_more(cnntrain: Command) -> None:
+    net = ("model=torchvision", "model.name=resnet18", "model.small=false", "data=fake")
+    one = ("data.source.size=48", "data.val_fraction=0", "limit=33", "batch_size=32", "epochs=1")
+    small = ("precision=fp32", "channels_last=false", "threads=1", "report=false")
+    outcome = cnntrain("train", *net, *one, *small)
+    assert outcome.code == 1
+    assert "batch norm can't do with a batch" in outcome.err and "Traceback" not in outcome.err
 
 
 @pytest.mark.parametrize(

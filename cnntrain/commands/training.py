@@ -206,6 +206,12 @@ def resume(arguments: Sequence[str]) -> int:
     if config["trust"]:
         add_current_folder()
     config["out"] = str(folder)
+    if config["logger"] != state["config"].get("logger"):
+        print(
+            "cnntrain: loggers of a resumed run record on this machine: logger.mlflow.uri=URI or "
+            "logger.wandb.mode=online send to their servers",
+            file=sys.stderr,
+        )
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
         print(f"{folder} is finished after {state['progress']['epoch']} epochs; to train longer: epochs=N")
         return 0

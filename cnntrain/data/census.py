@@ -47,8 +47,12 @@ class Census:
 
     @property
     def digest(self) -> str:
-        """A hash of the names and contents of all pictures that can be read."""
-        told = [(self.tree.files[i], self.records["pixels"][i]) for i in np.flatnonzero(self.readable)]
+        """A hash of the names of all pictures that can be read, and of what tells that one has changed."""
+        facts = ("pixels", "length", "changed")
+        told = [
+            (self.tree.files[i], *(self.records[fact][i].item() for fact in facts))
+            for i in np.flatnonzero(self.readable)
+        ]
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def parts(self, test_fraction: float) -> np.ndarray:

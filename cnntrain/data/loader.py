@@ -132,7 +132,7 @@ class TrainLoader:
         self.normalize = normalize
         self.device = device
         self.loader = BatchLoader(dataset, self.batches, workers, pin=must_pin(dataset, device))
-        self.stopwatch = Stopwatch()
+        self.stopwatch = Stopwatch(device)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""

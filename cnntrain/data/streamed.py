@@ -124,10 +124,12 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
             advance: is told how many pictures have been read.
         """
         for name in ("targets", "labels"):
-            known = getattr(self.dataset, name, None)
-            if known is None or len(known) != len(self):
+            try:
+                labels = torch.as_tensor(getattr(self.dataset, name)).long()
+            except (AttributeError, TypeError, ValueError, RuntimeError):  # none, or words, or a method
                 continue
-            labels = torch.as_tensor(known).long()
+            if labels.shape != (len(self),):
+                continue
             some = sample(len(self))
             if torch.equal(labels[some], batch_of(self, some)[1]):  # no target_transform has its say in them
                 self.labels = labels

@@ -27,7 +27,7 @@ def report(folder: Path, console: Console) -> Path | None:
     title = folder.absolute().name
     write_atomically(folder / "sweep.html", page(title, order, points, plan.varied, plan.monitor).encode())
     console.line(f"the ranking is in {folder / 'sweep.csv'}, to be looked at in {folder / 'sweep.html'}")
-    return points[0].runs[0].folder if points and points[0].summary else None
+    return points[0].best_run(plan.monitor).folder if points and points[0].summary else None
 
 
 def runs_of(plan: Plan, folder: Path) -> list[Run]:

@@ -98,7 +98,7 @@ def explain(console: Console, runs: Sequence[Run], points: Sequence[Point], repe
     if points and points[0].summary is None:
         console.line("nothing was kept for validation (data.val_fraction=0), so nothing is ranked")
     elif points:
-        winner(console, points[0])
+        winner(console, points[0], monitor)
 
 
 def some(names: Sequence[str]) -> str:
@@ -107,14 +107,14 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def winner(console: Console, best: Point) -> None:
+def winner(console: Console, best: Point, monitor: str) -> None:
     """Tell the test accuracy of the best point."""
     tests = tests_of(best)
     if tests:
         summary = summarize(tests)
         half = "" if summary.half_width is None else f" ± {summary.half_width:.2%}, {len(tests)} seeds"
         console.line(f"test accuracy of the best: [bold]{summary.mean:.2%}[/]{half}")
-    console.line(f"best: [bold]cnntrain eval {escape(str(best.runs[0].folder))}[/]")
+    console.line(f"best: [bold]cnntrain eval {escape(str(best.best_run(monitor).folder))}[/]")
 
 
 def shown(figure: str, value: float | None) -> str:
