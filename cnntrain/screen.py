@@ -87,7 +87,7 @@ def show_end(
     class_names: tuple[str, ...],
     tells_test: bool,
 ) -> None:
-    """Print the test result, unless it is to be told of the best job alone; where everything is, what is next."""
+    """Print the test result, if it is to be told, where everything is, and what to type next."""
     best = fitting.progress.best
     chosen = f"epoch {best['epoch']}, the best by {fitting.monitor}" if best else "the last epoch"
     console.line()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import TINY, Command, run_folders
+from conftest import TINY, Command, is_told, run_folders
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +251,10 @@ def test_a_data_set_of_ones_own_is_one_yaml_file_and_one_class(cnntrain: Command
     outcome = cnntrain("train", "data=stripes", "model=mlp", "epochs=3", "report=false", "out=run")
     assert outcome.code == 0, outcome.err
     assert summary(Path("run"))["test"]["accuracy"] == 1.0
+
+
+def test_a_folder_that_holds_other_files_is_left_alone(cnntrain: Command) -> None:
+    Path("pictures").mkdir()
+    Path("pictures/cat.jpg").write_text("a picture")
+    is_told(cnntrain("train", *TINY, "out=pictures"), "out=pictures is not empty, it holds cat.jpg")
+    assert [path.name for path in Path("pictures").iterdir()] == ["cat.jpg"]

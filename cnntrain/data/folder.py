@@ -47,7 +47,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
     ) -> None:
         if not 0 < test_fraction < 1:
             raise UserError(
-                f"data.source.test_fraction={test_fraction} is not possible: it takes a number above 0 and below 1"
+                f"data.source.test_fraction={test_fraction} is not possible: it takes a number above 0 and "
+                "below 1"
             )
         if channels not in (1, 3):
             raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")

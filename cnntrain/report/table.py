@@ -46,6 +46,8 @@ def show(console: Console, runs: Sequence[Run], keys: Sequence[str], monitor: st
         console.table(table)
         console.line()
     explain(console, runs, points, repeated)
+    if points and points[0].summary is not None:
+        winner(console, points[0], monitor)
     return points
 
 
@@ -80,7 +82,7 @@ def verdict_on(point: Point, is_best: bool) -> str:
 
 
 def explain(console: Console, runs: Sequence[Run], points: Sequence[Point], repeated: bool) -> None:
-    """Say what the figures mean, what failed, and how good the winner is on the test set."""
+    """Say what the figures mean, and what failed."""
     if repeated:
         tested = (
             "; p of a paired t-test against the best over the seeds that both have, corrected by Holm's "
@@ -97,8 +99,6 @@ def explain(console: Console, runs: Sequence[Run], points: Sequence[Point], repe
             console.warn(f"{count(len(names), 'job')} of {len(runs)} {verb}{told}")
     if points and points[0].summary is None:
         console.line("nothing was kept for validation (data.val_fraction=0), so nothing is ranked")
-    elif points:
-        winner(console, points[0], monitor)
 
 
 def some(names: Sequence[str]) -> str:
