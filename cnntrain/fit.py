@@ -44,7 +44,8 @@ class Fit:
     Args:
         folder: the run folder.
         model: what is trained.
-        criterion: the loss.
+        criterion: the loss in training.
+        val_criterion: the loss in evaluation.
         optimizer: changes the model.
         schedule: changes the optimizer's learning rate.
         precision: number format of the forward pass.
@@ -70,6 +71,7 @@ class Fit:
     folder: Path
     model: nn.Module
     criterion: nn.Module
+    val_criterion: nn.Module
     optimizer: Optimizer
     schedule: LRScheduler
     precision: Precision
@@ -207,7 +209,7 @@ class Fit:
     def validate(self, batches: EvalLoader) -> Result:
         """Evaluate on the validation set."""
         distributed.same_weights(self.result)  # each process has batch statistics of its own
-        result = loop.evaluate(self.result, batches, self.criterion, self.num_classes, self.precision)
+        result = loop.evaluate(self.result, batches, self.val_criterion, self.num_classes, self.precision)
         result = distributed.whole(result)
         if not math.isfinite(result.loss):
             raise self.diverged("the validation loss", self.progress.step)

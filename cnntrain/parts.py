@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import os
@@ -126,8 +127,11 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
     return criterion
 
 
-def balance(criterion: nn.Module, labels: Tensor, num_classes: int) -> None:
-    """Let the loss weigh each class by how rare it is, so that all count the same (King and Zeng 2001).
+def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Module:
+    """Return a loss that weighs each class by how rare it is: all count the same (King and Zeng 2001).
+
+    It is for training. Evaluation keeps to the plain one, whose mean does not depend on how pictures are cut
+    into batches.
 
     Args:
         criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
@@ -145,7 +149,9 @@ def balance(criterion: nn.Module, labels: Tensor, num_classes: int) -> None:
     counts = labels.bincount(minlength=num_classes).clamp(min=1)
     weight = len(labels) / (num_classes * counts.float())
     device = next((p.device for p in criterion.buffers()), labels.device)
-    criterion.weight = weight.to(device)
+    weighted = copy.deepcopy(criterion)
+    weighted.weight = weight.to(device)
+    return weighted
 
 
 def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:

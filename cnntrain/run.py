@@ -29,7 +29,7 @@ from cnntrain.fit import AfterEpoch, Fit
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.parts import (
     Config,
-    balance,
+    balanced,
     be_deterministic,
     build_criterion,
     build_freezing,
@@ -119,8 +119,10 @@ def work(
             start.renew_head(model, data.train.class_names)
             config["init_from"] = str(start.path)
         started = start.record() if start is not None else recorded(state)
+        val_criterion = criterion
         if config["balance_classes"]:
-            balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
+            labels = data.train.labels[data.train_indices]
+            criterion = balanced(criterion, labels, config["data"]["num_classes"])
         if state is None and world_size() == 1:  # else a part of the batch is decided already
             cut_to_fit(config, model, criterion, augment.mixes, device, console)
         engine, engine_in_words = settle_engine(config, model, criterion, device)
@@ -140,6 +142,7 @@ def work(
             folder,
             model,
             criterion,
+            val_criterion,
             optimizer,
             schedule,
             precision,
@@ -259,7 +262,7 @@ def finish(
     result = loop.evaluate(
         model,
         batches.test,
-        fitting.criterion,
+        fitting.val_criterion,
         fitting.num_classes,
         fitting.precision,
         after_batch=seen.add,

@@ -233,3 +233,16 @@ def test_long_pictures_are_told_of_and_keep_their_proportions_in_training_and_in
     assert cnntrain("predict", "run", "pictures", "--csv", "a.csv").code == 0
     rows = [line.split(",")[:2] for line in Path("a.csv").read_text().splitlines()[1:]]
     assert sum(Path(file).parent.name == said for file, said in rows) >= 38
+
+
+def test_a_picture_that_was_changed_is_decoded_anew() -> None:
+    """Even if its thumbnail, by which copies are found, stays the same."""
+    rough = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
+    for name, pixels in (("grey", np.full((512, 512), 128, np.uint8)), ("noise", rough)):
+        Path("pictures", name).mkdir(parents=True)
+        Image.fromarray(pixels).save(f"pictures/{name}/0.jpg")
+    before = census("pictures").digest
+    chequered = np.indices((512, 512)).sum(0) % 2 * 80 + 88  # whose mean is the same
+    Image.fromarray(chequered.astype(np.uint8)).save("pictures/grey/0.jpg", quality=95)
+    census.cache_clear()
+    assert census("pictures").digest != before

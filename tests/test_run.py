@@ -258,3 +258,10 @@ def test_a_folder_that_holds_other_files_is_left_alone(cnntrain: Command) -> Non
     Path("pictures/cat.jpg").write_text("a picture")
     is_told(cnntrain("train", *TINY, "out=pictures"), "out=pictures is not empty, it holds cat.jpg")
     assert [path.name for path in Path("pictures").iterdir()] == ["cat.jpg"]
+
+
+def test_eval_measures_the_loss_that_training_has_measured(cnntrain: Command) -> None:
+    assert cnntrain("train", *TINY, "balance_classes=true", "eval_batch_size=7", "out=run").code == 0
+    assert cnntrain("eval", "run", "split=val", "eval_batch_size=256").code == 0
+    measured = json.loads(Path("run/eval_val.json").read_text())["loss"]
+    assert measured == pytest.approx(summary(Path("run"))["best"]["val_loss"], rel=1e-5)

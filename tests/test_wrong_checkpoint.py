@@ -16,6 +16,8 @@ import torch
 from conftest import TINY, Command, is_told
 
 from cnntrain import checkpoint, cli
+from cnntrain.config import conf_folder, read_yaml
+from cnntrain.saved import saved_config
 
 MY_NET = """\
 from torch import nn
@@ -219,3 +221,15 @@ def test_nothing_makes_a_shell_command_trustworthy(cnntrain: Command, run: Path)
     outcome = cnntrain("eval", "run")
     is_told(outcome, "do not use this file")
     assert "trust=" not in outcome.err
+
+
+def test_a_checkpoint_cannot_have_anything_sent_to_a_server(cnntrain: Command) -> None:
+    assert cnntrain("train", *TINY, "out=run").code == 0
+    path = Path("run/checkpoints/last.pt")
+    state = checkpoint.load(path)
+    state["config"]["logger"] = {
+        "mlflow": {"_target_": "cnntrain.loggers.MLflow", "uri": "http://127.0.0.1:9", "experiment": "x"},
+        "wandb": {"_target_": "cnntrain.loggers.WandB", "project": "x", "mode": "online"},
+    }
+    saved = saved_config(state, path, read_yaml(conf_folder() / "resume.yaml"))["logger"]
+    assert saved["mlflow"]["uri"] is None and saved["wandb"]["mode"] == "offline"

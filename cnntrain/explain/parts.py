@@ -25,7 +25,7 @@ from cnntrain.freezing import Freezing
 from cnntrain.metrics import RunningMean
 from cnntrain.parts import (
     Config,
-    balance,
+    balanced,
     be_deterministic,
     build_criterion,
     build_freezing,
@@ -110,7 +110,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     if start is not None:
         start.renew_head(model, data.train.class_names)
     if config["balance_classes"]:
-        balance(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
+        criterion = balanced(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
     normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
     batches = TrainLoader(
         data.train,
