@@ -11,6 +11,8 @@ from rich.markup import escape
 from torch import Tensor
 
 from cnntrain.console import Console, bytes_in_words, count
+from cnntrain.data.augment import Augment
+from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.pictures import Pictures
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
@@ -108,3 +110,19 @@ def check_same_data(state: Mapping[str, Any], data: Data) -> None:
             "the training data are not those that this run began with: resume needs the same files "
             "(data.root=DIR), or start a new run"
         )
+
+
+def train_loader(
+    config: Config, data: Data, augment: Augment, normalize: Normalize, device: torch.device
+) -> TrainLoader:
+    """Return the training batches of a run."""
+    return TrainLoader(
+        data.train,
+        data.train_indices,
+        config["batch_size"],
+        config["seed"],
+        augment,
+        normalize,
+        device,
+        config["workers"],
+    )

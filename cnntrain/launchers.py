@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ FORKS = sys.platform == "linux"  # where forking a process that has imported muc
 UNKNOWN_AT_A_TIME = 8  # jobs that a search asks for together, where only the cluster knows how many run
 
 
-class Launcher:
+class Launcher(ABC):
     """Runs jobs.
 
     Args of :meth:`run`:
@@ -39,9 +40,9 @@ class Launcher:
 
     shows_jobs = False  # whether the jobs print what they do where the user sees it
 
+    @abstractmethod
     def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
         """Yield each job with its record when it ends."""
-        raise NotImplementedError
 
     def threads(self, jobs: int) -> int | None:
         """Return how many threads a job may use, so that jobs do not fight; None to let it measure."""

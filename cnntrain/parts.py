@@ -172,6 +172,22 @@ def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Modul
     return optimizer
 
 
+def build_schedule(
+    config: Config, trust: Sequence[str] | None, optimizer: Optimizer, steps_per_epoch: int
+) -> LRScheduler:
+    """Build what changes the learning rate, for the steps of the whole run."""
+    schedule: LRScheduler = build(
+        "schedule",
+        config["schedule"],
+        LRScheduler,
+        trust,
+        optimizer=optimizer,
+        total_steps=config["epochs"] * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+    )
+    return schedule
+
+
 def check_schedule(config: Config, trust: Sequence[str] | None) -> None:
     """See that a schedule multiplies all learning rates by the same, as cnntrain's own do by construction."""
     if config["schedule"]["_target_"].startswith("cnntrain."):
@@ -180,15 +196,7 @@ def check_schedule(config: Config, trust: Sequence[str] | None) -> None:
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr * scale} for scale in (1.0, ratio)]
     optimizer = torch.optim.SGD(groups, lr, momentum=0.9)
     steps, epochs = 10, config["epochs"]
-    schedule = build(
-        "schedule",
-        config["schedule"],
-        LRScheduler,
-        trust,
-        optimizer=optimizer,
-        total_steps=steps * epochs,
-        steps_per_epoch=steps,
-    )
+    schedule = build_schedule(config, trust, optimizer, steps)
     for _ in range(steps * epochs):
         one, other = (group["lr"] for group in optimizer.param_groups)
         if not math.isclose(ratio * one, other, rel_tol=1e-6, abs_tol=1e-12):

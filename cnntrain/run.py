@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.average import MovingAverage
@@ -21,7 +20,7 @@ from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.datasets import Data, check_same_data, open_data
+from cnntrain.datasets import Data, check_same_data, open_data, train_loader
 from cnntrain.doctor import Doctor, Finding
 from cnntrain.engine import Engine
 from cnntrain.errors import CheckpointError, in_words
@@ -35,6 +34,7 @@ from cnntrain.parts import (
     build_freezing,
     build_model,
     build_optimizer,
+    build_schedule,
     compile_model,
     find_device,
     input_shape,
@@ -128,15 +128,7 @@ def work(
         engine, engine_in_words = settle_engine(config, model, criterion, device)
         precision = Precision(engine.precision, device)
         batches = batches_of(config, data, augment, device, engine)
-        schedule = build(
-            "schedule",
-            config["schedule"],
-            LRScheduler,
-            trust,
-            optimizer=optimizer,
-            total_steps=config["epochs"] * len(batches.train),
-            steps_per_epoch=len(batches.train),
-        )
+        schedule = build_schedule(config, trust, optimizer, len(batches.train))
 
         fitting = Fit(
             folder,
@@ -214,16 +206,7 @@ class Batches:
 def batches_of(config: Config, data: Data, augment: Augment, device: torch.device, engine: Engine) -> Batches:
     """Make loaders of the data of a run."""
     normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
-    train = TrainLoader(
-        data.train,
-        data.train_indices,
-        config["batch_size"],
-        config["seed"],
-        augment,
-        normalize,
-        device,
-        config["workers"],
-    )
+    train = train_loader(config, data, augment, normalize, device)
     evaluating = (config["eval_batch_size"], normalize, device, config["workers"])
     val = EvalLoader(data.train, data.val_indices, *evaluating) if len(data.val_indices) else None
     test = EvalLoader(data.test, torch.arange(len(data.test)), *evaluating)

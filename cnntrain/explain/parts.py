@@ -18,7 +18,7 @@ from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.datasets import Data, open_data
+from cnntrain.datasets import Data, open_data, train_loader
 from cnntrain.engine import Engine
 from cnntrain.explain.command import Subject
 from cnntrain.freezing import Freezing
@@ -31,6 +31,7 @@ from cnntrain.parts import (
     build_freezing,
     build_model,
     build_optimizer,
+    build_schedule,
     find_device,
 )
 from cnntrain.precision import Precision
@@ -112,25 +113,8 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     if config["balance_classes"]:
         criterion = balanced(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
     normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
-    batches = TrainLoader(
-        data.train,
-        data.train_indices,
-        config["batch_size"],
-        config["seed"],
-        augment,
-        normalize,
-        device,
-        config["workers"],
-    )
-    schedule = build(
-        "schedule",
-        config["schedule"],
-        LRScheduler,
-        None,
-        optimizer=optimizer,
-        total_steps=config["epochs"] * len(batches),
-        steps_per_epoch=len(batches),
-    )
+    batches = train_loader(config, data, augment, normalize, device)
+    schedule = build_schedule(config, None, optimizer, len(batches))
     precision = Precision(engine.precision, device)
     config = {**config, **asdict(engine)}
     return Parts(
