@@ -17,7 +17,7 @@ from torch.func import functional_call
 from cnntrain import memory
 from cnntrain.checkpoint import LAST
 from cnntrain.console import Console, bytes_in_words
-from cnntrain.errors import RunFailed
+from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.parts import Config, input_shape
 from cnntrain.precision import Precision
 from cnntrain.ranks import world_size
@@ -157,7 +157,11 @@ def cut_to_fit(
     precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
     shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
     fitting = Fitting(model, criterion, precision, shape, classes, device, mixes)
-    parts = fitting.accumulate(config["batch_size"], config["accumulate"])
+    try:
+        parts = fitting.accumulate(config["batch_size"], config["accumulate"])
+    except (TypeError, AttributeError) as error:  # such as of a network that gives a tuple, in training alone
+        name = type(model).__name__
+        raise UserError(f"model: {name} can't be trained by this loss: {in_words(error)}") from error
     if parts != config["accumulate"]:
         console.warn(fitting.in_words(config["batch_size"], parts))
         config["accumulate"] = parts

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import TINY, Command
+from conftest import TINY, Command, is_told
 
 from cnntrain import memory
 from cnntrain.batch_memory import Fitting
@@ -119,3 +119,18 @@ def test_finding_out_leaves_the_model_and_the_generators_alone(model: torch.nn.M
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
     assert torch.equal(generator, torch.get_rng_state())
+
+
+def test_a_network_that_gives_something_else_in_training_is_told(cnntrain: Command) -> None:
+    code = """
+import torch
+class Twofold(torch.nn.Linear):
+    def __init__(self, in_features, num_classes):
+        super().__init__(in_features, num_classes)
+    def forward(self, x):
+        output = super().forward(x.flatten(1))
+        return (output, output) if self.training else output
+"""
+    Path("nets.py").write_text(code)
+    outcome = cnntrain("train", *RUN, "model=custom", "model._target_=nets.Twofold", "out=run")
+    is_told(outcome, "model: Twofold can't be trained by this loss")
