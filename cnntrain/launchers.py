@@ -7,16 +7,16 @@ failures when all jobs have ended.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
-import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cnntrain import fork_server
 from cnntrain.errors import UserError
 from cnntrain.jobs import Job, is_under_way
 from cnntrain.signals import HeldSignals
@@ -25,7 +25,6 @@ from cnntrain.workers import in_worker, stderr_to
 Record = dict[str, Any]
 Work = Callable[[Job], Record]
 POLL_SECONDS = 0.5
-FORKS = sys.platform == "linux"  # where forking a process that has imported much is safe
 UNKNOWN_AT_A_TIME = 8  # jobs that a search asks for together, where only the cluster knows how many run
 
 
@@ -77,8 +76,11 @@ class Joblib(Launcher):
 
     def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
         """Yield each job with its record when it ends."""
-        if FORKS:
-            import_once()
+        if fork_server.FORKS:
+            from joblib.externals.loky.backend.context import set_start_method
+
+            set_start_method("forkserver", force=True)
+            fork_server.start()
         left = {job.name: job for job in jobs}
         suspects: list[Job] = []
         while left:
@@ -237,21 +239,6 @@ class Ray(Launcher):
         return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
 
 
-def import_once() -> None:
-    """Let the processes of joblib be forked from one that has imported torch.
-
-    Else each imports it, which takes as long as several short jobs.
-    """
-    import multiprocessing
-    from multiprocessing import forkserver
-
-    from joblib.externals.loky.backend.context import set_start_method
-
-    set_start_method("forkserver", force=True)
-    multiprocessing.set_forkserver_preload(["cnntrain.run"])
-    forkserver.ensure_running()
-
-
 def needed(package: str, wanted_by: str = "", extra: str = "") -> None:
     """Raise a UserError that says how to install a package if it is missing.
 
@@ -260,13 +247,11 @@ def needed(package: str, wanted_by: str = "", extra: str = "") -> None:
         wanted_by: what the user typed.
         extra: that brings it, if that has another name.
     """
-    try:
-        importlib.import_module(package)
-    except ImportError as error:
+    if find_spec(package) is None:
         what = wanted_by or f"launcher={package}"
         raise UserError(
             f"{what} needs {package}, which is not installed: pip install 'cnntrain[{extra or package}]'"
-        ) from error
+        )
 
 
 def cores() -> int:

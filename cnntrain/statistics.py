@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.special import stdtr, stdtrit  # not with scipy.stats, which takes a second to import
+
 ROUNDING = 1e-9  # a share of a number, below which a difference is one of rounding
 
 
@@ -32,8 +34,6 @@ def summarize(values: Sequence[float]) -> Summary:
     n, mean = len(values), statistics.fmean(values)
     if n < 2:
         return Summary(n, mean, None, None)
-    from scipy.special import stdtrit  # not with scipy.stats, which takes a second to import
-
     deviation = statistics.stdev(values)
     return Summary(n, mean, deviation, float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n))
 
@@ -55,8 +55,6 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
     deviation = statistics.stdev(differences)
     if deviation <= ROUNDING * abs(mean):
         return 1.0 if mean == 0 else 0.5 ** (n - 1)
-    from scipy.special import stdtr
-
     t = mean / (deviation / math.sqrt(n))
     return 2 * float(stdtr(n - 1, -abs(t)))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain import fork_server
 from cnntrain.amendable import (
     RESUMABLE,
     SWEEP_RESUMABLE,
@@ -36,8 +37,11 @@ def train(arguments: Sequence[str]) -> int:
     repeats = any(o.startswith("seeds=") and o != "seeds=null" for o in overrides)
     is_sweep = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides or repeats
     hydra_arguments = [word for flag, value in flags.items() for word in (flag, value) if word]
+    shows = any(flag in flags for flag in SHOWING)
+    if is_sweep and not shows and "launcher=joblib" in overrides:
+        fork_server.start()  # which takes longer than all that is checked here
     check_overrides(overrides, config_dir, is_sweep)
-    if is_sweep and any(flag in flags for flag in SHOWING):
+    if is_sweep and shows:
         overrides = first_job(overrides, config_dir)
         hydra_arguments = [word for word in hydra_arguments if word not in ("-m", "--multirun")]
     elif is_sweep:
@@ -54,7 +58,7 @@ def train(arguments: Sequence[str]) -> int:
         except Exception as error:  # else Hydra would print words of its own
             outcome.append(error)
 
-    if any(flag in flags for flag in SHOWING):
+    if shows:
         show(hydra_arguments, overrides, config_dir)
         return 0
     through_hydra(job, overrides, config_dir, flags.get("--config-name") or flags.get("-cn") or "train")
