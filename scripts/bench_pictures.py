@@ -5,8 +5,9 @@
 All make shuffled batches of 64 pictures of 224x224, each a random part that is scaled, then mirrored or not
 and normalised. The reference is PIL, RandomResizedCrop, RandomHorizontalFlip, ToTensor, Normalize and a
 DataLoader with as many workers. cnntrain decodes every picture in each epoch (streamed), or gathers what the
-epoch before has decoded (cached); the parts are drawn from pictures of 256x256. The pictures are made up.
-Rounds are interleaved. On a machine that is busy with other work, the processor's time for each picture, of
+epoch before has decoded (cached); the parts are drawn from pictures of 256x256, or as large as smaller files
+are. Beside workers the main process computes with one thread, else with all. The pictures are made up. Rounds
+are interleaved. On a machine that is busy with other work, the processor's time for each picture, of
 all processes together, says more than the pictures a second. Large pages are on for all, as in the command.
 """
 
@@ -33,7 +34,7 @@ from cnntrain.data.folder import Folder
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.streamed import Streamed, read_all
 
-SIDE, STORED, BATCH = 224, 256, 64
+SIDE, STORED, BATCH = 224, 256, 64  # smaller files are stored as they are
 REFERENCE = "reference"
 DISTINCT = 200  # pictures; more are links to them
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -65,8 +66,9 @@ class Measured(NamedTuple):
     work: float
 
 
-def epoch_of(batches: Iterable[Any]) -> Measured:
-    """Go through an epoch, from the first batch asked for to the last."""
+def epoch_of(batches: Iterable[Any], threads: int) -> Measured:
+    """Go through an epoch, from the first batch asked for to the last, this process with some threads."""
+    torch.set_num_threads(threads)
     begin, before, seen = time.perf_counter(), processor_seconds(), 0
     for x, _ in batches:
         seen += len(x)
@@ -83,8 +85,14 @@ def processor_seconds() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def contenders(root: Path, workers: int) -> dict[str, Callable[[int], Measured]]:
-    """Return what is measured: each function is given the number of an epoch, and goes through it."""
+def contenders(root: Path, stored: int, workers: int) -> dict[str, Callable[[int], Measured]]:
+    """Return what is measured: each function is given the number of an epoch, and goes through it.
+
+    Args:
+        root: folder of the pictures.
+        stored: side of the pictures from which cnntrain draws parts, in pixels.
+        workers: of each contender.
+    """
     steps = [
         transforms.RandomResizedCrop(SIDE),
         transforms.RandomHorizontalFlip(),
@@ -98,17 +106,18 @@ def contenders(root: Path, workers: int) -> dict[str, Callable[[int], Measured]]
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    whole = Streamed(Folder(str(root), True, 3, STORED, "crop"), 3, STORED, "crop")
+    whole = Streamed(Folder(str(root), True, 3, stored, "crop"), 3, stored, "crop")
     whole.find_labels(0, lambda done: None)
     streamed, cached = whole.seen_at(SIDE), read_all(whole, workers, lambda done: None).seen_at(SIDE)
+    threads = torch.get_num_threads()
     device, order = torch.device("cpu"), torch.arange(len(whole))
     augment, normalize = Augment(0, 0.5, 0, 0, crop=0.08), Normalize(MEAN, STD, device)
     ours = TrainLoader(streamed, order, BATCH, 0, augment, normalize, device, workers)
     again = TrainLoader(cached, order, BATCH, 0, augment, normalize, device, 0)
     return {
-        REFERENCE: lambda epoch: epoch_of(reference),
-        "cnntrain, streamed": lambda epoch: epoch_of(ours.epoch(epoch)),
-        "cnntrain, cached": lambda epoch: epoch_of(again.epoch(epoch)),
+        REFERENCE: lambda epoch: epoch_of(reference, 1),
+        "cnntrain, streamed": lambda epoch: epoch_of(ours.epoch(epoch), 1),
+        "cnntrain, cached": lambda epoch: epoch_of(again.epoch(epoch), threads),
     }
 
 
@@ -124,13 +133,13 @@ def main() -> None:
     width, height = (int(side) for side in args.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder), args.pictures, (width, height))
-        measured = contenders(Path(folder), args.workers)
+        measured = contenders(Path(folder), min(STORED, width, height), args.workers)
         for once in measured.values():  # starts the workers, and warms the file system's cache
             once(0)
         rounds = [
             {name: once(epoch) for name, once in measured.items()} for epoch in range(1, args.rounds + 1)
         ]
-    print(f"{args.size} JPEGs, {args.workers} workers, {torch.get_num_threads()} threads; ratios: of a round")
+    print(f"{args.size} JPEGs, {args.workers} workers; ratios: of a round")
     print(f"{'':<20}{'images/s':>10}{'ratio':>8}{'least':>8}{'most':>8}{'ms of CPU':>12}{'ratio':>8}")
     for name in measured:
         ratios = [of[name].rate / of[REFERENCE].rate for of in rounds]

@@ -821,3 +821,16 @@ def test_one_mean_serves_all_channels() -> None:
     images = some_bytes(5, 3, 4, 4)
     one, three = Normalize([0.5], [0.2], CPU), Normalize([0.5] * 3, [0.2] * 3, CPU)
     assert torch.equal(one(images), three(images))
+
+
+@pytest.mark.parametrize("mean", [[0.5], [0.5, 0.4, 0.3]])
+def test_normalized_pictures_are_the_same_in_every_layout(mean: list[float]) -> None:
+    last = torch.channels_last
+    whole = torch.randint(0, 256, (4, 3, 11, 9), dtype=torch.uint8)
+    expected = Normalize(mean, mean, CPU)(whole)
+    for images in (whole, whole.contiguous(memory_format=last)):
+        for layout in (torch.contiguous_format, last):
+            normalize = Normalize(mean, mean, CPU, layout)
+            found, part = normalize(images), normalize(images[:, :, 2:8, 1:6])
+            assert torch.equal(found, expected) and found.is_contiguous(memory_format=layout)
+            assert torch.equal(part, expected[:, :, 2:8, 1:6]) and part.is_contiguous(memory_format=layout)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY, Command, is_told
@@ -64,7 +65,7 @@ def photos(in_empty_folder: Path) -> Path:
 
 
 class Photos(Dataset[Any]):
-    """The same in this process."""
+    """Such a data set in this process, of pictures with something on them."""
 
     classes = ("dark", "light")
 
@@ -72,17 +73,18 @@ class Photos(Dataset[Any]):
         return 60
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        return Image.new("RGB", (20 + index, 30), (index + 100 * (index % 2),) * 3), index % 2
+        pixels = np.random.default_rng(index).integers(0, 156 + 100 * (index % 2), (30, 20 + index, 3))
+        return Image.fromarray(pixels.astype(np.uint8)), index % 2
 
 
 def streamed(dataset: Any) -> Streamed:
-    found = Streamed(dataset, 3, 12, "crop")
+    found = Streamed(dataset, 3, 30, "crop")
     found.find_labels(0, lambda count: None)
     return found
 
 
 def in_memory() -> Pictures:
-    return read_all(Streamed(Photos(), 3, 12, "crop"), workers=0, advance=lambda count: None)
+    return read_all(Streamed(Photos(), 3, 30, "crop"), workers=0, advance=lambda count: None)
 
 
 def weights(run: str) -> dict[str, torch.Tensor]:
@@ -90,11 +92,23 @@ def weights(run: str) -> dict[str, torch.Tensor]:
     return state["model"]  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize(
+    "augment",
+    [
+        Augment(2, 0.5, 10.0, 0.5),
+        Augment(0, 0.5, 0, 0, crop=0.3),
+        Augment(0, 0, 0, 0, crop=0.3, jitter=0.4, hue=0.1, trivialaugment=1.0),
+        Augment(0, 0, 0, 0, jitter=0.9, hue=0.1, trivialaugment=1.0),
+    ],
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_both_paths_give_the_same_batches(workers: int) -> None:
-    normalize = Normalize([0.5], [0.25], CPU)
+def test_both_paths_give_the_same_batches(
+    augment: Augment, layout: torch.memory_format, workers: int
+) -> None:
+    normalize = Normalize([0.5], [0.25], CPU, layout)
     loaders = [
-        TrainLoader(data, torch.arange(60), 16, 3, Augment(2, 0.5, 10.0, 0.5), normalize, CPU, use)
+        TrainLoader(data, torch.arange(60), 16, 3, augment, normalize, CPU, use)
         for data, use in ((in_memory(), 0), (streamed(Photos()), workers))
     ]
     for epoch in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from picture_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.census import census
-from cnntrain.data.decode import open_upright
+from cnntrain.data.decode import Unreadable, open_upright, read_pixels
 from cnntrain.data.duplicates import held_out
 from cnntrain.data.folder import Folder
 
@@ -144,6 +145,47 @@ def test_every_mode_becomes_the_colour_that_a_person_sees(
     pixel = np.atleast_1d(np.asarray(image)[0, 0])
     assert found == mode and not is_turned
     assert len(pixel) == len(expected) and np.allclose(pixel, expected, atol=1)
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    coarse = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"progressive": True},
+        {"subsampling": "4:4:4"},
+        {"subsampling": "4:2:2"},
+        {"keep_rgb": True},
+        {"restart_marker_rows": 1},
+        {"mode": "L"},
+        {"mode": "CMYK"},
+        {"orientation": 6},
+        {"tail": b"rubbish"},
+    ],
+)
+@pytest.mark.parametrize("at_least", [None, 40, 20])
+def test_every_jpeg_has_the_pixels_that_pillow_gives(options: dict[str, Any], at_least: int | None) -> None:
+    options, exif = dict(options), Image.Exif()
+    exif[0x0112] = options.pop("orientation", 1)
+    tail = options.pop("tail", b"")
+    photograph(61, 45).convert(options.pop("mode", "RGB")).save("a.jpg", exif=exif, **options)
+    path = Path("a.jpg")
+    path.write_bytes(path.read_bytes() + tail)
+    for mode in ("L", "RGB"):
+        expected = np.asarray(open_upright(path, at_least).image.convert(mode)).reshape(-1)
+        assert np.array_equal(read_pixels(path, mode, at_least).reshape(-1), expected)
+
+
+def test_a_truncated_jpeg_is_told() -> None:
+    photograph(61, 45).save("a.jpg")
+    path = Path("a.jpg")
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(Unreadable, match="truncated"):
+        read_pixels(path, "RGB", 40)
 
 
 def test_a_turned_photograph_is_upright() -> None:

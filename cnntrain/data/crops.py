@@ -49,7 +49,8 @@ def scaled_one_by_one(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
         boxes: int64 (N, 4), the top, left, height and width of each.
         size: height and width of the result.
     """
-    result = x.new_empty(*x.shape[:2], *size)
+    layout = torch.channels_last if x.shape[1] > 1 else torch.contiguous_format  # as the parts come
+    result = torch.empty((*x.shape[:2], *size), dtype=torch.uint8, memory_format=layout)
     for index, (top, left, tall, wide) in enumerate(boxes.tolist()):
         part = x[index : index + 1, :, top : top + tall, left : left + wide]
         result[index : index + 1] = scaled(part, *size)

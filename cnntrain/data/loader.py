@@ -47,7 +47,20 @@ class Normalize:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map uint8 (N, C, H, W) to float32 (N, C, H, W)."""
-        return x.to(torch.float32, memory_format=self.memory_format).sub_(self.mean).mul_(self.scale)
+        if self.memory_format == torch.contiguous_format:
+            floats = x.to(torch.float32, memory_format=self.memory_format)
+            return floats.sub_(self.mean).mul_(self.scale)
+        # Bytes change their layout slowly, floats fast; and where colours lie side by side, a CPU does many
+        # values at a time if whole rows are computed.
+        floats = x.to(torch.float32)
+        if floats.is_contiguous(memory_format=torch.channels_last):
+            rows = floats.permute(0, 2, 3, 1).flatten(2)  # a view, (N, H, W * C)
+            mean, scale = (
+                of.expand(1, x.shape[1], 1, 1).flatten().repeat(x.shape[3]) for of in (self.mean, self.scale)
+            )
+            rows.sub_(mean).mul_(scale)
+            return floats
+        return floats.sub_(self.mean).mul_(self.scale).contiguous(memory_format=self.memory_format)
 
 
 class ShuffledBatches(Sampler[np.ndarray]):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from cnntrain.data.decode import open_upright
+from cnntrain.data.decode import read_pixels
 from cnntrain.data.resize import to_square
 
 
 def read_square(path: Path, channels: int, side: int, resize: str, invert: bool = False) -> Tensor:
     """Read a picture as a person sees it, scaled to a square: uint8 (channels, side, side).
+
+    The colours of a pixel lie side by side in memory, as files have them.
 
     Args:
         path: of the file, of any kind that Pillow reads.
@@ -25,10 +26,7 @@ def read_square(path: Path, channels: int, side: int, resize: str, invert: bool 
     Raises:
         Unreadable: it is no picture, or a damaged one.
     """
-    image = open_upright(path, side).image
-    mode = "L" if channels == 1 else "RGB"
-    array = np.array(image if image.mode == mode else image.convert(mode))
-    pixels = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
+    pixels = torch.from_numpy(read_pixels(path, "L" if channels == 1 else "RGB", side)).permute(2, 0, 1)
     if invert:
         pixels = 255 - pixels
-    return to_square(pixels[None], side, resize)[0].contiguous()
+    return to_square(pixels[None], side, resize)[0]

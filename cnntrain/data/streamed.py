@@ -85,7 +85,7 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
             images, labels = zip(*(self[int(index)] for index in indices), strict=True)
         except UserError as error:
             return error
-        return torch.stack(images), torch.stack(labels)
+        return stacked(images), torch.stack(labels)
 
     @property
     def size(self) -> int:
@@ -135,6 +135,13 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
                 self.labels = labels
                 return
         self.labels = torch.cat([labels for _, labels in all_batches(self, workers, advance)])
+
+
+def stacked(images: Sequence[Tensor]) -> Tensor:
+    """Return pictures, uint8 (C, H, W), as a batch, colours side by side in memory if theirs are."""
+    if images[0].stride(0) > 1:
+        return torch.stack(list(images))
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 def numbers(labels: Tensor) -> tuple[str, ...]:
