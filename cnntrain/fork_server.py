@@ -17,5 +17,5 @@ def start() -> None:
     import multiprocessing
     from multiprocessing import forkserver
 
-    multiprocessing.set_forkserver_preload(["cnntrain.forked"])
+    multiprocessing.set_forkserver_preload(["cnntrain.preload"])
     forkserver.ensure_running()

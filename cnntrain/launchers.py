@@ -247,7 +247,8 @@ def needed(package: str, wanted_by: str = "", extra: str = "") -> None:
         wanted_by: what the user typed.
         extra: that brings it, if that has another name.
     """
-    if find_spec(package) is None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:  # a mere folder of that name, such as wandb makes
         what = wanted_by or f"launcher={package}"
         raise UserError(
             f"{what} needs {package}, which is not installed: pip install 'cnntrain[{extra or package}]'"

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Command, is_told
 
+from cnntrain.errors import UserError
+from cnntrain.launchers import needed
+
 GRID = ("train", "-m", *TINY, "precision=fp32", "threads=1", "optim.lr=1e-2,1e9", "optim=sgd")
 LAUNCHERS = {
     "joblib": ["launcher=joblib", "launcher.n_jobs=2"],
@@ -37,7 +40,8 @@ def test_it_leaves_what_the_local_one_leaves(cnntrain: Command, process: Command
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"needs {name}")
     assert cnntrain(*GRID, "out=local").code == 1  # one of the jobs diverges
-    run = process if name == "ray" else cnntrain  # which changes the handlers of signals
+    # Ray changes the handlers of signals, and joblib's jobs are to come of a fork server of the sweep's own.
+    run = cnntrain if name == "submitit" else process
     outcome = run(*GRID, *LAUNCHERS[name], "out=other")
     assert outcome.code == 1, outcome.err
     assert "Traceback" not in outcome.err
@@ -54,3 +58,10 @@ def test_a_missing_engine_is_told_before_anything_runs(
     monkeypatch.setitem(sys.modules, name, None)
     is_told(cnntrain(*GRID, f"launcher={name}", "out=sweep"), f"pip install 'cnntrain[{name}]'")
     assert not Path("sweep").exists()
+
+
+def test_a_folder_of_its_name_is_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("engine_of_mine").mkdir()  # as wandb makes one
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    with pytest.raises(UserError, match=r"needs engine_of_mine, which is not installed"):
+        needed("engine_of_mine")

@@ -47,13 +47,11 @@ class Normalize:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map uint8 (N, C, H, W) to float32 (N, C, H, W)."""
-        if self.memory_format == torch.contiguous_format:
-            floats = x.to(torch.float32, memory_format=self.memory_format)
-            return floats.sub_(self.mean).mul_(self.scale)
-        # Bytes change their layout slowly, floats fast; and where colours lie side by side, a CPU does many
-        # values at a time if whole rows are computed.
-        floats = x.to(torch.float32)
-        if floats.is_contiguous(memory_format=torch.channels_last):
+        is_last = self.memory_format == torch.channels_last
+        # To that layout bytes change slowly and floats fast; where colours lie side by side already, a CPU
+        # does many values at a time if whole rows are computed.
+        floats = x.to(torch.float32, memory_format=torch.preserve_format if is_last else self.memory_format)
+        if is_last and floats.is_contiguous(memory_format=torch.channels_last):
             rows = floats.permute(0, 2, 3, 1).flatten(2)  # a view, (N, H, W * C)
             mean, scale = (
                 of.expand(1, x.shape[1], 1, 1).flatten().repeat(x.shape[3]) for of in (self.mean, self.scale)
