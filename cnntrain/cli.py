@@ -13,7 +13,7 @@ from cnntrain.commands.looking import audit, bench, compare, completion, explain
 from cnntrain.commands.training import resume, train
 from cnntrain.commands.using import evaluate, export, predict, report
 from cnntrain.ending import hasten_end
-from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean
+from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, reraise_interruption
 from cnntrain.ranks import Spokesman, world_size
 
 
@@ -61,7 +61,13 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if world_size() > 1 and name not in TOGETHER:
         raise UserError(f"{name} works in one process: leave torchrun out")
-    return COMMANDS[name](arguments)
+    try:
+        return COMMANDS[name](arguments)
+    except Interrupted:
+        raise
+    except CnntrainError as error:
+        reraise_interruption(error)
+        raise
 
 
 def no_command(name: str) -> str:

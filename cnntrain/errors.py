@@ -44,6 +44,18 @@ class Interrupted(CnntrainError):
         return Interrupted, (str(self), self.exit_code - 128)
 
 
+def reraise_interruption(error: BaseException) -> None:
+    """Raise the KeyboardInterrupt during which an error arose, if it did.
+
+    Ctrl-C reaches code of others anywhere; where its clean-up fails, that error hides the interruption.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            raise seen
+        seen = seen.__cause__ or seen.__context__
+
+
 def nearest(name: str, names: Iterable[str], count: int = 1, likeness: float = 0.5) -> list[str]:
     """Return the valid names that look most like ``name``, best first; capitals count as small letters."""
     valid = {valid_name.lower(): valid_name for valid_name in names}

@@ -16,7 +16,7 @@ from rich.markup import escape
 from cnntrain import checkpoint, run_folder
 from cnntrain.config import add_current_folder
 from cnntrain.console import Console
-from cnntrain.errors import CnntrainError, Interrupted, Pruned
+from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
 
 RECORD = "job.json"
 PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
@@ -73,11 +73,13 @@ def run_job(job: Job) -> dict[str, Any]:
     except Pruned as error:
         record |= {"state": "pruned", "reason": str(error)}
     except CnntrainError as error:
+        reraise_interruption(error)
         record |= {"state": "failed", "reason": str(error)}
         Console(0, log).line(escape(f"failed: {error}"))
         if error.__cause__ is not None:
             log_traceback(log, error.__cause__)
     except Exception as error:
+        reraise_interruption(error)
         reason = f"{type(error).__name__}: {error}; the traceback is in {log}"
         record |= {"state": "failed", "reason": reason}
         log_traceback(log, error)

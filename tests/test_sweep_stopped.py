@@ -69,6 +69,30 @@ def test_sigterm_stops_every_launcher_cleanly(launcher: str) -> None:
     assert set(ranked()) == finished() and len(finished()) < 6
 
 
+HIDING = """
+import os, signal, time
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_channels, image_size, num_classes):
+        super().__init__()
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        finally:
+            None.clean_up  # as libraries do that are interrupted in the middle of a change
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["-m", "seed=0,1"]])
+def test_ctrl_c_is_heard_though_the_code_that_it_meets_makes_another_error_of_it(
+    process: Command, words: list[str]
+) -> None:
+    Path("hiding.py").write_text(HIDING)
+    outcome = process("train", *TINY, "model=custom", "model._target_=hiding.Net", *words, "out=run")
+    assert outcome.code == 130 and "failed" not in outcome.err and "can't" not in outcome.err, outcome.err
+
+
 def test_a_sweep_that_is_killed_can_be_resumed_at_once(process: Command) -> None:
     """Though the workers of the killed process are still at it: they notice, and get out of the way."""
     begun("joblib").kill()
