@@ -49,11 +49,13 @@ def reraise_interruption(error: BaseException) -> None:
 
     Ctrl-C reaches code of others anywhere; where its clean-up fails, that error hides the interruption.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt):
-            raise seen
-        seen = seen.__cause__ or seen.__context__
+    seen: set[int] = set()  # an error that is raised from one it led to makes a circle
+    before: BaseException | None = error
+    while before is not None and id(before) not in seen:
+        if isinstance(before, KeyboardInterrupt):
+            raise before
+        seen.add(id(before))
+        before = before.__cause__ or before.__context__
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1, likeness: float = 0.5) -> list[str]:

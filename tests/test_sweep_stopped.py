@@ -93,6 +93,24 @@ def test_ctrl_c_is_heard_though_the_code_that_it_meets_makes_another_error_of_it
     assert outcome.code == 130 and "failed" not in outcome.err and "can't" not in outcome.err, outcome.err
 
 
+CIRCLE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_channels, image_size, num_classes):
+        first, second = ValueError("no"), ValueError("never")
+        first.__cause__, second.__cause__ = second, first
+        raise first
+"""
+
+
+def test_an_error_whose_causes_go_in_a_circle_is_told() -> None:
+    Path("circle.py").write_text(CIRCLE)
+    process = Forked("train", *TINY, "model=custom", "model._target_=circle.Net", "out=run")
+    assert "Net can't be built: ValueError: no" in process.communicate(timeout=30)[1]
+    assert process.returncode == 2
+
+
 def test_a_sweep_that_is_killed_can_be_resumed_at_once(process: Command) -> None:
     """Though the workers of the killed process are still at it: they notice, and get out of the way."""
     begun("joblib").kill()
