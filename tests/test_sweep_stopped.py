@@ -107,7 +107,7 @@ class Net(nn.Module):
 def test_an_error_whose_causes_go_in_a_circle_is_told() -> None:
     Path("circle.py").write_text(CIRCLE)
     process = Forked("train", *TINY, "model=custom", "model._target_=circle.Net", "out=run")
-    assert "Net can't be built: ValueError: no" in process.communicate(timeout=30)[1]
+    assert "Net can't be built: no" in process.communicate(timeout=30)[1]
     assert process.returncode == 2
 
 
