@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from cnntrain import checkpoint, run_folder
+from cnntrain import checkpoint, memory, run_folder
 from cnntrain.config import add_current_folder
 from cnntrain.console import Console
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
@@ -60,6 +60,7 @@ def run_job(job: Job) -> dict[str, Any]:
     """
     record: dict[str, Any] = {"state": "running", "overrides": list(job.varied)}
     log = job.folder / "train.log"
+    memory.keep()  # in a process of the engine's too
     os.chdir(job.cwd)  # engines start their processes where they like
     try:
         run_folder.make_folder(job.folder)

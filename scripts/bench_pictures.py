@@ -8,7 +8,7 @@ DataLoader with as many workers. cnntrain decodes every picture in each epoch (s
 epoch before has decoded (cached); the parts are drawn from pictures of 256x256, or as large as smaller files
 are. Beside workers the main process computes with one thread, else with all. The pictures are made up. Rounds
 are interleaved. On a machine that is busy with other work, the processor's time for each picture, of
-all processes together, says more than the pictures a second. Large pages are on for all, as in the command.
+all processes together, says more than the pictures a second. Memory is kept for all, as in the command.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from cnntrain import memory
 from cnntrain.data.augment import Augment
 from cnntrain.data.folder import Folder
 from cnntrain.data.loader import Normalize, TrainLoader
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    memory.keep()
     width, height = (int(side) for side in args.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder), args.pictures, (width, height))

@@ -132,6 +132,15 @@ def test_flip_mirrors_left_to_right_with_its_probability() -> None:
     assert mirrored.float().mean().item() == pytest.approx(0.3, abs=0.05)
 
 
+def test_large_pictures_are_flipped_by_the_same_draws_and_left_as_they_were() -> None:
+    x = noise(20, (3, 150, 150))
+    before, small = x.clone(), noise(20, (3, 5, 5))
+    assert torch.equal(random_flip(x, 1.0, seeded()), x.flip(3))
+    flipped, mirrored = (random_flip(of, 0.3, seeded()) != of for of in (x, small))
+    assert torch.equal(flipped.flatten(1).any(1), mirrored.flatten(1).any(1)) and flipped.any()
+    assert torch.equal(x, before)
+
+
 def centroids(x: Tensor) -> tuple[Tensor, Tensor]:
     """How far below and to the right of the centre the brightness of each picture lies, in pixels."""
     height, width = x.shape[2:]

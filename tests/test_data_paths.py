@@ -222,15 +222,19 @@ def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None, dama
     assert all(torch.equal(weights("first")[name], weights("third")[name]) for name in weights("first"))
 
 
-def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(cnntrain: Command, empty_cache: None) -> None:
+@pytest.mark.parametrize(("channels", "size"), [(1, "47.0 kB"), (3, "0.1 MB")])
+def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(
+    channels: int, size: str, cnntrain: Command, empty_cache: None
+) -> None:
     digits(Path("pictures"))
     run = ("train", "data=folder", "data.root=pictures", "model=mlp", "epochs=1", "report=false")
-    where = f"on disk, 47.0 kB; kept in the cache, {os.environ['CNNTRAIN_CACHE']}"
+    run += (f"data.channels={channels}",)
+    where = f"on disk, {size}; kept in the cache, {os.environ['CNNTRAIN_CACHE']}"
     assert where in cnntrain(*run, "data.cache=disk", "out=disk").out
     assert "streamed by the main process; data.cache=off" in cnntrain(*run, "data.cache=off", "out=off").out
     assert all(torch.equal(weights("disk")[name], weights("off")[name]) for name in weights("off"))
     assert 0 <= json.loads(Path("off/summary.json").read_text())["loader_share"] <= 1
-    assert "on disk, 47.0 kB; from the cache" in cnntrain("resume", "off", "epochs=2", "data.cache=disk").out
+    assert f"on disk, {size}; from the cache" in cnntrain("resume", "off", "epochs=2", "data.cache=disk").out
     file = next(file for file in cached_files() if file.stat().st_size > 30_000)
     file.write_bytes(file.read_bytes()[:-100])
     assert "kept in the cache" in cnntrain(*run, "data.cache=disk").out

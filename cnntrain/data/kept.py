@@ -1,8 +1,8 @@
 """Decoded data sets, kept in the cache folder and mapped into memory from there.
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
-A file holds the pictures, the labels, and what is known of both: shape, names, checksums. It is believed only
-if they are right, and made anew if not.
+A file holds the pictures as (N, H, W, C), the labels, and what is known of both: shape, names, checksums. It
+is believed only if they are right, and made anew if not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cnntrain.data.pictures import Pictures, checksum, sample
 from cnntrain.data.streamed import numbers
 from cnntrain.errors import UserError
 
-FORMAT = 2  # of the files; a file of another one is never found
+FORMAT = 3  # of the files; a file of another one is never found
 LENGTH = 8  # bytes at the end of a file, which say how long the description before them is
 
 
@@ -63,7 +63,7 @@ def write(
         shape: list[int] = []
         all_labels, picked, places = [], [], sample(count)
         for images, labels in batches:
-            data = images.contiguous().numpy().data
+            data = images.permute(0, 2, 3, 1).contiguous().numpy().data
             file.write(data)
             known, shape = zlib.crc32(data, known), list(images.shape[1:])
             inside = places[(places >= begin) & (places < begin + len(images))] - begin
@@ -96,9 +96,11 @@ def read(path: Path, look_at_all: bool) -> Pictures | None:
         shape = about["shape"]
         # A map of its own, so that whoever writes into the tensor does not change the file.
         flat = torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8)
-        pictures = Pictures(flat.view(shape), labels, about["class_names"])
+        count, channels, height, width = shape
+        images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
+        pictures = Pictures(images.view(shape) if channels == 1 else images, labels, about["class_names"])
         if look_at_all:
-            whole = checksum(pictures.images, pictures.labels) == about["checksum"]
+            whole = checksum(flat, labels) == about["checksum"]
         else:
             whole = pictures.fingerprint == about["fingerprint"]
         if not whole:
