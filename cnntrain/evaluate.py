@@ -46,6 +46,12 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
         raise UserError(
             f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
         )
+    run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
+    if run is not None and split == "test" and not (run / "summary.json").exists():
+        console.warn(
+            f"{run} is not finished, and the test pictures are for the end: split=val takes those of "
+            f"validation; cnntrain resume {run} goes on"
+        )
     batches = EvalLoader(
         pictures, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
     )
@@ -56,10 +62,10 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 
     views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
-    console.line(f"{path}  epoch {trained.epoch}, {device}, {trained.precision.name}{views}")
+    console.line(f"{path}  {trained.age}, {device}, {trained.precision.name}{views}")
     console.result(split, result)
     console.classes(result.per_class(class_names))
-    if path.parent.name == run_folder.CHECKPOINTS and is_main():
+    if run is not None and is_main():
         report = {
             "checkpoint": path.name,
             "split": split,
@@ -69,7 +75,7 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
             "confusion_matrix": result.confusion.tolist(),
             "command": command,
         }
-        target = path.parent.parent / f"eval_{split}.json"
+        target = run / f"eval_{split}.json"
         run_folder.write_json(target, report)
         console.line(f"[dim]written to {target}[/]")
     return result

@@ -41,7 +41,7 @@ class Trained:
 
     def __init__(self, config: Config, path: Path, state: Mapping[str, Any]) -> None:
         self.path = path
-        self.epoch: int = state["progress"]["epoch"]
+        self.age = age_of(state["progress"])
         self.class_names = tuple(state["class_names"])
         self.normalization: dict[str, list[float]] = state["normalization"]
         self.shape = input_shape(config["data"])
@@ -76,6 +76,13 @@ class Trained:
         with self.precision.autocast():
             logits = self.model(x)
         return logits.float().softmax(dim=1).cpu()
+
+
+def age_of(progress: Mapping[str, Any]) -> str:
+    """Say how long a model was trained: to the end of an epoch, or to a step in the middle of one."""
+    if progress.get("step_in_epoch"):
+        return f"step {progress['step']:,}, in epoch {progress['epoch'] + 1}"
+    return f"epoch {progress['epoch']}"
 
 
 def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> Trained:
