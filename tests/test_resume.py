@@ -112,6 +112,12 @@ def test_more_epochs_go_on_in_the_same_folder(cnntrain: Command) -> None:
     assert_same_run(Path("long"), Path("short"))
 
 
+def test_a_run_that_was_quiet_is_not_when_it_is_resumed(cnntrain: Command) -> None:
+    assert cnntrain("train", "-q", *TINY, "out=run").out == ""
+    assert "resumed after step" in cnntrain("resume", "run", "epochs=2").out
+    assert cnntrain("resume", "-q", "run", "epochs=3").out == ""
+
+
 def test_a_finished_run_has_nothing_to_resume(cnntrain: Command) -> None:
     cnntrain("train", *TINY, "out=run")
     before = (Path("run") / "summary.json").read_bytes()
