@@ -1,7 +1,7 @@
 """Which engine is fastest: what the configuration leaves to ``auto`` is found out by trying.
 
-Copies of the model are trained on noise, for less than a second. The result is kept in the cache folder for
-each model, batch size and machine, so that the same command computes in the same way the next time.
+Copies of the model are trained on noise, for a second or, if it is large, for some. The result is kept in the
+cache folder for each model, batch size and machine, so that the same command computes in the same way later.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,16 @@ import torch
 from torch import nn
 
 from cnntrain import cache
+from cnntrain.console import Console
 from cnntrain.engine import ALL_THREADS, Engine, computes_bf16, machine
 from cnntrain.precision import Precision
 
 ROUNDS = 7  # the fastest counts, since whatever else the machine does only makes a step slower
+LEAST_ROUNDS, SECONDS = 2, 2.0  # fewer rounds if they take longer than so many seconds
 ROUND_SECONDS = 0.01  # quicker steps are repeated for so long
 STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
+FEW = max(2, ALL_THREADS)  # pictures of the smallest batch; batch norm needs two
+SLOW = 3  # times STEP_SECONDS that a step on those may take, before more are tried
 # How much faster another choice must be than the plain one.
 FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
 
@@ -48,12 +52,26 @@ class Trial:
         self.device = device
         self.x = torch.rand(shape, device=device)
         self.y = torch.arange(len(self.x), device=device) % classes
+        self.fits = False  # whether the batch is as small as makes a step quick enough
         self.times: dict[Engine, float] = {}
 
-    def compare(self, engines: list[Engine]) -> Engine:
-        """Time engines in turns; return the fastest that beats the first one by enough to be worth it."""
-        ready = {engine: step for engine in engines if (step := self.warm(engine)) is not None}
-        for _ in range(ROUNDS):
+    def compare(self, engines: list[Engine], advance: Callable[[], object] = lambda: None) -> Engine:
+        """Time engines in turns; return the fastest that beats the first one by enough to be worth it.
+
+        Args:
+            engines: the plain one first.
+            advance: is called when one has made its first step.
+        """
+        ready = {}
+        for engine in engines:
+            step = self.warm(engine)
+            if step is not None:
+                ready[engine] = step
+            advance()
+        begin = time.perf_counter()
+        for number in range(ROUNDS):
+            if number >= LEAST_ROUNDS and time.perf_counter() - begin > SECONDS:
+                break
             for engine, step in ready.items():
                 torch.set_num_threads(engine.threads)
                 self.times[engine] = min(self.times.get(engine, math.inf), self.seconds(step))
@@ -80,15 +98,29 @@ class Trial:
             if self.device.type != "cpu":
                 float(loss)  # which waits for the device
 
+        whole = self.x, self.y
         try:
+            if not self.fits:
+                self.cut(step)
+                self.fits = True
             step()
-            seconds = timed(step)
         except (RuntimeError, TypeError):  # torch's answers where a layer has no kernel for this format
+            self.x, self.y = whole
             return None
-        if seconds > STEP_SECONDS and len(self.x) > 8:
-            fewer = max(8, int(len(self.x) * STEP_SECONDS / seconds))
-            self.x, self.y = self.x[:fewer], self.y[:fewer]
         return step
+
+    def cut(self, step: Callable[[], None]) -> None:
+        """Cut the batch down to what a step of ``STEP_SECONDS`` takes, by steps on a few pictures."""
+        x, y, seconds = self.x, self.y, dict[int, float]()
+        for number in (FEW, 4 * FEW):
+            self.x, self.y = x[:number], y[:number]
+            step()
+            seconds[number] = timed(step)
+            if seconds[number] > SLOW * STEP_SECONDS:
+                return
+        each = max((seconds[4 * FEW] - seconds[FEW]) / (3 * FEW), 1e-9)
+        number += max(0, int((STEP_SECONDS - seconds[number]) / each))
+        self.x, self.y = x[:number], y[:number]
 
     def seconds(self, step: Any) -> float:
         """Return the time of a step, the mean over as many as fill ``ROUND_SECONDS``."""
@@ -171,10 +203,12 @@ def measured(
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws here as in training
         trial = Trial(model, criterion, shape, data["num_classes"], device)
-        formats = itertools.product(options["precision"], options["channels_last"])
-        best = trial.compare([Engine(p, c, plain.threads) for p, c in formats])
-        gain = trial.times.get(plain, math.nan) / trial.times.get(best, math.nan)
-        best = trial.compare([replace(best, threads=t) for t in options["threads"]])
+        formats = list(itertools.product(options["precision"], options["channels_last"]))
+        total = len(formats) + len(options["threads"])
+        with Console(config["verbose"]).bar(total, 0, "trying number formats and threads", "try") as bar:
+            best = trial.compare([Engine(p, c, plain.threads) for p, c in formats], bar.update)
+            gain = trial.times.get(plain, math.nan) / trial.times.get(best, math.nan)
+            best = trial.compare([replace(best, threads=t) for t in options["threads"]], bar.update)
     torch.set_num_threads(ALL_THREADS)
     return best, gain
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnntrain.doctor import Finding
     from cnntrain.metrics import Result
 
+T = TypeVar("T")
 HEADINGS = (
     f"{'epoch':>9}{'step':>9}{'lr':>11}{'train loss':>13}{'acc':>9}"
     f"{'val loss':>12}{'acc':>9}{'s':>8}{'img/s':>10}"
@@ -86,16 +87,17 @@ class Console:
 
     def bar(self, total: int, done: int, text: str, unit: str = "step") -> tqdm[Any]:
         """Return a progress bar that goes away when it is closed; it shows only on a terminal."""
-        return tqdm(
-            total=total,
-            initial=done,
-            desc=text,
-            leave=False,
-            disable=True if self.verbose <= 0 else None,
-            unit=unit,
-            mininterval=0.2,
-            dynamic_ncols=True,
-        )
+        return tqdm(total=total, initial=done, desc=text, unit=unit, **self._look)
+
+    def followed(self, batches: Iterable[T], text: str) -> Iterable[T]:
+        """Return the same batches with a progress bar that follows them, if it takes a moment."""
+        return tqdm(batches, desc=text, unit="batch", delay=0.5, **self._look)
+
+    @property
+    def _look(self) -> dict[str, Any]:
+        """What all bars have in common, as arguments of tqdm."""
+        silent = True if self.verbose <= 0 else None  # None: unless it is a terminal
+        return {"leave": False, "disable": silent, "mininterval": 0.2, "dynamic_ncols": True}
 
     def finding(self, finding: Finding) -> None:
         """Print what the training doctor has found, and what mends it."""

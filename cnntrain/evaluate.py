@@ -52,10 +52,11 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
             f"{run} is not finished, and the test pictures are for the end: split=val takes those of "
             f"validation; cnntrain resume {run} goes on"
         )
-    batches = EvalLoader(
+    loader = EvalLoader(
         pictures, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
     )
     model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
+    batches = console.followed(loader, f"evaluating on {split}")
     result = loop.evaluate(model, batches, trained.criterion, len(class_names), trained.precision)
     result = distributed.whole(result)
     if not torch.isfinite(torch.tensor(result.loss)):

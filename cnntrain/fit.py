@@ -209,7 +209,8 @@ class Fit:
     def validate(self, batches: EvalLoader) -> Result:
         """Evaluate on the validation set."""
         distributed.same_weights(self.result)  # each process has batch statistics of its own
-        result = loop.evaluate(self.result, batches, self.val_criterion, self.num_classes, self.precision)
+        followed = self.console.followed(batches, "validating")
+        result = loop.evaluate(self.result, followed, self.val_criterion, self.num_classes, self.precision)
         result = distributed.whole(result)
         if not math.isfinite(result.loss):
             raise self.diverged("the validation loss", self.progress.step)

@@ -244,7 +244,7 @@ def finish(
     seen = Predictions()
     result = loop.evaluate(
         model,
-        batches.test,
+        console.followed(batches.test, "testing"),
         fitting.val_criterion,
         fitting.num_classes,
         fitting.precision,
