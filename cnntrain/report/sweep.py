@@ -26,7 +26,8 @@ def report(folder: Path, console: Console) -> Path | None:
     write_atomically(folder / "sweep.csv", as_csv(order, points, plan.varied).encode())
     title = folder.absolute().name
     write_atomically(folder / "sweep.html", page(title, order, points, plan.varied, plan.monitor).encode())
-    console.line(f"the ranking is in {folder / 'sweep.csv'}, to be looked at in {folder / 'sweep.html'}")
+    what = "the ranking is" if points and points[0].summary else "no job is finished: the reasons are"
+    console.line(f"{what} in {folder / 'sweep.csv'}, to be looked at in {folder / 'sweep.html'}")
     return points[0].best_run(plan.monitor).folder if points and points[0].summary else None
 
 
