@@ -165,7 +165,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
         if json_file is not None:
             write_atomically(Path(json_file), json.dumps(asdict(result), indent=2).encode())
         if html_file is not None:
-            write_atomically(Path(html_file), page(root, found, asdict(result)).encode())
+            write_atomically(Path(html_file), page(root, found, asdict(result), facts_of(result)).encode())
             Console(verbose).line(f"[dim]pictures of each class: {escape(html_file)}[/]")
     except OSError as error:
         raise UserError(
@@ -187,22 +187,7 @@ def show(console: Console, root: str, result: Audit) -> None:
     table.add_row("[bold]all[/]", *totals)
     console.table(table)
     console.line()
-    smallest, largest = extremes(result.counts)
-    facts = result.facts
-    held = ""
-    if "val" not in parts:
-        held = "; validation is taken from train, by index"
-    console.facts(
-        {
-            "sizes": ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items()),
-            "modes": ", ".join(f"{mode} ({number:,})" for mode, number in result.modes.items()),
-            "balance": f"the largest class has {largest / smallest:.1f} times the pictures of the smallest",
-            "mean, std": f"{facts['mean']}, {facts['std']} of pixels from 0 to 1",
-            "auto": f"data.channels={facts['channels']} data.image_size={facts['image_size']}",
-            "resize": f"data.resize=crop leaves {result.left_out:.0%} of the median picture out",
-            "parts": f"like pictures stay on one side{held}",
-        }
-    )
+    console.facts(facts_of(result))
     listed(console, "file", "that can't be read", result.unreadable)
     listed(console, "file", "that is no picture by its name", result.others)
     listed(console, "folder", "without pictures, so no class", result.empty)
@@ -213,6 +198,24 @@ def show(console: Console, root: str, result: Audit) -> None:
     listed(console, "picture", "there more than once", result.copies)
     listed(console, "picture", "there more than once, but for size or compression", result.near_copies)
     console.line(f"\nto train: [bold]{escape(result.command)}[/]")
+
+
+def facts_of(result: Audit) -> dict[str, str]:
+    """Return, in words, what there is to say of all pictures together."""
+    smallest, largest = extremes(result.counts)
+    facts = result.facts
+    held = ""
+    if not any(of_class["val"] for of_class in result.counts.values()):
+        held = "; validation is taken from train, by index"
+    return {
+        "sizes": ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items()),
+        "modes": ", ".join(f"{mode} ({number:,})" for mode, number in result.modes.items()),
+        "balance": f"the largest class has {largest / smallest:.1f} times the pictures of the smallest",
+        "mean, std": f"{facts['mean']}, {facts['std']} of pixels from 0 to 1",
+        "auto": f"data.channels={facts['channels']} data.image_size={facts['image_size']}",
+        "resize": f"data.resize=crop leaves {result.left_out:.0%} of the median picture out",
+        "parts": f"like pictures stay on one side{held}",
+    }
 
 
 def listed(console: Console, noun: str, what: str, items: list[str] | list[list[str]]) -> None:

@@ -1,4 +1,4 @@
-"""One page of HTML with pictures of each class, and those that are there more than once."""
+"""One page of HTML: pictures of each class, those that are there more than once, and what else was found."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnntrain.console import count
 from cnntrain.data.census import Census
 from cnntrain.data.decode import Unreadable, open_upright
 
-OF_A_CLASS = 24  # pictures
+OF_A_CLASS = 22  # pictures, two rows on a wide screen
 GROUPS = 20  # of copies
+LISTED = 200  # names
 SIDE = 96  # of a picture on the page, in pixels
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#222}
 h2{font-size:1.05rem;margin:1.6rem 0 .4rem}h2 small{font-weight:400;color:#666}
 .row{display:flex;flex-wrap:wrap;gap:6px}figure{margin:0}figcaption{font-size:11px;color:#666;width:96px;
 overflow-wrap:anywhere;line-height:1.25}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:0}dt{color:#666}dd{margin:0}
+code{overflow-wrap:anywhere}
 img{width:96px;height:96px;object-fit:contain;background:#eee;display:block;image-rendering:auto}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}img{background:#2a2a2a}}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}img{background:#2a2a2a}
+dt,h2 small,figcaption{color:#999}}
 """
 KINDS = {
     "leaks": "In several parts",
@@ -31,29 +36,47 @@ KINDS = {
     "copies": "There more than once",
     "near_copies": "There more than once, but for size or compression",
 }
+LISTS = {
+    "unreadable": "Can't be read",
+    "others": "No pictures by their names",
+    "empty": "Folders without pictures, so no classes",
+    "hidden": "Folders hidden by their names, so no classes",
+    "converted": "Converted",
+}
 
 
-def page(root: str, census: Census, audit: Mapping[str, Any]) -> str:
+def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str, str]) -> str:
     """Return the page, which refers to no other file.
 
     Args:
         root: the folder, as typed.
         census: its pictures.
         audit: what was found, as plain types.
+        facts: what is told of all pictures together.
     """
     tree, labels = census.tree, np.array(census.tree.labels)
-    parts = [f"<h1>{html.escape(root)}</h1>"]
+    told = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>" for name, fact in facts.items()
+    )
+    command = f"<dt>to train</dt><dd><code>{html.escape(audit['command'])}</code></dd>"
+    parts = [f"<h1>{html.escape(root)}</h1><dl>{told}{command}</dl>"]
     for label, name in enumerate(tree.classes):
         members = np.flatnonzero((labels == label) & census.readable)
         some = members[np.unique(np.linspace(0, len(members) - 1, OF_A_CLASS).astype(int))]
-        heading = f"{html.escape(name)} <small>{len(members):,} pictures</small>"
+        split = ", ".join(f"{of:,} {part}" for part, of in audit["counts"][name].items() if of)
+        only = f"; {len(some)} of them are shown" if len(some) < len(members) else ""
+        heading = f"{html.escape(name)} <small>{count(len(members), 'picture')}: {split}{only}</small>"
         parts.append(section(census, heading, (tree.files[index] for index in some), named=False))
     for kind, heading in KINDS.items():
-        for names in audit[kind][:GROUPS]:
-            parts.append(section(census, heading, names, named=True))
-    if audit["unreadable"]:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in audit["unreadable"])
-        parts.append(f"<h2>Can't be read</h2><ul>{items}</ul>")
+        groups = audit[kind]
+        for number, names in enumerate(groups[:GROUPS], 1):
+            which = f"{heading} <small>{number} of {len(groups):,}</small>"
+            parts.append(section(census, which, names, named=True))
+    for kind, heading in LISTS.items():
+        if audit[kind]:
+            items = "".join(f"<li>{html.escape(line)}</li>" for line in audit[kind][:LISTED])
+            more = f"<p>and {len(audit[kind]) - LISTED:,} more</p>" if len(audit[kind]) > LISTED else ""
+            parts.append(f"<h2>{heading} <small>{len(audit[kind]):,}</small></h2><ul>{items}</ul>{more}")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(root)}</title>'
         f"<style>{STYLE}</style>{''.join(parts)}</html>"

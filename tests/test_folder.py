@@ -82,7 +82,11 @@ def test_the_audit_names_every_fault(torchless: Command) -> None:
         "skip",
     ):
         assert name in done.out
-    assert Path("a.html").read_text().count("<img") >= 60
+    page = Path("a.html").read_text()
+    assert page.count("<img") >= 60
+    assert all(
+        name in page for name in ("notes.txt", "CMYK, becomes RGB", ".hidden", "data.on_bad_image=skip")
+    )
 
 
 def test_leaks_between_parts_are_named_and_warned_of(cnntrain: Command) -> None:
