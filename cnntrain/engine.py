@@ -49,14 +49,14 @@ class Engine:
 
 @functools.cache
 def machine() -> str:
-    """Return the name of the processor and the number of cores that this process may use."""
+    """Return the processor: its name, the cores that this process may use, whether it computes in bf16."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = (line.partition(":") for line in info.read_text().splitlines())
         name = next((value.strip() for field, _, value in lines if field.strip() == "model name"), name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, bf16 {has_bf16_instructions()}"
+    return f"{name}, {count(cores or 1, 'core')}, {'with' if has_bf16_instructions() else 'without'} bf16 instructions"
 
 
 def computes_bf16(device: torch.device) -> bool:
