@@ -56,7 +56,8 @@ def machine() -> str:
         lines = (line.partition(":") for line in info.read_text().splitlines())
         name = next((value.strip() for field, _, value in lines if field.strip() == "model name"), name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {count(cores or 1, 'core')}, {'with' if has_bf16_instructions() else 'without'} bf16 instructions"
+    bf16 = "with" if has_bf16_instructions() else "without"
+    return f"{name}, {count(cores or 1, 'core')}, {bf16} bf16 instructions"
 
 
 def computes_bf16(device: torch.device) -> bool:
