@@ -29,9 +29,10 @@ from cnntrain.precision import Precision
 ROUNDS = 7  # the fastest counts, since whatever else the machine does only makes a step slower
 LEAST_ROUNDS, SECONDS = 2, 2.0  # fewer rounds if they take longer than so many seconds
 ROUND_SECONDS = 0.01  # quicker steps are repeated for so long
+TRIES = 1 + ROUNDS
 STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
-FEW = max(2, ALL_THREADS)  # pictures of the smallest batch; batch norm needs two
-SLOW = 3  # times STEP_SECONDS that a step on those may take, before more are tried
+FEW = 2  # pictures of the smallest batch; batch norm needs two
+SLOW_SECONDS = 0.15  # of a step on so few; if it takes longer, no more are tried, and all threads are used
 # How much faster another choice must be than the plain one.
 FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
 
@@ -50,9 +51,10 @@ class Trial:
         self.model = model
         self.criterion = criterion
         self.device = device
-        self.x = torch.rand(shape, device=device)
-        self.y = torch.arange(len(self.x), device=device) % classes
-        self.fits = False  # whether the batch is as small as makes a step quick enough
+        x = torch.rand(shape, device=device)
+        self.whole = x, torch.arange(len(x), device=device) % classes
+        self.x, self.y = self.whole
+        self.fits = self.is_slow = False  # whether the batch is cut, and to the few of a large network
         self.times: dict[Engine, float] = {}
 
     def compare(self, engines: list[Engine], advance: Callable[[], object] = lambda: None) -> Engine:
@@ -60,7 +62,7 @@ class Trial:
 
         Args:
             engines: the plain one first.
-            advance: is called when one has made its first step.
+            advance: is called after each try, of which an engine has up to ``TRIES``.
         """
         ready = {}
         for engine in engines:
@@ -68,6 +70,7 @@ class Trial:
             if step is not None:
                 ready[engine] = step
             advance()
+        self.times.clear()
         begin = time.perf_counter()
         for number in range(ROUNDS):
             if number >= LEAST_ROUNDS and time.perf_counter() - begin > SECONDS:
@@ -75,15 +78,17 @@ class Trial:
             for engine, step in ready.items():
                 torch.set_num_threads(engine.threads)
                 self.times[engine] = min(self.times.get(engine, math.inf), self.seconds(step))
+                advance()
         plain = best = engines[0]
         for engine in ready:
             wanted = max((FASTER[name] for name in differing(plain, engine)), default=1.0)
-            if self.times[engine] < min(self.times[best], self.times.get(plain, math.inf) / wanted):
+            limit = min(self.times.get(best, math.inf), self.times.get(plain, math.inf) / wanted)
+            if self.times[engine] < limit:
                 best = engine
         return best
 
     def warm(self, engine: Engine) -> Any:
-        """Return a function that makes one step, which has been called once; None where it can't."""
+        """Return a function that makes one step, which has been called; None where it can't."""
         torch.set_num_threads(engine.threads)
         model = copy.deepcopy(self.model).train()
         engine.prepare(model)
@@ -98,29 +103,33 @@ class Trial:
             if self.device.type != "cpu":
                 float(loss)  # which waits for the device
 
-        whole = self.x, self.y
         try:
             if not self.fits:
                 self.cut(step)
-                self.fits = True
             step()
-        except (RuntimeError, TypeError):  # torch's answers where a layer has no kernel for this format
-            self.x, self.y = whole
+        except (RuntimeError, TypeError, ValueError):  # where a layer has no kernel for this format
             return None
+        self.fits = True
         return step
 
     def cut(self, step: Callable[[], None]) -> None:
         """Cut the batch down to what a step of ``STEP_SECONDS`` takes, by steps on a few pictures."""
-        x, y, seconds = self.x, self.y, dict[int, float]()
-        for number in (FEW, 4 * FEW):
-            self.x, self.y = x[:number], y[:number]
-            step()
-            seconds[number] = timed(step)
-            if seconds[number] > SLOW * STEP_SECONDS:
-                return
-        each = max((seconds[4 * FEW] - seconds[FEW]) / (3 * FEW), 1e-9)
-        number += max(0, int((STEP_SECONDS - seconds[number]) / each))
-        self.x, self.y = x[:number], y[:number]
+        few = self.seconds_on(FEW, step)
+        self.is_slow = few > SLOW_SECONDS
+        if not self.is_slow:
+            some = self.seconds_on(4 * FEW, step)
+            each = max((some - few) / (3 * FEW), 1e-9)
+            self.take(4 * FEW + max(0, int((STEP_SECONDS - some) / each)))
+
+    def take(self, number: int) -> None:
+        """Take so many pictures of the batch, or all."""
+        self.x, self.y = (of[:number] for of in self.whole)
+
+    def seconds_on(self, number: int, step: Callable[[], None]) -> float:
+        """Return the time of a step on so many pictures, after one that warms up."""
+        self.take(number)
+        step()
+        return timed(step)
 
     def seconds(self, step: Any) -> float:
         """Return the time of a step, the mean over as many as fill ``ROUND_SECONDS``."""
@@ -165,6 +174,8 @@ def settle(
     if known is not None:
         return known
     engine, gain = measured(config, model, criterion, device, options, plain)
+    if math.isnan(gain):  # nothing could be tried, which training will tell of
+        return replace(engine, threads=options["threads"][-1]), ""
     text = json.dumps({**asdict(engine), "gain": gain}).encode()
     cache.write(path, lambda file: file.write(text), replace=False)
     return read(path, options) or (engine, in_words(gain))  # that of another process, if it was first
@@ -195,7 +206,7 @@ def measured(
     """Try formats and layouts with one thread, which other work disturbs least, then numbers of threads.
 
     Returns:
-        The best engine, and how many times as fast its format is as the plain one.
+        The best engine, and how many times as fast its format is as the plain one; nan if none can be tried.
     """
     data = config["data"]
     size = -(-config["batch_size"] // config["accumulate"])
@@ -204,11 +215,16 @@ def measured(
     with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws here as in training
         trial = Trial(model, criterion, shape, data["num_classes"], device)
         formats = list(itertools.product(options["precision"], options["channels_last"]))
-        total = len(formats) + len(options["threads"])
+        total = TRIES * (len(formats) + len(options["threads"]))
         with Console(config["verbose"]).bar(total, 0, "trying number formats and threads", "try") as bar:
             best = trial.compare([Engine(p, c, plain.threads) for p, c in formats], bar.update)
-            gain = trial.times.get(plain, math.nan) / trial.times.get(best, math.nan)
-            best = trial.compare([replace(best, threads=t) for t in options["threads"]], bar.update)
+            gain = trial.times.get(plain, math.inf) / trial.times.get(best, math.inf)
+            engines = [replace(best, threads=number) for number in options["threads"]]
+            if trial.is_slow:
+                best = engines[-1]
+            elif trial.times:
+                trial.take(max(len(trial.x), ALL_THREADS))
+                best = trial.compare(engines, bar.update)
     torch.set_num_threads(ALL_THREADS)
     return best, gain
 

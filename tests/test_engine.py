@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,6 @@ def test_another_format_must_be_worth_it() -> None:
     last = Engine("fp32", True, 1)
     trial = Scripted(nn.Linear(1, 1), nn.MSELoss(), (2, 1), 2, CPU)
     for times, best in (((1.0, 0.9, 1.0), plain), ((1.0, 0.7, 1.0), bf16), ((1.0, 0.9, 0.95), last)):
-        trial.times = {}
         trial.given = dict(zip((plain, bf16, last), times, strict=True))
         assert trial.compare([plain, bf16, last]) == best
 
@@ -118,6 +118,54 @@ def test_a_format_that_the_model_cannot_use_is_left_out() -> None:
     trial = Trial(OnlyFloat(), nn.CrossEntropyLoss(), (4, 1, 2, 2), 2, CPU)
     plain = Engine("fp32", False, 1)
     assert trial.compare([plain, Engine("bf16", False, 1)]) == plain
+
+
+def test_where_the_plain_format_is_impossible_another_is_taken() -> None:
+    class OnlyLast(Trial):
+        def warm(self, engine: Engine) -> Any:
+            return super().warm(engine) if engine.channels_last else None
+
+    trial = OnlyLast(
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), nn.CrossEntropyLoss(), (4, 1, 2, 2), 2, CPU
+    )
+    last = Engine("fp32", True, 1)
+    assert trial.compare([Engine("fp32", False, 1), last]) == last
+
+
+class Counting(nn.Module):
+    """A network that notes the sizes of the batches it gets, and takes a while for each picture."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        self.seconds, self.most = seconds, most
+        self.sizes: list[int] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Counting:
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(x))
+        if len(x) > self.most:
+            raise RuntimeError("out of memory")
+        time.sleep(self.seconds * len(x))
+        return self.layer(x.flatten(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "most"), [(0.1, 2, 2), (0.01, 12, 28), (0, 512, 512)], ids=["large", "small", "tiny"]
+)
+def test_slow_networks_are_tried_on_few_pictures(seconds: float, least: int, most: int) -> None:
+    network = Counting(seconds, 512)
+    Trial(network, nn.CrossEntropyLoss(), (512, 1, 2, 2), 2, CPU).compare([Engine("fp32", False, 1)])
+    assert least <= max(network.sizes) == network.sizes[-1] <= most
+
+
+def test_a_batch_that_fails_leaves_the_next_format_to_be_tried_on_few() -> None:
+    network = Counting(0, 100)
+    trial = Trial(network, nn.CrossEntropyLoss(), (512, 1, 2, 2), 2, CPU)
+    trial.compare([Engine("fp32", False, 1), Engine("fp32", True, 1)])
+    assert [size for size in network.sizes if size <= 8] == 2 * [2, 2, 8, 8]
 
 
 def test_a_layout_changes_where_values_lie_and_not_what_they_are() -> None:
