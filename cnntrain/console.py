@@ -39,7 +39,7 @@ class Console:
     """The screen and the log of one run.
 
     Args:
-        verbose: 0 for errors alone, 1 as usual, 2 for more; below 0 not even warnings.
+        verbose: 0 for warnings and errors alone, 1 as usual, 2 for more; below 0 not even warnings.
         log: file to which each line is added, with the time.
     """
 

@@ -7,16 +7,25 @@ from typing import Any
 
 import torch
 
-from cnntrain import distributed, loop, run_folder
+from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader
 from cnntrain.datasets import open_data
-from cnntrain.errors import RunFailed, UserError
+from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.metrics import Result
 from cnntrain.parts import Config
 from cnntrain.ranks import is_main
 from cnntrain.trained import Trained
 from cnntrain.views import Views
+
+
+def is_finished(run: Path, config: Config) -> bool:
+    """Say whether a run has been trained to its end, and tested."""
+    try:
+        state = checkpoint.load(run / run_folder.CHECKPOINTS / checkpoint.LAST)
+    except CheckpointError:  # which is none of this one's: it may have been removed
+        return (run / "summary.json").exists()
+    return run_folder.is_finished(run, state, state["config"]["epochs"], config["early_stopping"])
 
 
 def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) -> Result:
@@ -47,7 +56,7 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
             f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
         )
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
-    if run is not None and split == "test" and not (run / "summary.json").exists():
+    if run is not None and split == "test" and not is_finished(run, config):
         console.warn(
             f"{run} is not finished, and the test pictures are for the end: split=val takes those of "
             f"validation; cnntrain resume {run} goes on"

@@ -11,6 +11,12 @@ from typing import Any
 
 # mallopt(3) of the GNU C library
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+OWN_CHOICE = {
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "GLIBC_TUNABLES",
+}  # the user's
 
 
 def keep() -> None:
@@ -21,7 +27,7 @@ def keep() -> None:
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # which torch reads when it allocates first
     mallopt = of_libc("mallopt")
-    if mallopt is not None:
+    if mallopt is not None and not OWN_CHOICE & set(os.environ):
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, -1)
 

@@ -22,6 +22,7 @@ from cnntrain.errors import UserError
 from cnntrain.parts import Config
 
 PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize")  # to the class that reads
+AT_ONCE = 1024  # pictures that are written to the cache
 SHARE = 0.5  # of the free memory that data may take
 
 
@@ -129,7 +130,8 @@ class Reader:
         if how == "ram":
             pictures = self.in_memory(dataset, streamed)
             if place is not None:
-                self.keep(place, [(pictures.images, pictures.labels)], pictures)
+                lots = zip(pictures.images.split(AT_ONCE), pictures.labels.split(AT_ONCE), strict=True)
+                self.keep(place, lots, pictures)
             return pictures
         with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="picture") as bar:
             streamed.find_labels(self.workers, bar.update)

@@ -185,7 +185,10 @@ KEYS: dict[str, Key] = {
     "out": Key("str", "the run folder; null makes a new one under outputs/", optional=True),
     "name": Key("str", "names the run folder, in place of model and optimizer", optional=True),
     "verbose": Key(
-        "int", "0: errors alone (-q), 1: as usual, 2: configuration and classes too", low=0, high=2
+        "int",
+        "0: warnings and errors alone (-q), 1: as usual, 2: configuration and classes too",
+        low=0,
+        high=2,
     ),
     "seeds": Key("int", "train every point N times, with seed=0 to N-1, as a sweep", low=2, optional=True),
     "on_error": Key("str", "what a sweep does when a job fails", choices=("continue", "stop")),

@@ -48,6 +48,7 @@ def show_header(
     averaged = f", averaged over steps (ema {config['ema']:g})" if config["ema"] is not None else ""
     source = config["data"]["source"]
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
+    network = f" {config['model']['name']}" if isinstance(config["model"].get("name"), str) else ""
     used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
     console.line(f"[bold]cnntrain {__version__}[/]")
     console.facts(
@@ -55,7 +56,7 @@ def show_header(
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{type(model).__name__}, {fitting.freezing}{averaged}",
+            "model": f"{type(model).__name__}{network}, {fitting.freezing}{averaged}",
             **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
             "optimizer": joined(
                 [

@@ -15,6 +15,7 @@ from cnntrain.config import add_current_folder, conf_folder, read_yaml
 from cnntrain.data.crops import central
 from cnntrain.data.loader import Normalize
 from cnntrain.data.pictures import fit_images
+from cnntrain.errors import UserError
 from cnntrain.parts import (
     Config,
     build_criterion,
@@ -45,6 +46,7 @@ class Trained:
         self.class_names = tuple(state["class_names"])
         self.normalization: dict[str, list[float]] = state["normalization"]
         self.shape = input_shape(config["data"])
+        check_shape(config, state)
         self.resize: str = config["data"]["resize"]
         self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
         self.device = find_device(config["device"])
@@ -76,6 +78,21 @@ class Trained:
         with self.precision.autocast():
             logits = self.model(x)
         return logits.float().softmax(dim=1).cpu()
+
+
+def check_shape(config: Config, state: Mapping[str, Any]) -> None:
+    """Check that data which were named for a model have pictures and classes such as it takes.
+
+    Raises:
+        UserError: they have not.
+    """
+    data, known = config["data"], tuple(state["input_shape"])
+    if input_shape(data) != known or data["num_classes"] != len(state["class_names"]):
+        given, taken = ("×".join(map(str, shape)) for shape in (input_shape(data), known))
+        raise UserError(
+            f"the model takes pictures of {taken} in {len(state['class_names'])} classes, and the data that "
+            f"are named have {given} in {data['num_classes']}: name data of the same classes"
+        )
 
 
 def age_of(progress: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ checkpoints/; and report.html, to be looked at (report=false writes none).
   -m                 run every combination of values with commas between them:
                      cnntrain train -m optim=sgd,adam optim.lr=1e-3,1e-2
                      seeds=5 repeats each, launcher=joblib runs several at once
-  -q                 print errors alone (verbose=0)
+  -q                 print warnings and errors alone (verbose=0)
   --config-dir DIR   take groups of your own from there, as from conf/ here
   --cfg job          print the configuration instead of running it
   --info             print where each part of the configuration comes from

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from cnntrain import memory
-from cnntrain.data import sources
+from cnntrain.data import kept, sources
 from cnntrain.data.augment import Augment
 from cnntrain.data.census import census
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
@@ -180,6 +180,25 @@ def test_labels_come_from_targets_only_if_they_are_those_of_the_pictures() -> No
 
 
 # The cache
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_cache_gives_back_the_pictures_with_their_colours_side_by_side(
+    tmp_path: Path, channels: int
+) -> None:
+    images = torch.randint(0, 256, (50, channels, 6, 5), dtype=torch.uint8)
+    labels = torch.arange(50) % 2
+    lots = [images[:20], images[20:40].contiguous(memory_format=torch.channels_last), images[40:]]
+    path = tmp_path / "a.pictures"
+    assert kept.write(path, zip(lots, labels.split(20), strict=True), 50, ["a", "b"]) is None
+    for look_at_all in (True, False):
+        found = kept.read(path, look_at_all)
+        assert found is not None and torch.equal(found.images, images)
+        batch, _ = found.__getitems__([3, 1, 41])
+        assert torch.equal(batch, images[[3, 1, 41]])
+        assert channels == 1 or (batch.stride(1) == 1 and found.images.stride(1) == 1)
+        assert found.fingerprint == Pictures(images, labels, ["a", "b"]).fingerprint
+    assert channels == 1 or in_memory().images.stride(1) == 1
 
 
 def cached_files() -> list[Path]:

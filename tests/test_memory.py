@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from cnntrain import memory
+
 # Prints how many pages the system handed out for an array that takes the place of another, first where freed
 # memory is given back, then where it is kept; and how many the process has before and after it is asked.
 PAGES = """
@@ -32,7 +34,7 @@ print(pages_held())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="of Linux' C library")
+@pytest.mark.skipif(memory.of_libc("mallopt") is None, reason="not the GNU C library")
 def test_freed_memory_is_kept_until_it_is_asked_how_much_is_free() -> None:
     small_pages = os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"}
     done = subprocess.run(

@@ -107,6 +107,7 @@ def test_more_epochs_go_on_in_the_same_folder(cnntrain: Command) -> None:
     cnntrain("train", *TINY, "schedule=constant", "epochs=2", "out=long")
 
     outcome = cnntrain("resume", "short", "epochs=2")
+    assert not cnntrain("eval", "short").err
 
     assert outcome.code == 0, outcome.err
     assert_same_run(Path("long"), Path("short"))

@@ -108,6 +108,15 @@ def test_eval_measures_each_split(cnntrain: Command, finished: Path) -> None:
     assert json.loads((finished / "eval_val.json").read_text())["accuracy"] == best["val_accuracy"]
 
 
+def test_eval_says_that_data_have_other_classes(cnntrain: Command, finished: Path) -> None:
+    told = "the model takes pictures of 1×28×28 in 10 classes, and the data that are named have 1×28×28 in 47"
+    is_told(cnntrain("eval", str(finished), "data=emnist"), told)
+
+
+def test_the_folder_of_the_checkpoints_is_the_run_too(cnntrain: Command, finished: Path) -> None:
+    assert str(finished / "checkpoints" / "best.pt") in cnntrain("eval", str(finished / "checkpoints")).out
+
+
 def test_last_is_the_newest_run_wherever_it_is(cnntrain: Command) -> None:
     cnntrain("train", *TINY)
     cnntrain("train", *TINY, "out=elsewhere/run", "seed=1")

@@ -16,6 +16,7 @@ from cnntrain.data.changes import to_bytes, uniform
 
 def random_jitter(x: Tensor, strength: float, generator: Generator) -> Tensor:
     """Change brightness, contrast and saturation of each picture by factors of 1 ± strength."""
+    x = x.contiguous()  # each colour by itself is computed faster
     for change in (brightness, contrast, saturation):
         x = change(x, uniform(len(x), max(0.0, 1 - strength), 1 + strength, x, generator))
     return x

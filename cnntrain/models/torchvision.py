@@ -127,10 +127,10 @@ def pretrained(name: str, weights: str) -> nn.Module:
     """Return a network with pretrained weights; what is downloaded is said first."""
     from torchvision import models
 
-    offered = models.get_model_weights(name).__members__
-    if weights not in offered and weights != "DEFAULT":
-        near = did_you_mean(weights, [*offered, "DEFAULT"])
-        takes = ", ".join([*offered, "DEFAULT"])
+    offered = models.get_model_weights(name).__members__  # DEFAULT, the newest, among them
+    if weights not in offered:
+        near = did_you_mean(weights, offered)
+        takes = ", ".join(offered)
         raise UserError(f"model.weights={weights} is not there for {name}{near}\nit takes {takes}, or null")
     found: Any = models.get_model_weights(name)[weights]
     file = Path(torch.hub.get_dir(), "checkpoints", found.url.rpartition("/")[2])
