@@ -13,13 +13,13 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from cnntrain.checkpoint import write_atomically
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console, count
 from cnntrain.contact_sheet import page
 from cnntrain.data import duplicates
 from cnntrain.data.census import LARGEST, Census, census
 from cnntrain.errors import UserError
+from cnntrain.output import STDOUT, write
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
 UNEVEN = 3  # times as many pictures as the smallest class has, from which on classes count as uneven
@@ -155,22 +155,26 @@ def extremes(counts: dict[str, dict[str, int]]) -> tuple[int, int]:
 def audit(root: str, json_file: str | None, html_file: str | None, verbose: int = 1) -> Audit:
     """Look at a folder of pictures, print what was found, and write it to files if they are named.
 
+    Args:
+        root: the folder.
+        json_file: for all that was found; ``-`` writes it to standard output, in place of the tables.
+        html_file: for pictures of each class.
+        verbose: as of :class:`Console`.
+
     Raises:
         UserError: it is no folder of pictures, or a file can't be written.
     """
-    found = census(root, verbose)
+    for flag, file in (("--json", json_file), ("--html", html_file)):
+        if file is not None and Path(file).is_dir():
+            raise UserError(f"{flag} {file} is a folder: name a file")
+    console = Console(0 if STDOUT in (json_file, html_file) else verbose)
+    found = census(root, console.verbose)
     result = examine(root, found)
-    show(Console(verbose), root, result)
-    try:
-        if json_file is not None:
-            write_atomically(Path(json_file), json.dumps(asdict(result), indent=2).encode())
-        if html_file is not None:
-            write_atomically(Path(html_file), page(root, found, asdict(result), facts_of(result)).encode())
-            Console(verbose).line(f"[dim]pictures of each class: {escape(html_file)}[/]")
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or html_file or json_file} can't be written: {error.strerror}"
-        ) from error
+    show(console, root, result)
+    if json_file is not None:
+        write(json_file, json.dumps(asdict(result), indent=2) + "\n", console)
+    if html_file is not None:
+        write(html_file, page(root, found, asdict(result), facts_of(result)), console)
     return result
 
 

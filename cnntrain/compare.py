@@ -10,16 +10,14 @@ from typing import Any
 from rich.markup import escape
 
 from cnntrain import run_folder
-from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
 from cnntrain.differences import config_of, differing, of_no_account, with_classes_named
 from cnntrain.errors import UserError
 from cnntrain.jobs import RECORD, record_of
+from cnntrain.output import STDOUT, write
 from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order, tests_of
 from cnntrain.report.sweep_page import page
 from cnntrain.report.table import show
-
-STDOUT = "-"
 
 
 def compare(
@@ -53,22 +51,12 @@ def compare(
 
     order, columns = in_order(runs, points), [*keys, "seed"]
     if csv_file is not None:
-        write(csv_file, as_csv(order, points, columns))
+        write(csv_file, as_csv(order, points, columns), console)
     if html_file is not None:
-        write(html_file, page(f"{len(runs)} runs", order, points, columns, monitor))
+        write(html_file, page(f"{len(runs)} runs", order, points, columns, monitor), console)
     if json_file is not None:
-        write(json_file, json.dumps(as_dict(runs, points, monitor), indent=2, allow_nan=False) + "\n")
-
-
-def write(name: str, text: str) -> None:
-    """Write a file that the user has named, or to standard output."""
-    if name == STDOUT:
-        print(text, end="")
-        return
-    try:
-        write_atomically(run_folder.typed_path(name), text.encode())
-    except OSError as error:
-        raise UserError(f"{name} can't be written: {error.strerror or error}") from error
+        text = json.dumps(as_dict(runs, points, monitor), indent=2, allow_nan=False)
+        write(json_file, f"{text}\n", console)
 
 
 def folders_of(name: str) -> list[Path]:

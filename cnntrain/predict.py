@@ -16,15 +16,12 @@ import torch
 from rich.markup import escape
 from torch import Tensor
 
-from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, count
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Unreadable
 from cnntrain.data.read import read_square
-from cnntrain.errors import UserError
+from cnntrain.output import STDOUT, write
 from cnntrain.trained import Trained
-
-STDOUT = "-"
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,9 @@ def predict(
                 show(console, prediction, width)
     failed = sum(bool(prediction.reason) for prediction in found)
     if csv_file is not None:
-        write(csv_file, as_csv(found, min(config["top"], len(trained.class_names))))
+        write(csv_file, as_csv(found, min(config["top"], len(trained.class_names))), console)
     if json_file is not None:
-        write(json_file, as_json(trained, found))
+        write(json_file, as_json(trained, found), console)
     if failed:
         console.warn(f"{count(failed, 'file')} of {len(files):,} could not be read")
     return failed
@@ -169,14 +166,3 @@ def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
     failed = [{"file": str(p.file), "reason": p.reason} for p in found if p.reason]
     report = {"checkpoint": str(trained.path), "predictions": good, "failed": failed}
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
-
-
-def write(name: str, text: str) -> None:
-    """Write a file that the user has named, or to standard output."""
-    if name == STDOUT:
-        sys.stdout.write(text)
-        return
-    try:
-        write_atomically(Path(name).expanduser(), text.encode())
-    except OSError as error:
-        raise UserError(f"{name} can't be written: {error.strerror or error}") from error

@@ -77,7 +77,7 @@ counts, sizes, modes, files that can't be read, copies within and between
 classes and parts, mean and deviation. Says which command trains on them.
 
   --html FILE        one page with pictures of each class, and of all copies
-  --json FILE        all of it, for programs
+  --json FILE        all of it, for programs; - prints it in place of the tables
   --augmented FILE   draw what the network will see of a few pictures (PNG), of
                      DIR or of another data set:
                      cnntrain data DIR --augmented seen.png augment=photos

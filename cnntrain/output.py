@@ -1,0 +1,30 @@
+"""Files that the user has named on the command line, ``-`` for standard output."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.markup import escape
+
+from cnntrain.checkpoint import write_atomically
+from cnntrain.console import Console
+from cnntrain.errors import UserError
+from cnntrain.run_folder import typed_path
+
+STDOUT = "-"
+
+
+def write(name: str, text: str, console: Console) -> None:
+    """Write a file that the user has named, and say so; or write to standard output.
+
+    Raises:
+        UserError: it can't be written.
+    """
+    if name == STDOUT:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(typed_path(name), text.encode())
+    except OSError as error:
+        raise UserError(f"{name} can't be written: {error.strerror or error}") from error
+    console.line(f"[dim]written to {escape(name)}[/]")
