@@ -14,13 +14,11 @@ def accuracy_of(folder: str) -> float:
 
 
 @pytest.mark.parametrize("optim", ["sgd", "adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize(("model", "epochs", "least"), [("mlp", 4, 0.9), ("cnn", 2, 0.93)])
+@pytest.mark.parametrize(("model", "least"), [("mlp", 0.9), ("cnn", 0.95)])
 def test_every_model_learns_with_every_optimizer_as_shipped(
-    cnntrain: Command, model: str, epochs: int, least: float, optim: str
+    cnntrain: Command, model: str, least: float, optim: str
 ) -> None:
-    outcome = cnntrain(
-        "train", f"model={model}", f"optim={optim}", f"epochs={epochs}", "report=false", "out=run"
-    )
+    outcome = cnntrain("train", f"model={model}", f"optim={optim}", "epochs=4", "report=false", "out=run")
     assert outcome.code == 0, outcome.err
     assert accuracy_of("run") > least
 
