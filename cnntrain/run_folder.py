@@ -149,7 +149,8 @@ def find_checkpoint(run: str, prefer: str) -> Path:
         return path
     if not path.is_dir():
         raise CheckpointError(f"there is no run {run}; {hint(run)}")
-    path = path.parent if path.name == CHECKPOINTS else path
+    if path.name == CHECKPOINTS and not (path / CHECKPOINTS).is_dir():
+        path = path.parent
     folder = path / CHECKPOINTS
     for name in (prefer, LAST, PREVIOUS, BEST):
         if (folder / name).exists():

@@ -115,6 +115,8 @@ def test_eval_says_that_data_have_other_classes(cnntrain: Command, finished: Pat
 
 def test_the_folder_of_the_checkpoints_is_the_run_too(cnntrain: Command, finished: Path) -> None:
     assert str(finished / "checkpoints" / "best.pt") in cnntrain("eval", str(finished / "checkpoints")).out
+    assert cnntrain("train", *TINY, "out=checkpoints").code == 0
+    assert "checkpoints/checkpoints/best.pt" in cnntrain("eval", "checkpoints").out
 
 
 def test_last_is_the_newest_run_wherever_it_is(cnntrain: Command) -> None:
