@@ -6,7 +6,6 @@ import json
 import shlex
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ from cnntrain.console import Console, count
 from cnntrain.contact_sheet import page
 from cnntrain.data import duplicates
 from cnntrain.data.census import LARGEST, Census, census
-from cnntrain.errors import UserError
-from cnntrain.output import STDOUT, write
+from cnntrain.output import screen_beside, write
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
 UNEVEN = 3  # times as many pictures as the smallest class has, from which on classes count as uneven
@@ -164,10 +162,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
     Raises:
         UserError: it is no folder of pictures, or a file can't be written.
     """
-    for flag, file in (("--json", json_file), ("--html", html_file)):
-        if file is not None and Path(file).is_dir():
-            raise UserError(f"{flag} {file} is a folder: name a file")
-    console = Console(0 if STDOUT in (json_file, html_file) else verbose)
+    console = screen_beside(json_file, html_file, verbose=verbose)
     found = census(root, console.verbose)
     result = examine(root, found)
     show(console, root, result)

@@ -10,11 +10,10 @@ from typing import Any
 from rich.markup import escape
 
 from cnntrain import run_folder
-from cnntrain.console import Console
 from cnntrain.differences import config_of, differing, of_no_account, with_classes_named
 from cnntrain.errors import UserError
 from cnntrain.jobs import RECORD, record_of
-from cnntrain.output import STDOUT, write
+from cnntrain.output import screen_beside, write
 from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order, tests_of
 from cnntrain.report.sweep_page import page
 from cnntrain.report.table import show
@@ -35,6 +34,7 @@ def compare(
     Raises:
         UserError: a name is no run, fewer than two runs are meant, or a file can't be written.
     """
+    console = screen_beside(csv_file, json_file, html_file)
     folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))
     if len(folders) < 2:
         raise UserError("compare needs at least two runs, or a sweep: cnntrain compare RUN RUN")
@@ -42,7 +42,6 @@ def compare(
     begun = [config for config in configs if config]
     keys = differing(begun)
     runs = [run_of(folder, config, keys) for folder, config in zip(folders, configs, strict=True)]
-    console = Console(0 if STDOUT in (csv_file, json_file, html_file) else 1)
     points = show(console, runs, keys, monitor)
     for key, values in of_no_account(begun).items():
         console.line(

@@ -14,6 +14,18 @@ from cnntrain.run_folder import typed_path
 STDOUT = "-"
 
 
+def screen_beside(*names: str | None, verbose: int = 1) -> Console:
+    """Return a console for what is told beside files of these names: silent if one is standard output.
+
+    Raises:
+        UserError: a folder is named.
+    """
+    for name in names:
+        if name is not None and typed_path(name).is_dir():
+            raise UserError(f"{name} can't be written: it is a folder, name a file")
+    return Console(0 if STDOUT in names else verbose)
+
+
 def write(name: str, text: str, console: Console) -> None:
     """Write a file that the user has named, and say so; or write to standard output.
 

@@ -20,7 +20,7 @@ from cnntrain.console import Console, count
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Unreadable
 from cnntrain.data.read import read_square
-from cnntrain.output import STDOUT, write
+from cnntrain.output import screen_beside, write
 from cnntrain.trained import Trained
 
 
@@ -58,8 +58,7 @@ def predict(
     Raises:
         UserError: a file can't be written.
     """
-    to_stdout = STDOUT in (csv_file, json_file)
-    console = Console(0 if to_stdout else config["verbose"])
+    console = screen_beside(csv_file, json_file, verbose=config["verbose"])
     found, width = [], max(len(str(file)) for file in files)
     with console.bar(len(files), 0, "predicting", unit="picture") as bar:
         for prediction in predictions(

@@ -61,7 +61,10 @@ def test_the_audit_names_every_fault(torchless: Command) -> None:
     found = json.loads(Path("a.json").read_text())
     assert "written to a.json" in done.out
     assert json.loads(torchless("data", "pictures", "--json", "-").out) == found
-    is_told(torchless("data", "pictures", "--html", "pictures"), "--html pictures is a folder: name a file")
+    is_told(
+        torchless("data", "pictures", "--html", "pictures"),
+        "pictures can't be written: it is a folder, name a file",
+    )
     assert {line.partition(":")[0] for line in found["unreadable"]} == {"d0/truncated.jpg", "d1/text.png"}
     assert found["others"] == ["d1/notes.txt"]
     assert found["empty"] == ["empty"]
