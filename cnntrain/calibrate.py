@@ -29,7 +29,7 @@ from cnntrain.precision import Precision
 ROUNDS = 7  # the fastest counts, since whatever else the machine does only makes a step slower
 LEAST_ROUNDS, SECONDS = 2, 2.0  # fewer rounds if they take longer than so many seconds
 ROUND_SECONDS = 0.01  # quicker steps are repeated for so long
-TRIES = 1 + ROUNDS
+TRIES = 1 + ROUNDS  # of an engine at most
 STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
 FEW = 2  # pictures of the smallest batch; batch norm needs two
 SLOW_SECONDS = 0.15  # of a step on so few; if it takes longer, no more are tried, and all threads are used
@@ -62,7 +62,7 @@ class Trial:
 
         Args:
             engines: the plain one first.
-            advance: is called after each try, of which an engine has up to ``TRIES``.
+            advance: is called after each try, of which an engine has ``TRIES`` at most.
         """
         ready = {}
         for engine in engines:
@@ -107,7 +107,7 @@ class Trial:
             if not self.fits:
                 self.cut(step)
             step()
-        except (RuntimeError, TypeError, ValueError):  # where a layer has no kernel for this format
+        except (RuntimeError, TypeError, ValueError):  # no kernel for this format; batch norm of one value
             return None
         self.fits = True
         return step
@@ -218,7 +218,8 @@ def measured(
         total = TRIES * (len(formats) + len(options["threads"]))
         with Console(config["verbose"]).bar(total, 0, "trying number formats and threads", "try") as bar:
             best = trial.compare([Engine(p, c, plain.threads) for p, c in formats], bar.update)
-            gain = trial.times.get(plain, math.inf) / trial.times.get(best, math.inf)
+            seconds = trial.times.get(best, math.nan)
+            gain = trial.times.get(plain, seconds) / seconds
             engines = [replace(best, threads=number) for number in options["threads"]]
             if trial.is_slow:
                 best = engines[-1]

@@ -19,13 +19,15 @@ from cnntrain.trained import Trained
 from cnntrain.views import Views
 
 
-def is_finished(run: Path, config: Config) -> bool:
-    """Say whether a run has been trained to its end, and tested."""
+def is_finished(path: Path, state: dict[str, Any]) -> bool:
+    """Say whether the run of a checkpoint has been trained to its end, and tested."""
+    run = path.parent.parent
     try:
-        state = checkpoint.load(run / run_folder.CHECKPOINTS / checkpoint.LAST)
-    except CheckpointError:  # which is none of this one's: it may have been removed
+        last = state if path.name == checkpoint.LAST else checkpoint.load(path.with_name(checkpoint.LAST))
+    except CheckpointError:  # it was removed, say; this one can be evaluated all the same
         return (run / "summary.json").exists()
-    return run_folder.is_finished(run, state, state["config"]["epochs"], config["early_stopping"])
+    config = last["config"]
+    return run_folder.is_finished(run, last, config["epochs"], config["early_stopping"])
 
 
 def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) -> Result:
@@ -56,7 +58,7 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
             f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
         )
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
-    if run is not None and split == "test" and not is_finished(run, config):
+    if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
             f"{run} is not finished, and the test pictures are for the end: split=val takes those of "
             f"validation; cnntrain resume {run} goes on"
