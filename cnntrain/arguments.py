@@ -40,8 +40,9 @@ SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and tr
 
 
 def quiet_as_override(arguments: Sequence[str]) -> list[str]:
-    """Replace ``-q`` by the override that it stands for."""
-    return ["verbose=0" if argument in ("-q", "--quiet") else argument for argument in arguments]
+    """Replace ``-q``, wherever it is, by the override that it stands for, at the end: overrides follow RUN."""
+    others = [argument for argument in arguments if argument not in ("-q", "--quiet")]
+    return others if len(others) == len(arguments) else [*others, "verbose=0"]
 
 
 def split_flags(
