@@ -40,7 +40,7 @@ SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and tr
 
 
 def quiet_as_override(arguments: Sequence[str]) -> list[str]:
-    """Replace ``-q``, wherever it is, by the override that it stands for, at the end: overrides follow RUN."""
+    """Replace ``-q``, wherever it is, by its override, at the end: overrides follow RUN."""
     others = [argument for argument in arguments if argument not in ("-q", "--quiet")]
     return others if len(others) == len(arguments) else [*others, "verbose=0"]
 
