@@ -36,9 +36,8 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
 def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
     """Mirror each picture left to right with the given probability."""
     chosen = uniform(len(x), 0, 1, x, generator) < probability
-    if (
-        x.device.type == "cpu" and x.shape[1:].numel() >= 2**16
-    ):  # large pictures are mirrored faster one by one
+    # A CPU mirrors large pictures faster one by one.
+    if x.device.type == "cpu" and x.shape[1:].numel() >= 2**16:
         result = x.clone()
         for index in chosen.nonzero()[:, 0].tolist():
             result[index] = x[index].flip(-1)

@@ -98,7 +98,9 @@ def read(path: Path, look_at_all: bool) -> Pictures | None:
         flat = torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8)
         count, channels, height, width = shape
         images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
-        pictures = Pictures(images.view(shape) if channels == 1 else images, labels, about["class_names"])
+        if channels == 1:  # the same bytes, which torch else takes for channels last
+            images = flat.view(shape)
+        pictures = Pictures(images, labels, about["class_names"])
         if look_at_all:
             whole = checksum(flat, labels) == about["checksum"]
         else:
