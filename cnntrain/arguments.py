@@ -120,6 +120,6 @@ def run_files_and_overrides(
     overrides = [word for word in words if re.match(r"[\w.]+=", word) and not Path(word).exists()]
     run, *files = [word for word in words if word not in overrides] or [""]
     if not files:
-        needed = "pictures" if run else "a run and pictures"
+        needed = "images" if run else "a run and images"
         raise UserError(f"predict needs {needed}: cnntrain predict {run or 'last'} FILE_OR_FOLDER ...")
     return run, files, overrides, flags

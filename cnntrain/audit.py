@@ -1,4 +1,4 @@
-"""``cnntrain data DIR``: what is in a folder of pictures, what is wrong with it, and how to train on it."""
+"""``cnntrain data DIR``: what is in a folder of images, what is wrong with it, and how to train on it."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from cnntrain.data.census import LARGEST, Census, census
 from cnntrain.output import screen_beside, write
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
-UNEVEN = 3  # times as many pictures as the smallest class has, from which on classes count as uneven
-ELONGATED = 0.4  # share of the median picture that data.resize=crop leaves out, from which on it is too much
-WHOLE = 8 * LARGEST // 7  # side, in pixels, of pictures from which parts are drawn: 256 for 224
+UNEVEN = 3  # times as many images as the smallest class has, from which on classes count as uneven
+ELONGATED = 0.4  # share of the median image that data.resize=crop leaves out, from which on it is too much
+WHOLE = 8 * LARGEST // 7  # side, in pixels, of images from which parts are drawn: 256 for 224
 LARGE = 64  # side, in pixels, from which on a ResNet is worth its time
 DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 
 
 @dataclass
 class Audit:
-    """What was found in a folder of pictures. Names of files are relative to it.
+    """What was found in a folder of images. Names of files are relative to it.
 
     Args:
-        counts: pictures of each class in each part.
+        counts: images of each class in each part.
         sizes: the commonest ``WIDTHxHEIGHT`` and how many have them.
         modes: Pillow's modes, such as RGB or CMYK, and how many have them.
         unreadable: files that can't be read, and why.
-        others: files that are no pictures by their names.
-        empty: folders without pictures, which are no classes.
+        others: files that are no images by their names.
+        empty: folders without images, which are no classes.
         hidden: folders that are not looked into, by their names.
-        converted: pictures that are not seen as they are in the file, and what is done to them.
-        copies: pictures that show the same, pixel for pixel, within a class and a part.
-        near_copies: pictures that look the same, but for size, brightness or compression.
+        converted: images that are not seen as they are in the file, and what is done to them.
+        copies: images that show the same, pixel for pixel, within a class and a part.
+        near_copies: images that look the same, but for size, brightness or compression.
         across_classes: copies, exact or near, that lie in several classes.
         leaks: copies, exact or near, that lie in several parts.
-        left_out: share of the median picture that ``data.resize=crop`` leaves out.
+        left_out: share of the median image that ``data.resize=crop`` leaves out.
         facts: what ``auto`` stands for.
         command: that trains on the folder.
     """
@@ -123,7 +123,7 @@ def examine(root: str, found: Census) -> Audit:
 
 
 def conversion(record: np.void) -> str:
-    """Return what is done to a picture so that a network sees it as a person does; empty for nothing."""
+    """Return what is done to an image so that a network sees it as a person does; empty for nothing."""
     mode, done = str(record["mode"]), []
     if record["is_turned"]:
         done.append("turned upright, as EXIF says")
@@ -137,7 +137,7 @@ def conversion(record: np.void) -> str:
 
 
 def members(groups: np.ndarray, good: np.ndarray) -> list[list[int]]:
-    """Return the indices of the readable pictures of each group with more than one."""
+    """Return the indices of the readable images of each group with more than one."""
     found: dict[int, list[int]] = defaultdict(list)
     for index in good.tolist():
         found[int(groups[index])].append(index)
@@ -145,22 +145,22 @@ def members(groups: np.ndarray, good: np.ndarray) -> list[list[int]]:
 
 
 def extremes(counts: dict[str, dict[str, int]]) -> tuple[int, int]:
-    """Return how many pictures the smallest and the largest class have."""
+    """Return how many images the smallest and the largest class have."""
     totals = [sum(of_class.values()) for of_class in counts.values()]
     return min(totals), max(totals)
 
 
 def audit(root: str, json_file: str | None, html_file: str | None, verbose: int = 1) -> Audit:
-    """Look at a folder of pictures, print what was found, and write it to files if they are named.
+    """Look at a folder of images, print what was found, and write it to files if they are named.
 
     Args:
         root: the folder.
         json_file: for all that was found; ``-`` writes it to standard output, in place of the tables.
-        html_file: for pictures of each class.
+        html_file: for images of each class.
         verbose: as of :class:`Console`.
 
     Raises:
-        UserError: it is no folder of pictures, or a file can't be written.
+        UserError: it is no folder of images, or a file can't be written.
     """
     console = screen_beside(json_file, html_file, verbose=verbose)
     found = census(root, console.verbose)
@@ -188,19 +188,19 @@ def show(console: Console, root: str, result: Audit) -> None:
     console.line()
     console.facts(facts_of(result))
     listed(console, "file", "that can't be read", result.unreadable)
-    listed(console, "file", "that is no picture by its name", result.others)
-    listed(console, "folder", "without pictures, so no class", result.empty)
+    listed(console, "file", "that is no image by its name", result.others)
+    listed(console, "folder", "without images, so no class", result.empty)
     listed(console, "folder", "hidden by its name, so no class", result.hidden)
-    listed(console, "picture", "converted", result.converted)
-    listed(console, "picture", "in several parts: the test result would be too good", result.leaks)
-    listed(console, "picture", "in several classes", result.across_classes)
-    listed(console, "picture", "there more than once", result.copies)
-    listed(console, "picture", "there more than once, but for size or compression", result.near_copies)
+    listed(console, "image", "converted", result.converted)
+    listed(console, "image", "in several parts: the test result would be too good", result.leaks)
+    listed(console, "image", "in several classes", result.across_classes)
+    listed(console, "image", "there more than once", result.copies)
+    listed(console, "image", "there more than once, but for size or compression", result.near_copies)
     console.line(f"\nto train: [bold]{escape(result.command)}[/]")
 
 
 def facts_of(result: Audit) -> dict[str, str]:
-    """Return, in words, what there is to say of all pictures together."""
+    """Return, in words, what there is to say of all images together."""
     smallest, largest = extremes(result.counts)
     facts = result.facts
     held = ""
@@ -209,11 +209,11 @@ def facts_of(result: Audit) -> dict[str, str]:
     return {
         "sizes": ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items()),
         "modes": ", ".join(f"{mode} ({number:,})" for mode, number in result.modes.items()),
-        "balance": f"the largest class has {largest / smallest:.1f} times the pictures of the smallest",
+        "balance": f"the largest class has {largest / smallest:.1f} times the images of the smallest",
         "mean, std": f"{facts['mean']}, {facts['std']} of pixels from 0 to 1",
         "auto": f"data.channels={facts['channels']} data.image_size={facts['image_size']}",
-        "resize": f"data.resize=crop leaves {result.left_out:.0%} of the median picture out",
-        "parts": f"like pictures stay on one side{held}",
+        "resize": f"data.resize=crop leaves {result.left_out:.0%} of the median image out",
+        "parts": f"like images stay on one side{held}",
     }
 
 

@@ -1,4 +1,4 @@
-"""What ``auto`` stands for in the group ``data``: found in the folder of pictures, without torch."""
+"""What ``auto`` stands for in the group ``data``: found in the folder of images, without torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_open(data: Mapping[str, Any]) -> bool:
 
 
 def complete(config: dict[str, Any]) -> None:
-    """Put what the folder of pictures says in the place of each ``auto``.
+    """Put what the folder of images says in the place of each ``auto``.
 
     Raises:
         UserError: the data are no folder, or it can't be used.

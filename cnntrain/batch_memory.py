@@ -35,7 +35,7 @@ class Fitting:
         model: maps float (N, C, H, W) to logits (N, classes); it is tried out and left as it was.
         criterion: the loss.
         precision: number format of the forward pass.
-        shape: channels, height and width of a picture.
+        shape: channels, height and width of an image.
         classes: number of classes.
         device: where the model is.
         mixes: whether labels are shares of the classes, as mixup makes them.
@@ -63,30 +63,30 @@ class Fitting:
     def accumulate(self, batch_size: int, wanted: int) -> int:
         """Return the fewest parts, ``wanted`` or twice as many again and again, of which each fits.
 
-        If not even a single picture does, the run will say so.
+        If not even a single image does, the run will say so.
         """
         parts = wanted
-        per_picture, fixed = self.estimate()
+        per_image, fixed = self.estimate()
         while fixed < self.free and parts < batch_size:
             part = -(-batch_size // parts)
-            share = (fixed + part * per_picture) / max(1, self.free)
+            share = (fixed + part * per_image) / max(1, self.free)
             if share <= SURE or (share <= 1 and self.can_do(part)):
                 break
             parts = min(2 * parts, batch_size)
         return parts
 
     def estimate(self) -> tuple[float, float]:
-        """Return the bytes that training takes for each picture, and those that it takes anyway.
+        """Return the bytes that training takes for each image, and those that it takes anyway.
 
-        Two batches tell them apart: copies of the weights in 16 bits, say, are kept once for all pictures.
+        Two batches tell them apart: copies of the weights in 16 bits, say, are kept once for all images.
         """
         few, more = self.kept(2), self.kept(4)
-        per_picture = max(0, more - few) / 2
+        per_image = max(0, more - few) / 2
         trained = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
-        return SLACK * per_picture, SLACK * max(0, few - 2 * per_picture) + (COPIES - 1) * trained
+        return SLACK * per_image, SLACK * max(0, few - 2 * per_image) + (COPIES - 1) * trained
 
     def kept(self, count: int) -> int:
-        """Return the bytes that the network keeps for ``backward`` of so many pictures."""
+        """Return the bytes that the network keeps for ``backward`` of so many images."""
         own = [*self.model.parameters(), *self.model.buffers()]
         storages = {tensor.untyped_storage().data_ptr() for tensor in own}
         kept: dict[int, int] = {}
@@ -103,7 +103,7 @@ class Fitting:
         return sum(kept.values())
 
     def can_do(self, count: int) -> bool:
-        """Say whether a batch of so many pictures can be trained on, by trying."""
+        """Say whether a batch of so many images can be trained on, by trying."""
         try:
             self.loss_of(count).backward()
         except RuntimeError as error:
@@ -117,7 +117,7 @@ class Fitting:
         return True
 
     def loss_of(self, count: int) -> Tensor:
-        """Return the loss of so many black pictures. No generator and no statistics are changed by it."""
+        """Return the loss of so many black images. No generator and no statistics are changed by it."""
         x = torch.zeros(count, *self.shape, device=self.device)
         y = torch.arange(count, device=self.device) % self.classes
         if self.mixes:
@@ -137,8 +137,8 @@ class Fitting:
 
     def in_words(self, batch_size: int, parts: int) -> str:
         """Say that a batch was cut, and why."""
-        per_picture, fixed = self.estimate()
-        needed = bytes_in_words(math.ceil(fixed + batch_size * per_picture))
+        per_image, fixed = self.estimate()
+        needed = bytes_in_words(math.ceil(fixed + batch_size * per_image))
         return (
             f"batch_size={batch_size} would take about {needed} and {bytes_in_words(self.free)} are free: "
             f"each batch goes in {parts} parts, the step is the same (accumulate={parts})"

@@ -31,7 +31,7 @@ LEAST_ROUNDS, SECONDS = 2, 2.0  # fewer rounds if they take longer than so many 
 ROUND_SECONDS = 0.01  # quicker steps are repeated for so long
 TRIES = 1 + ROUNDS  # of an engine at most
 STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
-FEW = 2  # pictures of the smallest batch; batch norm needs two
+FEW = 2  # images of the smallest batch; batch norm needs two
 SLOW_SECONDS = 0.15  # of a step on so few; if it takes longer, no more are tried, and all threads are used
 # How much faster another choice must be than the plain one.
 FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
@@ -113,7 +113,7 @@ class Trial:
         return step
 
     def cut(self, step: Callable[[], None]) -> None:
-        """Cut the batch down to what a step of ``STEP_SECONDS`` takes, by steps on a few pictures."""
+        """Cut the batch down to what a step of ``STEP_SECONDS`` takes, by steps on a few images."""
         few = self.seconds_on(FEW, step)
         self.is_slow = few > SLOW_SECONDS
         if not self.is_slow:
@@ -122,11 +122,11 @@ class Trial:
             self.take(4 * FEW + max(0, int((STEP_SECONDS - some) / each)))
 
     def take(self, number: int) -> None:
-        """Take so many pictures of the batch, or all."""
+        """Take so many images of the batch, or all."""
         self.x, self.y = (of[:number] for of in self.whole)
 
     def seconds_on(self, number: int, step: Callable[[], None]) -> float:
-        """Return the time of a step on so many pictures, after one that warms up."""
+        """Return the time of a step on so many images, after one that warms up."""
         self.take(number)
         step()
         return timed(step)

@@ -3,7 +3,7 @@
 A checkpoint is what ``torch.save`` writes of a dictionary of tensors and plain types, a zip archive, with
 one record more, the format version as text, which can be read without torch. The archive's comment ends in
 the checksum of all bytes before it. It holds all that evaluation needs (the configuration, class names, the
-shape and normalisation of a picture) and all that exact resumption needs.
+shape and normalisation of an image) and all that exact resumption needs.
 """
 
 from __future__ import annotations

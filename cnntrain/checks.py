@@ -1,4 +1,4 @@
-"""Whether a configuration makes sense: checked before torch, a folder or a picture is touched."""
+"""Whether a configuration makes sense: checked before torch, a folder or an image is touched."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
         check_device(config["device"])
     if is_open(config["data"]):  # the rest makes sense once it has been found
         return
-    check_pictures(config)
+    check_images(config)
     if trains:
         check_training(config)
 
@@ -105,8 +105,8 @@ def is_described(target: str) -> bool:
     return target.startswith(DESCRIBED[0]) or target in DESCRIBED
 
 
-def check_pictures(config: Mapping[str, Any]) -> None:
-    """Check values that must fit the shape of a picture."""
+def check_images(config: Mapping[str, Any]) -> None:
+    """Check values that must fit the shape of an image."""
     data = config["data"]
     for key in ("mean", "std"):
         if len(data[key]) not in (1, data["channels"]):
@@ -139,7 +139,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     if warmup > epochs:
         raise UserError(f"schedule.warmup={warmup:g} is longer than the run: epochs={epochs}")
     if shift >= data["image_size"]:
-        raise UserError(f"augment.shift={shift} moves pictures of {data['image_size']} pixels out of sight")
+        raise UserError(f"augment.shift={shift} moves images of {data['image_size']} pixels out of sight")
     hue = described(config["augment"]).get("hue", 0)
     if hue and data["channels"] != 3:
         raise UserError(
@@ -148,7 +148,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     if world_size() > config["batch_size"]:
         raise UserError(
             f"batch_size={config['batch_size']} is for all {world_size()} processes together: "
-            f"give each at least one picture, batch_size={world_size()}"
+            f"give each at least one image, batch_size={world_size()}"
         )
     if world_size() > 1 and config["accumulate"] > 1:
         raise UserError(
@@ -193,7 +193,7 @@ def check_names(config: Mapping[str, Any]) -> None:
 
 
 def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
-    """Check that a CNN leaves something of a picture."""
+    """Check that a CNN leaves something of an image."""
     needed = {"channels", "kernel_size", "pool_size"}
     if model["_target_"] != "cnntrain.models.CNN" or not needed <= model.keys():
         return
@@ -202,7 +202,7 @@ def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
     even = next((kernel for kernel in kernels if kernel % 2 == 0), None)
     if even is not None:
         raise UserError(
-            f"model.kernel_size={shown(kernel_size)} is even: only an odd one keeps the size of a picture, "
+            f"model.kernel_size={shown(kernel_size)} is even: only an odd one keeps the size of an image, "
             f"{even - 1} or {even + 1}"
         )
     try:

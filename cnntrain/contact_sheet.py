@@ -1,4 +1,4 @@
-"""One page of HTML: pictures of each class, those that are there more than once, and what else was found."""
+"""One page of HTML: images of each class, those that are there more than once, and what else was found."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cnntrain.console import count
 from cnntrain.data.census import Census
 from cnntrain.data.decode import Unreadable, open_upright
 
-OF_A_CLASS = 22  # pictures, two rows on a wide screen
+OF_A_CLASS = 22  # images, two rows on a wide screen
 GROUPS = 20  # of copies
 LISTED = 200  # names
-SIDE = 96  # of a picture on the page, in pixels
+SIDE = 96  # of an image on the page, in pixels
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#222}
 h2{font-size:1.05rem;margin:1.6rem 0 .4rem}h2 small{font-weight:400;color:#666}
@@ -38,8 +38,8 @@ KINDS = {
 }
 LISTS = {
     "unreadable": "Can't be read",
-    "others": "No pictures by their names",
-    "empty": "Folders without pictures, so no classes",
+    "others": "No images by their names",
+    "empty": "Folders without images, so no classes",
     "hidden": "Folders hidden by their names, so no classes",
     "converted": "Converted",
 }
@@ -50,9 +50,9 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
 
     Args:
         root: the folder, as typed.
-        census: its pictures.
+        census: its images.
         audit: what was found, as plain types.
-        facts: what is told of all pictures together.
+        facts: what is told of all images together.
     """
     tree, labels = census.tree, np.array(census.tree.labels)
     told = "".join(
@@ -65,7 +65,7 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
         some = members[np.unique(np.linspace(0, len(members) - 1, OF_A_CLASS).astype(int))]
         split = ", ".join(f"{of:,} {part}" for part, of in audit["counts"][name].items() if of)
         only = f"; {len(some)} of them are shown" if len(some) < len(members) else ""
-        heading = f"{html.escape(name)} <small>{count(len(members), 'picture')}: {split}{only}</small>"
+        heading = f"{html.escape(name)} <small>{count(len(members), 'image')}: {split}{only}</small>"
         parts.append(section(census, heading, (tree.files[index] for index in some), named=False))
     for kind, heading in KINDS.items():
         groups = audit[kind]
@@ -84,7 +84,7 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
 
 
 def section(census: Census, heading: str, files: Iterable[str], named: bool) -> str:
-    """Return a heading and a row of pictures, with their names if they matter."""
+    """Return a heading and a row of images, with their names if they matter."""
     figures = []
     for name in files:
         caption = f"<figcaption>{html.escape(name)}</figcaption>" if named else ""
@@ -96,7 +96,7 @@ def section(census: Census, heading: str, files: Iterable[str], named: bool) -> 
 
 
 def thumbnail(census: Census, name: str) -> str:
-    """Return a picture as a data address; of a file that has gone since, an empty one."""
+    """Return an image as a data address; of a file that has gone since, an empty one."""
     try:
         image = open_upright(census.tree.root / name, SIDE).image
     except Unreadable:

@@ -17,8 +17,8 @@ from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.pictures import Pictures
 from cnntrain.data.workers import Batch
 from cnntrain.datasets import Data, open_data
 from cnntrain.engine import ALL_THREADS, Engine
@@ -36,10 +36,10 @@ from cnntrain.precision import Precision
 from cnntrain.seeding import seed_everything
 
 FLOOR, TEXTBOOK = "floor", "textbook loop"
-PICTURES = 10_000  # on which all contenders train: more than fit into the processor's caches
+IMAGES = 10_000  # on which all contenders train: more than fit into the processor's caches
 EXPLANATIONS = {
     FLOOR: "eager fp32 loop over tensors that are normalised already, torch's own defaults",
-    TEXTBOOK: "torchvision transforms picture by picture, DataLoader in this process",
+    TEXTBOOK: "torchvision transforms image by image, DataLoader in this process",
 }
 STEPS = ("data", "zero_grad", "forward", "loss", "backward", "step")
 
@@ -170,24 +170,24 @@ class Stopwatch:
 
 
 class TextbookDataset(Dataset[tuple[Tensor, int]]):
-    """Pictures as torchvision's data sets hand them out: one PIL image at a time, transformed on the way."""
+    """Images as torchvision's data sets hand them out: one PIL image at a time, transformed on the way."""
 
-    def __init__(self, pictures: Pictures, config: Config) -> None:
+    def __init__(self, images: InMemoryDataset, config: Config) -> None:
         from torchvision import transforms
 
         data = config["data"]
-        self.pixels = pictures.images[:PICTURES].cpu().permute(0, 2, 3, 1).numpy()
-        self.labels = pictures.labels[:PICTURES].cpu().tolist()
+        self.pixels = images.images[:IMAGES].cpu().permute(0, 2, 3, 1).numpy()
+        self.labels = images.labels[:IMAGES].cpu().tolist()
         self.transform = transforms.Compose(
             [transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
         )
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one picture, float32 (C, H, W), and its label."""
+        """Return one image, float32 (C, H, W), and its label."""
         from PIL import Image
 
         pixels = self.pixels[index]
@@ -211,22 +211,22 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     criterion = build_criterion(config, None).to(device)
     freezing = build_freezing(config, model)
     data = open_data(config, device, console, None)
-    if not isinstance(data.train, Pictures):
+    if not isinstance(data.train, InMemoryDataset):
         raise UserError("bench needs the data in memory, for the floor: data.cache=ram, or fewer data")
-    pictures, batch_size = data.train, config["batch_size"]
+    dataset, batch_size = data.train, config["batch_size"]
     mean, std = config["data"]["mean"], config["data"]["std"]
     augment = build("augment", config["augment"], Augment, None)
     typed, _ = settle(config, model, criterion, device)
     fp32, _ = settle({**config, "precision": "fp32"}, model, criterion, device)
 
-    images = Normalize(mean, std, device)(pictures.images[:PICTURES].to(device))
-    labels = pictures.labels[:PICTURES].to(device)
+    images = Normalize(mean, std, device)(dataset.images[:IMAGES].to(device))
+    labels = dataset.labels[:IMAGES].to(device)
     plain_optim = {name: None if name == "fused" else value for name, value in config["optim"].items()}
 
     def floor() -> Iterator[Batch]:
         return zip(images.split(batch_size), labels.split(batch_size), strict=True)
 
-    textbook_loader: DataLoader[Any] = DataLoader(TextbookDataset(pictures, config), batch_size, shuffle=True)
+    textbook_loader: DataLoader[Any] = DataLoader(TextbookDataset(dataset, config), batch_size, shuffle=True)
 
     def textbook() -> Iterator[Batch]:
         for x, y in textbook_loader:
@@ -237,8 +237,8 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     for engine in dict.fromkeys((typed, fp32)):
         normalize = Normalize(mean, std, device, engine.memory_format)
         loader = TrainLoader(
-            pictures,
-            torch.arange(min(PICTURES, len(pictures))),
+            dataset,
+            torch.arange(min(IMAGES, len(dataset))),
             batch_size,
             config["seed"],
             augment,

@@ -1,4 +1,4 @@
-"""From ``data=...`` to the pictures that train, validate and test: in memory or, if too large, streamed."""
+"""From ``data=...`` to the images that train, validate and test: in memory or, if too large, streamed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.augment import Augment
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.pictures import Pictures
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
-from cnntrain.data.streamed import Streamed
+from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import UserError
 from cnntrain.parts import Config
 from cnntrain.reading import SHARE, Reader
@@ -24,10 +24,10 @@ from cnntrain.reading import SHARE, Reader
 
 @dataclass
 class Data:
-    """The pictures of a run, which do what, in words where they are and why, and what was left out."""
+    """The images of a run, which do what, in words where they are and why, and what was left out."""
 
-    train: Pictures | Streamed
-    test: Pictures | Streamed
+    train: InMemoryDataset | StreamingDataset
+    test: InMemoryDataset | StreamingDataset
     train_indices: Tensor
     val_indices: Tensor
     path: str
@@ -41,7 +41,7 @@ def open_data(
     trust: Sequence[str] | None,
     class_names: Sequence[str] | None = None,
 ) -> Data:
-    """Read or open the training and the test pictures and split off the validation set.
+    """Read or open the training and the test images and split off the validation set.
 
     Args:
         config: of the run.
@@ -66,7 +66,7 @@ def open_data(
     else:
         indices, val_indices = stratified_split(train.labels, data["val_fraction"], data["split_seed"])
     train_indices = limited(indices, config["limit"], data["split_seed"])
-    if isinstance(train, Pictures) and isinstance(test, Pictures):
+    if isinstance(train, InMemoryDataset) and isinstance(test, InMemoryDataset):
         train, test, where = placed(train, test, device, workers, reader.on_disk)
         where += f", {bytes_in_words(train.whole.size + test.whole.size)}"
     else:
@@ -76,7 +76,7 @@ def open_data(
 
 
 def remarks(reader: Reader, console: Console) -> list[str]:
-    """Return what to say of a folder of pictures; warn of what makes its results wrong."""
+    """Return what to say of a folder of images; warn of what makes its results wrong."""
     train, test = reader.opened[True], reader.opened[False]
     if train.skipped:
         console.warn(f"left out {count(len(train.skipped), 'file')} that can't be read: {train.skipped[0]}")
@@ -84,16 +84,16 @@ def remarks(reader: Reader, console: Console) -> list[str]:
             console.line(f"  {escape(name)}", level=2)
     if train.leaked:
         console.warn(
-            f"{count(len(train.leaked), 'picture')} of the training part are in the test part, too, "
+            f"{count(len(train.leaked), 'image')} of the training part are in the test part, too, "
             f"so that its result is too good: {train.leaked[0]}; cnntrain data names them all"
         )
     return [test.remark] if test.remark else []
 
 
 def placed(
-    train: Pictures, test: Pictures, device: torch.device, workers: int, on_disk: bool
-) -> tuple[Pictures, Pictures, str]:
-    """Move pictures to the accelerator, unless workers gather the batches or it lacks the memory."""
+    train: InMemoryDataset, test: InMemoryDataset, device: torch.device, workers: int, on_disk: bool
+) -> tuple[InMemoryDataset, InMemoryDataset, str]:
+    """Move images to the accelerator, unless workers gather the batches or it lacks the memory."""
     where = "on disk" if on_disk else "in memory"
     if device.type == "cpu" or workers > 0:
         return train, test, where
@@ -104,7 +104,7 @@ def placed(
 
 
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:
-    """Raise a UserError if the training pictures are not those that the run began with."""
+    """Raise a UserError if the training images are not those that the run began with."""
     if state["data_fingerprint"] != data.train.fingerprint:
         raise UserError(
             "the training data are not those that this run began with: resume needs the same files "

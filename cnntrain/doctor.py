@@ -28,7 +28,7 @@ LEARNT = 0.2  # of the way from guessing to no error, from which a run has learn
 OVERFITTING_EPOCHS = 3
 LOADER_BOUND = 0.4  # share of the time that the steps wait for their batches
 MIN_WAITED = 1.0  # seconds, below which it is not worth a word
-IMBALANCED = 10  # pictures of the largest class for one of the smallest
+IMBALANCED = 10  # images of the largest class for one of the smallest
 FEW_STEPS = 50  # before which a network still looks as it began
 DEAD = 0.5  # share of a layer's units
 MIN_ERRORS = 20  # from which something can be said of the labels
@@ -144,7 +144,7 @@ class Doctor:
 
         Args:
             history: the rows of metrics.csv.
-            counts: training pictures of each class.
+            counts: training images of each class.
             val_batches: of the validation set.
             class_names: of the classes.
         """
@@ -179,7 +179,7 @@ class Doctor:
         stds = ",".join(f"{o * s:.3g}" for o, s in zip(old_std, std, strict=True))
         evidence += f"; pixels reach the network with mean {mean[0]:.2g} and deviation {std[0]:.2g}"
         mend = f"'data.mean=[{means}]' 'data.std=[{stds}]'"
-        return Finding("the pictures are not normalised", evidence, mend)
+        return Finding("the images are not normalised", evidence, mend)
 
     def learning(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
         """Say why a run has learnt nothing."""
@@ -202,13 +202,11 @@ class Doctor:
         if self.first_batch is None or history[-1]["step"] < BY_HEART_STEPS:
             return None
         before, after = learn_by_heart(self.model, *self.first_batch)
-        one_batch = f"{evidence}; {BY_HEART} pictures alone: loss {before:.2g} to {after:.2g}"
+        one_batch = f"{evidence}; {BY_HEART} images alone: loss {before:.2g} to {after:.2g}"
         if after > 0.5 * before:
             mend = "see whether gradients reach every layer: cnntrain explain shows them"
             return Finding("the model can't even learn one batch by heart", one_batch, mend)
-        mend = (
-            "see whether the labels belong to the pictures; if they do, train longer or take a larger model"
-        )
+        mend = "see whether the labels belong to the images; if they do, train longer or take a larger model"
         return Finding("one batch is learnt by heart, but not the training set", one_batch, mend)
 
     def overfitting(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
@@ -232,7 +230,7 @@ class Doctor:
             mends.append("model.dropout=0.3")
         if not mends and self.config["early_stopping"] is None:
             mends.append(f"early_stopping={OVERFITTING_EPOCHS}")
-        return Finding("it overfits", evidence, " ".join(mends) or "more pictures, or a smaller model")
+        return Finding("it overfits", evidence, " ".join(mends) or "more images, or a smaller model")
 
     def imbalance(self, counts: Sequence[int], class_names: Sequence[str]) -> Finding | None:
         """Compare the sizes of the classes."""
@@ -240,7 +238,7 @@ class Doctor:
             return None
         rare = min(range(len(counts)), key=lambda label: counts[label])
         evidence = (
-            f"{max(counts):,} training pictures of the largest class, {counts[rare]:,} of {class_names[rare]}"
+            f"{max(counts):,} training images of the largest class, {counts[rare]:,} of {class_names[rare]}"
         )
         return Finding(
             "the classes are imbalanced", evidence, "balance_classes=true, and look at each class's F1"
@@ -255,16 +253,16 @@ class Doctor:
         mend = f"workers={2 * workers or 2}"
         if self.config["data"]["cache"] == "off":
             mend = f"data.cache=auto, or {mend}"
-        evidence = f"steps wait for their pictures {self.waited / total:.0%} of the time"
+        evidence = f"steps wait for their images {self.waited / total:.0%} of the time"
         return Finding("training is bound by the loader", evidence, mend)
 
     def dead(self, examination: Examination) -> Finding | None:
-        """Say in which layer most units are 0 for every picture, so that nothing can move them any more."""
+        """Say in which layer most units are 0 for every image, so that nothing can move them any more."""
         worst = examination.deadest()
         if worst is None or worst[1] < DEAD:
             return None
         name, share, units = worst
-        evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for every validation picture"
+        evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for every validation image"
         lr = self.config["optim"].get("lr")
         smaller = f"optim.lr={nice(lr / 10)}" if lr is not None else "a smaller learning rate"
         mend = f"{smaller} or model.activation=LeakyReLU" if "activation" in self.config["model"] else smaller
@@ -272,11 +270,11 @@ class Doctor:
 
     def labels(self, examination: Examination) -> Finding | None:
         """Say that the model disagrees with labels as surely as it agrees with others."""
-        errors, pictures = int(examination.wrong.sum()), len(examination.wrong)
-        if errors < MIN_ERRORS or errors > 0.5 * pictures or examination.share_as_sure() < SURE:
+        errors, images = int(examination.wrong.sum()), len(examination.wrong)
+        if errors < MIN_ERRORS or errors > 0.5 * images or examination.share_as_sure() < SURE:
             return None
         evidence = (
-            f"the model disagrees with {errors:,} of {pictures:,} validation labels, and in "
+            f"the model disagrees with {errors:,} of {images:,} validation labels, and in "
             f"{examination.share_as_sure():.0%} of them it is as sure as where it agrees"
         )
         mend = "look at the surest errors in the report; criterion.label_smoothing=0.1 softens them"

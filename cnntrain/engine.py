@@ -22,7 +22,7 @@ class Engine:
 
     Args:
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        channels_last: whether pictures lie in memory as (N, H, W, C), which vector instructions like.
+        channels_last: whether images lie in memory as (N, H, W, C), which vector instructions like.
         threads: of the CPU.
     """
 
@@ -32,7 +32,7 @@ class Engine:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The layout of pictures and filters in memory."""
+        """The layout of images and filters in memory."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def prepare(self, model: nn.Module) -> None:

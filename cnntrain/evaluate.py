@@ -48,23 +48,23 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
             f"the model knows {len(class_names)} classes and the data have {len(data.train.class_names)}: "
             "evaluate on data of the same classes"
         )
-    pictures, indices = {
+    images, indices = {
         "train": (data.train, data.train_indices),
         "val": (data.train, data.val_indices),
         "test": (data.test, torch.arange(len(data.test))),
     }[split]
     if len(indices) == 0:
         raise UserError(
-            f"split={split} holds no pictures: data.val_fraction is {config['data']['val_fraction']}"
+            f"split={split} holds no images: data.val_fraction is {config['data']['val_fraction']}"
         )
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
-            f"{run} is not finished, and the test pictures are for the end: split=val takes those of "
+            f"{run} is not finished, and the test images are for the end: split=val takes those of "
             f"validation; cnntrain resume {run} goes on"
         )
     loader = EvalLoader(
-        pictures, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
+        images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
     )
     model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
     batches = console.followed(loader, f"evaluating on {split}")

@@ -13,18 +13,18 @@ from cnntrain.data.workers import Batch
 from cnntrain.precision import Precision
 
 RELUS = (nn.ReLU, nn.ReLU6)
-EXAMINED = 2000  # pictures that are looked at
+EXAMINED = 2000  # images that are looked at
 FEWEST_UNITS = 4  # of a layer of which something is said
-BY_HEART = 16  # pictures that every network can learn by heart
+BY_HEART = 16  # images that every network can learn by heart
 BY_HEART_STEPS = 80
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What a trained model makes of pictures.
+    """What a trained model makes of images.
 
     Args:
-        fired: of each ReLU, by its name: which of its units were above 0 for any picture, bool (units,).
+        fired: of each ReLU, by its name: which of its units were above 0 for any image, bool (units,).
         sure: the probability of the predicted class, (N,).
         wrong: whether that is another one than the label says, bool (N,).
     """
@@ -54,11 +54,11 @@ class Examination:
 
 @torch.no_grad()
 def examine(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Examination:
-    """Look at what a model makes of some pictures, without changing it.
+    """Look at what a model makes of some images, without changing it.
 
     Args:
         model: maps float (N, C, H, W) to logits (N, classes).
-        batches: of pictures and labels, int64 (N,).
+        batches: of images and labels, int64 (N,).
         precision: number format of the forward pass.
     """
     model.eval()
@@ -94,7 +94,7 @@ def noting(fired: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
 
 
 def learn_by_heart(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Train a copy of a model on a few pictures again and again: its loss before and after.
+    """Train a copy of a model on a few images again and again: its loss before and after.
 
     Args:
         model: stays as it is.

@@ -23,7 +23,7 @@ from cnntrain.parts import Config
 from cnntrain.reading import Reader
 from cnntrain.trained import Trained
 
-PICTURES = 1000  # of the test set, on which an exported model is compared with torch
+IMAGES = 1000  # of the test set, on which an exported model is compared with torch
 LARGEST_DIFFERENCE = 1e-4  # in a probability
 BATCHES = (1, 7, 256)  # sizes that the comparison goes through, since the batch is to be of any size
 NAME = "model"
@@ -72,9 +72,9 @@ def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, mean, std).eval()
-    pictures, what = pictures_for(config, trained, console)
+    images, what = images_for(config, trained, console)
     with torch.no_grad():
-        expected = torch.cat([model(some) for some in pictures.split(256)])
+        expected = torch.cat([model(some) for some in images.split(256)])
 
     own = path.parent.name == run_folder.CHECKPOINTS
     folder = (path.parent.parent if own else path.parent) / "export"
@@ -83,14 +83,14 @@ def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
     for kind in config["formats"]:
         file = folder / f"{NAME}.{kind}"
         with console.bar(1, 0, f"exporting {kind}", unit="file"):
-            run = WRITERS[kind](model, pictures[:2], file, facts(trained))
+            run = WRITERS[kind](model, images[:2], file, facts(trained))
         files.append(file)
         size = bytes_in_words(file.stat().st_size)
         if run is None:
             console.line(f"[bold]{file}[/]  {size}, the weights as they are")
             continue
         with torch.no_grad():
-            found = torch.cat([run(some) for some in in_batches(pictures)])
+            found = torch.cat([run(some) for some in in_batches(images)])
         difference = float((found - expected).abs().max())
         same = bool((found.argmax(1) == expected.argmax(1)).all())
         console.line(f"[bold]{file}[/]  {size}, largest difference {difference:.1e} on {what}")
@@ -102,28 +102,28 @@ def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
     return files
 
 
-def pictures_for(config: Config, trained: Trained, console: Console) -> tuple[Tensor, str]:
-    """Return pictures to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
+def images_for(config: Config, trained: Trained, console: Console) -> tuple[Tensor, str]:
+    """Return images to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
     try:
         test = Reader(config["data"], config["workers"], console, config["trust"]).read(is_train=False)
-        count = min(PICTURES, len(test))
+        count = min(IMAGES, len(test))
         images, _ = raised(test.__getitems__(np.arange(count)))
-        return images, f"{count:,} test pictures"
+        return images, f"{count:,} test images"
     except CnntrainError as error:
-        console.warn(f"compared on noise, since the test pictures can't be read: {error}")
+        console.warn(f"compared on noise, since the test images can't be read: {error}")
         generator = torch.Generator().manual_seed(0)
         shape = (64, *trained.shape)
-        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8), "64 pictures of noise"
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8), "64 images of noise"
 
 
-def in_batches(pictures: Tensor) -> Iterator[Tensor]:
-    """Yield pictures in batches of several sizes."""
+def in_batches(images: Tensor) -> Iterator[Tensor]:
+    """Yield images in batches of several sizes."""
     begin = 0
     for size in BATCHES[:-1]:
-        if begin + size < len(pictures):
-            yield pictures[begin : begin + size]
+        if begin + size < len(images):
+            yield images[begin : begin + size]
             begin += size
-    yield from pictures[begin:].split(BATCHES[-1])
+    yield from images[begin:].split(BATCHES[-1])
 
 
 def facts(trained: Trained) -> dict[str, str]:

@@ -123,7 +123,7 @@ class Fit:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise RunFailed(
-                "batch norm can't do with a batch, or a part of one, of a single picture: choose batch_size "
+                "batch norm can't do with a batch, or a part of one, of a single image: choose batch_size "
                 "and accumulate so that the last batch of an epoch has more, or a smaller limit"
             ) from error
 

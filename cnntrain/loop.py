@@ -36,8 +36,8 @@ def train_epoch(
 
     Args:
         model: maps float (N, C, H, W) to logits (N, classes).
-        batches: pairs of pictures, float (N, C, H, W), and labels, int64 (N,), on the model's device; for
-            mixed pictures the share of each class, float (N, classes).
+        batches: pairs of images, float (N, C, H, W), and labels, int64 (N,), on the model's device; for
+            mixed images the share of each class, float (N, classes).
         criterion: maps logits and labels to the mean loss, ().
         optimizer: changes the model's parameters.
         schedule: changes the optimizer's learning rate, once a batch.
@@ -58,7 +58,7 @@ def train_epoch(
         parts = min(accumulate, len(y))
         for x_part, y_part in zip(x.tensor_split(parts), y.tensor_split(parts), strict=True):
             with precision.autocast():
-                output = model(x_part)  # 2. forward: what the model makes of the pictures
+                output = model(x_part)  # 2. forward: what the model makes of the images
                 loss = criterion(output, y_part)  # 3. loss: how wrong that is
             mean.update(loss, output, y_part)
             loss = precision.scale(loss, share=len(y_part) / len(y))
@@ -85,7 +85,7 @@ def evaluate(
 
     Args:
         model: maps float (N, C, H, W) to logits (N, num_classes).
-        batches: pairs of pictures, float (N, C, H, W), and labels, int64 (N,), on the model's device.
+        batches: pairs of images, float (N, C, H, W), and labels, int64 (N,), on the model's device.
         criterion: maps logits and labels to the mean loss, ().
         num_classes: number of classes.
         precision: the number format of the forward pass.

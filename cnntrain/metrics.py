@@ -34,7 +34,7 @@ class RunningMean:
     def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
         """Count a batch: mean loss (), logits (N, classes) and labels (N,), or shares (N, classes).
 
-        Of mixed pictures, the class with the largest share is the right one.
+        Of mixed images, the class with the largest share is the right one.
         """
         label = y if y.dim() == 1 else y.argmax(dim=1)
         self.pending.append((loss.detach(), output.detach().argmax(dim=1), label))

@@ -55,7 +55,7 @@ def be_deterministic(wanted: bool) -> None:
 
 
 def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return channels, height and width of a picture as the network gets it."""
+    """Return channels, height and width of an image as the network gets it."""
     return data["channels"], data["image_size"], data["image_size"]
 
 
@@ -81,7 +81,7 @@ def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu"
                 output = model(torch.zeros(2, *shape))
         except Exception as error:  # whatever a network of the user's may raise
             size = "x".join(map(str, shape))
-            raise UserError(f"model: {name} can't take pictures of {size}: {in_words(error)}") from error
+            raise UserError(f"model: {name} can't take images of {size}: {in_words(error)}") from error
     if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
@@ -130,12 +130,12 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
 def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Module:
     """Return a loss that weighs each class by how rare it is: all count the same (King and Zeng 2001).
 
-    It is for training. Evaluation keeps to the plain one, whose mean does not depend on how pictures are cut
+    It is for training. Evaluation keeps to the plain one, whose mean does not depend on how images are cut
     into batches.
 
     Args:
         criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
-        labels: of the training pictures, int64 (N,).
+        labels: of the training images, int64 (N,).
         num_classes: number of classes.
 
     Raises:

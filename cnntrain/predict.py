@@ -1,4 +1,4 @@
-"""What a trained model makes of picture files: a table, CSV or JSON, and the names of those it can't read."""
+"""What a trained model makes of image files: a table, CSV or JSON, and the names of those it can't read."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def predict(
     csv_file: str | None,
     json_file: str | None,
 ) -> int:
-    """Show what a model makes of picture files, and return how many could not be read.
+    """Show what a model makes of image files, and return how many could not be read.
 
     Args:
         trained: the model.
-        files: of pictures.
+        files: of images.
         config: with the keys ``top``, ``invert``, ``eval_batch_size`` and ``verbose``.
         csv_file: where to write a row for each file; ``-`` for standard output.
         json_file: where to write all as JSON, likewise.
@@ -60,7 +60,7 @@ def predict(
     """
     console = screen_beside(csv_file, json_file, verbose=config["verbose"])
     found, width = [], max(len(str(file)) for file in files)
-    with console.bar(len(files), 0, "predicting", unit="picture") as bar:
+    with console.bar(len(files), 0, "predicting", unit="image") as bar:
         for prediction in predictions(
             trained, files, config["top"], config["invert"], config["eval_batch_size"]
         ):
@@ -85,10 +85,10 @@ def predictions(
 
     Args:
         trained: the model.
-        files: of pictures.
+        files: of images.
         top: how many of the likeliest classes.
         invert: turn dark on white into white on dark first, as handwritten digits are in MNIST.
-        batch_size: pictures that the model sees at a time.
+        batch_size: images that the model sees at a time.
     """
     channels, size, _ = trained.shape
     top = min(top, len(trained.class_names))
@@ -112,7 +112,7 @@ def predictions(
 def judged(
     trained: Trained, files: Sequence[Path], images: Sequence[Tensor | str], top: int
 ) -> Iterator[Prediction]:
-    """Yield what a model makes of a batch of pictures, some of which may be the reason why there is none."""
+    """Yield what a model makes of a batch of images, some of which may be the reason why there is none."""
     good = [image for image in images if isinstance(image, Tensor)]
     ranked: Iterator[Any] = iter(())
     if good:

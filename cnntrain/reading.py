@@ -15,14 +15,14 @@ from cnntrain.build import build, check_trusted, locate
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data import kept
 from cnntrain.data.folder import Folder
-from cnntrain.data.pictures import Pictures, fit
-from cnntrain.data.streamed import Streamed, all_batches, read_all
+from cnntrain.data.images import InMemoryDataset, fit
+from cnntrain.data.streaming import StreamingDataset, all_batches, read_all
 from cnntrain.data.workers import Batch
 from cnntrain.errors import UserError
 from cnntrain.parts import Config
 
 PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize")  # to the class that reads
-AT_ONCE = 1024  # pictures that are written to the cache
+AT_ONCE = 1024  # images that are written to the cache
 SHARE = 0.5  # of the free memory that data may take
 
 
@@ -48,9 +48,9 @@ class Reader:
         }
         self.notes: list[str] = []
         self.opened: dict[bool, Any] = {}  # what was built, by whether it is the training part
-        self.on_disk = False  # whether pictures are gathered from the disk, for want of memory
+        self.on_disk = False  # whether images are gathered from the disk, for want of memory
 
-    def read(self, is_train: bool) -> Pictures | Streamed:
+    def read(self, is_train: bool) -> InMemoryDataset | StreamingDataset:
         """Return one part: in memory, on the disk, or to be decoded batch by batch, as ``data.cache`` says.
 
         Raises:
@@ -61,18 +61,18 @@ class Reader:
             self.notes = []
         files = self.files(is_train)
         place = kept.place(self.facts(is_train), files) if files else None
-        pictures = self.from_cache(place)
-        if pictures is None:
+        images = self.from_cache(place)
+        if images is None:
             dataset = self.opened[is_train] = self.build(is_train)
             if isinstance(dataset, Folder):  # whose files are known by then
                 own = {"digest": dataset.digest, "classes": dataset.classes}
                 place = kept.place({**self.facts(is_train), **own}, [])
-                pictures = self.from_cache(place)
-        found = pictures or self.made(dataset, place)
+                images = self.from_cache(place)
+        found = images or self.made(dataset, place)
         return self.checked(found.seen_at(self.data["image_size"]))
 
     def facts(self, is_train: bool) -> dict[str, Any]:
-        """Return what the decoded pictures depend on, besides the files."""
+        """Return what the decoded images depend on, besides the files."""
         code = inspect.getsourcefile(locate("data.source", self.data["source"]["_target_"]))
         return {
             "source": self.data["source"],
@@ -99,61 +99,63 @@ class Reader:
         return list(tell(**{name: given[name] for name in names if name in given}))
 
     def shape(self) -> dict[str, Any]:
-        """Return to what pictures are brought."""
+        """Return to what images are brought."""
         return {"channels": self.data["channels"], "side": self.side, "resize": self.data["resize"]}
 
-    def from_cache(self, place: Path | None) -> Pictures | None:
-        """Return pictures that the cache has, or None."""
+    def from_cache(self, place: Path | None) -> InMemoryDataset | None:
+        """Return images that the cache has, or None."""
         if place is None or self.data["cache"] == "off" or not place.is_file():
             return None
         fits = self.data["cache"] == "ram" or (
             self.data["cache"] == "auto" and place.stat().st_size <= SHARE * memory.free()
         )
-        pictures = kept.read(place, look_at_all=fits)
-        if pictures is not None:
+        images = kept.read(place, look_at_all=fits)
+        if images is not None:
             self.note(f"from the cache, {in_home(place.parent)}")
             self.on_disk |= not fits
-        return pictures
+        return images
 
-    def made(self, dataset: Any, place: Path | None) -> Pictures | Streamed:
-        """Decode pictures into memory or to the disk, or leave them to be decoded batch by batch."""
-        streamed = Streamed(dataset, **self.shape())
+    def made(self, dataset: Any, place: Path | None) -> InMemoryDataset | StreamingDataset:
+        """Decode images into memory or to the disk, or leave them to be decoded batch by batch."""
+        streamed = StreamingDataset(dataset, **self.shape())
         how, why = self.way(dataset, streamed, place)
         if how == "disk" and place is not None:
-            with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="picture") as bar:
+            with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
                 batches = all_batches(streamed, self.workers, bar.update)
-                pictures = self.keep(place, batches, streamed)
-            if pictures is not None:
+                images = self.keep(place, batches, streamed)
+            if images is not None:
                 self.on_disk = True
-                return pictures
+                return images
             how, why = "off", self.notes.pop()
         if how == "ram":
-            pictures = self.in_memory(dataset, streamed)
+            images = self.in_memory(dataset, streamed)
             if place is not None:
-                lots = zip(pictures.images.split(AT_ONCE), pictures.labels.split(AT_ONCE), strict=True)
-                self.keep(place, lots, pictures)
-            return pictures
-        with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="picture") as bar:
+                lots = zip(images.images.split(AT_ONCE), images.labels.split(AT_ONCE), strict=True)
+                self.keep(place, lots, images)
+            return images
+        with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="image") as bar:
             streamed.find_labels(self.workers, bar.update)
         self.note(why)
         return streamed
 
-    def way(self, dataset: Any, streamed: Streamed, place: Path | None) -> tuple[str, str]:
+    def way(self, dataset: Any, streamed: StreamingDataset, place: Path | None) -> tuple[str, str]:
         """Return ``ram``, ``disk`` or ``off``, and why nothing better.
 
         Raises:
             UserError: what was asked for is not possible.
         """
         asked, size, free = self.data["cache"], streamed.size, memory.free()
-        in_words = f"{bytes_in_words(size)} of pictures"
+        in_words = f"{bytes_in_words(size)} of images"
         if asked == "off":
             return "off", "data.cache=off"
-        if asked == "ram" and size > free and not isinstance(dataset, Pictures):
+        if asked == "ram" and size > free and not isinstance(dataset, InMemoryDataset):
             raise UserError(
                 f"data.cache=ram is not possible: {in_words}, {bytes_in_words(free)} of memory free; "
                 "data.cache=auto finds another way"
             )
-        if asked == "ram" or (asked == "auto" and (isinstance(dataset, Pictures) or size <= SHARE * free)):
+        if asked == "ram" or (
+            asked == "auto" and (isinstance(dataset, InMemoryDataset) or size <= SHARE * free)
+        ):
             return "ram", ""
         room = cache.room(kept.folder(), self.bound)
         if place is None:
@@ -171,7 +173,7 @@ class Reader:
         return "off", f"{in_words}, {bytes_in_words(free)} of memory free, {why}"
 
     def note(self, text: str) -> None:
-        """Remember where the pictures are, or why, to be shown once for both parts."""
+        """Remember where the images are, or why, to be shown once for both parts."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -180,19 +182,21 @@ class Reader:
         """Bytes that the decoded data sets in the cache may have together."""
         return int(1e9 * self.data["cache_gb"])
 
-    def keep(self, place: Path, batches: Iterable[Batch], pictures: Pictures | Streamed) -> Pictures | None:
-        """Write pictures to the cache, for which older ones make room; None if that is not possible."""
-        if pictures.size > cache.room(place.parent, self.bound):
+    def keep(
+        self, place: Path, batches: Iterable[Batch], images: InMemoryDataset | StreamingDataset
+    ) -> InMemoryDataset | None:
+        """Write images to the cache, for which older ones make room; None if that is not possible."""
+        if images.size > cache.room(place.parent, self.bound):
             self.note(f"not kept in the cache: data.cache_gb={self.data['cache_gb']:g}, or a full disk")
             return None
-        number, size = cache.make_room(place.parent, pictures.size, self.bound)
+        number, size = cache.make_room(place.parent, images.size, self.bound)
         if number:
             self.console.line(
                 f"[dim]cache: removed the {count(number, 'data set')} used longest ago, "
                 f"{bytes_in_words(size)}: data.cache_gb={self.data['cache_gb']:g}[/]"
             )
-        names = pictures.class_names if isinstance(pictures, Pictures) else pictures.own_names
-        error = kept.write(place, batches, len(pictures), names)
+        names = images.class_names if isinstance(images, InMemoryDataset) else images.own_names
+        error = kept.write(place, batches, len(images), names)
         if error is not None:
             where = in_home(place.parent)
             self.note(f"not kept in the cache, {where}: {error.strerror or error}")
@@ -200,21 +204,21 @@ class Reader:
         self.note(f"kept in the cache, {in_home(place.parent)}")
         return kept.read(place, look_at_all=False)
 
-    def in_memory(self, dataset: Any, streamed: Streamed) -> Pictures:
-        """Return all pictures of a data set, decoded."""
-        if isinstance(dataset, Pictures):
+    def in_memory(self, dataset: Any, streamed: StreamingDataset) -> InMemoryDataset:
+        """Return all images of a data set, decoded."""
+        if isinstance(dataset, InMemoryDataset):
             return fit(dataset, **self.shape())
-        with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="picture") as bar:
+        with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
             return read_all(streamed, self.workers, bar.update)
 
-    def checked(self, pictures: Pictures | Streamed) -> Pictures | Streamed:
+    def checked(self, images: InMemoryDataset | StreamingDataset) -> InMemoryDataset | StreamingDataset:
         """Check that the data have the classes that the configuration says."""
-        told, found = self.data["num_classes"], len(pictures.class_names)
+        told, found = self.data["num_classes"], len(images.class_names)
         if found != told:
             raise UserError(
                 f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
             )
-        return pictures
+        return images
 
 
 def in_home(path: Path) -> str:

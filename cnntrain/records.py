@@ -27,7 +27,7 @@ def about(config: Config, data: Data, started: Mapping[str, Any] | None) -> dict
 
     Args:
         config: of the run.
-        data: its pictures.
+        data: its images.
         started: from which other checkpoint, if from any.
     """
     return {

@@ -47,7 +47,7 @@ from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
 from cnntrain.warm_start import recorded, start_from
 
-PICTURES_LOGGED = 64
+IMAGES_LOGGED = 64
 
 
 def nothing_after_epoch(row: Mapping[str, Any]) -> None:
@@ -167,7 +167,7 @@ def work(
             write_yaml(folder / "config.yaml", config)
             run_folder.remember(folder)
         history = fitting.progress.history
-        loggers.begin(lambda: Logged(folder, config, history, batches.train.look(PICTURES_LOGGED)))
+        loggers.begin(lambda: Logged(folder, config, history, batches.train.look(IMAGES_LOGGED)))
         with loggers:
             fitting.run()
         return finish(config, fitting, data, batches, loggers, started, begin)
@@ -227,7 +227,7 @@ def finish(
     Args:
         config: of the run.
         fitting: the run, trained.
-        data: its pictures.
+        data: its images.
         batches: of them.
         loggers: that are told the end.
         started: the record of the checkpoint from which it started, if it did from one.

@@ -125,9 +125,9 @@ SHARE = Key("float", "", low=0, high=1, below=True)
 KEYS: dict[str, Key] = {
     # the run
     "epochs": Key("int", "passes over the training set", low=1),
-    "batch_size": Key("int", "pictures for one step of the optimizer", low=1),
-    "eval_batch_size": Key("int", "pictures at a time when evaluating; changes nothing but speed", low=1),
-    "limit": Key("int", "train on the first N pictures of the shuffled training set", low=1, optional=True),
+    "batch_size": Key("int", "images for one step of the optimizer", low=1),
+    "eval_batch_size": Key("int", "images at a time when evaluating; changes nothing but speed", low=1),
+    "limit": Key("int", "train on the first N images of the shuffled training set", low=1, optional=True),
     "seed": Key("int", "of weights, order, augmentation, dropout and split", low=0, high=SEED_LIMIT),
     "init_from": Key(
         "str",
@@ -193,17 +193,17 @@ KEYS: dict[str, Key] = {
     "seeds": Key("int", "train every point N times, with seed=0 to N-1, as a sweep", low=2, optional=True),
     "on_error": Key("str", "what a sweep does when a job fails", choices=("continue", "stop")),
     # eval
-    "split": Key("str", "which pictures to evaluate", choices=("train", "val", "test")),
+    "split": Key("str", "which images to evaluate", choices=("train", "val", "test")),
     "tta": Key(
         "list",
-        "average over views of each picture: its mirror image, or moved by a little",
+        "average over views of each image: its mirror image, or moved by a little",
         items=Key("str", "", choices=("flip", "shift")),
     ),
     "trust": Key("list", "packages of yours that a checkpoint may name", items=Key("str", "")),
     # explain
     "run": Key("str", "whose model is looked at, in place of one trained now", optional=True),
     # predict and export
-    "top": Key("int", "classes to name for each picture, the likeliest first", low=1),
+    "top": Key("int", "classes to name for each image, the likeliest first", low=1),
     "invert": Key("bool", "turn dark on white into white on dark first"),
     "formats": Key("list", "what to write", items=Key("str", "", choices=("onnx", "pt2", "safetensors"))),
     # bench
@@ -213,9 +213,9 @@ KEYS: dict[str, Key] = {
     # data
     "data.source": Key("class", "the data set, such as data.source._target_=my_pkg.MyDataset"),
     "data.root": Key("str", "folder that holds the data, or to which they are downloaded"),
-    "data.channels": Key("int", "1: grey, 3: colour; pictures are converted", low=1, high=4, auto=True),
+    "data.channels": Key("int", "1: grey, 3: colour; images are converted", low=1, high=4, auto=True),
     "data.image_size": Key(
-        "int", "height and width in pixels; pictures are scaled to it", low=1, high=16384, auto=True
+        "int", "height and width in pixels; images are scaled to it", low=1, high=16384, auto=True
     ),
     "data.num_classes": Key("int", "number of classes", low=2, auto=True),
     "data.mean": Key(
@@ -231,10 +231,10 @@ KEYS: dict[str, Key] = {
         "str", "at a file that can't be read: stop and name it, or leave it out", choices=("stop", "skip")
     ),
     "data.val_fraction": Key("float", "share of the training set kept for validation", low=0, high=0.9),
-    "data.split_seed": Key("int", "which pictures validate", low=0, high=SEED_LIMIT),
+    "data.split_seed": Key("int", "which images validate", low=0, high=SEED_LIMIT),
     "data.resize": Key(
         "str",
-        "how pictures become squares: the middle, all with black beside it, or all out of proportion",
+        "how images become squares: the middle, all with black beside it, or all out of proportion",
         choices=("crop", "pad", "squash"),
     ),
     "data.resize_size": Key(
@@ -247,11 +247,11 @@ KEYS: dict[str, Key] = {
     ),
     "data.cache": Key(
         "str",
-        "keep decoded pictures in memory or on disk, or decode them in each epoch; auto: the first that fits",
+        "keep decoded images in memory or on disk, or decode them in each epoch; auto: the first that fits",
         choices=("auto", "ram", "disk", "off"),
     ),
     "data.cache_gb": Key(
-        "float", "bound of the decoded pictures in the cache folder; the oldest make room", low=0
+        "float", "bound of the decoded images in the cache folder; the oldest make room", low=0
     ),
     # augment
     "augment.crop": Key("float", "scale a part of at least this share of it, often 0.08", low=0, high=1),
@@ -263,7 +263,7 @@ KEYS: dict[str, Key] = {
     "augment.jitter": Key("float", "change brightness, contrast, saturation by 1 ± N", low=0, high=1),
     "augment.hue": Key("float", "turn colours by up to N of the colour circle", low=0, high=0.5),
     "augment.erase": Key("float", "probability of blackening a rectangle", low=0, high=1),
-    "augment.mixup": Key("float", "blend pairs of pictures; share from Beta(N, N), often 0.2", low=0),
+    "augment.mixup": Key("float", "blend pairs of images; share from Beta(N, N), often 0.2", low=0),
     "augment.cutmix": Key("float", "paste a rectangle of another; share from Beta(N, N), often 1", low=0),
     # model
     "model.hidden": Key("list", "units of each hidden layer", items=COUNT),
@@ -274,11 +274,11 @@ KEYS: dict[str, Key] = {
     "model.batch_norm": Key("bool", "batch norm between convolution and ReLU"),
     "model.pool": Key("str", "how a window becomes one value", choices=("max", "avg")),
     "model.pool_size": Key("counts", "side of the pooling window; 1: no pooling", low=1),
-    "model.padding": Key("str", "zeros around a picture, or none", choices=("same", "valid")),
+    "model.padding": Key("str", "zeros around an image, or none", choices=("same", "valid")),
     "model.head": Key("list", "hidden units of the MLP behind the convolutions", items=COUNT),
     "model.name": Key("str", "of torchvision's or timm's network, such as resnet18, vgg11 or convnext_tiny"),
     "model.weights": Key("str", "pretrained ones, such as DEFAULT; null: new ones", optional=True),
-    "model.small": Key("bool", "a stem for pictures of up to 64 pixels; auto: if they are", auto=True),
+    "model.small": Key("bool", "a stem for images of up to 64 pixels; auto: if they are", auto=True),
     # optim
     "optim.lr": Key("float", "learning rate", low=0, above=True),
     "optim.momentum": Key("float", "share of the last step that is kept", low=0, high=1),

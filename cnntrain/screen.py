@@ -95,7 +95,7 @@ def show_end(
     if tells_test:
         console.result("test", result)
         console.classes(result.per_class(class_names), level=2)
-    waited = f"waiting for pictures took {fitting.train_batches.stopwatch.share:.0%} of the training's time"
+    waited = f"waiting for images took {fitting.train_batches.stopwatch.share:.0%} of the training's time"
     console.line(f"[dim]with the weights of {chosen}; {waited}[/]")
     console.line(f"everything is in [bold]{folder}[/]")
     console.line(f"next: [bold]cnntrain eval {shlex.quote(str(folder))}[/] shows every class")

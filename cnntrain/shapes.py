@@ -34,10 +34,10 @@ def cnn_sizes(
     pool_size: int | Sequence[int],
     padding: str = "same",
 ) -> list[int]:
-    """Return the side of the picture, in pixels, before the first and after each (Conv, ReLU, Pool) block.
+    """Return the side of the image, in pixels, before the first and after each (Conv, ReLU, Pool) block.
 
     Raises:
-        ValueError: a block would shrink the picture to nothing.
+        ValueError: a block would shrink the image to nothing.
     """
     sizes = [image_size]
     kernels, pools = of_each(kernel_size, blocks, "kernel_size"), of_each(pool_size, blocks, "pool_size")
@@ -46,10 +46,10 @@ def cnn_sizes(
         pooled = output_size(convolved, pool, stride=pool)
         if convolved < 1 or pooled < 1:
             raise ValueError(
-                f"{blocks} blocks pool a picture of {image_size} pixels away: block {block} gets "
+                f"{blocks} blocks pool an image of {image_size} pixels away: block {block} gets "
                 f"{sizes[-1]} pixel{'s' if sizes[-1] != 1 else ''} and pools {pool} into one; "
                 f"use at most {block - 1} block{'s' if block != 2 else ''} here, a smaller pool_size, "
-                "or larger pictures"
+                "or larger images"
             )
         sizes.append(pooled)
     return sizes

@@ -17,7 +17,7 @@ from cnntrain.console import Console, bytes_in_words
 from cnntrain.parts import Config, build_freezing, build_model, input_shape
 from cnntrain.schema import shown
 
-Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the picture
+Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 # Functions that mix positions, by part of their name. Where a layer calls them, the layer knows how.
@@ -33,7 +33,7 @@ class Layer:
         kind: its class.
         output_shape: without the batch.
         parameters: numbers to learn.
-        multiply_adds: for one picture.
+        multiply_adds: for one image.
         receptive_field: side, in pixels, of what one output sees; None where that can't be told.
     """
 
@@ -83,7 +83,7 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 
 def field_of(value: Tensor) -> Field | None:
-    """Return the field that a tensor carries; None if it does not come from the picture, as a weight does."""
+    """Return the field that a tensor carries; None if it does not come from the image, as a weight does."""
     return getattr(value, "_cnntrain_field", None)
 
 
@@ -97,7 +97,7 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
 
     Args:
         model: on any device; on the meta device nothing is computed.
-        shape: channels, height and width of a picture.
+        shape: channels, height and width of an image.
     """
     found: list[Layer] = []
     names = {module: name for name, module in model.named_modules()}
@@ -132,14 +132,14 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     return found
 
 
-def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, picture: int) -> Field:
-    """Return the field behind a layer, from what went in and came out, and the side of the picture."""
+def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int) -> Field:
+    """Return the field behind a layer, from what went in and came out, and the side of the image."""
     if isinstance(module, nn.Linear):  # of more than (N, values) it is unknown what they are
-        return (picture, 1) if output.dim() == 2 else UNKNOWN
+        return (image, 1) if output.dim() == 2 else UNKNOWN
     before = (field_of(args[0]) if args else None) or UNKNOWN
     if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
         if output.shape[2:].numel() == 1:
-            return picture, 1
+            return image, 1
         return before if output.shape[2:] == args[0].shape[2:] else UNKNOWN
     if not isinstance(module, WINDOWS):
         return field_of(output) or UNKNOWN
@@ -159,7 +159,7 @@ def side(value: Any) -> int | None:
 
 
 def multiply_adds(module: nn.Module, output: Tensor) -> int:
-    """Return the multiply-adds of a convolution or a linear layer for one picture; 0 for any other."""
+    """Return the multiply-adds of a convolution or a linear layer for one image; 0 for any other."""
     if isinstance(module, nn.Conv2d):
         kernel = module.kernel_size
         return output.numel() * (module.in_channels // module.groups) * kernel[0] * kernel[1]
@@ -191,7 +191,7 @@ def show(config: Config) -> None:
     size, work = bytes_in_words(4 * freezing.total), sum(row.multiply_adds for row in rows)
     console.line(
         f"[bold]{type(model).__name__}: {freezing.total:,} parameters[/] ({size} as fp32), "
-        f"{work:,} multiply-adds for a picture"
+        f"{work:,} multiply-adds for an image"
     )
     if freezing.names:
         console.line(f"{freezing}, with freeze={shown(config['freeze'])}".replace("[", "\\["))
@@ -209,6 +209,6 @@ def show_convolution_instead(console: Console, config: Config, layer: Layer) -> 
     console.line(
         f"The first layer has a weight for each pair of one of {channels * height * width:,} input values "
         f"and one of {layer.output_shape[-1]:,} units: {layer.parameters:,} parameters.\n"
-        f"A convolution sees the same picture through {filters} filters of {side}x{side} (model=cnn): "
-        f"{parameters:,}, whatever the size of the picture."
+        f"A convolution sees the same image through {filters} filters of {side}x{side} (model=cnn): "
+        f"{parameters:,}, whatever the size of the image."
     )

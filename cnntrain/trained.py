@@ -13,8 +13,8 @@ from cnntrain import checkpoint, distributed, run_folder
 from cnntrain.calibrate import settle
 from cnntrain.config import add_current_folder, conf_folder, read_yaml
 from cnntrain.data.crops import central
+from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
-from cnntrain.data.pictures import fit_images
 from cnntrain.errors import UserError
 from cnntrain.parts import (
     Config,
@@ -81,7 +81,7 @@ class Trained:
 
 
 def check_shape(config: Config, state: Mapping[str, Any]) -> None:
-    """Check that data which were named for a model have pictures and classes such as it takes.
+    """Check that data which were named for a model have images and classes such as it takes.
 
     Raises:
         UserError: they have not.
@@ -90,7 +90,7 @@ def check_shape(config: Config, state: Mapping[str, Any]) -> None:
     if input_shape(data) != known or data["num_classes"] != len(state["class_names"]):
         given, taken = ("×".join(map(str, shape)) for shape in (input_shape(data), known))
         raise UserError(
-            f"the model takes pictures of {taken} in {len(state['class_names'])} classes, and the data that "
+            f"the model takes images of {taken} in {len(state['class_names'])} classes, and the data that "
             f"are named have {given} in {data['num_classes']}: name data of the same classes"
         )
 

@@ -22,10 +22,10 @@ cnntrain {version}: train image classifiers from the shell
   cnntrain resume RUN [KEY=VALUE ...]   go on with a run, or train it longer
   cnntrain eval RUN [KEY=VALUE ...]     evaluate a run's best checkpoint
   cnntrain report RUN [KEY=VALUE ...]   write a run's report.html
-  cnntrain predict RUN FILE ...         what the model sees in pictures
+  cnntrain predict RUN FILE ...         what the model sees in images
   cnntrain export RUN [KEY=VALUE ...]   ONNX, torch.export and safetensors
   cnntrain compare RUN RUN ...          rank finished runs and sweeps
-  cnntrain data DIR                     faults and copies in your own pictures
+  cnntrain data DIR                     faults and copies in your own images
   cnntrain summary [KEY=VALUE ...]      a model's layers: shapes, sizes, cost
   cnntrain explain [KEY=VALUE ...]      the five steps on a real batch
   cnntrain bench [KEY=VALUE ...]        how fast it trains on this machine
@@ -72,13 +72,13 @@ its 95% interval, and a test whether the best is better by more than chance.
 cnntrain data DIR [--html FILE] [--json FILE] [-q]
 cnntrain data [DIR] --augmented FILE [KEY=VALUE ...]
 
-Looks at all pictures of DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg:
+Looks at all images of DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg:
 counts, sizes, modes, files that can't be read, copies within and between
 classes and parts, mean and deviation. Says which command trains on them.
 
-  --html FILE        one page with pictures of each class, and of all copies
+  --html FILE        one page with images of each class, and of all copies
   --json FILE        all of it, for programs; - prints it in place of the tables
-  --augmented FILE   draw what the network will see of a few pictures (PNG), of
+  --augmented FILE   draw what the network will see of a few images (PNG), of
                      DIR or of another data set:
                      cnntrain data DIR --augmented seen.png augment=photos
                      cnntrain data --augmented seen.png augment=digits
@@ -104,7 +104,7 @@ Takes all that `cnntrain train` takes.
                      that ends with the same weights:
                      cnntrain explain model=cnn optim=adam --as-script cnn.py
   zero_grad          train with and without clearing the gradients
-  shift              accuracy when pictures move: MLP against CNN, or run=RUN
+  shift              accuracy when images move: MLP against CNN, or run=RUN
   filters            what excites each filter of a model, or of run=RUN
 
 The topics draw in the terminal and into a new folder under outputs/explain/.
@@ -155,9 +155,9 @@ Keys; where no value is shown, the run's own holds:
     "predict": """\
 cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
-Names the class of picture files, in any format that Pillow reads, after the
+Names the class of image files, in any format that Pillow reads, after the
 same preprocessing as in training. Of a folder, all files but hidden ones. A
-file that is no picture is named, the rest goes on, and the exit code is 1.
+file that is no image is named, the rest goes on, and the exit code is 1.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
 FILE may be - for standard output.
@@ -167,8 +167,8 @@ FILE may be - for standard output.
 cnntrain export RUN [KEY=VALUE ...] [-q]
 
 Writes a run's best model to RUN/export/, to be used without cnntrain. The
-models take uint8 pictures (N, C, H, W) and give the probability of each class;
-each is read back and compared with torch on test pictures.
+models take uint8 images (N, C, H, W) and give the probability of each class;
+each is read back and compared with torch on test images.
   cnntrain export last
   cnntrain export last 'formats=[onnx]'
 

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of what a model says of several views of each picture."""
+"""Test-time augmentation: the mean of what a model says of several views of each image."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOVED = 28  # a picture is moved by its side over this: a digit of MNIST by one pixel
+MOVED = 28  # an image is moved by its side over this: a digit of MNIST by one pixel
 
 
 class Views(nn.Module):
-    """A model that sees each picture in several ways; its logits are the log of the mean probabilities.
+    """A model that sees each image in several ways; its logits are the log of the mean probabilities.
 
     Args:
         model: maps float (N, C, H, W) to logits (N, classes).
-        kinds: ``flip``, the picture and its mirror image; ``shift``, moved a little in four directions, too.
+        kinds: ``flip``, the image and its mirror image; ``shift``, moved a little in four directions, too.
     """
 
     def __init__(self, model: nn.Module, kinds: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class Views(nn.Module):
 
 
 def moved(x: Tensor, pixels: int) -> list[Tensor]:
-    """Return pictures moved left, right, up and down; their edges are repeated."""
+    """Return images moved left, right, up and down; their edges are repeated."""
     height, width = x.shape[2:]
     wider = F.pad(x, (pixels, pixels, pixels, pixels), mode="replicate")
     corners = ((pixels, 2 * pixels), (pixels, 0), (2 * pixels, pixels), (0, pixels))

@@ -64,8 +64,8 @@ def main() -> None:
 def measure(examples: int, seeds: int, epochs: int) -> dict[str, list[float]]:
     """Return the test accuracies of each contender, one for each seed."""
     train, test = MNISTMini(train=True), MNISTMini(train=False)
-    write_pictures(train, Path("known/train"), {digit: every(train, digit) for digit in KNOWN})
-    write_pictures(test, Path("known/test"), {digit: every(test, digit) for digit in KNOWN})
+    write_images(train, Path("known/train"), {digit: every(train, digit) for digit in KNOWN})
+    write_images(test, Path("known/test"), {digit: every(test, digit) for digit in KNOWN})
     first = accuracy("known/run", "data.root=known", "epochs=10", "seed=0")
     print(f"a CNN that knows 0 to 4: {first:.1%} of their test digits", flush=True)
     found: dict[str, list[float]] = {name: [] for name in CONTENDERS}
@@ -76,8 +76,8 @@ def measure(examples: int, seeds: int, epochs: int) -> dict[str, list[float]]:
         for digit in NEW:
             indices = every(train, digit)
             few[digit] = indices[torch.randperm(len(indices), generator=generator)[:examples]]
-        write_pictures(train, drawn / "train", few)
-        write_pictures(test, drawn / "test", {digit: every(test, digit) for digit in NEW})
+        write_images(train, drawn / "train", few)
+        write_images(test, drawn / "test", {digit: every(test, digit) for digit in NEW})
         for number, (name, own) in enumerate(CONTENDERS.items()):
             how = (f"data.root={drawn}", f"epochs={epochs}", "batch_size=10", f"seed={seed}", *own)
             found[name].append(accuracy(f"{drawn}/run-{number}", *how))
@@ -91,17 +91,17 @@ def accuracy(folder: str, *overrides: str) -> float:
     return float(json.loads(Path(folder, "summary.json").read_text())["test"]["accuracy"])
 
 
-def every(pictures: MNISTMini, digit: int) -> torch.Tensor:
-    """Return the indices of a digit's pictures."""
-    return (pictures.labels == digit).nonzero().flatten()
+def every(images: MNISTMini, digit: int) -> torch.Tensor:
+    """Return the indices of a digit's images."""
+    return (images.labels == digit).nonzero().flatten()
 
 
-def write_pictures(pictures: MNISTMini, folder: Path, indices: dict[int, torch.Tensor]) -> None:
-    """Write pictures as PNG, a folder for each class."""
+def write_images(images: MNISTMini, folder: Path, indices: dict[int, torch.Tensor]) -> None:
+    """Write images as PNG, a folder for each class."""
     for digit, own in indices.items():
         (folder / str(digit)).mkdir(parents=True)
         for index in own.tolist():
-            Image.fromarray(pictures.images[index, 0].numpy()).save(folder / str(digit) / f"{index}.png")
+            Image.fromarray(images.images[index, 0].numpy()).save(folder / str(digit) / f"{index}.png")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python scripts/check_families.py                    # one of each family of torchvision, on 28 pixels
     python scripts/check_families.py timm:convnext_atto --image-size 32
 
-Each trains for one step on a few made-up grey pictures, is saved, evaluated from its checkpoint, and exported
+Each trains for one step on a few made-up grey images, is saved, evaluated from its checkpoint, and exported
 as ONNX and as a program of torch.export; `cnntrain export` compares both with torch. Prints a row for each,
 and ends with 1 if one of them failed. Needs `pip install 'cnntrain[export]'`, and some ten minutes.
 """

@@ -73,7 +73,7 @@ def mnist(root: Path, train: bool = True, images: int | None = None) -> Any:
 
 
 def in_memory(root: Path, images: int) -> tuple[Tensor, Tensor]:
-    """Return normalised pictures, float32 (N, 1, 28, 28), and labels, int64 (N,)."""
+    """Return normalised images, float32 (N, 1, 28, 28), and labels, int64 (N,)."""
     dataset = mnist(root, images=images)
     return dataset.data.unsqueeze(1).float().div(255).sub(MEAN).div(STD), dataset.targets
 

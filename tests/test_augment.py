@@ -1,4 +1,4 @@
-"""Augmentation: what it may change, what it keeps, and that every picture has a draw of its own."""
+"""Augmentation: what it may change, what it keeps, and that every image has a draw of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY, Command, is_told
-from picture_tree import digits
+from image_tree import digits
 from torch import Generator, Tensor
 
 from cnntrain.data import colours, policies
@@ -76,9 +76,9 @@ def test_only_the_given_generator_is_drawn_from(kind: Augment) -> None:
 
 
 @every_kind
-def test_every_picture_has_a_draw_of_its_own(kind: Augment) -> None:
+def test_every_image_has_a_draw_of_its_own(kind: Augment) -> None:
     same = noise(1, (1, 28, 28)).expand(64, -1, -1, -1)
-    variants = {bytes(picture.numpy().tobytes()) for picture in kind(same, seeded())}
+    variants = {bytes(image.numpy().tobytes()) for image in kind(same, seeded())}
     assert len(variants) > 1 if kind is KINDS["flip"] else len(variants) > 20
 
 
@@ -90,36 +90,36 @@ def test_nothing_is_switched_on_at_zero() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_zero_strength_leaves_pictures_as_they_are(shape: tuple[int, int, int]) -> None:
+def test_zero_strength_leaves_images_as_they_are(shape: tuple[int, int, int]) -> None:
     x = noise(4, shape)
     for change in (random_shift, random_flip, random_rotate, random_erase):
         assert torch.equal(change(x, 0, seeded()), x), change.__name__
 
 
-def moved(picture: Tensor, down: int, right: int) -> Tensor:
-    """A picture (C, H, W), moved by hand; what comes in is black."""
-    result = torch.zeros_like(picture)
-    _, height, width = picture.shape
+def moved(image: Tensor, down: int, right: int) -> Tensor:
+    """An image (C, H, W), moved by hand; what comes in is black."""
+    result = torch.zeros_like(image)
+    _, height, width = image.shape
     for row in range(height):
         for column in range(width):
             if 0 <= row - down < height and 0 <= column - right < width:
-                result[:, row, column] = picture[:, row - down, column - right]
+                result[:, row, column] = image[:, row - down, column - right]
     return result
 
 
 def test_shift_moves_by_up_to_n_pixels_each_way_and_black_comes_in() -> None:
-    picture = noise(1, (2, 6, 9))[0] | 1  # no pixel is black
+    image = noise(1, (2, 6, 9))[0] | 1  # no pixel is black
     allowed = {
-        moved(picture, down, right).numpy().tobytes(): (down, right)
+        moved(image, down, right).numpy().tobytes(): (down, right)
         for down in range(-2, 3)
         for right in range(-2, 3)
     }
-    shifted = random_shift(picture.expand(400, -1, -1, -1), 2, seeded())
+    shifted = random_shift(image.expand(400, -1, -1, -1), 2, seeded())
     found = [allowed[one.numpy().tobytes()] for one in shifted]
     assert set(found) == set(allowed.values())  # each of the 25 ways, the corners too
 
 
-def test_shift_may_be_wider_than_the_picture() -> None:
+def test_shift_may_be_wider_than_the_image() -> None:
     assert random_shift(noise(8, (1, 3, 5)), 9, seeded()).shape == (8, 1, 3, 5)
 
 
@@ -132,7 +132,7 @@ def test_flip_mirrors_left_to_right_with_its_probability() -> None:
     assert mirrored.float().mean().item() == pytest.approx(0.3, abs=0.05)
 
 
-def test_large_pictures_are_flipped_by_the_same_draws_and_left_as_they_were() -> None:
+def test_large_images_are_flipped_by_the_same_draws_and_left_as_they_were() -> None:
     x = noise(20, (3, 150, 150))
     before, small = x.clone(), noise(20, (3, 5, 5))
     assert torch.equal(random_flip(x, 1.0, seeded()), x.flip(3))
@@ -142,7 +142,7 @@ def test_large_pictures_are_flipped_by_the_same_draws_and_left_as_they_were() ->
 
 
 def centroids(x: Tensor) -> tuple[Tensor, Tensor]:
-    """How far below and to the right of the centre the brightness of each picture lies, in pixels."""
+    """How far below and to the right of the centre the brightness of each image lies, in pixels."""
     height, width = x.shape[2:]
     weight = x[:, 0].double() / x[:, 0].double().sum((1, 2), keepdim=True)
     rows = torch.arange(height).view(1, -1, 1) - (height - 1) / 2
@@ -153,7 +153,7 @@ def centroids(x: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(("height", "width"), [(41, 41), (41, 61), (61, 41)])
 @pytest.mark.parametrize("degrees", [10.0, 180.0])
 def test_rotate_turns_about_the_centre_by_up_to_its_degrees(height: int, width: int, degrees: float) -> None:
-    """A dot 12 pixels to the right of the centre stays 12 pixels from it in pictures of any shape."""
+    """A dot 12 pixels to the right of the centre stays 12 pixels from it in images of any shape."""
     x = torch.zeros(500, 1, height, width, dtype=torch.uint8)
     x[:, :, height // 2 - 1 : height // 2 + 2, width // 2 + 11 : width // 2 + 14] = 255
     down, right = centroids(random_rotate(x, degrees, seeded()))
@@ -165,7 +165,7 @@ def test_rotate_turns_about_the_centre_by_up_to_its_degrees(height: int, width: 
     assert angles.mean().abs() < 0.1 * degrees
 
 
-def test_a_turned_picture_keeps_its_brightness_and_black_comes_in() -> None:
+def test_a_turned_image_keeps_its_brightness_and_black_comes_in() -> None:
     x = torch.full((50, 1, 29, 29), 200, dtype=torch.uint8)
     turned = random_rotate(x, 45.0, seeded())
     assert (turned[:, :, 8:21, 8:21] == 200).all()  # far from the corners nothing comes in
@@ -203,14 +203,14 @@ def test_erase_reaches_every_pixel() -> None:
     assert black.any(0).all()
 
 
-def test_erase_changes_pictures_with_its_probability() -> None:
+def test_erase_changes_images_with_its_probability() -> None:
     x = torch.full((1000, 1, 28, 28), 255, dtype=torch.uint8)
     erased = (random_erase(x, 0.25, seeded()) == 0).flatten(1).any(1)
     assert erased.float().mean().item() == pytest.approx(0.25, abs=0.05)
 
 
 def test_turns_are_even_about_zero() -> None:
-    """Rounding to bytes must not make pictures darker: bilinear weights add up to one."""
+    """Rounding to bytes must not make images darker: bilinear weights add up to one."""
     x = noise(200, (1, 28, 28))
     turned = random_rotate(x, 5.0, seeded())
     inner = slice(6, 22)
@@ -220,8 +220,8 @@ def test_turns_are_even_about_zero() -> None:
     assert math.isclose(float(turned.float().mean()), float(x.float().mean()), rel_tol=0.05)
 
 
-def test_a_crop_is_a_part_of_the_picture_enlarged() -> None:
-    """In a picture whose brightness grows to the right, the ends of a row tell which part was taken."""
+def test_a_crop_is_a_part_of_the_image_enlarged() -> None:
+    """In an image whose brightness grows to the right, the ends of a row tell which part was taken."""
     x = torch.linspace(0, 255, 64).round().to(torch.uint8).expand(1000, 1, 64, 64)
     cropped = random_crop(x, 0.25, seeded()).float()[:, 0, 32]
     share = (cropped[:, 60] - cropped[:, 4]) / 255 * 63 / 56
@@ -234,7 +234,7 @@ def test_a_crop_is_a_part_of_the_picture_enlarged() -> None:
 
 
 def photographs(count: int = 6) -> Tensor:
-    """Pictures with soft edges, not all of the same contrast."""
+    """Images with soft edges, not all of the same contrast."""
     coarse = torch.rand(count, 3, 5, 5, generator=seeded(2)) * torch.linspace(0.3, 1, count).view(-1, 1, 1, 1)
     fine = torch.nn.functional.interpolate(coarse, size=(24, 31), mode="bilinear")
     return (255 * fine).round().to(torch.uint8)
@@ -251,20 +251,20 @@ ENHANCEMENTS = {
 
 
 @pytest.mark.parametrize("name", ENHANCEMENTS)
-def test_colours_change_as_in_pillow_each_picture_by_its_own_amount(name: str) -> None:
+def test_colours_change_as_in_pillow_each_image_by_its_own_amount(name: str) -> None:
     ours, theirs, amounts = ENHANCEMENTS[name]
     judge = getattr(pytest.importorskip("torchvision.transforms.v2").functional, theirs)
     x = photographs(2 * len(amounts))
     each = ours(x, torch.tensor([float(amount) for amount in amounts]).repeat(2))
-    for i, picture in enumerate(x):
-        assert (each[i].int() - judge(picture, amounts[i % len(amounts)]).int()).abs().max() <= 1
+    for i, image in enumerate(x):
+        assert (each[i].int() - judge(image, amounts[i % len(amounts)]).int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("name", ["autocontrast", "equalize"])
 def test_histograms_are_stretched_as_in_pillow(name: str) -> None:
     judge = getattr(pytest.importorskip("torchvision.transforms.v2").functional, name)
     x = torch.cat([photographs(), torch.full((1, 3, 24, 31), 7, dtype=torch.uint8)])
-    expected = torch.stack([judge(picture) for picture in x])
+    expected = torch.stack([judge(image) for image in x])
     assert (getattr(colours, name)(x).int() - expected.int()).abs().max() <= 1
 
 
@@ -287,7 +287,7 @@ def test_jitter_stays_within_its_factors() -> None:
 def test_every_way_of_a_policy_does_what_torchvisions_does(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the draw of the way fixed, half the strength up or down gives torchvision's picture."""
+    """With the draw of the way fixed, half the strength up or down gives torchvision's image."""
     v2 = pytest.importorskip("torchvision.transforms.v2")
     x = photographs(2)
     draw = torch.randint
@@ -330,8 +330,8 @@ def test_every_way_of_a_policy_does_what_torchvisions_does(
         }
         expected = [other[number]]
     inner = (slice(None), slice(6, -6), slice(8, -8))  # rims are filled in another way
-    for i, picture in enumerate(out):
-        assert min((picture[inner].float() - e[i][inner].float()).abs().mean() for e in expected) < 1.5
+    for i, image in enumerate(out):
+        assert min((image[inner].float() - e[i][inner].float()).abs().mean() for e in expected) < 1.5
 
 
 def test_a_policy_keeps_its_probability() -> None:
@@ -347,7 +347,7 @@ def test_choices_for_photographs_train(cnntrain: Command, choice: str) -> None:
     assert outcome.code == 0 and "crop 0.08, flip 0.5" in outcome.out
 
 
-def test_hue_of_grey_pictures_is_told(torchless: Command) -> None:
+def test_hue_of_grey_images_is_told(torchless: Command) -> None:
     is_told(torchless("train", "augment.hue=0.1"), "augment.hue=0.1 turns colours", "data.channels=1")
 
 
@@ -357,14 +357,14 @@ CLASSES = 10
 
 
 def mixed(kind: Augment, count: int = 400, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pictures of one value each, so that the share of another one can be read off them."""
+    """Images of one value each, so that the share of another one can be read off them."""
     y = torch.arange(count) % CLASSES
     x = y.float().view(-1, 1, 1, 1).expand(-1, 1, 16, 16).contiguous()
     out, shares = kind.mix(x, y, CLASSES, seeded(seed))
     return x, y, out, shares
 
 
-def test_mixup_blends_pictures_and_labels_by_the_same_share() -> None:
+def test_mixup_blends_images_and_labels_by_the_same_share() -> None:
     x, y, out, shares = mixed(Augment(0, 0, 0, 0, mixup=0.4))
     assert torch.allclose(shares.sum(dim=1), torch.ones(len(y)))
     assert torch.allclose(out.mean(dim=(1, 2, 3)), shares @ torch.arange(CLASSES).float(), atol=1e-4)
@@ -374,23 +374,21 @@ def test_mixup_blends_pictures_and_labels_by_the_same_share() -> None:
     assert torch.equal(x, y.float().view(-1, 1, 1, 1).expand_as(x))  # which was not written to
 
 
-def test_cutmix_pastes_as_much_of_the_picture_as_of_the_label() -> None:
+def test_cutmix_pastes_as_much_of_the_image_as_of_the_label() -> None:
     _, y, out, shares = mixed(Augment(0, 0, 0, 0, cutmix=1.0))
-    for picture, label, share in zip(out, y, shares, strict=True):
-        values = picture.unique()
+    for image, label, share in zip(out, y, shares, strict=True):
+        values = image.unique()
         assert len(values) <= 2 and float(label) in [*values.tolist(), label.item()]
         for value in values:
-            assert (picture == value).float().mean().item() == pytest.approx(
-                share[int(value)].item(), abs=1e-5
-            )
+            assert (image == value).float().mean().item() == pytest.approx(share[int(value)].item(), abs=1e-5)
     assert torch.allclose(shares.sum(dim=1), torch.ones(len(y)))
 
 
-def test_with_both_each_picture_gets_one_or_the_other() -> None:
+def test_with_both_each_image_gets_one_or_the_other() -> None:
     _, _, out, _ = mixed(Augment(0, 0, 0, 0, mixup=0.4, cutmix=1.0))
     whole = {float(v) for v in range(CLASSES)}
-    pasted = [set(picture.unique().tolist()) <= whole and len(picture.unique()) == 2 for picture in out]
-    blended = [len(picture.unique()) == 1 and float(picture[0, 0, 0]) not in whole for picture in out]
+    pasted = [set(image.unique().tolist()) <= whole and len(image.unique()) == 2 for image in out]
+    blended = [len(image.unique()) == 1 and float(image[0, 0, 0]) not in whole for image in out]
     assert 100 < sum(pasted) < 200 and 100 < sum(blended) < 250
 
 
@@ -410,16 +408,16 @@ def test_a_run_that_mixes_learns_and_a_loss_that_cannot_is_told(cnntrain: Comman
 
 
 def test_what_the_network_sees_is_drawn(cnntrain: Command) -> None:
-    digits(Path("pictures"), 6)
-    for words in (("pictures", "augment=photos"), ("augment=digits", "augment.mixup=0.2")):
+    digits(Path("images"), 6)
+    for words in (("images", "augment=photos"), ("augment=digits", "augment.mixup=0.2")):
         done = cnntrain("data", *words, "--augmented", "seen.png")
-        assert done.code == 0 and "seen.png shows 8 pictures, each with 8 draws" in done.out
+        assert done.code == 0 and "seen.png shows 8 images, each with 8 draws" in done.out
         assert Path("seen.png").read_bytes().startswith(b"\x89PNG")
         Path("seen.png").unlink()
-    is_told(cnntrain("data", "pictures", "--augmented", "seen.png"), "nothing is augmented", "augment=photos")
+    is_told(cnntrain("data", "images", "--augmented", "seen.png"), "nothing is augmented", "augment=photos")
 
 
 def test_what_can_not_be_drawn_is_told(torchless: Command) -> None:
     is_told(torchless("data", "no", "--augmented", "seen.png"), "data.root=no is not there")
-    is_told(torchless("data", "a", "b", "--augmented", "seen.png"), "one folder of pictures, not 2: a b")
-    is_told(torchless("data", "pictures", "--augmented", "x", "--json", "y"), "--json is of the audit")
+    is_told(torchless("data", "a", "b", "--augmented", "seen.png"), "one folder of images, not 2: a b")
+    is_told(torchless("data", "images", "--augmented", "x", "--json", "y"), "--json is of the audit")

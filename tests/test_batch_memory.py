@@ -20,7 +20,7 @@ HUNGRY = """
 from pathlib import Path
 import torch
 
-class Hungry(torch.nn.Linear):  # has memory for eight pictures; for more it has it only at first
+class Hungry(torch.nn.Linear):  # has memory for eight images; for more it has it only at first
     def __init__(self, in_features, num_classes, patience=0):
         super().__init__(in_features, num_classes)
         self.patience = patience
@@ -83,11 +83,11 @@ def test_memory_that_runs_out_later_ends_the_run_with_the_way_to_go_on(cnntrain:
     assert json.loads(Path("run/summary.json").read_text())["epochs"] == 2
 
 
-def test_what_is_kept_once_for_all_pictures_does_not_count_for_each() -> None:
+def test_what_is_kept_once_for_all_images_does_not_count_for_each() -> None:
     model, bf16 = MLP(784, [512], 10), Precision("bf16", torch.device("cpu"))
     fitting = Fitting(model, torch.nn.CrossEntropyLoss(), bf16, (1, 28, 28), 10, torch.device("cpu"))
-    per_picture, _ = fitting.estimate()  # with copies of the weights in 16 bits, 0.8 MB
-    assert per_picture < 20_000
+    per_image, _ = fitting.estimate()  # with copies of the weights in 16 bits, 0.8 MB
+    assert per_image < 20_000
 
 
 def test_memory_that_no_cutting_could_spare_cuts_nothing(
@@ -98,7 +98,7 @@ def test_memory_that_no_cutting_could_spare_cuts_nothing(
     assert outcome.code == 0 and "parts" not in outcome.err
 
 
-def test_a_last_batch_of_one_picture_is_told_where_batch_norm_needs_more(cnntrain: Command) -> None:
+def test_a_last_batch_of_one_image_is_told_where_batch_norm_needs_more(cnntrain: Command) -> None:
     net = ("model=torchvision", "model.name=resnet18", "model.small=false", "data=fake")
     one = ("data.source.size=48", "data.val_fraction=0", "limit=33", "batch_size=32", "epochs=1")
     small = ("precision=fp32", "channels_last=false", "threads=1", "report=false")

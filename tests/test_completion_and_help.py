@@ -106,7 +106,7 @@ def here() -> None:
         Path(name, "config.yaml").touch()
     Path("conf/model").mkdir(parents=True)
     Path("conf/model/mine.yaml").write_text("_target_: my_pkg.MyNet\nwidth: 8\n")
-    Path("pictures").mkdir()
+    Path("images").mkdir()
 
 
 RUNS = ["outputs/sweeps/2026-01-02/0", "outputs/train/2026-01-01_mlp-adam"]
@@ -235,5 +235,5 @@ def test_fish() -> None:
     for line in [*LINES, "train --config-dir pi", "train data.root=pi"]:
         program += f'string join -- " " (complete -C "cnntrain {line}"); echo .\n'
     got = [sorted(part.split()) for part in "\n".join(in_shell("fish", program)).split("\n.")]
-    expected = [sorted(COMPLETIONS[line]) for line in LINES] + [["pictures/"], ["data.root=pictures/"]]
+    expected = [sorted(COMPLETIONS[line]) for line in LINES] + [["images/"], ["data.root=images/"]]
     assert got[: len(expected)] == expected

@@ -21,11 +21,11 @@ from conftest import full_mnist
 from PIL import Image
 from torch import Tensor
 
-from cnntrain.data import pictures as pictures_module
+from cnntrain.data import images as images_module
 from cnntrain.data.augment import Augment
 from cnntrain.data.idx import read_idx
+from cnntrain.data.images import InMemoryDataset, as_bytes, fit
 from cnntrain.data.loader import EvalLoader, Normalize, ShuffledBatches, TrainLoader
-from cnntrain.data.pictures import Pictures, as_bytes, fit
 from cnntrain.data.sources import (
     EMNIST_CLASS_NAMES,
     IDX_CLASS_NAMES,
@@ -35,7 +35,7 @@ from cnntrain.data.sources import (
     Torchvision,
 )
 from cnntrain.data.splits import limited, stratified_split
-from cnntrain.data.streamed import Streamed, read_all
+from cnntrain.data.streaming import StreamingDataset, read_all
 from cnntrain.errors import UserError
 from cnntrain.seeding import seed_for
 
@@ -118,7 +118,7 @@ def test_a_damaged_gz_file_is_named(tmp_path: Path, damage: Callable[[bytes], by
 # Sources
 
 
-def test_mnist_mini_holds_500_and_100_pictures_of_each_digit() -> None:
+def test_mnist_mini_holds_500_and_100_images_of_each_digit() -> None:
     for train, count in ((True, 500), (False, 100)):
         source = MNISTMini(train)
         assert source.images.shape == (10 * count, 1, 28, 28)
@@ -126,7 +126,7 @@ def test_mnist_mini_holds_500_and_100_pictures_of_each_digit() -> None:
         assert source.class_names == tuple("0123456789")
 
 
-def test_mnist_mini_holds_the_first_pictures_of_each_digit_of_mnist() -> None:
+def test_mnist_mini_holds_the_first_images_of_each_digit_of_mnist() -> None:
     root = str(full_mnist())
     for train, count in ((True, 500), (False, 100)):
         mini, mnist = MNISTMini(train), Torchvision("MNIST", root, train)
@@ -150,13 +150,13 @@ def test_the_script_that_cuts_mnist_mini_writes_the_files_that_are_shipped(
     maker.main(root)
     names = sorted(path.name for path in shipped.glob("*.gz"))
     assert sorted(path.name for path in tmp_path.glob("*.gz")) == names
-    for name in names:  # the pictures; another zlib may compress them otherwise
+    for name in names:  # the images; another zlib may compress them otherwise
         assert gzip.decompress((tmp_path / name).read_bytes()) == gzip.decompress(
             (shipped / name).read_bytes()
         )
 
 
-def test_fake_pictures_are_the_same_each_time_and_evenly_spread() -> None:
+def test_fake_images_are_the_same_each_time_and_evenly_spread() -> None:
     first, again = (Fake(True, size=50, channels=3, image_size=8, num_classes=5) for _ in range(2))
     assert first.fingerprint == again.fingerprint
     assert first.images.shape == (50, 3, 8, 8)
@@ -166,8 +166,8 @@ def test_fake_pictures_are_the_same_each_time_and_evenly_spread() -> None:
     assert not torch.equal(first.images[:10], test.images)
 
 
-def test_fake_pictures_can_be_learnt() -> None:
-    """The class whose mean training picture is nearest is the right one, on pictures not seen before."""
+def test_fake_images_can_be_learnt() -> None:
+    """The class whose mean training image is nearest is the right one, on images not seen before."""
     train, test = (Fake(part, size=200, channels=1, image_size=8, num_classes=10) for part in (True, False))
     means = torch.stack([train.images[train.labels == label].double().mean(0) for label in range(10)])
     distances = torch.cdist(test.images.double().flatten(1), means.flatten(1))
@@ -175,7 +175,7 @@ def test_fake_pictures_can_be_learnt() -> None:
 
 
 def mnist_like(root: Path, name: str, suffix: str = "", train: str = "train", test: str = "t10k") -> Tensor:
-    """Write a small data set in MNIST's layout; returns its training pictures, (6, 5, 4)."""
+    """Write a small data set in MNIST's layout; returns its training images, (6, 5, 4)."""
     images = some_bytes(6, 5, 4)
     raw = root / name / "raw"
     for part, count in ((train, 6), (test, 2)):
@@ -208,7 +208,7 @@ def test_images_and_labels_may_be_packed_differently(tmp_path: Path) -> None:
 
 
 def test_emnist_is_turned_upright(tmp_path: Path) -> None:
-    """EMNIST's files hold each picture with its rows as columns."""
+    """EMNIST's files hold each image with its rows as columns."""
     images = mnist_like(tmp_path, "EMNIST", train="emnist-balanced-train", test="emnist-balanced-test")
     found = Torchvision("EMNIST", str(tmp_path), train=True, split="balanced")
     assert found.images.shape == (6, 1, 4, 5)
@@ -254,7 +254,7 @@ def test_a_truncated_file_of_a_data_set_is_named(tmp_path: Path, name: str) -> N
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     mnist_like(tmp_path, "MNIST")
     write(tmp_path / "MNIST/raw/train-labels-idx1-ubyte", idx_bytes(torch.zeros(5, dtype=torch.uint8)))
-    with pytest.raises(UserError, match="6 pictures and 5 labels"):
+    with pytest.raises(UserError, match="6 images and 5 labels"):
         Torchvision("MNIST", str(tmp_path), train=True)
 
 
@@ -266,7 +266,7 @@ def test_a_wrong_name_of_a_data_set_or_split_lists_the_right_ones(tmp_path: Path
 
 
 def cifar_rows(count: int) -> np.ndarray[Any, Any]:
-    """Pictures as CIFAR stores them: a row each, of 1024 red, then 1024 green, then 1024 blue bytes."""
+    """Images as CIFAR stores them: a row each, of 1024 red, then 1024 green, then 1024 blue bytes."""
     return some_bytes(count, 3 * 32 * 32).numpy()
 
 
@@ -310,7 +310,7 @@ def svhn_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> N
 
 def test_svhn_is_read_with_its_tens_as_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scipy_io = pytest.importorskip("scipy.io", reason="SVHN's files need scipy")
-    images = some_bytes(32, 32, 3, 4).numpy()  # height, width, channel, picture
+    images = some_bytes(32, 32, 3, 4).numpy()  # height, width, channel, image
     labels = np.array([[1], [10], [9], [2]], dtype=np.uint8)
     scipy_io.savemat(tmp_path / "made.mat", {"X": images, "y": labels})
     svhn_file(tmp_path, monkeypatch, (tmp_path / "made.mat").read_bytes())
@@ -378,7 +378,7 @@ def test_the_mean_and_deviation_of_mnist_are_right() -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist_mini", "fake"])
-def test_the_mean_and_deviation_of_the_other_pictures_are_right(name: str) -> None:
+def test_the_mean_and_deviation_of_the_other_images_are_right(name: str) -> None:
     data = data_yaml(REPOSITORY / f"conf/data/{name}.yaml")
     source = MNISTMini(True) if name == "mnist_mini" else Fake(True, 500, 3, 32, 10)
     mean, std = mean_and_std(source.images)
@@ -386,40 +386,40 @@ def test_the_mean_and_deviation_of_the_other_pictures_are_right(name: str) -> No
     assert data["std"] == [pytest.approx(std, abs=0.005)]
 
 
-# Pictures
+# Images
 
 
-def test_pictures_of_another_kind_are_refused() -> None:
+def test_images_of_another_kind_are_refused() -> None:
     labels = torch.zeros(2, dtype=torch.int64)
     with pytest.raises(UserError, match="must be uint8"):
-        Pictures(torch.zeros(2, 1, 4, 4), labels, ["a"])
+        InMemoryDataset(torch.zeros(2, 1, 4, 4), labels, ["a"])
     with pytest.raises(UserError, match="must be uint8"):
-        Pictures(some_bytes(2, 4, 4), labels, ["a"])
-    with pytest.raises(UserError, match="3 pictures and 2 labels"):
-        Pictures(some_bytes(3, 1, 4, 4), labels, ["a"])
+        InMemoryDataset(some_bytes(2, 4, 4), labels, ["a"])
+    with pytest.raises(UserError, match="3 images and 2 labels"):
+        InMemoryDataset(some_bytes(3, 1, 4, 4), labels, ["a"])
     with pytest.raises(UserError, match="label 1 is outside the 1 classes"):
-        Pictures(some_bytes(2, 1, 4, 4), labels + 1, ["a"])
+        InMemoryDataset(some_bytes(2, 1, 4, 4), labels + 1, ["a"])
     with pytest.raises(UserError, match="label -1 is outside"):
-        Pictures(some_bytes(2, 1, 4, 4), labels - 1, ["a"])
+        InMemoryDataset(some_bytes(2, 1, 4, 4), labels - 1, ["a"])
 
 
 def test_a_batch_is_gathered_in_the_order_asked_for() -> None:
-    pictures = Pictures(some_bytes(6, 1, 4, 4), torch.arange(6), list("abcdef"))
-    x, y = pictures.__getitems__([4, 0, 4])
+    images = InMemoryDataset(some_bytes(6, 1, 4, 4), torch.arange(6), list("abcdef"))
+    x, y = images.__getitems__([4, 0, 4])
     assert y.tolist() == [4, 0, 4]
-    assert torch.equal(x, torch.stack([pictures[4][0], pictures[0][0], pictures[4][0]]))
-    assert len(pictures) == 6
+    assert torch.equal(x, torch.stack([images[4][0], images[0][0], images[4][0]]))
+    assert len(images) == 6
 
 
 def test_the_fingerprint_changes_with_any_pixel_and_any_label() -> None:
     images, labels = some_bytes(4, 1, 4, 4), torch.tensor([0, 1, 0, 1])
-    prints = {Pictures(images, labels, "ab").fingerprint}
+    prints = {InMemoryDataset(images, labels, "ab").fingerprint}
     for index in (0, 3):
         other_images, other_labels = images.clone(), labels.clone()
         other_images[index, 0, 3, 3] ^= 1
         other_labels[index] ^= 1
-        prints.add(Pictures(other_images, labels, "ab").fingerprint)
-        prints.add(Pictures(images, other_labels, "ab").fingerprint)
+        prints.add(InMemoryDataset(other_images, labels, "ab").fingerprint)
+        prints.add(InMemoryDataset(images, other_labels, "ab").fingerprint)
     assert len(prints) == 5
 
 
@@ -427,11 +427,13 @@ def test_the_fingerprint_does_not_depend_on_how_the_tensors_lie_in_memory() -> N
     images, labels = some_bytes(4, 2, 3, 3), torch.tensor([0, 1, 0, 1])
     spread = torch.stack([labels, labels], dim=1)[:, 0]
     turned = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    assert Pictures(turned, spread, "ab").fingerprint == Pictures(images, labels, "ab").fingerprint
+    assert (
+        InMemoryDataset(turned, spread, "ab").fingerprint == InMemoryDataset(images, labels, "ab").fingerprint
+    )
 
 
 class UsersOwn(torch.utils.data.Dataset[Any]):
-    """A data set such as a user may have: pairs of a picture and its label, one at a time."""
+    """A data set such as a user may have: pairs of an image and its label, one at a time."""
 
     def __init__(self, *pairs: Any, classes: Any = None) -> None:
         self.pairs = pairs
@@ -451,12 +453,12 @@ GREY_ARRAY = np.array(GREY_PIXELS, dtype=np.uint8)
 COLOUR_ARRAY = np.array(COLOUR_PIXELS, dtype=np.uint8)
 
 
-def as_pictures(dataset: Any, channels: int = 1, size: int = 2) -> Pictures:
-    return read_all(Streamed(dataset, channels, size, "crop"), workers=0, advance=lambda count: None)
+def as_images(dataset: Any, channels: int = 1, size: int = 2) -> InMemoryDataset:
+    return read_all(StreamingDataset(dataset, channels, size, "crop"), workers=0, advance=lambda count: None)
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         Image.fromarray(GREY_ARRAY),
         GREY_ARRAY,
@@ -471,15 +473,15 @@ def as_pictures(dataset: Any, channels: int = 1, size: int = 2) -> Pictures:
     ],
     ids=["PIL", "array", "array-hwc", "int64", "uint16", "float64", "tensor-hw", "tensor", "float", "half"],
 )
-def test_grey_pictures_of_any_kind_become_the_same_bytes(picture: Any) -> None:
-    found = as_pictures(UsersOwn((picture, 0), (picture, 1)))
+def test_grey_images_of_any_kind_become_the_same_bytes(image: Any) -> None:
+    found = as_images(UsersOwn((image, 0), (image, 1)))
     assert found.images.tolist() == [[GREY_PIXELS]] * 2
     assert found.images.dtype == torch.uint8
     assert found.labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         Image.fromarray(COLOUR_ARRAY),
         COLOUR_ARRAY,
@@ -488,8 +490,8 @@ def test_grey_pictures_of_any_kind_become_the_same_bytes(picture: Any) -> None:
     ],
     ids=["PIL", "array", "float32", "tensor"],
 )
-def test_colour_pictures_of_any_kind_become_the_same_bytes(picture: Any) -> None:
-    found = as_pictures(UsersOwn((picture, 0)), channels=3)
+def test_colour_images_of_any_kind_become_the_same_bytes(image: Any) -> None:
+    found = as_images(UsersOwn((image, 0)), channels=3)
     assert found.images[0].permute(1, 2, 0).tolist() == COLOUR_PIXELS
 
 
@@ -505,37 +507,37 @@ def test_a_palette_gives_its_colours_and_bits_become_black_and_white() -> None:
 
 def test_classes_take_their_names_from_the_dataset_or_their_numbers() -> None:
     pairs = [(GREY_ARRAY, 0), (GREY_ARRAY, 2)]
-    assert as_pictures(UsersOwn(*pairs)).class_names == ("0", "1", "2")
-    assert as_pictures(UsersOwn(*pairs, classes=["cat", "dog", "cow"])).class_names == ("cat", "dog", "cow")
-    assert as_pictures(UsersOwn(*pairs, classes=np.array(["cat", "dog", "cow"]))).class_names[1] == "dog"
+    assert as_images(UsersOwn(*pairs)).class_names == ("0", "1", "2")
+    assert as_images(UsersOwn(*pairs, classes=["cat", "dog", "cow"])).class_names == ("cat", "dog", "cow")
+    assert as_images(UsersOwn(*pairs, classes=np.array(["cat", "dog", "cow"]))).class_names[1] == "dog"
 
 
 @pytest.mark.parametrize("label", [1, np.int64(1), torch.tensor(1), torch.tensor([1])])
 def test_a_label_may_be_any_kind_of_whole_number(label: Any) -> None:
-    assert as_pictures(UsersOwn((GREY_ARRAY, label))).labels.tolist() == [1]
+    assert as_images(UsersOwn((GREY_ARRAY, label))).labels.tolist() == [1]
 
 
 @pytest.mark.parametrize(
     ("dataset", "reason"),
     [
         (object(), "object is not a data set: it needs __len__ and __getitem__"),
-        (UsersOwn(), "UsersOwn holds no pictures"),
-        (UsersOwn((GREY_ARRAY, 0), GREY_ARRAY[None]), r"UsersOwn\[1\] is not a picture and its label"),
-        (UsersOwn((GREY_ARRAY, 0, "more")), r"UsersOwn\[0\] is not a picture and its label"),
-        (UsersOwn((GREY_ARRAY, torch.tensor([0, 1]))), r"UsersOwn\[0\] is not a picture and its label"),
-        (UsersOwn((GREY_ARRAY, "cat")), r"UsersOwn\[0\] is not a picture and its label: .*cat"),
-        (UsersOwn(({"image": 1}, 0)), r"UsersOwn\[0\] is not a picture and its label"),
+        (UsersOwn(), "UsersOwn holds no images"),
+        (UsersOwn((GREY_ARRAY, 0), GREY_ARRAY[None]), r"UsersOwn\[1\] is not an image and its label"),
+        (UsersOwn((GREY_ARRAY, 0, "more")), r"UsersOwn\[0\] is not an image and its label"),
+        (UsersOwn((GREY_ARRAY, torch.tensor([0, 1]))), r"UsersOwn\[0\] is not an image and its label"),
+        (UsersOwn((GREY_ARRAY, "cat")), r"UsersOwn\[0\] is not an image and its label: .*cat"),
+        (UsersOwn(({"image": 1}, 0)), r"UsersOwn\[0\] is not an image and its label"),
         (UsersOwn((GREY_ARRAY, -1)), "label -1 is outside"),
         (UsersOwn((GREY_ARRAY, 3), classes="abc"), "label 3 is outside the 3 classes"),
     ],
 )
 def test_a_dataset_of_another_kind_is_refused_in_words(dataset: Any, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        as_pictures(dataset)
+        as_images(dataset)
 
 
 @pytest.mark.parametrize(
-    ("picture", "reason"),
+    ("image", "reason"),
     [
         ((torch.tensor([GREY_PIXELS]) / 255 - 0.13) / 0.31, "floats must lie between 0 and 1.* go from -0.4"),
         (torch.tensor([GREY_PIXELS]).float(), "floats must lie between 0 and 1.* go from 0 to 255"),
@@ -545,22 +547,22 @@ def test_a_dataset_of_another_kind_is_refused_in_words(dataset: Any, reason: str
     ],
     ids=["normalised", "float-bytes", "nan", "16 bits", "negative"],
 )
-def test_values_that_would_be_cut_off_are_refused(picture: Any, reason: str) -> None:
+def test_values_that_would_be_cut_off_are_refused(image: Any, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        as_pictures(UsersOwn((picture, 0)))
+        as_images(UsersOwn((image, 0)))
 
 
 # fit
 
 
-def constant(value: tuple[int, ...], size: int = 4) -> Pictures:
+def constant(value: tuple[int, ...], size: int = 4) -> InMemoryDataset:
     images = torch.tensor(value, dtype=torch.uint8).view(1, -1, 1, 1).expand(2, -1, size, size).contiguous()
-    return Pictures(images, torch.tensor([0, 1]), ["a", "b"])
+    return InMemoryDataset(images, torch.tensor([0, 1]), ["a", "b"])
 
 
-def test_pictures_that_fit_are_not_copied() -> None:
-    pictures = constant((7, 8, 9))
-    assert fit(pictures, 3, 4, "crop") is pictures
+def test_images_that_fit_are_not_copied() -> None:
+    images = constant((7, 8, 9))
+    assert fit(images, 3, 4, "crop") is images
 
 
 def test_grey_becomes_colour_by_repeating_it() -> None:
@@ -582,7 +584,7 @@ def test_colour_becomes_grey_by_its_luma(colour: tuple[int, ...], grey: int) -> 
 
 @pytest.mark.parametrize(("have", "want"), [(4, 3), (2, 1), (3, 2)])
 def test_channels_that_mean_nothing_to_each_other_are_refused(have: int, want: int) -> None:
-    with pytest.raises(UserError, match=f"data.channels={want}: pictures of {have} channels"):
+    with pytest.raises(UserError, match=f"data.channels={want}: images of {have} channels"):
         fit(constant((1,) * have), want, 4, "crop")
 
 
@@ -595,26 +597,26 @@ def test_an_even_surface_stays_even_at_any_size(size: int) -> None:
 def test_halving_averages_and_does_not_skip_pixels() -> None:
     """Without antialiasing a fine chequerboard would become black or white."""
     board = ((torch.arange(16)[:, None] + torch.arange(16)) % 2 * 255).to(torch.uint8)
-    found = fit(Pictures(board.view(1, 1, 16, 16), torch.tensor([0]), ["a"]), 1, 8, "crop").images
+    found = fit(InMemoryDataset(board.view(1, 1, 16, 16), torch.tensor([0]), ["a"]), 1, 8, "crop").images
     inner = found[0, 0, 1:-1, 1:-1].float()
     assert (inner - 127.5).abs().max() <= 1
 
 
-def test_pictures_that_are_not_square_become_square() -> None:
+def test_images_that_are_not_square_become_square() -> None:
     images = torch.arange(0, 200, 10, dtype=torch.uint8).view(1, 1, 1, 20).expand(1, 1, 10, 20).contiguous()
-    found = fit(Pictures(images, torch.tensor([0]), ["a"]), 1, 10, "squash").images
+    found = fit(InMemoryDataset(images, torch.tensor([0]), ["a"]), 1, 10, "squash").images
     assert found.shape == (1, 1, 10, 10)
     assert torch.equal(found[0, 0, 0], found[0, 0, 9])  # still the same in every row
     assert found[0, 0, 0, 1:-1].tolist() == [25, 45, 65, 85, 105, 125, 145, 165]
 
 
 def test_conversion_by_lots_gives_what_conversion_at_once_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = Pictures(some_bytes(10, 3, 9, 9), torch.zeros(10, dtype=torch.int64), ["a"])
-    at_once = fit(pictures, 1, 14, "crop").images
-    monkeypatch.setattr(pictures_module, "CHUNK", 700)
-    assert torch.equal(fit(pictures, 1, 14, "crop").images, at_once)
-    monkeypatch.setattr(pictures_module, "CHUNK", 1)
-    assert torch.equal(fit(pictures, 1, 14, "crop").images, at_once)
+    images = InMemoryDataset(some_bytes(10, 3, 9, 9), torch.zeros(10, dtype=torch.int64), ["a"])
+    at_once = fit(images, 1, 14, "crop").images
+    monkeypatch.setattr(images_module, "CHUNK", 700)
+    assert torch.equal(fit(images, 1, 14, "crop").images, at_once)
+    monkeypatch.setattr(images_module, "CHUNK", 1)
+    assert torch.equal(fit(images, 1, 14, "crop").images, at_once)
 
 
 # Splits
@@ -671,7 +673,7 @@ def test_a_limit_that_does_not_limit_takes_all(limit: int | None) -> None:
     assert torch.equal(limited(torch.arange(10), limit, seed=0), torch.arange(10))
 
 
-def test_a_limit_takes_pictures_of_all_classes() -> None:
+def test_a_limit_takes_images_of_all_classes() -> None:
     """MNIST-like files may be sorted by class."""
     labels = torch.arange(1000) // 100
     assert torch.bincount(labels[limited(torch.arange(1000), 100, seed=0)], minlength=10).min() > 0
@@ -694,7 +696,7 @@ def test_the_order_follows_from_seed_and_epoch() -> None:
     assert order(seed=0, epoch=1) != order(seed=1, epoch=0)
 
 
-def test_each_epoch_holds_every_picture_once() -> None:
+def test_each_epoch_holds_every_image_once() -> None:
     assert sorted(index for batch in order(epoch=3) for index in batch) == list(range(100, 123))
     assert [len(batch) for batch in order()] == [5, 5, 5, 5, 3]
 
@@ -718,9 +720,9 @@ def test_seeds_depend_on_purpose_and_position_and_never_change() -> None:
 
 
 def train_loader(workers: int = 0, augment: Augment = DIGITS, seed: int = 0) -> TrainLoader:
-    pictures = Pictures(some_bytes(30, 1, 12, 12), torch.arange(30) % 10, "0123456789")
+    images = InMemoryDataset(some_bytes(30, 1, 12, 12), torch.arange(30) % 10, "0123456789")
     indices = torch.arange(2, 25)  # 23 of them: 5 batches, the last one of 3
-    return TrainLoader(pictures, indices, 5, seed, augment, Normalize([0.5], [0.25], CPU), CPU, workers)
+    return TrainLoader(images, indices, 5, seed, augment, Normalize([0.5], [0.25], CPU), CPU, workers)
 
 
 def same(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]) -> bool:
@@ -759,21 +761,21 @@ def test_an_augmented_epoch_taken_up_again_has_the_same_rest(start: int) -> None
     assert same(list(train_loader().epoch(3, start)), list(train_loader().epoch(3))[start:])
 
 
-def test_augmentation_changes_pictures_and_not_their_order() -> None:
+def test_augmentation_changes_images_and_not_their_order() -> None:
     plain, augmented = list(train_loader(augment=NO_AUGMENT).epoch(0)), list(train_loader().epoch(0))
     assert all(torch.equal(a[1], b[1]) for a, b in zip(plain, augmented, strict=True))
     assert not any(torch.equal(a[0], b[0]) for a, b in zip(plain, augmented, strict=True))
 
 
 def test_each_step_of_an_epoch_has_draws_of_its_own() -> None:
-    pictures = Pictures(torch.full((8, 1, 12, 12), 200, dtype=torch.uint8), torch.zeros(8).long(), ["a"])
+    images = InMemoryDataset(torch.full((8, 1, 12, 12), 200, dtype=torch.uint8), torch.zeros(8).long(), ["a"])
     erase = Augment(shift=0, flip=0.0, rotate=0.0, erase=1.0)
-    loader = TrainLoader(pictures, torch.arange(8), 4, 0, erase, Normalize([0.5], [0.25], CPU), CPU, 0)
+    loader = TrainLoader(images, torch.arange(8), 4, 0, erase, Normalize([0.5], [0.25], CPU), CPU, 0)
     (first, _), (second, _) = loader.epoch(0)
     assert not torch.equal(first, second)
 
 
-def test_training_batches_are_the_normalised_pictures_of_their_labels() -> None:
+def test_training_batches_are_the_normalised_images_of_their_labels() -> None:
     loader = train_loader(augment=NO_AUGMENT)
     images = some_bytes(30, 1, 12, 12)
     assert len(loader) == 5
@@ -790,25 +792,25 @@ def test_training_batches_are_the_normalised_pictures_of_their_labels() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_gives_every_picture_once_and_in_order(workers: int) -> None:
-    pictures = Pictures(some_bytes(30, 3, 6, 6), torch.arange(30) % 10, "0123456789")
+def test_evaluation_gives_every_image_once_and_in_order(workers: int) -> None:
+    images = InMemoryDataset(some_bytes(30, 3, 6, 6), torch.arange(30) % 10, "0123456789")
     normalize = Normalize([0.5, 0.4, 0.3], [0.25, 0.2, 0.1], CPU)
-    loader = EvalLoader(pictures, torch.arange(1, 24), 7, normalize, CPU, workers)
+    loader = EvalLoader(images, torch.arange(1, 24), 7, normalize, CPU, workers)
     assert len(loader) == 4
     for _ in range(2):  # each time
         batches = list(loader)
         assert [len(y) for _, y in batches] == [7, 7, 7, 2]
         assert torch.cat([y for _, y in batches]).tolist() == [index % 10 for index in range(1, 24)]
-        assert torch.equal(torch.cat([x for x, _ in batches]), normalize(pictures.images[1:24]))
+        assert torch.equal(torch.cat([x for x, _ in batches]), normalize(images.images[1:24]))
 
 
-def test_an_evaluation_of_no_pictures_has_no_batches() -> None:
-    pictures = Pictures(some_bytes(3, 1, 4, 4), torch.arange(3), "abc")
-    loader = EvalLoader(pictures, torch.arange(0), 7, Normalize([0.5], [0.5], CPU), CPU)
+def test_an_evaluation_of_no_images_has_no_batches() -> None:
+    images = InMemoryDataset(some_bytes(3, 1, 4, 4), torch.arange(3), "abc")
+    loader = EvalLoader(images, torch.arange(0), 7, Normalize([0.5], [0.5], CPU), CPU)
     assert len(loader) == len(list(loader)) == 0
 
 
-def test_normalised_pictures_have_zero_mean_and_unit_deviation_in_each_channel() -> None:
+def test_normalised_images_have_zero_mean_and_unit_deviation_in_each_channel() -> None:
     images = some_bytes(50, 3, 8, 8) // torch.tensor([1, 2, 4], dtype=torch.uint8).view(1, 3, 1, 1)
     pixels = images.double() / 255
     mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).tolist()
@@ -824,7 +826,7 @@ def test_one_mean_serves_all_channels() -> None:
 
 
 @pytest.mark.parametrize("mean", [[0.5], [0.5, 0.4, 0.3]])
-def test_normalized_pictures_are_the_same_in_every_layout(mean: list[float]) -> None:
+def test_normalized_images_are_the_same_in_every_layout(mean: list[float]) -> None:
     last = torch.channels_last
     whole = torch.randint(0, 256, (4, 3, 11, 9), dtype=torch.uint8)
     expected = Normalize(mean, mean, CPU)(whole)

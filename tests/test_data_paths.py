@@ -1,4 +1,4 @@
-"""In memory, streamed by workers, or from the cache: the same pictures in the same batches."""
+"""In memory, streamed by workers, or from the cache: the same images in the same batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY, Command, is_told
-from picture_tree import digits
+from image_tree import digits
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -19,9 +19,9 @@ from cnntrain import memory
 from cnntrain.data import kept, sources
 from cnntrain.data.augment import Augment
 from cnntrain.data.census import census
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.data.pictures import Pictures
-from cnntrain.data.streamed import Streamed, read_all
+from cnntrain.data.streaming import StreamingDataset, read_all
 
 CPU = torch.device("cpu")
 SOURCE = "data.source._target_=photos.Photos"
@@ -59,13 +59,13 @@ PHOTO_KEYS = (
 
 @pytest.fixture
 def photos(in_empty_folder: Path) -> Path:
-    """A data set of the user's, of pictures of many sizes."""
+    """A data set of the user's, of images of many sizes."""
     (in_empty_folder / "photos.py").write_text(PHOTOS)
     return in_empty_folder
 
 
 class Photos(Dataset[Any]):
-    """Such a data set in this process, of pictures with something on them."""
+    """Such a data set in this process, of images with something on them."""
 
     classes = ("dark", "light")
 
@@ -77,14 +77,14 @@ class Photos(Dataset[Any]):
         return Image.fromarray(pixels.astype(np.uint8)), index % 2
 
 
-def streamed(dataset: Any) -> Streamed:
-    found = Streamed(dataset, 3, 30, "crop")
+def streamed(dataset: Any) -> StreamingDataset:
+    found = StreamingDataset(dataset, 3, 30, "crop")
     found.find_labels(0, lambda count: None)
     return found
 
 
-def in_memory() -> Pictures:
-    return read_all(Streamed(Photos(), 3, 30, "crop"), workers=0, advance=lambda count: None)
+def in_memory() -> InMemoryDataset:
+    return read_all(StreamingDataset(Photos(), 3, 30, "crop"), workers=0, advance=lambda count: None)
 
 
 def weights(run: str) -> dict[str, torch.Tensor]:
@@ -116,7 +116,7 @@ def test_both_paths_give_the_same_batches(
             assert torch.equal(x, other_x) and torch.equal(y, other_y)
 
 
-def test_evaluation_sees_each_streamed_picture_once() -> None:
+def test_evaluation_sees_each_streamed_image_once() -> None:
     batches = EvalLoader(streamed(Photos()), torch.arange(60), 16, Normalize([0.5], [0.25], CPU), CPU, 2)
     assert torch.cat([y for _, y in batches]).tolist() == [index % 2 for index in range(60)]
 
@@ -136,14 +136,14 @@ def test_data_that_do_not_fit_are_streamed(
     run = ("train", SOURCE, *PHOTO_KEYS, "epochs=1", "precision=fp32")
     assert "in memory, 34.6 kB" in cnntrain(*run, "out=fits").out
     monkeypatch.setattr(memory, "free", lambda: 20_000)
-    assert "streamed by the main process; 25.9 kB of pictures, 20.0 kB of memory free" in cnntrain(*run).out
+    assert "streamed by the main process; 25.9 kB of images, 20.0 kB of memory free" in cnntrain(*run).out
     is_told(cnntrain(*run, "data.cache=ram"), "data.cache=ram is not possible")
     is_told(cnntrain(*run, "data.cache=disk"), "Photos has no method files")
 
 
 @pytest.mark.parametrize("path", ["data.cache=ram", "data.cache=off"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_picture_that_cannot_be_read_is_named(
+def test_a_image_that_cannot_be_read_is_named(
     cnntrain: Command, photos: Path, path: str, workers: int
 ) -> None:
     (photos / "broken").touch()
@@ -159,7 +159,7 @@ def test_a_worker_that_dies_is_told(cnntrain: Command, photos: Path) -> None:
     assert "Traceback" not in outcome.err
 
 
-def test_labels_come_from_targets_only_if_they_are_those_of_the_pictures() -> None:
+def test_labels_come_from_targets_only_if_they_are_those_of_the_images() -> None:
     class Counted(Photos):
         read = 0
 
@@ -183,13 +183,13 @@ def test_labels_come_from_targets_only_if_they_are_those_of_the_pictures() -> No
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_cache_gives_back_the_pictures_with_their_colours_side_by_side(
+def test_the_cache_gives_back_the_images_with_their_colours_side_by_side(
     tmp_path: Path, channels: int
 ) -> None:
     images = torch.randint(0, 256, (50, channels, 6, 5), dtype=torch.uint8)
     labels = torch.arange(50) % 2
     lots = [images[:20], images[20:40].contiguous(memory_format=torch.channels_last), images[40:]]
-    path = tmp_path / "a.pictures"
+    path = tmp_path / "a.images"
     assert kept.write(path, zip(lots, labels.split(20), strict=True), 50, ["a", "b"]) is None
     for look_at_all in (True, False):
         found = kept.read(path, look_at_all)
@@ -197,12 +197,12 @@ def test_the_cache_gives_back_the_pictures_with_their_colours_side_by_side(
         batch, _ = found.__getitems__([3, 1, 41])
         assert torch.equal(batch, images[[3, 1, 41]])
         assert channels == 1 or (batch.stride(1) == 1 and found.images.stride(1) == 1)
-        assert found.fingerprint == Pictures(images, labels, ["a", "b"]).fingerprint
+        assert found.fingerprint == InMemoryDataset(images, labels, ["a", "b"]).fingerprint
     assert channels == 1 or in_memory().images.stride(1) == 1
 
 
 def cached_files() -> list[Path]:
-    return list((Path(os.environ["CNNTRAIN_CACHE"]) / "data").glob("*.pictures"))
+    return list((Path(os.environ["CNNTRAIN_CACHE"]) / "data").glob("*.images"))
 
 
 @pytest.fixture
@@ -245,8 +245,8 @@ def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None, dama
 def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(
     channels: int, size: str, cnntrain: Command, empty_cache: None
 ) -> None:
-    digits(Path("pictures"))
-    run = ("train", "data=folder", "data.root=pictures", "model=mlp", "epochs=1", "report=false")
+    digits(Path("images"))
+    run = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
     run += (f"data.channels={channels}",)
     where = f"on disk, {size}; kept in the cache, {os.environ['CNNTRAIN_CACHE']}"
     assert where in cnntrain(*run, "data.cache=disk", "out=disk").out
@@ -270,8 +270,8 @@ def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
     assert sum(file.stat().st_size for file in cached_files()) <= 4.8e6
     outcome = cnntrain("train", *TINY, "data.image_size=20", "data.cache_gb=0.0001")
     assert outcome.code == 0 and "not kept in the cache: data.cache_gb=0.0001" in outcome.out
-    digits(Path("pictures"))
-    run = ("train", "data=folder", "data.root=pictures", "data.cache=disk", "data.cache_gb=0")
+    digits(Path("images"))
+    run = ("train", "data=folder", "data.root=images", "data.cache=disk", "data.cache_gb=0")
     is_told(cnntrain(*run), "data.cache=disk is not possible", "data.cache_gb=0")
 
 

@@ -18,7 +18,7 @@ from forks import Forked
 
 from cnntrain.distributed import Share
 
-# 90 pictures in batches of 8, so that an epoch ends with 2 of them, and 3 processes share 8 unevenly.
+# 90 images in batches of 8, so that an epoch ends with 2 of them, and 3 processes share 8 unevenly.
 RUN = ("model=mlp", "limit=90", "epochs=3", "batch_size=8", "precision=fp32", "threads=1", "optim=sgd")
 RUN += ("report=false",)
 
@@ -49,7 +49,7 @@ def curve(folder: str) -> list[list[float]]:
 
 
 def same(one: list[list[float]], other: list[list[float]]) -> bool:
-    """Say whether two curves are the same: losses to rounding, accuracies to a picture on the edge."""
+    """Say whether two curves are the same: losses to rounding, accuracies to an image on the edge."""
     pairs = list(zip(one, other, strict=True))
     losses = all(a[:4] + a[5:6] == pytest.approx(b[:4] + b[5:6], rel=1e-3) for a, b in pairs)
     return losses and all(a[4::2] == pytest.approx(b[4::2], abs=0.01) for a, b in pairs)

@@ -13,10 +13,10 @@ from conftest import Command
 SICK = """\
 import time
 import torch
-from cnntrain.data.pictures import Pictures
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.sources import MNISTMini
 
-class Sick(Pictures):
+class Sick(InMemoryDataset):
     def __init__(self, train, illness):
         digits, generator = MNISTMini(train=train), torch.Generator().manual_seed(0)
         images, labels = digits.images, digits.labels.clone()
@@ -78,7 +78,7 @@ def test_a_high_loss_is_no_illness_where_the_accuracy_is_good(cnntrain: Command)
 @pytest.mark.parametrize(
     ("finding", "arguments"),
     [
-        ("the pictures are not normalised", ["data.std=[0.001]", "epochs=1"]),
+        ("the images are not normalised", ["data.std=[0.001]", "epochs=1"]),
         ("the learning rate is too high", ["optim.lr=3", "epochs=1"]),
         ("the learning rate is too high", ["optim=sgd", "optim.lr=1", "epochs=1"]),
         ("the learning rate is too low", ["optim=sgd", "optim.lr=1e-7", "epochs=1"]),

@@ -133,7 +133,7 @@ def test_where_the_plain_format_is_impossible_another_is_taken() -> None:
 
 
 class Counting(nn.Module):
-    """A network that notes the sizes of the batches it gets, and takes a while for each picture."""
+    """A network that notes the sizes of the batches it gets, and takes a while for each image."""
 
     def __init__(self, seconds: float, most: int) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class Counting(nn.Module):
 @pytest.mark.parametrize(
     ("seconds", "least", "most"), [(0.1, 2, 2), (0.01, 12, 28), (0, 512, 512)], ids=["large", "small", "tiny"]
 )
-def test_slow_networks_are_tried_on_few_pictures(seconds: float, least: int, most: int) -> None:
+def test_slow_networks_are_tried_on_few_images(seconds: float, least: int, most: int) -> None:
     network = Counting(seconds, 512)
     Trial(network, nn.CrossEntropyLoss(), (512, 1, 2, 2), 2, CPU).compare([Engine("fp32", False, 1)])
     assert least <= max(network.sizes) == network.sizes[-1] <= most
@@ -174,9 +174,9 @@ def test_a_layout_changes_where_values_lie_and_not_what_they_are() -> None:
     plain, last = Engine("fp32", False, 1), Engine("fp32", True, 1)
     before = model(Normalize([0.5], [0.2], CPU, plain.memory_format)(x))
     last.prepare(model)
-    pictures = Normalize([0.5], [0.2], CPU, last.memory_format)(x)
-    assert pictures.is_contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(model(pictures), before, atol=1e-5)
+    images = Normalize([0.5], [0.2], CPU, last.memory_format)(x)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(model(images), before, atol=1e-5)
 
 
 def test_wrong_values_are_told(torchless: Command) -> None:

@@ -174,7 +174,7 @@ def test_everything_fits_the_terminal(width: int) -> None:
     drawing.words(console, "[bold]many[/] words " * 20)
     cells = ("classifier.hidden.0.weight", "Linear", "1568·128 + 128 = 200,832", "28")
     drawing.rows(console, ("layer", "kind", "parameters", "sees"), [cells] * 2, left=2)
-    drawing.pictures(console, torch.rand(9, 3, 28, 28), [str(n) for n in range(9)])
+    drawing.images(console, torch.rand(9, 3, 28, 28), [str(n) for n in range(9)])
     drawing.curves(console, {"a": [3.0, 2.0, math.nan], "b": [3.0, 9.0, 2.5]}, "loss", "step")
     lines = text.getvalue().splitlines()
     assert max(map(len, lines)) <= width
@@ -192,8 +192,8 @@ def drawn(topic: str) -> dict[str, bytes]:
 def test_without_zero_grad_the_loss_rises(cnntrain: Command) -> None:
     outcome = cnntrain("explain", "zero_grad", "model=mlp", "limit=600", "epochs=1", "optim=sgd")
     assert outcome.code == 0, outcome.err
-    pictures = drawn("zero_grad")
-    assert list(pictures) == ["zero_grad.png"] and pictures["zero_grad.png"].startswith(PNG)
+    images = drawn("zero_grad")
+    assert list(images) == ["zero_grad.png"] and images["zero_grad.png"].startswith(PNG)
     assert str(next(Path("outputs/explain").glob("*/zero_grad.png"))) in outcome.out
     cleared, kept = (line.split() for line in outcome.out.splitlines() if line.startswith("with"))
     assert cleared[-3] == kept[-3]  # the same first loss
@@ -204,7 +204,7 @@ def test_shift_measures_an_mlp_and_a_cnn(cnntrain: Command) -> None:
     tiny = ("data=fake", "data.source.size=300", "data.channels=1", "data.image_size=12", *PLAIN)
     outcome = cnntrain("explain", "shift", *tiny)
     assert outcome.code == 0, outcome.err
-    heading = next(line for line in outcome.out.splitlines() if line.startswith("test pictures"))
+    heading = next(line for line in outcome.out.splitlines() if line.startswith("test images"))
     assert heading.split()[-2:] == ["MLP", "CNN"]
     rows = [line.split()[-2:] for line in outcome.out.splitlines() if re.match(r"\d pixels? ", line)]
     assert len(rows) == 5
@@ -232,7 +232,7 @@ def test_a_run_is_looked_at(cnntrain: Command) -> None:
     assert outcome.code == 0, outcome.err
     layers = ["features.0", "features.3", "classifier.hidden.0", "classifier.output"]
     assert set(drawn("filters")) == {f"{layer}.png" for layer in layers}
-    assert all(picture.startswith(PNG) for picture in drawn("filters").values())
+    assert all(image.startswith(PNG) for image in drawn("filters").values())
     assert "8×8 pixels" in outcome.out
 
 
@@ -247,11 +247,13 @@ def test_the_best_patch_of_a_filter_is_where_it_answers_most(cnntrain: Command) 
     values, places = responses(model, ["features.0"])["features.0"]
     layer = model.model.get_submodule("features.0")
     row = trace(nn.Sequential(nn.Conv2d(1, 3, 3)).to("meta"), (1, 28, 28))[0]
-    for picture in range(5):
-        image, _ = model.data.test[picture]
+    for index_of_image in range(5):
+        image, _ = model.data.test[index_of_image]
         for index in range(3):
-            patch = model.normalize(cut(image, row, int(places[picture, index]))[None])
-            assert layer(patch)[0, index].item() == pytest.approx(float(values[picture, index]), abs=1e-5)
+            patch = model.normalize(cut(image, row, int(places[index_of_image, index]))[None])
+            assert layer(patch)[0, index].item() == pytest.approx(
+                float(values[index_of_image, index]), abs=1e-5
+            )
 
 
 @pytest.mark.parametrize(

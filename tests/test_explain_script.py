@@ -142,7 +142,7 @@ def test_the_arithmetic_is_in_the_script(cnntrain: Command) -> None:
 
 
 def test_files_are_read_as_they_are(cnntrain: Command) -> None:
-    """EMNIST's pictures are transposed; some of its files are compressed here, and some are not."""
+    """EMNIST's images are transposed; some of its files are compressed here, and some are not."""
     folder = Path("data/EMNIST/raw")
     folder.mkdir(parents=True)
     for is_train in (True, False):

@@ -42,7 +42,7 @@ def test_what_is_exported_gives_the_same_probabilities_without_cnntrain(cnntrain
     cnntrain("train", "model=cnn", "limit=1000", "epochs=1", "batch_size=64", "report=false", "out=run")
     outcome = cnntrain("export", "run", "formats=[onnx,pt2]")
     assert outcome.code == 0, outcome.err
-    assert outcome.err == "" and len(re.findall("on 1,000 test pictures", outcome.out)) == 2
+    assert outcome.err == "" and len(re.findall("on 1,000 test images", outcome.out)) == 2
 
     images = MNISTMini(train=False).images
     expected = load("run", ["precision=fp32"]).predict(images).numpy()
@@ -70,7 +70,7 @@ def test_safetensors_hold_the_weights_and_what_they_are(cnntrain: Command) -> No
 def test_without_the_data_it_is_compared_on_noise(cnntrain: Command) -> None:
     cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
     outcome = cnntrain("export", "run", "formats=[pt2]", "data=mnist", "data.root=nowhere")
-    assert outcome.code == 0 and "on 64 pictures of noise" in outcome.out
+    assert outcome.code == 0 and "on 64 images of noise" in outcome.out
     assert "compared on noise" in outcome.err and not Path("nowhere").exists()
 
 

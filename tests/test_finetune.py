@@ -38,7 +38,7 @@ def changed(one: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
 
 @pytest.fixture(scope="session")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run to start from: its model tells 10 classes of grey pictures apart."""
+    """A run to start from: its model tells 10 classes of grey images apart."""
     folder = tmp_path_factory.mktemp("known")
     here, argv = Path.cwd(), sys.argv
     os.chdir(folder)

@@ -1,4 +1,4 @@
-"""``data=folder``: a folder of pictures trains, evaluates and resumes, and its faults are named."""
+"""``data=folder``: a folder of images trains, evaluates and resumes, and its faults are named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Command, is_told, run_folders
-from picture_tree import digits, faulty
+from image_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.census import census
@@ -18,7 +18,7 @@ from cnntrain.data.decode import Unreadable, open_upright, read_pixels
 from cnntrain.data.duplicates import held_out
 from cnntrain.data.folder import Folder
 
-RUN = ("data=folder", "data.root=pictures", "model=mlp", "epochs=1", "report=false")
+RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
 
 
 def summary() -> dict:
@@ -26,7 +26,7 @@ def summary() -> dict:
 
 
 def test_a_folder_trains_evaluates_and_resumes(cnntrain: Command) -> None:
-    digits(Path("pictures"))
+    digits(Path("images"))
     done = cnntrain("train", *RUN)
     assert done.code == 0, done.err
     assert "1×28×28, 3 classes" in done.out
@@ -37,14 +37,14 @@ def test_a_folder_trains_evaluates_and_resumes(cnntrain: Command) -> None:
 
 
 def test_a_file_that_cannot_be_read_stops_a_run_before_torch_is_imported(torchless: Command) -> None:
-    faulty(Path("pictures"))
+    faulty(Path("images"))
     told = torchless("train", *RUN)
-    is_told(told, "pictures/d0/truncated.jpg", "data.on_bad_image=skip")
+    is_told(told, "images/d0/truncated.jpg", "data.on_bad_image=skip")
     assert not run_folders()
 
 
 def test_skip_trains_without_the_files_and_names_them(cnntrain: Command) -> None:
-    faulty(Path("pictures"))
+    faulty(Path("images"))
     done = cnntrain("train", *RUN, "data.on_bad_image=skip")
     assert done.code == 0, done.err
     assert "left out 2 files" in done.err
@@ -55,15 +55,15 @@ def test_skip_trains_without_the_files_and_names_them(cnntrain: Command) -> None
 
 
 def test_the_audit_names_every_fault(torchless: Command) -> None:
-    faulty(Path("pictures"))
-    done = torchless("data", "pictures", "--json", "a.json", "--html", "a.html")
+    faulty(Path("images"))
+    done = torchless("data", "images", "--json", "a.json", "--html", "a.html")
     assert done.code == 0, done.err
     found = json.loads(Path("a.json").read_text())
     assert "written to a.json" in done.out
-    assert json.loads(torchless("data", "pictures", "--json", "-").out) == found
+    assert json.loads(torchless("data", "images", "--json", "-").out) == found
     is_told(
-        torchless("data", "pictures", "--html", "pictures"),
-        "pictures can't be written: it is a folder, name a file",
+        torchless("data", "images", "--html", "images"),
+        "images can't be written: it is a folder, name a file",
     )
     assert {line.partition(":")[0] for line in found["unreadable"]} == {"d0/truncated.jpg", "d1/text.png"}
     assert found["others"] == ["d1/notes.txt"]
@@ -97,23 +97,23 @@ def test_the_audit_names_every_fault(torchless: Command) -> None:
 
 def test_leaks_between_parts_are_named_and_warned_of(cnntrain: Command) -> None:
     for part, first in (("train", 0), ("valid", 20), ("test", 30)):
-        digits(Path("pictures", part), 10, first=first)
-    image = Image.open("pictures/train/d0/001.png")
-    image.resize((56, 56), Image.Resampling.BICUBIC).save("pictures/test/d0/larger.jpg")
-    assert cnntrain("data", "pictures", "--json", "a.json").code == 0
+        digits(Path("images", part), 10, first=first)
+    image = Image.open("images/train/d0/001.png")
+    image.resize((56, 56), Image.Resampling.BICUBIC).save("images/test/d0/larger.jpg")
+    assert cnntrain("data", "images", "--json", "a.json").code == 0
     found = json.loads(Path("a.json").read_text())
     assert found["leaks"] == [["train/d0/001.png", "test/d0/larger.jpg"]]
     assert found["counts"]["d0"] == {"train": 10, "val": 10, "test": 11}
     done = cnntrain("train", *RUN)
     assert "30 train, 30 val, 31 test" in done.out
-    assert "1 picture of the training part" in done.err
+    assert "1 image of the training part" in done.err
 
 
 def test_copies_stay_on_one_side(cnntrain: Command) -> None:
-    digits(Path("pictures"), 20, (0, 1))
+    digits(Path("images"), 20, (0, 1))
     for number in range(0, 20, 2):
-        shutil.copy(f"pictures/d0/{number:03}.jpg", f"pictures/d0/copy{number}.jpg")
-    train, test = (Folder("pictures", is_train, 1, 28) for is_train in (True, False))
+        shutil.copy(f"images/d0/{number:03}.jpg", f"images/d0/copy{number}.jpg")
+    train, test = (Folder("images", is_train, 1, 28) for is_train in (True, False))
     indices, val = train.split(0.2, 0)
     sides = [set(train.groups[indices].tolist()), set(train.groups[val].tolist()), set(test.groups.tolist())]
     assert all(sides)
@@ -131,8 +131,8 @@ def test_held_out_takes_the_share_of_each_class_and_repeats_itself() -> None:
 
 
 def test_different_digits_are_not_taken_for_copies() -> None:
-    digits(Path("pictures"), 300, (1, 7))
-    assert len(set(census("pictures").groups.tolist())) >= 595
+    digits(Path("images"), 300, (1, 7))
+    assert len(set(census("images").groups.tolist())) >= 595
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_turned_photograph_is_upright() -> None:
         (("data=folder", "data.root=nowhere"), ("data.root=nowhere is not there",)),
         (("data=folder", "data.root=."), ("two classes", "DIR/CLASS")),
         (("data.channels=auto",), ("data.channels=auto is for data=folder",)),
-        (("data=folder", "data.root=pictures", "data.on_bad_image=skpi"), ("did you mean skip?",)),
+        (("data=folder", "data.root=images", "data.on_bad_image=skpi"), ("did you mean skip?",)),
     ],
 )
 def test_a_wrong_folder_is_told_in_one_line(
@@ -226,13 +226,13 @@ def test_a_wrong_folder_is_told_in_one_line(
 
 
 def test_a_class_that_only_the_test_part_has_is_named(torchless: Command) -> None:
-    digits(Path("pictures/train"), 4)
-    digits(Path("pictures/test"), 4, (0, 5))
-    is_told(torchless("train", *RUN), "pictures/test/d5", "d0, d1, d3")
+    digits(Path("images/train"), 4)
+    digits(Path("images/test"), 4, (0, 5))
+    is_told(torchless("train", *RUN), "images/test/d5", "d0, d1, d3")
 
 
-def test_eval_on_other_pictures_goes_by_the_names_of_the_classes(cnntrain: Command) -> None:
-    digits(Path("pictures"), 100)
+def test_eval_on_other_images_goes_by_the_names_of_the_classes(cnntrain: Command) -> None:
+    digits(Path("images"), 100)
     digits(Path("others"), 100, (1, 3), first=100)
     assert cnntrain("train", *RUN, "epochs=6").code == 0
     done = cnntrain("eval", "last", "data=folder", "data.root=others")
@@ -250,51 +250,51 @@ def test_a_second_look_reads_only_what_has_changed(
 ) -> None:
     from cnntrain.data import scan
 
-    digits(Path("pictures"))
-    first = census("pictures").records
+    digits(Path("images"))
+    first = census("images").records
     census.cache_clear()
-    Path("pictures/d0/001.png").write_text("damaged since")
+    Path("images/d0/001.png").write_text("damaged since")
     read = []
     measured = scan.measured
     monkeypatch.setattr(scan, "measured", lambda path: read.append(path.name) or measured(path))
-    second = census("pictures")
+    second = census("images")
     assert read == ["001.png"]
-    assert second.bad == ["d0/001.png: not a picture"]
+    assert second.bad == ["d0/001.png: not an image"]
     assert (second.records["pixels"] == first["pixels"]).sum() == 59
 
 
-def test_long_pictures_are_told_of_and_keep_their_proportions_in_training_and_in_use(
+def test_long_images_are_told_of_and_keep_their_proportions_in_training_and_in_use(
     cnntrain: Command,
 ) -> None:
     """Two classes that differ in the middle alone."""
     generator = np.random.default_rng(0)
     for name, colour in (("dark", 40), ("light", 215)):
-        Path("pictures", name).mkdir(parents=True)
+        Path("images", name).mkdir(parents=True)
         for number in range(20):
             pixels = generator.integers(0, 256, (40, 120, 3), dtype=np.uint8)
             pixels[10:30, 50:70] = colour
-            Image.fromarray(pixels).save(f"pictures/{name}/{number}.png")
-    audited = cnntrain("data", "pictures")
-    assert "data.resize=crop leaves 67% of the median picture out" in audited.out
+            Image.fromarray(pixels).save(f"images/{name}/{number}.png")
+    audited = cnntrain("data", "images")
+    assert "data.resize=crop leaves 67% of the median image out" in audited.out
     assert "data.resize=pad" in audited.out
     words = ("data.resize=crop", "data.image_size=16", "data.resize_size=20", "augment.crop=0.5", "epochs=8")
     assert cnntrain("train", *RUN[:3], "report=false", *words, "out=run", "precision=fp32").code == 0
-    assert cnntrain("eval", "run", "data=folder", "data.root=pictures").code == 0
+    assert cnntrain("eval", "run", "data=folder", "data.root=images").code == 0
     evaluated = json.loads(Path("run/eval_test.json").read_text())
     assert evaluated["accuracy"] == json.loads(Path("run/summary.json").read_text())["test"]["accuracy"] == 1
-    assert cnntrain("predict", "run", "pictures", "--csv", "a.csv").code == 0
+    assert cnntrain("predict", "run", "images", "--csv", "a.csv").code == 0
     rows = [line.split(",")[:2] for line in Path("a.csv").read_text().splitlines()[1:]]
     assert sum(Path(file).parent.name == said for file, said in rows) >= 38
 
 
-def test_a_picture_that_was_changed_is_decoded_anew() -> None:
+def test_a_image_that_was_changed_is_decoded_anew() -> None:
     """Even if its thumbnail, by which copies are found, stays the same."""
     rough = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
     for name, pixels in (("grey", np.full((512, 512), 128, np.uint8)), ("noise", rough)):
-        Path("pictures", name).mkdir(parents=True)
-        Image.fromarray(pixels).save(f"pictures/{name}/0.jpg")
-    before = census("pictures").digest
+        Path("images", name).mkdir(parents=True)
+        Image.fromarray(pixels).save(f"images/{name}/0.jpg")
+    before = census("images").digest
     chequered = np.indices((512, 512)).sum(0) % 2 * 80 + 88  # whose mean is the same
-    Image.fromarray(chequered.astype(np.uint8)).save("pictures/grey/0.jpg", quality=95)
+    Image.fromarray(chequered.astype(np.uint8)).save("images/grey/0.jpg", quality=95)
     census.cache_clear()
-    assert census("pictures").digest != before
+    assert census("images").digest != before

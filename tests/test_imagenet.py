@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 from conftest import Command, is_told
-from picture_tree import digits
+from image_tree import digits
 
 
 def test_the_recipe_for_imagenet_trains_on_a_folder_of_that_layout(cnntrain: Command) -> None:

@@ -37,7 +37,7 @@ def test_tensorboard_reads_what_metrics_csv_says(cnntrain: Command) -> None:
         ]
     test = json.loads(Path("run/summary.json").read_text())["test"]["accuracy"]
     assert reader.Scalars("test/accuracy")[-1].value == pytest.approx(test)
-    assert {"first pictures", "confusion"} <= set(reader.Tags()["images"])
+    assert {"first images", "confusion"} <= set(reader.Tags()["images"])
     assert "_hparams_/session_start_info" in reader.summary_metadata
 
 
@@ -75,7 +75,7 @@ def test_mlflow_has_the_run_its_figures_and_its_sweep(cnntrain: Command) -> None
     history = client.get_metric_history(runs["seed-1"].info.run_id, "val/loss")
     assert [m.step for m in history] == [int(r["step"]) for r in rows_of("outputs/sweeps/mine/seed-1")]
     names = {file.path for file in client.list_artifacts(runs["seed-0"].info.run_id)}
-    assert names == {"first_pictures.png", "confusion.png"}
+    assert names == {"first_images.png", "confusion.png"}
 
 
 def test_wandb_writes_offline(cnntrain: Command) -> None:

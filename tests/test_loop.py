@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize
-from cnntrain.data.pictures import Pictures
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.metrics import RunningMean
 from cnntrain.models import CNN, MLP
@@ -24,7 +24,7 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 def batches(*sizes: int, classes: int = 3) -> Batches:
-    """Random pictures of 1x8x8 with random labels, in batches of the given sizes."""
+    """Random images of 1x8x8 with random labels, in batches of the given sizes."""
     generator = torch.Generator().manual_seed(0)
     return [
         (torch.randn(n, 1, 8, 8, generator=generator), torch.randint(0, classes, (n,), generator=generator))
@@ -261,10 +261,10 @@ def test_evaluation_counts_every_example_once_whatever_the_batch_size(size: int)
 
 
 def test_evaluation_changes_neither_the_model_nor_a_generator() -> None:
-    pictures = Pictures(
+    images = InMemoryDataset(
         torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8), torch.arange(20) % 3, ["a", "b", "c"]
     )
-    loader = EvalLoader(pictures, torch.arange(20), 7, Normalize([0.5], [0.5], CPU), CPU)
+    loader = EvalLoader(images, torch.arange(20), 7, Normalize([0.5], [0.5], CPU), CPU)
     model = small_cnn()  # with batch norm and dropout
     frozen = model.features[1]
     frozen.eval()
@@ -293,7 +293,7 @@ def test_evaluation_switches_dropout_and_batch_statistics_off() -> None:
 
 def test_what_a_model_keeps_of_an_evaluation_can_be_trained_on() -> None:
     class WithPositions(nn.Module):
-        """Makes what it needs when it first sees a picture, as many networks do."""
+        """Makes what it needs when it first sees an image, as many networks do."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -119,19 +119,19 @@ def test_blocks_are_convolution_norm_relu_and_pool() -> None:
     assert CNN((1, 8, 8), 2, channels=[3]).features[0].bias is not None
 
 
-def test_without_pooling_the_picture_keeps_its_size() -> None:
+def test_without_pooling_the_image_keeps_its_size() -> None:
     model = CNN((1, 8, 8), 2, channels=[3], pool_size=1)
     assert not any(isinstance(layer, nn.MaxPool2d) for layer in model.features)
     assert model.features(torch.rand(1, 1, 8, 8)).shape == (1, 3, 8, 8)
 
 
-def test_blocks_that_pool_the_picture_away_are_refused_in_words() -> None:
+def test_blocks_that_pool_the_image_away_are_refused_in_words() -> None:
     with pytest.raises(
-        ValueError, match="5 blocks pool a picture of 28 pixels away: block 5 gets 1 pixel and"
+        ValueError, match="5 blocks pool an image of 28 pixels away: block 5 gets 1 pixel and"
     ):
         CNN((1, 28, 28), 10, channels=[4] * 5)
     with pytest.raises(
-        ValueError, match="a picture of 3 pixels away: block 1 gets 3 pixels and pools 4 into one"
+        ValueError, match="an image of 3 pixels away: block 1 gets 3 pixels and pools 4 into one"
     ):
         CNN((1, 28, 3), 10, channels=[4], pool_size=4)  # the width alone is too small
 
@@ -183,7 +183,7 @@ def test_the_layers_of_the_mlp() -> None:
 
 
 def test_the_layers_of_the_cnn() -> None:
-    """Fields: 3; pooled 4 with positions 2 apart; 4 + 2 · 2 = 8; 8 + 2 = 10; then the whole picture."""
+    """Fields: 3; pooled 4 with positions 2 apart; 4 + 2 · 2 = 8; 8 + 2 = 10; then the whole image."""
     found = on_meta(lambda: CNN((1, 28, 28), 10, **default("cnn")), (1, 28, 28))
     assert found == [
         Layer("features.0", "Conv2d", (16, 28, 28), 160, 16 * 28 * 28 * 9, 3),
@@ -213,7 +213,7 @@ def test_grouped_strided_and_dilated_convolutions() -> None:
     assert [layer.output_shape for layer in found] == [(8, 8, 8), (8, 8, 8), (8, 2, 2), (8, 1, 1)]
     assert [layer.parameters for layer in found] == [8 * 1 * 9, 8 * 8 * 9 + 8, 0, 0]
     assert [layer.multiply_adds for layer in found] == [8 * 64 * 1 * 9, 8 * 64 * 8 * 9, 0, 0]
-    # 3 with positions 2 apart; + 2 · 2 · 2 = 11; + 3 · 2 = 17; then the whole picture.
+    # 3 with positions 2 apart; + 2 · 2 · 2 = 11; + 3 · 2 = 17; then the whole image.
     assert [layer.receptive_field for layer in found] == [3, 11, 17, 16]
 
 
@@ -325,7 +325,7 @@ def test_the_field_behind_a_layer(layer: nn.Module, expected: int | None) -> Non
     assert fields(lambda: nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), layer.to("meta"))) == [3, expected]
 
 
-def test_the_output_layer_sees_the_whole_picture_whatever_came_before() -> None:
+def test_the_output_layer_sees_the_whole_image_whatever_came_before() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -378,8 +378,8 @@ def peak_memory() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def test_a_network_for_large_pictures_is_summed_up_without_being_allocated(cnntrain: Command) -> None:
-    """An MLP on pictures of 1024x1024 in colour would take 50 GB with 4,096 hidden units."""
+def test_a_network_for_large_images_is_summed_up_without_being_allocated(cnntrain: Command) -> None:
+    """An MLP on images of 1024x1024 in colour would take 50 GB with 4,096 hidden units."""
     before = peak_memory()
     outcome = cnntrain(
         "summary",

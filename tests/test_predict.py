@@ -1,4 +1,4 @@
-"""``cnntrain predict``: any picture file, preprocessed as in training."""
+"""``cnntrain predict``: any image file, preprocessed as in training."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_predictions_are_those_of_eval(cnntrain: Command, run: None) -> None
     assert confusion.tolist() == json.loads(Path("run/eval_test.json").read_text())["confusion_matrix"]
 
 
-def test_what_is_no_picture_is_named_and_the_rest_goes_on(cnntrain: Command, run: None) -> None:
+def test_what_is_no_image_is_named_and_the_rest_goes_on(cnntrain: Command, run: None) -> None:
     digits(20)
     Path("digits/text.png").write_text("hello")
     whole = Path("digits/0000_7.png").read_bytes()
@@ -67,7 +67,7 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(cnntrain: Command, run
     outcome = cnntrain("predict", "run", "digits", "--json", "all.json")
 
     assert outcome.code == 1
-    assert "digits/text.png: not a picture" in outcome.err
+    assert "digits/text.png: not an image" in outcome.err
     assert "digits/truncated.png: image file is truncated" in outcome.err
     assert "2 files of 22 could not be read" in outcome.err and "Traceback" not in outcome.err
     assert len(outcome.out.splitlines()) == 21 and outcome.out.endswith("written to all.json\n")
@@ -135,8 +135,8 @@ def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "predict needs a run and pictures"),
-        (("run",), "predict needs pictures: cnntrain predict run FILE_OR_FOLDER"),
+        ((), "predict needs a run and images"),
+        (("run",), "predict needs images: cnntrain predict run FILE_OR_FOLDER"),
         (("run", "digit"), "there is no file or folder digit: did you mean digits?"),
         (("run", "empty"), "the folder empty holds no files"),
         (("rum", "digits"), "there is no run rum"),

@@ -26,7 +26,7 @@ from cnntrain.overrides import normalized
 from cnntrain.precision import FP32
 from cnntrain.report.configured import command_of
 from cnntrain.report.predictions import Predictions, Verdicts
-from cnntrain.report.probes import accuracy_when_shifted, feature_maps, first_filters, pictures_in_time
+from cnntrain.report.probes import accuracy_when_shifted, feature_maps, first_filters, images_in_time
 
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
 SMALL = ("limit=200", "epochs=1", "model=mlp", *PLAIN)
@@ -115,12 +115,12 @@ addEventListener("load", async () => {
   found.title = document.getElementById("sheet-title").textContent;
   found.tiles = all("#sheet .tile").map(tile => tile.getAttribute("aria-label"));
   const style = getComputedStyle(document.querySelector("#sheet .tile"));
-  const picture = new Image();
-  picture.src = style.backgroundImage.slice(5, -2);
-  await picture.decode();
-  const size = [picture.naturalWidth, picture.naturalHeight];
+  const image = new Image();
+  image.src = style.backgroundImage.slice(5, -2);
+  await image.decode();
+  const size = [image.naturalWidth, image.naturalHeight];
   const canvas = Object.assign(document.createElement("canvas"), {width: size[0], height: size[1]});
-  canvas.getContext("2d").drawImage(picture, 0, 0);
+  canvas.getContext("2d").drawImage(image, 0, 0);
   found.sprite = size;
   const pixels = canvas.getContext("2d").getImageData(0, 0, 28, 28).data;
   found.brightest = Math.max(...pixels.filter((_, index) => index % 4 < 3));
@@ -147,7 +147,7 @@ addEventListener("load", async () => {
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-def test_a_browser_shows_it_and_a_cell_opens_its_pictures(finished: Path) -> None:
+def test_a_browser_shows_it_and_a_cell_opens_its_images(finished: Path) -> None:
     page = Path("elsewhere.html")
     page.write_text(page_of(finished).replace("</body>", PROBE + "</body>"))
     command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
@@ -164,7 +164,7 @@ def test_a_browser_shows_it_and_a_cell_opens_its_pictures(finished: Path) -> Non
     truth, said = map(int, found["cell"].split(","))
     number = summary_of(finished)["confusion_matrix"][truth][said]
     assert found["hidden"] and found["closed"] and found["walked"] and found["tabs"] == 1
-    assert found["title"].startswith(f"{truth}, taken for {said}: {number} picture")
+    assert found["title"].startswith(f"{truth}, taken for {said}: {number} image")
     assert len(found["tiles"]) == min(number, 16)
     assert all(label.startswith(f"{truth}, taken for {said}, with ") for label in found["tiles"])
     assert min(found["sprite"]) >= 28 and found["brightest"] > 100
@@ -223,7 +223,7 @@ def test_a_report_is_made_later_and_says_the_same(cnntrain: Command, finished: P
     page = page_of(Path("run"))
     data = re.compile(r'<script type="application/json" id="data">.*?</script>', re.DOTALL)
     assert data.findall(page) == data.findall(before)
-    # How many pictures are shifted depends on how fast this machine is.
+    # How many images are shifted depends on how fast this machine is.
     told = re.compile("<p>(?!Accuracy when).*?</p>")
     assert told.findall(page) == told.findall(before)
     assert page.index("<b>overfitting</b>: train 99%, val 80%") < page.index("<nav>")
@@ -243,7 +243,7 @@ def test_an_unfinished_run_shows_validation_and_leaves_the_test_set_alone(
     page = page_of(Path("run"))
     assert "This run is not finished: 2 of 2 epochs are done." in page
     assert "cnntrain resume run" in page
-    assert "validation accuracy" in page and "of 500 pictures" in page
+    assert "validation accuracy" in page and "of 500 images" in page
     assert "test accuracy" not in page and "1,000" not in page
     assert sections_of(page) == SECTIONS
 
@@ -286,7 +286,7 @@ def test_a_class_of_ones_own_is_shown_as_far_as_it_can_be(cnntrain: Command) -> 
     outcome = cnntrain("train", *words)
     assert (outcome.code, outcome.err) == (0, "")
     page = page_of(Path("run"))
-    assert "No layer takes the picture itself" in page
+    assert "No layer takes the image itself" in page
     assert "This can&#x27;t be shown for Odd: KeyError: &#x27;three&#x27; (nets.py, line 12)" in page
     is_told(cnntrain("report", "run"), "nets.Odd", "trust=[nets]")
     assert cnntrain("report", "run", "trust=[nets]").code == 0
@@ -411,7 +411,7 @@ def test_shifts_show_whether_a_model_cares_where_things_are(anywhere: bool, expe
 
 
 class Slow(nn.Module):
-    """Takes a fiftieth of a second for each picture."""
+    """Takes a fiftieth of a second for each image."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         time.sleep(0.02 * len(x))
@@ -421,12 +421,12 @@ class Slow(nn.Module):
 def test_a_slow_model_is_shifted_less_or_not_at_all() -> None:
     images = torch.zeros(200, 1, 256, 256, dtype=torch.uint8)
     asked = (images, Normalize([0.0], [1.0], torch.device("cpu")), FP32)
-    assert pictures_in_time(nn.Flatten(), *asked, seconds=60) == 200
-    assert pictures_in_time(Slow(), *asked, seconds=0.4) == 0
-    assert 100 <= pictures_in_time(Slow(), *asked, seconds=17 * 0.02 * 150) <= 150
+    assert images_in_time(nn.Flatten(), *asked, seconds=60) == 200
+    assert images_in_time(Slow(), *asked, seconds=0.4) == 0
+    assert 100 <= images_in_time(Slow(), *asked, seconds=17 * 0.02 * 150) <= 150
 
 
-def test_the_first_filters_are_the_weights_as_pictures() -> None:
+def test_the_first_filters_are_the_weights_as_images() -> None:
     mlp = MLP(3 * 8 * 8, [70], 5)
     found = first_filters(mlp, (3, 8, 8))
     assert found is not None and (found.layer, found.total) == ("hidden.0", 70)

@@ -1,4 +1,4 @@
-"""Pictures of any shape become squares, and random parts of them the squares that networks train on."""
+"""Images of any shape become squares, and random parts of them the squares that networks train on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torchvision.transforms.v2 import functional
 from cnntrain.data import crops
 from cnntrain.data.augment import Augment
 from cnntrain.data.crops import central, random_crop, scaled_one_by_one, scaled_together
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.data.pictures import Pictures
 from cnntrain.data.resize import to_square
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def test_the_parts_are_drawn_as_torchvision_draws_them(monkeypatch: pytest.Monke
 
 
 def test_training_draws_from_the_whole_and_evaluation_sees_the_middle() -> None:
-    whole = Pictures(smooth(8, 3, 40, 40), torch.zeros(8, dtype=torch.int64), ["a"])
+    whole = InMemoryDataset(smooth(8, 3, 40, 40), torch.zeros(8, dtype=torch.int64), ["a"])
     seen = whole.seen_at(32)
     normalize = Normalize([0.0] * 3, [1 / 255] * 3, CPU)  # which leaves bytes as they are
     (x, _), *_ = EvalLoader(seen, torch.arange(8), 8, normalize, CPU)

@@ -109,7 +109,7 @@ def test_eval_measures_each_split(cnntrain: Command, finished: Path) -> None:
 
 
 def test_eval_says_that_data_have_other_classes(cnntrain: Command, finished: Path) -> None:
-    told = "the model takes pictures of 1×28×28 in 10 classes, and the data that are named have 1×28×28 in 47"
+    told = "the model takes images of 1×28×28 in 10 classes, and the data that are named have 1×28×28 in 47"
     is_told(cnntrain("eval", str(finished), "data=emnist"), told)
 
 
@@ -265,10 +265,10 @@ def test_a_data_set_of_ones_own_is_one_yaml_file_and_one_class(cnntrain: Command
 
 
 def test_a_folder_that_holds_other_files_is_left_alone(cnntrain: Command) -> None:
-    Path("pictures").mkdir()
-    Path("pictures/cat.jpg").write_text("a picture")
-    is_told(cnntrain("train", *TINY, "out=pictures"), "out=pictures is not empty, it holds cat.jpg")
-    assert [path.name for path in Path("pictures").iterdir()] == ["cat.jpg"]
+    Path("images").mkdir()
+    Path("images/cat.jpg").write_text("an image")
+    is_told(cnntrain("train", *TINY, "out=images"), "out=images is not empty, it holds cat.jpg")
+    assert [path.name for path in Path("images").iterdir()] == ["cat.jpg"]
 
 
 def test_eval_measures_the_loss_that_training_has_measured(cnntrain: Command) -> None:

@@ -1,4 +1,4 @@
-"""``model=timm``: any of timm's networks, on small grey pictures."""
+"""``model=timm``: any of timm's networks, on small grey images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_how_timm_is_installed_is_told(cnntrain: Command, monkeypatch: pytest.Mo
     is_told(cnntrain("train", *TINY), "model=timm needs timm", "pip install 'cnntrain[timm]'")
 
 
-def test_networks_take_small_grey_pictures() -> None:
+def test_networks_take_small_grey_images() -> None:
     pytest.importorskip("timm")
     found = {}
     # The last one's stem has branches that have to agree, so that it is left as it was.

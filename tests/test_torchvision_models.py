@@ -25,7 +25,7 @@ def test_a_network_trains_resumes_and_evaluates(cnntrain: Command, name: str) ->
     assert json.loads(Path("run/eval_test.json").read_text())["examples"] == 10
 
 
-def test_small_pictures_stay_large_behind_the_stem() -> None:
+def test_small_images_stay_large_behind_the_stem() -> None:
     sizes = {}
     for small in (True, False):
         model = Torchvision("resnet18", None, small, in_channels=1, image_size=28, num_classes=10)
@@ -36,7 +36,7 @@ def test_small_pictures_stay_large_behind_the_stem() -> None:
     assert sizes == {True: (28, 28), False: (7, 7)}
 
 
-def test_auto_looks_at_the_size_of_the_pictures() -> None:
+def test_auto_looks_at_the_size_of_the_images() -> None:
     for size, kernel in ((28, 3), (64, 3), (65, 7)):
         model = Torchvision("resnet18", None, "auto", in_channels=3, image_size=size, num_classes=10)
         first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
@@ -59,7 +59,7 @@ FAMILIES = (
 )
 
 
-def test_every_family_takes_small_grey_pictures() -> None:
+def test_every_family_takes_small_grey_images() -> None:
     """On the meta device, where nothing is computed; scripts/check_families.py trains and exports them."""
     for name in FAMILIES:
         with torch.device("meta"):
@@ -105,7 +105,7 @@ def test_its_layers_are_shown(cnntrain: Command) -> None:
             "model.name=resnet81: torchvision has no such network: did you mean resnet",
         ),
         (("model.weights=IMAGENET1K_V9",), "model.weights=IMAGENET1K_V9 is not there for resnet18"),
-        (("model.name=vit_b_16", "model.small=false"), "vit_b_16 can't take pictures of 28 pixels"),
+        (("model.name=vit_b_16", "model.small=false"), "vit_b_16 can't take images of 28 pixels"),
         (("model.name=1",), "model.name=1 is not possible"),
     ],
 )

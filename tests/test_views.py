@@ -1,4 +1,4 @@
-"""``cnntrain eval RUN tta=[flip,shift]``: several views of each picture, and their mean."""
+"""``cnntrain eval RUN tta=[flip,shift]``: several views of each image, and their mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnntrain.views import Views
 
 
 class Corner(nn.Module):
-    """Logits that depend on one pixel alone, so that each view of a picture has its own."""
+    """Logits that depend on one pixel alone, so that each view of an image has its own."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([x[:, 0, 1, 1], torch.zeros(len(x))], dim=1)

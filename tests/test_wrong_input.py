@@ -135,7 +135,7 @@ WRONG_WORDS = {
     "name=a/b": ["name=a/b is not possible"],
     # values that do not fit each other
     "data.mean=[0.1,0.2]": ["data.mean=[0.1,0.2] has 2 values for data.channels=1"],
-    "model.channels=[8,8,8,8,8]": ["5 blocks pool a picture of 28 pixels away", "use at most 4 blocks"],
+    "model.channels=[8,8,8,8,8]": ["5 blocks pool an image of 28 pixels away", "use at most 4 blocks"],
     "model.kernel_size=4": ["model.kernel_size=4 is even", "3 or 5"],
     "model.kernel_size=[5,4]": ["model.kernel_size=[5,4] is even", "3 or 5"],
     "model.kernel_size=[5]": ["kernel_size has 1 values for 2 blocks"],
@@ -143,7 +143,7 @@ WRONG_WORDS = {
     "accumulate=64": ["accumulate=64 cuts a batch into more parts than batch_size=32"],
     "early_stopping=2 data.val_fraction=0": ["needs a validation set"],
     "schedule.warmup=20": ["schedule.warmup=20 is longer than the run: epochs=10"],
-    "augment.shift=28": ["augment.shift=28 moves pictures of 28 pixels out of sight"],
+    "augment.shift=28": ["augment.shift=28 moves images of 28 pixels out of sight"],
     # a device that is not there
     "device=gpu": [
         "device=gpu is not possible: did you mean cuda?",
@@ -171,7 +171,7 @@ WRONG_WORDS = {
     "-m optim.lr=1e-3,abc": ["optim.lr=abc is not possible"],
     "-m optim=adam,adma": ["optim=adma is not there: did you mean adam?"],
     "-m epochs=choice(1,0)": ["epochs=0 is not possible"],
-    "-m model.channels=[8],[8,8,8,8,8]": ["pool a picture of 28 pixels away"],
+    "-m model.channels=[8],[8,8,8,8,8]": ["pool an image of 28 pixels away"],
     "-m device=cpu,gpu": ["device=gpu is not possible"],
     "-m optim=sgd,adam optim.nesterov=false": [
         "optim=adam has no nesterov: optim.nesterov belongs to optim=sgd"
@@ -410,7 +410,7 @@ def test_a_number_of_classes_that_the_data_do_not_have(cnntrain: Command) -> Non
         ("model._target_=my_pkg.ThreeLogits", ["ThreeLogits gives (2, 3) for a batch of 2, not (2, 10)"]),
         (
             "model._target_=my_pkg.Crash",
-            ["Crash can't take pictures of 1x28x28: KeyError", "(my_pkg.py, line 21)"],
+            ["Crash can't take images of 1x28x28: KeyError", "(my_pkg.py, line 21)"],
         ),
         ("optim._target_=torch.optim.Nadam", ["torch.optim has no Nadam: did you mean NAdam?"]),
         (

@@ -60,7 +60,7 @@ def audit(arguments: Sequence[str]) -> int:
         return augmented(flags, words)
     folders = [word for word in words if word != "verbose=0"]
     if len(folders) != 1:
-        raise UserError("data takes one folder of pictures: cnntrain data DIR")
+        raise UserError("data takes one folder of images: cnntrain data DIR")
     from cnntrain.audit import audit as audit_folder
 
     audit_folder(folders[0], flags.get("--json"), flags.get("--html"), verbose=int(folders == words))
@@ -79,7 +79,7 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
         raise UserError(f"{others[0]} is of the audit: leave it or --augmented out")
     folders = [word for word in words if "=" not in word]
     if len(folders) > 1:
-        raise UserError(f"data takes one folder of pictures, not {len(folders)}: {' '.join(folders)}")
+        raise UserError(f"data takes one folder of images, not {len(folders)}: {' '.join(folders)}")
     of_folder = ["data=folder", f"data.root={folders[0]}"] if folders else []
     overrides = normalized([*of_folder, *(word for word in words if word not in folders)])
     config_dir = config_dir_of(flags)

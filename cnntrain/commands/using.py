@@ -21,7 +21,7 @@ from cnntrain.arguments import (
 from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 
-# Whatever the pictures are, the network gets them as it got those that it was trained on.
+# Whatever the images are, the network gets them as it got those that it was trained on.
 PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "mean", "std")
 
 

@@ -1,1 +1,1 @@
-"""Data: sources (what the pictures are), splits, pictures in memory, augmentation, loaders."""
+"""Data: sources (what the images are), splits, images in memory, augmentation, loaders."""

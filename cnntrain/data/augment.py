@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, on the device, with a draw of its own for every picture."""
+"""Augmentation of whole batches, on the device, with a draw of its own for every image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnntrain.data.colours import random_hue, random_jitter
 from cnntrain.data.crops import random_crop
 from cnntrain.data.policies import rand_augment, trivial_augment
 
-# What each argument does to a picture, in this order, after ``crop``.
+# What each argument does to an image, in this order, after ``crop``.
 CHANGES = {
     "flip": random_flip,
     "rotate": random_rotate,
@@ -33,22 +33,22 @@ CHANGES = {
 
 
 class Augment:
-    """Random changes of pictures, and of their labels where two are mixed. Every one is off at 0.
+    """Random changes of images, and of their labels where two are mixed. Every one is off at 0.
 
     The draws come from the generator that is handed in, so that the same (seed, epoch, step) gives the
-    same pictures wherever and whenever the batch is made.
+    same images wherever and whenever the batch is made.
 
     Args:
         shift: move by up to this many pixels in each direction; what comes in is black.
         flip: probability of mirroring left to right.
         rotate: turn by up to this many degrees in each direction.
-        erase: probability of blackening a random rectangle, 2 to 33 % of the picture
+        erase: probability of blackening a random rectangle, 2 to 33 % of the image
             (Zhong et al. 2020, Random Erasing).
-        mixup: blend each picture and its label with another's; the share is drawn from Beta(mixup, mixup)
+        mixup: blend each image and its label with another's; the share is drawn from Beta(mixup, mixup)
             (Zhang et al. 2018, mixup).
-        cutmix: put a rectangle of another picture over each, and as much of its label; the share is drawn
-            from Beta(cutmix, cutmix) (Yun et al. 2019, CutMix). With both, each picture gets one of them.
-        crop: scale a random part of at least this share of the picture's area to the whole.
+        cutmix: put a rectangle of another image over each, and as much of its label; the share is drawn
+            from Beta(cutmix, cutmix) (Yun et al. 2019, CutMix). With both, each image gets one of them.
+        crop: scale a random part of at least this share of the image's area to the whole.
         jitter: change brightness, contrast and saturation by factors of 1 - jitter to 1 + jitter.
         hue: turn the colours by up to this share of the colour circle in each direction.
         randaugment: strength of two changes of random kinds, up to 30 (Cubuk et al. 2020, RandAugment).
@@ -96,16 +96,16 @@ class Augment:
 
     @property
     def crops(self) -> bool:
-        """Whether parts of pictures are scaled, which may then be larger than the network wants them."""
+        """Whether parts of images are scaled, which may then be larger than the network wants them."""
         return "crop" in self.strengths
 
     def __call__(self, x: Tensor, generator: Generator, side: int | None = None) -> Tensor:
-        """Return changed copies of pictures.
+        """Return changed copies of images.
 
         Args:
             x: uint8 (N, C, H, W).
             generator: of the draws, on x's device.
-            side: height and width of the results, if parts of the pictures are scaled; None: as before.
+            side: height and width of the results, if parts of the images are scaled; None: as before.
         """
         if self.crops:
             x = random_crop(x, self.strengths["crop"], generator, side)
@@ -115,7 +115,7 @@ class Augment:
         return x
 
     def mix(self, x: Tensor, y: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Mix each picture of a batch with another one.
+        """Mix each image of a batch with another one.
 
         Args:
             x: float (N, C, H, W), normalised.
@@ -148,7 +148,7 @@ def beta(count: int, concentration: float, x: Tensor, generator: Generator) -> T
 
 
 def random_box(x: Tensor, area: Tensor, generator: Generator) -> Tensor:
-    """Return a rectangle in each picture, bool (N, H, W), of that share of its area, or less at the edges."""
+    """Return a rectangle in each image, bool (N, H, W), of that share of its area, or less at the edges."""
     n, _, height, width = x.shape
     tall, wide = area.sqrt() * height, area.sqrt() * width
     top = uniform(n, 0, height, x, generator) - tall / 2

@@ -1,4 +1,4 @@
-"""All that is known of a folder of pictures before it is trained on: found without torch, and once."""
+"""All that is known of a folder of images before it is trained on: found without torch, and once."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from cnntrain.errors import UserError
 
 LARGEST = 224  # side, in pixels, that image_size=auto takes at most
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601
-TEST_SEED = 0  # so that the test pictures are the same whatever the seed of a run is
+TEST_SEED = 0  # so that the test images are the same whatever the seed of a run is
 
 
 @dataclass
 class Census:
-    """The pictures of a folder, what each is, and which of them show the same.
+    """The images of a folder, what each is, and which of them show the same.
 
     Args:
-        tree: where each picture is, and its class.
+        tree: where each image is, and its class.
         records: what each is, of dtype ``scan.RECORD``.
-        groups: number of the group of like pictures, int64 (N,).
+        groups: number of the group of like images, int64 (N,).
     """
 
     tree: Tree
@@ -37,7 +37,7 @@ class Census:
 
     @property
     def readable(self) -> np.ndarray:
-        """Which pictures can be read, bool (N,)."""
+        """Which images can be read, bool (N,)."""
         return self.records["error"] == ""
 
     @property
@@ -47,7 +47,7 @@ class Census:
 
     @property
     def digest(self) -> str:
-        """A hash of the names of all pictures that can be read, and of what tells that one has changed."""
+        """A hash of the names of all images that can be read, and of what tells that one has changed."""
         facts = ("pixels", "length", "changed")
         told = [
             (self.tree.files[i], *(self.records[fact][i].item() for fact in facts))
@@ -56,10 +56,10 @@ class Census:
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def parts(self, test_fraction: float) -> np.ndarray:
-        """Return the part of each picture that can be read, ``train``, ``val`` or ``test``; else empty. (N,).
+        """Return the part of each image that can be read, ``train``, ``val`` or ``test``; else empty. (N,).
 
         Args:
-            test_fraction: share of the training pictures held out for testing, where there is no test part.
+            test_fraction: share of the training images held out for testing, where there is no test part.
         """
         parts = np.array([part or "train" for part in self.tree.parts], dtype="U5")
         parts[~self.readable] = ""
@@ -75,7 +75,7 @@ class Census:
 
         Args:
             test_fraction: share held out for testing, where there is no test part.
-            channels: to which the pictures are converted; ``auto``: 1 if all are grey, else 3.
+            channels: to which the images are converted; ``auto``: 1 if all are grey, else 3.
         """
         seen = self.records[self.readable]
         if channels == "auto":
@@ -96,18 +96,18 @@ class Census:
 
 @functools.lru_cache(maxsize=4)
 def census(root: str, verbose: int = 1) -> Census:
-    """Look at every picture of a folder, with a progress bar, or at what the cache knows of it.
+    """Look at every image of a folder, with a progress bar, or at what the cache knows of it.
 
     Raises:
-        UserError: it is no folder of pictures, or none of a class can be read.
+        UserError: it is no folder of images, or none of a class can be read.
     """
     tree = look(root)
-    with Console(verbose).bar(len(tree.files), 0, f"looking at {Path(root).name}", unit="picture") as bar:
+    with Console(verbose).bar(len(tree.files), 0, f"looking at {Path(root).name}", unit="image") as bar:
         records = scan(tree.root, tree.files, bar.update)
     found = Census(tree, records, duplicates.alike(records["pixels"], records["look"]))
     for label, name in enumerate(tree.classes):
         if not found.readable[np.array(tree.labels) == label].any():
-            raise UserError(f"data.root={root}: no picture of class {name} can be read: {found.bad[0]}")
+            raise UserError(f"data.root={root}: no image of class {name} can be read: {found.bad[0]}")
     return found
 
 
@@ -115,7 +115,7 @@ def usable(root: str, on_bad_image: str, verbose: int = 1) -> Census:
     """Return the census of a folder that is to be trained on.
 
     Raises:
-        UserError: a picture can't be read, and ``on_bad_image`` is ``stop``.
+        UserError: an image can't be read, and ``on_bad_image`` is ``stop``.
     """
     found = census(root, verbose)
     if found.bad and on_bad_image == "stop":

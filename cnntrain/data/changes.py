@@ -1,4 +1,4 @@
-"""Random changes of where things are in a picture: batches of bytes, with a draw for every picture."""
+"""Random changes of where things are in an image: batches of bytes, with a draw for every image."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def to_bytes(x: Tensor) -> Tensor:
 
 
 def warp(x: Tensor, matrix: Tensor) -> Tensor:
-    """Move the pixels of each picture, bilinearly; what comes in is black.
+    """Move the pixels of each image, bilinearly; what comes in is black.
 
     Args:
         x: uint8 (N, C, H, W).
-        matrix: float32 (N, 2, 3), from a place in the new picture to that in the old one, right and down, in
+        matrix: float32 (N, 2, 3), from a place in the new image to that in the old one, right and down, in
             halves of its width and of its height from its centre.
     """
     grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
@@ -34,9 +34,9 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
 
 
 def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Mirror each picture left to right with the given probability."""
+    """Mirror each image left to right with the given probability."""
     chosen = uniform(len(x), 0, 1, x, generator) < probability
-    # A CPU mirrors large pictures faster one by one.
+    # A CPU mirrors large images faster one by one.
     if x.device.type == "cpu" and x.shape[1:].numel() >= 2**16:
         result = x.clone()
         for index in chosen.nonzero()[:, 0].tolist():
@@ -50,7 +50,7 @@ def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
 
 
 def random_shift(x: Tensor, most: float, generator: Generator) -> Tensor:
-    """Move each picture by up to ``most`` pixels in each direction: a random crop of the padded picture."""
+    """Move each image by up to ``most`` pixels in each direction: a random crop of the padded image."""
     n, _, height, width = x.shape
     # Every crop, as a view: (N, C, 2 * most + 1, 2 * most + 1, H, W).
     most = int(most)
@@ -60,24 +60,24 @@ def random_shift(x: Tensor, most: float, generator: Generator) -> Tensor:
 
 
 def random_rotate(x: Tensor, degrees: float, generator: Generator) -> Tensor:
-    """Turn each picture about its centre by up to ``degrees`` in each direction, bilinearly."""
+    """Turn each image about its centre by up to ``degrees`` in each direction, bilinearly."""
     return turn(x, uniform(len(x), -degrees, degrees, x, generator))
 
 
 def turn(x: Tensor, degrees: Tensor) -> Tensor:
-    """Turn each picture about its centre, by float32 (N,)."""
+    """Turn each image about its centre, by float32 (N,)."""
     angle = degrees * (math.pi / 180)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    # warp works in halves of a side, so a picture that is not square needs its aspect ratio.
+    # warp works in halves of a side, so an image that is not square needs its aspect ratio.
     aspect = x.shape[3] / x.shape[2]
     return warp(x, torch.stack([cos, -sin / aspect, zero, sin * aspect, cos, zero], dim=1).view(-1, 2, 3))
 
 
 def random_erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Blacken a random rectangle of each picture with the given probability."""
+    """Blacken a random rectangle of each image with the given probability."""
     n, _, height, width = x.shape
     area = uniform(n, 0.02, 0.33, x, generator)
-    # Up to 0.3 : 1, tall or wide, but never longer than the picture, so that none of its area lies outside.
+    # Up to 0.3 : 1, tall or wide, but never longer than the image, so that none of its area lies outside.
     log_aspect = uniform(n, -1, 1, x, generator) * (-area.log()).clamp(max=-math.log(0.3))
     tall = (area * log_aspect.exp()).sqrt() * height
     wide = (area / log_aspect.exp()).sqrt() * width

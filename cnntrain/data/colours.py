@@ -1,4 +1,4 @@
-"""Changes of the colours of pictures: batches of bytes, uint8 (N, C, H, W), each by its own amount, (N,).
+"""Changes of the colours of images: batches of bytes, uint8 (N, C, H, W), each by its own amount, (N,).
 
 The arithmetic is Pillow's (``ImageEnhance``, ``ImageOps``), done to a whole batch at a time.
 """
@@ -15,7 +15,7 @@ from cnntrain.data.changes import to_bytes, uniform
 
 
 def random_jitter(x: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Change brightness, contrast and saturation of each picture by factors of 1 ± strength."""
+    """Change brightness, contrast and saturation of each image by factors of 1 ± strength."""
     x = x.contiguous()  # each colour by itself is computed faster
     for change in (brightness, contrast, saturation):
         x = change(x, uniform(len(x), max(0.0, 1 - strength), 1 + strength, x, generator))
@@ -23,27 +23,27 @@ def random_jitter(x: Tensor, strength: float, generator: Generator) -> Tensor:
 
 
 def random_hue(x: Tensor, most: float, generator: Generator) -> Tensor:
-    """Turn the colours of each picture by up to ``most`` of the colour circle in each direction."""
+    """Turn the colours of each image by up to ``most`` of the colour circle in each direction."""
     return hue(x, uniform(len(x), -most, most, x, generator))
 
 
 def brightness(x: Tensor, factor: Tensor) -> Tensor:
-    """Multiply pixels: 0 is black, 1 the picture."""
+    """Multiply pixels: 0 is black, 1 the image."""
     return blend(torch.zeros_like(x), x, factor)
 
 
 def contrast(x: Tensor, factor: Tensor) -> Tensor:
-    """Move pixels away from the picture's mean: 0 is all grey, 1 the picture."""
+    """Move pixels away from the image's mean: 0 is all grey, 1 the image."""
     return blend(grey(x).mean(dim=(1, 2, 3), keepdim=True), x, factor)
 
 
 def saturation(x: Tensor, factor: Tensor) -> Tensor:
-    """Move colours away from grey: 0 is grey, 1 the picture."""
+    """Move colours away from grey: 0 is grey, 1 the image."""
     return blend(grey(x), x, factor)
 
 
 def sharpness(x: Tensor, factor: Tensor) -> Tensor:
-    """Move pixels away from a smoothed picture: 0 is smooth, 1 the picture. The rim stays."""
+    """Move pixels away from a smoothed image: 0 is smooth, 1 the image. The rim stays."""
     channels = x.shape[1]
     weight = torch.ones(3, 3, device=x.device)
     weight[1, 1] = 5
@@ -106,5 +106,5 @@ def grey(x: Tensor) -> Tensor:
 
 
 def blend(base: Tensor, x: Tensor, factor: Tensor) -> Tensor:
-    """Go from a base to the picture, and beyond for factors above 1."""
+    """Go from a base to the image, and beyond for factors above 1."""
     return to_bytes(torch.lerp(base.float().expand(x.shape), x.float(), factor.view(-1, 1, 1, 1)))

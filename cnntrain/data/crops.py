@@ -1,4 +1,4 @@
-"""Parts of pictures, scaled without aliasing: batches of bytes, each picture with a part of its own."""
+"""Parts of images, scaled without aliasing: batches of bytes, each image with a part of its own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cnntrain.data.resize import scaled
 
 
 def random_crop(x: Tensor, least: float, generator: Generator, side: int | None = None) -> Tensor:
-    """Scale a random part of each picture to a square, as torchvision's ``RandomResizedCrop`` does.
+    """Scale a random part of each image to a square, as torchvision's ``RandomResizedCrop`` does.
 
-    The part has at least the share ``least`` of the picture's area, 0.08 for photographs, and is up to 4/3
+    The part has at least the share ``least`` of the image's area, 0.08 for photographs, and is up to 4/3
     times as wide or as high in proportion (Szegedy et al. 2015, Going Deeper with Convolutions). Of ten draws
-    the first that lies within the picture counts; if none does, the picture is taken whole.
+    the first that lies within the image counts; if none does, the image is taken whole.
 
     Args:
         x: uint8 (N, C, H, W).
@@ -40,7 +40,7 @@ def random_crop(x: Tensor, least: float, generator: Generator, side: int | None 
 
 
 def scaled_one_by_one(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut a box out of each picture and scale it, bilinearly and without aliasing.
+    """Cut a box out of each image and scale it, bilinearly and without aliasing.
 
     On a CPU torch has a kernel for bytes, which makes this 20 times as fast as :func:`scaled_together`.
 
@@ -58,7 +58,7 @@ def scaled_one_by_one(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
 
 
 def scaled_together(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Do the same to all pictures at once, by two products of matrices: for GPUs."""
+    """Do the same to all images at once, by two products of matrices: for GPUs."""
     top, left, tall, wide = boxes.float().unbind(1)
     down = shares(top, tall, x.shape[2], size[0])  # (N, size, H)
     across = shares(left, wide, x.shape[3], size[1])
@@ -80,7 +80,7 @@ def shares(begin: Tensor, length: Tensor, pixels: int, size: int) -> Tensor:
 
 
 def central(images: Tensor, side: int) -> Tensor:
-    """Return the square in the middle of pictures (..., H, W), as a view."""
+    """Return the square in the middle of images (..., H, W), as a view."""
     height, width = images.shape[-2:]
     top, left = (height - side) // 2, (width - side) // 2
     return images[..., top : top + side, left : left + side]

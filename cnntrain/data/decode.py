@@ -1,4 +1,4 @@
-"""From a picture file of any kind that Pillow reads to upright 8-bit pixels, grey or colour."""
+"""From an image file of any kind that Pillow reads to upright 8-bit pixels, grey or colour."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F")
 ORIENTATION, SWAPPING = 0x0112, (5, 6, 7, 8)  # the tag of EXIF, and its values that swap width and height
-# Of large pictures and odd metadata. Not around each file, since filters are not a thread's own.
+# Of large images and odd metadata. Not around each file, since filters are not a thread's own.
 warnings.filterwarnings("ignore", module="PIL")
 
 
 class Unreadable(Exception):
-    """A file that is no picture, or a damaged one; the text says what is wrong with it."""
+    """A file that is no image, or a damaged one; the text says what is wrong with it."""
 
 
 @functools.cache
@@ -30,12 +30,12 @@ def suffixes() -> frozenset[str]:
 
 
 class Upright(NamedTuple):
-    """A picture as a person sees it.
+    """An image as a person sees it.
 
     Args:
         image: of mode L or RGB.
         mode: of the file.
-        size: width and height of the file's picture, as they are seen, in pixels.
+        size: width and height of the file's image, as they are seen, in pixels.
         is_turned: whether EXIF had it turned or mirrored.
     """
 
@@ -46,7 +46,7 @@ class Upright(NamedTuple):
 
 
 def read_pixels(path: Path, mode: str, at_least: int | None = None) -> np.ndarray:
-    """Read the pixels of a picture as a person sees it: uint8 (H, W, C).
+    """Read the pixels of an image as a person sees it: uint8 (H, W, C).
 
     Args:
         path: of the file.
@@ -54,7 +54,7 @@ def read_pixels(path: Path, mode: str, at_least: int | None = None) -> np.ndarra
         at_least: shorter side that is needed, see :func:`open_upright`.
 
     Raises:
-        Unreadable: it is no picture, or a damaged one.
+        Unreadable: it is no image, or a damaged one.
     """
     pixels = plain_jpeg(path, mode, at_least)
     if pixels is None:
@@ -82,7 +82,7 @@ def plain_jpeg(path: Path, mode: str, at_least: int | None) -> np.ndarray | None
 
 
 def open_upright(path: Path, at_least: int | None = None) -> Upright:
-    """Read a picture as a person sees it.
+    """Read an image as a person sees it.
 
     EXIF's rotation is applied, palettes and CMYK become RGB, 16 bits become 8, and what is transparent
     lies on white.
@@ -93,7 +93,7 @@ def open_upright(path: Path, at_least: int | None = None) -> Upright:
             eighth that is just large enough, which takes a fraction of the time.
 
     Raises:
-        Unreadable: it is no picture, or a damaged one.
+        Unreadable: it is no image, or a damaged one.
     """
     try:
         with Image.open(path) as image:
@@ -103,16 +103,16 @@ def open_upright(path: Path, at_least: int | None = None) -> Upright:
             image.load()
             orientation = image.getexif().get(ORIENTATION, 1)
             upright = image if orientation == 1 else ImageOps.exif_transpose(image)
-            picture = eight_bits(upright)
+            flat = eight_bits(upright)
     except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
         text = str(error) or type(error).__name__
-        raise Unreadable("not a picture" if "cannot identify" in text else text) from error
+        raise Unreadable("not an image" if "cannot identify" in text else text) from error
     seen = (size[1], size[0]) if orientation in SWAPPING else size
-    return Upright(picture, mode, seen, is_turned=upright is not image)
+    return Upright(flat, mode, seen, is_turned=upright is not image)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Return a picture of any mode as L or RGB."""
+    """Return an image of any mode as L or RGB."""
     if image.mode in ("L", "RGB"):
         return image
     if image.mode.startswith("I") or image.mode == "F":

@@ -1,7 +1,7 @@
-"""Which pictures of a folder show the same: exact copies, and near ones (scaled, recompressed, brighter).
+"""Which images of a folder show the same: exact copies, and near ones (scaled, recompressed, brighter).
 
 Near copies are found by a perceptual hash: the signs of random projections of a 16x16 thumbnail, by which
-like pictures fall into like buckets (Charikar 2002, Similarity Estimation Techniques from Rounding
+like images fall into like buckets (Charikar 2002, Similarity Estimation Techniques from Rounding
 Algorithms). Whatever shares a bucket is compared by correlation. The cost is bounded, since a bucket is
 compared in lots.
 """
@@ -12,27 +12,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-ALIKE = 0.995  # correlation of two thumbnails from which they count as one picture
-BANDS, BITS = 12, 16  # buckets that each picture falls into, and bits of each: 98 % of 0.995 meet in one
-REACH = 256  # pictures of its bucket with which each is compared, which bounds the cost
+ALIKE = 0.995  # correlation of two thumbnails from which they count as one image
+BANDS, BITS = 12, 16  # buckets that each image falls into, and bits of each: 98 % of 0.995 meet in one
+REACH = 256  # images of its bucket with which each is compared, which bounds the cost
 LOT = 2**15  # pairs compared at a time
 FLAT = 4.0  # deviation of a thumbnail's values, 0 to 255, below which there is nothing to compare
 
 
 def exact(pixels: np.ndarray) -> np.ndarray:
-    """Return a group number for each picture: the same for equal hashes. int64 (N,)."""
+    """Return a group number for each image: the same for equal hashes. int64 (N,)."""
     return np.unique(pixels, return_inverse=True)[1].astype(np.int64)
 
 
 def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
-    """Return a group number for each picture: the same for exact and for near copies.
+    """Return a group number for each image: the same for exact and for near copies.
 
     Args:
-        pixels: hash of each picture, (N,).
+        pixels: hash of each image, (N,).
         looks: grey thumbnail of each, uint8 (N, values).
 
     Returns:
-        int64 (N,): the lowest index of a picture of the group.
+        int64 (N,): the lowest index of an image of the group.
     """
     first: dict[bytes, int] = {}
     parent = np.array([first.setdefault(key, index) for index, key in enumerate(pixels.tolist())], np.int64)
@@ -42,7 +42,7 @@ def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
     candidates = np.flatnonzero((parent == np.arange(len(parent))) & (length > FLAT * looks.shape[1] ** 0.5))
     values = values[candidates] / length[candidates, None]
     planes = np.random.default_rng(0).standard_normal((looks.shape[1], BANDS * BITS)).astype(np.float32)
-    # The mean of all pictures is taken out, lest a set of like layouts falls into few buckets.
+    # The mean of all images is taken out, lest a set of like layouts falls into few buckets.
     signs = ((values - values.mean(0)) @ planes > 0).reshape(-1, BANDS, BITS) if len(values) else None
     for band in range(BANDS if signs is not None else 0):
         keys = signs[:, band] @ (1 << np.arange(BITS))  # type: ignore[index]
@@ -66,7 +66,7 @@ def neighbours(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def find(parent: np.ndarray, index: int) -> int:
-    """Return the head of a picture's group, and shorten the way to it."""
+    """Return the head of an image's group, and shorten the way to it."""
     while parent[index] != index:
         parent[index] = parent[parent[index]]
         index = int(parent[index])
@@ -84,7 +84,7 @@ def held_out(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int)
 
     Args:
         labels: int64 (N,).
-        groups: number of the group of like pictures, int64 (N,).
+        groups: number of the group of like images, int64 (N,).
         fraction: share of each class.
         seed: the same seed gives the same choice.
 
@@ -98,7 +98,7 @@ def held_out(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int)
         members_of.setdefault(group, []).append(index)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        # A class with at least two pictures is seen on both sides.
+        # A class with at least two images is seen on both sides.
         wanted = min(round(len(members) * fraction) or int(fraction > 0), len(members) - 1)
         wanted -= int(chosen[members].sum())  # that groups of other classes brought along
         for group in dict.fromkeys(groups[generator.permutation(members)].tolist()):

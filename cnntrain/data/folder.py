@@ -1,4 +1,4 @@
-"""A folder of pictures as a data set: ``data=folder data.root=DIR``."""
+"""A folder of images as a data set: ``data=folder data.root=DIR``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cnntrain.errors import UserError
 
 
 class Folder(Dataset[tuple[Tensor, int]]):
-    """The pictures below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``. Nothing is copied or moved.
+    """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``. Nothing is copied or moved.
 
-    Each picture is scaled to a square as it is read, as ``cnntrain predict`` does it.
+    Each image is scaled to a square as it is read, as ``cnntrain predict`` does it.
 
     Args:
         root: the folder.
@@ -31,7 +31,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
             the folder's.
 
     Raises:
-        UserError: a picture can't be read, or a class is not among ``class_names``.
+        UserError: an image can't be read, or a class is not among ``class_names``.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         mine = np.flatnonzero((parts == "train") | (parts == "val") if train else parts == "test")
         if not len(mine):
             raise UserError(
-                f"data.root={root} leaves no picture to {'train on' if train else 'test with'}: "
+                f"data.root={root} leaves no image to {'train on' if train else 'test with'}: "
                 "each class needs at least two, or a folder test/ of its own"
             )
         self.files = [tree.files[index] for index in mine]
@@ -77,28 +77,28 @@ class Folder(Dataset[tuple[Tensor, int]]):
         self.remark = "" if "test" in tree.parts else f"{len(mine):,} held out for testing, by index"
         if train:
             self.remark = ""
-        # A picture that is in both parts makes the test result too good; what is held out here never is.
+        # An image that is in both parts makes the test result too good; what is held out here never is.
         tested = set(census.groups[parts == "test"].tolist())
         self.leaked = [tree.files[i] for i in np.flatnonzero(parts == "train") if census.groups[i] in tested]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one picture, uint8 (channels, image_size, image_size), and its label."""
+        """Return one image, uint8 (channels, image_size, image_size), and its label."""
         path = self.root / self.files[index]
         try:
-            picture = read_square(path, self.channels, self.image_size, self.resize)
+            image = read_square(path, self.channels, self.image_size, self.resize)
         except Unreadable as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
-        return picture, self.targets[index]
+        return image, self.targets[index]
 
     def split(self, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the training and of the validation part, int64.
 
         A validation part of the folder's own is taken as it is. Else a share of each class is held out, with
-        like pictures on one side.
+        like images on one side.
         """
         chosen = self.is_val
         if not chosen.any():

@@ -1,7 +1,7 @@
 """Decoded data sets, kept in the cache folder and mapped into memory from there.
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
-A file holds the pictures as (N, H, W, C), the labels, and what is known of both: shape, names, checksums. It
+A file holds the images as (N, H, W, C), the labels, and what is known of both: shape, names, checksums. It
 is believed only if they are right, and made anew if not.
 """
 
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from cnntrain import cache
-from cnntrain.data.pictures import Pictures, checksum, sample
-from cnntrain.data.streamed import numbers
+from cnntrain.data.images import InMemoryDataset, checksum, sample
+from cnntrain.data.streaming import numbers
 from cnntrain.errors import UserError
 
 FORMAT = 3  # of the files; a file of another one is never found
@@ -35,23 +35,23 @@ def folder() -> Path:
 
 
 def place(facts: Mapping[str, Any], files: Sequence[Path]) -> Path:
-    """Return the file for pictures that depend on facts, as plain types, and on the contents of files."""
+    """Return the file for images that depend on facts, as plain types, and on the contents of files."""
     digest = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode())
     for file in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return folder() / f"{digest.hexdigest()[:32]}.pictures"
+    return folder() / f"{digest.hexdigest()[:32]}.images"
 
 
 def write(
     path: Path, batches: Iterable[tuple[Tensor, Tensor]], count: int, class_names: Sequence[str] | None
 ) -> OSError | None:
-    """Write pictures as they come, without holding them all in memory.
+    """Write images as they come, without holding them all in memory.
 
     Args:
         path: from :func:`place`.
-        batches: of pictures, uint8 (N, C, H, W), and labels, int64 (N,), in order.
-        count: pictures of all batches.
+        batches: of images, uint8 (N, C, H, W), and labels, int64 (N,), in order.
+        count: images of all batches.
         class_names: the name of each class; None calls them by their numbers.
 
     Returns:
@@ -84,12 +84,12 @@ def write(
     return cache.write(path, save)
 
 
-def read(path: Path, look_at_all: bool) -> Pictures | None:
+def read(path: Path, look_at_all: bool) -> InMemoryDataset | None:
     """Map a file of the cache into memory; None if there is none, or it is damaged.
 
     Args:
         path: from :func:`place`.
-        look_at_all: compare the checksum of all pictures, rather than that of some.
+        look_at_all: compare the checksum of all images, rather than that of some.
     """
     try:
         about, labels = described(path)
@@ -100,21 +100,21 @@ def read(path: Path, look_at_all: bool) -> Pictures | None:
         images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
         if channels == 1:  # the same bytes, which torch else takes for channels last
             images = flat.view(shape)
-        pictures = Pictures(images, labels, about["class_names"])
+        dataset = InMemoryDataset(images, labels, about["class_names"])
         if look_at_all:
             whole = checksum(flat, labels) == about["checksum"]
         else:
-            whole = pictures.fingerprint == about["fingerprint"]
+            whole = dataset.fingerprint == about["fingerprint"]
         if not whole:
             return None
         os.utime(path)  # so that it is not the first to go
-        return pictures
+        return dataset
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, UserError):
         return None
 
 
 def described(path: Path) -> tuple[dict[str, Any], Tensor]:
-    """Return what a file says of its pictures, and their labels, int64 (N,).
+    """Return what a file says of its images, and their labels, int64 (N,).
 
     Raises:
         ValueError: it is not as long as it says.
@@ -126,9 +126,9 @@ def described(path: Path) -> tuple[dict[str, Any], Tensor]:
             raise ValueError("no description")
         file.seek(end - length)
         about = json.loads(file.read(length))
-        pictures, count = math.prod(about["shape"]), about["shape"][0]
-        if pictures + 8 * count + length != end:
+        size, count = math.prod(about["shape"]), about["shape"][0]
+        if size + 8 * count + length != end:
             raise ValueError("truncated")
-        file.seek(pictures)
+        file.seek(size)
         labels = np.frombuffer(bytearray(file.read(8 * count)), dtype=np.int64)
     return about, torch.from_numpy(labels)

@@ -1,6 +1,6 @@
-"""From pictures to batches on the device.
+"""From images to batches on the device.
 
-The order of the pictures follows from (seed, epoch) and their augmentation from (seed, epoch, step),
+The order of the images follows from (seed, epoch) and their augmentation from (seed, epoch, step),
 never from what ran before. So a resumed epoch goes on exactly, and workers change nothing but speed.
 """
 
@@ -14,9 +14,9 @@ from torch import Generator, Tensor
 from torch.utils.data import Sampler
 
 from cnntrain.data.augment import Augment
-from cnntrain.data.pictures import Pictures
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.stopwatch import Stopwatch
-from cnntrain.data.streamed import Streamed
+from cnntrain.data.streaming import StreamingDataset
 from cnntrain.data.workers import Batch, BatchLoader, raised
 from cnntrain.distributed import Share
 from cnntrain.seeding import seed_for
@@ -65,8 +65,8 @@ class ShuffledBatches(Sampler[np.ndarray]):
     """The batches of one epoch, in the order that (seed, epoch) gives, from a batch of choice onwards.
 
     Args:
-        indices: of the pictures, int64.
-        batch_size: pictures in a batch.
+        indices: of the images, int64.
+        batch_size: images in a batch.
         seed: of the order.
         at_once: batches whose indices are handed out together.
     """
@@ -97,7 +97,7 @@ class ShuffledBatches(Sampler[np.ndarray]):
             yield some
 
     def size_of(self, number: int) -> int:
-        """Return how many pictures a batch has, in all processes together."""
+        """Return how many images a batch has, in all processes together."""
         return min(self.batch_size, len(self.indices) - number * self.batch_size)
 
 
@@ -105,10 +105,10 @@ class TrainLoader:
     """The training batches of any epoch: shuffled, augmented and normalised, on the device.
 
     Args:
-        dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,). Parts of pictures are
+        dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,). Parts of images are
             taken from the whole of each.
-        indices: which of its pictures to train on, int64.
-        batch_size: pictures in a batch, of all processes together; the last one of an epoch may be smaller.
+        indices: which of its images to train on, int64.
+        batch_size: images in a batch, of all processes together; the last one of an epoch may be smaller.
         seed: of order and augmentation.
         augment: changes the bytes of a batch, on the device.
         normalize: turns them into floats.
@@ -118,7 +118,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        dataset: Pictures | Streamed,
+        dataset: InMemoryDataset | StreamingDataset,
         indices: Tensor,
         batch_size: int,
         seed: int,
@@ -131,7 +131,7 @@ class TrainLoader:
         if augment.crops:
             dataset = dataset.whole
         at_once = 1
-        if isinstance(dataset, Pictures) and workers == 0:
+        if isinstance(dataset, InMemoryDataset) and workers == 0:
             # A small batch takes less time to gather than to ask for, so several are gathered together.
             at_once = max(1, AT_ONCE // (batch_size * dataset.images[0].numel()))
         self.batches = ShuffledBatches(indices, batch_size, seed, at_once)
@@ -152,7 +152,7 @@ class TrainLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and int64 (N,).
 
-        Where pictures are mixed, labels are the shares of the classes, float32 (N, classes).
+        Where images are mixed, labels are the shares of the classes, float32 (N, classes).
         """
         return self.stopwatch.timed(self.made(epoch, start))
 
@@ -176,7 +176,7 @@ class TrainLoader:
                 step += 1
 
     def look(self, count: int) -> Tensor:
-        """Return the first pictures of the first epoch as the network gets them, but as bytes (N, C, H, W).
+        """Return the first images of the first epoch as the network gets them, but as bytes (N, C, H, W).
 
         No generator of the run is touched by that.
         """
@@ -192,11 +192,11 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Every picture once, in order, as it is, in batches; of several processes, each has its own part."""
+    """Every image once, in order, as it is, in batches; of several processes, each has its own part."""
 
     def __init__(
         self,
-        dataset: Pictures | Streamed,
+        dataset: InMemoryDataset | StreamingDataset,
         indices: Tensor,
         batch_size: int,
         normalize: Normalize,
@@ -207,8 +207,8 @@ class EvalLoader:
         self.device = device
         mine = Share().part(indices)
         batches = [part.numpy() for part in mine.split(batch_size) if len(part)]
-        # Pictures in memory need no workers: to start them takes longer than to evaluate.
-        workers = workers if isinstance(dataset, Streamed) else 0
+        # Images in memory need no workers: to start them takes longer than to evaluate.
+        workers = workers if isinstance(dataset, StreamingDataset) else 0
         self.loader = BatchLoader(dataset, batches, workers, pin=must_pin(dataset, device))
 
     def __len__(self) -> int:
@@ -221,6 +221,6 @@ class EvalLoader:
             yield self.normalize(x.to(self.device, non_blocking=True)), y.to(self.device, non_blocking=True)
 
 
-def must_pin(dataset: Pictures | Streamed, device: torch.device) -> bool:
+def must_pin(dataset: InMemoryDataset | StreamingDataset, device: torch.device) -> bool:
     """Say whether batches must travel to a GPU, rather than be made there."""
     return device.type == "cuda" and dataset.device.type == "cpu"

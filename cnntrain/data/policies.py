@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment: a change of a random kind for each picture of a batch of bytes."""
+"""RandAugment and TrivialAugment: a change of a random kind for each image of a batch of bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnntrain.data.colours import (
 
 
 def rand_augment(x: Tensor, level: float, generator: Generator) -> Tensor:
-    """Make two changes of each picture, of random kinds and of one strength (Cubuk et al. 2020, RandAugment).
+    """Make two changes of each image, of random kinds and of one strength (Cubuk et al. 2020, RandAugment).
 
     Args:
         x: uint8 (N, C, H, W).
@@ -33,11 +33,11 @@ def rand_augment(x: Tensor, level: float, generator: Generator) -> Tensor:
 
 
 def trivial_augment(x: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Make one change of each picture, of random kind and strength (Müller and Hutter 2021, TrivialAugment).
+    """Make one change of each image, of random kind and strength (Müller and Hutter 2021, TrivialAugment).
 
     Args:
         x: uint8 (N, C, H, W).
-        probability: with which a picture is changed at all; 1 in the paper.
+        probability: with which an image is changed at all; 1 in the paper.
         generator: of the draws, on x's device.
     """
     levels = uniform(len(x), 0, 1, x, generator)
@@ -51,7 +51,7 @@ def trivial_augment(x: Tensor, probability: float, generator: Generator) -> Tens
 def change(
     x: Tensor, levels: Tensor, generator: Generator, widest: tuple[float, float, float, float, float]
 ) -> Tensor:
-    """Change each picture in one of 14 ways, which are equally likely.
+    """Change each image in one of 14 ways, which are equally likely.
 
     Args:
         x: uint8 (N, C, H, W).
@@ -95,7 +95,7 @@ def skewed(
     right: Tensor | float = 0.0,
     lower: Tensor | float = 0.0,
 ) -> Tensor:
-    """Shear and move each picture about its centre, by float32 (N,) in halves of its sides."""
+    """Shear and move each image about its centre, by float32 (N,) in halves of its sides."""
     n = len(x)
     rows = [1.0, across, right, down, 1.0, lower]
     columns = [torch.as_tensor(value, device=x.device, dtype=torch.float32).expand(n) for value in rows]

@@ -1,4 +1,4 @@
-"""From a picture file to the square of bytes that a network takes: for training and for ``predict`` alike."""
+"""From an image file to the square of bytes that a network takes: for training and for ``predict`` alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnntrain.data.resize import to_square
 
 
 def read_square(path: Path, channels: int, side: int, resize: str, invert: bool = False) -> Tensor:
-    """Read a picture as a person sees it, scaled to a square: uint8 (channels, side, side).
+    """Read an image as a person sees it, scaled to a square: uint8 (channels, side, side).
 
     The colours of a pixel lie side by side in memory, as files have them.
 
@@ -24,7 +24,7 @@ def read_square(path: Path, channels: int, side: int, resize: str, invert: bool 
         invert: turn dark on white into white on dark; what ``pad`` adds stays black.
 
     Raises:
-        Unreadable: it is no picture, or a damaged one.
+        Unreadable: it is no image, or a damaged one.
     """
     pixels = torch.from_numpy(read_pixels(path, "L" if channels == 1 else "RGB", side)).permute(2, 0, 1)
     if invert:

@@ -1,4 +1,4 @@
-"""How a picture of any shape becomes the square that networks take."""
+"""How an image of any shape becomes the square that networks take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_square(images: Tensor, side: int, resize: str) -> Tensor:
-    """Scale pictures to a square, bilinearly and without aliasing.
+    """Scale images to a square, bilinearly and without aliasing.
 
     Args:
         images: uint8 (N, C, H, W), on the CPU, where torch has a kernel for bytes.
@@ -37,7 +37,7 @@ def to_square(images: Tensor, side: int, resize: str) -> Tensor:
 
 
 def scaled(images: Tensor, height: int, width: int) -> Tensor:
-    """Scale pictures, uint8 (N, C, H, W) on the CPU, to (N, C, height, width).
+    """Scale images, uint8 (N, C, H, W) on the CPU, to (N, C, height, width).
 
     The colours of a pixel lie side by side in the result.
     """

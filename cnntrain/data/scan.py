@@ -1,4 +1,4 @@
-"""Every picture of a folder read once: size, mode, colours and what it looks like. Kept in the cache.
+"""Every image of a folder read once: size, mode, colours and what it looks like. Kept in the cache.
 
 A file is read again only if its length or its time of change is another.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from cnntrain import cache
 from cnntrain.data.decode import Unreadable, open_upright
 
-LOOK = 16  # side of the thumbnail by which pictures are compared
+LOOK = 16  # side of the thumbnail by which images are compared
 MEASURED = 64  # side, in pixels, at which JPEGs are measured
 FORMAT = 2  # of the records; those of another one are never found
 RECORD = np.dtype(
@@ -84,7 +84,7 @@ def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> 
 
 
 def read(store: Path) -> dict[str, np.void]:
-    """Return the records of a cache file by the names of the pictures; none if it is missing or damaged."""
+    """Return the records of a cache file by the names of the images; none if it is missing or damaged."""
     try:
         with np.load(store, allow_pickle=False) as contents:
             if int(contents["format"]) != FORMAT or contents["records"].dtype != RECORD:

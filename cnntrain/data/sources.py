@@ -1,4 +1,4 @@
-"""Where pictures come from. A source is a data set class that takes ``train=True`` or ``train=False``.
+"""Where images come from. A source is a data set class that takes ``train=True`` or ``train=False``.
 
 That is torchvision's convention, so its classes, or one of your own, serve as they are:
 ``data.source._target_=my_pkg.MyDataset``.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.idx import read_idx
-from cnntrain.data.pictures import Pictures
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.errors import UserError
 from cnntrain.seeding import seed_for
 
@@ -75,7 +75,7 @@ class DataMissing(UserError):
         self.root = root
 
 
-class MNISTMini(Pictures):
+class MNISTMini(InMemoryDataset):
     """The 5,000 training or 1,000 test images of real MNIST that cnntrain ships."""
 
     def __init__(self, train: bool) -> None:
@@ -89,14 +89,14 @@ class MNISTMini(Pictures):
         return [folder / f"{part}-images-idx3-ubyte.gz", folder / f"{part}-labels-idx1-ubyte.gz"]
 
 
-class Fake(Pictures):
-    """Made-up pictures: each class is a fixed random pattern under noise, which can be learnt.
+class Fake(InMemoryDataset):
+    """Made-up images: each class is a fixed random pattern under noise, which can be learnt.
 
     Args:
         train: the training part or, a fifth as large, the test part.
-        size: pictures of the training part.
-        channels: channels of a picture.
-        image_size: height and width of a picture, in pixels.
+        size: images of the training part.
+        channels: channels of an image.
+        image_size: height and width of an image, in pixels.
         num_classes: number of classes, evenly spread.
     """
 
@@ -115,7 +115,7 @@ class Fake(Pictures):
         super().__init__(images, labels, [f"class {index}" for index in range(num_classes)])
 
 
-class Torchvision(Pictures):
+class Torchvision(InMemoryDataset):
     """One of torchvision's data sets, from the folder where torchvision keeps it.
 
     Args:
@@ -166,7 +166,7 @@ def read_idx_set(
     if files is None:
         raise DataMissing(missing(name, root, train, split), root)
     images, labels = read_idx(files[0]).unsqueeze(1), read_idx(files[1]).long()
-    # EMNIST's files hold each picture transposed.
+    # EMNIST's files hold each image transposed.
     return images.transpose(2, 3).contiguous() if name == "EMNIST" else images, labels
 
 

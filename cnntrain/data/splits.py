@@ -1,4 +1,4 @@
-"""Which pictures train and which validate."""
+"""Which images train and which validate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stratified_split(labels: Tensor, val_fraction: float, seed: int) -> tuple[Te
     in_val = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
         members = (labels == label).nonzero().flatten()
-        # A class with at least two pictures is seen on both sides.
+        # A class with at least two images is seen on both sides.
         count = min(round(len(members) * val_fraction) or int(val_fraction > 0), len(members) - 1)
         in_val[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     return (~in_val).nonzero().flatten(), in_val.nonzero().flatten()

@@ -1,4 +1,4 @@
-"""How much of the time of training is spent on waiting for pictures."""
+"""How much of the time of training is spent on waiting for images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stopwatch:
     """Times both sides of an iterator: how long its items take to come, and what is done between them.
 
     A GPU works while the program goes on. So only some items are timed there, and the GPU is waited for
-    before and after: what it has still to do would hide how long the pictures take, or the step.
+    before and after: what it has still to do would hide how long the images take, or the step.
 
     Args:
         device: on which the items are worked on.

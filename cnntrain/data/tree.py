@@ -1,4 +1,4 @@
-"""A folder of pictures: which class, and which part of the data, each file belongs to. Opens no file."""
+"""A folder of images: which class, and which part of the data, each file belongs to. Opens no file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ LAYOUT = "it takes DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg"
 
 @dataclass
 class Tree:
-    """The pictures below a folder, in the order of their names.
+    """The images below a folder, in the order of their names.
 
     Args:
         root: the folder.
         classes: names, sorted; those of the training part if there are parts.
-        files: of the pictures, relative to the root.
+        files: of the images, relative to the root.
         labels: the class of each, as an index into ``classes``.
         parts: ``train``, ``val`` or ``test`` for each; empty strings if the folder has no parts.
-        empty: folders that would be classes, but hold no picture.
-        others: files among the pictures that are none, by their names.
+        empty: folders that would be classes, but hold no image.
+        others: files among the images that are none, by their names.
         hidden: folders whose names begin with ``.`` or ``__``, which are no classes.
     """
 
@@ -40,7 +40,7 @@ class Tree:
 
 
 def look(root: str | Path) -> Tree:
-    """Find the classes and the pictures of a folder. Hidden and empty folders are no classes.
+    """Find the classes and the images of a folder. Hidden and empty folders are no classes.
 
     Raises:
         UserError: there is no such folder, it holds fewer than two classes, or a part has a class that the
@@ -49,7 +49,7 @@ def look(root: str | Path) -> Tree:
     folder = Path(root).expanduser()
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
-        raise UserError(f"data.root={root} {what}: give the folder that holds the pictures; {LAYOUT}")
+        raise UserError(f"data.root={root} {what}: give the folder that holds the images; {LAYOUT}")
     tree, top = Tree(folder), subfolders(folder)
     parts = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
     if "train" not in parts.values():
@@ -59,7 +59,7 @@ def look(root: str | Path) -> Tree:
     for name in sorted(parts, key=lambda name: list(PARTS).index(name.lower())) or [""]:
         tree.hidden += [str(Path(name, other)) for other in subfolders(folder / name, hidden=True)]
         for class_name in subfolders(folder / name):
-            files = list(pictures(folder, folder / name / class_name, tree.others))
+            files = list(images(folder, folder / name / class_name, tree.others))
             if files:
                 found.setdefault((parts.get(name, ""), class_name), []).extend(files)
             else:
@@ -67,7 +67,7 @@ def look(root: str | Path) -> Tree:
     tree.classes = sorted(name for part, name in found if part in ("", "train"))
     if len(tree.classes) < 2:
         raise UserError(
-            f"data.root={root} holds {len(tree.classes)} folders of pictures, and training takes at least "
+            f"data.root={root} holds {len(tree.classes)} folders of images, and training takes at least "
             f"two classes: {LAYOUT}"
         )
     index = {name: label for label, name in enumerate(tree.classes)}
@@ -89,8 +89,8 @@ def subfolders(folder: Path, hidden: bool = False) -> list[str]:
         return sorted(e.name for e in entries if e.name.startswith((".", "__")) == hidden and e.is_dir())
 
 
-def pictures(root: Path, folder: Path, others: list[str]) -> Iterator[str]:
-    """Yield the pictures below a class's folder, relative to the root; add other files to ``others``."""
+def images(root: Path, folder: Path, others: list[str]) -> Iterator[str]:
+    """Yield the images below a class's folder, relative to the root; add other files to ``others``."""
     for where, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         relative = Path(where).relative_to(root)

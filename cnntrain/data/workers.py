@@ -49,7 +49,7 @@ class BatchLoader:
         """Yield the batches: uint8 (N, C, H, W) and int64 (N,).
 
         Raises:
-            UserError: a picture can't be read.
+            UserError: an image can't be read.
             RunFailed: a worker was killed.
         """
         try:

@@ -16,7 +16,7 @@ NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 @dataclass(frozen=True)
 class Place:
-    """Where one output of a layer looks, in pixels of the picture, along one side.
+    """Where one output of a layer looks, in pixels of the image, along one side.
 
     Args:
         field: side of the square that it sees, the receptive field.
@@ -53,7 +53,7 @@ def trace(model: nn.Module, shape: tuple[int, int, int]) -> list[Traced]:
 
     Args:
         model: built under ``torch.device("meta")``.
-        shape: channels, height and width of a picture.
+        shape: channels, height and width of an image.
     """
     called: list[tuple[nn.Module, tuple[int, ...]]] = []
 

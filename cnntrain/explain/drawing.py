@@ -1,4 +1,4 @@
-"""What the explanations draw in a terminal: words, tables that fit, pictures and curves."""
+"""What the explanations draw in a terminal: words, tables that fit, images and curves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from cnntrain.console import Console
 
 MOST = 100  # columns of a line that is good to read
-SIDE = 14  # pixels of a small picture; two of them, one above the other, make a character
+SIDE = 14  # pixels of a small image; two of them, one above the other, make a character
 SHADES = " ░▒▓█"
 MARKS = ("•", "×", "+", "o")
 COLOURS = ("cyan", "magenta", "yellow", "green")
@@ -63,8 +63,8 @@ def rows(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str
         words(console, facts, indent=2)
 
 
-def pictures(console: Console, images: Tensor, titles: Sequence[str]) -> None:
-    """Print pictures side by side, as many as fit: in colours on a terminal, in shades elsewhere.
+def images(console: Console, images: Tensor, titles: Sequence[str]) -> None:
+    """Print images side by side, as many as fit: in colours on a terminal, in shades elsewhere.
 
     Args:
         console: where to.
@@ -78,9 +78,9 @@ def pictures(console: Console, images: Tensor, titles: Sequence[str]) -> None:
     has_colours = console.screen.color_system is not None
     for row in range(0, SIDE, 2):
         line = Text()
-        for picture in colours:
+        for image in colours:
             for column in range(SIDE):
-                pair = picture[:, row : row + 2, column]
+                pair = image[:, row : row + 2, column]
                 line.append_text(half_blocks(pair) if has_colours else shade(pair))
             line.append("  ")
         console.table(line)  # type: ignore[arg-type]

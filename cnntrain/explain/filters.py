@@ -19,20 +19,20 @@ from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Place, Traced, trace
 from cnntrain.explain.command import Subject
-from cnntrain.explain.drawing import pictures, rows, words
+from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Examined, examined
 from cnntrain.parts import build_model, input_shape
 from cnntrain.report.drawing import canvas, styled
 
 FILTERS = 16  # of a layer that are drawn
-BEST = 8  # pictures for each
-PICTURES = 2000  # that are looked through
+BEST = 8  # images for each
+IMAGES = 2000  # that are looked through
 BATCH = 250
-BLOCK = BEST + 2.4  # width of a filter with its pictures, in cells
+BLOCK = BEST + 2.4  # width of a filter with its images, in cells
 
 
 def filters(subject: Subject) -> None:
-    """Find the test pictures that excite each filter most, and draw them beside it.
+    """Find the test images that excite each filter most, and draw them beside it.
 
     Args:
         subject: a configuration to train on, or a run.
@@ -48,7 +48,7 @@ def filters(subject: Subject) -> None:
                 f"{type(model.model).__name__} has neither convolutions nor linear layers to draw"
             )
         peaks = responses(model, list(layers))
-        indices = np.arange(min(PICTURES, len(model.data.test)))
+        indices = np.arange(min(IMAGES, len(model.data.test)))
         images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
         lines = []
         with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
@@ -72,27 +72,27 @@ def filters(subject: Subject) -> None:
     rows(console, headings, lines, left=2)
     words(
         console,
-        f"\nFor each filter, the {BEST} of {len(images):,} test pictures that excite it most, and how many "
+        f"\nFor each filter, the {BEST} of {len(images):,} test images that excite it most, and how many "
         "are of the class that most of them are of. The first layer answers to edges and spots, which every "
-        "class has; each further one combines what the one before found, sees more of the picture, and is "
+        "class has; each further one combines what the one before found, sees more of the image, and is "
         "pickier.",
     )
-    console.line(f"drawn in [bold]{folder}[/]: {count(len(layers), 'picture')}, one for each layer")
+    console.line(f"drawn in [bold]{folder}[/]: {count(len(layers), 'image')}, one for each layer")
 
 
 def fits(row: Traced) -> bool:
-    """Say whether a layer has filters, or units, that answer to a picture with a map, or a number, each."""
+    """Say whether a layer has filters, or units, that answer to an image with a map, or a number, each."""
     kinds = {1: nn.Linear, 3: nn.Conv2d}
     dimensions = len(row.layer.output_shape)
     return dimensions in kinds and isinstance(row.module, kinds[dimensions])
 
 
 def seen_by(row: Traced, side: int) -> str:
-    """Return in words what one output of a layer sees of a picture of so many pixels."""
+    """Return in words what one output of a layer sees of an image of so many pixels."""
     field = row.layer.receptive_field
     if field is None:
         return "–"
-    return f"{field}×{field} pixels" if field < side else "the whole picture"
+    return f"{field}×{field} pixels" if field < side else "the whole image"
 
 
 def show_first(console: Console, model: Examined, name: str) -> None:
@@ -102,13 +102,13 @@ def show_first(console: Console, model: Examined, name: str) -> None:
         return
     words(console, f"[bold]{escape(model.name)}[/]: the filters of its first layer, {name}\n")
     weights = as_brightness(first.weight.detach().float().cpu().mean(dim=1, keepdim=True))
-    pictures(console, weights, [f"filter {index + 1}" for index in range(len(weights))])
+    images(console, weights, [f"filter {index + 1}" for index in range(len(weights))])
     console.line()
 
 
 @torch.no_grad()
 def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return how strongly each filter answers to each test picture, and where.
+    """Return how strongly each filter answers to each test image, and where.
 
     Returns:
         For each layer the largest value, float (N, filters), and its place in the layer's output, counted
@@ -131,7 +131,7 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
     handles = [model.model.get_submodule(name).register_forward_hook(note(name)) for name in names]
     test, device = model.data.test, model.normalize.mean.device
     try:
-        for indices in torch.arange(min(PICTURES, len(test))).split(BATCH):
+        for indices in torch.arange(min(IMAGES, len(test))).split(BATCH):
             called.clear()
             x, _ = raised(test.__getitems__(indices.numpy()))
             model.model(model.normalize(x.to(device)))
@@ -146,7 +146,7 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
 
 @styled
 def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path) -> None:
-    """Draw the first filters of a layer, each with the patches of the pictures that excite it most."""
+    """Draw the first filters of a layer, each with the patches of the images that excite it most."""
     number, names = min(FILTERS, best.shape[1]), model.data.test.class_names
     labels = names if best.shape[1] == len(names) else [str(index + 1) for index in range(number)]
     columns = 2 if number > 1 else 1
@@ -155,7 +155,7 @@ def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Ten
     module: Any = model.model.get_submodule(row.layer.name)
     for index in range(number):
         x, y = BLOCK * (index // height), -float(index % height)
-        kernel = as_picture(module, index, input_shape(model.config["data"]))
+        kernel = as_image(module, index, input_shape(model.config["data"]))
         if kernel is not None:
             put(axes, kernel, x, y, "RdBu_r" if kernel.ndim == 2 else None)
         else:
@@ -168,18 +168,18 @@ def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Ten
     seen = seen_by(row, images.shape[-1])
     title = f"{row.layer.name}: {row.layer.kind}, which sees {seen}, and what excites it most"
     axes.set_title(title.replace("which sees –, ", ""), fontsize=10)
-    figures.save(drawn, path, background="0.8")  # neither black nor white, which the pictures are
+    figures.save(drawn, path, background="0.8")  # neither black nor white, which the images are
 
 
-def put(axes: Any, picture: Any, x: float, y: float, colours: str | None) -> None:
-    """Draw a picture, (H, W) or (H, W, 3), into the cell whose lower left corner is at x, y."""
-    bound = float(np.nanmax(np.abs(picture))) or 1.0
+def put(axes: Any, image: Any, x: float, y: float, colours: str | None) -> None:
+    """Draw an image, (H, W) or (H, W, 3), into the cell whose lower left corner is at x, y."""
+    bound = float(np.nanmax(np.abs(image))) or 1.0
     limits = {"vmin": -bound, "vmax": bound} if colours == "RdBu_r" else {"vmin": 0, "vmax": 255}
-    axes.imshow(picture, extent=(x, x + 0.94, y, y + 0.94), cmap=colours, interpolation="nearest", **limits)
+    axes.imshow(image, extent=(x, x + 0.94, y, y + 0.94), cmap=colours, interpolation="nearest", **limits)
 
 
 def cut(image: Tensor, row: Traced, position: int) -> Tensor:
-    """Return what one output of a layer sees of a picture, uint8 (C, H, W); if in doubt, the whole."""
+    """Return what one output of a layer sees of an image, uint8 (C, H, W); if in doubt, the whole."""
     place: Place | None = row.place
     if place is None or place.field >= image.shape[-1]:
         return image
@@ -191,8 +191,8 @@ def cut(image: Tensor, row: Traced, position: int) -> Tensor:
     return padded[:, top : top + place.field, left : left + place.field]
 
 
-def as_picture(module: Any, index: int, shape: tuple[int, int, int]) -> Any:
-    """Return the weights of one filter as an array (H, W) or (H, W, 3); None where they are no picture."""
+def as_image(module: Any, index: int, shape: tuple[int, int, int]) -> Any:
+    """Return the weights of one filter as an array (H, W) or (H, W, 3); None where they are no image."""
     weight = module.weight[index].detach().float().cpu()
     if weight.dim() == 1:
         return weight.view(shape).mean(dim=0).numpy() if weight.numel() == math.prod(shape) else None

@@ -99,17 +99,15 @@ def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
 
 
 def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
-    """Show every tensor on the way from the pictures to the logits."""
-    heading(console, "2", "output = model(x)", "forward: what the model makes of the pictures")
+    """Show every tensor on the way from the images to the logits."""
+    heading(console, "2", "output = model(x)", "forward: what the model makes of the images")
     lines = []
     for name, output in forward.outputs:
         values = output.float()
         spread = f"{float(values.mean()):.3f} ± {float(values.std()):.3f}"
         lines.append((*facts(name, output), spread, f"{float((output == 0).float().mean()):.0%}"))
     rows(console, ("after layer", *TENSOR[1:], "mean ± deviation", "zeros"), lines)
-    words(
-        console, "The last are the logits: a number for each picture and class, larger where it is likelier."
-    )
+    words(console, "The last are the logits: a number for each image and class, larger where it is likelier.")
     if parts.precision.dtype is not None:
         words(
             console,
@@ -133,17 +131,17 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
         name = parts.data.train.class_names[int(y[0])]
         words(
             console,
-            f"softmax makes probabilities of the logits. The first picture, {name}, gets {first:.4f} for its "
+            f"softmax makes probabilities of the logits. The first image, {name}, gets {first:.4f} for its "
             f"own class: −ln\u00a0{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over "
-            f"{len(y)} pictures: [bold]{loss.item():.4f}[/].",
+            f"{len(y)} images: [bold]{loss.item():.4f}[/].",
         )
     else:
-        reasons = {"mixed pictures": y.dim() > 1, f"label smoothing of {smooth:g}": smooth}
+        reasons = {"mixed images": y.dim() > 1, f"label smoothing of {smooth:g}": smooth}
         reasons["classes that are weighed"] = parts.criterion.weight is not None
         why = " and ".join(reason for reason, holds in reasons.items() if holds)
         words(
             console,
-            f"Cross entropy, the mean over {len(y)} pictures, with {why}: [bold]{loss.item():.4f}[/].",
+            f"Cross entropy, the mean over {len(y)} images, with {why}: [bold]{loss.item():.4f}[/].",
         )
     words(
         console,

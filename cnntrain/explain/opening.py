@@ -14,7 +14,7 @@ from cnntrain.explain.arithmetic import (
     total_in_words,
     trace,
 )
-from cnntrain.explain.drawing import pictures, rows, words
+from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Parts
 from cnntrain.parts import Config, build_model, input_shape
 
@@ -22,18 +22,18 @@ TENSOR = ("tensor", "shape", "dtype", "device")
 
 
 def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
-    """Show what comes in: some pictures and their labels, and the two tensors."""
+    """Show what comes in: some images and their labels, and the two tensors."""
     config, names = parts.config, parts.data.train.class_names
     words(console, f"[bold]cnntrain {__version__}[/]  one batch through the five steps of training\n")
     low, high = float(x.min()), float(x.max())
     labels = y if y.dim() == 1 else y.argmax(dim=1)
-    pictures(console, (x - low) / max(1e-12, high - low), [names[label] for label in labels.tolist()])
+    images(console, (x - low) / max(1e-12, high - low), [names[label] for label in labels.tolist()])
     console.line()
     rows(
         console,
         (*TENSOR, "values"),
         [
-            (*facts("x, pictures", x), f"{low:.2f} to {high:.2f}, mean {float(x.mean()):.2f}"),
+            (*facts("x, images", x), f"{low:.2f} to {high:.2f}, mean {float(x.mean()):.2f}"),
             (*facts("y, labels", y), ", ".join(names[label] for label in labels[:6].tolist()) + ", ..."),
         ],
     )
@@ -42,7 +42,7 @@ def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     augmented = f" after augmentation ({', '.join(changes)})" if changes else ""
     words(
         console,
-        f"The first {len(x)} pictures of epoch 1, in the order of seed={config['seed']}{augmented}. "
+        f"The first {len(x)} images of epoch 1, in the order of seed={config['seed']}{augmented}. "
         f"Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their mean is about 0 "
         "and their deviation about 1 over the training set.",
     )
@@ -60,7 +60,7 @@ def show_model(console: Console, config: Config) -> None:
     shape = input_shape(config["data"])
     traced = trace(model, shape)
     total = sum(p.numel() for p in model.parameters())
-    words(console, f"\n[bold]The model[/]  {type(model).__name__}, layer by layer, for one picture\n")
+    words(console, f"\n[bold]The model[/]  {type(model).__name__}, layer by layer, for one image\n")
     rows(
         console,
         ("layer", "kind", "output", "its side, or its length", "parameters", "sees pixels"),

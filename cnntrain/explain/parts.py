@@ -64,11 +64,11 @@ class Examined:
     """A model that has learnt, and what it is looked at with.
 
     Args:
-        name: in tables and pictures.
+        name: in tables and images.
         config: from which it was built.
         model: in evaluation mode.
         precision: the number format of its forward pass.
-        data: the pictures.
+        data: the images.
         normalize: turns bytes into what the model takes.
     """
 
@@ -94,7 +94,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     Args:
         config: of a run, checked, as plain types.
         console: told before anything is downloaded.
-        data: the pictures, if they are open already.
+        data: the images, if they are open already.
     """
     device = find_device(config["device"])
     be_deterministic(config["deterministic"])

@@ -32,7 +32,7 @@ from cnntrain.parts import Config, build_model, find_device, input_shape
 from cnntrain.run_folder import make_folder
 
 BACKSLASH = "\\"  # doubled in the docstring
-SIDE = 28  # of the pictures in the IDX files of MNIST and its relatives
+SIDE = 28  # of the images in the IDX files of MNIST and its relatives
 # Each import, and what in the script needs it.
 IMPORTS = {
     "import copy": "copy.",
@@ -207,7 +207,7 @@ def model_facts(config: Config) -> dict[str, Any]:
         rows = arithmetic.trace(model, input_shape(config["data"]))
         dropout = any(isinstance(row.module, nn.Dropout) for row in rows)
         return {
-            "title": f"{name} on pictures of {arithmetic.shape_in_words(input_shape(config['data']))}, "
+            "title": f"{name} on images of {arithmetic.shape_in_words(input_shape(config['data']))}, "
             f"in plain PyTorch: {total:,} parameters.",
             "name": name,
             "total": arithmetic.total_in_words(rows, total),
@@ -224,7 +224,7 @@ def model_facts(config: Config) -> dict[str, Any]:
         "num_classes": "CLASSES",
     }
     return {
-        "title": f"{target} on pictures of {arithmetic.shape_in_words(shape)}, in plain PyTorch.",
+        "title": f"{target} on images of {arithmetic.shape_in_words(shape)}, in plain PyTorch.",
         "layers": [],
         "model_call": call("model", config["model"], known),
         "dropout": True,

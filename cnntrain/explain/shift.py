@@ -1,4 +1,4 @@
-"""``cnntrain explain shift``: how accuracy falls when the pictures move, MLP against CNN."""
+"""``cnntrain explain shift``: how accuracy falls when the images move, MLP against CNN."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 500
 
 
 def shift(subjects: Sequence[Subject]) -> None:
-    """Measure models on test pictures that are moved by 0 to 4 pixels, in eight directions.
+    """Measure models on test images that are moved by 0 to 4 pixels, in eight directions.
 
     Args:
         subjects: configurations to train on, or runs.
@@ -31,7 +31,7 @@ def shift(subjects: Sequence[Subject]) -> None:
     console = Console(config["verbose"])
     with figures.new_folder(config, "shift") as folder:
         models = examined(subjects, console)
-        with console.bar(len(models) * (1 + 8 * MOST), 0, "moving pictures", unit="shift") as bar:
+        with console.bar(len(models) * (1 + 8 * MOST), 0, "moving images", unit="shift") as bar:
             found = {model.name: falling(model, bar.update) for model in models}
         drawn, axes = figures.lines(found, range(MOST + 1), xlabel="shift in pixels", ylabel="test accuracy")
         axes.set_xticks(range(MOST + 1))
@@ -43,14 +43,14 @@ def shift(subjects: Sequence[Subject]) -> None:
         (count(pixels, "pixel"), *(f"{values[pixels]:.2%}" for values in found.values()))
         for pixels in range(MOST + 1)
     ]
-    rows(console, ("test pictures moved by", *found), lines)
-    words(console, f"[dim]mean over eight directions, on {len(models[0].data.test):,} test pictures[/]")
+    rows(console, ("test images moved by", *found), lines)
+    words(console, f"[dim]mean over eight directions, on {len(models[0].data.test):,} test images[/]")
     words(
         console,
         "\nA unit of an MLP has a weight of its own for every pixel: what it has learnt about one place says "
         "nothing about the next. A convolution slides the same small filters over all places, and pooling "
         "forgets where exactly they found something; but its last layers are an MLP again, which is why a "
-        "CNN falls too. Training on moved pictures helps both: augment.shift=2.",
+        "CNN falls too. Training on moved images helps both: augment.shift=2.",
     )
     console.line(f"drawn in [bold]{folder / 'shift.png'}[/]")
 
@@ -79,7 +79,7 @@ def around(pixels: int) -> list[tuple[int, int]]:
 
 @torch.no_grad()
 def accuracy(model: Examined, down: int, right: int) -> float:
-    """Return the accuracy, from 0 to 1, on test pictures that are moved by so many pixels."""
+    """Return the accuracy, from 0 to 1, on test images that are moved by so many pixels."""
     test, device = model.data.test, model.normalize.mean.device
     correct = 0
     for indices in torch.arange(len(test)).split(BATCH):
@@ -91,7 +91,7 @@ def accuracy(model: Examined, down: int, right: int) -> float:
 
 
 def moved(x: Tensor, down: int, right: int) -> Tensor:
-    """Return pictures, uint8 (N, C, H, W), moved; what comes in is black."""
+    """Return images, uint8 (N, C, H, W), moved; what comes in is black."""
     height, width = x.shape[2:]
     border = max(abs(down), abs(right))
     padded = F.pad(x, (border, border, border, border))

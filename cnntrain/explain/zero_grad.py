@@ -95,7 +95,7 @@ def tell(console: Console, losses: dict[str, list[float]], results: dict[str, Re
 
 
 def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], Result]:
-    """Train for the configured epochs; return the loss of each batch, and the result on the test pictures."""
+    """Train for the configured epochs; return the loss of each batch, and the result on the test images."""
     config = parts.config
     optimizer = parts.precision.wrap(parts.optimizer)
     if name == WITHOUT:

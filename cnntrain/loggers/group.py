@@ -10,8 +10,8 @@ import torch
 from cnntrain.build import build
 from cnntrain.console import Console
 from cnntrain.errors import in_words
+from cnntrain.loggers.images import heat
 from cnntrain.loggers.logger import Logged, Logger, Row
-from cnntrain.loggers.pictures import heat
 
 
 class Loggers:

@@ -31,13 +31,13 @@ class Logged:
         folder: of the run.
         config: whole, as plain types.
         history: the rows of the epochs that are over, if the run is resumed.
-        pictures: some of the training set as the network gets them, uint8 (N, C, H, W).
+        images: some of the training set as the network gets them, uint8 (N, C, H, W).
     """
 
     folder: Path
     config: Mapping[str, Any]
     history: Sequence[Row]
-    pictures: Tensor
+    images: Tensor
 
     @property
     def sweep(self) -> str | None:
@@ -59,7 +59,7 @@ class Logger:
         """Record an epoch: a row of metrics.csv."""
 
     def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
-        """Record how the run ended: summary.json, and the confusion matrix as a picture, uint8 (H, W, 3)."""
+        """Record how the run ended: summary.json, and the confusion matrix as an image, uint8 (H, W, 3)."""
 
     def close(self) -> None:
         """Write out what is not written yet."""

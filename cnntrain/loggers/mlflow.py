@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.launchers import needed
+from cnntrain.loggers.images import grid
 from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
-from cnntrain.loggers.pictures import grid
 from cnntrain.run_folder import OUTPUTS
 
 
@@ -56,7 +56,7 @@ class MLflow(Logger):
             for first in range(0, len(parameters), 100):
                 self.client.log_batch(self.id, params=parameters[first : first + 100])
             self.client.log_batch(self.id, tags=[RunTag("run_folder", str(run.folder))])
-            self.client.log_image(self.id, grid(run.pictures).permute(1, 2, 0).numpy(), "first_pictures.png")
+            self.client.log_image(self.id, grid(run.images).permute(1, 2, 0).numpy(), "first_images.png")
         for row in run.history:
             self.epoch(row)
 
@@ -78,7 +78,7 @@ class MLflow(Logger):
         self.client.log_batch(self.id, [Metric(k, v, now(), row["step"]) for k, v in values.items()])
 
     def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
-        """Record the test figures and the pictures."""
+        """Record the test figures and the images."""
         for name in ("loss", "accuracy"):
             self.client.log_metric(self.id, f"test/{name}", summary["test"][name], step=summary["steps"])
         self.client.log_image(self.id, confusion.numpy(), "confusion.png")

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.launchers import needed
+from cnntrain.loggers.images import grid
 from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
-from cnntrain.loggers.pictures import grid
 
 
 class TensorBoard(Logger):
@@ -31,7 +31,7 @@ class TensorBoard(Logger):
         self.parameters = run.parameters()
         self.writer = SummaryWriter(run.folder / self.name, purge_step=0)
         self.writer.add_text("configuration", "\n".join(f"    {k}: {v}" for k, v in self.parameters.items()))
-        self.writer.add_image("first pictures", grid(run.pictures), 0)
+        self.writer.add_image("first images", grid(run.images), 0)
         for row in run.history:
             self.epoch(row)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cnntrain.errors import UserError
 from cnntrain.launchers import needed
+from cnntrain.loggers.images import grid
 from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
-from cnntrain.loggers.pictures import grid
 
 
 class WandB(Logger):
@@ -46,7 +46,7 @@ class WandB(Logger):
             settings=wandb.Settings(silent=True, console="off"),
         )
         if not run.history:
-            self.run.log({"first pictures": wandb.Image(grid(run.pictures).permute(1, 2, 0).numpy())}, step=0)
+            self.run.log({"first images": wandb.Image(grid(run.images).permute(1, 2, 0).numpy())}, step=0)
 
     def epoch(self, row: Row) -> None:
         """Record the figures of an epoch."""

@@ -1,4 +1,4 @@
-"""Networks that classify pictures. Each is a plain ``nn.Module``."""
+"""Networks that classify images. Each is a plain ``nn.Module``."""
 
 from cnntrain.models.cnn import CNN
 from cnntrain.models.mlp import MLP

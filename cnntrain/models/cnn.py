@@ -19,7 +19,7 @@ class CNN(nn.Module):
     computed for a quarter of them. So is batch norm.
 
     Args:
-        input_shape: channels, height and width of a picture.
+        input_shape: channels, height and width of an image.
         num_classes: number of classes, the outputs.
         channels: filters of each block; its length is the number of blocks.
         kernel_size: side of the filters, odd; or that of each block.
@@ -28,11 +28,11 @@ class CNN(nn.Module):
         pool_size: side of the pooling window and its stride, or those of each block; 1 does not pool.
         dropout: probability with which a hidden unit of the head is switched off in training.
         head: hidden sizes of the MLP; an empty list is one linear layer.
-        padding: ``same`` puts zeros around a picture, so that it keeps its size; ``valid`` puts none, and it
+        padding: ``same`` puts zeros around an image, so that it keeps its size; ``valid`` puts none, and it
             loses kernel_size - 1 pixels.
 
     Raises:
-        ValueError: the blocks pool more often than the picture has pixels to give, or a list is not of
+        ValueError: the blocks pool more often than the image has pixels to give, or a list is not of
             their number.
     """
 
@@ -72,5 +72,5 @@ class CNN(nn.Module):
         self.classifier = MLP(in_channels * heights[-1] * widths[-1], head, num_classes, dropout=dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures, float (N, C, H, W), to logits, float (N, num_classes)."""
+        """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
         return self.classifier(self.features(x))

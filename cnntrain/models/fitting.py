@@ -1,4 +1,4 @@
-"""How a network made for ImageNet is fitted to small pictures, to grey ones, and to any classes."""
+"""How a network made for ImageNet is fitted to small images, to grey ones, and to any classes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import nn
 
 from cnntrain.errors import in_words
 
-SMALL = 64  # pixels; smaller pictures would be a few pixels wide behind the stem of an ImageNet network
+SMALL = 64  # pixels; smaller images would be a few pixels wide behind the stem of an ImageNet network
 STEM_KERNEL = 3
-PATCH = 4  # pixels; side of the patches into which a vision transformer cuts small pictures
+PATCH = 4  # pixels; side of the patches into which a vision transformer cuts small images
 
 
 def is_small(small: bool | str, image_size: int, weights: str | None) -> bool:
-    """Say whether a network is to take small pictures in at full size; ``auto`` looks at them.
+    """Say whether a network is to take small images in at full size; ``auto`` looks at them.
 
     Pretrained weights belong to the stem that they were trained with, so that ``auto`` leaves it to them.
     """
     return small is True or (small == "auto" and image_size <= SMALL and not weights)
 
 
-def take_small_pictures(network: nn.Module) -> None:
-    """Let the stem keep the size of the pictures: no stride in the first convolution, no first pooling."""
+def take_small_images(network: nn.Module) -> None:
+    """Let the stem keep the size of the images: no stride in the first convolution, no first pooling."""
     parent, name, first = find(network, nn.Conv2d, 0)
     kernel = min(STEM_KERNEL, first.kernel_size[0])
     if first.kernel_size != (kernel, kernel) or first.stride != (1, 1):
@@ -40,7 +40,7 @@ def take_small_pictures(network: nn.Module) -> None:
 
 
 def take_channels(network: nn.Module, channels: int) -> None:
-    """Give the first convolution as many channels as the pictures have."""
+    """Give the first convolution as many channels as the images have."""
     parent, name, first = find(network, nn.Conv2d, 0)
     if first.in_channels == channels:
         return
@@ -54,7 +54,7 @@ def take_channels(network: nn.Module, channels: int) -> None:
     )
     if conv.weight.device.type != "meta":
         with torch.no_grad():
-            grey = first.weight.sum(1, keepdim=True)  # what a grey picture in three colours would give
+            grey = first.weight.sum(1, keepdim=True)  # what a grey image in three colours would give
             conv.weight.copy_(grey.expand(-1, channels, -1, -1) / channels)
             if conv.bias is not None and first.bias is not None:
                 conv.bias.copy_(first.bias)
@@ -72,7 +72,7 @@ def give_classes(network: nn.Module, num_classes: int) -> None:
 
 
 def takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
-    """Say whether a network can do with pictures of a shape, without computing anything."""
+    """Say whether a network can do with images of a shape, without computing anything."""
     described = copy.deepcopy(network).to("meta").eval()
     try:
         with torch.no_grad():
@@ -83,10 +83,10 @@ def takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
 
 
 def cant_take(name: str, image_size: int, error: Exception, made_for: int) -> str:
-    """Return why a network can't take pictures of a size, and which it can."""
+    """Return why a network can't take images of a size, and which it can."""
     reason = in_words(error)
     return (
-        f"model.name={name} can't take pictures of {image_size} pixels: {reason}\n"
+        f"model.name={name} can't take images of {image_size} pixels: {reason}\n"
         f"it was made for {made_for}: data.image_size={made_for}"
     )
 

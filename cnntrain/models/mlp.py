@@ -14,7 +14,7 @@ class MLP(nn.Module):
     ``MLP(784, 128, 10)`` has 784·128 + 128 + 128·10 + 10 = 101,770 parameters.
 
     Args:
-        in_features: values in one picture, channels · height · width.
+        in_features: values in one image, channels · height · width.
         hidden: units of the hidden layer, or a list with the units of each.
         num_classes: number of classes, the outputs.
         activation: name of an activation in ``torch.nn``.
@@ -41,5 +41,5 @@ class MLP(nn.Module):
         self.output = nn.Linear(sizes[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures, float (N, C, H, W), to logits, float (N, num_classes)."""
+        """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
         return self.output(self.hidden(self.flatten(x)))

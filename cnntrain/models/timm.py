@@ -1,4 +1,4 @@
-"""Every classification network of timm, fitted to grey pictures, small pictures and any classes."""
+"""Every classification network of timm, fitted to grey images, small images and any classes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from urllib.error import HTTPError, URLError
 from torch import Tensor, nn
 
 from cnntrain.errors import UserError, did_you_mean, in_words
-from cnntrain.models.fitting import PATCH, cant_take, is_small, on_meta, take_small_pictures, takes
+from cnntrain.models.fitting import PATCH, cant_take, is_small, on_meta, take_small_images, takes
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first
 PATIENCE_SECONDS = 10.0
 
 
 class Timm(nn.Module):
-    """A network of timm (Wightman 2019, PyTorch Image Models) for the classes and the pictures.
+    """A network of timm (Wightman 2019, PyTorch Image Models) for the classes and the images.
 
     Args:
         name: as ``timm.list_models()`` has it, such as ``resnet18`` or ``vit_tiny_patch16_224``.
         weights: pretrained ones, such as ``DEFAULT`` or a tag of them, ``a1_in1k``, downloaded if they are
             not here; None for new ones. Their head is replaced unless it has as many classes.
-        small: take small pictures in at full size: the first convolution is 3×3 without stride, and the first
+        small: take small images in at full size: the first convolution is 3×3 without stride, and the first
             pooling is left out; a vision transformer cuts them into patches of 4×4 pixels. ``auto``: for up
             to 64 pixels, unless the weights are pretrained.
         in_channels: 1 for grey, 3 for colour. Of pretrained weights, grey takes the sum over the colours.
-        image_size: height and width of a picture in pixels.
+        image_size: height and width of an image in pixels.
         num_classes: number of classes.
 
     Raises:
@@ -59,7 +59,7 @@ class Timm(nn.Module):
         is_small_stem = is_small(small, image_size, weights)
         config = timm.get_pretrained_cfg(architecture)
         is_fixed = config is not None and config.fixed_input_size  # it learns a position for each patch
-        # Not every such network can be asked for another size of patches, or of pictures.
+        # Not every such network can be asked for another size of patches, or of images.
         sized: list[dict[str, int]] = [{"img_size": image_size}, {}] if is_fixed else [{}]
         if is_fixed and is_small_stem:
             sized.insert(0, {"img_size": image_size, "patch_size": PATCH})
@@ -67,13 +67,13 @@ class Timm(nn.Module):
         self.network = first_that_takes(timm, full_name, sized, fitted, image_size)
         if is_small_stem and not is_fixed:
             plain = copy.deepcopy(self.network)
-            take_small_pictures(self.network)
+            take_small_images(self.network)
             # Behind a stem of several branches, which have to agree, it is left as it was.
             if small == "auto" and not takes(self.network, (in_channels, image_size, image_size)):
                 self.network = plain
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures, float (N, C, H, W), to logits (N, num_classes)."""
+        """Map images, float (N, C, H, W), to logits (N, num_classes)."""
         return self.network(x)
 
 

@@ -1,4 +1,4 @@
-"""Every classification network of torchvision, fitted to grey pictures, small pictures and any classes."""
+"""Every classification network of torchvision, fitted to grey images, small images and any classes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from cnntrain.models.fitting import (
     is_small,
     on_meta,
     take_channels,
-    take_small_pictures,
+    take_small_images,
 )
 
 
 class Torchvision(nn.Module):
-    """A network of ``torchvision.models`` with a head for the classes and a stem for the pictures.
+    """A network of ``torchvision.models`` with a head for the classes and a stem for the images.
 
     Args:
         name: as ``torchvision.models.list_models()`` has it, such as ``resnet18``.
         weights: pretrained ones, such as ``DEFAULT`` or ``IMAGENET1K_V2``, downloaded if they are not here;
             None for new ones. Their head is replaced unless it has as many classes.
-        small: take small pictures in at full size: the first convolution is 3×3 without stride, and the first
+        small: take small images in at full size: the first convolution is 3×3 without stride, and the first
             pooling is left out, as in the networks for CIFAR (He et al. 2016, section 4.2); a vision
             transformer cuts them into patches of 4×4 pixels. ``auto``: for up to 64 pixels, unless the
             weights are pretrained.
         in_channels: 1 for grey, 3 for colour. Of pretrained weights, grey takes the sum over the colours.
-        image_size: height and width of a picture in pixels.
+        image_size: height and width of an image in pixels.
         num_classes: number of classes.
 
     Raises:
@@ -58,17 +58,17 @@ class Torchvision(nn.Module):
         else:
             self.network = new(name, image_size, num_classes, is_small_stem)
         if is_small_stem and not name.startswith("vit_"):
-            take_small_pictures(self.network)
+            take_small_images(self.network)
         take_channels(self.network, in_channels)
         give_classes(self.network, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures, float (N, C, H, W), to logits (N, num_classes)."""
+        """Map images, float (N, C, H, W), to logits (N, num_classes)."""
         return self.network(x)
 
 
 def names() -> list[str]:
-    """Return the networks that classify pictures."""
+    """Return the networks that classify images."""
     from torchvision import models
 
     return list(models.list_models(module=models))
@@ -99,14 +99,14 @@ def new(name: str, image_size: int, num_classes: int, small: bool) -> nn.Module:
             with torch.device("cpu"):
                 return models.get_model(name, weights=None, num_classes=num_classes).to("meta")
         return models.get_model(name, weights=None, num_classes=num_classes, **own)
-    except (AssertionError, ValueError) as error:  # patches or windows that do not fill the picture
+    except (AssertionError, ValueError) as error:  # patches or windows that do not fill the image
         raise UserError(cant_take(name, image_size, error, 224)) from error
 
 
 def vit_of_small_patches(name: str, image_size: int, num_classes: int) -> nn.Module:
-    """Return a vision transformer as deep and wide as torchvision's, with patches for small pictures.
+    """Return a vision transformer as deep and wide as torchvision's, with patches for small images.
 
-    The patches of 16 to 32 pixels after which they are named would be one or four of a whole small picture.
+    The patches of 16 to 32 pixels after which they are named would be one or four of a whole small image.
     """
     from torchvision import models
 

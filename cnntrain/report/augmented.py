@@ -1,4 +1,4 @@
-"""``cnntrain data [DIR] --augmented FILE``: a few training pictures, and what augmentation makes of them."""
+"""``cnntrain data [DIR] --augmented FILE``: a few training images, and what augmentation makes of them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from cnntrain.datasets import open_data
 from cnntrain.errors import UserError
 from cnntrain.parts import Config, find_device
 from cnntrain.report.drawing import png, styled
+from cnntrain.report.gallery import images_of
 from cnntrain.report.mosaic import mosaic
-from cnntrain.report.pictures import images_of
 from cnntrain.seeding import seed_for
 
-PICTURES = 8  # rows
-DRAWS = 8  # columns, besides the picture itself
-SIDE = 96  # of a tile, in pixels; smaller pictures are enlarged by a whole number
+IMAGES = 8  # rows
+DRAWS = 8  # columns, besides the image itself
+SIDE = 96  # of a tile, in pixels; smaller images are enlarged by a whole number
 CAPTION = 26  # pixels below a tile
 LONGEST_NAME = 12  # of a class there, in letters
 
 
 def draw(config: Config, target: Path) -> None:
-    """Write a PNG of training pictures, one of each class, and of several draws of the augmentation.
+    """Write a PNG of training images, one of each class, and of several draws of the augmentation.
 
     Args:
         config: of ``train``, checked, as plain types.
@@ -45,7 +45,7 @@ def draw(config: Config, target: Path) -> None:
         raise UserError("nothing is augmented: choose something, such as augment=digits or augment=photos")
     console = Console(config["verbose"])
     data = open_data(config, find_device("cpu"), console, None)
-    chosen = one_of_each(data.train.labels[data.train_indices], PICTURES)
+    chosen = one_of_each(data.train.labels[data.train_indices], IMAGES)
     indices = data.train_indices[chosen]
     x, y = images_of(data.train, indices), data.train.labels[indices]
     from_which = images_of(data.train.whole, indices) if augment.crops else x
@@ -64,11 +64,11 @@ def draw(config: Config, target: Path) -> None:
         write_atomically(target, png(figure))
     except OSError as error:
         raise UserError(f"--augmented {target} can't be written: {error.strerror or error}") from error
-    console.line(f"[bold]{target}[/] shows {len(x)} pictures, each with {DRAWS} draws of its augmentation")
+    console.line(f"[bold]{target}[/] shows {len(x)} images, each with {DRAWS} draws of its augmentation")
 
 
 def one_of_each(labels: Tensor, most: int) -> list[int]:
-    """Return the places of some pictures, of as many classes as there are; labels are int64 (N,)."""
+    """Return the places of some images, of as many classes as there are; labels are int64 (N,)."""
     seen: dict[int, list[int]] = {}
     for place, label in enumerate(labels.tolist()):
         seen.setdefault(label, []).append(place)
@@ -87,7 +87,7 @@ def in_words(share: Tensor, names: Sequence[str]) -> str:
 
 @styled
 def grid(rows: Tensor, names: Sequence[str], captions: Sequence[str]) -> Figure:
-    """Return a figure with a row for each picture: uint8 (rows, 1 + draws, C, H, W)."""
+    """Return a figure with a row for each image: uint8 (rows, 1 + draws, C, H, W)."""
     count, columns = rows.shape[:2]
     tiles = rows.flatten(0, 1)
     tiles = tiles[:, : 3 if tiles.shape[1] >= 3 else 1]
@@ -98,15 +98,15 @@ def grid(rows: Tensor, names: Sequence[str], captions: Sequence[str]) -> Figure:
     pixels = F.interpolate(tiles.float(), size=size, mode=mode).round().to(torch.uint8)
     gap = CAPTION if any(captions) else 4
     framed = F.pad(pixels.float(), (2, 2, 2, gap), value=255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    picture = mosaic(framed, columns, gap=0)
-    height, width = picture.shape[0] / count, picture.shape[1] / columns
-    figure = Figure(figsize=(picture.shape[1] / 96 + 1.2, picture.shape[0] / 96 + 0.35))
+    image = mosaic(framed, columns, gap=0)
+    height, width = image.shape[0] / count, image.shape[1] / columns
+    figure = Figure(figsize=(image.shape[1] / 96 + 1.2, image.shape[0] / 96 + 0.35))
     axes = figure.add_subplot()
     axes.grid(visible=False)
-    axes.imshow(picture if picture.shape[2] == 3 else np.repeat(picture, 3, axis=2), interpolation="nearest")
+    axes.imshow(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2), interpolation="nearest")
     axes.spines[:].set_visible(False)
     axes.xaxis.tick_top()
-    axes.set_xticks([width / 2, width * (columns + 1) / 2], ["picture", "what the network sees"])
+    axes.set_xticks([width / 2, width * (columns + 1) / 2], ["image", "what the network sees"])
     axes.set_yticks([height * (row + 0.5) for row in range(count)], names, parse_math=False)
     axes.tick_params(length=0)
     axes.axvline(width - 0.5, color="#5c6370", linewidth=1)

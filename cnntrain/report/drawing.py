@@ -47,7 +47,7 @@ def canvas(xlabel: str = "", ylabel: str = "", size: tuple[float, float] = (4.6,
 
 
 def borderless(ratio: float) -> tuple[Figure, Axes]:
-    """Return a figure that is all picture, with the ratio of height to width, and its axes."""
+    """Return a figure that is all image, with the ratio of height to width, and its axes."""
     figure = Figure(figsize=(5.2, 5.2 * ratio))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))

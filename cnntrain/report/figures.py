@@ -16,8 +16,8 @@ from cnntrain.report.predictions import BINS, Calibration
 from cnntrain.report.probes import SHIFTS, Filters, Maps
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
-LARGEST_PICTURE = 160
-MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, in sides of a picture
+LARGEST_IMAGE = 160
+MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, in sides of an image
 
 
 @styled
@@ -80,7 +80,7 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> Fi
 
 @styled
 def calibration(found: Calibration) -> Figure:
-    """Return how often the model is right against how sure it is, above how many pictures that is about."""
+    """Return how often the model is right against how sure it is, above how many images that is about."""
     figure = Figure(figsize=(4.6, 3.6))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     centres = (np.arange(BINS) + 0.5) / BINS
@@ -93,7 +93,7 @@ def calibration(found: Calibration) -> Figure:
     figure.legend(fontsize=8, loc="outside upper center", ncols=3, columnspacing=1.2)
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.bar(centres, found.counts, width=0.9 / BINS, color=COLOURS["curve"])
-    lower.set(xlabel="confidence: probability of the predicted class", ylabel="pictures")
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel="images")
     percent(upper)
     lower.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     return figure
@@ -101,7 +101,7 @@ def calibration(found: Calibration) -> Figure:
 
 @styled
 def robustness(accuracies: Sequence[float], chance: float) -> Figure:
-    """Return the accuracy against the distance by which the pictures are shifted."""
+    """Return the accuracy against the distance by which the images are shifted."""
     figure, axes = canvas(xlabel="shift in pixels", ylabel="accuracy")
     axes.plot(SHIFTS, accuracies, color=COLOURS["curve"], marker="o", markersize=4)
     axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1)
@@ -121,30 +121,30 @@ def filters(found: Filters) -> Figure:
     weights = sized(weights, LARGEST_FILTER)
     if weights.shape[3] == 3:
         alpha = np.ones((*weights.shape[:3], 1))
-        picture = mosaic(np.concatenate([0.5 + 0.5 * weights / scale, alpha], axis=3), columns, gap=2)
+        image = mosaic(np.concatenate([0.5 + 0.5 * weights / scale, alpha], axis=3), columns, gap=2)
     else:
-        picture = mosaic(weights.mean(axis=3, keepdims=True), columns, gap=2, fill=np.nan)[:, :, 0]
-        scale = max(float(np.nanmax(np.abs(picture))), 1e-12)
-    figure, axes = borderless(picture.shape[0] / picture.shape[1])
-    axes.imshow(picture, cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="none")
+        image = mosaic(weights.mean(axis=3, keepdims=True), columns, gap=2, fill=np.nan)[:, :, 0]
+        scale = max(float(np.nanmax(np.abs(image))), 1e-12)
+    figure, axes = borderless(image.shape[0] / image.shape[1])
+    axes.imshow(image, cmap="RdBu_r", vmin=-scale, vmax=scale, interpolation="none")
     return figure
 
 
 @styled
-def feature_maps(pictures: np.ndarray, layers: Sequence[Maps]) -> Figure:
-    """Return what each layer makes of some pictures: a column for each picture, a row for each layer.
+def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
+    """Return what each layer makes of some images: a column for each image, a row for each layer.
 
     Args:
-        pictures: uint8 (N, H, W, 1 or 3).
-        layers: from :func:`cnntrain.report.probes.feature_maps`, of the same pictures.
+        images: uint8 (N, H, W, 1 or 3).
+        layers: from :func:`cnntrain.report.probes.feature_maps`, of the same images.
     """
-    pictures = sized(pictures, LARGEST_PICTURE)
-    tiles = [[pictures[index].squeeze() for index in range(len(pictures))]]
-    tiles += [[grid(maps.values[index].numpy()) for index in range(len(pictures))] for maps in layers]
-    names = ["the picture", *map(title, layers)]
+    images = sized(images, LARGEST_IMAGE)
+    tiles = [[images[index].squeeze() for index in range(len(images))]]
+    tiles += [[grid(maps.values[index].numpy()) for index in range(len(images))] for maps in layers]
+    names = ["the image", *map(title, layers)]
     heights = [max(tile.shape[0] / tile.shape[1] for tile in row) for row in tiles]
     total = sum(heights) + (MAP_GAP + MAP_MARGIN) * len(tiles)
-    figure, axes = borderless(total / len(pictures))
+    figure, axes = borderless(total / len(images))
     top = 0.0
     for row, name, height in zip(tiles, names, heights, strict=True):
         top += MAP_GAP
@@ -156,7 +156,7 @@ def feature_maps(pictures: np.ndarray, layers: Sequence[Maps]) -> Figure:
             colours = "gray" if row is tiles[0] else "viridis"
             axes.imshow(tile, cmap=colours, vmin=low, vmax=high, extent=extent, interpolation="none")
         top += height + MAP_MARGIN
-    axes.set(xlim=(0, len(pictures)), ylim=(top, 0))
+    axes.set(xlim=(0, len(images)), ylim=(top, 0))
     return figure
 
 
@@ -167,7 +167,7 @@ def title(maps: Maps) -> str:
 
 
 def grid(maps: np.ndarray) -> np.ndarray:
-    """Return the maps of one layer and picture, (maps, height, width), side by side; values as squares."""
+    """Return the maps of one layer and image, (maps, height, width), side by side; values as squares."""
     number, height, width = maps.shape
     if height == 1 and number == 1:  # a row of values
         columns = min(width, max(10, int(np.ceil(np.sqrt(6 * width)))))

@@ -24,7 +24,7 @@ def panels(figures: Iterable[str]) -> str:
 
 
 def tile(index: int, columns: int, alternative: str) -> str:
-    """Return a picture of the page's sprite."""
+    """Return an image of the page's sprite."""
     place = f"--x:{index % columns};--y:{index // columns}"
     return f'<span class="tile" role="img" aria-label="{escape(alternative)}" style="{place}"></span>'
 

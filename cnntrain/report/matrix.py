@@ -1,4 +1,4 @@
-"""The confusion matrix as a table, whose cells open the pictures behind them."""
+"""The confusion matrix as a table, whose cells open the images behind them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def matrix_table(matrix: Tensor, names: Sequence[str], opening: Container[tuple[
     Args:
         matrix: int64 (classes, classes); row: true class, column: predicted class.
         names: of the classes.
-        opening: the cells that have pictures to show.
+        opening: the cells that have images to show.
     """
     classes = shown_classes(matrix)
     upright = ' class="upright"' if any(len(names[column]) > 3 for column in classes) else ""

@@ -1,4 +1,4 @@
-"""Many small pictures as one: the sprite behind the page's pictures, and mosaics of filters and maps."""
+"""Many small images as one: the sprite behind the page's images, and mosaics of filters and maps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGEST_TILE = 64  # pixels; larger pictures are made smaller
+LARGEST_TILE = 64  # pixels; larger images are made smaller
 MOST_PIXELS = 2_000_000  # of a sprite, whatever it shows: 3 MB at most as text
 LOSSLESS = 1_500_000  # bytes of pixels beyond which a sprite is a JPEG
 
 
 class Sprite:
-    """Pictures side by side in one file.
+    """Images side by side in one file.
 
     Args:
         images: uint8 (N, C, H, W), on the CPU; of 2 channels the first counts, of 4 the first three.
@@ -38,19 +38,19 @@ class Sprite:
         """Return the file as a ``data:`` address."""
         from PIL import Image
 
-        picture = Image.fromarray(self.pixels.squeeze())
+        image = Image.fromarray(self.pixels.squeeze())
         buffer = io.BytesIO()
         if self.pixels.size <= LOSSLESS:
             kind = "png"
-            picture.save(buffer, "PNG")
+            image.save(buffer, "PNG")
         else:
             kind = "jpeg"
-            picture.save(buffer, "JPEG", quality=85, subsampling=0)  # whose chroma would blur the edges
+            image.save(buffer, "JPEG", quality=85, subsampling=0)  # whose chroma would blur the edges
         return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def most_tiles(image_size: int) -> int:
-    """Return how many pictures of a size a sprite may hold."""
+    """Return how many images of a size a sprite may hold."""
     return MOST_PIXELS // min(image_size, LARGEST_TILE) ** 2
 
 

@@ -87,19 +87,17 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     data = open_data(config, device, console, config["trust"])
     if data.train.fingerprint != state["data_fingerprint"]:
         raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
-    split, pictures, indices = "validation", data.train, data.val_indices
+    split, images, indices = "validation", data.train, data.val_indices
     if finished:
-        split, pictures, indices = "test", data.test, torch.arange(len(data.test))
+        split, images, indices = "test", data.test, torch.arange(len(data.test))
     evaluated = None
     if len(indices):
-        batches = EvalLoader(
-            pictures, indices, config["eval_batch_size"], normalize, device, config["workers"]
-        )
+        batches = EvalLoader(images, indices, config["eval_batch_size"], normalize, device, config["workers"])
         seen, classes = Predictions(), len(class_names)
         result = loop.evaluate(
             trained.model, batches, trained.criterion, classes, trained.precision, after_batch=seen.add
         )
-        evaluated = Evaluated(split, pictures, indices, result, seen.joined())
+        evaluated = Evaluated(split, images, indices, result, seen.joined())
     best = state["progress"]["best"]
     run = Shown(
         folder,

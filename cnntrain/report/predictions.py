@@ -1,4 +1,4 @@
-"""What a model said of each picture of an evaluation, and what of it is worth a look."""
+"""What a model said of each image of an evaluation, and what of it is worth a look."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BINS = 15  # of the calibration curve, as in Guo et al. 2017
 
 
 class Predictions:
-    """Collects, batch by batch, what a model says of every picture. Everything stays on the device."""
+    """Collects, batch by batch, what a model says of every image. Everything stays on the device."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -25,7 +25,7 @@ class Predictions:
         self.batches.append((y, predicted, confidence))
 
     def joined(self) -> Verdicts:
-        """Return all that was noted, in the order of the pictures; every process of a run must call this."""
+        """Return all that was noted, in the order of the images; every process of a run must call this."""
         parts = distributed.gathered([tuple(x.cpu() for x in batch) for batch in self.batches])
         labels, predicted, confidence = zip(*(batch for part in parts for batch in part), strict=True)
         return Verdicts(torch.cat(labels), torch.cat(predicted), torch.cat(confidence))
@@ -33,7 +33,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a model said of some pictures.
+    """What a model said of some images.
 
     Args:
         labels: their classes, int64 (N,).
@@ -51,15 +51,15 @@ class Verdicts:
         return self.labels == self.predicted
 
     def mistakes(self, most: int) -> list[int]:
-        """Return up to ``most`` pictures that the model is wrong about, the surest first."""
+        """Return up to ``most`` images that the model is wrong about, the surest first."""
         wrong = (~self.correct).nonzero().flatten()
         order = self.confidence[wrong].argsort(descending=True, stable=True)
         return [int(index) for index in wrong[order][:most]]
 
     def in_cells(self, most: int, in_cell: int) -> dict[tuple[int, int], list[int]]:
-        """Return some pictures for each cell (true class, predicted class) of the confusion matrix.
+        """Return some images for each cell (true class, predicted class) of the confusion matrix.
 
-        Cells take turns, those of mistakes first, until there are ``most`` pictures or each has ``in_cell``.
+        Cells take turns, those of mistakes first, until there are ``most`` images or each has ``in_cell``.
         In a cell the surest come first.
         """
         order = self.confidence.argsort(descending=True, stable=True)
@@ -68,9 +68,9 @@ class Verdicts:
         for index, truth, said in zip(
             order.tolist(), self.labels[order].tolist(), self.predicted[order].tolist(), strict=True
         ):
-            pictures = cells.setdefault((truth, said), [])
-            if len(pictures) < in_cell:
-                pictures.append(index)
+            images = cells.setdefault((truth, said), [])
+            if len(images) < in_cell:
+                images.append(index)
         turns = [pair for turn in range(in_cell) for pair in taken_in(turn, cells)]
         chosen: dict[tuple[int, int], list[int]] = {}
         for cell, index in turns[:most]:
@@ -93,10 +93,10 @@ class Calibration:
     """How sure a model is, in bins of equal width, against how often it is right (Guo et al. 2017).
 
     Args:
-        counts: pictures in each bin.
+        counts: images in each bin.
         confidence: mean confidence of each bin; 0 where it is empty.
         accuracy: share of right answers in each bin; 0 where it is empty.
-        error: expected calibration error: the mean distance of the two, over all pictures.
+        error: expected calibration error: the mean distance of the two, over all images.
     """
 
     counts: list[int]
@@ -106,7 +106,7 @@ class Calibration:
 
 
 def taken_in(turn: int, cells: dict[tuple[int, int], list[int]]) -> Iterator[tuple[tuple[int, int], int]]:
-    """Yield the picture that each cell gives in a turn, if it has so many."""
-    for cell, pictures in cells.items():
-        if turn < len(pictures):
-            yield cell, pictures[turn]
+    """Yield the image that each cell gives in a turn, if it has so many."""
+    for cell, images in cells.items():
+        if turn < len(images):
+            yield cell, images[turn]

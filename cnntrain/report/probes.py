@@ -19,8 +19,8 @@ MOST_LAYERS = 12  # whose feature maps are shown
 MOST_MAPS = 16  # of each of them
 SHIFTS = (0, 1, 2, 3, 4)  # pixels
 DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
-SHIFT_SECONDS = 2.0  # that they may take, which bounds the pictures
-MOST_SHIFTED, FEWEST_SHIFTED = 1000, 100  # pictures
+SHIFT_SECONDS = 2.0  # that they may take, which bounds the images
+MOST_SHIFTED, FEWEST_SHIFTED = 1000, 100  # images
 VALUES = 2**18  # of a batch, whose feature maps should fit into the caches
 # What these give out is what came in, but for its shape or in training.
 SILENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout2d)
@@ -28,7 +28,7 @@ SILENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 
 @dataclass(frozen=True)
 class Filters:
-    """The weights of the first layer, as pictures.
+    """The weights of the first layer, as images.
 
     Args:
         layer: its name.
@@ -45,7 +45,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Maps:
-    """What a layer makes of some pictures.
+    """What a layer makes of some images.
 
     Args:
         layer: its name.
@@ -61,11 +61,11 @@ class Maps:
 
 
 def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> Filters | None:
-    """Return the filters of the first layer that fits the picture; None if there is no such layer.
+    """Return the filters of the first layer that fits the image; None if there is no such layer.
 
     Args:
-        model: any network; a Conv2d must take the picture's channels, a Linear all of its values.
-        shape: channels, height and width of a picture.
+        model: any network; a Conv2d must take the image's channels, a Linear all of its values.
+        shape: channels, height and width of an image.
     """
     for name, layer in model.named_modules():
         if isinstance(layer, nn.Conv2d) and layer.in_channels == shape[0] and layer.groups == 1:
@@ -81,7 +81,7 @@ def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> Filters | No
 
 @torch.no_grad()
 def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps]:
-    """Return what some layers make of pictures, float (N, C, H, W), in the order in which they are called."""
+    """Return what some layers make of images, float (N, C, H, W), in the order in which they are called."""
     found: dict[str, Maps] = {}
 
     def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -109,10 +109,10 @@ def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps
 
 
 @torch.no_grad()
-def pictures_in_time(
+def images_in_time(
     model: nn.Module, images: Tensor, normalize: Normalize, precision: Precision, seconds: float
 ) -> int:
-    """Return how many pictures can be shifted in some seconds, by trying a few; 0 if too few to tell.
+    """Return how many images can be shifted in some seconds, by trying a few; 0 if too few to tell.
 
     Args:
         model: maps float (N, C, H, W) to logits (N, classes).
@@ -160,5 +160,5 @@ def accuracy_when_shifted(
 
 
 def shifted(images: Tensor, down: int, right: int) -> Tensor:
-    """Return pictures, uint8 (N, C, H, W), moved by some pixels; what comes in is black."""
+    """Return images, uint8 (N, C, H, W), moved by some pixels; what comes in is black."""
     return F.pad(images, (right, -right, down, -down))

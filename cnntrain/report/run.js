@@ -1,9 +1,9 @@
 "use strict";
-const {cells, pictures, columns, names} = JSON.parse(document.getElementById("data").textContent);
+const {cells, images, columns, names} = JSON.parse(document.getElementById("data").textContent);
 const byId = id => document.getElementById(id);
 const sheet = byId("sheet"), matrix = byId("matrix");
 
-// A cell of the confusion matrix opens the pictures behind it.
+// A cell of the confusion matrix opens the images behind it.
 let opener = null;
 function element(name, className, parent, text = "") {
   const node = document.createElement(name);
@@ -17,12 +17,12 @@ function open(button) {
   const chosen = cells[button.dataset.cell];
   const what = truth === said ? `${names[truth]}, recognised` : `${names[truth]}, taken for ${names[said]}`;
   const total = Number(button.dataset.count);
-  byId("sheet-title").textContent = `${what}: ${total} ${total === 1 ? "picture" : "pictures"}`
+  byId("sheet-title").textContent = `${what}: ${total} ${total === 1 ? "image" : "images"}`
     + (chosen.length < total ? `, of which the surest ${chosen.length}` : "");
-  byId("sheet-pictures").replaceChildren();
+  byId("sheet-images").replaceChildren();
   for (const index of chosen) {
-    const figure = element("figure", "picture", byId("sheet-pictures"));
-    const tile = element("span", "tile", figure), sure = `${(100 * pictures[index]).toFixed(1)}%`;
+    const figure = element("figure", "image", byId("sheet-images"));
+    const tile = element("span", "tile", figure), sure = `${(100 * images[index]).toFixed(1)}%`;
     tile.style.setProperty("--x", index % columns);
     tile.style.setProperty("--y", Math.floor(index / columns));
     tile.setAttribute("role", "img");

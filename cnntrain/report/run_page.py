@@ -12,9 +12,9 @@ from typing import Any
 from cnntrain.console import count, wilson_interval
 from cnntrain.metrics import Result
 from cnntrain.report.configured import Setting
+from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
 from cnntrain.report.matrix import MOST_CLASSES, matrix_table
-from cnntrain.report.pictures import Gallery
 from cnntrain.summary import Layer
 
 PARTS = {"/*STYLE*/": "run.css", "/*SCRIPT*/": "run.js"}
@@ -24,7 +24,7 @@ TITLES = {
     "classes": "Classes",
     "mistakes": "Most confident mistakes",
     "calibration": "Calibration",
-    "robustness": "Shifted pictures",
+    "robustness": "Shifted images",
     "maps": "Feature maps",
     "filters": "Filters",
     "layers": "Layers",
@@ -46,7 +46,7 @@ class Contents:
         model: in words.
         class_names: the name of each class.
         result: the evaluation; None if there was nothing to evaluate on.
-        gallery: pictures of the evaluation.
+        gallery: images of the evaluation.
         figures: by name, as SVG.
         notes: by the same names, what is to be said of a figure, or why there is none.
         layers: of the model.
@@ -109,7 +109,7 @@ def page(contents: Contents) -> str:
     return text.replace("<!--BODY-->", "\n".join(filter(None, body)))
 
 
-EMPTY = {"cells": {}, "pictures": [], "columns": 1, "names": []}
+EMPTY = {"cells": {}, "images": [], "columns": 1, "names": []}
 
 
 def headline(contents: Contents) -> str:
@@ -138,7 +138,7 @@ def accuracy(result: Result, split: str) -> str:
     about = f"95% interval {low:.2%} to {high:.2%}; {told}; loss {result.loss:.4f}{top5}"
     return (
         f'<p class="headline">{result.accuracy:.2%} <small>{split} accuracy, '
-        f"{round(result.accuracy * result.examples):,} of {result.examples:,} pictures</small></p>\n"
+        f"{round(result.accuracy * result.examples):,} of {result.examples:,} images</small></p>\n"
         f'<div class="scale" role="img" aria-label="{escape(about)}">'
         f'<span style="left:{low:.2%};width:{high - low:.2%}"></span>'
         f'<span class="chance" style="left:{chance:.2%}"></span></div>\n<p>{escape(about)}</p>'
@@ -157,7 +157,7 @@ def confusion(contents: Contents) -> str:
     if contents.result is None or contents.gallery is None:
         return ""
     matrix, names = contents.result.confusion, contents.class_names
-    text = "Rows are the true classes, columns the predicted ones. A cell opens its pictures."
+    text = "Rows are the true classes, columns the predicted ones. A cell opens its images."
     whole = ""
     if len(names) > MOST_CLASSES:
         text += f" Of {len(names)} classes these are the {MOST_CLASSES} with the most mistakes; below, all."
@@ -166,11 +166,11 @@ def confusion(contents: Contents) -> str:
 
 
 def mistakes(contents: Contents) -> str:
-    """Return the pictures about which the model is most sure and wrong."""
+    """Return the images about which the model is most sure and wrong."""
     if contents.gallery is None:
         return ""
     if not contents.gallery.mistakes:
-        return paragraph("There are none: every picture is recognised.")
+        return paragraph("There are none: every image is recognised.")
     text = "True class → predicted class, and the probability that the model gives to the latter."
     return paragraph(text) + contents.gallery.show_mistakes(contents.class_names)
 
@@ -184,10 +184,10 @@ def classes(contents: Contents) -> str:
         for row in contents.result.per_class(tuple(contents.class_names))
     ]
     text = (
-        "Precision: the share of the pictures predicted as this class that belong to it. Recall: the share "
+        "Precision: the share of the images predicted as this class that belong to it. Recall: the share "
         "of the class that is found. F1: their harmonic mean. A heading sorts."
     )
-    return paragraph(text) + table(("class", "precision", "recall", "F1", "pictures"), rows, sorts=True)
+    return paragraph(text) + table(("class", "precision", "recall", "F1", "images"), rows, sorts=True)
 
 
 def figure(contents: Contents, name: str) -> str:
@@ -213,7 +213,7 @@ def layers(contents: Contents) -> str:
     ]
     headings = ("layer", "kind", "output", "parameters", "multiply-adds", "receptive field")
     work = sum(layer.multiply_adds for layer in contents.layers)
-    text = f"{work:,} multiply-adds for a picture. The receptive field is what one output sees, in pixels."
+    text = f"{work:,} multiply-adds for an image. The receptive field is what one output sees, in pixels."
     return table(headings, rows, words=2) + paragraph(text)
 
 

@@ -12,18 +12,18 @@ from torch import Tensor
 from cnntrain import summary as summaries
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, bytes_in_words, count
-from cnntrain.data.streamed import Streamed
+from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import in_words
 from cnntrain.parts import input_shape
 from cnntrain.report import drawing, figures, probes
 from cnntrain.report.configured import command_of, settings
+from cnntrain.report.gallery import MOST_STREAMED, Gallery, examples, images_of
 from cnntrain.report.matrix import MOST_CLASSES
-from cnntrain.report.pictures import MOST_STREAMED, Gallery, examples, images_of
 from cnntrain.report.run_page import Contents, page
 from cnntrain.report.shown import Evaluated, Shown, environment, epochs_of, unfinished
 
 PAGE, PLOTS = "report.html", "plots"
-FOLLOWED = 3  # pictures whose feature maps are shown
+FOLLOWED = 3  # images whose feature maps are shown
 T = TypeVar("T")
 
 
@@ -74,7 +74,7 @@ class Drawing:
         )
         self.steps = [self.curves, self.layers, self.filters]
         if evaluated is not None:
-            self.steps += [self.pictures, self.calibration, self.robustness, self.feature_maps]
+            self.steps += [self.images, self.calibration, self.robustness, self.feature_maps]
 
     def draw(self, name: str, figure: Any, words: str) -> None:
         """Put a figure into the page and into ``plots/``."""
@@ -123,7 +123,7 @@ class Drawing:
         """Draw the filters of the first layer."""
         found = probes.first_filters(self.run.model, input_shape(self.run.config["data"]))
         if found is None:
-            self.contents.notes["filters"] = "No layer takes the picture itself as a Conv2d or Linear would."
+            self.contents.notes["filters"] = "No layer takes the image itself as a Conv2d or Linear would."
             return
         number, layer = len(found.weights), f"{found.layer or 'the model'} ({found.kind})"
         self.draw("filters", figures.filters(found), f"{number} filters of the layer {layer}")
@@ -134,8 +134,8 @@ class Drawing:
             f"The first layer, {layer}: {number} of {found.total}, a square for each {each}; {colours}."
         )
 
-    def pictures(self) -> None:
-        """Choose the pictures behind the confusion matrix, and draw it; the page has a table if it fits."""
+    def images(self) -> None:
+        """Choose the images behind the confusion matrix, and draw it; the page has a table if it fits."""
         done = self.evaluated
         self.contents.gallery = Gallery(
             done.dataset, done.indices, done.verdicts, self.run.config["data"]["image_size"]
@@ -156,23 +156,23 @@ class Drawing:
         )
 
     def accuracy_when_shifted(self) -> tuple[int, list[float]]:
-        """Return how many pictures were shifted, 0 if it takes too long, and the accuracy for each shift."""
+        """Return how many images were shifted, 0 if it takes too long, and the accuracy for each shift."""
         run, done = self.run, self.evaluated
         device = run.normalize.mean.device
-        most = MOST_STREAMED if isinstance(done.dataset, Streamed) else probes.MOST_SHIFTED
+        most = MOST_STREAMED if isinstance(done.dataset, StreamingDataset) else probes.MOST_SHIFTED
         places = evenly(most, len(done.indices))
         images = images_of(done.dataset, done.indices[places]).to(device)
         labels = done.verdicts.labels[places].to(device)
         seconds = probes.SHIFT_SECONDS * run.patience
         model = (run.normalize, run.precision)
-        number = probes.pictures_in_time(run.model, images, *model, seconds)
+        number = probes.images_in_time(run.model, images, *model, seconds)
         if not number:
             return 0, []
         some = evenly(number, len(images)).to(device)
         return number, probes.accuracy_when_shifted(run.model, images[some], labels[some], *model)
 
     def robustness(self) -> None:
-        """Draw the accuracy on shifted pictures."""
+        """Draw the accuracy on shifted images."""
         number, found = self.asked("robustness", self.accuracy_when_shifted) or (0, [])
         if not number:
             told = f"Left out: it would take longer than {probes.SHIFT_SECONDS * self.run.patience:.0f} s."
@@ -183,12 +183,12 @@ class Drawing:
         self.draw("robustness", figures.robustness(found, chance), "accuracy against a shift in pixels")
         told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(probes.SHIFTS, found, strict=True))
         self.contents.notes["robustness"] = (
-            f"Accuracy when {number:,} of the {self.evaluated.split} pictures are moved in four directions, "
-            f"on black: {told}. Filters that slide over the picture lose less than weights for each pixel."
+            f"Accuracy when {number:,} of the {self.evaluated.split} images are moved in four directions, "
+            f"on black: {told}. Filters that slide over the image lose less than weights for each pixel."
         )
 
     def feature_maps(self) -> None:
-        """Draw what the layers make of a few pictures."""
+        """Draw what the layers make of a few images."""
         run, done = self.run, self.evaluated
         device = run.normalize.mean.device
         chosen = examples(done.verdicts, FOLLOWED)
@@ -199,10 +199,10 @@ class Drawing:
             return
         colours = images[:, : 3 if images.shape[1] >= 3 else 1].permute(0, 2, 3, 1).numpy()
         names = ", ".join(run.class_names[int(done.verdicts.labels[index])] for index in chosen)
-        words = "what each layer makes of some pictures"
+        words = "what each layer makes of some images"
         self.draw("feature_maps", figures.feature_maps(colours, maps), words)
         self.contents.notes["feature_maps"] = (
-            f"{count(len(chosen), 'picture')} ({names}) on the way through the layers: up "
+            f"{count(len(chosen), 'image')} ({names}) on the way through the layers: up "
             f"to {probes.MOST_MAPS} maps of each, bright where it responds most; squares in rows are values."
         )
 

@@ -1,4 +1,4 @@
-"""A run as its report sees it: its folder, its model, and the pictures on which that was evaluated."""
+"""A run as its report sees it: its folder, its model, and the images on which that was evaluated."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from cnntrain.console import count
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize
-from cnntrain.data.pictures import Pictures
-from cnntrain.data.streamed import Streamed
+from cnntrain.data.streaming import StreamingDataset
 from cnntrain.metrics import Result
 from cnntrain.parts import Config
 from cnntrain.precision import Precision
@@ -22,18 +22,18 @@ from cnntrain.report.predictions import Verdicts
 
 @dataclass
 class Evaluated:
-    """The pictures on which a model was evaluated, and what came of it.
+    """The images on which a model was evaluated, and what came of it.
 
     Args:
         split: ``test`` or ``validation``.
-        dataset: that holds the pictures.
+        dataset: that holds the images.
         indices: which of them were evaluated, int64 (N,).
         result: of the evaluation.
-        verdicts: on each picture, in the order of the indices.
+        verdicts: on each image, in the order of the indices.
     """
 
     split: str
-    dataset: Pictures | Streamed
+    dataset: InMemoryDataset | StreamingDataset
     indices: Tensor
     result: Result
     verdicts: Verdicts

@@ -1,4 +1,4 @@
-"""A set of labelled pictures in memory, as bytes, and the ways of turning a picture into bytes."""
+"""A set of labelled images in memory, as bytes, and the ways of turning an image into bytes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cnntrain.data.resize import to_square
 from cnntrain.errors import UserError
 
 CHUNK = 2**24  # values converted to float at a time, which bounds the memory that it takes
-SAMPLED = 64  # pictures that vouch for the rest, where reading them all would take too long
-ROUNDING = 0.1  # how far beyond 0 and 1 floats may lie, since some ways of scaling pictures overshoot
+SAMPLED = 64  # images that vouch for the rest, where reading them all would take too long
+ROUNDING = 0.1  # how far beyond 0 and 1 floats may lie, since some ways of scaling images overshoot
 
 
-class Pictures(Dataset[tuple[Tensor, Tensor]]):
-    """Labelled pictures: what every source of data comes down to.
+class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Labelled images: what every source of data comes down to.
 
     Args:
         images: uint8 (N, C, H, W); large ones are cut out faster if colours lie side by side in memory.
@@ -32,9 +32,9 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, images: Tensor, labels: Tensor, class_names: Sequence[str]) -> None:
         if images.dtype != torch.uint8 or images.dim() != 4:
-            raise UserError(f"pictures must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
+            raise UserError(f"images must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
         if len(images) != len(labels):
-            raise UserError(f"{len(images):,} pictures and {len(labels):,} labels: the files do not match")
+            raise UserError(f"{len(images):,} images and {len(labels):,} labels: the files do not match")
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
             wrong = int(labels.max()) if int(labels.min()) >= 0 else int(labels.min())
             raise UserError(f"label {wrong} is outside the {len(class_names)} classes")
@@ -44,17 +44,17 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
         self.whole = self
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return one picture, uint8 (C, H, W), and its label, int64 ()."""
+        """Return one image, uint8 (C, H, W), and its label, int64 ()."""
         return self.images[index], self.labels[index]
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
         """Return a batch with one gather: uint8 (N, C, H, W) and int64 (N,). The DataLoader calls this."""
         index = torch.as_tensor(indices, dtype=torch.int64).to(self.images.device)
-        # index_select copies whole pictures; images[index] goes pixel by pixel and takes 15 times as long.
+        # index_select copies whole images; images[index] goes pixel by pixel and takes 15 times as long.
         if self.images.shape[1] > 1 and self.images.stride(1) == 1:  # colours side by side: in the batch too
             images = self.images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
         else:
@@ -63,36 +63,36 @@ class Pictures(Dataset[tuple[Tensor, Tensor]]):
 
     @functools.cached_property
     def fingerprint(self) -> int:
-        """Checksum of all labels and of some pictures: a resumed run must see the same data."""
+        """Checksum of all labels and of some images: a resumed run must see the same data."""
         images, _ = self.__getitems__(sample(len(self)))
         return checksum(images, self.labels)
 
     @property
     def device(self) -> torch.device:
-        """Where the pictures are."""
+        """Where the images are."""
         return self.images.device
 
     @property
     def size(self) -> int:
-        """Bytes of all pictures."""
+        """Bytes of all images."""
         return self.images.numel()
 
     @property
     def side(self) -> int:
-        """Height and width of a picture."""
+        """Height and width of an image."""
         return self.images.shape[2]
 
-    def seen_at(self, side: int) -> Pictures:
-        """Return the middle of each picture, as a view; ``whole`` of that are these pictures."""
+    def seen_at(self, side: int) -> InMemoryDataset:
+        """Return the middle of each image, as a view; ``whole`` of that are these images."""
         if side == self.side:
             return self
-        middle = Pictures(central(self.images, side), self.labels, self.class_names)
+        middle = InMemoryDataset(central(self.images, side), self.labels, self.class_names)
         middle.whole = self
         return middle
 
-    def to(self, device: torch.device) -> Pictures:
-        """Return the same pictures on another device, where their batches are then made."""
-        moved = Pictures(self.whole.images.to(device), self.labels, self.class_names)
+    def to(self, device: torch.device) -> InMemoryDataset:
+        """Return the same images on another device, where their batches are then made."""
+        moved = InMemoryDataset(self.whole.images.to(device), self.labels, self.class_names)
         moved.labels = self.labels.to(device)
         return moved.seen_at(self.side)
 
@@ -101,7 +101,7 @@ def as_bytes(image: Any) -> Tensor:
     """Turn one PIL image (H, W[, C]), array (H, W[, C]) or tensor ([C, ]H, W) into uint8 (C, H, W).
 
     Raises:
-        ValueError: its values are not those of a picture, because it was normalised, say.
+        ValueError: its values are not those of an image, because it was normalised, say.
     """
     if isinstance(image, Tensor):
         array = image if image.dim() == 3 else image[None]
@@ -122,18 +122,18 @@ def as_bytes(image: Any) -> Tensor:
 
 
 def sample(count: int) -> np.ndarray:
-    """Return the places of some pictures, spread evenly, that vouch for the rest: int64 (N,)."""
+    """Return the places of some images, spread evenly, that vouch for the rest: int64 (N,)."""
     return np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).astype(np.int64))
 
 
 def checksum(images: Tensor, labels: Tensor) -> int:
-    """Return the CRC-32 of pictures and labels, wherever and however they lie in memory."""
+    """Return the CRC-32 of images and labels, wherever and however they lie in memory."""
     known = zlib.crc32(images.cpu().contiguous().numpy().data)
     return zlib.crc32(labels.cpu().contiguous().numpy().data, known)
 
 
 def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
-    """Raise a ValueError unless all values of a picture lie between two bounds."""
+    """Raise a ValueError unless all values of an image lie between two bounds."""
     least, most = array.min().item(), array.max().item()
     if not (low <= least and most <= high):  # so that NaN does not pass
         raise ValueError(
@@ -142,10 +142,12 @@ def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
         )
 
 
-def fit(pictures: Pictures, channels: int, side: int, resize: str) -> Pictures:
-    """Return the pictures as (channels, side, side), converted only where they differ."""
-    images = fit_images(pictures.images, channels, side, resize)
-    return pictures if images is pictures.images else Pictures(images, pictures.labels, pictures.class_names)
+def fit(dataset: InMemoryDataset, channels: int, side: int, resize: str) -> InMemoryDataset:
+    """Return the images as (channels, side, side), converted only where they differ."""
+    images = fit_images(dataset.images, channels, side, resize)
+    return (
+        dataset if images is dataset.images else InMemoryDataset(images, dataset.labels, dataset.class_names)
+    )
 
 
 def fit_images(images: Tensor, channels: int, side: int, resize: str) -> Tensor:
@@ -163,7 +165,7 @@ def fit_images(images: Tensor, channels: int, side: int, resize: str) -> Tensor:
 
 
 def convert_channels(images: Tensor, channels: int) -> Tensor:
-    """Turn grey pictures into colour by repeating them, colour into grey by ITU-R 601 luma."""
+    """Turn grey images into colour by repeating them, colour into grey by ITU-R 601 luma."""
     if images.shape[1] == 1:
         return images.expand(-1, channels, -1, -1).contiguous()
     if images.shape[1] == 3 and channels == 1:
@@ -171,10 +173,10 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
         grey = [(some * luma).sum(1, keepdim=True).round().to(torch.uint8) for some in in_chunks(images)]
         return torch.cat(grey)
     raise UserError(
-        f"data.channels={channels}: pictures of {images.shape[1]} channels can't be turned into that"
+        f"data.channels={channels}: images of {images.shape[1]} channels can't be turned into that"
     )
 
 
 def in_chunks(images: Tensor) -> Sequence[Tensor]:
-    """Split pictures into lots of up to CHUNK values."""
+    """Split images into lots of up to CHUNK values."""
     return images.split(max(1, CHUNK // images[0].numel()))

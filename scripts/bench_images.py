@@ -1,14 +1,14 @@
-"""Pictures a second from a folder of JPEGs: cnntrain against torchvision's reference pipeline, side by side.
+"""Images a second from a folder of JPEGs: cnntrain against torchvision's reference pipeline, side by side.
 
-    scripts/bench_pictures.py [--size 500x375] [--pictures 2000] [--workers 2] [--rounds 5]
+    scripts/bench_images.py [--size 500x375] [--images 2000] [--workers 2] [--rounds 5]
 
-All make shuffled batches of 64 pictures of 224x224, each a random part that is scaled, then mirrored or not
+All make shuffled batches of 64 images of 224x224, each a random part that is scaled, then mirrored or not
 and normalised. The reference is PIL, RandomResizedCrop, RandomHorizontalFlip, ToTensor, Normalize and a
-DataLoader with as many workers. cnntrain decodes every picture in each epoch (streamed), or gathers what the
-epoch before has decoded (cached); the parts are drawn from pictures of 256x256, or as large as smaller files
-are. Beside workers the main process computes with one thread, else with all. The pictures are made up. Rounds
-are interleaved. On a machine that is busy with other work, the processor's time for each picture, of
-all processes together, says more than the pictures a second. Memory is kept for all, as in the command.
+DataLoader with as many workers. cnntrain decodes every image in each epoch (streamed), or gathers what the
+epoch before has decoded (cached); the parts are drawn from images of 256x256, or as large as smaller files
+are. Beside workers the main process computes with one thread, else with all. The images are made up. Rounds
+are interleaved. On a machine that is busy with other work, the processor's time for each image, of
+all processes together, says more than the images a second. Memory is kept for all, as in the command.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from cnntrain import memory
 from cnntrain.data.augment import Augment
 from cnntrain.data.folder import Folder
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.streamed import Streamed, read_all
+from cnntrain.data.streaming import StreamingDataset, read_all
 
 SIDE, STORED, BATCH = 224, 256, 64  # smaller files are stored as they are
 REFERENCE = "reference"
-DISTINCT = 200  # pictures; more are links to them
+DISTINCT = 200  # images; more are links to them
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
-def write_pictures(root: Path, count: int, size: tuple[int, int]) -> None:
+def write_images(root: Path, count: int, size: tuple[int, int]) -> None:
     """Write smooth noise with fine grain, which compresses about as photographs do, in two classes."""
     generator = np.random.default_rng(0)
     for index in range(count):
@@ -61,7 +61,7 @@ def write_pictures(root: Path, count: int, size: tuple[int, int]) -> None:
 
 
 class Measured(NamedTuple):
-    """What an epoch came to: pictures a second, and seconds of processor for each picture."""
+    """What an epoch came to: images a second, and seconds of processor for each image."""
 
     rate: float
     work: float
@@ -90,8 +90,8 @@ def contenders(root: Path, stored: int, workers: int) -> dict[str, Callable[[int
     """Return what is measured: each function is given the number of an epoch, and goes through it.
 
     Args:
-        root: folder of the pictures.
-        stored: side of the pictures from which cnntrain draws parts, in pixels.
+        root: folder of the images.
+        stored: side of the images from which cnntrain draws parts, in pixels.
         workers: of each contender.
     """
     steps = [
@@ -107,7 +107,7 @@ def contenders(root: Path, stored: int, workers: int) -> dict[str, Callable[[int
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    whole = Streamed(Folder(str(root), True, 3, stored, "crop"), 3, stored, "crop")
+    whole = StreamingDataset(Folder(str(root), True, 3, stored, "crop"), 3, stored, "crop")
     whole.find_labels(0, lambda done: None)
     streamed, cached = whole.seen_at(SIDE), read_all(whole, workers, lambda done: None).seen_at(SIDE)
     threads = torch.get_num_threads()
@@ -126,14 +126,14 @@ def main() -> None:
     """Measure in turns, and print medians and the medians of the ratios within a round."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", default="500x375", help="of the JPEGs, WIDTHxHEIGHT")
-    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     memory.keep()
     width, height = (int(side) for side in args.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder), args.pictures, (width, height))
+        write_images(Path(folder), args.images, (width, height))
         measured = contenders(Path(folder), min(STORED, width, height), args.workers)
         for once in measured.values():  # starts the workers, and warms the file system's cache
             once(0)

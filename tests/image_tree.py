@@ -12,13 +12,13 @@ from cnntrain.data.sources import MNISTMini
 
 def digits(root: Path, per_class: int = 20, classes: tuple[int, ...] = (0, 1, 3), first: int = 0) -> Path:
     """Write digits as ``root/CLASS/NUMBER.png`` or ``.jpg``, by turns."""
-    pictures = MNISTMini(train=True)
+    images = MNISTMini(train=True)
     for digit in classes:
         folder = root / f"d{digit}"
         folder.mkdir(parents=True, exist_ok=True)
-        members = (pictures.labels == digit).nonzero().flatten()[first : first + per_class].tolist()
+        members = (images.labels == digit).nonzero().flatten()[first : first + per_class].tolist()
         for number, index in enumerate(members):
-            image = Image.fromarray(pictures.images[index, 0].numpy())
+            image = Image.fromarray(images.images[index, 0].numpy())
             image.save(folder / f"{number:03}.{'png' if number % 2 else 'jpg'}", quality=95)
     return root
 
@@ -28,7 +28,7 @@ def faulty(root: Path) -> Path:
     digits(root)
     whole = (root / "d0/000.jpg").read_bytes()
     (root / "d0/truncated.jpg").write_bytes(whole[: len(whole) // 2])
-    (root / "d1/text.png").write_text("not a picture")
+    (root / "d1/text.png").write_text("not an image")
     (root / "d1/notes.txt").write_text("a note")
     Image.open(root / "d0/001.png").rotate(20).convert("CMYK").save(root / "d0/cmyk.jpg")
     deep = np.asarray(Image.open(root / "d3/001.png").rotate(20)).astype(np.uint16) * 257

@@ -1,4 +1,4 @@
-"""The pictures that a report shows: behind each cell of the confusion matrix, and the surest mistakes."""
+"""The images that a report shows: behind each cell of the confusion matrix, and the surest mistakes."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnntrain.data.pictures import Pictures
-from cnntrain.data.streamed import Streamed, batch_of
+from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.streaming import StreamingDataset, batch_of
 from cnntrain.report.html import tile
 from cnntrain.report.mosaic import Sprite, most_tiles
 from cnntrain.report.predictions import Verdicts
 
-MOST, MOST_STREAMED = 1200, 300  # pictures; those that are streamed must be decoded once more
+MOST, MOST_STREAMED = 1200, 300  # images; those that are streamed must be decoded once more
 IN_CELL = 16
 MISTAKES = 24
 
 
 class Gallery:
-    """Some pictures of an evaluation, as one sprite.
+    """Some images of an evaluation, as one sprite.
 
     Args:
         dataset: that holds them.
-        indices: which of its pictures were evaluated, int64 (N,).
+        indices: which of its images were evaluated, int64 (N,).
         verdicts: what the model said of each of them.
-        image_size: height and width of a picture.
+        image_size: height and width of an image.
     """
 
     def __init__(
-        self, dataset: Pictures | Streamed, indices: Tensor, verdicts: Verdicts, image_size: int
+        self,
+        dataset: InMemoryDataset | StreamingDataset,
+        indices: Tensor,
+        verdicts: Verdicts,
+        image_size: int,
     ) -> None:
-        most = min(MOST if isinstance(dataset, Pictures) else MOST_STREAMED, most_tiles(image_size))
+        most = min(MOST if isinstance(dataset, InMemoryDataset) else MOST_STREAMED, most_tiles(image_size))
         surest = verdicts.mistakes(MISTAKES)
         cells = verdicts.in_cells(most, IN_CELL)
         shown = list(dict.fromkeys([*surest, *(index for some in cells.values() for index in some)]))
@@ -58,7 +62,7 @@ class Gallery:
         """Return what the page's script knows: places in the sprite for each cell, and probabilities."""
         return {
             "cells": {f"{truth},{said}": some for (truth, said), some in self.cells.items()},
-            "pictures": [round(float(self.verdicts.confidence[index]), 4) for index in self.shown],
+            "images": [round(float(self.verdicts.confidence[index]), 4) for index in self.shown],
             "columns": self.sprite.columns,
             "names": list(class_names),
         }
@@ -71,22 +75,22 @@ class Gallery:
             truth = class_names[int(self.verdicts.labels[index])]
             said = class_names[int(self.verdicts.predicted[index])]
             sure = f"{float(self.verdicts.confidence[index]):.1%}"
-            picture = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}")
+            image = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}")
             caption = f'{escape(truth)} → {escape(said)}<br><span class="dim">{sure}</span>'
-            found.append(f'<figure class="picture">{picture}<figcaption>{caption}</figcaption></figure>')
-        return f'<div class="pictures">{"".join(found)}</div>'
+            found.append(f'<figure class="image">{image}<figcaption>{caption}</figcaption></figure>')
+        return f'<div class="images">{"".join(found)}</div>'
 
 
-def images_of(dataset: Pictures | Streamed, indices: Tensor) -> Tensor:
-    """Return some pictures of a data set, uint8 (N, C, H, W), on the CPU."""
+def images_of(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> Tensor:
+    """Return some images of a data set, uint8 (N, C, H, W), on the CPU."""
     places = indices.numpy().astype(np.int64)
-    if isinstance(dataset, Streamed):
+    if isinstance(dataset, StreamingDataset):
         return batch_of(dataset, places)[0]
     return dataset.__getitems__(places)[0].cpu()
 
 
 def examples(verdicts: Verdicts, most: int) -> list[int]:
-    """Return a few pictures of different classes, recognised ones first, to follow through the layers."""
+    """Return a few images of different classes, recognised ones first, to follow through the layers."""
     order = torch.arange(len(verdicts.labels))[(~verdicts.correct).int().argsort(stable=True)].tolist()
     by_class: dict[int, int] = {}
     for index in order:

@@ -1,4 +1,4 @@
-"""A data set whose pictures are decoded when their batch is made, by workers if there are any.
+"""A data set whose images are decoded when their batch is made, by workers if there are any.
 
 That is the path for data that do not fit into memory. Data that do are read through it once.
 """
@@ -15,22 +15,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.data.crops import central
-from cnntrain.data.pictures import Pictures, as_bytes, checksum, fit_images, sample
+from cnntrain.data.images import InMemoryDataset, as_bytes, checksum, fit_images, sample
 from cnntrain.data.workers import Batch, BatchLoader, raised
 from cnntrain.errors import UserError, in_words
 
-READ_AT_ONCE = 64  # pictures, when all of them are read
+READ_AT_ONCE = 64  # images, when all of them are read
 
 
-class Streamed(Dataset[tuple[Tensor, Tensor]]):
-    """The pictures of a map-style data set of (picture, label) pairs, as bytes and of one size.
+class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
+    """The images of a map-style data set of (image, label) pairs, as bytes and of one size.
 
-    A picture is a PIL image, an array or a tensor; floats lie between 0 and 1, whole numbers between 0 and
+    An image is a PIL image, an array or a tensor; floats lie between 0 and 1, whole numbers between 0 and
     255. The names of the classes are the data set's ``classes``, if it has them.
 
     Args:
         dataset: with ``__len__`` and ``__getitem__``.
-        channels: to which the pictures are converted.
+        channels: to which the images are converted.
         side: height and width to which they are scaled, in pixels.
         resize: how, see :func:`cnntrain.data.resize.to_square`.
 
@@ -51,17 +51,17 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise UserError(f"{self.name} is not a data set: it needs __len__ and __getitem__")
         if len(dataset) == 0:
-            raise UserError(f"{self.name} holds no pictures")
+            raise UserError(f"{self.name} holds no images")
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return one picture, uint8 (C, H, W), and its label, int64 ().
+        """Return one image, uint8 (C, H, W), and its label, int64 ().
 
         Raises:
-            UserError: it can't be read, or is not a picture.
+            UserError: it can't be read, or is not an image.
         """
         try:
             item = self.dataset[index]
@@ -71,10 +71,10 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
             raise UserError(f"{self.name}[{index}] can't be read: {in_words(error)}") from error
         try:
             image, label = item
-            picture = fit_images(as_bytes(image)[None], self.channels, self.scaled_to, self.resize)[0]
-            return central(picture, self.side), torch.tensor(int(label))
+            fitted = fit_images(as_bytes(image)[None], self.channels, self.scaled_to, self.resize)[0]
+            return central(fitted, self.side), torch.tensor(int(label))
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(f"{self.name}[{index}] is not a picture and its label: {error}") from error
+            raise UserError(f"{self.name}[{index}] is not an image and its label: {error}") from error
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor] | UserError:
         """Return a batch, uint8 (N, C, H, W) and int64 (N,); or what went wrong.
@@ -89,11 +89,11 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def size(self) -> int:
-        """Bytes that all pictures would take in memory."""
+        """Bytes that all images would take in memory."""
         return len(self) * self.channels * self.side**2
 
-    def seen_at(self, side: int) -> Streamed:
-        """Return the middle of each picture; ``whole`` of that are these pictures."""
+    def seen_at(self, side: int) -> StreamingDataset:
+        """Return the middle of each image; ``whole`` of that are these images."""
         if side == self.side:
             return self
         middle = copy.copy(self)
@@ -113,15 +113,15 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def fingerprint(self) -> int:
-        """Checksum of all labels and of some pictures, as :class:`Pictures` has it."""
+        """Checksum of all labels and of some images, as :class:`Images` has it."""
         return checksum(batch_of(self, sample(len(self)))[0], self.labels)
 
     def find_labels(self, workers: int, advance: Callable[[int], object]) -> None:
-        """Find the label of every picture: where data sets of torchvision's kind keep them, else by reading.
+        """Find the label of every image: where data sets of torchvision's kind keep them, else by reading.
 
         Args:
             workers: processes that read.
-            advance: is told how many pictures have been read.
+            advance: is told how many images have been read.
         """
         for name in ("targets", "labels"):
             try:
@@ -138,7 +138,7 @@ class Streamed(Dataset[tuple[Tensor, Tensor]]):
 
 
 def stacked(images: Sequence[Tensor]) -> Tensor:
-    """Return pictures, uint8 (C, H, W), as a batch, colours side by side in memory if theirs are."""
+    """Return images, uint8 (C, H, W), as a batch, colours side by side in memory if theirs are."""
     if images[0].stride(0) > 1:
         return torch.stack(list(images))
     return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
@@ -149,32 +149,32 @@ def numbers(labels: Tensor) -> tuple[str, ...]:
     return tuple(map(str, range(int(labels.max()) + 1)))
 
 
-def batch_of(dataset: Streamed, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return some pictures and their labels."""
+def batch_of(dataset: StreamingDataset, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return some images and their labels."""
     return raised(dataset.__getitems__(indices))
 
 
-def all_batches(dataset: Streamed, workers: int, advance: Callable[[int], object]) -> Iterator[Batch]:
-    """Yield all pictures in order, a lot at a time."""
+def all_batches(dataset: StreamingDataset, workers: int, advance: Callable[[int], object]) -> Iterator[Batch]:
+    """Yield all images in order, a lot at a time."""
     lots = [lot.numpy() for lot in torch.arange(len(dataset)).split(READ_AT_ONCE)]
     for images, labels in BatchLoader(dataset, lots, workers):
         advance(len(labels))
         yield images, labels
 
 
-def read_all(dataset: Streamed, workers: int, advance: Callable[[int], object]) -> Pictures:
-    """Read all pictures into memory.
+def read_all(dataset: StreamingDataset, workers: int, advance: Callable[[int], object]) -> InMemoryDataset:
+    """Read all images into memory.
 
     Args:
         dataset: what to read.
         workers: processes that read; 0 reads in this one.
-        advance: is told how many pictures have been read.
+        advance: is told how many images have been read.
 
     Raises:
         UserError: one of them can't be read.
     """
     shape = (len(dataset), dataset.channels, dataset.side, dataset.side)
-    # As decoders give colours, and as the kernel that scales parts of pictures takes them fastest.
+    # As decoders give colours, and as the kernel that scales parts of images takes them fastest.
     layout = torch.channels_last if dataset.channels > 1 else torch.contiguous_format
     images = torch.empty(shape, dtype=torch.uint8, memory_format=layout)
     labels = torch.empty(len(dataset), dtype=torch.int64)
@@ -184,4 +184,4 @@ def read_all(dataset: Streamed, workers: int, advance: Callable[[int], object]) 
         images[begin:end], labels[begin:end] = some, their_labels
         begin = end
     dataset.labels = labels
-    return Pictures(images, labels, dataset.class_names)
+    return InMemoryDataset(images, labels, dataset.class_names)

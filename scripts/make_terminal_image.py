@@ -1,6 +1,6 @@
-"""Draw the terminal picture of the README: run a command in a terminal and save what it shows as SVG.
+"""Draw the terminal image of the README: run a command in a terminal and save what it shows as SVG.
 
-python scripts/make_terminal_picture.py docs/run.svg cnntrain train model=cnn optim=adam augment=digits
+python scripts/make_terminal_image.py docs/run.svg cnntrain train model=cnn optim=adam augment=digits
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def last_state(line: str) -> str:
 
 
 def main(target: Path, command: list[str]) -> None:
-    """Write the picture."""
+    """Write the image."""
     lines = [last_state(line) for line in run_in_terminal(command).split("\n")]
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(f"[bold green]$[/] {shlex.join(command)}", highlight=False)
