@@ -17,7 +17,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from cnntrain.doctor import Finding
+    from cnntrain.diagnosis import Finding
     from cnntrain.metrics import Result
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class Console:
         return {"leave": False, "disable": silent, "mininterval": 0.2, "dynamic_ncols": True}
 
     def finding(self, finding: Finding) -> None:
-        """Print what the training doctor has found, and what mends it."""
+        """Print a problem that the training doctor has found, and the suggested fix."""
         text = escape(f"{finding.finding}: {finding.evidence}")
         mend = escape(finding.mend)
         self.line(f"[yellow]doctor:[/] {text}\n        {f'try [bold]{mend}[/]' if '=' in mend else mend}")

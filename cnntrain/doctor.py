@@ -1,6 +1,6 @@
-"""The training doctor: watches a run, and says what ails it, by which evidence, and what mends it.
+"""The training doctor: watches a run, and names its problems, the evidence and a suggested fix.
 
-It only looks on: no bit of the training changes, nor of the generators. On little evidence it says nothing.
+It never changes the training: no bit of the weights, nor of the generators. On little evidence it is silent.
 """
 
 from __future__ import annotations
@@ -8,46 +8,51 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cnntrain import diagnosis
 from cnntrain.data.workers import Batch
-from cnntrain.examination import BY_HEART, BY_HEART_STEPS, Examination, examine, learn_by_heart
+from cnntrain.diagnosis import Finding, nice
+from cnntrain.examination import examine
+from cnntrain.memorise import DONE, IMAGES, STEPS, USELESS, Memorised, memorise
 from cnntrain.metrics import RunningMean
 from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
 
 RATIO_AT = 5  # steps after which the weights are compared with those of the start
-RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of a step to the weights
+RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of an update to the weights
 RATIO_GOOD = 0.02  # Adam's first steps are larger than the 0.001 that is usual later on
 NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
-LEARNT = 0.2  # of the way from guessing to no error, from which a run has learnt, whatever its loss
-OVERFITTING_EPOCHS = 3
-LOADER_BOUND = 0.4  # share of the time that the steps wait for their batches
-MIN_WAITED = 1.0  # seconds, below which it is not worth a word
-IMBALANCED = 10  # images of the largest class for one of the smallest
+LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
 FEW_STEPS = 50  # before which a network still looks as it began
-DEAD = 0.5  # share of a layer's units
-MIN_ERRORS = 20  # from which something can be said of the labels
-SURE = 0.15  # share of the errors that are as sure as right answers; up to 0.04 with right labels
+# Whose steps are about as long as their learning rate, as those of the probe are.
+LIKE_ADAM = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What ails a run.
+class Seen:
+    """The images of a run, as the doctor looks at them when it is over.
 
     Args:
-        finding: in a few words.
-        evidence: the figures.
-        mend: the override that mends it, or what to do.
+        counts: training images of each class.
+        class_names: of the classes.
+        val_images: images of the validation set.
+        train: batches of training images as they are, evenly spread over the training set.
+        val: batches of validation images, evenly spread too; None without a validation set.
+        is_streamed: whether images are decoded when their batch is made.
     """
 
-    finding: str
-    evidence: str
-    mend: str
+    counts: Sequence[int]
+    class_names: Sequence[str]
+    val_images: int
+    train: Iterable[Batch]
+    val: Iterable[Batch] | None
+    is_streamed: bool
 
 
 class Doctor:
@@ -74,7 +79,7 @@ class Doctor:
         self.precision = precision
         self.config = config
         self.num_classes: int = config["data"]["num_classes"]
-        # The loss of one who guesses is known of cross entropy alone.
+        # The chance level is known for cross entropy alone.
         self.chance = math.log(self.num_classes) if type(criterion) is nn.CrossEntropyLoss else None
         self.first_loss: float | None = None
         self.first_batch: Batch | None = None
@@ -133,43 +138,40 @@ class Doctor:
         """Return the weights that are trained, without biases and the like."""
         return [p.detach() for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
 
-    def findings(
-        self,
-        history: Sequence[Mapping[str, Any]],
-        counts: Sequence[int],
-        val_batches: Iterable[Batch] | None,
-        class_names: Sequence[str],
-    ) -> list[Finding]:
-        """Return what ails the run, now that it is over.
+    def findings(self, history: Sequence[Mapping[str, Any]], seen: Seen) -> list[Finding]:
+        """Return the problems of the run, now that it is over and the model has the weights that are kept.
 
         Args:
             history: the rows of metrics.csv.
-            counts: training images of each class.
-            val_batches: of the validation set.
-            class_names: of the classes.
+            seen: its images.
         """
-        cause = self.start() or self.learning(history)
-        found = [cause, self.overfitting(history), self.imbalance(counts, class_names), self.loader()]
-        has_learnt = bool(history) and history[-1]["step"] >= FEW_STEPS
-        if val_batches is not None and cause is None and has_learnt:  # else that explains what is seen there
-            examination = examine(self.model, val_batches, self.precision)
-            found += [self.dead(examination), self.labels(examination)]
+        config, cause = self.config, self.start() or self.learning(history)
+        train = val = None
+        if seen.val is not None and history:
+            train, val = (examine(self.model, batches, self.precision) for batches in (seen.train, seen.val))
+        found = [
+            cause,
+            diagnosis.overfitting(config, history, train, val),
+            diagnosis.few_validation_images(config, len(history), sum(seen.counts), seen.val_images),
+            diagnosis.imbalance(config, seen.counts, seen.class_names),
+            diagnosis.waiting(config, self.waited, self.worked, seen.is_streamed),
+        ]
+        # A cause explains what else would be seen there.
+        if val is not None and cause is None and history[-1]["step"] >= FEW_STEPS:
+            found += [diagnosis.dead_units(config, val), diagnosis.wrong_labels(val)]
         return [finding for finding in found if finding is not None]
 
     def start(self) -> Finding | None:
-        """Compare the first loss with that of one who guesses, ln(classes)."""
+        """Compare the first loss with the chance level, ln(classes)."""
         if self.first_loss is None or self.chance is None or self.first_batch is None:
             return None
         if self.first_loss < 1.5 * self.chance + 0.5:
             return None
-        evidence = (
-            f"{self.first_loss:.2f} before the first step, where guessing gives "
-            f"ln({self.num_classes}) = {self.chance:.2f}"
-        )
+        evidence = f"loss {self.first_loss:.2f} before the first step, {self.chance_in_words()}"
         x, data = self.first_batch[0], self.config["data"]
         mean, std = x.mean(dim=(0, 2, 3)).tolist(), x.std(dim=(0, 2, 3)).tolist()
         if all(abs(m) < 1 and 0.3 < s < 3 for m, s in zip(mean, std, strict=True)):
-            mend = "let the last layer of the model begin with smaller weights"
+            mend = "initialise the last layer of the model with smaller weights"
             return Finding("the loss begins far above chance", evidence, mend)
         olds = [
             (d[0] if len(d) == 1 else d[c]) for d in (data["mean"], data["std"]) for c in range(len(mean))
@@ -177,7 +179,7 @@ class Doctor:
         old_mean, old_std = olds[: len(mean)], olds[len(mean) :]
         means = ",".join(f"{o + s * m:.3g}" for o, s, m in zip(old_mean, old_std, mean, strict=True))
         stds = ",".join(f"{o * s:.3g}" for o, s in zip(old_std, std, strict=True))
-        evidence += f"; pixels reach the network with mean {mean[0]:.2g} and deviation {std[0]:.2g}"
+        evidence += f"; pixels reach the network with mean {mean[0]:.2g} and std {std[0]:.2g}"
         mend = f"'data.mean=[{means}]' 'data.std=[{stds}]'"
         return Finding("the images are not normalised", evidence, mend)
 
@@ -189,103 +191,49 @@ class Doctor:
         right = max(history[-1]["train_accuracy"], history[-1]["val_accuracy"] or 0.0)
         if right - 1 / self.num_classes > LEARNT * (1 - 1 / self.num_classes):  # smoothed or mixed labels
             return None
-        last, lr = history[-1]["train_loss"], self.config["optim"].get("lr")
-        evidence = f"train loss {last:.3g} after {history[-1]['step']:,} steps, {start:.3g} by guessing"
+        steps, lr = history[-1]["step"], self.config["optim"].get("lr")
+        level = f"{start:.2f} at the start" if self.chance is None else self.chance_in_words()
+        evidence = f"train loss {history[-1]['train_loss']:.3g} after {steps:,} steps, {level}"
         if self.ratio and lr is not None:
-            changes = f"{evidence}; a step moves the weights by {self.ratio:.1e} of their size"
+            healthy = f"healthy at the start: {RATIO_TOO_SMALL:g} to {RATIO_TOO_LARGE:g}"
+            ratio = f"{evidence}; update/weight ratio {self.ratio:.2g} ({healthy})"
             if self.ratio > RATIO_TOO_LARGE:
                 smaller = nice(lr * min(0.1, RATIO_GOOD / self.ratio))
-                return Finding("the learning rate is too high", changes, f"optim.lr={smaller}")
+                return Finding("the learning rate is too high", ratio, f"optim.lr={smaller}")
             if self.ratio < RATIO_TOO_SMALL:
                 larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
-                return Finding("the learning rate is too low", changes, f"optim.lr={larger}")
-        if self.first_batch is None or history[-1]["step"] < BY_HEART_STEPS:
+                return Finding("the learning rate is too low", ratio, f"optim.lr={larger}")
+        if self.first_batch is None or steps < STEPS:
             return None
-        before, after = learn_by_heart(self.model, *self.first_batch)
-        one_batch = f"{evidence}; {BY_HEART} images alone: loss {before:.2g} to {after:.2g}"
-        if after > 0.5 * before:
-            mend = "see whether gradients reach every layer: cnntrain explain shows them"
-            return Finding("the model can't even learn one batch by heart", one_batch, mend)
-        mend = "see whether the labels belong to the images; if they do, train longer or take a larger model"
-        return Finding("one batch is learnt by heart, but not the training set", one_batch, mend)
+        probe = memorise(self.model, *self.first_batch)
+        return None if probe is None else self.one_batch(probe, evidence, lr)
 
-    def overfitting(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
-        """Compare training with validation."""
-        rows = [row for row in history if row["val_loss"] is not None]
-        if len(rows) < OVERFITTING_EPOCHS:
-            return None
-        best, last = min(rows, key=lambda row: float(row["val_loss"])), rows[-1]
-        gap = last["train_accuracy"] - last["val_accuracy"]
-        rises = last["val_loss"] > 1.25 * best["val_loss"] and gap > 0.05
-        if not rises and (gap < 0.1 or last["val_loss"] < 4 * last["train_loss"]):
-            return None
-        evidence = (
-            f"validation loss {best['val_loss']:.3g} in epoch {best['epoch']}, {last['val_loss']:.3g} in the "
-            f"last; {last['train_accuracy']:.1%} right in training, {last['val_accuracy']:.1%} in validation"
-        )
-        mends = []
-        if not any(value for name, value in self.config["augment"].items() if name != "_target_"):
-            mends.append(f"augment={'photos' if self.config['data']['channels'] == 3 else 'digits'}")
-        if self.config["model"].get("dropout") == 0:
-            mends.append("model.dropout=0.3")
-        if not mends and self.config["early_stopping"] is None:
-            mends.append(f"early_stopping={OVERFITTING_EPOCHS}")
-        return Finding("it overfits", evidence, " ".join(mends) or "more images, or a smaller model")
+    def chance_in_words(self) -> str:
+        """Return the loss of a model that knows nothing."""
+        return f"chance level ln({self.num_classes}) = {self.chance:.2f}"
 
-    def imbalance(self, counts: Sequence[int], class_names: Sequence[str]) -> Finding | None:
-        """Compare the sizes of the classes."""
-        if self.config["balance_classes"] or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
-            return None
-        rare = min(range(len(counts)), key=lambda label: counts[label])
-        evidence = (
-            f"{max(counts):,} training images of the largest class, {counts[rare]:,} of {class_names[rare]}"
-        )
-        return Finding(
-            "the classes are imbalanced", evidence, "balance_classes=true, and look at each class's F1"
-        )
+    def one_batch(self, probe: Memorised, evidence: str, lr: float | None) -> Finding:
+        """Say what one batch shows of a model that has learnt nothing.
 
-    def loader(self) -> Finding | None:
-        """See how long the steps wait for their batches."""
-        total = self.waited + self.worked
-        if self.waited < MIN_WAITED or self.waited < LOADER_BOUND * total:
-            return None
-        workers = self.config["workers"]
-        mend = f"workers={2 * workers or 2}"
-        if self.config["data"]["cache"] == "off":
-            mend = f"data.cache=auto, or {mend}"
-        evidence = f"steps wait for their images {self.waited / total:.0%} of the time"
-        return Finding("training is bound by the loader", evidence, mend)
-
-    def dead(self, examination: Examination) -> Finding | None:
-        """Say in which layer most units are 0 for every image, so that nothing can move them any more."""
-        worst = examination.deadest()
-        if worst is None or worst[1] < DEAD:
-            return None
-        name, share, units = worst
-        evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for every validation image"
-        lr = self.config["optim"].get("lr")
-        smaller = f"optim.lr={nice(lr / 10)}" if lr is not None else "a smaller learning rate"
-        mend = f"{smaller} or model.activation=LeakyReLU" if "activation" in self.config["model"] else smaller
-        return Finding("dead ReLUs", evidence, mend)
-
-    def labels(self, examination: Examination) -> Finding | None:
-        """Say that the model disagrees with labels as surely as it agrees with others."""
-        errors, images = int(examination.wrong.sum()), len(examination.wrong)
-        if errors < MIN_ERRORS or errors > 0.5 * images or examination.share_as_sure() < SURE:
-            return None
-        evidence = (
-            f"the model disagrees with {errors:,} of {images:,} validation labels, and in "
-            f"{examination.share_as_sure():.0%} of them it is as sure as where it agrees"
-        )
-        mend = "look at the surest errors in the report; criterion.label_smoothing=0.1 softens them"
-        return Finding("labels look wrong", evidence, mend)
-
-
-def nice(value: float) -> str:
-    """Return a number with one significant digit, as it is typed."""
-    return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-
-
-def as_dicts(findings: Sequence[Finding]) -> list[dict[str, str]]:
-    """Return findings for summary.json."""
-    return [asdict(finding) for finding in findings]
+        Args:
+            probe: how far copies of the model got with it.
+            evidence: that nothing was learnt.
+            lr: learning rate of the run; None if the optimizer has none of that name.
+        """
+        tried = f"{IMAGES} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
+        evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
+        if probe.ends_in_softmax and self.chance is not None:
+            mend = "return logits from forward: CrossEntropyLoss applies the softmax itself"
+            return Finding("the model ends in a softmax, and the loss applies another", evidence, mend)
+        if probe.left > USELESS:
+            mend = "check that gradients reach every layer: cnntrain explain shows them"
+            return Finding("the model can't overfit even one batch", evidence, mend)
+        comparable = lr if isinstance(self.optimizer, LIKE_ADAM) else None
+        needs_more = probe.rate > (comparable or 1e-3)
+        if needs_more or probe.left > DONE:
+            mend = "more epochs, or a larger model"
+            if lr is not None and (needs_more or comparable is None):
+                mend = f"optim.lr={nice(10 * lr if comparable is None else probe.rate)}"
+            return Finding("training is too slow", evidence, mend)
+        mend = "check that the labels belong to the images; if they do, train longer or use a larger model"
+        return Finding("the model memorises one batch, but not the training set", evidence, mend)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,9 +14,8 @@ from cnntrain.precision import Precision
 
 RELUS = (nn.ReLU, nn.ReLU6)
 EXAMINED = 2000  # images that are looked at
+SECONDS, FEWEST = 15.0, 200  # after which no more are looked at, if there are so many
 FEWEST_UNITS = 4  # of a layer of which something is said
-BY_HEART = 16  # images that every network can learn by heart
-BY_HEART_STEPS = 80
 
 
 @dataclass(frozen=True)
@@ -25,22 +24,27 @@ class Examination:
 
     Args:
         fired: of each ReLU, by its name: which of its units were above 0 for any image, bool (units,).
-        sure: the probability of the predicted class, (N,).
+        confidence: the probability of the predicted class, (N,).
         wrong: whether that is another one than the label says, bool (N,).
     """
 
     fired: Mapping[str, Tensor]
-    sure: Tensor
+    confidence: Tensor
     wrong: Tensor
 
-    def share_as_sure(self) -> float:
-        """Return the share of the errors that are as sure as the median of the right answers.
+    @property
+    def accuracy(self) -> float:
+        """Share of the images classified correctly, from 0 to 1."""
+        return 1 - float(self.wrong.double().mean())
 
-        Honest errors are hesitant; where a label is wrong, the model is as sure as anywhere (the idea of
-        Northcutt et al. 2021, Confident Learning).
+    def share_as_confident(self) -> float:
+        """Return the share of the errors that are as confident as the median of the right answers.
+
+        Honest errors are hesitant; where a label is wrong, the model is as confident as anywhere (the idea
+        of Northcutt et al. 2021, Confident Learning).
         """
-        typical = self.sure[~self.wrong].median()
-        return float((self.sure[self.wrong] >= typical).float().mean())
+        typical = self.confidence[~self.wrong].median()
+        return float((self.confidence[self.wrong] >= typical).float().mean())
 
     def deadest(self) -> tuple[str, float, int] | None:
         """Return the layer most of whose units never fired, the share of these, and how many units it has."""
@@ -65,20 +69,26 @@ def examine(model: nn.Module, batches: Iterable[Batch], precision: Precision) ->
     fired: dict[str, Tensor] = {}
     relus = [(name, module) for name, module in model.named_modules() if isinstance(module, RELUS)]
     hooks = [module.register_forward_hook(noting(fired, name)) for name, module in relus]
-    sure, wrong, seen = [], [], 0
+    confidence, wrong, seen = [], [], 0
+    deadline = time.monotonic() + SECONDS
     try:
         for x, y in batches:
             with precision.autocast():
                 highest, label = model(x).float().softmax(1).max(1)
-            sure.append(highest)
+            confidence.append(highest)
             wrong.append(label != y)
             seen += len(y)
-            if seen >= EXAMINED:
+            if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):
                 break
     finally:
         for hook in hooks:
             hook.remove()
-    return Examination(fired, torch.cat(sure), torch.cat(wrong))
+    return Examination(fired, torch.cat(confidence), torch.cat(wrong))
+
+
+def evenly(most: int, available: int) -> Tensor:
+    """Return the places of up to ``most`` things, int64, evenly spread over all, since they may be sorted."""
+    return torch.linspace(0, available - 1, min(most, available)).round().long()
 
 
 def noting(fired: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def] # torch's own type is Any
@@ -91,25 +101,3 @@ def noting(fired: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def]
         fired[name] = fired[name] | above if name in fired else above
 
     return hook
-
-
-def learn_by_heart(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Train a copy of a model on a few images again and again: its loss before and after.
-
-    Args:
-        model: stays as it is.
-        x: float (N, C, H, W).
-        y: int64 (N,), or shares (N, classes).
-    """
-    x, y = x[:BY_HEART], y[:BY_HEART]
-    model = copy.deepcopy(model)
-    model.eval()  # so that nothing is drawn
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(BY_HEART_STEPS):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    return losses[0], losses[-1]

@@ -15,7 +15,7 @@ import torch
 from cnntrain import __version__
 from cnntrain.checkpoint import write_atomically
 from cnntrain.datasets import Data
-from cnntrain.doctor import Finding, as_dicts
+from cnntrain.diagnosis import Finding, as_dicts
 from cnntrain.engine import machine
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.average import MovingAverage
@@ -20,10 +20,13 @@ from cnntrain.calibrate import settle
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
+from cnntrain.data.streaming import StreamingDataset
 from cnntrain.datasets import Data, check_same_data, open_data, train_loader
-from cnntrain.doctor import Doctor, Finding
+from cnntrain.diagnosis import Finding
+from cnntrain.doctor import Doctor, Seen
 from cnntrain.engine import Engine
 from cnntrain.errors import CheckpointError, in_words
+from cnntrain.examination import EXAMINED, evenly
 from cnntrain.fit import AfterEpoch, Fit
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.parts import (
@@ -253,9 +256,7 @@ def finish(
     result = distributed.whole(result)
     found: list[Finding] = []
     if doctor is not None and is_main():
-        labels = data.train.labels.cpu()[data.train_indices]
-        counts = labels.bincount(minlength=fitting.num_classes).tolist()
-        found = doctor.findings(fitting.progress.history, counts, batches.val, data.train.class_names)
+        found = doctor.findings(fitting.progress.history, seen_by_doctor(config, data, batches))
     seconds = time.monotonic() - begin
     summary = summarize(config, fitting, result, found, data, batches.train.device, seconds, started)
     if is_main():
@@ -270,6 +271,26 @@ def finish(
 
         after_training(console, config, summary, fitting, data, batches.normalize, result, verdicts)
     return summary
+
+
+def seen_by_doctor(config: Config, data: Data, batches: Batches) -> Seen:
+    """Return the images that the doctor looks at: some training and validation images, as they are."""
+    labels = data.train.labels.cpu()[data.train_indices]
+    names = data.train.class_names
+
+    def some(indices: Tensor) -> EvalLoader:
+        chosen = indices[evenly(EXAMINED, len(indices))]
+        evaluating = (config["eval_batch_size"], batches.normalize, batches.train.device, config["workers"])
+        return EvalLoader(data.train, chosen, *evaluating)
+
+    return Seen(
+        labels.bincount(minlength=len(names)).tolist(),
+        names,
+        len(data.val_indices),
+        some(data.train_indices),
+        some(data.val_indices) if len(data.val_indices) else None,
+        isinstance(data.train, StreamingDataset),
+    )
 
 
 def in_turn(*observers: AfterEpoch) -> AfterEpoch:

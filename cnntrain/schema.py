@@ -157,7 +157,7 @@ KEYS: dict[str, Key] = {
     "compile": Key("bool", "make faster code of the model with torch.compile; takes a minute to begin"),
     "workers": Key("int", "processes that gather batches; 0: the main process", low=0),
     "balance_classes": Key("bool", "weigh each class by how rare it is in the training set"),
-    "doctor": Key("bool", "say after training what ails it, if anything does, and what mends it"),
+    "doctor": Key("bool", "report problems found in the training, with evidence and a suggested fix"),
     "deterministic": Key("bool", "only algorithms that give the same bits each time, on GPUs too"),
     "grad_clip": Key("float", "longest gradient, as an L2 norm", low=0, above=True, optional=True),
     "accumulate": Key(

@@ -12,7 +12,7 @@ import torch
 from cnntrain import __version__
 from cnntrain.console import Console, joined
 from cnntrain.datasets import Data
-from cnntrain.doctor import Finding
+from cnntrain.diagnosis import Finding
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape

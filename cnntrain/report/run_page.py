@@ -53,7 +53,7 @@ class Contents:
         settings: the configuration.
         environment: names and values.
         command: that makes the run again.
-        findings: of the training doctor: finding, evidence and what mends it.
+        findings: of the training doctor: finding, evidence and suggested fix.
     """
 
     name: str

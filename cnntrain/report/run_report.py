@@ -6,14 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
-
 from cnntrain import summary as summaries
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import in_words
+from cnntrain.examination import evenly
 from cnntrain.parts import input_shape
 from cnntrain.report import drawing, figures, probes
 from cnntrain.report.configured import command_of, settings
@@ -211,8 +209,3 @@ class Drawing:
         """The evaluation, in the steps that are taken only if there is one."""
         assert self.run.evaluated is not None
         return self.run.evaluated
-
-
-def evenly(most: int, available: int) -> Tensor:
-    """Return the places of up to ``most`` things, int64, evenly spread over all, since they may be sorted."""
-    return torch.linspace(0, available - 1, min(most, available)).round().long()

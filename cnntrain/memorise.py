@@ -1,0 +1,96 @@
+"""Can a network memorise one small batch? One that can't has a fault; one that can is sound, if slow."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+IMAGES = 16  # that every sound network can memorise
+STEPS = 100  # for each learning rate
+RATES = (1e-3, 1e-2, 1e-1)  # of Adam; the larger ones for small networks, which learn slowly
+SECONDS = 30.0  # that all of it may take
+DONE = 0.5  # of what the images can explain of the loss, left at the end: memorised
+USELESS = 0.9  # of the same: nothing was learnt but how frequent each class is
+TOO_EVEN = 0.2  # nats that the images can explain of the loss, below which nothing can be told
+
+
+@dataclass(frozen=True)
+class Memorised:
+    """How far a network got with one small batch.
+
+    Args:
+        before: loss at the beginning.
+        after: lowest loss at the end of a try.
+        left: share of the loss that the images can explain which is left: 1 for a network that ignores them.
+        rate: learning rate of Adam that was needed.
+        ends_in_softmax: whether the network's outputs are probabilities already.
+    """
+
+    before: float
+    after: float
+    left: float
+    rate: float
+    ends_in_softmax: bool
+
+
+def memorise(model: nn.Module, x: Tensor, y: Tensor) -> Memorised | None:
+    """Train copies of a model on a few images again and again, at rising learning rates until one does.
+
+    Args:
+        model: stays as it is.
+        x: float (N, C, H, W).
+        y: int64 (N,), or shares (N, classes).
+
+    Returns:
+        How far the best copy got; None where that says nothing: the labels are all but equal, or it takes too
+        long on this machine.
+    """
+    x, y = x[:IMAGES], y[:IMAGES]
+    deadline = time.monotonic() + SECONDS
+    with torch.no_grad():
+        outputs = copy.deepcopy(model).eval()(x).float()
+    ignorant, least = bounds(y, outputs.shape[1])
+    if ignorant - least < TOO_EVEN:
+        return None
+    is_softmax = bool((outputs >= 0).all()) and torch.allclose(outputs.sum(1), torch.ones_like(outputs[:, 0]))
+    best: Memorised | None = None
+    for rate in RATES:
+        losses = trained(copy.deepcopy(model), x, y, rate, deadline)
+        if losses is None:
+            return best if best is not None and best.left <= DONE else None
+        before, after = losses
+        left = (after - least) / (ignorant - least)
+        if best is None or left < best.left:
+            best = Memorised(before, after, left, rate, is_softmax)
+        if left <= DONE:
+            break
+    return best
+
+
+def bounds(y: Tensor, classes: int) -> tuple[float, float]:
+    """Return two cross entropies on labels: of who knows only the share of each class, and the lowest."""
+    shares = nn.functional.one_hot(y, classes).float() if y.dim() == 1 else y.float()
+    mean = shares.mean(dim=0)
+    return float(torch.special.entr(mean).sum()), float(torch.special.entr(shares).sum(dim=1).mean())
+
+
+def trained(
+    model: nn.Module, x: Tensor, y: Tensor, rate: float, deadline: float
+) -> tuple[float, float] | None:
+    """Return the loss before and after some steps of Adam; None if the time ran out."""
+    model.eval()  # so that nothing is drawn
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    losses = []
+    for _ in range(STEPS):
+        if time.monotonic() > deadline:
+            return None
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses[0], min(losses[-10:])
