@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from cnntrain.copying import copied
+
 
 class MovingAverage:
     """An exponential moving average of a model's weights and statistics (Polyak and Juditsky 1992).
@@ -21,7 +23,7 @@ class MovingAverage:
             # Unlike ``count``, n_averaged always lies on the CPU, so that no GPU is waited for.
             approach(average, weights, int(self.average.n_averaged), decay)
 
-        self.average = AveragedModel(model, multi_avg_fn=move, use_buffers=True)  # type: ignore[arg-type]
+        self.average = AveragedModel(copied(model), multi_avg_fn=move, use_buffers=True)  # type: ignore[arg-type]
         self.average.requires_grad_(False)
 
     @property
@@ -42,7 +44,7 @@ class MovingAverage:
 def approach(average: list[Tensor], weights: list[Tensor], step: int, decay: float) -> None:
     """Move averages of one type towards the weights of a step; in the first ones quickly."""
     decay = min(decay, (1 + step) / (10 + step))  # as tf.train.ExponentialMovingAverage has it
-    if average[0].is_floating_point():
+    if average[0].is_floating_point() or average[0].is_complex():
         torch._foreach_lerp_(average, weights, 1 - decay)
     else:  # counters of batch norm
         torch._foreach_copy_(average, weights)

@@ -26,6 +26,9 @@ from cnntrain.run_folder import CHECKPOINTS
 SLACK = 1.5  # what backward takes on top: gradients of the outputs, and room to compute in
 COPIES = 4  # of the parameters: themselves, their gradients, and up to two of the optimizer's
 SURE = 0.5  # share of the free memory up to which nothing needs to be tried
+MOST = 0.8  # share of the free memory above which nothing is tried: a CPU has no error for it, but a killer
+LITTLE = 2**26  # bytes that are not worth a refusal
+BYTES = 5  # of a value of an image on its way to the network: as a byte, and as a float
 
 
 class Fitting:
@@ -70,10 +73,15 @@ class Fitting:
         while fixed < self.free and parts < batch_size:
             part = -(-batch_size // parts)
             share = (fixed + part * per_image) / max(1, self.free)
-            if share <= SURE or (share <= 1 and self.can_do(part)):
+            if share <= SURE or (share <= MOST and self.can_do(part)):
                 break
             parts = min(2 * parts, batch_size)
         return parts
+
+    def most(self, share: float) -> int:
+        """Return how many images at once take that share of the free memory; below 1 if not one does."""
+        per_image, fixed = self.estimate()
+        return int((share * self.free - fixed) / max(1.0, per_image))
 
     def estimate(self) -> tuple[float, float]:
         """Return the bytes that training takes for each image, and those that it takes anyway.
@@ -140,8 +148,36 @@ class Fitting:
         per_image, fixed = self.estimate()
         needed = bytes_in_words(math.ceil(fixed + batch_size * per_image))
         return (
-            f"batch_size={batch_size} would take about {needed} and {bytes_in_words(self.free)} are free: "
+            f"batch_size={batch_size} would take about {needed} of {bytes_in_words(self.free)} free memory: "
             f"each batch goes in {parts} parts, the step is the same (accumulate={parts})"
+        )
+
+
+def clip_batch_size(config: Config, images: int, console: Console) -> None:
+    """Let no batch be larger than the training set; warn of epochs of a single step.
+
+    Args:
+        config: its ``batch_size``, and with it ``accumulate``, becomes what is possible.
+        images: number of images in the training set.
+        console: is told.
+
+    Raises:
+        UserError: the images of one batch alone do not fit into the memory.
+    """
+    typed = config["batch_size"]
+    if typed >= images > 0:
+        has = f"is more than the {images:,} training images" if typed > images else "is the training set"
+        now = f", so batch_size={images}" if typed > images else ""
+        console.warn(f"batch_size={typed} {has}{now}: one step an epoch (full-batch gradient descent)")
+        config["batch_size"] = images
+        config["accumulate"] = min(config["accumulate"], images)
+    per_image = BYTES * math.prod(input_shape(config["data"]))
+    needed, free = config["batch_size"] * per_image, memory.free()
+    if needed > max(free, LITTLE):
+        most = max(1, int(MOST * free) // per_image)
+        raise UserError(
+            f"batch_size={config['batch_size']}: the images of one batch take {bytes_in_words(needed)}, and "
+            f"{bytes_in_words(free)} are free: take at most batch_size={most}"
         )
 
 

@@ -1,154 +1,62 @@
-"""Which engine is fastest: what the configuration leaves to ``auto`` is found out by trying.
+"""Autotune: what the configuration leaves to ``auto`` is settled by timing a few training steps.
 
-Copies of the model are trained on noise, for a second or, if it is large, for some. The result is kept in the
-cache folder for each model, batch size and machine, so that the same command computes in the same way later.
+The result is kept in the cache folder for each model, batch size and machine, so that the same command
+computes in the same way later. A result that was measured while other processes used the processor is only
+kept until the machine is quiet.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from cnntrain import cache
+from cnntrain import busy, cache
+from cnntrain.batch_memory import Fitting
 from cnntrain.console import Console
 from cnntrain.engine import ALL_THREADS, Engine, computes_bf16, machine
+from cnntrain.parts import input_shape
 from cnntrain.precision import Precision
+from cnntrain.timing import FEW, TRIES, Trial
 
-ROUNDS = 7  # the fastest counts, since whatever else the machine does only makes a step slower
-LEAST_ROUNDS, SECONDS = 2, 2.0  # fewer rounds if they take longer than so many seconds
-ROUND_SECONDS = 0.01  # quicker steps are repeated for so long
-TRIES = 1 + ROUNDS  # of an engine at most
-STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
-FEW = 2  # images of the smallest batch; batch norm needs two
-SLOW_SECONDS = 0.15  # of a step on so few; if it takes longer, no more are tried, and all threads are used
-# How much faster another choice must be than the plain one.
-FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
+SHARE = 0.25  # of the free memory, that what is tried may take
+AGAIN_SECONDS = 600  # after which a result of a busy machine is measured again, if it is quiet by then
 
 
-class Trial:
-    """Training steps on noise, to be timed."""
+@dataclass(frozen=True)
+class Note:
+    """A result, as the cache keeps it.
 
-    def __init__(
-        self,
-        model: nn.Module,
-        criterion: nn.Module,
-        shape: tuple[int, ...],
-        classes: int,
-        device: torch.device,
-    ) -> None:
-        self.model = model
-        self.criterion = criterion
-        self.device = device
-        x = torch.rand(shape, device=device)
-        self.whole = x, torch.arange(len(x), device=device) % classes
-        self.x, self.y = self.whole
-        self.fits = self.is_slow = False  # whether the batch is cut, and to the few of a large network
-        self.times: dict[Engine, float] = {}
+    Args:
+        engine: the fastest.
+        gain: how many times as fast its format is as the plain one.
+        busy: when it was measured, in seconds of the epoch, if other processes used the processor; or None.
+    """
 
-    def compare(self, engines: list[Engine], advance: Callable[[], object] = lambda: None) -> Engine:
-        """Time engines in turns; return the fastest that beats the first one by enough to be worth it.
+    engine: Engine
+    gain: float
+    busy: float | None = None
 
-        Args:
-            engines: the plain one first.
-            advance: is called after each try, of which an engine has ``TRIES`` at most.
-        """
-        ready = {}
-        for engine in engines:
-            step = self.warm(engine)
-            if step is not None:
-                ready[engine] = step
-            advance()
-        self.times.clear()
-        begin = time.perf_counter()
-        for number in range(ROUNDS):
-            if number >= LEAST_ROUNDS and time.perf_counter() - begin > SECONDS:
-                break
-            for engine, step in ready.items():
-                torch.set_num_threads(engine.threads)
-                self.times[engine] = min(self.times.get(engine, math.inf), self.seconds(step))
-                advance()
-        plain = best = engines[0]
-        for engine in ready:
-            wanted = max((FASTER[name] for name in differing(plain, engine)), default=1.0)
-            limit = min(self.times.get(best, math.inf), self.times.get(plain, math.inf) / wanted)
-            if self.times[engine] < limit:
-                best = engine
-        return best
+    def is_good(self) -> bool:
+        """Return whether to keep to it: measured on a quiet machine, or no better one can be had now."""
+        is_recent = self.busy is not None and 0 <= time.time() - self.busy < AGAIN_SECONDS
+        return self.busy is None or is_recent or busy.is_loaded()
 
-    def warm(self, engine: Engine) -> Any:
-        """Return a function that makes one step, which has been called; None where it can't."""
-        torch.set_num_threads(engine.threads)
-        model = copy.deepcopy(self.model).train()
-        engine.prepare(model)
-        precision = Precision(engine.precision, self.device)
-
-        def step() -> None:
-            model.zero_grad()
-            x = self.x.contiguous(memory_format=engine.memory_format)
-            with precision.autocast():
-                loss = self.criterion(model(x), self.y)
-            loss.backward()
-            if self.device.type != "cpu":
-                float(loss)  # which waits for the device
-
-        try:
-            if not self.fits:
-                self.cut(step)
-            step()
-        except (RuntimeError, TypeError, ValueError):  # no kernel for this format; batch norm of one value
-            return None
-        self.fits = True
-        return step
-
-    def cut(self, step: Callable[[], None]) -> None:
-        """Cut the batch down to what a step of ``STEP_SECONDS`` takes, by steps on a few images."""
-        few = self.seconds_on(FEW, step)
-        self.is_slow = few > SLOW_SECONDS
-        if not self.is_slow:
-            some = self.seconds_on(4 * FEW, step)
-            each = max((some - few) / (3 * FEW), 1e-9)
-            self.take(4 * FEW + max(0, int((STEP_SECONDS - some) / each)))
-
-    def take(self, number: int) -> None:
-        """Take so many images of the batch, or all."""
-        self.x, self.y = (of[:number] for of in self.whole)
-
-    def seconds_on(self, number: int, step: Callable[[], None]) -> float:
-        """Return the time of a step on so many images, after one that warms up."""
-        self.take(number)
-        step()
-        return timed(step)
-
-    def seconds(self, step: Any) -> float:
-        """Return the time of a step, the mean over as many as fill ``ROUND_SECONDS``."""
-        times = [timed(step)]
-        while sum(times) < ROUND_SECONDS:
-            times.append(timed(step))
-        return sum(times) / len(times)
-
-
-def differing(one: Engine, other: Engine) -> list[str]:
-    """Return the names of the choices in which two engines differ."""
-    return [name for name, value in asdict(one).items() if asdict(other)[name] != value]
-
-
-def timed(step: Any) -> float:
-    """Return the seconds that a call takes."""
-    begin = time.perf_counter()
-    step()
-    return time.perf_counter() - begin
+    def __str__(self) -> str:
+        """Return in words what the format of the engine gains."""
+        gain = f": {self.gain:.1f}x as fast as fp32" if self.gain >= 1.05 else ""
+        again = "; machine busy, will be measured again" if self.busy is not None else ""
+        return f" (measured{gain}{again})"
 
 
 def settle(
@@ -171,14 +79,21 @@ def settle(
         return plain, ""
     path = cache.folder() / "engines" / f"{key(config, device)}.json"
     known = read(path, options)
-    if known is not None:
-        return known
+    if known is not None and known.is_good():
+        return known.engine, str(known)
+    begin = busy.ProcessorTime.now()
     engine, gain = measured(config, model, criterion, device, options, plain)
     if math.isnan(gain):  # nothing could be tried, which training will tell of
         return replace(engine, threads=options["threads"][-1]), ""
-    text = json.dumps({**asdict(engine), "gain": gain}).encode()
-    cache.write(path, lambda file: file.write(text), replace=False)
-    return read(path, options) or (engine, in_words(gain))  # that of another process, if it was first
+    end, threads = busy.ProcessorTime.now(), max(options["threads"])
+    is_busy = busy.is_loaded() or busy.leave_too_few(begin, end, threads)
+    note = Note(engine, gain, time.time() if is_busy else None)
+    if is_busy and known is not None:  # no better than the one before it, by which other runs have gone
+        note = replace(known, busy=note.busy)
+    text = json.dumps({**asdict(note.engine), "gain": note.gain, "busy": note.busy}).encode()
+    cache.write(path, lambda file: file.write(text), replace=known is not None)
+    note = read(path, options) or note  # that of another process, if it was first
+    return note.engine, str(note)
 
 
 def candidates(config: Mapping[str, Any], model: nn.Module, device: torch.device) -> dict[str, list[Any]]:
@@ -208,15 +123,18 @@ def measured(
     Returns:
         The best engine, and how many times as fast its format is as the plain one; nan if none can be tried.
     """
-    data = config["data"]
-    size = -(-config["batch_size"] // config["accumulate"])
-    shape = (size, data["channels"], data["image_size"], data["image_size"])
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    size = min(
+        -(-config["batch_size"] // config["accumulate"]), most_images(config, model, criterion, device)
+    )
+    if size < FEW:
+        return plain, math.nan
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws here as in training
-        trial = Trial(model, criterion, shape, data["num_classes"], device)
+        trial = Trial(model, criterion, (size, *shape), classes, device)
         formats = list(itertools.product(options["precision"], options["channels_last"]))
         total = TRIES * (len(formats) + len(options["threads"]))
-        with Console(config["verbose"]).bar(total, 0, "trying number formats and threads", "try") as bar:
+        with Console(config["verbose"]).bar(total, 0, "autotune", "try") as bar:
             best = trial.compare([Engine(p, c, plain.threads) for p, c in formats], bar.update)
             seconds = trial.times.get(best, math.nan)
             gain = trial.times.get(plain, seconds) / seconds
@@ -230,25 +148,36 @@ def measured(
     return best, gain
 
 
-def read(path: Path, options: Mapping[str, list[Any]]) -> tuple[Engine, str] | None:
-    """Return the engine that the cache holds; None if there is none that is possible now."""
+def most_images(
+    config: Mapping[str, Any], model: nn.Module, criterion: nn.Module, device: torch.device
+) -> int:
+    """Return how many images may be tried at once: with them all copies take ``SHARE`` of the free memory.
+
+    That is foretold from what steps on a few images keep for ``backward``.
+    """
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    fitting = Fitting(model, criterion, Precision("fp32", device), shape, classes, device)
+    try:
+        return fitting.most(SHARE)
+    except (RuntimeError, TypeError, ValueError, AttributeError):  # of a network that can't be trained
+        return 0
+
+
+def read(path: Path, options: Mapping[str, list[Any]]) -> Note | None:
+    """Return what the cache holds; None if it holds nothing that is possible now."""
     try:
         kept = json.loads(path.read_text())
         engine = Engine(kept["precision"], kept["channels_last"], kept["threads"])
+        since = kept.get("busy")
         if all(value in options[name] for name, value in asdict(engine).items()):
-            return engine, in_words(float(kept["gain"]))
+            return Note(engine, float(kept["gain"]), None if since is None else float(since))
     except OSError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     with contextlib.suppress(OSError):
         path.unlink()
     return None
-
-
-def in_words(gain: float) -> str:
-    """Say what the format of an engine gains."""
-    return f" (measured: {gain:.1f}x as fast as fp32)" if gain >= 1.05 else " (measured)"
 
 
 def key(config: Mapping[str, Any], device: torch.device) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from cnntrain import loop
+from cnntrain.batch_memory import clip_batch_size
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
@@ -213,6 +214,7 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     data = open_data(config, device, console, None)
     if not isinstance(data.train, InMemoryDataset):
         raise UserError("bench needs the data in memory, for the floor: data.cache=ram, or fewer data")
+    clip_batch_size(config, min(IMAGES, len(data.train)), console)
     dataset, batch_size = data.train, config["batch_size"]
     mean, std = config["data"]["mean"], config["data"]["std"]
     augment = build("augment", config["augment"], Augment, None)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.average import MovingAverage
-from cnntrain.batch_memory import cut_to_fit
+from cnntrain.batch_memory import clip_batch_size, cut_to_fit
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
@@ -126,6 +126,7 @@ def work(
         if config["balance_classes"]:
             labels = data.train.labels[data.train_indices]
             criterion = balanced(criterion, labels, config["data"]["num_classes"])
+        clip_batch_size(config, len(data.train_indices), console)
         if state is None and world_size() == 1:  # else a part of the batch is decided already
             cut_to_fit(config, model, criterion, augment.mixes, device, console)
         engine, engine_in_words = settle_engine(config, model, criterion, device)

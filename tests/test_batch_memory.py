@@ -41,12 +41,12 @@ def test_a_batch_that_does_not_fit_goes_in_parts_to_the_same_weights(
     cnntrain: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cnntrain("train", *RUN, "accumulate=4", "out=typed").code == 0
-    monkeypatch.setattr(memory, "free", lambda: 1_330_000)
+    monkeypatch.setattr(memory, "free", lambda: 1_660_000)
 
     outcome = cnntrain("train", *RUN, "out=cut")
 
     assert outcome.code == 0, outcome.err
-    assert "batch_size=64 would take about 1.6 MB and 1.3 MB are free" in outcome.err
+    assert "batch_size=64 would take about 1.6 MB of 1.7 MB free memory" in outcome.err
     assert "each batch goes in 4 parts" in outcome.err
     assert yaml.safe_load(Path("cut/config.yaml").read_text())["accumulate"] == 4
     for name, weight in weights("typed").items():
@@ -81,6 +81,32 @@ def test_memory_that_runs_out_later_ends_the_run_with_the_way_to_go_on(cnntrain:
     ]
     assert cnntrain("resume", "run", "accumulate=8", "trust=[nets]").code == 0
     assert json.loads(Path("run/summary.json").read_text())["epochs"] == 2
+
+
+def test_a_batch_larger_than_the_training_set_is_the_training_set(cnntrain: Command) -> None:
+    run = ("train", *TINY, "precision=fp32", "channels_last=false", "threads=1", "augment.shift=1")
+    outcome = cnntrain(*run, "batch_size=1000000000", "accumulate=500", "out=clipped")
+    assert outcome.code == 0 and outcome.err.count("\n") == 1
+    assert (
+        "batch_size=1000000000 is more than the 200 training images, so batch_size=200: one step"
+        in outcome.err
+    )
+    config = yaml.safe_load(Path("clipped/config.yaml").read_text())
+    assert (config["batch_size"], config["accumulate"]) == (200, 200)
+    exact = cnntrain(*run, "batch_size=200", "accumulate=200", "out=exact")
+    assert "batch_size=200 is the training set: one step an epoch" in exact.err
+    assert cnntrain(*run, "batch_size=199", "out=two").err == ""
+    for name, weight in weights("clipped").items():
+        assert torch.equal(weight, weights("exact")[name]), name
+
+
+def test_a_batch_whose_images_do_not_fit_is_refused(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free", lambda: 70_000_000)
+    large = ("data=fake", "data.source.size=120", "data.image_size=224", "data.val_fraction=0")
+    outcome = cnntrain("train", *RUN, *large, "limit=null", "batch_size=120")
+    is_told(outcome, "the images of one batch take 90.3 MB", "take at most batch_size=74")
 
 
 def test_what_is_kept_once_for_all_images_does_not_count_for_each() -> None:

@@ -12,21 +12,25 @@ import yaml
 from conftest import TINY, Command, is_told
 from torch import nn
 
-from cnntrain import calibrate
-from cnntrain.calibrate import Trial
+from cnntrain import busy, calibrate, memory
+from cnntrain.busy import ProcessorTime
 from cnntrain.data.loader import Normalize
 from cnntrain.engine import Engine
 from cnntrain.models import CNN
+from cnntrain.timing import Trial
 
 CPU = torch.device("cpu")
+USED_BY_ALL = busy.used_by_all
 KEYS = ("precision", "channels_last", "threads")
 
 
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where notes go; there is something to choose on any machine, with bf16 instructions or without."""
+    """Where notes go; there is something to choose on any machine, however new or busy it is."""
     monkeypatch.setenv("CNNTRAIN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("cnntrain.calibrate.ALL_THREADS", 2)
+    monkeypatch.setattr(busy, "is_loaded", lambda: False)
+    monkeypatch.setattr(busy, "used_by_all", lambda: None)
     return tmp_path / "cache" / "engines"
 
 
@@ -74,6 +78,45 @@ def test_a_damaged_note_is_made_anew(cnntrain: Command, empty_cache: Path) -> No
         outcome = cnntrain("train", *TINY)
         assert outcome.code == 0 and "(measured" in outcome.out, contents
         assert note.read_text() != contents
+
+
+def test_what_a_busy_machine_measured_is_measured_again_when_it_is_quiet(
+    cnntrain: Command, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnntrain.timing.ROUNDS", 1)
+    monkeypatch.setattr(busy, "is_loaded", lambda: True)
+    assert "machine busy, will be measured again)" in cnntrain("train", *TINY, "out=first").out
+    (note,) = empty_cache.glob("*.json")
+    first = note.read_text()
+    monkeypatch.setattr(calibrate, "AGAIN_SECONDS", 0)
+    assert "machine busy" in cnntrain("train", *TINY, "out=second").out
+    assert saved("second") == saved("first") and note.read_text() == first  # it is busy still
+
+    monkeypatch.setattr(busy, "is_loaded", lambda: False)
+    assert "machine busy" not in cnntrain("train", *TINY).out
+    kept = note.read_text()
+    assert '"busy": null' in kept
+    monkeypatch.setattr(busy, "is_loaded", lambda: True)
+    assert "machine busy" not in cnntrain("train", *TINY).out and note.read_text() == kept
+
+
+@pytest.mark.parametrize(("used", "own", "threads", "too_few"), [(4.0, 2.0, 2, True), (2.1, 2.0, 2, False)])
+def test_others_are_in_the_way_if_they_use_the_cores_that_were_wanted(
+    used: float, own: float, threads: int, too_few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    begin, end = ProcessorTime(10.0, 100.0, 5.0), ProcessorTime(11.0, 100.0 + used, 5.0 + own)
+    assert busy.leave_too_few(begin, end, threads) == too_few
+    assert not busy.leave_too_few(ProcessorTime(10.0, None, 5.0), end, threads)
+
+
+def test_the_counters_of_the_processor_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(busy, "used_by_all", USED_BY_ALL)
+    begin = ProcessorTime.now()
+    while ProcessorTime.now().own < begin.own + 0.05:
+        pass
+    end = ProcessorTime.now()
+    assert begin.used is None or end.used is None or end.used > begin.used
 
 
 def test_resume_computes_as_the_run_began(cnntrain: Command, empty_cache: Path) -> None:
@@ -159,6 +202,16 @@ def test_slow_networks_are_tried_on_few_images(seconds: float, least: int, most:
     network = Counting(seconds, 512)
     Trial(network, nn.CrossEntropyLoss(), (512, 1, 2, 2), 2, CPU).compare([Engine("fp32", False, 1)])
     assert least <= max(network.sizes) == network.sizes[-1] <= most
+
+
+def test_no_more_is_tried_than_fits_into_a_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Counting(0, 10**6)
+    data = {"channels": 1, "image_size": 2, "num_classes": 2}
+    config = {**dict.fromkeys(KEYS, "auto"), "data": data, "batch_size": 10**9, "accumulate": 1, "verbose": 0}
+    options = {"precision": ["fp32"], "channels_last": [False], "threads": [1]}
+    monkeypatch.setattr(memory, "free", lambda: 40_000)  # of which a quarter; an image takes 36 bytes
+    calibrate.measured(config, network, nn.CrossEntropyLoss(), CPU, options, Engine("fp32", False, 1))
+    assert 100 < max(network.sizes) <= 10_000 // 36
 
 
 def test_a_batch_that_fails_leaves_the_next_format_to_be_tried_on_few() -> None:

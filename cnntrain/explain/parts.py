@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain import loop
+from cnntrain.batch_memory import clip_batch_size
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
@@ -103,11 +104,12 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     criterion = build_criterion(config, None).to(device)
     start = start_from(config["init_from"], model, config) if config["init_from"] is not None else None
     freezing = build_freezing(config, model)
+    data = data or open_data(config, device, console, None)
+    clip_batch_size(config, len(data.train_indices), console)
     engine, _ = settle(config, model, criterion, device)
     engine.prepare(model)
     optimizer = build_optimizer(config, None, model)
     augment = build("augment", config["augment"], Augment, None)
-    data = data or open_data(config, device, console, None)
     if start is not None:
         start.renew_head(model, data.train.class_names)
     if config["balance_classes"]:
