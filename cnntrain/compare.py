@@ -10,19 +10,27 @@ from typing import Any
 from rich.markup import escape
 
 from cnntrain import run_folder
-from cnntrain.differences import config_of, differing, of_no_account, with_classes_named
+from cnntrain.console import count
+from cnntrain.differences import (
+    config_of,
+    data_set_of,
+    differing,
+    of_no_account,
+    repeats_in,
+    with_classes_named,
+)
 from cnntrain.errors import UserError
-from cnntrain.jobs import RECORD, record_of
+from cnntrain.jobs import RECORD, headline, record_of
 from cnntrain.output import screen_beside, write
-from cnntrain.ranking import FIGURES, Point, Run, as_csv, finished_run, in_order, tests_of
-from cnntrain.report.sweep_page import page
+from cnntrain.ranking import FIGURES, Point, Run, as_csv, in_order, tests_of
+from cnntrain.report.sweep_page import About, page
 from cnntrain.report.table import show
 
 
 def compare(
     names: Sequence[str], monitor: str, csv_file: str | None, json_file: str | None, html_file: str | None
 ) -> None:
-    """Rank runs by their validation figures, and show in which keys they differ.
+    """Rank runs by their validation figures, each data set's apart, and show in which keys they differ.
 
     Args:
         names: run folders and sweeps, as typed.
@@ -38,21 +46,26 @@ def compare(
     folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))
     if len(folders) < 2:
         raise UserError("compare needs at least two runs, or a sweep: cnntrain compare RUN RUN")
-    configs = with_classes_named([config_of(folder) for folder in folders])
+    found = [config_of(folder) for folder in folders]
+    data = [data_set_of(config) for config in found]
+    configs = with_classes_named(found)
     begun = [config for config in configs if config]
-    keys = differing(begun)
-    runs = [run_of(folder, config, keys) for folder, config in zip(folders, configs, strict=True)]
-    points = show(console, runs, keys, monitor)
+    keys, repeats = differing(begun), repeats_in(begun)
+    runs = [run_of(folder, config, keys, repeats) for folder, config in zip(folders, configs, strict=True)]
+    for run, name in zip(runs, data, strict=True):
+        run.data = name if len(set(data) - {""}) > 1 else ""
+    points = show(console, runs, [*keys, *repeats], monitor)
     for key, values in of_no_account(begun).items():
         console.line(
             f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
         )
 
-    order, columns = in_order(runs, points), [*keys, "seed"]
+    order, columns = in_order(runs, points), [*keys, *repeats]
     if csv_file is not None:
         write(csv_file, as_csv(order, points, columns), console)
     if html_file is not None:
-        write(html_file, page(f"{len(runs)} runs", order, points, columns, monitor), console)
+        about = About(count(len(runs), "run"), Path(html_file).absolute().parent)
+        write(html_file, page(about, order, points, columns, monitor), console)
     if json_file is not None:
         text = json.dumps(as_dict(runs, points, monitor), indent=2, allow_nan=False)
         write(json_file, f"{text}\n", console)
@@ -75,20 +88,24 @@ def folders_of(name: str) -> list[Path]:
     return [path]
 
 
-def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str]) -> Run:
-    """Return a run with its values of some keys."""
+def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats: Sequence[str]) -> Run:
+    """Return a run with its values of some keys, and what tells it from its repeats."""
     values = {key: config[key] for key in keys if key in config}
     seed = int(config["seed"]) if config.get("seed", "").isdigit() else None
+    split_seed = config.get("data.split_seed") if "data.split_seed" in repeats else None
+    run = Run(str(folder), folder, values, seed, state="running", split_seed=split_seed)
     record = record_of(folder) or {}
     if record.get("state") in ("failed", "pruned"):
-        return Run(str(folder), folder, values, seed, record["state"], reason=record.get("reason", ""))
+        run.state, run.reason = record["state"], record.get("reason", "")
+        return run
     try:
         summary = run_folder.read_json(folder / "summary.json")
-        if goes_on(config, summary):
-            return Run(str(folder), folder, values, seed, state="running")
-        return finished_run(str(folder), folder, values, summary)
+        if not goes_on(config, summary):
+            run.state, run.figures = "finished", headline(summary)
+            run.seed = run.figures.pop("seed")
+        return run
     except FileNotFoundError:
-        return Run(str(folder), folder, values, seed, state="running")
+        return run
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / 'summary.json'} can't be read: {error}") from error
 
@@ -101,25 +118,26 @@ def goes_on(config: Mapping[str, str], summary: Mapping[str, Any]) -> bool:
 
 def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[str, Any]:
     """Return what is shown, for programs."""
-    ranked = bool(points) and points[0].summary is not None
     return {
         "monitor": monitor,
         "points": [
             {
+                "data": point.data,
+                "rank": point.rank,
                 "values": point.values,
                 "runs": [str(run.folder) for run in point.runs],
                 "seeds": [run.seed for run in point.runs],
-                "n": point.seeds,
+                "n": point.repeats,
                 "planned": point.planned,
                 "mean": point.summary and point.summary.mean,
-                "deviation": point.summary and point.summary.deviation,
-                "half_width_95": point.summary and point.summary.half_width,
-                "p_against_best": point.p,
+                "std": point.summary and point.summary.std,
+                "interval_95": point.summary and point.summary.interval,
+                "p_vs_best": point.p,
                 **{figure: point.mean(figure) for figure in FIGURES},
+                **({"test_accuracy": tests_of(point)} if point.rank == 1 else {}),
             }
             for point in points
         ],
-        "test_accuracy_of_best": tests_of(points[0]) if ranked else [],
         "unfinished": [
             {"run": str(run.folder), "state": run.state, "reason": run.reason}
             for run in runs

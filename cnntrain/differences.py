@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from cnntrain.errors import UserError
+from cnntrain.ranking import REPEATS
 from cnntrain.schema import leaves, shown
 
 CLASS = "._target_"
+SOURCE = "data.source"
+FOLDER = "cnntrain.data.folder.Folder"  # whose data are what lies in data.root
 # Keys that do not make a run another experiment.
 ASIDE = (
-    "seed",
+    *REPEATS,
     "seeds",
     "out",
     "name",
@@ -43,10 +47,30 @@ def config_of(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        return {key: shown(value) for key, value in leaves(yaml.safe_load(path.read_text()))}
+        config = dict(leaves(yaml.safe_load(path.read_text())))
+        return {key: shown(value) for key, value in with_arguments_of_source(config).items()}
     except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} can't be read: {reason}") from error
+
+
+def with_arguments_of_source(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which each argument of the data set is a key, as those of a model are."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if key == SOURCE and isinstance(value, Mapping):
+            found |= {f"{SOURCE}.{name}": argument for name, argument in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def data_set_of(config: Mapping[str, str]) -> str:
+    """Return the data set of a configuration in words; of image folders, each folder is a data set."""
+    target = config.get(f"{SOURCE}{CLASS}", "")
+    if target == FOLDER:
+        return config.get("data.root", "")
+    return config.get(f"{SOURCE}.dataset", last_name(target))
 
 
 def with_classes_named(configs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -80,15 +104,20 @@ def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
     Arguments of a class count only where the class is the same; that it is another one is a key of its own.
     """
     keys = dict.fromkeys(key for config in configs for key in config)
-    follows = all(config.get("data.split_seed") == config.get("seed") for config in configs)
     return [
         key
         for key in keys
         if key not in (*ASIDE, *NO_ACCOUNT)
         and key.partition(".")[0] not in ASIDE_GROUPS
-        and not (key == "data.split_seed" and follows)
         and len(values_of(key, configs)) > 1
     ]
+
+
+def repeats_in(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys by which the runs repeat an experiment: the seed; and the split's, if it is its own."""
+    seed, split = REPEATS
+    follows = all(config.get(split) == config.get(seed) for config in configs)
+    return [seed] if follows or len(values_of(split, configs)) < 2 else [seed, split]
 
 
 def of_no_account(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:

@@ -29,6 +29,7 @@ FORMAT = 1
 LONGEST_NAME = 100
 # Keys that say how a sweep is run, and nothing about its jobs.
 ABOUT_THE_SWEEP = ("out", "launcher", "sweeper", "on_error", "verbose", "seeds")
+WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
 KEPT = ("launcher",)  # which a resume keeps, unless it is told otherwise
 
 
@@ -44,6 +45,7 @@ class Plan:
         how: what was typed about the sweep itself, such as ``launcher=joblib``, for those who resume it.
         search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
             ``space`` holds the override of each key that is searched, and ``fixed`` all others.
+        command: what was typed, for those who look at the results.
     """
 
     jobs: dict[str, list[str]]
@@ -52,6 +54,13 @@ class Plan:
     config_dir: str | None
     how: list[str] = field(default_factory=list)
     search: dict[str, Any] | None = None
+    command: str = ""
+
+    def log_keys(self) -> list[str]:
+        """Return the keys that a search draws on a log scale."""
+        space = self.search["space"] if self.search is not None else {}
+        parsed = {key: parse([text])[0] for key, text in space.items()}
+        return [key for key, override in parsed.items() if draws_logarithms(override)]
 
     def varied_of(self, name: str) -> tuple[str, ...]:
         """Return the overrides by which a job differs from the others, as ``KEY=VALUE``."""
@@ -133,6 +142,15 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
         varied.append("seed")
         jobs = repeated(jobs, settings["seeds"])
     return Plan(named_by(jobs, varied), varied, settings["monitor"], config_dir, how), settings, out
+
+
+def draws_logarithms(override: Override) -> bool:
+    """Return whether a search draws from an interval on a log scale: if that was typed, or it is wide."""
+    if not override.is_interval_sweep():
+        return False
+    sweep = cast("IntervalSweep", override.value())
+    low, high = float(sweep.start or 0), float(sweep.end or 0)
+    return "log" in sweep.tags or ("linear" not in sweep.tags and low > 0 and high / low >= WIDE)
 
 
 def words_of(override: Override) -> str:

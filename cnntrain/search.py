@@ -13,6 +13,7 @@ from typing import Any
 
 from cnntrain.errors import Pruned
 from cnntrain.overrides import parse
+from cnntrain.plan import draws_logarithms
 from cnntrain.ranking import LOWER_IS_BETTER
 from cnntrain.schema import KEYS, WHOLE
 
@@ -24,7 +25,6 @@ except ImportError:  # Windows
 RECORDS = "optuna.log"
 STUDY = "cnntrain"
 JOB = "job"  # the attribute of a trial that names its job
-WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
 STARTUP_TRIALS = 5  # that are never stopped early, so that there is something to compare with
 
 
@@ -169,7 +169,7 @@ def distribution(text: str) -> Any:
     sweep: Any = override.value()
     if override.is_interval_sweep():
         low, high = float(sweep.start), float(sweep.end)
-        log = "log" in sweep.tags or ("linear" not in sweep.tags and low > 0 and high / low >= WIDE)
+        log = draws_logarithms(override)
         rule = KEYS.get(override.key_or_group)
         if rule is not None and rule.kind in WHOLE:
             return IntDistribution(int(low), int(high), log=log)

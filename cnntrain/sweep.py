@@ -87,11 +87,12 @@ class Sweep:
                 message = f"stopped by {signal.Signals(number).name}\nto go on: cnntrain resume {self.folder}"
                 interruption = Interrupted(message, number)
             self.plan.write(self.folder)  # with the jobs that a search has asked for
-            best = report(self.folder, self.console)
+            best_of_each = report(self.folder, self.console)
         if interruption is not None:
             raise interruption
-        if best is not None and self.settings_of(best.name)["report"]:
-            self.report_on(best)
+        for best in best_of_each:
+            if self.settings_of(best.name)["report"]:
+                self.report_on(best)
         return 1 if self.failed else 0
 
     def report_on(self, best: Path) -> None:

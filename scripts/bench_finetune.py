@@ -22,7 +22,7 @@ from PIL import Image
 
 from cnntrain.cli import run
 from cnntrain.data.sources import MNISTMini
-from cnntrain.statistics import paired_p, summarize
+from cnntrain.statistics import Summary, paired_p, summarize
 
 KNOWN, NEW = range(5), range(5, 10)
 COMMON = ("data=folder", "model=cnn", "augment=digits", "precision=fp32", "threads=1", "channels_last=false")
@@ -53,12 +53,18 @@ def main() -> None:
     print(f"{'':48}{'test accuracy, 95% interval':>28}{'gain':>16}{'p':>9}")
     for name, accuracies in found.items():
         mean = summarize(accuracies)
-        line = f"{name:48}{mean.mean:19.1%} ± {100 * (mean.half_width or 0):.1f}"
+        line = f"{name:48}{mean.mean:19.1%} ± {half_percent(mean):.1f}"
         if accuracies is not nothing:
             gain = summarize([a - b for a, b in zip(accuracies, nothing, strict=True)])
             p = paired_p(accuracies, nothing)
-            line += f"{100 * gain.mean:+14.1f} ± {100 * (gain.half_width or 0):.1f}{p:9.1g}"
+            line += f"{100 * gain.mean:+14.1f} ± {half_percent(gain):.1f}{p:9.1g}"
         print(line)
+
+
+def half_percent(summary: Summary) -> float:
+    """Return half the width of an interval, in percent points."""
+    low, high = summary.interval or (0.0, 0.0)
+    return 50 * (high - low)
 
 
 def measure(examples: int, seeds: int, epochs: int) -> dict[str, list[float]]:

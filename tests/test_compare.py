@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import TINY, Command, is_told
+from rich.console import Console as RichConsole
 
-from cnntrain.differences import differing, of_no_account, with_classes_named
+from cnntrain.differences import differing, of_no_account, repeats_in, with_classes_named
 from cnntrain.ranking import Run, ranked
 
 FIXED = (*TINY, "precision=fp32", "threads=1")
@@ -64,14 +67,14 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 
 def test_the_same_seed_twice_counts_once() -> None:
     (point,) = ranked([run("a", 0, 0.9), run("a", 0, 0.9), run("a", 1, 0.8)], "val_accuracy")
-    assert (point.seeds, len(point.runs)) == (2, 3)
+    assert (point.repeats, len(point.runs)) == (2, 3)
     assert point.summary is not None and point.summary.n == 2
     assert point.summary.mean == point.mean("val_accuracy") == pytest.approx(0.85)
 
 
 def test_a_point_says_how_many_of_its_seeds_failed() -> None:
     (point,) = ranked([run("a", 0, 0.9), run("a", 1, None, "failed")], "val_accuracy")
-    assert (point.seeds, point.planned) == (1, 2)
+    assert (point.repeats, point.planned) == (1, 2)
 
 
 def test_the_loss_decides_between_equal_accuracies() -> None:
@@ -100,7 +103,7 @@ def test_seeds_repeat_every_point(cnntrain: Command) -> None:
         (optim, seed) for optim in ("adam", "sgd") for seed in "012"
     ]
     assert [row["rank"] for row in rows] == list("111222")
-    assert "95% interval" in outcome.out and "p = " in outcome.out and "Holm" in outcome.out
+    assert "95% interval" in outcome.out and "p vs. best" in outcome.out and "Holm" in outcome.out
     winner = rows[0]["optim"]
     tests = [
         json.loads((Path("sweep") / row["job"] / "summary.json").read_text())["test"]["accuracy"]
@@ -144,8 +147,12 @@ def test_keys_that_make_no_other_experiment_do_not_part_runs() -> None:
     assert of_no_account([one, other]) == {"threads": ["1", "2"]}
 
 
-def test_a_split_of_its_own_is_a_difference() -> None:
-    assert differing([config(), config(**{"data.split_seed": "7"})]) == ["data.split_seed"]
+def test_another_split_repeats_an_experiment() -> None:
+    runs = [config(), config(**{"data.split_seed": "7"})]
+    assert differing(runs) == []
+    assert repeats_in(runs) == ["seed", "data.split_seed"]
+    followers = [config(), config(seed="7", **{"data.split_seed": "7"})]
+    assert repeats_in(followers) == ["seed"]
 
 
 def test_two_classes_of_one_name_stay_two() -> None:
@@ -154,7 +161,15 @@ def test_two_classes_of_one_name_stay_two() -> None:
     assert differing(named) == ["model"]
 
 
-def job(folder: str, state: str, test: float = 0.5, **values: str) -> None:
+@contextmanager
+def patched_width(columns: int) -> Iterator[None]:
+    """A screen of so many columns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RichConsole, "width", property(lambda console: columns, lambda console, width: None))
+        yield
+
+
+def job(folder: str, state: str, test: float = 0.5, **values: Any) -> None:
     """Leave the files of a run behind, without the run."""
     path = Path(folder)
     path.mkdir(parents=True)
@@ -187,7 +202,71 @@ def test_only_the_test_figures_of_the_winner_are_told(torchless: Command) -> Non
     job("b", "finished", 0.25, optim="y")
     outcome = torchless("compare", "a", "b", "--json", "x.json")
     assert "test accuracy of the best: 75.00%" in outcome.out
-    assert json.loads(Path("x.json").read_text())["test_accuracy_of_best"] == [0.75]
+    points = json.loads(Path("x.json").read_text())["points"]
+    assert [point.get("test_accuracy") for point in points] == [[0.75], None]
+
+
+def test_each_data_set_has_a_ranking(torchless: Command) -> None:
+    def source(name: str) -> dict[str, Any]:
+        return {"source": {"_target_": f"cnntrain.data.sources.{name}"}}
+
+    job("digits/a", "finished", 0.75, optim="x", data=source("MNISTMini"))
+    job("digits/b", "finished", 0.25, optim="y", data=source("MNISTMini"))
+    job("made/up", "finished", 0.95, optim="x", data=source("Fake"))
+    outcome = torchless("compare", "made/up", "digits/a", "digits/b", "--json", "x.json", "--html", "x.html")
+    assert "Results on different data sets can't be compared" in outcome.out
+    assert "Ranking by val_accuracy on MNISTMini, runs in digits" in outcome.out
+    assert "test accuracy of the best on Fake: 95.00%" in outcome.out
+    assert "test accuracy of the best on MNISTMini: 75.00%" in outcome.out
+    found = json.loads(Path("x.json").read_text())["points"]
+    assert [(p["data"], p["rank"], p["runs"]) for p in found] == [
+        ("Fake", 1, ["made/up"]),
+        ("MNISTMini", 1, ["digits/a"]),
+        ("MNISTMini", 2, ["digits/b"]),
+    ]
+
+
+def test_two_image_folders_are_two_data_sets(torchless: Command) -> None:
+    folder = {"_target_": "cnntrain.data.folder.Folder", "test_fraction": 0.15}
+    for name, fraction in {"cats": 0.15, "dogs": 0.15, "more": 0.3}.items():
+        source = {**folder, "test_fraction": fraction}
+        root = "/images/cats" if name == "more" else f"/images/{name}"
+        job(name, "finished", data={"source": source, "root": root})
+    assert "Ranking by val_accuracy on /images/dogs" in torchless("compare", "cats", "dogs").out
+    outcome = torchless("compare", "cats", "more")  # one folder, split in two ways
+    assert "can't be compared" not in outcome.out and "data.source.test_fraction" in outcome.out
+
+
+def test_splits_repeat_an_experiment_and_their_first_model_is_offered(torchless: Command) -> None:
+    for split, accuracy in enumerate([0.5, 0.9]):
+        job(f"s/{split}", "finished", accuracy, data={"split_seed": split})
+    outcome = torchless("compare", "s/0", "s/1", "--csv", "x.csv")
+    assert "70.00%" in outcome.out and "best: cnntrain eval s/0" in outcome.out
+    assert [row["data.split_seed"] for row in rows_of("x.csv")] == ["0", "1"]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_runs_that_differ_in_ten_keys_are_one_line_each(torchless: Command, columns: int) -> None:
+    keys = {f"key_{number}": "value" * 4 for number in range(10)}
+    for name in ("outputs/train/2026-01-31_12-00-00_mobilenet_v3_large-rmsprop", "outputs/train/b"):
+        job(name, "finished", 0.5, **{key: value + name[-1] for key, value in keys.items()})
+    with patched_width(columns):
+        lines = torchless("compare", *map(str, Path("outputs/train").iterdir())).out.splitlines()
+    assert max(map(len, lines)) <= columns
+    (row,) = (line for line in lines if "mobilenet" in line and "50.00%" in line)
+    assert row.split()[0] in "12"
+    assert sum("key_" in line for line in lines) == 10
+
+
+def test_what_is_not_significant_is_told_with_what_to_do(cnntrain: Command) -> None:
+    for optim, accuracies in {"x": [0.8, 0.9], "y": [0.7, 0.91]}.items():
+        for seed, accuracy in enumerate(accuracies):
+            job(f"{optim}{seed}", "finished", accuracy, optim=optim, seed=seed)
+            summary = json.loads(Path(f"{optim}{seed}/summary.json").read_text())
+            Path(f"{optim}{seed}/summary.json").write_text(json.dumps({**summary, "seed": seed}))
+    outcome = cnntrain("compare", "x0", "x1", "y0", "y1")
+    assert "not significantly different from the best; more repeats (seeds=N)" in outcome.out
+    assert "% to 100.00%" in outcome.out  # no interval of an accuracy goes beyond
 
 
 def test_a_run_that_is_made_longer_is_not_finished(torchless: Command) -> None:

@@ -79,7 +79,7 @@ def test_hopeless_jobs_are_stopped_by_their_validation_curve(cnntrain: Command) 
     assert outcome.code == 0, outcome.err
     stopped = [record for record in records("s").values() if record["state"] == "pruned"]
     assert stopped and all("optim.lr=1e-09" in record["overrides"] for record in stopped)
-    assert "worse than the median" in outcome.out and "stopped early, without hope" in outcome.err
+    assert "worse than the median" in outcome.out and "pruned" in outcome.err
 
 
 def test_intervals_are_searched_on_the_scale_that_is_meant() -> None:

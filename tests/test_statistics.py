@@ -14,16 +14,25 @@ from cnntrain.statistics import holm, paired_p, summarize
 )
 def test_the_interval_is_that_of_students_t(n: int, quantile: float) -> None:
     found = summarize([float(value) for value in range(n)])
-    assert found.deviation is not None
-    assert found.half_width == pytest.approx(quantile * found.deviation / math.sqrt(n), rel=1e-5)
+    assert found.std is not None
+    assert found.interval is not None
+    low, high = found.interval
+    assert low + high == pytest.approx(2 * found.mean)
+    assert (high - low) / 2 == pytest.approx(quantile * found.std / math.sqrt(n), rel=1e-5)
 
 
-def test_mean_deviation_and_interval() -> None:
+def test_mean_standard_deviation_and_interval() -> None:
     found = summarize([0.9, 0.92, 0.94])
     assert (found.n, found.mean) == (3, pytest.approx(0.92))
-    assert found.deviation == pytest.approx(0.02)
+    assert found.std == pytest.approx(0.02)
     alone = summarize([0.9])
-    assert (alone.mean, alone.deviation, alone.half_width) == (0.9, None, None)
+    assert (alone.mean, alone.std, alone.interval) == (0.9, None, None)
+
+
+def test_the_interval_ends_at_the_bounds() -> None:
+    found = summarize([0.9, 0.99], 0.0, 1.0)
+    assert found.interval is not None and found.interval[1] == 1.0
+    assert 0 < found.interval[0] < 0.9
 
 
 def test_the_paired_test_is_that_of_student() -> None:

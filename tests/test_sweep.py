@@ -155,10 +155,17 @@ def test_a_larger_grid_adds_to_a_sweep(cnntrain: Command) -> None:
     assert len(ranking(Path("sweep"))) == 3
 
 
+def test_a_sweep_without_validation_is_finished_and_not_ranked(cnntrain: Command) -> None:
+    outcome = cnntrain("train", "-m", *TINY, "optim.lr=1e-2,1e-3", "data.val_fraction=0", "out=s")
+    assert outcome.code == 0, outcome.err
+    assert "nothing is ranked: no images were held out for validation" in outcome.out
+    assert "results: s/sweep.csv" in outcome.out and "no job is finished" not in outcome.out
+
+
 def test_on_error_stop_leaves_the_rest(cnntrain: Command) -> None:
     outcome = cnntrain("train", "-m", *TINY, "optim=sgd", "optim.lr=1e9,1e-2,1e-3", "on_error=stop", "out=s")
     assert outcome.code == 1
-    assert "2 jobs left undone" in outcome.err and "2 jobs of 3 not begun" in outcome.err
+    assert "2 jobs left undone" in outcome.err and "2 jobs of 3 not started" in outcome.err
     outcome = cnntrain("resume", "s")
     assert (outcome.code, len(finished_jobs(Path("s")))) == (1, 2)  # the failed one fails again
 

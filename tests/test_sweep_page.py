@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from conftest import TINY, Command
 
-from cnntrain.ranking import Run
+from cnntrain.ranking import Run, ranked
+from cnntrain.report.sweep_page import About
 from cnntrain.report.sweep_page import page as page_of
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,6 +51,10 @@ def sweep(cnntrain: Command) -> Path:
     return Path("sweep")
 
 
+def figures(accuracy: float) -> dict[str, float]:
+    return {"val_accuracy": accuracy, "val_loss": 1.0, "epochs_done": 1, "seconds": 1.0}
+
+
 def data_of(page: str) -> dict[str, Any]:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert found is not None
@@ -64,15 +69,47 @@ def test_the_page_holds_what_sweep_csv_says(sweep: Path) -> None:
     for job, row in zip(jobs, rows, strict=True):
         assert str(job["figures"].get("val_accuracy", "")) == row["val_accuracy"]
         assert job["values"]["optim.lr"] == row["optim.lr"]
-    assert [len(job["curve"]) for job in jobs if job["state"] == "finished"] == [2] * 5
+    assert [len(job["curves"]["val_loss"]) for job in jobs if job["state"] == "finished"] == [2] * 5
     named_not_fetched = "http://www.w3.org/2000/svg"
     assert not re.search("https?:", page.replace(named_not_fetched, ""))
     assert len(page) < 5_000_000
 
 
+def test_the_page_says_what_was_typed_on_which_data_and_what_the_winner_scored(sweep: Path) -> None:
+    data = data_of((sweep / "sweep.html").read_text())
+    assert data["title"] == "Sweep of optim, optim.lr" and data["name"] == "sweep"
+    assert data["data"] == "MNISTMini"
+    assert data["command"].startswith("cnntrain train -m limit=200 ")
+    (winner,) = data["winners"]
+    best = json.loads((sweep / data["jobs"][0]["name"] / "summary.json").read_text())
+    assert winner["test_accuracy"] == best["test"]["accuracy"]
+
+
+def test_a_learning_rate_lies_on_a_log_scale_and_intervals_end_at_100_percent(tmp_path: Path) -> None:
+    rates = ["0.001", "0.003", "0.01", "0.03", "0.1"]
+    runs = [
+        Run(lr, tmp_path / lr, {"optim.lr": lr, "model": model}, 0, "finished", figures(0.9 + 0.02 * number))
+        for number, (lr, model) in enumerate(zip(rates, ["a", "a", "a", "b", "b"], strict=True))
+    ]
+    keys = ["optim.lr", "model"]
+    data = data_of(page_of(About("", tmp_path), runs, ranked(runs, "val_accuracy"), keys, "val_accuracy"))
+    assert data["log"] == ["optim.lr"] and data["scattered"] == ["optim.lr"]
+    (effect,) = data["effects"]
+    assert effect["key"] == "model"
+    assert all(0 <= end <= 1 for group in effect["groups"] for end in group["interval"])
+    assert any(group["interval"][1] == 1 for group in effect["groups"])
+
+
+def test_a_pruned_job_keeps_its_curve(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("val_accuracy,val_loss\n0.5,1.5\n,\n")
+    run = Run("job", tmp_path, {"optim.lr": "1"}, state="pruned")
+    (job,) = data_of(page_of(About("", tmp_path), [run], [], ["optim.lr"], "val_accuracy"))["jobs"]
+    assert job["curves"] == {"val_accuracy": [0.5, None], "val_loss": [1.5, None]}
+
+
 def test_nothing_in_the_data_ends_the_script(tmp_path: Path) -> None:
     run = Run("</script><script>alert(1)</script>", tmp_path, {"name": "<!--"}, state="failed", reason="<b>")
-    page = page_of("a title", [run], [], ["name"], "val_accuracy")
+    page = page_of(About("a title", tmp_path), [run], [], ["name"], "val_accuracy")
     assert page.count("</script>") == 2
     assert data_of(page)["jobs"][0]["name"] == run.name
 
@@ -96,7 +133,7 @@ def test_a_browser_draws_it_and_sorts_it(sweep: Path) -> None:
     assert found["before"] == [row["job"] for row in rows]
     finished = sorted((row for row in rows if row["val_loss"]), key=lambda row: float(row["val_loss"]))
     assert found["after"][:5] == [row["job"] for row in finished]
-    assert found["sort"] == "val_loss" and found["chosen"] == 3 and found["requests"] == 0
+    assert found["sort"] == "val_loss" and found["chosen"] == 4 and found["requests"] == 0
     assert finished[0]["job"] in found["told"]
     assert f"{float(finished[0]['val_accuracy']):.2%}" in found["cells"]
     assert (found["curves"], found["dots"], found["lines"], found["effects"]) == (5, 5, 5, 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def train(arguments: Sequence[str]) -> int:
     """``cnntrain train [overrides] [-m]``."""
     from cnntrain.overrides import check_overrides, normalized
 
-    arguments = quiet_as_override(arguments)
+    typed, arguments = arguments, quiet_as_override(arguments)
     flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
     overrides = normalized(words)
     config_dir = config_dir_of(flags)
@@ -45,7 +47,7 @@ def train(arguments: Sequence[str]) -> int:
         overrides = first_job(overrides, config_dir)
         hydra_arguments = [word for word in hydra_arguments if word not in ("-m", "--multirun")]
     elif is_sweep:
-        return sweep(overrides, config_dir)
+        return sweep(overrides, config_dir, typed)
 
     launcher = next((o for o in overrides if o.startswith("launcher=")), "launcher=local")
     if launcher != "launcher=local" and not is_sweep:
@@ -67,8 +69,14 @@ def train(arguments: Sequence[str]) -> int:
     return 0
 
 
-def sweep(overrides: Sequence[str], config_dir: str | None) -> int:
-    """``cnntrain train -m``: every job, then the ranking."""
+def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]) -> int:
+    """``cnntrain train -m``: every job, then the ranking.
+
+    Args:
+        overrides: normalized.
+        config_dir: the user's own folder of groups.
+        typed: the arguments as they were typed, to be shown.
+    """
     check_alone()
     from cnntrain.plan import folder_for, planned
     from cnntrain.run_folder import starting_point
@@ -76,6 +84,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None) -> int:
     from cnntrain.sweep import Sweep
 
     plan, settings, out = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    plan = replace(plan, command=shlex.join(["cnntrain", "train", *typed]))
     launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
     launch.check()
     for run in {job["init_from"] for job in launch.settings.values()} - {None}:

@@ -2,46 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
+from cnntrain.differences import config_of, data_set_of
+from cnntrain.errors import UserError
 from cnntrain.jobs import record_of
 from cnntrain.plan import Plan
-from cnntrain.ranking import FIGURES, Run, as_csv, in_order
-from cnntrain.report.sweep_page import page
+from cnntrain.ranking import FIGURES, REPEATS, Point, Run, as_csv, best_of, in_order
+from cnntrain.report.sweep_page import About, page
 from cnntrain.report.table import show
 
 
-def report(folder: Path, console: Console) -> Path | None:
+def report(folder: Path, console: Console) -> list[Path]:
     """Rank the jobs of a sweep, print the ranking, and write it as ``sweep.csv`` and ``sweep.html``.
 
     Returns:
-        The folder of the best; None if nothing is ranked.
+        The folder of the best run, of each data set.
     """
     plan = Plan.read(folder)
     runs = runs_of(plan, folder)
     points = show(console, runs, plan.varied, plan.monitor)
     order = in_order(runs, points)
     write_atomically(folder / "sweep.csv", as_csv(order, points, plan.varied).encode())
-    title = folder.absolute().name
-    write_atomically(folder / "sweep.html", page(title, order, points, plan.varied, plan.monitor).encode())
-    what = "the ranking is" if points and points[0].summary else "no job is finished: the reasons are"
-    console.line(f"{what} in {folder / 'sweep.csv'}, to be looked at in {folder / 'sweep.html'}")
-    return points[0].best_run(plan.monitor).folder if points and points[0].summary else None
+    about = about_of(plan, folder, runs)
+    write_atomically(folder / "sweep.html", page(about, order, points, plan.varied, plan.monitor).encode())
+    console.line(f"{outcome_of(points)}: {folder / 'sweep.csv'}; open {folder / 'sweep.html'} in a browser")
+    return [point.best_run(plan.monitor).folder for point in best_of(points)]
+
+
+def outcome_of(points: Sequence[Point]) -> str:
+    """Return what the files of a sweep hold, in words."""
+    if best_of(points):
+        return "ranking"
+    return "results" if points else "no job is finished; the reasons"
+
+
+def about_of(plan: Plan, folder: Path, runs: Sequence[Run]) -> About:
+    """Return what the page says of all jobs."""
+    data = next((run.data or data_in(run.folder) for run in runs), "")
+    log_keys = frozenset(plan.log_keys())
+    several = len({run.data for run in runs}) > 1
+    searched = [key for key in plan.varied if key not in REPEATS] or plan.varied or ["one job"]
+    return About(
+        f"Sweep of {', '.join(searched)}",
+        folder.absolute(),
+        folder.absolute().name,
+        plan.command,
+        "" if several else data,
+        log_keys,
+    )
 
 
 def runs_of(plan: Plan, folder: Path) -> list[Run]:
     """Return the jobs of a sweep as runs."""
-    return [run_of(plan, name, folder / name) for name in plan.jobs]
+    runs = [run_of(plan, name, folder / name) for name in plan.jobs]
+    if any(key.partition(".")[0] in ("data", "experiment") for key in plan.varied):
+        for run in runs:
+            run.data = data_in(run.folder)
+        if len({run.data for run in runs} - {""}) < 2:
+            for run in runs:
+                run.data = ""
+    return runs
+
+
+def data_in(folder: Path) -> str:
+    """Return the data set of a job; nothing before it has begun."""
+    try:
+        return data_set_of(config_of(folder))
+    except UserError:  # a damaged file, which is no reason to lose a ranking
+        return ""
 
 
 def run_of(plan: Plan, name: str, folder: Path) -> Run:
     """Return a job of a sweep as a run."""
     values = {key: value for key, _, value in (word.partition("=") for word in plan.varied_of(name))}
-    seed = values.pop("seed", None)
+    seed, split_seed = (values.pop(key, None) for key in REPEATS)
     record = record_of(folder) or {"state": "waiting"}
     run = Run(name, folder, values, None if seed is None else int(seed), record["state"])
+    run.split_seed = split_seed
     if run.state == "finished":
         run.figures = {figure: record.get(figure) for figure in FIGURES}
     run.seed = record.get("seed", run.seed)

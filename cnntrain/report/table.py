@@ -1,120 +1,271 @@
-"""The ranking in the terminal, and what it means in words."""
+"""The ranking in the terminal, one line for each point, and what it means in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.console import Console, count
-from cnntrain.ranking import FIGURES, LEVEL, Point, Run, ranked, tests_of
+from cnntrain.ranking import (
+    BOUNDS,
+    FIGURES,
+    LEVEL,
+    REPEATS,
+    Point,
+    Run,
+    best_of,
+    by_data,
+    ranked,
+    tests_of,
+    value_of,
+)
 from cnntrain.statistics import summarize
+from cnntrain.text import printable
 
-STATES = {
-    "failed": "failed",
-    "pruned": "stopped early, without hope",
-    "running": "not finished",
-    "waiting": "not begun",
-}
-NAMED = ("failed", "running")  # the states in which a run is of interest by its name
+STATES = {"failed": "failed", "pruned": "pruned", "running": "not finished", "waiting": "not started"}
+NAMED = ("failed", "running")  # the states in which the names of the runs are of interest
 MOST_NAMED = 5
+TITLES = {"epochs_done": "epochs"}
+# Columns that a narrow screen leaves out, the first one first. sweep.csv has them all.
+SPARE = ("epochs", "seconds", "std", "val_loss", "val_accuracy")
+GAP = 2  # blanks between two columns
+LONGEST_VALUE = 40  # characters of a value in the list of differences
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the ranking: its heading and a cell for each point."""
+
+    title: str
+    cells: list[str]
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """Its width on the screen, with the gap behind it."""
+        return max(map(cell_len, (self.title, *self.cells))) + GAP
 
 
 def show(console: Console, runs: Sequence[Run], keys: Sequence[str], monitor: str) -> list[Point]:
-    """Print the ranking and what it means; return it."""
+    """Print the ranking of each data set and what it means; return all points."""
     points = ranked(runs, monitor)
-    repeated = any(point.planned > 1 for point in points)
-    keys = [key for key in keys if not (repeated and key == "seed")]
-    table = Table(title=f"Ranking by {monitor}", title_justify="left", box=None, pad_edge=False)
-    for column in ("rank", *(() if repeated else ("job",)), *keys):
-        table.add_column(column, overflow="fold")
-    spread = ("95% interval", "deviation", "seeds", "against the best") if repeated else ()
-    for column in (monitor, *spread, *(figure for figure in FIGURES if figure != monitor)):
-        table.add_column(column, justify="right")
-    for rank, point in enumerate(points, 1):
-        names = some([run.name for run in point.runs])  # several if they are of the same seed, too
-        table.add_row(
-            str(rank) if point.summary else "–",
-            *(() if repeated else (escape(names),)),
-            *(escape(value_of(point, key)) for key in keys),
-            *figures_of(point, monitor, repeated, is_best=rank == 1),
-            style="bold green" if rank == 1 and point.summary else None,
-        )
-    console.line()
-    if points:
-        console.table(table)
+    groups = by_data(points)
+    if len(groups) > 1:
         console.line()
-    explain(console, runs, points, repeated)
-    if points and points[0].summary is not None:
-        winner(console, points[0], monitor)
+        console.line("Results on different data sets can't be compared: each data set has a ranking.")
+    for data, same in groups.items():
+        title = f"Ranking by {monitor}" + (f" on {printable(data)}" if data else "")
+        console.line()
+        show_ranking(console, title, same, keys, monitor)
+    console.line()
+    explain(console, runs, points)
+    for best in best_of(points):
+        show_winner(console, best, monitor)
     return points
 
 
-def value_of(point: Point, key: str) -> str:
-    """Return the value of a key that all runs of a point have."""
-    return str(point.runs[0].seed) if key == "seed" else point.values.get(key, "")
+def show_ranking(
+    console: Console, title: str, points: Sequence[Point], keys: Sequence[str], monitor: str
+) -> None:
+    """Print one ranking so that it fits the screen: keys as columns if there is room, else as a list."""
+    repeated = is_repeated(points)
+    keys = [key for key in keys if len({key_of(point, key) for point in points}) > 1]
+    keys = [key for key in keys if not (repeated and key in REPEATS)]
+    width = console.screen.width
+    rank = Column("rank", [str(point.rank or "–") for point in points])
+    figures = figures_of(points, monitor, repeated)
+    values = [Column(key, [key_of(point, key) for point in points], right=False) for key in keys]
+    folder, names = short_names([some([run.name for run in point.runs]) for point in points])
+    runs = [] if repeated else [Column("run", names, right=False)]
+    if folder:
+        title += f", runs in {printable(folder)}"
+
+    columns = fitting([rank, *runs, *values], figures, width)
+    # The name of a sweep's job is made of its values.
+    if columns is None and values and all(os.sep not in name for name in names):
+        columns = fitting([rank, *values], figures, width)
+    listed = columns is None
+    if columns is None:
+        room = width - rank.width - sum(column.width for column in figures if column.title not in SPARE)
+        runs = [Column("run", [middle(name, room - GAP) for name in names], right=False) for _ in runs]
+        columns = fitting([rank, *runs], figures, width) or [rank, *figures]
+    console.line(f"[bold]{escape(title)}[/]")
+    console.table(table_of(columns, points))
+    if listed:
+        show_differences(console, points, keys)
 
 
-def figures_of(point: Point, monitor: str, repeated: bool, is_best: bool) -> list[str]:
-    """Return the figures of a point as the table shows them."""
-    summary = point.summary
-    cells = [shown(monitor, summary.mean if summary else None)]
+def is_repeated(points: Sequence[Point]) -> bool:
+    """Return whether a point was to have several repeats."""
+    return any(point.planned > 1 for point in points)
+
+
+def fitting(first: Sequence[Column], figures: Sequence[Column], width: int) -> list[Column] | None:
+    """Return the columns that fit a width: ``first``, and as many figures as there is room for.
+
+    None if ``first`` and the figures that can't be spared do not fit.
+    """
+    spare = [title for title in SPARE if any(column.title == title for column in figures[1:])]
+    for number in range(len(spare) + 1):
+        kept = [c for c in figures if c is figures[0] or c.title not in spare[:number]]
+        columns = [*first, *kept]
+        if sum(column.width for column in columns) - GAP <= width:
+            return columns
+    return None
+
+
+def table_of(columns: Sequence[Column], points: Sequence[Point]) -> Table:
+    """Return the table of rich."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for column in columns:
+        table.add_column(escape(column.title), justify="right" if column.right else "left", no_wrap=True)
+    for index, point in enumerate(points):
+        cells = (escape(column.cells[index]) for column in columns)
+        table.add_row(*cells, style="bold green" if point.rank == 1 else None)
+    return table
+
+
+def show_differences(console: Console, points: Sequence[Point], keys: Sequence[str]) -> None:
+    """List the keys in which points differ, each value with the ranks of the points that have it."""
+    lines = {}
+    for key in keys:
+        ranks: dict[str, list[int]] = {}
+        for number, point in enumerate(points, 1):
+            ranks.setdefault(key_of(point, key), []).append(number)
+        lines[key] = "; ".join(f"{value or '–'} ({numbers(found)})" for value, found in ranks.items())
+    if lines:
+        console.line()
+        console.line("They differ in these keys, with the ranks in brackets:")
+        console.facts(lines)
+
+
+def numbers(found: Sequence[int]) -> str:
+    """Return whole numbers in words: ``1–3, 7``."""
+    parts: list[list[int]] = []
+    for number in found:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("–".join(map(str, part)) for part in parts)
+
+
+def key_of(point: Point, key: str) -> str:
+    """Return the value of a key that all runs of a point have, cut to what a line can hold."""
+    return printable(value_of(point.runs[0], key), LONGEST_VALUE)
+
+
+def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the folder that names of run folders have in common, and the names without it."""
+    folders = {str(Path(name).parent) for name in names}
+    if len(folders) > 1 or folders == {"."}:
+        return "", [printable(name) for name in names]
+    return folders.pop(), [printable(Path(name).name) for name in names]
+
+
+def middle(text: str, longest: int) -> str:
+    """Return text without its middle if it is too long for a column."""
+    if len(text) <= longest:
+        return text
+    tail = max(1, longest // 2)
+    return f"{text[: max(1, longest - tail - 1)]}…{text[-tail:]}"
+
+
+def figures_of(points: Sequence[Point], monitor: str, repeated: bool) -> list[Column]:
+    """Return the columns of the results, the monitored one first."""
+
+    def column(title: str, cell: Callable[[Point], str]) -> Column:
+        return Column(title, [cell(point) for point in points])
+
+    columns = [column(monitor, lambda p: shown(monitor, p.summary.mean if p.summary else None))]
     if repeated:
-        half, deviation = (summary.half_width, summary.deviation) if summary else (None, None)
-        cells += ["" if half is None else f"± {shown(monitor, half)}", shown(monitor, deviation)]
-        cells += [seeds_of(point), verdict_on(point, is_best)]
-    return [*cells, *(shown(figure, point.mean(figure)) for figure in FIGURES if figure != monitor)]
+        columns += [
+            column("95% interval", lambda p: interval_of(p, monitor)),
+            column("std", lambda p: shown(monitor, p.summary.std if p.summary else None)),
+            column("n", repeats_of),
+            column("p vs. best", verdict_on),
+        ]
+    others = [figure for figure in FIGURES if figure != monitor]
+    for figure in others:
+        title = TITLES.get(figure, figure)
+        columns.append(column(title, lambda p, figure=figure: shown(figure, p.mean(figure))))  # type: ignore[misc]
+    return columns
 
 
-def seeds_of(point: Point) -> str:
-    """Return how many seeds a point has, and had."""
-    return str(point.seeds) if point.seeds == point.planned else f"{point.seeds} of {point.planned}"
+def interval_of(point: Point, monitor: str) -> str:
+    """Return the 95 % interval of a point's mean."""
+    interval = point.summary.interval if point.summary else None
+    return "–" if interval is None else " to ".join(shown(monitor, end) for end in interval)
 
 
-def verdict_on(point: Point, is_best: bool) -> str:
+def repeats_of(point: Point) -> str:
+    """Return how many repeats of a point are finished, and how many were planned."""
+    return str(point.repeats) if point.repeats == point.planned else f"{point.repeats} of {point.planned}"
+
+
+def verdict_on(point: Point) -> str:
     """Return what the test says of a point."""
-    if is_best:
-        return "best" if point.summary else "–"
-    if point.p is None:
-        return "–"
-    return f"p = {point.p:.2g}" + (", not told apart" if point.p >= LEVEL else "")
+    if point.rank == 1:
+        return "best"
+    return "–" if point.p is None else f"{point.p:.2g}"
 
 
-def explain(console: Console, runs: Sequence[Run], points: Sequence[Point], repeated: bool) -> None:
-    """Say what the figures mean, and what failed."""
-    if repeated:
-        tested = (
-            "; p of a paired t-test against the best over the seeds that both have, corrected by Holm's "
-            f"method; not told apart: p ≥ {LEVEL}"
-        )
-        several = len(points) > 1
-        console.line(f"[dim]mean over seeds, 95% interval by Student's t{tested if several else ''}[/]")
-    if any(point.seeds < point.planned for point in points):
-        console.line("[dim]2 of 3 seeds: means are of what is finished, which flatters a point that fails[/]")
+def explain(console: Console, runs: Sequence[Run], points: Sequence[Point]) -> None:
+    """Say what the figures mean, and which runs are missing."""
+    if is_repeated(points):
+        explain_repeats(console, points)
     for state, verb in STATES.items():
         names = [run.name for run in runs if run.state == state]
         if names:
             told = f": {some(names)}" if state in NAMED else ""
             console.warn(f"{count(len(names), 'job')} of {len(runs)} {verb}{told}")
-    if points and points[0].summary is None:
-        console.line("nothing was kept for validation (data.val_fraction=0), so nothing is ranked")
+    if points and not best_of(points):
+        console.line("nothing is ranked: no images were held out for validation (data.val_fraction=0)")
+
+
+def explain_repeats(console: Console, points: Sequence[Point]) -> None:
+    """Say what the statistics over repeats are, and what would make them more certain."""
+    tested = [point for point in points if point.p is not None]
+    console.line(
+        "[dim]n repeats with other seeds; mean, its 95% interval (Student's t) and standard deviation"
+        + ("; p: paired t-test, Holm's correction[/]" if tested else "[/]")
+    )
+    close = [point for point in tested if point.p is not None and point.p >= LEVEL]
+    if close:
+        console.line(
+            f"p ≥ {LEVEL}: not significantly different from the best; more repeats (seeds=N) tell more"
+        )
+    if any(point.repeats < point.planned for point in points):
+        console.line("[dim]2 of 3: the mean of the repeats that finished, which favours unstable points[/]")
 
 
 def some(names: Sequence[str]) -> str:
     """Name a few, and count the others."""
     more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    shown_names = ", ".join(printable(name) for name in names[:MOST_NAMED])
+    return shown_names + (f" and {more:,} more" if more > 0 else "")
 
 
-def winner(console: Console, best: Point, monitor: str) -> None:
-    """Tell the test accuracy of the best point."""
+def show_winner(console: Console, best: Point, monitor: str) -> None:
+    """Print the test accuracy of the best point of a data set, and the command that shows more."""
+    where = f" on {printable(best.data)}" if best.data else ""
     tests = tests_of(best)
     if tests:
-        summary = summarize(tests)
-        half = "" if summary.half_width is None else f" ± {summary.half_width:.2%}, {len(tests)} seeds"
-        console.line(f"test accuracy of the best: [bold]{summary.mean:.2%}[/]{half}")
-    console.line(f"best: [bold]cnntrain eval {escape(str(best.best_run(monitor).folder))}[/]")
+        summary = summarize(tests, *BOUNDS["val_accuracy"])
+        spread = ""
+        if summary.interval is not None:
+            low, high = summary.interval
+            spread = f" (95% interval {low:.2%} to {high:.2%}, n = {summary.n})"
+        console.line(f"test accuracy of the best{escape(where)}: [bold]{summary.mean:.2%}[/]{spread}")
+    folder = shlex.quote(str(best.best_run(monitor).folder))
+    console.line(f"best: [bold]cnntrain eval {escape(folder)}[/]")
 
 
 def shown(figure: str, value: float | None) -> str:
