@@ -26,3 +26,8 @@ def escaped(char: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return char.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def loss_in_words(loss: float) -> str:
+    """Return a loss with four decimals or, from 10,000 on, three digits: columns stay columns."""
+    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.2e}"

@@ -103,9 +103,11 @@ Takes all that `cnntrain train` takes.
   --as-script FILE   write the run as one plain PyTorch file, without cnntrain,
                      that ends with the same weights:
                      cnntrain explain model=cnn optim=adam --as-script cnn.py
-  zero_grad          train with and without clearing the gradients
-  shift              accuracy when images move: MLP against CNN, or run=RUN
-  filters            what excites each filter of a model, or of run=RUN
+  zero_grad          train with and without clearing the gradients, by SGD
+                     unless another is typed: optim=adam
+  shift              accuracy on translated images: MLP and CNN, or run=RUN
+  filters            the patches that activate each filter of a model, or of
+                     run=RUN, most
 
 The topics draw in the terminal and into a new folder under outputs/explain/.
 Keys that only they take, or whose default is another one:

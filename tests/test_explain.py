@@ -90,7 +90,7 @@ def test_zero_grad_clears_what_the_batch_before_has_left(cnntrain: Command) -> N
         (["model=cnn", "model.dropout=0.5", "model.batch_norm=true"], "BatchNorm2d"),
         (["augment.mixup=0.2", "augment=digits"], "augmentation (rotate 10, shift 2, mixup 0.2)"),
         (["criterion.label_smoothing=0.1", "grad_clip=0.01"], "grad_clip=0.01: all are multiplied by"),
-        (["balance_classes=true"], "with classes that are weighed"),
+        (["balance_classes=true"], "with class weights"),
         (["precision=bf16"], "layers compute in 16 bits"),
         (["optim._target_=torch.optim.NAdam", "optim.lr=0.003"], "NAdam with lr 0.003"),
         (["criterion._target_=torch.nn.MultiMarginLoss"], "MultiMarginLoss"),
@@ -189,15 +189,35 @@ def drawn(topic: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path("outputs/explain").glob(f"*_{topic}/*")}
 
 
-def test_without_zero_grad_the_loss_rises(cnntrain: Command) -> None:
-    outcome = cnntrain("explain", "zero_grad", "model=mlp", "limit=600", "epochs=1", "optim=sgd")
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ([], "MLP, SGD, lr 0.02"),  # under which it diverges
+        (["optim.lr=0.01"], "MLP, SGD, lr 0.01"),
+        (["optim=adam"], "MLP, Adam, lr 0.001"),
+    ],
+)
+def test_without_zero_grad_the_loss_rises(cnntrain: Command, typed: list[str], told: str) -> None:
+    outcome = cnntrain("explain", "zero_grad", "model=mlp", "limit=2000", "batch_size=16", "epochs=1", *typed)
     assert outcome.code == 0, outcome.err
+    assert told in outcome.out
     images = drawn("zero_grad")
     assert list(images) == ["zero_grad.png"] and images["zero_grad.png"].startswith(PNG)
     assert str(next(Path("outputs/explain").glob("*/zero_grad.png"))) in outcome.out
     cleared, kept = (line.split() for line in outcome.out.splitlines() if line.startswith("with"))
-    assert cleared[-3] == kept[-3]  # the same first loss
-    assert float(cleared[-2]) < float(kept[-2])
+    assert cleared[-5] == kept[-5] and cleared[-3] == kept[-3]  # the same first loss and gradient norm
+    assert float(cleared[-4]) < float(kept[-4]) and float(cleared[-2]) < float(kept[-2])
+    assert ("diverges without it" in outcome.out) == (typed != ["optim=adam"])
+
+
+def test_a_chart_shows_its_largest_value_at_the_top() -> None:
+    console = Console()
+    text = io.StringIO()
+    console.screen = Screen(file=text, width=80, highlight=False)
+    drawing.curves(console, {"a": [2.0, 20.0, 238.0], "b": [2.0, 1.0, math.inf]}, "loss", "step")
+    lines = text.getvalue().splitlines()
+    assert lines[0].split()[0] == "238" and lines[0].count("•") + lines[0].count("×") > 10
+    assert lines[11].split()[0] == "1"
 
 
 def test_shift_measures_an_mlp_and_a_cnn(cnntrain: Command) -> None:
@@ -259,10 +279,13 @@ def test_the_best_patch_of_a_filter_is_where_it_answers_most(cnntrain: Command) 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["filter"], ["explain has no topic filter: did you mean filters?"]),
-        (["nonsense"], ["no topic nonsense", "zero_grad, shift, filters"]),
+        (["filter"], ["unknown topic 'filter': did you mean filters?"]),
+        (
+            ["nonsense"],
+            ["unknown topic 'nonsense'; topics: zero_grad, shift, filters; without one"],
+        ),
         (["shift", "filters"], ["one topic at a time"]),
-        (["zero_grad", "run=last"], ["run=last", "explain shift and explain filters"]),
+        (["zero_grad", "run=last"], ["run=last: only explain shift and explain filters take a run"]),
         (["filters", "run=a", "run=b"], ["explain filters takes one run, not 2"]),
         (["shift", "run=nowhere"], ["there is no run nowhere"]),
         (["seeds=3"], ["seeds=3 makes a sweep", "seed=N"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gzip
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +191,45 @@ def test_a_file_that_is_there_is_left_alone(cnntrain: Command) -> None:
     is_told(cnntrain("explain", "--as-script", "lesson.py"), "lesson.py", "another name")
     assert Path("lesson.py").read_text() == "mine"
     is_told(cnntrain("explain", "--as-script", "lesson.py/under.py"), "lesson.py")
+
+
+HOSTILE = [
+    r"name=a\x",
+    r"name=a\N{x} \u12 \\",
+    'name=a"""b',
+    'name=ends with "quotes"',
+    "name='''",
+    "name=two  spaces   and more " + "long " * 30,
+    "name={{ 7 * 7 }} {% raw %}",
+    "name=#\N{RIGHT-TO-LEFT OVERRIDE}é",
+    "name=a\x1b[31mb",
+    "name=a\nimport os",
+]
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_whatever_was_typed_the_script_compiles_and_holds_the_command(cnntrain: Command, word: str) -> None:
+    words = ("model=mlp", *SMALL, word)
+    outcome = cnntrain("explain", *words, "--as-script", "lesson.py")
+    assert (outcome.code, outcome.err) == (0, "") or is_told(outcome, "name=") is None
+    if outcome.code:
+        return
+    text = Path("lesson.py").read_text()
+    compile(text, "lesson.py", "exec", flags=0, dont_inherit=True)
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring is not None and "\x1b" not in text
+    shown = docstring[docstring.index("    cnntrain train") : docstring.index("\n\nRun it with")]
+    if word.isprintable():
+        assert shlex.split(shown.replace(" \\\n", " ")) == ["cnntrain", "train", *words]
+
+
+@pytest.mark.parametrize("file", ['a"b.py', r"a\x.py", '""".py', "a\nb.py", "a'b.py", "\udcff.py"])
+def test_whatever_its_name_the_script_compiles(cnntrain: Command, file: str) -> None:
+    outcome = cnntrain("explain", "model=mlp", *SMALL, "--as-script", file)
+    assert (outcome.code, outcome.err) == (0, ""), outcome
+    script = ast.parse(Path(file).read_text())
+    saved = [
+        node for node in ast.walk(script) if isinstance(node, ast.Call) and "with_name" in ast.dump(node)
+    ]
+    names = [argument.value for call in saved for argument in call.args if isinstance(argument, ast.Constant)]
+    assert file.removesuffix(".py") + ".pt" in names

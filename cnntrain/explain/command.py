@@ -17,8 +17,10 @@ from cnntrain.overrides import check_overrides, normalized
 from cnntrain.saved import amended, check_amendments, saved_config
 from cnntrain.schema import KEYS
 from cnntrain.settings import composing
+from cnntrain.text import printable
 
 OF_RUNS = ("shift", "filters")  # topics that take a run's model in place of one trained now
+DIVERGING = "sgd"  # under which training without zero_grad diverges; Adam's steps stay as long as they are
 AMENDABLE = ("data.root", "data.cache", "device", "out", "threads", "trust", "verbose", "workers")
 
 
@@ -43,7 +45,7 @@ def explain(arguments: Sequence[str]) -> int:
     topic, words = topic_of(words)
     script, config_dir = flags.get("--as-script"), config_dir_of(flags)
     if script is not None and topic:
-        raise UserError(f"--as-script writes a run, and {topic} is none: leave one of the two out")
+        raise UserError(f"--as-script writes a run, which {topic} is not: leave one of the two out")
     subjects = subjects_of(topic, words, config_dir)
     if script is not None:
         from cnntrain.explain.script import write_script
@@ -73,8 +75,8 @@ def topic_of(words: Sequence[str]) -> tuple[str, list[str]]:
     named = [word for word in words if "=" not in word and not word.startswith("~")]
     for word in named:
         if word not in TOPICS:
-            near = did_you_mean(word, TOPICS) or f": it takes {', '.join(TOPICS)}, or none"
-            raise UserError(f"explain has no topic {word}{near}")
+            near = did_you_mean(word, TOPICS) or f"; topics: {', '.join(TOPICS)}; without one: the five steps"
+            raise UserError(f"explain: unknown topic {printable(word)!r}{near}")
     if len(named) > 1:
         raise UserError(f"explain takes one topic at a time, not {' and '.join(named)}")
     return (named[0] if named else ""), [word for word in words if word not in named]
@@ -89,7 +91,7 @@ def subjects_of(topic: str, words: Sequence[str], config_dir: str | None) -> lis
     runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
     typed = [word for word in words if not word.startswith("run=")]
     if runs and topic not in OF_RUNS:
-        raise UserError(f"run={runs[0]}: a run is taken by explain {' and explain '.join(OF_RUNS)} alone")
+        raise UserError(f"run={runs[0]}: only explain {' and explain '.join(OF_RUNS)} take a run")
     if len(runs) > 1 and topic != "shift":
         raise UserError(f"explain {topic} takes one run, not {len(runs)}")
     if runs:
@@ -100,6 +102,10 @@ def subjects_of(topic: str, words: Sequence[str], config_dir: str | None) -> lis
     own = read_yaml(conf_folder() / "explain.yaml")
     is_long = any(word.startswith(("epochs=", "experiment=")) for word in typed)
     overrides = [*([] if is_long or not topic else [f"epochs={own['epochs']}"]), *normalized(typed)]
+    if topic == "zero_grad" and not any(
+        word.startswith(("optim=", "optim._", "experiment=")) for word in typed
+    ):
+        overrides.insert(0, f"optim={DIVERGING}")
     if topic == "shift" and not any(word.startswith("model") for word in typed):
         return [of_overrides([*overrides, f"model={name}"], config_dir) for name in ("mlp", "cnn")]
     return [of_overrides(overrides, config_dir)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -99,36 +100,42 @@ def shade(pair: Tensor) -> Text:
 
 
 def curves(console: Console, named: Mapping[str, Sequence[float]], what: str, unit: str) -> None:
-    """Print curves over one axis; what is not finite or lies above the chart is drawn at its upper edge.
+    """Print curves over one logarithmic axis; what is not finite is drawn at the chart's upper edge.
 
     Args:
         console: where to.
-        named: the values of each curve.
+        named: the values of each curve, above 0.
         what: they are, such as ``loss``.
         unit: of the axis below, such as ``step``.
     """
     width = max(10, min(MOST, console.screen.width) - AXIS - 2)
-    firsts = [values[0] for values in named.values()]
-    top = 1.5 * max(firsts)
+    levels = {name: means(values, width) for name, values in named.items()}
+    shown = [math.log10(v) for values in levels.values() for v in values if math.isfinite(v) and v > 0]
+    low, high = min(shown, default=0.0), max(shown, default=1.0)
+    high = max(high, low + 0.1)
     grid = [[(" ", "")] * width for _ in range(CURVE_ROWS)]
-    for (_, values), mark, colour in zip(named.items(), MARKS, COLOURS, strict=False):
-        for column, value in enumerate(means(values, width)):
-            share = min(1.0, max(0.0, value / top)) if value == value else 1.0
-            row = round((1 - share) * (CURVE_ROWS - 1))
-            grid[row][column] = (mark, colour)
+    for values, mark, colour in zip(levels.values(), MARKS, COLOURS, strict=False):
+        for column, value in enumerate(values):
+            share = (math.log10(max(value, 10**low)) - low) / (high - low) if math.isfinite(value) else 1.0
+            grid[round((1 - share) * (CURVE_ROWS - 1))][column] = (mark, colour)
     for index, cells in enumerate(grid):
-        level = top * (1 - index / (CURVE_ROWS - 1))
-        label = (
-            f"{level:>{AXIS - 2}.2f} ┤"
-            if index % 3 == 0 or index == CURVE_ROWS - 1
-            else " " * (AXIS - 1) + "│"
-        )
+        label = " " * (AXIS - 1) + "│"
+        if index % 3 == 0 or index == CURVE_ROWS - 1:
+            level = 10 ** (high - (high - low) * index / (CURVE_ROWS - 1))
+            label = f"{tick(level):>{AXIS - 2}} ┤"
         console.table(Text.assemble((label, "dim"), *cells))  # type: ignore[arg-type]
     count = len(next(iter(named.values())))
     below = f"{unit} 1{f'{count:,}':>{width - len(unit) - 2}}"
     console.table(Text(" " * AXIS + below, "dim"))  # type: ignore[arg-type]
     legend = "   ".join(f"[{c}]{m}[/] {escape(n)}" for n, m, c in zip(named, MARKS, COLOURS, strict=False))
     words(console, f"{' ' * AXIS}{what}: {legend}")
+
+
+def tick(level: float) -> str:
+    """Return a level of a chart in at most seven characters."""
+    if 0.001 <= level < 1000:
+        return f"{level:.3g}"
+    return f"{level:,.0f}" if level < 1e5 and level >= 1 else f"{level:.0e}"
 
 
 def means(values: Sequence[float], count: int) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,30 @@ def lines(named: Mapping[str, Sequence[float]], x: Sequence[float], **labels: st
         axes.plot(x, values, style, color=colour, label=name, linewidth=1.0 if is_dense else 1.8)
     axes.legend()
     return drawn, axes
+
+
+@styled
+def logarithmic(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str) -> Figure:
+    """Return a figure with a panel for each quantity, one above the other, on logarithmic axes.
+
+    What is not finite is left out; a dotted line stands where it begins.
+
+    Args:
+        panels: of each quantity the values of each line, one for each step.
+        xlabel: what a step is called.
+    """
+    drawn = Figure(figsize=(7, 2.6 * len(panels)))
+    for axes, (what, named) in zip(drawn.subplots(len(panels), 1, sharex=True), panels.items(), strict=True):
+        for (name, values), colour in zip(named.items(), itertools.cycle(LINES), strict=False):
+            known = [value if math.isfinite(value) else math.nan for value in values]
+            axes.plot(range(1, len(values) + 1), known, color=colour, label=name, linewidth=1.0)
+            lost = next((step for step, value in enumerate(values, 1) if not math.isfinite(value)), None)
+            if lost is not None:
+                axes.axvline(lost, color=colour, linestyle=":", label=f"{name}: not finite from here")
+        axes.set(ylabel=what, yscale="log")
+        axes.legend()
+    axes.set_xlabel(xlabel)
+    return drawn
 
 
 def save(drawn: Figure, path: Path, background: str = "white") -> None:

@@ -23,6 +23,7 @@ from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Examined, examined
 from cnntrain.parts import build_model, input_shape
 from cnntrain.report.drawing import canvas, styled
+from cnntrain.sentences import on_filters
 
 FILTERS = 16  # of a layer that are drawn
 BEST = 8  # images for each
@@ -32,7 +33,7 @@ BLOCK = BEST + 2.4  # width of a filter with its images, in cells
 
 
 def filters(subject: Subject) -> None:
-    """Find the test images that excite each filter most, and draw them beside it.
+    """Find the test images that activate each filter most, and draw them beside it.
 
     Args:
         subject: a configuration to train on, or a run.
@@ -50,34 +51,47 @@ def filters(subject: Subject) -> None:
         peaks = responses(model, list(layers))
         indices = np.arange(min(IMAGES, len(model.data.test)))
         images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
-        lines = []
+        lines, purities = [], []
         with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
             for name, row in layers.items():
                 values, places = peaks[name]
                 best = values.topk(min(BEST, len(values)), dim=0).indices  # (BEST, filters)
                 draw(model, row, images, best, places, folder / f"{name}.png")
-                same = float((labels[best] == labels[best].mode(dim=0).values).float().mean())
+                purities.append(purity(labels[best]))
                 lines.append(
                     (
                         name,
                         row.layer.kind,
                         f"{values.shape[1]:,}",
                         seen_by(row, images.shape[-1]),
-                        f"{same:.0%}",
+                        f"{purities[-1]:.0%}",
                     )
                 )
                 bar.update()
     show_first(console, model, next(iter(layers)))
-    headings = ("layer", "kind", "filters", "each sees", f"one class among its best {BEST}")
+    headings = ("layer", "kind", "filters", "receptive field", f"class purity (top {BEST})")
     rows(console, headings, lines, left=2)
     words(
         console,
-        f"\nFor each filter, the {BEST} of {len(images):,} test images that excite it most, and how many "
-        "are of the class that most of them are of. The first layer answers to edges and spots, which every "
-        "class has; each further one combines what the one before found, sees more of the image, and is "
-        "pickier.",
+        f"\nClass purity: of the {BEST} of {len(images):,} test images that activate a filter most, the "
+        "share that is of the most frequent class among them, mean over filters. "
+        + on_filters(purities, chance(labels)),
     )
-    console.line(f"drawn in [bold]{folder}[/]: {count(len(layers), 'image')}, one for each layer")
+    some = count(min(FILTERS, max(values.shape[1] for values, _ in peaks.values())), "filter")
+    figures_there = f"{count(len(layers), 'image')}, one for each layer, up to {some} in it"
+    console.line(f"figures: [bold]{escape(str(folder))}[/]: {figures_there}")
+
+
+def purity(labels: Tensor) -> float:
+    """Return the share of the most frequent class, mean over columns, of labels, int64 (images, filters)."""
+    return float((labels == labels.mode(dim=0).values).float().mean())
+
+
+def chance(labels: Tensor) -> float:
+    """Return the purity of images taken at random, by trying many times."""
+    generator = torch.Generator().manual_seed(0)
+    taken = torch.rand(1000, len(labels), generator=generator).topk(min(BEST, len(labels)), dim=1).indices
+    return purity(labels[taken].T)
 
 
 def fits(row: Traced) -> bool:
@@ -108,7 +122,7 @@ def show_first(console: Console, model: Examined, name: str) -> None:
 
 @torch.no_grad()
 def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return how strongly each filter answers to each test image, and where.
+    """Return how strongly each filter responds to each test image, and where.
 
     Returns:
         For each layer the largest value, float (N, filters), and its place in the layer's output, counted
@@ -146,7 +160,7 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
 
 @styled
 def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path) -> None:
-    """Draw the first filters of a layer, each with the patches of the images that excite it most."""
+    """Draw the first filters of a layer, each with its maximally activating patches."""
     number, names = min(FILTERS, best.shape[1]), model.data.test.class_names
     labels = names if best.shape[1] == len(names) else [str(index + 1) for index in range(number)]
     columns = 2 if number > 1 else 1
@@ -166,8 +180,8 @@ def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Ten
     axes.set(xlim=(-0.1, BLOCK * columns - 1), ylim=(1 - height, 1.05), aspect="equal")
     axes.axis("off")
     seen = seen_by(row, images.shape[-1])
-    title = f"{row.layer.name}: {row.layer.kind}, which sees {seen}, and what excites it most"
-    axes.set_title(title.replace("which sees –, ", ""), fontsize=10)
+    title = f"{row.layer.name}: {row.layer.kind}, receptive field {seen}; maximally activating patches"
+    axes.set_title(title.replace(" receptive field –;", ""), fontsize=10)
     figures.save(drawn, path, background="0.8")  # neither black nor white, which the images are
 
 

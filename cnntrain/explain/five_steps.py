@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnntrain import sentences
 from cnntrain.console import Console
 from cnntrain.explain.drawing import heading, rows, words
 from cnntrain.explain.opening import TENSOR, facts, show_batch, show_model
@@ -50,7 +51,7 @@ def five_steps(config: Config) -> None:
     show_batch(console, parts, x, y)
     show_model(console, config)
 
-    heading(console, "1", "optimizer.zero_grad()", "forget the gradients of the batch before")
+    heading(console, "1", "optimizer.zero_grad()", "reset the gradients of the batch before")
     words(console, "There is no batch before: the [bold].grad[/] of every parameter is None.")
     parts.optimizer.zero_grad()
 
@@ -67,10 +68,12 @@ def five_steps(config: Config) -> None:
     set_random_state(state)
     after = run_forward(parts, x, y).loss.item()
     before = forward.loss.item()
-    verdict = "[green]lower[/]" if after < before else "[yellow]not lower: the step was too long[/]"
+    verdict = sentences.on_step(before, after, type(parts.optimizer).__name__)
+    colour = "green" if after < before else "yellow"
     words(
         console,
-        f"Loss on the same batch: {before:.4f} before the step, [bold]{after:.4f}[/] after it: {verdict}.",
+        f"Loss on the same batch: {before:.4f} before the step, [bold]{after:.4f}[/] after it: "
+        f"[{colour}]{verdict}[/].",
     )
     show_next(console, parts, *next(batches, (x, y)))
 
@@ -106,7 +109,7 @@ def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
         values = output.float()
         spread = f"{float(values.mean()):.3f} ± {float(values.std()):.3f}"
         lines.append((*facts(name, output), spread, f"{float((output == 0).float().mean()):.0%}"))
-    rows(console, ("after layer", *TENSOR[1:], "mean ± deviation", "zeros"), lines)
+    rows(console, ("after layer", *TENSOR[1:], "mean ± std", "zeros"), lines)
     words(console, "The last are the logits: a number for each image and class, larger where it is likelier.")
     if parts.precision.dtype is not None:
         words(
@@ -137,7 +140,7 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
         )
     else:
         reasons = {"mixed images": y.dim() > 1, f"label smoothing of {smooth:g}": smooth}
-        reasons["classes that are weighed"] = parts.criterion.weight is not None
+        reasons["class weights"] = parts.criterion.weight is not None
         why = " and ".join(reason for reason, holds in reasons.items() if holds)
         words(
             console,
@@ -147,12 +150,7 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
         console,
         f"A model that knows nothing gives each of {classes} classes 1/{classes}: −ln(1/{classes}) = "
         f"ln({classes}) = [bold]{math.log(classes):.4f}[/]. "
-        + (
-            "That is about what an untrained model should have."
-            if abs(loss.item() - math.log(classes)) < 0.5
-            else "[yellow]This model is far from it, which says that its first weights or its inputs are too "
-            "large.[/]"
-        ),
+        + sentences.on_first_loss(loss.item(), math.log(classes)),
     )
 
 
@@ -190,7 +188,7 @@ def norm(tensor: Tensor) -> str:
 def show_step(console: Console, parts: Parts) -> None:
     """Take the step, and show how far each parameter moved, beside how large it is."""
     optimizer = parts.optimizer
-    heading(console, "5", "optimizer.step()", "step: move each parameter downhill")
+    heading(console, "5", "optimizer.step()", "step: update the parameters")
     before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
     lr, own = float(optimizer.param_groups[0]["lr"]), parts.config["optim"].get("lr")
     parts.precision.wrap(optimizer).step()

@@ -44,7 +44,7 @@ def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
         console,
         f"The first {len(x)} images of epoch 1, in the order of seed={config['seed']}{augmented}. "
         f"Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their mean is about 0 "
-        "and their deviation about 1 over the training set.",
+        "and their std about 1 over the training set.",
     )
 
 
@@ -63,7 +63,7 @@ def show_model(console: Console, config: Config) -> None:
     words(console, f"\n[bold]The model[/]  {type(model).__name__}, layer by layer, for one image\n")
     rows(
         console,
-        ("layer", "kind", "output", "its side, or its length", "parameters", "sees pixels"),
+        ("layer", "kind", "output", "output size", "parameters", "receptive field"),
         [
             (
                 row.layer.name,
@@ -81,7 +81,7 @@ def show_model(console: Console, config: Config) -> None:
     if any(isinstance(row.module, nn.Conv2d) for row in traced):
         words(
             console,
-            "[dim]side: (size + 2·padding − kernel)/stride + 1;  parameters of a convolution: "
-            "kernel·kernel·inputs·filters + a bias for each filter, used at every place;  sees: before + "
-            "(kernel − 1)·distance of neighbours, which every stride multiplies.[/]",
+            "[dim]output size: (size + 2·padding − kernel)/stride + 1;  parameters of a convolution: "
+            "kernel·kernel·inputs·filters + a bias for each filter, used at every place;  receptive field: "
+            "that before + (kernel − 1)·distance of neighbours, which every stride multiplies.[/]",
         )

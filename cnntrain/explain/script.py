@@ -7,7 +7,6 @@ stands in its own modules, so that the script can't come to differ from the run.
 from __future__ import annotations
 
 import inspect
-import json
 import math
 import shlex
 import textwrap
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from rich.markup import escape
 from torch import nn
 
 from cnntrain import average, optim, seeding
@@ -30,8 +30,9 @@ from cnntrain.explain.writable import MODELS, check_writable, files_of
 from cnntrain.explain.written import call, layer, learning_rate
 from cnntrain.parts import Config, build_model, find_device, input_shape
 from cnntrain.run_folder import make_folder
+from cnntrain.text import printable
 
-BACKSLASH = "\\"  # doubled in the docstring
+COMMAND_WIDTH = 100  # of a line of the command in the docstring
 SIDE = 28  # of the images in the IDX files of MNIST and its relatives
 # Each import, and what in the script needs it.
 IMPORTS = {
@@ -84,7 +85,7 @@ def write_script(config: Config, overrides: Sequence[str], target: Path) -> None
         UserError: the file is there, or something of the run can't be written.
     """
     if target.exists():
-        raise UserError(f"--as-script {target}: there is such a file already: give another name")
+        raise UserError(f"--as-script {printable(target)}: the file exists already; give another name")
     engine = settled_engine(config)
     text = script({**config, **asdict(engine)}, overrides, target.name)
     if target.parent != Path():
@@ -92,9 +93,10 @@ def write_script(config: Config, overrides: Sequence[str], target: Path) -> None
     try:
         write_atomically(target, text.encode())
     except OSError as error:
-        raise RunFailed(f"{target} can't be written: {error.strerror or error}") from error
+        raise RunFailed(f"{printable(target)} can't be written: {error.strerror or error}") from error
     console = Console(config["verbose"])
-    console.line(f"written to [bold]{target}[/]: python {shlex.quote(str(target))}")
+    run = escape(printable(f"python {shlex.quote(str(target))}", longest=1000))
+    console.line(f"script: [bold]{run}[/]")
     console.line(f"It computes as the run does here: {engine}.")
     if engine.precision != "fp32" or engine.channels_last:
         console.line("[dim]plainer to read, and slower: precision=fp32 channels_last=false[/]")
@@ -116,7 +118,7 @@ def script(config: Config, overrides: Sequence[str], file: str) -> str:
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["code"] = lambda value: json.dumps(str(value), ensure_ascii=False)
+    environment.filters |= {"code": python_string, "words": in_docstring}
     template = environment.from_string(Path(__file__).with_name("script.py.jinja").read_text("utf-8"))
     facts = {
         **plain_facts(config, overrides, file, files),
@@ -193,9 +195,25 @@ def sameness(config: Config) -> str:
 
 def command(overrides: Sequence[str]) -> str:
     """Return the command that makes the same run, on several lines if it is long, for a docstring."""
-    words = ["cnntrain", "train", *(shlex.quote(word) for word in overrides)]
-    lines = textwrap.wrap(" ".join(words), 100, break_long_words=False, break_on_hyphens=False)
-    return (" " + 2 * BACKSLASH + "\n        ").join(lines).replace('"""', "...")
+    lines: list[str] = []
+    for word in ("cnntrain", "train", *map(shlex.quote, overrides)):  # never broken within a word
+        if lines and len(lines[-1]) + 1 + len(word) <= COMMAND_WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return " \\\\\n        ".join(map(in_docstring, lines))
+
+
+def in_docstring(text: str) -> str:
+    """Return text of any kind as it is written between triple quotes, on one line."""
+    shown = printable(text, longest=len(text))
+    return shown.replace("\\", "\\\\").replace('"', '\\"' if '"""' in shown or shown.endswith('"') else '"')
+
+
+def python_string(value: object) -> str:
+    """Return a string as a Python literal, in double quotes where it holds none."""
+    text = str(value)
+    return repr(text) if '"' in text else f'"{repr(chr(39) + text)[2:]}'
 
 
 def model_facts(config: Config) -> dict[str, Any]:

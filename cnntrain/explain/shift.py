@@ -1,4 +1,4 @@
-"""``cnntrain explain shift``: how accuracy falls when the images move, MLP against CNN."""
+"""``cnntrain explain shift``: accuracy on translated images, MLP against CNN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from rich.markup import escape
+from torch import Tensor, nn
 
 from cnntrain.console import Console, count
 from cnntrain.data.workers import raised
@@ -16,6 +17,7 @@ from cnntrain.explain.command import Subject
 from cnntrain.explain.drawing import rows, words
 from cnntrain.explain.parts import Examined, examined
 from cnntrain.report.drawing import percent
+from cnntrain.sentences import Translated, on_translation
 
 MOST = 4  # pixels
 BATCH = 500
@@ -31,7 +33,7 @@ def shift(subjects: Sequence[Subject]) -> None:
     console = Console(config["verbose"])
     with figures.new_folder(config, "shift") as folder:
         models = examined(subjects, console)
-        with console.bar(len(models) * (1 + 8 * MOST), 0, "moving images", unit="shift") as bar:
+        with console.bar(len(models) * (1 + 8 * MOST), 0, "translating images", unit="shift") as bar:
             found = {model.name: falling(model, bar.update) for model in models}
         drawn, axes = figures.lines(found, range(MOST + 1), xlabel="shift in pixels", ylabel="test accuracy")
         axes.set_xticks(range(MOST + 1))
@@ -44,15 +46,19 @@ def shift(subjects: Sequence[Subject]) -> None:
         for pixels in range(MOST + 1)
     ]
     rows(console, ("test images moved by", *found), lines)
-    words(console, f"[dim]mean over eight directions, on {len(models[0].data.test):,} test images[/]")
-    words(
-        console,
-        "\nA unit of an MLP has a weight of its own for every pixel: what it has learnt about one place says "
-        "nothing about the next. A convolution slides the same small filters over all places, and pooling "
-        "forgets where exactly they found something; but its last layers are an MLP again, which is why a "
-        "CNN falls too. Training on moved images helps both: augment.shift=2.",
-    )
-    console.line(f"drawn in [bold]{folder / 'shift.png'}[/]")
+    directions = "mean over eight directions (up, down, left, right and the diagonals)"
+    words(console, f"[dim]{directions}, on {len(models[0].data.test):,} test images[/]")
+    translated = [
+        Translated(
+            model.name,
+            found[model.name],
+            any(isinstance(module, nn.Conv2d) for module in model.model.modules()),
+            model.config["augment"].get("shift") or 0,
+        )
+        for model in models
+    ]
+    words(console, f"\n{escape(on_translation(translated))}")
+    console.line(f"figure: [bold]{escape(str(folder / 'shift.png'))}[/]")
 
 
 def falling(model: Examined, after_shifts: Callable[[int], object]) -> list[float]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any
+
 import torch
-from torch import Tensor
+from rich.markup import escape
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cnntrain import loop
+from cnntrain import loop, sentences
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
 from cnntrain.explain.drawing import curves, rows, words
 from cnntrain.explain.parts import Parts, assemble, train
-from cnntrain.metrics import Result, RunningMean
+from cnntrain.metrics import RunningMean
 from cnntrain.parts import Config
+from cnntrain.text import loss_in_words
 
 WITH, WITHOUT = "with zero_grad", "without"
+LAST = 10  # batches whose mean is told
 
 
 class NeverCleared:
@@ -32,76 +39,102 @@ class NeverCleared:
         self.inner.step()
 
 
-class LossCurve(RunningMean):
-    """Notes the loss of every batch besides."""
+class Curves(RunningMean):
+    """Notes the loss of every batch besides, and the gradient norm of every step."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.device)
         self.losses: list[Tensor] = []
+        self.norms: list[Tensor] = []
+        parts.optimizer.register_step_pre_hook(self.before_step)  # after fp16's scale is taken out
 
     def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
         """Count a batch: mean loss (), logits (N, classes) and labels (N,), or shares (N, classes)."""
         super().update(loss, output, y)
         self.losses.append(loss.detach())
 
+    def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Note the L2 norm of the gradient, along which the optimizer is about to step."""
+        gradients = [p.grad for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
+        self.norms.append(nn.utils.get_total_norm(gradients).detach())
+
 
 def zero_grad(config: Config) -> None:
-    """Train twice from the same weights on the same batches, and draw both losses.
+    """Train twice from the same weights on the same batches, and draw losses and gradients of both.
 
     Args:
         config: of a run, checked, as plain types.
     """
     console = Console(config["verbose"])
     losses: dict[str, list[float]] = {}
-    results: dict[str, Result] = {}
+    norms: dict[str, list[float]] = {}
+    trials: dict[str, sentences.Trial] = {}
     data = None
     with figures.new_folder(config, "zero_grad") as folder:
         for name in (WITH, WITHOUT):
             parts = assemble(config, console, data)
             data = parts.data
-            losses[name], results[name] = tried(parts, console, name)
-        drawn, axes = figures.lines(
-            losses, range(1, len(losses[WITH]) + 1), xlabel="step", ylabel="loss of each batch"
-        )
-        axes.set_ylim(0, 1.5 * losses[WITH][0])
-        figures.save(drawn, folder / "zero_grad.png")
+            losses[name], norms[name], accuracy = tried(parts, console, name)
+            trials[name] = trial_of(losses[name], norms[name], accuracy)
+        path = folder / "zero_grad.png"
+        what = {"loss of each batch": losses, "gradient norm": norms}
+        figures.save(figures.logarithmic(what, xlabel="step"), path)
 
     optim, model = config["optim"], type(parts.model).__name__
+    optimizer = optim["_target_"].rpartition(".")[2]
     words(
         console,
-        f"[bold]{model}, {optim['_target_'].rpartition('.')[2]}, lr {optim.get('lr', 'of its own')}[/]: "
+        f"[bold]{model}, {optimizer}, lr {optim.get('lr', 'of its own')}[/]: "
         "the same first weights, the same batches\n",
     )
-    curves(console, losses, "loss of each batch", "step")
+    curves(console, losses, "loss of each batch, log scale", "step")
     console.line()
-    tell(console, losses, results)
-    console.line(f"drawn in [bold]{folder / 'zero_grad.png'}[/]")
+    tell(console, trials, norms, optimizer, path)
 
 
-def tell(console: Console, losses: dict[str, list[float]], results: dict[str, Result]) -> None:
+def tell(
+    console: Console,
+    trials: dict[str, sentences.Trial],
+    norms: dict[str, list[float]],
+    optimizer: str,
+    path: Path,
+) -> None:
     """Say what came of both, and why."""
-    lines = []
-    for name, curve in losses.items():
-        last = sum(curve[-10:]) / len(curve[-10:])
-        lines.append((name, f"{curve[0]:.4f}", f"{last:.4f}", f"{results[name].accuracy:.2%}"))
-    rows(console, ("training", "first loss", "mean of last 10", "test accuracy"), lines)
+    lines = [
+        (
+            name,
+            loss_in_words(trial.first),
+            loss_in_words(trial.last),
+            f"{norms[name][0]:.3g}",
+            f"{finite(norms[name])[-1]:.3g}",
+            f"{trial.accuracy:.2%}",
+        )
+        for name, trial in trials.items()
+    ]
+    headings = ("training", "first loss", f"mean of last {LAST}", "‖grad‖ first", "last", "test accuracy")
+    rows(console, headings, lines)
     words(
         console,
         "\nbackward adds to .grad. Without zero_grad, step k moves along the sum of the gradients of k "
-        "batches, the first of them as heavy as the last. It goes on in directions that were downhill long "
+        "batches, the first as heavy as the last. It goes on in directions that were downhill long "
         "ago, and past every valley: like momentum that never fades. "
-        + verdict(results[WITH].accuracy, results[WITHOUT].accuracy),
+        + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer),
     )
+    console.line(f"figure: [bold]{escape(str(path))}[/]")
 
 
-def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], Result]:
-    """Train for the configured epochs; return the loss of each batch, and the result on the test images."""
+def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[float], float]:
+    """Train for the configured epochs.
+
+    Returns:
+        The loss of each batch, the L2 norm of the gradient at each step, and the test accuracy, from 0 to 1.
+    """
     config = parts.config
+    noted = Curves(parts)
     optimizer = parts.precision.wrap(parts.optimizer)
     if name == WITHOUT:
         optimizer = NeverCleared(optimizer)  # type: ignore[assignment]
-    curve = LossCurve(parts)
-    train(parts, optimizer, console, name, curve)
+    train(parts, optimizer, console, name, noted)
     test = parts.data.test
     batches = EvalLoader(
         test, torch.arange(len(test)), config["eval_batch_size"], parts.normalize, parts.device
@@ -109,11 +142,19 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], Resul
     result = loop.evaluate(
         parts.model, batches, parts.criterion, config["data"]["num_classes"], parts.precision
     )
-    return [float(loss) for loss in torch.stack(curve.losses).cpu()], result
+    losses, norms = (torch.stack(values).cpu().tolist() for values in (noted.losses, noted.norms))
+    return losses, norms, result.accuracy
 
 
-def verdict(cleared: float, kept: float) -> str:
-    """Say how much it mattered here, and where it matters more."""
-    if kept < cleared - 0.05:
-        return f"Here that costs {100 * (cleared - kept):.0f} points of accuracy."
-    return "Here it matters little yet; it does with optim=sgd, a higher optim.lr, or more epochs."
+def trial_of(losses: list[float], norms: list[float], accuracy: float) -> sentences.Trial:
+    """Sum a training up: its losses, gradient norms and accuracy on the test images."""
+    lost_at = next((step for step, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
+    last = losses[-LAST:]
+    known = finite(norms)
+    growth = sum(known[-LAST:]) / len(known[-LAST:]) / max(known[0], 1e-12)
+    return sentences.Trial(losses[0], sum(last) / len(last), accuracy, growth, lost_at)
+
+
+def finite(values: list[float]) -> list[float]:
+    """Return the values that are finite; 0 if none is."""
+    return [value for value in values if math.isfinite(value)] or [0.0]
