@@ -12,14 +12,21 @@ from torch import Tensor
 
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.augment import Augment
+from cnntrain.data.folder import Folder
 from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.left_out import left_out
 from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.members import Member, RunSplit
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import UserError
 from cnntrain.parts import Config
 from cnntrain.reading import SHARE, Reader
+from cnntrain.text import printable
+
+SKIPPED = 3  # files that can't be read and are named at once; the others with verbose=2
+NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass
@@ -32,6 +39,7 @@ class Data:
     val_indices: Tensor
     path: str
     skipped: list[str]
+    members: list[Member] | None = None  # of a folder: the record of which image does what
 
 
 def open_data(
@@ -40,6 +48,7 @@ def open_data(
     console: Console,
     trust: Sequence[str] | None,
     class_names: Sequence[str] | None = None,
+    run_split: RunSplit | None = None,
 ) -> Data:
     """Read or open the training and the test images and split off the validation set.
 
@@ -49,10 +58,15 @@ def open_data(
         console: told before anything is downloaded.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
         class_names: in the order of a trained model's outputs; None for a new one.
+        run_split: of the run whose model it is, from :func:`cnntrain.data.members.split_of`.
+
+    Raises:
+        UserError: the data can't be read, or are not those that the run needs.
     """
     data, workers = config["data"], config["workers"]
     reader = Reader(data, workers, console, trust)
     reader.known["class_names"] = None if class_names is None else list(class_names)
+    reader.known["run_split"] = run_split
     try:
         train, test = reader.read(True), reader.read(False)
     except DataMissing as missing:
@@ -72,22 +86,47 @@ def open_data(
     else:
         where = f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
     words = "; ".join([where, *reader.notes])
-    return Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
+    data = Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
+    if isinstance(folder, Folder):
+        tested = dict.fromkeys(range(len(test)), "test")
+        trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
+        data.members = [*folder.members(trained), *reader.opened[False].members(tested)]
+    return data
 
 
 def remarks(reader: Reader, console: Console) -> list[str]:
-    """Return what to say of a folder of images; warn of what makes its results wrong."""
+    """Return what to say of a folder of images; warn of what is left out and of what makes results wrong."""
     train, test = reader.opened[True], reader.opened[False]
+    root = printable(train.root)
+    for line in left_out(train.census.tree):
+        console.warn(line)
     if train.skipped:
-        console.warn(f"left out {count(len(train.skipped), 'file')} that can't be read: {train.skipped[0]}")
-        for name in train.skipped[1:]:
-            console.line(f"  {escape(name)}", level=2)
-    if train.leaked:
         console.warn(
-            f"{count(len(train.leaked), 'image')} of the training part are in the test part, too, "
-            f"so that its result is too good: {train.leaked[0]}; cnntrain data names them all"
+            f"skipped {count(len(train.skipped), 'file')} that can't be read: "
+            f"{'; '.join(train.skipped[:SKIPPED])}{'; ...' if len(train.skipped) > SKIPPED else ''}"
         )
-    return [test.remark] if test.remark else []
+        for name in train.skipped[SKIPPED:]:
+            console.line(f"  {escape(name)}", level=2)
+    for (part, other), files in train.copies.items():
+        console.warn(
+            f"leakage: {count(len(files), 'image')} of the {NAMES[part]} part also in the {NAMES[other]} "
+            f"part, as exact or near copies ({printable(files[0])}): "
+            f"{NAMES[other]} accuracy will be inflated; "
+            "cnntrain data lists them all"
+        )
+    split: RunSplit = train.run_split
+    if train.found is not None and split.binds and train.found.in_words():
+        console.warn(f"{root} since the run: {train.found.in_words()}; the run's own images are used")
+    elif train.found is not None and test.held_back:
+        console.warn(
+            f"{count(test.held_back, 'image')} of the test part left out: the model was trained on them"
+        )
+    if reader.known["run_split"] is not None and split.members is None:
+        console.warn(
+            f"which images the run trained on was not recorded: they are chosen from {root} as it is now, "
+            "and files added or removed since the run may put training images into the test part"
+        )
+    return [] if test.has_own_test else [f"{len(test):,} held out for testing, by a hash of each file"]
 
 
 def placed(
@@ -103,9 +142,14 @@ def placed(
     return train.to(device), test.to(device), f"on {device}"
 
 
+def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
+    """Return whether the training images are those that a checkpoint's run began with."""
+    return bool(state["data_fingerprint"] == data.train.fingerprint)
+
+
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:
     """Raise a UserError if the training images are not those that the run began with."""
-    if state["data_fingerprint"] != data.train.fingerprint:
+    if not is_same_data(state, data):
         raise UserError(
             "the training data are not those that this run began with: resume needs the same files "
             "(data.root=DIR), or start a new run"

@@ -10,6 +10,7 @@ import torch
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader
+from cnntrain.data.members import split_of
 from cnntrain.datasets import open_data
 from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.metrics import Result
@@ -30,7 +31,9 @@ def is_finished(path: Path, state: dict[str, Any]) -> bool:
     return run_folder.is_finished(run, last, config["epochs"], config["early_stopping"])
 
 
-def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) -> Result:
+def evaluate(
+    config: Config, path: Path, state: dict[str, Any], command: str, other_data: bool = False
+) -> Result:
     """Evaluate a checkpoint on one of the splits, and write ``eval_<split>.json`` beside a run's other files.
 
     Args:
@@ -38,11 +41,16 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
         path: the checkpoint file.
         state: its contents.
         command: as typed.
+        other_data: whether data were named in it, rather than those of the run moved or left in their place.
     """
     console = Console(config["verbose"] if is_main() else -1)
     trained, split = Trained(config, path, state), config["split"]
     device, class_names = trained.device, trained.class_names
-    data = distributed.main_first(lambda: open_data(config, device, console, config["trust"], class_names))
+    run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
+    run_split = split_of(config, state, run, (split,), other_data)
+    data = distributed.main_first(
+        lambda: open_data(config, device, console, config["trust"], class_names, run_split)
+    )
     if len(data.train.class_names) != len(class_names):
         raise UserError(
             f"the model knows {len(class_names)} classes and the data have {len(data.train.class_names)}: "
@@ -57,7 +65,6 @@ def evaluate(config: Config, path: Path, state: dict[str, Any], command: str) ->
         raise UserError(
             f"split={split} holds no images: data.val_fraction is {config['data']['val_fraction']}"
         )
-    run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
             f"{run} is not finished, and the test images are for the end: split=val takes those of "

@@ -14,6 +14,7 @@ import torch
 
 from cnntrain import __version__
 from cnntrain.checkpoint import write_atomically
+from cnntrain.data import members
 from cnntrain.datasets import Data
 from cnntrain.diagnosis import Finding, as_dicts
 from cnntrain.engine import machine
@@ -37,6 +38,7 @@ def about(config: Config, data: Data, started: Mapping[str, Any] | None) -> dict
         "input_shape": list(input_shape(config["data"])),
         "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
         "data_fingerprint": data.train.fingerprint,
+        "split": None if data.members is None else members.digest_of(members.packed(data.members)),
         "versions": versions(),
     }
 

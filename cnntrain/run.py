@@ -18,9 +18,12 @@ from cnntrain.batch_memory import clip_batch_size, cut_to_fit
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
+from cnntrain.data import members
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
+from cnntrain.data.members import EVERY_PART, split_of
 from cnntrain.data.streaming import StreamingDataset
+from cnntrain.data.tree import absolute
 from cnntrain.datasets import Data, check_same_data, open_data, train_loader
 from cnntrain.diagnosis import Finding
 from cnntrain.doctor import Doctor, Seen
@@ -98,6 +101,7 @@ def work(
 ) -> dict[str, Any]:
     """Train from the beginning or from a checkpoint, then test the best epoch once."""
     begin = time.monotonic()
+    config["data"].update(absolute_root(config["data"]))
     with run_folder.locked(folder) if is_main() else nullcontext():
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         device = find_device(config["device"])
@@ -117,7 +121,9 @@ def work(
         loggers = Loggers(build_loggers(config, trust) if is_main() else {}, console)
         seed_apart(config["seed"], rank())
 
-        data = distributed.main_first(lambda: open_data(config, device, console, trust))
+        split = split_of(config, state, folder, EVERY_PART)
+        names = None if split is None or state is None else state["class_names"]
+        data = distributed.main_first(lambda: open_data(config, device, console, trust, names, split))
         if start is not None:
             start.renew_head(model, data.train.class_names)
             config["init_from"] = str(start.path)
@@ -169,12 +175,20 @@ def work(
             )
         if is_main():
             write_yaml(folder / "config.yaml", config)
+            if state is None and data.members is not None:
+                members.write(folder, data.members)
             run_folder.remember(folder)
         history = fitting.progress.history
         loggers.begin(lambda: Logged(folder, config, history, batches.train.look(IMAGES_LOGGED)))
         with loggers:
             fitting.run()
         return finish(config, fitting, data, batches, loggers, started, begin)
+
+
+def absolute_root(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``data.root`` as an absolute path, if there is one: a run finds its data from any folder."""
+    root = data.get("root")
+    return {"root": str(absolute(root))} if isinstance(root, str) and root else {}
 
 
 def settle_engine(

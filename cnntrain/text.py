@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 LONGEST = 200  # characters of a value that a message shows
+NAMED = 8  # names that a message lists
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
@@ -31,3 +34,9 @@ def escaped(char: str) -> str:
 def loss_in_words(loss: float) -> str:
     """Return a loss with four decimals or, from 10,000 on, three digits: columns stay columns."""
     return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.2e}"
+
+
+def some(names: Iterable[object]) -> str:
+    """Return the first few names, printable, and ``...`` if there are more."""
+    listed = list(names)
+    return ", ".join(map(printable, listed[:NAMED])) + (", ..." if len(listed) > NAMED else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from PIL import Image
 
 from cnntrain.data.census import census
 from cnntrain.data.decode import Unreadable, open_upright, read_pixels
-from cnntrain.data.duplicates import held_out
 from cnntrain.data.folder import Folder
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
@@ -30,7 +30,8 @@ def test_a_folder_trains_evaluates_and_resumes(cnntrain: Command) -> None:
     done = cnntrain("train", *RUN)
     assert done.code == 0, done.err
     assert "1×28×28, 3 classes" in done.out
-    assert "9 held out for testing" in done.out
+    told = re.search(r"(\d+) held out for testing, by a hash of each file", done.out)
+    assert told and 3 <= int(told[1]) <= 18 and summary()["test"]["examples"] == int(told[1])
     assert summary()["skipped_images"] == []
     assert cnntrain("eval", "last", "split=val").code == 0
     assert cnntrain("resume", "last", "epochs=2").code == 0
@@ -47,7 +48,8 @@ def test_skip_trains_without_the_files_and_names_them(cnntrain: Command) -> None
     faulty(Path("images"))
     done = cnntrain("train", *RUN, "data.on_bad_image=skip")
     assert done.code == 0, done.err
-    assert "left out 2 files" in done.err
+    assert "skipped 2 files that can't be read: d0/truncated.jpg: " in done.err
+    assert "; d1/text.png: not an image" in done.err
     assert [line.partition(":")[0] for line in summary()["skipped_images"]] == [
         "d0/truncated.jpg",
         "d1/text.png",
@@ -119,15 +121,6 @@ def test_copies_stay_on_one_side(cnntrain: Command) -> None:
     assert all(sides)
     assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
     assert len(train) + len(test) == 50
-
-
-def test_held_out_takes_the_share_of_each_class_and_repeats_itself() -> None:
-    labels = np.repeat([0, 1], [100, 20])
-    groups = np.arange(120)
-    chosen = held_out(labels, groups, 0.15, 0)
-    assert [int(chosen[labels == label].sum()) for label in (0, 1)] == [15, 3]
-    assert (chosen == held_out(labels, groups, 0.15, 0)).all()
-    assert (chosen != held_out(labels, groups, 0.15, 1)).any()
 
 
 def test_different_digits_are_not_taken_for_copies() -> None:
@@ -238,7 +231,8 @@ def test_eval_on_other_images_goes_by_the_names_of_the_classes(cnntrain: Command
     done = cnntrain("eval", "last", "data=folder", "data.root=others")
     assert done.code == 0, done.err
     report = json.loads((run_folders()[-1] / "eval_test.json").read_text())
-    assert [row["support"] for row in report["per_class"]] == [0, 15, 15]
+    nothing, *some = [row["support"] for row in report["per_class"]]
+    assert nothing == 0 and all(5 <= number <= 30 for number in some)
     assert report["accuracy"] > 0.8
     Path("others/d1").rename("others/d9")
     census.cache_clear()

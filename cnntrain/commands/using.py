@@ -21,6 +21,7 @@ from cnntrain.arguments import (
 from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 
+SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
 # Whatever the images are, the network gets them as it got those that it was trained on.
 PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "mean", "std")
 
@@ -32,11 +33,13 @@ def evaluate(arguments: Sequence[str]) -> int:
     run_name, overrides = run_and_overrides(arguments, "eval")
     amendments = check_amendments(overrides, EVALUABLE, "eval")
     state, path, config = opened(run_name, amendments, "eval")
+    keys = [amendment.key_or_group for amendment in amendments]
+    names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
     def work(by_main: Any) -> None:
         from cnntrain.evaluate import evaluate as evaluate_run
 
-        evaluate_run(config, path, state, shlex.join(["cnntrain", "eval", *arguments]))
+        evaluate_run(config, path, state, shlex.join(["cnntrain", "eval", *arguments]), names_data)
 
     together(config["device"], work)
     return 0

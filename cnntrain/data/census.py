@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
+import os
+import shlex
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnntrain.console import Console
+from cnntrain.console import Console, count
 from cnntrain.data import duplicates
 from cnntrain.data.scan import scan
-from cnntrain.data.tree import Tree, look
+from cnntrain.data.tree import Tree, absolute, look
 from cnntrain.errors import UserError
+from cnntrain.text import printable, some
 
 LARGEST = 224  # side, in pixels, that image_size=auto takes at most
 LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601
-TEST_SEED = 0  # so that the test images are the same whatever the seed of a run is
+TEST_SALT = "test"  # so that the test images are the same whatever the seed of a run is
+TEST_SEED = 0  # of the choice by index, for runs that have no record of their split
+SMALL, STEP = 64, 32  # image_size=auto is a multiple of STEP above SMALL, as networks halve it five times
 
 
 @dataclass
@@ -43,32 +48,53 @@ class Census:
     @property
     def bad(self) -> list[str]:
         """Each file that can't be read, and why."""
-        return [f"{self.tree.files[i]}: {self.records['error'][i]}" for i in np.flatnonzero(~self.readable)]
+        return self.bad_of(np.arange(len(self.records)))
 
-    @property
-    def digest(self) -> str:
-        """A hash of the names of all images that can be read, and of what tells that one has changed."""
-        facts = ("pixels", "length", "changed")
-        told = [
-            (self.tree.files[i], *(self.records[fact][i].item() for fact in facts))
-            for i in np.flatnonzero(self.readable)
+    def bad_of(self, indices: np.ndarray) -> list[str]:
+        """Return each file among some that can't be read, printable, and why."""
+        wrong = indices[~self.readable[indices]]
+        return [
+            f"{printable(self.tree.files[i], 1000)}: {printable(self.records['error'][i])}" for i in wrong
         ]
-        return hashlib.sha256(repr(told).encode()).hexdigest()
 
-    def parts(self, test_fraction: float) -> np.ndarray:
+    def digest(self, indices: np.ndarray) -> str:
+        """Return a hash of the names and the contents of some images, in their order."""
+        told = hashlib.sha256()
+        for index in indices.tolist():
+            told.update(os.fsencode(self.tree.files[index]) + b"\0" + self.records["content"][index])
+        return told.hexdigest()
+
+    def parts(self, test_fraction: float, by_index: bool = False) -> np.ndarray:
         """Return the part of each image that can be read, ``train``, ``val`` or ``test``; else empty. (N,).
 
         Args:
             test_fraction: share of the training images held out for testing, where there is no test part.
+            by_index: choose them as runs did that have no record of their split.
         """
         parts = np.array([part or "train" for part in self.tree.parts], dtype="U5")
         parts[~self.readable] = ""
         if "test" not in parts:
             mine = np.flatnonzero(parts == "train")
-            labels = np.array(self.tree.labels)[mine]
-            test = duplicates.held_out(labels, self.groups[mine], test_fraction, TEST_SEED)
-            parts[mine[test]] = "test"
+            parts[mine[self.held_out(mine, test_fraction, TEST_SALT, TEST_SEED if by_index else None)]] = (
+                "test"
+            )
         return parts
+
+    def held_out(
+        self, mine: np.ndarray, fraction: float, salt: str, index_seed: int | None = None
+    ) -> np.ndarray:
+        """Return which of some images are held out, bool (M,).
+
+        Args:
+            mine: indices of the images, int64 (M,).
+            fraction: share of each class.
+            salt: see :func:`duplicates.held_out`.
+            index_seed: of a choice by index, as runs made it that have no record of their split; else None.
+        """
+        labels, groups = np.array(self.tree.labels)[mine], self.groups[mine]
+        if index_seed is not None:
+            return duplicates.held_out_by_index(labels, groups, fraction, index_seed)
+        return duplicates.held_out(labels, groups, self.records["content"][mine], fraction, salt)
 
     def facts(self, test_fraction: float, channels: int | str = "auto") -> dict[str, Any]:
         """Return what ``auto`` stands for: classes, channels, size, and mean and deviation of the train part.
@@ -88,40 +114,74 @@ class Census:
         return {
             "num_classes": len(self.tree.classes),
             "channels": channels,
-            "image_size": int(min(LARGEST, np.median(np.minimum(seen["width"], seen["height"])))),
+            "image_size": fitting_size(float(np.median(np.minimum(seen["width"], seen["height"])))),
             "mean": [round(float(value), 4) for value in mean],
             "std": [round(float(value), 4) for value in std],
         }
 
 
-@functools.lru_cache(maxsize=4)
+def fitting_size(side: float) -> int:
+    """Return the size of a network's images for files of a shorter side, in pixels."""
+    if side <= SMALL:
+        return int(side)
+    return int(min(LARGEST, max(SMALL, STEP * round(side / STEP))))
+
+
+@dataclass(frozen=True)
+class Request:
+    """A folder to look through: the same whatever way it was typed."""
+
+    path: str
+    typed: str = field(compare=False)
+    verbose: int = field(compare=False)
+
+
 def census(root: str, verbose: int = 1) -> Census:
     """Look at every image of a folder, with a progress bar, or at what the cache knows of it.
+
+    A process does so once for a folder.
 
     Raises:
         UserError: it is no folder of images, or none of a class can be read.
     """
-    tree = look(root)
-    with Console(verbose).bar(len(tree.files), 0, f"looking at {Path(root).name}", unit="image") as bar:
+    return taken(Request(str(absolute(root)), str(root), verbose))
+
+
+@functools.lru_cache(maxsize=4)
+def taken(request: Request) -> Census:
+    """Return the census of a folder, see :func:`census`."""
+    tree, shown = look(request.typed), printable(request.typed)
+    name = printable(Path(request.path).name)
+    with Console(request.verbose).bar(len(tree.files), 0, f"looking at {name}", unit="image") as bar:
         records = scan(tree.root, tree.files, bar.update)
     found = Census(tree, records, duplicates.alike(records["pixels"], records["look"]))
-    for label, name in enumerate(tree.classes):
-        if not found.readable[np.array(tree.labels) == label].any():
-            raise UserError(f"data.root={root}: no image of class {name} can be read: {found.bad[0]}")
+    labels = np.array(tree.labels)
+    for label, class_name in enumerate(tree.classes):
+        if not found.readable[labels == label].any():
+            why = found.bad_of(np.flatnonzero(labels == label))[0]
+            raise UserError(f"data.root={shown}: no image of class {class_name} can be read: {why}")
     return found
+
+
+census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
 def usable(root: str, on_bad_image: str, verbose: int = 1) -> Census:
     """Return the census of a folder that is to be trained on.
 
     Raises:
-        UserError: an image can't be read, and ``on_bad_image`` is ``stop``.
+        UserError: an image or a folder can't be read, and ``on_bad_image`` is ``stop``.
     """
     found = census(root, verbose)
-    if found.bad and on_bad_image == "stop":
-        more = f", and {len(found.bad) - 1} more" if len(found.bad) > 1 else ""
-        raise UserError(
-            f"{found.tree.root / found.bad[0]}{more}\n"
-            f"data.on_bad_image=skip leaves such files out; cnntrain data {root} names them all"
-        )
-    return found
+    denied = found.tree.found.denied
+    if (not found.bad and not denied) or on_bad_image == "skip":
+        return found
+    lines = [f"{count(len(denied), 'folder')} may not be read: {some(denied)}"] if denied else []
+    if found.bad:
+        first = f"{printable(root)}/{found.bad[0]}"
+        of = f"{len(found.bad):,} of {count(len(found.tree.files), 'image')} can't be read, the first is "
+        lines.append(f"{of if len(found.bad) > 1 else ''}{first}")
+    raise UserError(
+        f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves them out; "
+        f"{printable(shlex.join(['cnntrain', 'data', root]), 1000)} lists them all"
+    )

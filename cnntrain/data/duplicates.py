@@ -8,6 +8,7 @@ compared in lots.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -79,8 +80,54 @@ def unite(parent: np.ndarray, one: int, other: int) -> None:
     parent[b] = a
 
 
-def held_out(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Choose a share of each class so that no group is on both sides.
+def held_out(
+    labels: np.ndarray, groups: np.ndarray, keys: np.ndarray, fraction: float, salt: str
+) -> np.ndarray:
+    """Choose a share of each class by a hash of each image's contents, so that no group is on both sides.
+
+    An image is held out if its hash, as a number from 0 to 1, is below the fraction. No other image has a say
+    in that, so adding or removing files moves none across, and the share of a class is met on average. Two
+    exceptions: the images of a group go where the one with the lowest key goes; and each class of at least
+    two groups is seen on both sides: its lowest hash is held out whatever it is, and its highest is not.
+
+    Args:
+        labels: int64 (N,).
+        groups: number of the group of like images, int64 (N,).
+        keys: hash of each image's contents, bytes (N,).
+        fraction: share of each class; 0 holds nothing out.
+        salt: another salt gives another choice.
+
+    Returns:
+        bool (N,), true for what is held out.
+    """
+    if fraction <= 0 or not len(labels):
+        return np.zeros(len(labels), bool)
+    _, group = np.unique(groups, return_inverse=True)
+    lowest: dict[int, bytes] = {}
+    for number, key in zip(group.tolist(), keys.tolist(), strict=True):
+        lowest[number] = min(lowest.get(number, key), key)
+    shares = np.array([share_of(lowest[number], salt) for number in range(len(lowest))])
+    chosen = shares < fraction
+    classes = [np.unique(group[labels == label]) for label in np.unique(labels)]
+    for members in classes:
+        if len(members) > 1 and not chosen[members].any():
+            chosen[members[shares[members].argmin()]] = True
+    for members in classes:
+        if chosen[members].all():
+            chosen[members[shares[members].argmax()]] = False
+    return chosen[group]
+
+
+def share_of(key: bytes, salt: str) -> float:
+    """Return a number from 0 to below 1 that follows from a key and a salt, evenly spread."""
+    digest = hashlib.blake2b(key, digest_size=8, salt=hashlib.sha256(salt.encode()).digest()[:16]).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def held_out_by_index(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Choose a share of each class as runs did that have no record of their split, to find theirs again.
+
+    A file added or removed gives another choice, which is why new runs do not use it.
 
     Args:
         labels: int64 (N,).

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.data.census import usable
+from cnntrain.data.census import Census, usable
 from cnntrain.data.decode import Unreadable
-from cnntrain.data.duplicates import held_out
+from cnntrain.data.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.data.read import read_square
+from cnntrain.data.tree import look_alike
 from cnntrain.errors import UserError
+from cnntrain.text import printable, some
 
 
 class Folder(Dataset[tuple[Tensor, int]]):
@@ -29,9 +34,12 @@ class Folder(Dataset[tuple[Tensor, int]]):
         test_fraction: share of each class that is the test part, if the folder has none of its own.
         class_names: those of a checkpoint, in the order of its outputs; the folder may have fewer. None takes
             the folder's.
+        run_split: of the run whose checkpoint it is, see :class:`cnntrain.data.members.RunSplit`. None for a
+            new run.
 
     Raises:
-        UserError: an image can't be read, or a class is not among ``class_names``.
+        UserError: an image can't be read, a class is not among ``class_names``, or an image that the run
+            needs is not there.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         on_bad_image: str = "stop",
         test_fraction: float = 0.15,
         class_names: list[str] | None = None,
+        run_split: RunSplit | None = None,
     ) -> None:
         if not 0 < test_fraction < 1:
             raise UserError(
@@ -52,34 +61,62 @@ class Folder(Dataset[tuple[Tensor, int]]):
             )
         if channels not in (1, 3):
             raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
-        census = usable(root, on_bad_image)
-        tree, parts = census.tree, census.parts(test_fraction)
+        census, split = usable(root, on_bad_image), run_split or RunSplit()
+        tree, parts = census.tree, census.parts(test_fraction, split.is_by_index)
+        self.census, self.run_split = census, split
         self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
         self.classes = list(class_names or tree.classes)
-        unknown = sorted(set(tree.classes) - set(self.classes))
-        if unknown:
-            raise UserError(
-                f"data.root={root} has a class {unknown[0]}, which the model does not know: "
-                f"it knows {', '.join(self.classes[:8])}{', ...' if len(self.classes) > 8 else ''}"
-            )
-        mine = np.flatnonzero((parts == "train") | (parts == "val") if train else parts == "test")
+        self.held_back = 0  # images of the test part that the run was trained on
+        self.found = found_in(census, parts, split.members) if split.members else None
+        if self.found is not None and split.binds:
+            check_there(self.found, split.needed, root)
+            parts, order = self.found.parts()
+        else:
+            order = np.arange(len(parts))
+            is_trained = np.isin(parts, split.guarded) & split.has_trained(census)
+            self.held_back = int((is_trained & (parts == "test")).sum())
+            parts[is_trained] = ""
+        mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
         if not len(mine):
             raise UserError(
-                f"data.root={root} leaves no image to {'train on' if train else 'test with'}: "
+                f"data.root={printable(root)} leaves no image to {'train on' if train else 'test with'}: "
                 "each class needs at least two, or a folder test/ of its own"
             )
         self.files = [tree.files[index] for index in mine]
-        self.targets = [self.classes.index(tree.classes[tree.labels[index]]) for index in mine]
-        self.groups = census.groups[mine]
-        self.is_val = parts[mine] == "val"
-        self.digest = census.digest
+        self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
+        self.parts = parts[mine]
+        self.indices = mine
+        self.digest = census.digest(mine)
         self.skipped = census.bad
-        self.remark = "" if "test" in tree.parts else f"{len(mine):,} held out for testing, by index"
-        if train:
-            self.remark = ""
-        # An image that is in both parts makes the test result too good; what is held out here never is.
-        tested = set(census.groups[parts == "test"].tolist())
-        self.leaked = [tree.files[i] for i in np.flatnonzero(parts == "train") if census.groups[i] in tested]
+        self.has_own_test = "test" in tree.parts
+        self.copies = copies_across(census, parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs to read images: not what is known of the whole folder."""
+        return {
+            name: value for name, value in vars(self).items() if name not in ("census", "run_split", "found")
+        }
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The number of the group of like images of each, int64 (N,)."""
+        return self.census.groups[self.indices]
+
+    def labels_of(self, names: list[str]) -> list[int]:
+        """Return the labels of images from the names of their classes.
+
+        Raises:
+            UserError: the model does not know a class.
+        """
+        index = {name: label for label, name in enumerate(self.classes)}
+        unknown = sorted(set(names) - index.keys())
+        if unknown:
+            why = look_alike(unknown[0], self.classes)
+            raise UserError(
+                f"data.root={printable(self.root)} has a class {unknown[0]}, which the model does not know: "
+                f"it knows {some(self.classes)}{'; ' if why else ''}{why}"
+            )
+        return [index[name] for name in names]
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -97,10 +134,49 @@ class Folder(Dataset[tuple[Tensor, int]]):
     def split(self, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the training and of the validation part, int64.
 
-        A validation part of the folder's own is taken as it is. Else a share of each class is held out, with
-        like images on one side.
+        A validation part of the folder's own, or that of the run, is taken as it is. Else a share of each
+        class is held out by a hash of each image, with copies on one side.
+
+        Args:
+            val_fraction: share of each class.
+            seed: another seed gives another choice.
         """
-        chosen = self.is_val
-        if not chosen.any():
-            chosen = held_out(np.array(self.targets), self.groups, val_fraction, seed)
-        return torch.from_numpy(np.flatnonzero(~chosen)), torch.from_numpy(np.flatnonzero(chosen))
+        chosen = self.parts == "val"
+        if not chosen.any() and not (self.found is not None and self.run_split.binds):
+            index_seed = seed if self.run_split.is_by_index else None
+            chosen = self.census.held_out(self.indices, val_fraction, f"val {seed}", index_seed)
+            if "val" in self.run_split.guarded:
+                chosen &= ~self.run_split.has_trained(self.census)[self.indices]
+        trains = ~chosen & (self.parts != UNUSED)
+        return torch.from_numpy(np.flatnonzero(trains)), torch.from_numpy(np.flatnonzero(chosen))
+
+    def members(self, parts: Mapping[int, str]) -> list[Member]:
+        """Return the record of the images, in their order.
+
+        Args:
+            parts: of each image, by its index here; those that it lacks are unused.
+        """
+        contents = self.census.records["content"][self.indices].tolist()
+        return [
+            Member(parts.get(place, UNUSED), self.classes[label], content[:DIGITS].decode(), file)
+            for place, (label, content, file) in enumerate(
+                zip(self.targets, contents, self.files, strict=True)
+            )
+        ]
+
+
+def copies_across(census: Census, parts: np.ndarray) -> dict[tuple[str, str], list[str]]:
+    """Return the files of a part that are exact or near copies of another part's, by the two parts.
+
+    Args:
+        census: of the folder.
+        parts: of its images.
+    """
+    found = {}
+    for part, other in (("train", "test"), ("train", "val"), ("val", "test")):
+        places = np.flatnonzero(parts == part)
+        there = np.unique(census.groups[parts == other])
+        files = [census.tree.files[i] for i in places[np.isin(census.groups[places], there)]]
+        if files:
+            found[part, other] = files
+    return found

@@ -1,12 +1,14 @@
 """Every image of a folder read once: size, mode, colours and what it looks like. Kept in the cache.
 
-A file is read again only if its length or its time of change is another.
+A file is read again unless its length, both its times of change and its inode are those recorded: a time of
+modification alone may be anything (unzip and tar set it), and `mv` swaps files of one length and one time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +18,18 @@ import numpy as np
 
 from cnntrain import cache
 from cnntrain.data.decode import Unreadable, open_upright
+from cnntrain.text import printable
 
 LOOK = 16  # side of the thumbnail by which images are compared
 MEASURED = 64  # side, in pixels, at which JPEGs are measured
-FORMAT = 2  # of the records; those of another one are never found
+FORMAT = 3  # of the records; those of another one are never found
 RECORD = np.dtype(
     [
         ("length", "i8"),  # of the file, in bytes
-        ("changed", "i8"),  # in nanoseconds
+        ("modified", "i8"),  # mtime, in nanoseconds
+        ("changed", "i8"),  # ctime, of contents or attributes, in nanoseconds
+        ("inode", "u8"),
+        ("content", "S32"),  # hash of the file's bytes, as hexadecimal digits; empty if it can't be read
         ("width", "i4"),
         ("height", "i4"),
         ("mode", "U8"),
@@ -46,9 +52,8 @@ def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> 
         files: relative to it.
         advance: is told how many files are done.
     """
-    store = (
-        cache.folder() / "folders" / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:32]}.npz"
-    )
+    own = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
+    store = cache.folder() / "folders" / f"{own}.npz"
     known = read(store)
     records = np.zeros(len(files), RECORD)
     todo = []
@@ -59,7 +64,12 @@ def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> 
             todo.append(index)
             continue
         old = known.get(name)
-        if old is not None and (old["length"], old["changed"]) == (status.st_size, status.st_mtime_ns):
+        # What could not be read is tried again: this user, or another version of Pillow, may be able to.
+        if (
+            old is not None
+            and not old["error"]
+            and all(old[fact] == value for fact, value in identity(status).items())
+        ):
             records[index] = old
         else:
             todo.append(index)
@@ -94,16 +104,42 @@ def read(store: Path) -> dict[str, np.void]:
         return {}
 
 
+def identity(status: os.stat_result) -> dict[str, int]:
+    """Return what must not have changed since a file was read, by the names of its fields in a record."""
+    return {
+        "length": status.st_size,
+        "modified": status.st_mtime_ns,
+        "changed": status.st_ctime_ns,
+        "inode": status.st_ino,
+    }
+
+
+def content_of(path: Path) -> str:
+    """Return a hash of a file's bytes, 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why a file can't be read."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return printable(text or type(error).__name__, 120)
+
+
 def measured(path: Path) -> np.ndarray:
     """Return the record of one file, (), of dtype ``RECORD``."""
     record = np.zeros((), RECORD)
     try:
         status = path.stat()
-        record["length"], record["changed"] = status.st_size, status.st_mtime_ns
+        if not stat.S_ISREG(status.st_mode):  # it was one when the folder was looked through
+            raise Unreadable("not a regular file")
+        for fact, value in identity(status).items():
+            record[fact] = value
         image, record["mode"], size, record["is_turned"] = open_upright(path, MEASURED)
         record["width"], record["height"] = size
+        record["content"] = content_of(path)
     except (Unreadable, OSError) as error:
-        record["error"] = (str(error) or type(error).__name__).splitlines()[0][:120]
+        record["error"] = reason(error)
         return record
     digest = hashlib.sha256(f"{record['width']}x{record['height']}".encode())
     digest.update(image.convert("RGB").tobytes())

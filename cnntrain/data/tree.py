@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.data.decode import suffixes
+from cnntrain.data.walk import Found, is_output, walk
 from cnntrain.errors import UserError
+from cnntrain.text import printable, some
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# Names of split folders, in any case; huggingface/datasets knows the same.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+LONGEST_NAME = 1000  # of a class, with its control characters written out
 LAYOUT = "it takes DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg"
+SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")  # of file managers
 
 
 @dataclass
@@ -20,13 +29,15 @@ class Tree:
 
     Args:
         root: the folder.
-        classes: names, sorted; those of the training part if there are parts.
+        classes: names, printable and sorted; those of the training part if there are parts.
         files: of the images, relative to the root.
         labels: the class of each, as an index into ``classes``.
         parts: ``train``, ``val`` or ``test`` for each; empty strings if the folder has no parts.
         empty: folders that would be classes, but hold no image.
-        others: files among the images that are none, by their names.
+        others: files that are no images by their extension, or lie beside the class folders.
         hidden: folders whose names begin with ``.`` or ``__``, which are no classes.
+        unused: folders beside ``train`` whose names are not those of a part.
+        found: links, pipes, folders that may not be read, and runs.
     """
 
     root: Path
@@ -37,68 +48,216 @@ class Tree:
     empty: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    found: Found = field(default_factory=Found)
 
 
 def look(root: str | Path) -> Tree:
     """Find the classes and the images of a folder. Hidden and empty folders are no classes.
 
     Raises:
-        UserError: there is no such folder, it holds fewer than two classes, or a part has a class that the
-            training part does not have.
+        UserError: there is no such folder, it may not be read, it holds fewer than two classes, its class
+            folders look like parts, or a part has a class that the training part does not have.
     """
-    folder = Path(root).expanduser()
+    folder, shown = absolute(root), printable(root)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
-        raise UserError(f"data.root={root} {what}: give the folder that holds the images; {LAYOUT}")
-    tree, top = Tree(folder), subfolders(folder)
-    parts = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
-    if "train" not in parts.values():
-        parts = {}
+        raise UserError(f"data.root={shown} {what}: give the folder that holds the images; {LAYOUT}")
+    try:
+        tree = Tree(folder)
+        top = class_folders(tree, "")
+    except PermissionError as error:
+        raise UserError(f"data.root={shown} may not be read: {error.strerror}") from error
+    parts = parts_of(folder, top, shown)
+    if parts:
+        tree.unused = [name for name in top if name not in parts]
+    else:
+        check_no_parts(folder, top, shown)
     found: dict[tuple[str, str], list[str]] = {}
     # The training part first, since it says what the classes are.
     for name in sorted(parts, key=lambda name: list(PARTS).index(name.lower())) or [""]:
-        tree.hidden += [str(Path(name, other)) for other in subfolders(folder / name, hidden=True)]
-        for class_name in subfolders(folder / name):
-            files = list(images(folder, folder / name / class_name, tree.others))
+        try:
+            names = class_folders(tree, name) if name else top
+        except PermissionError:
+            tree.found.denied.append(name)
+            continue
+        for class_name in names:
+            files = images(tree, f"{name}/{class_name}" if name else class_name)
             if files:
                 found.setdefault((parts.get(name, ""), class_name), []).extend(files)
-            else:
-                tree.empty.append(str(Path(name, class_name)))
-    tree.classes = sorted(name for part, name in found if part in ("", "train"))
-    if len(tree.classes) < 2:
-        raise UserError(
-            f"data.root={root} holds {len(tree.classes)} folders of images, and training takes at least "
-            f"two classes: {LAYOUT}"
-        )
-    index = {name: label for label, name in enumerate(tree.classes)}
+    label(tree, found, shown)
+    return tree
+
+
+def absolute(root: str | Path) -> Path:
+    """Return a folder's path as it is from anywhere, ``~`` being home; links in it stay."""
+    try:
+        return Path(root).expanduser().absolute()
+    except RuntimeError:  # nobody has a home here, or nobody is called so
+        return Path(root).absolute()
+
+
+def label(tree: Tree, found: dict[tuple[str, str], list[str]], shown: str) -> None:
+    """Set the classes of a tree, and the files, labels and parts of its images.
+
+    Args:
+        tree: to be filled.
+        found: the files of each part and class folder.
+        shown: the root, printable.
+    """
+    names = sorted(name for part, name in found if part in ("", "train"))
+    if len(names) < 2:
+        raise UserError(f"data.root={shown} {too_few(tree, names, shown)}")
+    tree.classes = [printable(name, LONGEST_NAME) for name in names]
+    twice = next((name for name in tree.classes if tree.classes.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"data.root={shown}: two class folders are both shown as {twice}: rename one of them")
+    index = {name: place for place, name in enumerate(names)}
     for (part, name), files in found.items():
         if name not in index:
             raise UserError(
-                f"{(folder / files[0]).parent}: the training part has no class {name}, only "
-                f"{', '.join(tree.classes[:8])}{', ...' if len(tree.classes) > 8 else ''}: rename it"
+                f"{shown}/{printable(files[0].rpartition('/')[0])}: the training part has no class "
+                f"{printable(name)}, only {some(tree.classes)}: {look_alike(name, names) or 'rename it'}"
             )
         tree.files += files
         tree.labels += [index[name]] * len(files)
         tree.parts += [part] * len(files)
-    return tree
 
 
-def subfolders(folder: Path, hidden: bool = False) -> list[str]:
-    """Return the names of the folders in a folder, of the hidden or of the others, sorted."""
+def too_few(tree: Tree, names: list[str], shown: str) -> str:
+    """Return why a folder is not one of at least two classes, and where they may be."""
+    text = (
+        f"contains {'no class folder' if not names else f'only 1 class folder, {printable(names[0])},'} with "
+        "images, and training takes at least two classes"
+    )
+    if tree.found.denied:
+        return f"{text}; folders that may not be read: {some(tree.found.denied)}"
+    inner = [name for name in class_names(tree.root) if len(class_names(tree.root / name)) > 1]
+    if len(inner) == 1 and not any(name.lower() in PARTS for name in inner):
+        return f"{text}: are they in data.root={shown}/{printable(inner[0])}?"
+    return f"{text}: {LAYOUT}"
+
+
+def look_alike(name: str, others: Iterable[str]) -> str:
+    """Return what tells a name from another that looks the same; empty if there is none."""
+    import unicodedata
+
+    for other in others:
+        if name != other and unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
+            forms = [f"{len(n)} characters" for n in (name, other)]
+            return (
+                f"its accents are encoded in another way than those of the training part's "
+                f"{printable(other)} (Unicode NFC and NFD: {forms[0]} and {forms[1]}); rename one of them"
+            )
+        if name != other and name.strip() == other.strip():
+            return f"{name!r} and {other!r} differ in blanks at their ends: rename one of them"
+        if name != other and name.lower() == other.lower():
+            return f"{printable(other)} differs in upper and lower case: rename one of them"
+    return ""
+
+
+def parts_of(folder: Path, top: list[str], shown: str) -> dict[str, str]:
+    """Return which part each of the folders ``train/``, ``val/``, ``test/`` is; empty if there are none.
+
+    Raises:
+        UserError: they hold images, and no class folders.
+    """
+    parts = {name: PARTS[name.lower()] for name in top if name.lower() in PARTS}
+    trains = [name for name, part in parts.items() if part == "train"]
+    if not trains or any(class_names(folder / name) for name in trains):
+        return parts if trains else {}
+    if len(parts) == len(top) or len(parts) > len(trains):
+        raise UserError(
+            f"data.root={shown}: {trains[0]}/ contains no class folders, which say what its images show: "
+            f"{LAYOUT}"
+        )
+    return {}  # a class of that name, beside others
+
+
+def check_no_parts(folder: Path, top: list[str], shown: str) -> None:
+    """Refuse class folders that look like parts: all have the same subfolders.
+
+    Raises:
+        UserError: they have.
+    """
+    inside = [class_names(folder / name) for name in top]
+    if len(top) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside):
+        known = [name for name in top if name.lower() in PARTS]
+        why = f"{some(known)} without train/" if known else "as parts of a data set would"
+        raise UserError(
+            f"data.root={shown}: {some(top)} all have the same subfolders {some(inside[0])}, {why}; rename "
+            "them train, val, test; or, if they are the classes, take their images out of the subfolders"
+        )
+
+
+def class_names(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder that may be classes; none if it may not be read."""
+    try:
+        return subfolders(folder)[0]
+    except OSError:
+        return []
+
+
+def class_folders(tree: Tree, name: str) -> list[str]:
+    """Return the folders in a folder of the tree that may be classes, and note what else lies there."""
+    names, hidden = subfolders(tree.root / name)
+    prefix = f"{name}/" if name else ""
+    tree.hidden += [prefix + other for other in hidden]
+    tree.others += [prefix + other for other in loose_images(tree.root / name)]
+    classes = []
+    for other in names:
+        try:
+            mine = is_output(tree.root / name / other)
+        except OSError:  # which is found to be denied when it is looked into
+            mine = False
+        if mine:
+            tree.found.runs.append(prefix + other)
+        else:
+            classes.append(other)
+    return classes
+
+
+def subfolders(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the folders in a folder, sorted, and of those that are hidden."""
+    names: tuple[list[str], list[str]] = ([], [])
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name.startswith((".", "__")) == hidden and e.is_dir())
+        for entry in entries:
+            if is_folder(entry):
+                names[entry.name.startswith((".", "__"))].append(entry.name)
+    return sorted(names[0]), sorted(names[1])
 
 
-def images(root: Path, folder: Path, others: list[str]) -> Iterator[str]:
-    """Yield the images below a class's folder, relative to the root; add other files to ``others``."""
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        relative = Path(where).relative_to(root)
-        for name in sorted(names):
-            path = f"{relative}/{name}"
-            if name.startswith("."):
-                continue
-            if f".{name.rpartition('.')[2].lower()}" in suffixes():
-                yield path
-            else:
-                others.append(path)
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def loose_images(folder: Path) -> list[str]:
+    """Return the names of the images that lie beside the class folders, sorted."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if not e.name.startswith(".") and not is_folder(e)]
+    return sorted(name for name in names if is_image(name))
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file is an image by its extension."""
+    return f".{name.rpartition('.')[2].lower()}" in suffixes()
+
+
+def images(tree: Tree, name: str) -> list[str]:
+    """Return the images below a class folder, relative to the root.
+
+    The other files are noted in the tree, and the folder itself if it holds no image.
+    """
+    before = len(tree.found.loops), len(tree.found.denied)
+    chosen: list[str] = []
+    others: list[str] = []
+    for file in walk(tree.root, name, tree.found):
+        (chosen if is_image(file.rpartition("/")[2]) else others).append(file)
+    tree.others += [o for o in others if o.rpartition("/")[2].lower() not in SYSTEM_FILES]
+    if not chosen and name not in (*tree.found.loops[before[0] :], *tree.found.denied[before[1] :]):
+        tree.empty.append(name)
+    return chosen

@@ -15,7 +15,8 @@ from rich.markup import escape
 from cnntrain import checkpoint, loop, run_folder
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader, Normalize
-from cnntrain.datasets import Data, open_data
+from cnntrain.data.members import EVERY_PART, split_of
+from cnntrain.datasets import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
@@ -84,8 +85,9 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     trained = Trained({**config, "compile": False}, path, shown)
     device, normalize, class_names = trained.device, trained.normalize, trained.class_names
 
-    data = open_data(config, device, console, config["trust"])
-    if data.train.fingerprint != state["data_fingerprint"]:
+    run_split = split_of(config, state, folder, EVERY_PART)
+    data = open_data(config, device, console, config["trust"], class_names if run_split else None, run_split)
+    if not is_same_data(state, data):
         raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
     split, images, indices = "validation", data.train, data.val_indices
     if finished:
