@@ -20,11 +20,22 @@ RESUMABLE = (
     "data.root",
     "data.cache",
     "data.cache_gb",
+    "data.max_megapixels",
     "data.on_bad_image",
     "trust",
     "verbose",
 )
-REPORTABLE = ("data.root", "data.cache", "data.cache_gb", "device", "threads", "workers", "trust", "verbose")
+REPORTABLE = (
+    "data.root",
+    "data.cache",
+    "data.cache_gb",
+    "data.max_megapixels",
+    "device",
+    "threads",
+    "workers",
+    "trust",
+    "verbose",
+)
 EVALUABLE = (
     "split",
     "tta",
@@ -35,6 +46,7 @@ EVALUABLE = (
     "data.split_seed",
     "data.cache",
     "data.cache_gb",
+    "data.max_megapixels",
     "data.on_bad_image",
     "device",
     "precision",
@@ -46,7 +58,17 @@ EVALUABLE = (
     "trust",
     "verbose",
 )
-PREDICTABLE = ("top", "invert", "device", "precision", "threads", "eval_batch_size", "trust", "verbose")
+PREDICTABLE = (
+    "top",
+    "invert",
+    "data.max_megapixels",
+    "device",
+    "precision",
+    "threads",
+    "eval_batch_size",
+    "trust",
+    "verbose",
+)
 EXPORTABLE = ("formats", "data", "data.root", "data.source", "trust", "verbose")
 AMENDABLE = {
     "resume": RESUMABLE,

@@ -130,7 +130,8 @@ def conversion(record: np.void) -> str:
     if mode == "CMYK":
         done.append("CMYK, becomes RGB")
     if mode.startswith(DEEP):
-        done.append(f"{16 if mode.startswith('I;16') else 32} bits, become 8")
+        bits = "floats" if mode == "F" else f"{16 if mode.startswith('I;16') else 32} bits"
+        done.append(f"{bits}, become 8{' bits' if mode == 'F' else ''}")
     if "A" in mode or "a" in mode:
         done.append("transparent, laid on white")
     return "; ".join(done)
@@ -206,9 +207,17 @@ def facts_of(result: Audit) -> dict[str, str]:
     held = ""
     if not any(of_class["val"] for of_class in result.counts.values()):
         held = "; validation is taken from train, by index"
+    values = {}
+    if facts["value_range"] is not None:
+        black, white = facts["value_range"]
+        values["values"] = (
+            f"of more than 8 bits: {black:g} is black, {white:g} is white; "
+            f"data.value_range=[{black:g},{white:g}]"
+        )
     return {
         "sizes": ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items()),
         "modes": ", ".join(f"{mode} ({number:,})" for mode, number in result.modes.items()),
+        **values,
         "balance": f"the largest class has {largest / smallest:.1f} times the images of the smallest",
         "mean, std": f"{facts['mean']}, {facts['std']} of pixels from 0 to 1",
         "auto": f"data.channels={facts['channels']} data.image_size={facts['image_size']}",

@@ -8,7 +8,7 @@ from typing import Any
 from cnntrain.errors import UserError
 
 FOLDER = "cnntrain.data.folder.Folder"
-FOUND = ("num_classes", "channels", "image_size", "mean", "std")
+FOUND = ("num_classes", "channels", "image_size", "value_range", "mean", "std")
 
 
 def is_open(data: Mapping[str, Any]) -> bool:
@@ -30,6 +30,6 @@ def complete(config: dict[str, Any]) -> None:
         raise UserError(f"data.{name}=auto is for data=folder: give its value")
     from cnntrain.data.census import usable
 
-    found = usable(data["root"], data["on_bad_image"], config["verbose"])
-    facts = found.facts(data["source"].get("test_fraction", 0.15), data["channels"])
+    found = usable(data["root"], data["on_bad_image"], config["verbose"], data["max_megapixels"])
+    facts = found.facts(data["source"].get("test_fraction", 0.15), data["channels"], data["value_range"])
     data.update({name: facts[name] for name in FOUND if data[name] == "auto"})

@@ -59,6 +59,7 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
         if key not in values and key not in SOMETIMES and group not in (*CLASS_GROUPS, "sweeper", MANY):
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
+    check_range(config["data"]["value_range"])
     if runs_here:
         check_device(config["device"])
     if is_open(config["data"]):  # the rest makes sense once it has been found
@@ -189,6 +190,14 @@ def check_names(config: Mapping[str, Any]) -> None:
     if name is not None and (not name or "/" in name or len(name) > 200):
         raise UserError(
             f"name={name[:60]} is not possible: it takes 1 to 200 characters, no /; a folder is out=FOLDER"
+        )
+
+
+def check_range(value_range: Any) -> None:
+    """Check that black is a lower value than white."""
+    if isinstance(value_range, list | tuple) and not value_range[0] < value_range[1]:
+        raise UserError(
+            f"data.value_range={shown(value_range)} is not possible: it takes [BLACK,WHITE], the lower first"
         )
 
 

@@ -35,6 +35,7 @@ ASIDE = (
     "data.root",
     "data.cache",
     "data.cache_gb",
+    "data.max_megapixels",
 )
 ASIDE_GROUPS = ("launcher", "sweeper", "logger")
 # Nor do these, which a trial of speed may choose otherwise on another day; that they differ is told.

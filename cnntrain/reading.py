@@ -21,7 +21,8 @@ from cnntrain.data.workers import Batch
 from cnntrain.errors import UserError
 from cnntrain.parts import Config
 
-PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize")  # to the class that reads
+# To the class that reads.
+PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize", "max_megapixels", "value_range")
 AT_ONCE = 1024  # images that are written to the cache
 SHARE = 0.5  # of the free memory that data may take
 
@@ -77,7 +78,7 @@ class Reader:
         return {
             "source": self.data["source"],
             "train": is_train,
-            "known": {name: self.known.get(name) for name in ("num_classes", "on_bad_image")},
+            "known": {name: self.known.get(name) for name in ("num_classes", "on_bad_image", "value_range")},
             "code": hashlib.sha256(Path(code).read_bytes()).hexdigest() if code else None,
             **self.shape(),
         }

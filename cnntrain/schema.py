@@ -245,6 +245,21 @@ KEYS: dict[str, Key] = {
         high=16384,
         optional=True,
     ),
+    "data.max_megapixels": Key(
+        "float",
+        "millions of pixels that an image file may have; JPEG: 4 times as many, read at half size",
+        low=0,
+        above=True,
+    ),
+    "data.value_range": Key(
+        "list",
+        "values that become black and white in images of 16 or 32 bits; null: 0 and 65535, of 16 bits alone; "
+        "auto: found in the training images",
+        items=Key("float", ""),
+        length=2,
+        auto=True,
+        optional=True,
+    ),
     "data.cache": Key(
         "str",
         "keep decoded images in memory or on disk, or decode them in each epoch; auto: the first that fits",

@@ -13,6 +13,7 @@ from cnntrain import checkpoint, distributed, run_folder
 from cnntrain.calibrate import settle
 from cnntrain.config import add_current_folder, conf_folder, read_yaml
 from cnntrain.data.crops import central
+from cnntrain.data.decode import Decoding
 from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
 from cnntrain.errors import UserError
@@ -49,6 +50,7 @@ class Trained:
         check_shape(config, state)
         self.resize: str = config["data"]["resize"]
         self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
+        self.decoding = Decoding(config["data"]["max_megapixels"], config["data"]["value_range"])
         self.device = find_device(config["device"])
         model = build_model(config, config["trust"])
         load_weights(model, state["model"], path)

@@ -47,6 +47,20 @@ def test_tiny_results_are_right_too(size: int, channels: int) -> None:
     assert (to_square(x, size, "crop").float() - expected).abs().max() <= 1
 
 
+@pytest.mark.parametrize("shape", [(400, 4), (400, 2), (4, 400), (90, 1)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_thin_images_keep_their_pixels_when_padded(shape: tuple[int, int], channels: int) -> None:
+    """torch's kernel for floats is wrong at a width of 1 where colours lie side by side."""
+    x = smooth(2, channels, *shape).contiguous(memory_format=torch.channels_last)
+    tall, wide = (max(1, round(side * 64 / max(shape))) for side in shape)
+    expected = torch.nn.functional.interpolate(
+        x.double().contiguous(), (tall, wide), mode="bilinear", antialias=True
+    )
+    top, left = (64 - tall) // 2, (64 - wide) // 2
+    found = to_square(x, 64, "pad")[:, :, top : top + tall, left : left + wide]
+    assert (found - expected).abs().max() <= 1
+
+
 def test_parts_are_scaled_as_torchvision_does_it_on_cpus_and_by_the_form_for_gpus() -> None:
     x = smooth(5, 3, 60, 70)
     boxes = torch.tensor([[0, 0, 60, 70], [10, 5, 30, 20], [59, 69, 1, 1], [3, 4, 50, 7], [0, 30, 12, 40]])

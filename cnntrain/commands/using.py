@@ -23,7 +23,7 @@ from cnntrain.errors import UserError
 
 SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
 # Whatever the images are, the network gets them as it got those that it was trained on.
-PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "mean", "std")
+PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "value_range", "mean", "std")
 
 
 def evaluate(arguments: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from cnntrain.console import Console, count
 from cnntrain.data import duplicates
+from cnntrain.data.depth import SIXTEEN_BITS, NoRange, common_range
 from cnntrain.data.scan import scan
 from cnntrain.data.tree import Tree, absolute, look
 from cnntrain.errors import UserError
@@ -96,24 +98,37 @@ class Census:
             return duplicates.held_out_by_index(labels, groups, fraction, index_seed)
         return duplicates.held_out(labels, groups, self.records["content"][mine], fraction, salt)
 
-    def facts(self, test_fraction: float, channels: int | str = "auto") -> dict[str, Any]:
+    def facts(
+        self,
+        test_fraction: float,
+        channels: int | str = "auto",
+        value_range: Sequence[float] | str | None = "auto",
+    ) -> dict[str, Any]:
         """Return what ``auto`` stands for: classes, channels, size, and mean and deviation of the train part.
 
         Args:
             test_fraction: share held out for testing, where there is no test part.
             channels: to which the images are converted; ``auto``: 1 if all are grey, else 3.
+            value_range: values that are black and white in images of more than 8 bits; ``auto``: found in the
+                training images.
+
+        Raises:
+            UserError: images of more than 8 bits have no scale in common.
         """
         seen = self.records[self.readable]
         if channels == "auto":
             channels = 1 if seen["is_grey"].all() else 3
         train = self.records[self.parts(test_fraction) == "train"]
-        mean, square = train["mean"].mean(0), train["square"].mean(0)
+        if value_range == "auto":
+            value_range = found_range(train)
+        mean, square = in_range(train, value_range)
         std = np.sqrt(np.maximum(square - mean**2, 1e-6))
         if channels == 1:  # luma of the means; of the deviations it is near enough
             mean, std = LUMA @ mean[:, None], LUMA @ std[:, None]
         return {
             "num_classes": len(self.tree.classes),
             "channels": channels,
+            "value_range": value_range,
             "image_size": fitting_size(float(np.median(np.minimum(seen["width"], seen["height"])))),
             "mean": [round(float(value), 4) for value in mean],
             "std": [round(float(value), 4) for value in std],
@@ -127,6 +142,37 @@ def fitting_size(side: float) -> int:
     return int(min(LARGEST, max(SMALL, STEP * round(side / STEP))))
 
 
+def found_range(records: np.ndarray) -> list[float] | None:
+    """Return the values that become black and white in images of more than 8 bits; None if there are none.
+
+    Raises:
+        UserError: they have no scale in common.
+    """
+    deep = records[records["is_deep"]]
+    if not len(deep):
+        return None
+    try:
+        return common_range(deep["low"], deep["high"], (deep["mode"] == "F").tolist())
+    except NoRange as error:
+        raise UserError(f"{error}: say what is black and white, data.value_range=[BLACK,WHITE]") from error
+
+
+def in_range(records: np.ndarray, value_range: Sequence[float] | str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each channel and that of the squares, float64 (3,), of pixels from 0 to 1.
+
+    Images of more than 8 bits were measured between their own lowest and highest values.
+    """
+    mean, square = records["mean"].copy(), records["square"].copy()
+    deep = np.flatnonzero(records["is_deep"])
+    if len(deep):
+        black, white = SIXTEEN_BITS if value_range is None else map(float, value_range)
+        low, high = records["low"][deep, None], records["high"][deep, None]
+        scale, shift = np.maximum(high - low, 1e-12) / (white - black), (low - black) / (white - black)
+        square[deep] = scale**2 * square[deep] + 2 * scale * shift * mean[deep] + shift**2
+        mean[deep] = scale * mean[deep] + shift
+    return mean.mean(0), square.mean(0)
+
+
 @dataclass(frozen=True)
 class Request:
     """A folder to look through: the same whatever way it was typed."""
@@ -134,9 +180,10 @@ class Request:
     path: str
     typed: str = field(compare=False)
     verbose: int = field(compare=False)
+    max_megapixels: float | None = None
 
 
-def census(root: str, verbose: int = 1) -> Census:
+def census(root: str, verbose: int = 1, max_megapixels: float | None = None) -> Census:
     """Look at every image of a folder, with a progress bar, or at what the cache knows of it.
 
     A process does so once for a folder.
@@ -144,7 +191,7 @@ def census(root: str, verbose: int = 1) -> Census:
     Raises:
         UserError: it is no folder of images, or none of a class can be read.
     """
-    return taken(Request(str(absolute(root)), str(root), verbose))
+    return taken(Request(str(absolute(root)), str(root), verbose, max_megapixels))
 
 
 @functools.lru_cache(maxsize=4)
@@ -153,7 +200,7 @@ def taken(request: Request) -> Census:
     tree, shown = look(request.typed), printable(request.typed)
     name = printable(Path(request.path).name)
     with Console(request.verbose).bar(len(tree.files), 0, f"looking at {name}", unit="image") as bar:
-        records = scan(tree.root, tree.files, bar.update)
+        records = scan(tree.root, tree.files, bar.update, request.max_megapixels)
     found = Census(tree, records, duplicates.alike(records["pixels"], records["look"]))
     labels = np.array(tree.labels)
     for label, class_name in enumerate(tree.classes):
@@ -166,13 +213,13 @@ def taken(request: Request) -> Census:
 census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
-def usable(root: str, on_bad_image: str, verbose: int = 1) -> Census:
+def usable(root: str, on_bad_image: str, verbose: int = 1, max_megapixels: float | None = None) -> Census:
     """Return the census of a folder that is to be trained on.
 
     Raises:
         UserError: an image or a folder can't be read, and ``on_bad_image`` is ``stop``.
     """
-    found = census(root, verbose)
+    found = census(root, verbose, max_megapixels)
     denied = found.tree.found.denied
     if (not found.bad and not denied) or on_bad_image == "skip":
         return found

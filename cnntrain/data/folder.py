@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.data.census import Census, usable
-from cnntrain.data.decode import Unreadable
+from cnntrain.data.decode import Decoding, Unreadable
 from cnntrain.data.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.data.read import read_square
 from cnntrain.data.tree import look_alike
@@ -32,6 +35,9 @@ class Folder(Dataset[tuple[Tensor, int]]):
         resize: how it becomes a square, see :func:`cnntrain.data.resize.to_square`.
         on_bad_image: ``stop`` at files that can't be read, or ``skip`` them.
         test_fraction: share of each class that is the test part, if the folder has none of its own.
+        max_megapixels: millions of pixels that an image may have.
+        value_range: values that become black and white in images of more than 8 bits; None knows those of
+            16-bit files alone.
         class_names: those of a checkpoint, in the order of its outputs; the folder may have fewer. None takes
             the folder's.
         run_split: of the run whose checkpoint it is, see :class:`cnntrain.data.members.RunSplit`. None for a
@@ -53,6 +59,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
         test_fraction: float = 0.15,
         class_names: list[str] | None = None,
         run_split: RunSplit | None = None,
+        max_megapixels: float | None = None,
+        value_range: list[float] | None = None,
     ) -> None:
         if not 0 < test_fraction < 1:
             raise UserError(
@@ -61,10 +69,11 @@ class Folder(Dataset[tuple[Tensor, int]]):
             )
         if channels not in (1, 3):
             raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
-        census, split = usable(root, on_bad_image), run_split or RunSplit()
+        census, split = usable(root, on_bad_image, max_megapixels=max_megapixels), run_split or RunSplit()
         tree, parts = census.tree, census.parts(test_fraction, split.is_by_index)
         self.census, self.run_split = census, split
         self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
+        self.decoding = Decoding(max_megapixels, value_range, lock())
         self.classes = list(class_names or tree.classes)
         self.held_back = 0  # images of the test part that the run was trained on
         self.found = found_in(census, parts, split.members) if split.members else None
@@ -126,7 +135,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         """Return one image, uint8 (channels, image_size, image_size), and its label."""
         path = self.root / self.files[index]
         try:
-            image = read_square(path, self.channels, self.image_size, self.resize)
+            image = read_square(path, self.channels, self.image_size, self.resize, decoding=self.decoding)
         except Unreadable as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
         return image, self.targets[index]
@@ -180,3 +189,10 @@ def copies_across(census: Census, parts: np.ndarray) -> dict[tuple[str, str], li
         if files:
             found[part, other] = files
     return found
+
+
+def lock() -> Any:
+    """Return a lock that the processes which load images share; of this one alone where there is no such."""
+    with contextlib.suppress(OSError, ImportError):
+        return multiprocessing.Lock()
+    return threading.Lock()

@@ -41,9 +41,14 @@ def scaled(images: Tensor, height: int, width: int) -> Tensor:
 
     The colours of a pixel lie side by side in the result.
     """
-    if images.shape[1] > 1:  # in this layout torch's kernel for bytes takes a third of the time
+    is_colour = images.shape[1] > 1
+    if width < 4:
+        # torch 2.14's kernel for bytes gives wrong pixels where the result is less than 4 pixels wide, and so
+        # does that for floats in channels_last where it is 1 pixel wide.
+        floats = images.to(torch.float32, memory_format=torch.contiguous_format)
+        result = F.interpolate(floats, size=(height, width), mode="bilinear", antialias=True)
+        bytes_again = result.round().clamp(0, 255).to(torch.uint8)
+        return bytes_again.contiguous(memory_format=torch.channels_last) if is_colour else bytes_again
+    if is_colour:  # in this layout torch's kernel for bytes takes a third of the time
         images = images.contiguous(memory_format=torch.channels_last)
-    # torch 2.14's kernel for bytes gives wrong pixels where the result is less than 4 pixels wide.
-    some = images if width >= 4 else images.float()
-    result = F.interpolate(some, size=(height, width), mode="bilinear", antialias=True)
-    return result if width >= 4 else result.round().clamp(0, 255).to(torch.uint8)
+    return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True)

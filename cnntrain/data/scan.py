@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain import cache
-from cnntrain.data.decode import Unreadable, open_upright
+from cnntrain.data.decode import Decoding, Unreadable, open_upright
+from cnntrain.regular import open_regular
 from cnntrain.text import printable
 
 LOOK = 16  # side of the thumbnail by which images are compared
@@ -34,6 +35,9 @@ RECORD = np.dtype(
         ("height", "i4"),
         ("mode", "U8"),
         ("is_turned", "?"),  # by EXIF
+        ("is_deep", "?"),  # more than 8 bits a value; its pixels are measured from its own lowest to highest
+        ("low", "f8"),  # lowest value of a deep image, as the file has it
+        ("high", "f8"),  # highest
         ("is_grey", "?"),
         ("mean", "f8", 3),  # of each channel, pixels from 0 to 1
         ("square", "f8", 3),  # mean of the squares
@@ -44,16 +48,23 @@ RECORD = np.dtype(
 )
 
 
-def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> np.ndarray:
+def scan(
+    root: Path,
+    files: Sequence[str],
+    advance: Callable[[int], object],
+    max_megapixels: float | None = None,
+) -> np.ndarray:
     """Return a record of each file, of dtype ``RECORD``, in the order of the files.
 
     Args:
         root: the folder.
         files: relative to it.
         advance: is told how many files are done.
+        max_megapixels: millions of pixels that an image may have; None: what ``conf/train.yaml`` says.
     """
     own = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
     store = cache.folder() / "folders" / f"{own}.npz"
+    decoding = Decoding(max_megapixels, "own")
     known = read(store)
     records = np.zeros(len(files), RECORD)
     todo = []
@@ -69,6 +80,7 @@ def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> 
             old is not None
             and not old["error"]
             and all(old[fact] == value for fact, value in identity(status).items())
+            and not is_too_large(old, decoding)
         ):
             records[index] = old
         else:
@@ -80,7 +92,9 @@ def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> 
     # Threads suffice: Pillow and hashlib decode without Python's lock.
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
     try:
-        for index, record in zip(todo, pool.map(lambda i: measured(root / files[i]), todo), strict=True):
+        for index, record in zip(
+            todo, pool.map(lambda i: measured(root / files[i], decoding), todo), strict=True
+        ):
             records[index] = record
             done.add(index)
             advance(1)
@@ -91,6 +105,11 @@ def scan(root: Path, files: Sequence[str], advance: Callable[[int], object]) -> 
         contents = {"format": np.array(FORMAT), "names": names, "records": records[kept]}
         cache.write(store, lambda file: np.savez_compressed(file, **contents))  # type: ignore[arg-type]
     return records
+
+
+def is_too_large(record: np.void, decoding: Decoding) -> bool:
+    """Return whether an image was read under a wider bound of its pixels."""
+    return int(record["width"]) * int(record["height"]) > decoding.most
 
 
 def read(store: Path) -> dict[str, np.void]:
@@ -116,7 +135,7 @@ def identity(status: os.stat_result) -> dict[str, int]:
 
 def content_of(path: Path) -> str:
     """Return a hash of a file's bytes, 32 hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
@@ -126,7 +145,7 @@ def reason(error: Exception) -> str:
     return printable(text or type(error).__name__, 120)
 
 
-def measured(path: Path) -> np.ndarray:
+def measured(path: Path, decoding: Decoding) -> np.ndarray:
     """Return the record of one file, (), of dtype ``RECORD``."""
     record = np.zeros((), RECORD)
     try:
@@ -135,13 +154,16 @@ def measured(path: Path) -> np.ndarray:
             raise Unreadable("not a regular file")
         for fact, value in identity(status).items():
             record[fact] = value
-        image, record["mode"], size, record["is_turned"] = open_upright(path, MEASURED)
+        image, record["mode"], size, record["is_turned"], values = open_upright(path, MEASURED, decoding)
         record["width"], record["height"] = size
         record["content"] = content_of(path)
     except (Unreadable, OSError) as error:
         record["error"] = reason(error)
         return record
-    digest = hashlib.sha256(f"{record['width']}x{record['height']}".encode())
+    if values is not None:
+        record["is_deep"], record["low"], record["high"] = True, *values
+    shown_as = f"{record['width']}x{record['height']}{'' if values is None else values}"
+    digest = hashlib.sha256(shown_as.encode())
     digest.update(image.convert("RGB").tobytes())
     record["pixels"] = digest.hexdigest()[:32]
     record["look"] = np.asarray(image.convert("L").resize((LOOK, LOOK), reducing_gap=3)).ravel()
