@@ -120,7 +120,7 @@ class Census:
             channels = 1 if seen["is_grey"].all() else 3
         train = self.records[self.parts(test_fraction) == "train"]
         if value_range == "auto":
-            value_range = found_range(train)
+            value_range = found_range(train, seen)
         mean, square = in_range(train, value_range)
         std = np.sqrt(np.maximum(square - mean**2, 1e-6))
         if channels == 1:  # luma of the means; of the deviations it is near enough
@@ -142,17 +142,22 @@ def fitting_size(side: float) -> int:
     return int(min(LARGEST, max(SMALL, STEP * round(side / STEP))))
 
 
-def found_range(records: np.ndarray) -> list[float] | None:
+def found_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
     """Return the values that become black and white in images of more than 8 bits; None if there are none.
+
+    Args:
+        train: records of the training part, in which the values are found.
+        seen: records of all images; where the training part has none of more than 8 bits, those of these count.
 
     Raises:
         UserError: they have no scale in common.
     """
-    deep = records[records["is_deep"]]
-    if not len(deep):
+    all_deep, deep = seen[seen["is_deep"]], train[train["is_deep"]]
+    if not len(all_deep):
         return None
+    deep = deep if len(deep) else all_deep
     try:
-        return common_range(deep["low"], deep["high"], (deep["mode"] == "F").tolist())
+        return common_range(deep["low"], deep["high"], (all_deep["mode"] == "F").tolist())
     except NoRange as error:
         raise UserError(f"{error}: say what is black and white, data.value_range=[BLACK,WHITE]") from error
 

@@ -57,7 +57,7 @@ def common_range(lows: Sequence[float], highs: Sequence[float], are_floats: Sequ
     Args:
         lows: lowest value of each image.
         highs: highest value of each image.
-        are_floats: whether its values are floats.
+        are_floats: whether the values of each image are floats, also of those whose values do not count.
 
     Raises:
         NoRange: some are floats and some are integers, which have no scale in common.
