@@ -147,7 +147,7 @@ def found_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
 
     Args:
         train: records of the training part, in which the values are found.
-        seen: records of all images; where the training part has none of more than 8 bits, those of these count.
+        seen: records of all images, which count where the training part has none of more than 8 bits.
 
     Raises:
         UserError: they have no scale in common.
