@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cnntrain.errors import CnntrainError, RunFailed
 from cnntrain.lean import parallel_without_compiler
+from cnntrain.losses import Weigh
 from cnntrain.metrics import Result, RunningMean
 from cnntrain.ranks import Spokesman, is_main, local_rank, rank, world_size
 
@@ -164,6 +165,20 @@ class Share:
         self.weight = self.size(count) * self.processes / count
 
 
+def weighed(
+    batches: Iterator[tuple[Tensor, Tensor]], weigh: Weigh, share: Share
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of an epoch; with class weights, a process's part counts as much as its labels do."""
+    for x, y in batches:
+        mine = weigh(y)
+        if share.processes > 1 and isinstance(mine, Tensor):
+            mine = mine * bool(share.weight)  # nothing, of a batch that has no example for this process
+            whole = mine.clone()
+            dist.all_reduce(whole)
+            share.weight = float(mine * share.processes / whole)
+        yield x, y
+
+
 def parallel(model: nn.Module, share: Share) -> nn.Module:
     """Return what computes the gradients of a model for all processes together.
 
@@ -208,14 +223,12 @@ def whole(result: Result) -> Result:
     """Return the evaluation of all examples, of which each process has evaluated a part."""
     if world_size() == 1:
         return result
-    parts = gathered(
-        (result.loss * result.examples, result.confusion, (result.top5 or 0.0) * result.examples)
-    )
-    losses, confusions, top5s = zip(*parts, strict=True)
+    weight = result.examples if result.weight is None else result.weight
+    parts = gathered((result.loss * weight, weight, result.confusion, (result.top5 or 0.0) * result.examples))
+    losses, weights, confusions, top5s = zip(*parts, strict=True)
     confusion = sum(confusions[1:], start=confusions[0])
-    examples = max(1, int(confusion.sum()))
-    top5 = None if result.top5 is None else sum(top5s) / examples
-    return Result(sum(losses) / examples, confusion, top5)
+    top5 = None if result.top5 is None else sum(top5s) / max(1, int(confusion.sum()))
+    return Result(sum(losses) / (sum(weights) or 1.0), confusion, top5, sum(weights))
 
 
 class SharedMean(RunningMean):
@@ -230,10 +243,10 @@ class SharedMean(RunningMean):
         super().__init__(device)
         self.share = share
 
-    def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
+    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
         """Count this process's part of a batch."""
         if self.share.weight:
-            super().update(loss, output, y)
+            super().update(loss, output, y, weight)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from sums over all processes, which the first one keeps for all."""

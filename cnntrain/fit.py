@@ -23,6 +23,7 @@ from cnntrain.divergence import diverged
 from cnntrain.doctor import Doctor
 from cnntrain.errors import Interrupted, RunFailed
 from cnntrain.freezing import Freezing
+from cnntrain.losses import weigher
 from cnntrain.metrics import Result
 from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
@@ -143,6 +144,7 @@ class Fit:
         ) as self.bar:
             batches = self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch)
             batches = self.freezing.keep(self.model, batches)
+            batches = distributed.weighed(batches, weigher(self.criterion), self.train_batches.share)
             loop.train_epoch(
                 self.together,
                 batches if self.doctor is None else self.doctor.watch(batches, resumed=progress.step > 0),

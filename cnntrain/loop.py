@@ -1,7 +1,7 @@
-"""The training loop: its five steps, in plain sight, and the evaluation.
+"""The training loop, with its five steps in plain sight, and the evaluation.
 
-Plain torch. No configuration, no printing, no files: ``run.py`` builds what comes in here, and the
-observer that it hands in is told after every step.
+Plain torch. No configuration, no printing, no files: ``run.py`` builds the arguments, and ``after_step`` is
+called after every step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from cnntrain.losses import weigher
 from cnntrain.metrics import Evaluation, Result, RunningMean
 from cnntrain.precision import FP32, Precision
 
@@ -41,38 +42,39 @@ def train_epoch(
         criterion: maps logits and labels to the mean loss, ().
         optimizer: changes the model's parameters.
         schedule: changes the optimizer's learning rate, once a batch.
-        precision: the number format of the forward pass.
-        grad_clip: longest gradient allowed, as the L2 norm over all parameters.
-        accumulate: parts into which a batch is cut to save memory; their gradients add up to its own.
-            A batch of fewer examples is cut into single ones.
-        mean: goes on counting here, in an epoch that was interrupted.
-        after_step: is told that a step is over; what it raises ends the epoch there.
+        precision: the numeric precision of the forward pass.
+        grad_clip: maximum gradient norm (L2 over all parameters).
+        accumulate: micro-batches of a batch, to save memory; their gradients add up to its own. A batch of
+            fewer examples is cut into single ones.
+        mean: counts on from here, in an epoch that was interrupted.
+        after_step: called after each step; what it raises ends the epoch there.
 
     Returns:
         Mean loss and accuracy over the epoch, each batch counted as it was before its own update.
     """
     model.train()
     mean = mean or RunningMean(next(model.parameters()).device)
+    weigh = weigher(criterion)  # what a part counts: its number of examples, or the sum of class weights
     for x, y in batches:
-        optimizer.zero_grad()  # 1. forget the gradients of the batch before
-        parts = min(accumulate, len(y))
+        optimizer.zero_grad()  # 1. reset the gradients of the batch before
+        parts, whole = min(accumulate, len(y)), weigh(y)
         for x_part, y_part in zip(x.tensor_split(parts), y.tensor_split(parts), strict=True):
             with precision.autocast():
-                output = model(x_part)  # 2. forward: what the model makes of the images
-                loss = criterion(output, y_part)  # 3. loss: how wrong that is
-            mean.update(loss, output, y_part)
-            loss = precision.scale(loss, share=len(y_part) / len(y))
+                output = model(x_part)  # 2. forward: the model's logits for the images
+                loss = criterion(output, y_part)  # 3. loss: how wrong they are
+            mean.update(loss, output, y_part, weigh(y_part))
+            loss = precision.scale(loss, share=weigh(y_part) / whole)
             loss.backward()  # 4. backward: how the loss depends on each parameter
         if grad_clip is not None:
             precision.clip(model, optimizer, grad_clip)
-        optimizer.step()  # 5. step: move each parameter downhill
+        optimizer.step()  # 5. step: update the parameters
         if schedule is not None:
             schedule.step()
         after_step()
     return mean
 
 
-@torch.no_grad()  # inference_mode is no faster here, and what a model kept of it could not be trained on
+@torch.no_grad()  # inference_mode is no faster here, and a model could not train on what it keeps of it
 def evaluate(
     model: nn.Module,
     batches: Batches,
@@ -88,17 +90,18 @@ def evaluate(
         batches: pairs of images, float (N, C, H, W), and labels, int64 (N,), on the model's device.
         criterion: maps logits and labels to the mean loss, ().
         num_classes: number of classes.
-        precision: the number format of the forward pass.
-        after_batch: is shown the logits and the labels of each batch.
+        precision: the numeric precision of the forward pass.
+        after_batch: is given the logits and the labels of each batch.
     """
     in_training = [module for module in model.modules() if module.training]
     model.eval()
     evaluation = Evaluation(num_classes, next(model.parameters()).device)
+    weigh = weigher(criterion)
     for x, y in batches:
         with precision.autocast():
             output = model(x)
             loss = criterion(output, y)
-        evaluation.update(loss, output, y)
+        evaluation.update(loss, output, y, weigh(y))
         after_batch(output, y)
     for module in in_training:
         module.training = True

@@ -14,6 +14,14 @@ def sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no fp64
 
 
+def as_tensor(weights: list[float | Tensor], device: torch.device) -> Tensor:
+    """Return weights of batches as one tensor, (batches,)."""
+    tensors = [weight for weight in weights if isinstance(weight, Tensor)]
+    if len(tensors) == len(weights):
+        return torch.stack(tensors)
+    return torch.tensor([float(weight) for weight in weights], device=device, dtype=sum_dtype(device))
+
+
 class RunningMean:
     """Mean loss and accuracy over the examples seen so far in an epoch of training.
 
@@ -26,26 +34,33 @@ class RunningMean:
     def __init__(self, device: torch.device) -> None:
         self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
         self.correct = torch.zeros((), device=device, dtype=torch.int64)
+        self.weight: float | Tensor = 0
         self.seen = 0
         self.batches = 0
         self.first_bad = torch.full((), -1, device=device)
-        self.pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.pending: list[tuple[Tensor, Tensor, Tensor, float | Tensor]] = []
 
-    def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
-        """Count a batch: mean loss (), logits (N, classes) and labels (N,), or shares (N, classes).
+    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
+        """Count a batch.
 
-        Of mixed images, the class with the largest share is the right one.
+        Args:
+            loss: mean loss, ().
+            output: logits, float (N, classes).
+            y: labels, int64 (N,), or shares of the classes, float (N, classes). Of mixed images, the class
+                with the largest share is the right one.
+            weight: what the loss counts; None: the number of examples.
         """
         label = y if y.dim() == 1 else y.argmax(dim=1)
-        self.pending.append((loss.detach(), output.detach().argmax(dim=1), label))
+        weight = len(y) if weight is None else weight
+        self.pending.append((loss.detach(), output.detach().argmax(dim=1), label, weight))
         if len(self.pending) == self.PENDING:
             self._add_up()
 
     @property
     def loss(self) -> float:
-        """Mean loss per example."""
+        """Mean loss per example, weighted if the loss has class weights."""
         self._add_up()
-        return float(self.loss_sum) / max(1, self.seen)
+        return float(self.loss_sum) / (float(self.weight) or 1.0)
 
     @property
     def accuracy(self) -> float:
@@ -66,7 +81,7 @@ class RunningMean:
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, for a checkpoint in mid-epoch."""
         self._add_up()
-        sums = {"loss_sum": float(self.loss_sum), "correct": int(self.correct)}
+        sums = {"loss_sum": float(self.loss_sum), "correct": int(self.correct), "weight": float(self.weight)}
         return {**sums, "seen": self.seen, "batches": self.batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -74,17 +89,20 @@ class RunningMean:
         self.loss_sum.fill_(state["loss_sum"])
         self.correct.fill_(state["correct"])
         self.seen, self.batches = state["seen"], state["batches"]
+        self.weight = state.get("weight", self.seen)  # which checkpoints of before do not have
         self.first_bad.fill_(-1)
         self.pending.clear()
 
     def _add_up(self) -> None:
         if not self.pending:
             return
-        losses = torch.stack([loss for loss, _, _ in self.pending]).to(self.loss_sum.dtype)
-        sizes = [len(y) for _, _, y in self.pending]
-        predictions = torch.cat([prediction for _, prediction, _ in self.pending])
-        labels = torch.cat([y for _, _, y in self.pending])
-        self.loss_sum += (losses * torch.tensor(sizes, device=losses.device)).sum()
+        losses = torch.stack([loss for loss, _, _, _ in self.pending]).to(self.loss_sum.dtype)
+        sizes = [len(y) for _, _, y, _ in self.pending]
+        predictions = torch.cat([prediction for _, prediction, _, _ in self.pending])
+        labels = torch.cat([y for _, _, y, _ in self.pending])
+        weights = [weight for _, _, _, weight in self.pending]
+        self.loss_sum += (losses * as_tensor(weights, losses.device)).sum()
+        self.weight = self.weight + sum(weights)
         self.correct += (predictions == labels).sum()
         finite = losses.isfinite()
         here = torch.where(finite.all(), -1, self.batches + finite.int().argmin())
@@ -102,11 +120,13 @@ class Result:
         loss: mean loss per example.
         confusion: int64 (classes, classes); row: true class, column: predicted class.
         top5: share of examples whose class is among the five likeliest; None up to 5 classes.
+        weight: what the loss counts in a mean over several evaluations; None: the number of examples.
     """
 
     loss: float
     confusion: Tensor
     top5: float | None = None
+    weight: float | None = None
 
     @property
     def examples(self) -> int:
@@ -146,11 +166,14 @@ class Evaluation:
         self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
         self.in_top5 = torch.zeros((), device=device, dtype=torch.int64)
         self.confusion = torch.zeros(num_classes * num_classes, device=device, dtype=torch.int64)
+        self.weight: float | Tensor = 0
         self.seen = 0
 
-    def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
-        """Count a batch: mean loss (), logits (N, classes) and labels (N,)."""
-        self.loss_sum += loss.to(self.loss_sum.dtype) * len(y)
+    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
+        """Count a batch: mean loss (), logits (N, classes), labels (N,), and what the loss counts, or N."""
+        weight = len(y) if weight is None else weight
+        self.loss_sum += loss.to(self.loss_sum.dtype) * weight
+        self.weight = self.weight + weight
         self.seen += len(y)
         cells = y * self.num_classes + output.argmax(dim=1)
         self.confusion += torch.bincount(cells, minlength=self.num_classes**2)
@@ -161,4 +184,5 @@ class Evaluation:
         """Return what was collected."""
         confusion = self.confusion.view(self.num_classes, self.num_classes).cpu()
         top5 = int(self.in_top5) / max(1, self.seen) if self.num_classes > 5 else None
-        return Result(float(self.loss_sum) / max(1, self.seen), confusion, top5)
+        weight = float(self.weight)
+        return Result(float(self.loss_sum) / (weight or 1.0), confusion, top5, weight)

@@ -20,6 +20,7 @@ from cnntrain.build import build
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.freezing import Freezing
 from cnntrain.lean import steps_without_compiler, without_compiler
+from cnntrain.losses import check_mean
 from cnntrain.optim import groups_of, scale_learning_rates
 from cnntrain.ranks import local_rank, world_size
 
@@ -108,11 +109,16 @@ def compile_model(model: nn.Module, shape: tuple[int, int, int], device: torch.d
 
 
 def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
-    """Build the loss, and see that it makes one number of logits and labels."""
-    criterion: nn.Module = build("criterion", config["criterion"], nn.Module, trust)
-    logits, labels = torch.zeros(2, config["data"]["num_classes"]), torch.tensor([0, 1])
-    if config["augment"].get("mixup") or config["augment"].get("cutmix"):  # which make shares of labels
-        labels = torch.full_like(logits, 1 / logits.shape[1])
+    """Build the loss, and check that it maps logits and labels to the mean over the examples."""
+    node, known = dict(config["criterion"]), {}
+    if isinstance(node.get("weight"), list):  # which torch wants as a tensor
+        known["weight"] = torch.tensor(node.pop("weight"), dtype=torch.float32)
+    criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
+    num_classes = config["data"]["num_classes"]
+    logits, labels = torch.zeros(2, num_classes), torch.tensor([0, 1])
+    mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
+    if mixes:  # labels are shares of the classes
+        labels = torch.full_like(logits, 1 / num_classes)
     name = type(criterion).__name__
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -124,14 +130,16 @@ def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
+    with torch.random.fork_rng([]), warnings.catch_warnings(action="ignore"):
+        check_mean(criterion, num_classes, mixes)
     return criterion
 
 
 def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Module:
-    """Return a loss that weighs each class by how rare it is: all count the same (King and Zeng 2001).
+    """Return the loss weighted by inverse class frequency, so that all classes count the same.
 
-    It is for training. Evaluation keeps to the plain one, whose mean does not depend on how images are cut
-    into batches.
+    See King and Zeng 2001, Logistic Regression in Rare Events Data. It is for training; evaluation keeps to
+    the plain one.
 
     Args:
         criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
@@ -146,6 +154,8 @@ def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Modul
             f"balance_classes=true needs a loss with weights, such as torch.nn.CrossEntropyLoss, and "
             f"{type(criterion).__name__} has none"
         )
+    if criterion.weight is not None:
+        raise UserError("balance_classes=true and criterion.weight both weight the classes: leave one out")
     counts = labels.bincount(minlength=num_classes).clamp(min=1)
     weight = len(labels) / (num_classes * counts.float())
     device = next((p.device for p in criterion.buffers()), labels.device)

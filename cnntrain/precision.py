@@ -35,9 +35,9 @@ class Precision:
         """Return the context in which the forward pass runs in this format."""
         return nullcontext() if self.dtype is None else torch.autocast(self.device_type, self.dtype)
 
-    def scale(self, loss: Tensor, share: float) -> Tensor:
-        """Return the loss from which to go backward, of a part that is this share of its batch."""
-        if share != 1.0:
+    def scale(self, loss: Tensor, share: float | Tensor) -> Tensor:
+        """Return the loss to call ``backward`` of, for a part that is this share of its batch."""
+        if isinstance(share, Tensor) or share != 1.0:  # to look at a tensor would wait for the device
             loss = loss * share
         return self.scaler.scale(loss)
 

@@ -73,6 +73,7 @@ OPTIONS = {
         "criterion.label_smoothing=0.1",
         "monitor=val_loss",
         "balance_classes=true",
+        "accumulate=3",
         "seed=7",
         "schedule.warmup=1",
         "schedule.final=0.1",

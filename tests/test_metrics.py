@@ -149,7 +149,7 @@ def test_a_running_mean_that_was_stored_and_loaded_ends_like_one_that_was_not(in
 def test_the_state_holds_plain_numbers() -> None:
     mean = RunningMean(CPU)
     mean.update(torch.tensor(2.0), logits_for([1, 0], 2), torch.tensor([1, 1]))
-    assert mean.state_dict() == {"loss_sum": 4.0, "correct": 1, "seen": 2, "batches": 1}
+    assert mean.state_dict() == {"loss_sum": 4.0, "correct": 1, "weight": 2.0, "seen": 2, "batches": 1}
 
 
 def test_loading_a_state_forgets_what_was_counted_before() -> None:
@@ -198,4 +198,4 @@ def test_measuring_keeps_no_graph_alive() -> None:
     mean = RunningMean(CPU)
     output = torch.ones(1, 2) @ weight
     mean.update(output.sum(), output, torch.tensor([0]))
-    assert all(not tensor.requires_grad for batch in mean.pending for tensor in batch)
+    assert all(not tensor.requires_grad for *tensors, _ in mean.pending for tensor in tensors)

@@ -40,6 +40,10 @@ def check_writable(config: Config) -> None:
         raise UserError("precision=fp16 can't be written as a script: precision=bf16 or precision=fp32 can")
     if config["data"]["resize_size"] is not None:
         raise UserError("data.resize_size can't be written as a script: leave it out")
+    if config["criterion"].get("weight") is not None:
+        raise UserError("criterion.weight can't be written as a script: leave it out")
+    if config["schedule"]["_target_"].endswith("ReduceLROnPlateau"):
+        raise UserError("ReduceLROnPlateau can't be written as a script: choose another schedule")
     for group in ("model", "optim", "schedule", "augment", "criterion"):
         target = config[group]["_target_"]
         if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT):
