@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnntrain.errors import CheckpointError, UserError, did_you_mean, in_words
+from cnntrain.text import printable
 
 # Modules whose classes a checkpoint may name, as module.Class and no deeper.
 SAFE_MODULES = (
@@ -123,6 +124,20 @@ def targets(node: Any) -> list[str]:
     return []
 
 
+def has_places(node: Any) -> bool:
+    """Say whether a node holds arguments without names, at any depth."""
+    if isinstance(node, Mapping):
+        return "_args_" in node or any(map(has_places, node.values()))
+    return isinstance(node, list | tuple) and any(map(has_places, node))
+
+
+def refusal(target: str, key: str) -> CheckpointError:
+    """Return the error of a checkpoint that names a class which it may not."""
+    return CheckpointError(
+        f"refusing to import {printable(target, 100)}, named in the checkpoint under {key}{advice(target)}"
+    )
+
+
 def check_trusted(key: str, node: Mapping[str, Any], kind: type, trust: Sequence[str] | None) -> None:
     """Raise a CheckpointError if a checkpoint may not name what a node names, at any depth."""
     if trust is None:
@@ -132,11 +147,8 @@ def check_trusted(key: str, node: Mapping[str, Any], kind: type, trust: Sequence
     own, *nested = targets(node)
     kinds = [(own, kind), *((target, nn.Module) for target in nested)]
     for target, wanted in kinds:
-        is_trusted = any(f"{target}.".startswith(f"{package}.") for package in trust)
-        if not is_trusted and not is_safe(target, wanted):
-            raise CheckpointError(
-                f"the checkpoint's configuration names {target} under {key}, which none may\n{advice(target)}"
-            )
+        if not is_trusted(target, trust) and not is_safe(target, wanted):
+            raise refusal(target, key)
 
 
 def is_safe(target: str, kind: type) -> bool:
@@ -151,12 +163,22 @@ def is_safe(target: str, kind: type) -> bool:
     return False
 
 
+def is_of_ours(target: str) -> bool:
+    """Say whether a class lies where a checkpoint may name one. That it is there and fits is seen later."""
+    return target.rpartition(".")[0] in (*SAFE_MODULES, SAFE_MODEL_FUNCTIONS)
+
+
+def is_trusted(target: str, trust: Sequence[str]) -> bool:
+    """Say whether a class belongs to a package that the user trusts."""
+    return any(f"{target}.".startswith(f"{package}.") for package in trust)
+
+
 def advice(target: str) -> str:
     """Return what to do about a class that a checkpoint may not name; nothing makes ``os.system`` right."""
     package = target.partition(".")[0]
     if package in (*sys.stdlib_module_names, "torch", "torchvision", "hydra", "numpy", "cnntrain"):
-        return "no checkpoint of an honest run names it: do not use this file"
-    return f"if you know this checkpoint and trust that code: trust=[{package}]"
+        return "\nno run of cnntrain's names it: do not use this file"
+    return f"; allow with trust=[{printable(package, 100)}] if you know that code"
 
 
 def locate(key: str, target: str) -> Any:

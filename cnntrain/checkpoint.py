@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import stat
 import zipfile
 import zlib
 from contextlib import suppress
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import CheckpointError, RunFailed
+from cnntrain.other_versions import state_of_today
+from cnntrain.text import printable
 
 FORMAT_VERSION = 1
 VERSION_RECORD = "cnntrain_format"  # in the archive, beside torch's own records
@@ -68,7 +71,7 @@ def write(data: memoryview, path: Path, keep: Path | None = None) -> None:
     except OSError as error:
         raise RunFailed(
             f"the checkpoint {path} can't be written ({error.strerror or error}); the one before it is kept\n"
-            f"when that is mended: cnntrain resume {shlex.quote(str(path.parent.parent))}"
+            f"when that is fixed: cnntrain resume {shlex.quote(str(path.parent.parent))}"
         ) from error
 
 
@@ -105,24 +108,47 @@ def verify(path: Path) -> None:
     Raises:
         CheckpointError: it is not there, not a checkpoint, of another version, truncated or damaged.
     """
+    name = printable(path)
     try:
+        check_regular(path)
         with zipfile.ZipFile(path) as archive:
+            check_uncompressed(archive, path)
             versions = [n for n in archive.namelist() if n.rpartition("/")[2] == VERSION_RECORD]
             version = archive.read(versions[0]).decode() if versions else None
         whole = is_whole(path)
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}") from error
+        raise CheckpointError(f"there is no checkpoint {name}") from error
+    except PermissionError as error:
+        raise CheckpointError(f"{name} can't be read: {error.strerror}") from error
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged archive makes zipfile raise almost anything
-        raise CheckpointError(f"{path} is no checkpoint, or it is truncated or damaged: {error}") from error
+        raise CheckpointError(
+            f"{name} is no checkpoint, or it is truncated or damaged: {printable(error)}"
+        ) from error
     if version is None:
-        raise CheckpointError(f"{path} is no checkpoint of cnntrain: it does not say its format")
+        raise CheckpointError(f"{name} is no checkpoint of cnntrain: it does not say its format")
     if version != str(FORMAT_VERSION):
         raise CheckpointError(
-            f"{path} is of checkpoint format {version}, and this cnntrain reads {FORMAT_VERSION}: "
-            "use the version of cnntrain that wrote it"
+            f"{name} is of checkpoint format {printable(version, 40)}, and this cnntrain reads "
+            f"{FORMAT_VERSION}: use the version of cnntrain that wrote it"
         )
     if not whole:
-        raise CheckpointError(f"{path} is damaged: its checksum does not match")
+        raise CheckpointError(f"{name} is damaged: its checksum does not match")
+
+
+def check_regular(path: Path) -> None:
+    """Raise a CheckpointError if a path leads to a pipe, a device or a folder: to read one may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CheckpointError(f"{printable(path)} is no checkpoint: it is no regular file")
+
+
+def check_uncompressed(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise a CheckpointError if an archive would grow when it is read; torch writes records as they are."""
+    records = archive.infolist()
+    is_stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)
+    if not is_stored or sum(record.file_size for record in records) > path.stat().st_size:
+        raise CheckpointError(f"{printable(path)} is no checkpoint of cnntrain: its records are compressed")
 
 
 def is_whole(path: Path) -> bool:
@@ -156,21 +182,27 @@ def load(path: Path) -> dict[str, Any]:
     """Verify and read a checkpoint; its tensors come to the CPU.
 
     Raises:
-        CheckpointError: see :func:`verify`; or it holds more than tensors and plain types.
+        CheckpointError: see :func:`verify`; or it holds more than tensors and plain types, or other values
+            than the schema of :mod:`cnntrain.state` lets through.
     """
     verify(path)
     import torch
+
+    from cnntrain.state import check
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a foreign or hostile file makes torch raise; never retried
         raise CheckpointError(
-            f"{path} holds more than tensors and plain types, or less: not loaded"
+            f"{printable(path)} holds more than tensors and plain types, or less: not loaded"
         ) from error
     parts = state if isinstance(state, dict) else {}
     missing = [name for name, kind in REQUIRED.items() if not isinstance(parts.get(name), kind)]
     for part, names in REQUIRED_WITHIN.items():
         missing += [f"{part}.{name}" for name in names if part not in missing and name not in parts[part]]
     if missing:
-        raise CheckpointError(f"{path} is no checkpoint of cnntrain: it has no {', '.join(missing)}")
-    return state
+        raise CheckpointError(
+            f"{printable(path)} is no checkpoint of cnntrain: it has no {', '.join(missing)}"
+        )
+    check(parts, printable(path))
+    return state_of_today(parts)

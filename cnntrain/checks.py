@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from cnntrain.automatic import is_open
@@ -186,6 +187,7 @@ def check_names(config: Mapping[str, Any]) -> None:
         raise UserError("out= is empty: give a folder, or leave it out for a new one under outputs/")
     if config["data"].get("root") == "":
         raise UserError("data.root= is empty: give the folder that holds the data")
+    check_inside(config)
     name = config["name"]
     if name is not None and (not name or "/" in name or len(name) > 200):
         raise UserError(
@@ -199,6 +201,22 @@ def check_range(value_range: Any) -> None:
         raise UserError(
             f"data.value_range={shown(value_range)} is not possible: it takes [BLACK,WHITE], the lower first"
         )
+
+
+def check_inside(config: Mapping[str, Any]) -> None:
+    """Check that what a logger writes for a run is to lie in the run folder."""
+    for name, node in (config.get(MANY) or {}).items():
+        folder = node.get("folder")
+        if isinstance(folder, str) and leads_out(folder):
+            raise UserError(
+                f"{MANY}.{name}.folder={folder} leads out of the run folder: give a name such as tensorboard"
+            )
+
+
+def leads_out(name: str) -> bool:
+    """Say whether a path, of this system or another, or an address, leads out of the folder it is used in."""
+    is_absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+    return is_absolute or name.startswith("~") or "://" in name or ".." in PureWindowsPath(name).parts
 
 
 def check_cnn(model: Mapping[str, Any], image_size: int) -> None:

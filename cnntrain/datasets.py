@@ -70,6 +70,11 @@ def open_data(
     try:
         train, test = reader.read(True), reader.read(False)
     except DataMissing as missing:
+        if trust is not None:
+            raise UserError(
+                f"{missing.what}, and a data set that a checkpoint names is not downloaded\n"
+                "name the folder that holds it, data.root=DIR, or download it by cnntrain train data=NAME"
+            ) from missing
         console.warn(f"{missing.what}: downloading it to {missing.root}")
         reader.known["download"] = True
         train, test = reader.read(True), reader.read(False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
 
 from cnntrain import checkpoint, distributed, loop, run_folder
+from cnntrain.classes import renumbered, renumbering
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.members import split_of
@@ -16,6 +19,7 @@ from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.metrics import Result
 from cnntrain.parts import Config
 from cnntrain.ranks import is_main
+from cnntrain.text import printable
 from cnntrain.trained import Trained
 from cnntrain.views import Views
 
@@ -32,7 +36,12 @@ def is_finished(path: Path, state: dict[str, Any]) -> bool:
 
 
 def evaluate(
-    config: Config, path: Path, state: dict[str, Any], command: str, other_data: bool = False
+    config: Config,
+    path: Path,
+    state: dict[str, Any],
+    command: str,
+    other_data: bool = False,
+    data_trust: Sequence[str] | None = (),
 ) -> Result:
     """Evaluate a checkpoint on one of the splits, and write ``eval_<split>.json`` beside a run's other files.
 
@@ -42,6 +51,7 @@ def evaluate(
         state: its contents.
         command: as typed.
         other_data: whether data were named in it, rather than those of the run moved or left in their place.
+        data_trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
     console = Console(config["verbose"] if is_main() else -1)
     trained, split = Trained(config, path, state), config["split"]
@@ -49,13 +59,11 @@ def evaluate(
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
     run_split = split_of(config, state, run, (split,), other_data)
     data = distributed.main_first(
-        lambda: open_data(config, device, console, config["trust"], class_names, run_split)
+        lambda: open_data(config, device, console, data_trust, class_names, run_split)
     )
-    if len(data.train.class_names) != len(class_names):
-        raise UserError(
-            f"the model knows {len(class_names)} classes and the data have {len(data.train.class_names)}: "
-            "evaluate on data of the same classes"
-        )
+    numbers = renumbering(data.train.class_names, class_names)
+    if numbers is not None:
+        console.line("the data have the classes of the model in another order: they are matched by name")
     images, indices = {
         "train": (data.train, data.train_indices),
         "val": (data.train, data.val_indices),
@@ -74,14 +82,14 @@ def evaluate(
         images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
     )
     model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
-    batches = console.followed(loader, f"evaluating on {split}")
+    batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
     result = loop.evaluate(model, batches, trained.criterion, len(class_names), trained.precision)
     result = distributed.whole(result)
     if not torch.isfinite(torch.tensor(result.loss)):
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 
     views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
-    console.line(f"{path}  {trained.age}, {device}, {trained.precision.name}{views}")
+    console.line(f"{escape(printable(path))}  {trained.age}, {device}, {trained.precision.name}{views}")
     console.result(split, result)
     console.classes(result.per_class(class_names))
     if run is not None and is_main():
@@ -95,6 +103,10 @@ def evaluate(
             "command": command,
         }
         target = run / f"eval_{split}.json"
-        run_folder.write_json(target, report)
-        console.line(f"[dim]written to {target}[/]")
+        try:
+            run_folder.write_json(target, report)
+        except OSError as error:  # a colleague's run, or a read-only disk: the result is on the screen
+            console.warn(f"{target} can't be written: {error.strerror or error}")
+        else:
+            console.line(f"[dim]written to {escape(printable(target))}[/]")
     return result

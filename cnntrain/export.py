@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,16 @@ class FromBytes(nn.Module):
         return torch.softmax(self.model(x), dim=1)
 
 
-def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
+def export(
+    config: Config, path: Path, state: Mapping[str, Any], data_trust: Sequence[str] | None = ()
+) -> list[Path]:
     """Write a checkpoint's model in each of the formats, and compare what was written with torch.
 
     Args:
         config: the checkpoint's configuration with that of ``conf/export.yaml``, amended.
         path: the checkpoint file.
         state: its contents.
+        data_trust: packages that the configuration may name under ``data``; None for what the user typed.
 
     Returns:
         The files.
@@ -72,7 +75,7 @@ def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, mean, std).eval()
-    images, what = images_for(config, trained, console)
+    images, what = images_for(config, trained, console, data_trust)
     with torch.no_grad():
         expected = torch.cat([model(some) for some in images.split(256)])
 
@@ -102,10 +105,12 @@ def export(config: Config, path: Path, state: Mapping[str, Any]) -> list[Path]:
     return files
 
 
-def images_for(config: Config, trained: Trained, console: Console) -> tuple[Tensor, str]:
+def images_for(
+    config: Config, trained: Trained, console: Console, trust: Sequence[str] | None
+) -> tuple[Tensor, str]:
     """Return images to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
     try:
-        test = Reader(config["data"], config["workers"], console, config["trust"]).read(is_train=False)
+        test = Reader(config["data"], config["workers"], console, trust).read(is_train=False)
         count = min(IMAGES, len(test))
         images, _ = raised(test.__getitems__(np.arange(count)))
         return images, f"{count:,} test images"

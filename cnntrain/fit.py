@@ -272,7 +272,7 @@ class Fit:
         self.schedule.load_state_dict(state["schedule"])
         if state["scaler"]:
             self.precision.scaler.load_state_dict(state["scaler"])
-        self.progress = Progress(**state["progress"])
+        self.progress = Progress.of(state["progress"])
 
     def check_finite(self) -> None:
         """Raise RunFailed if a loss of this epoch was NaN or infinite."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     mean: dict[str, Any] | None = None
     epoch_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Progress:
+        """Return what a checkpoint holds of it; what another version wrote besides is left out."""
+        return cls(**{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
     def row(self, lr: float, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
         """Return the row of the epoch under way, which has just ended, as metrics.csv has it."""

@@ -48,3 +48,9 @@ class Spokesman:
             print(text, file=sys.stderr)
         else:  # torchrun ends all when the first one ends, which shall be the one that speaks
             time.sleep(cls.PATIENCE_SECONDS)
+
+    @classmethod
+    def remark(cls, text: str) -> None:
+        """Print a line to standard error in the course of the work, if this process is the one to do so."""
+        if cls.speaks:
+            print(f"cnntrain: {text}", file=sys.stderr)

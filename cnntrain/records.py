@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from cnntrain import __version__
+from cnntrain import __version__, own_runs
 from cnntrain.checkpoint import write_atomically
 from cnntrain.data import members
 from cnntrain.datasets import Data
@@ -23,15 +23,19 @@ from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape
 
 
-def about(config: Config, data: Data, started: Mapping[str, Any] | None) -> dict[str, Any]:
+def about(
+    config: Config, data: Data, started: Mapping[str, Any] | None, trust: Sequence[str] | None
+) -> dict[str, Any]:
     """Return what a checkpoint says about itself, beside weights and states.
 
     Args:
         config: of the run.
         data: its images.
         started: from which other checkpoint, if from any.
+        trust: packages that the configuration may name; None if it is the user's own.
     """
     return {
+        **({own_runs.SIGNATURE: own_runs.signature(config)} if trust is None else {}),
         "config": config,
         "init_from": started,
         "class_names": list(data.train.class_names),

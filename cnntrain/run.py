@@ -17,6 +17,7 @@ from cnntrain.average import MovingAverage
 from cnntrain.batch_memory import clip_batch_size, cut_to_fit
 from cnntrain.build import build
 from cnntrain.calibrate import settle
+from cnntrain.classes import check_same
 from cnntrain.console import Console
 from cnntrain.data import members
 from cnntrain.data.augment import Augment
@@ -159,7 +160,7 @@ def work(
             monitor=config["monitor"],
             save_every_steps=config["save_every_steps"],
             save_every_minutes=config["save_every_minutes"],
-            about=about(config, data, started),
+            about=about(config, data, started, trust),
             after_epoch=in_turn(loggers.epoch, after_epoch),
             console=console,
             doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
@@ -168,6 +169,7 @@ def work(
         show_header(console, config, folder, fitting, data, device, engine_in_words, started)
         if state is not None:
             check_same_data(state, data)
+            check_same(data.train.class_names, state["class_names"])
             restore(fitting, state)
             console.line(
                 f"\nresumed after step {fitting.progress.step:,}, {fitting.progress.epoch} of "
@@ -323,7 +325,15 @@ def restore(fitting: Fit, state: dict[str, Any]) -> None:
     try:
         fitting.restore(state)
         set_random_state(random_state_of(rank(), [state["random"], *state["random_of_others"]]))
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RuntimeError,
+    ) as error:
         raise CheckpointError(
             f"the checkpoint does not fit its own configuration: {in_words(error)}"
         ) from error

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.checks import check, check_device
-from cnntrain.config import compose, groups, plain
+from cnntrain import own_runs
+from cnntrain.build import has_places, is_of_ours, is_trusted, refusal, targets
+from cnntrain.checks import check, check_device, leads_out
+from cnntrain.config import add_current_folder, compose, conf_folder, groups, plain, read_yaml
 from cnntrain.errors import CheckpointError, UserError, did_you_mean
+from cnntrain.other_versions import config_of_today
 from cnntrain.overrides import check_choice, parse, quoted
-from cnntrain.schema import KEYS, check_value
+from cnntrain.ranks import Spokesman
+from cnntrain.schema import KEYS, check_value, shown
+from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+
+# Whatever the images are, the network gets them as it got those that it was trained on.
+PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "value_range", "mean", "std")
+PLACES = ("data.root", "out", "init_from")  # keys that may lead anywhere: read from, or named anew
+FETCHES = re.compile(r"^weights|pretrained|^checkpoint")  # arguments that have weights downloaded or read
 
 
 def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: str) -> list[Override]:
@@ -71,25 +82,129 @@ def amended(config: Mapping[str, Any], amendments: Sequence[Override]) -> dict[s
     return plain(result)
 
 
-def saved_config(state: Mapping[str, Any], path: Path, own: Mapping[str, Any]) -> dict[str, Any]:
+def opened(
+    state: Mapping[str, Any],
+    path: Path,
+    command: str,
+    amendments: Sequence[Override],
+    trains: bool = False,
+    own: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the configuration with which a command works on a checkpoint, checked.
+
+    Its ``trust`` becomes None if the run is one of the user's own: then it is as if typed by the user.
+
+    Args:
+        state: the checkpoint.
+        path: its file.
+        command: whose YAML file in conf/ adds keys of its own.
+        amendments: what was typed, from :func:`check_amendments`.
+        trains: check too what matters to training alone.
+        own: what the command adds besides.
+
+    Raises:
+        CheckpointError: the configuration is none that ``train`` would have written, or is not to be trusted.
+        UserError: what was typed does not go with it.
+    """
+    added = {**read_yaml(conf_folder() / f"{command}.yaml"), **(own or {})}
+    typed: dict[str, Any] = {override.key_or_group: override.value() for override in amendments}
+    trust = [str(package) for package in typed.get("trust", added["trust"])]
+    is_of_this_user = own_runs.is_own(state)
+    saved = saved_config(state, path, added, None if is_of_this_user else trust)
+    config = amended(saved, amendments)
+    if not trains:
+        keep_preprocessing(config, saved["data"])
+    check(config, trains=trains)
+    if trust or is_of_this_user:
+        add_current_folder()
+    if is_of_this_user:
+        config["trust"] = None
+    return config
+
+
+def keep_preprocessing(config: dict[str, Any], trained_on: Mapping[str, Any]) -> None:
+    """Let images, whatever they are, reach the network as those did that it was trained on."""
+    config["data"].update({name: trained_on[name] for name in PREPROCESSING})
+    if config["data"]["num_classes"] == "auto":  # a folder may lack some of the classes
+        config["data"]["num_classes"] = trained_on["num_classes"]
+
+
+def data_trust(config: Mapping[str, Any], amendments: Sequence[Override]) -> Sequence[str] | None:
+    """Return what may be named as data: anything, if the user typed which data to take."""
+    is_typed = any(o.key_or_group == "data" or o.key_or_group.startswith("data.source") for o in amendments)
+    return None if is_typed else config["trust"]
+
+
+def saved_config(
+    state: Mapping[str, Any], path: Path, own: Mapping[str, Any], trust: Sequence[str] | None = ()
+) -> dict[str, Any]:
     """Return the configuration of a checkpoint with what the command's own YAML file adds to it.
+
+    Args:
+        state: the checkpoint.
+        path: its file.
+        own: keys of the command.
+        trust: packages that it may name; None for a run of the user's own.
 
     Raises:
         CheckpointError: it is none that ``train`` would have written.
     """
-    config = {**state["config"], **own}
+    refuse_interpolations(state["config"], path)
+    config, left_out = config_of_today(state["config"])
+    if left_out:
+        Spokesman.remark(
+            f"warning: {printable(path)} is of another version of cnntrain: this one does not know "
+            f"{printable(', '.join(left_out))} and goes on without"
+        )
+    config.update(own)
     model = config.get("model")
     if isinstance(model, Mapping) and model.get("weights") is not None:
         # The checkpoint brings them; and those that were downloaded kept the stem that they came with.
         stem = {"small": False} if model.get("small") == "auto" else {}
         config["model"] = {**model, **stem, "weights": None}
-    refuse_interpolations(config, path)
     config["logger"] = stays_here(config.get("logger"))
     try:
         check(config, trains=False, runs_here=False)
-    except UserError as error:
-        raise CheckpointError(f"{path} holds a configuration that train does not write: {error}") from error
+        if trust is not None:
+            for key, node in config.items():
+                refuse_acts(key, node, trust)
+    except CheckpointError:
+        raise
+    except (UserError, RecursionError) as error:
+        raise CheckpointError(
+            f"{printable(path)} holds a configuration that train does not write: {printable(error, 400)}"
+        ) from error
     return config
+
+
+def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
+    """Raise a UserError if a saved value would fetch something, or write outside of the run folder.
+
+    That are arguments without names, through which anything reaches a class unseen, pretrained weights, and
+    paths. Classes of trusted packages may have what they like.
+
+    Args:
+        key: where the value stands.
+        node: the value.
+        trust: packages that the user trusts.
+    """
+    if isinstance(node, Mapping):
+        refused = [t for t in targets(node) if not is_of_ours(t) and not is_trusted(t, trust)]
+        if refused and "_target_" in node and has_places(node):
+            raise refusal(refused[0], key)
+        if is_trusted(str(node.get("_target_", "")), trust):
+            node = {name: value for name, value in node.items() if isinstance(value, Mapping)}
+        for name, value in node.items():
+            if name.startswith("_") and name != "_target_":
+                raise UserError(f"{key}.{name} is not possible: in a checkpoint arguments have names")
+            if FETCHES.search(name) and value not in (None, False):
+                raise UserError(f"{key}.{name}={shown(value)} would fetch weights: a checkpoint has its own")
+            refuse_acts(f"{key}.{name}", value, trust)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            refuse_acts(key, item, trust)
+    elif isinstance(node, str) and key not in PLACES and leads_out(node):
+        raise UserError(f"{key}={node} leads out of the run folder")
 
 
 def stays_here(loggers: Any) -> Any:
@@ -99,8 +214,9 @@ def stays_here(loggers: Any) -> Any:
     local = {"uri": None, "mode": "offline"}
     return {
         name: {key: local.get(key, value) for key, value in node.items()}
-        for name, node in loggers.items()
         if isinstance(node, Mapping)
+        else node
+        for name, node in loggers.items()
     }
 
 
@@ -116,5 +232,6 @@ def refuse_interpolations(node: Any, path: Path) -> None:
             refuse_interpolations(item, path)
     elif isinstance(node, str) and "${" in node:
         raise CheckpointError(
-            f"{path} holds a configuration that train does not write: {node[:60]} would run when it is read"
+            f"{printable(path)} holds a configuration that train does not write: "
+            f"{printable(node, 60)} would run when it is read"
         )

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from cnntrain import checkpoint, distributed, run_folder
 from cnntrain.calibrate import settle
-from cnntrain.config import add_current_folder, conf_folder, read_yaml
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Decoding
 from cnntrain.data.images import fit_images
@@ -27,7 +26,7 @@ from cnntrain.parts import (
     load_weights,
 )
 from cnntrain.precision import Precision
-from cnntrain.saved import amended, check_amendments, saved_config
+from cnntrain.saved import check_amendments, opened
 
 ENGINE = ("device", "precision", "channels_last", "threads", "compile")
 
@@ -118,8 +117,5 @@ def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequenc
     path = run_folder.find_checkpoint(str(run), checkpoint.BEST)
     amendments = check_amendments(overrides, ENGINE, "load")
     state = checkpoint.load(path)
-    own = {**read_yaml(conf_folder() / "predict.yaml"), "trust": list(trust)}
-    config = amended(saved_config(state, path, own), amendments)
-    if trust:
-        add_current_folder()
+    config = opened(state, path, "predict", amendments, own={"trust": list(trust)})
     return Trained(config, path, state)

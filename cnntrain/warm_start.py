@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain import checkpoint, run_folder
+from cnntrain.classes import difference
 from cnntrain.config import choice_values, file_of, groups, raw_yaml
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.patterns import head_of, is_inside
 from cnntrain.schema import leaves, shown
+from cnntrain.text import printable
 
 Weights = dict[str, Tensor]
 
@@ -41,13 +44,28 @@ class Start:
 
     @torch.no_grad()
     def renew_head(self, model: nn.Module, class_names: Sequence[str]) -> None:
-        """Give the model a new head if its classes turn out to be others than those of the checkpoint."""
+        """Fit the head to the classes of this run, by their names: in their order, or else a new one.
+
+        Raises:
+            UserError: the classes are others, and which layer gives them can't be told.
+        """
         if self.is_new or self.class_names == list(class_names):
             return
+        if not self.new_head:
+            raise UserError(
+                f"init_from={printable(self.path)}: {difference(class_names, self.class_names)}\n"
+                f"{type(model).__name__} has no last layer of {len(class_names)} outputs to be replaced"
+            )
         own = model.state_dict()
+        if sorted(class_names) == sorted(self.class_names) and len(set(class_names)) == len(class_names):
+            place = torch.tensor([self.class_names.index(name) for name in class_names])
+            for name in self.new_head:
+                if own[name].dim() and len(own[name]) == len(place):
+                    own[name].copy_(own[name][place.to(own[name].device)].clone())
+            return
         for name, weight in self.new_head.items():
             own[name].copy_(weight)
-        self.is_new = bool(self.new_head)
+        self.is_new = True
 
     def record(self) -> dict[str, Any]:
         """Return what the run writes down of it, as plain types."""
@@ -69,25 +87,16 @@ def in_words(record: Mapping[str, Any], class_names: Sequence[str]) -> str:
     """
     count, before = len(class_names), len(record["class_names"])
     instead = f"in place of {before}" if count != before else "of other names"
-    head = "with its head" if record["class_names"] == list(class_names) else "with the head of other classes"
+    is_same = record["class_names"] == list(class_names)
+    head = "with its head" if is_same else "with its head, put into the order of these classes"
     if record["new_head"] is not None:
         head = f"with a new head ({record['new_head']}) for {count} classes {instead}"
-    return f"the weights of {record['checkpoint']}, epoch {record['epoch']}, {head}"
+    return f"the weights of {printable(record['checkpoint'])}, epoch {record['epoch']}, {head}"
 
 
 def recorded(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the record that a run's own checkpoint holds of where it started, if it has one.
-
-    Raises:
-        CheckpointError: it is none that ``train`` would have written.
-    """
-    record = None if state is None else state.get("init_from")
-    if record is None:
-        return None
-    kinds = {"checkpoint": str, "crc32": str, "epoch": int, "class_names": list, "new_head": str | None}
-    if not isinstance(record, dict) or not all(isinstance(record.get(k), kind) for k, kind in kinds.items()):
-        raise CheckpointError("the checkpoint does not say rightly from which other one its run started")
-    return record
+    """Return the record that a run's own checkpoint holds of where it started, if it has one."""
+    return None if state is None else state["init_from"]
 
 
 def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
@@ -106,9 +115,8 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
     """
     path = run_folder.find_checkpoint(run, checkpoint.BEST)
     state = checkpoint.load(path)
-    weights, class_names = state["model"], [str(name) for name in state["class_names"]]
-    if not all(isinstance(weight, Tensor) for weight in weights.values()):
-        raise CheckpointError(f"{path} is no checkpoint of cnntrain: its weights are no tensors")
+    class_names = state["class_names"]
+    weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}
     num_classes = config["data"]["num_classes"]
     head = head_of(model, num_classes)
     own = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
@@ -121,7 +129,9 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
     reason = misfit(taken, own)
     if reason is not None:
         name = type(model).__name__
-        raise UserError(f"init_from={path}: its weights do not fit {name}: {reason}{advice(state, config)}")
+        raise UserError(
+            f"init_from={printable(path)}: its weights do not fit {name}: {reason}{advice(state, config)}"
+        )
     try:
         model.load_state_dict(taken)
     except RuntimeError as error:  # tensors of a kind that no model has
@@ -138,11 +148,11 @@ def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | No
             there, here = ("×".join(map(str, w.shape)) or "one number" for w in (weights[name], weight))
             return f"{name} is {there} there and {here} here"
     extra = next((str(name) for name in weights if name not in own), None)
-    return None if extra is None else f"its {extra[:100]!r} has no place here"
+    return None if extra is None else f"its {printable(extra, 100)!r} has no place here"
 
 
 def advice(state: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Return which overrides would make the model that of the checkpoint, on a line of its own."""
+    """Return, on a line of its own, what to type so that the model is that of the checkpoint."""
     there = state["config"]
     if not isinstance(there.get("model"), Mapping) or not isinstance(there.get("data"), Mapping):
         return ""
@@ -155,12 +165,14 @@ def advice(state: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         words.append(f"model={choice}" if choice else f"model._target_={target}")
     for key, value in leaves({"model": model}):
         if key not in ("model._target_", "model.weights") and shown(value) != known.get(key):
-            words.append(f"{key}={shown(value)}")
+            words.append(shlex.quote(f"{key}={shown(value)}"))
     for name in ("channels", "image_size"):
         if there["data"].get(name) != config["data"][name]:
             words.append(f"data.{name}={there['data'].get(name)}")
     text = " ".join(words)
-    return f"\nthat run had {text}" if words and text.isprintable() and len(text) < 500 else ""
+    return (
+        f"\nto take that run's model, add {text}" if words and text.isprintable() and len(text) < 500 else ""
+    )
 
 
 def class_of(choice: str) -> str | None:

@@ -22,6 +22,7 @@ from cnntrain.errors import CheckpointError, RunFailed
 from cnntrain.loop import train_epoch
 from cnntrain.models import MLP
 from cnntrain.optim import Cosine
+from cnntrain.other_versions import STATE
 from cnntrain.seeding import random_state, set_random_state
 
 PLAIN = {
@@ -30,7 +31,8 @@ PLAIN = {
     "input_shape": [1, 4, 4],
     "normalization": {"mean": [0.1307], "std": [0.3081]},
     "model": {"weight": torch.arange(12.0).view(3, 4), "steps": torch.tensor(7)},
-    "progress": {"epoch": 3, "best": (1, 2.5)},
+    "progress": {"epoch": 3, "epoch_seconds": 2.5},
+    "schedule": {"plain": (1, 2.5)},
 }
 
 
@@ -65,7 +67,7 @@ def written(path: Path, **changes: Any) -> bytes:
 
 def test_what_is_written_is_read(path: Path) -> None:
     written(path)
-    assert same(checkpoint.load(path), {"format_version": 1, **PLAIN})
+    assert same(checkpoint.load(path), {"format_version": 1, **STATE, **PLAIN})
 
 
 def test_torch_reads_it_too(path: Path) -> None:
@@ -311,7 +313,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(path: Path, tmp_path: Path)
     )
     assert done.stderr == (
         f"the checkpoint {path} can't be written (File too large); the one before it is kept\n"
-        f"when that is mended: cnntrain resume '{path.parent.parent}'\n"
+        f"when that is fixed: cnntrain resume '{path.parent.parent}'\n"
     )
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["last.pt"]

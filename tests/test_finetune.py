@@ -125,13 +125,22 @@ def test_last_means_the_run_before_this_one_in_each_job_of_a_sweep(cnntrain: Com
         (("init_from=",), ("init_from= is empty",)),
         (
             ("init_from=RUN", "model=mlp"),
-            ("do not fit MLP: it has no hidden.0.weight", "had model=cnn model.ch"),
+            (
+                "do not fit MLP: it has no hidden.0.weight",
+                "\nto take that run's model, add model=cnn 'model.ch",
+            ),
         ),
         (
             ("init_from=RUN", "model.channels=[8]"),
-            ("features.0.weight is 4×1×3×3 there and 8×1×3×3 here\nthat run had model.channels=[4]",),
+            (
+                "features.0.weight is 4×1×3×3 there and 8×1×3×3 here\n"
+                "to take that run's model, add 'model.channels=[4]'",
+            ),
         ),
-        (("init_from=RUN", "data=mnist_mini", "data.channels=3"), ("that run had data.channels=1",)),
+        (
+            ("init_from=RUN", "data=mnist_mini", "data.channels=3"),
+            ("to take that run's model, add data.channels=1",),
+        ),
         (("init_from=RUN", "model=torchvision", "model.weights=DEFAULT"), ("both say where to start",)),
     ],
 )

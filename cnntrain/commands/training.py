@@ -200,9 +200,7 @@ def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: s
 def resume(arguments: Sequence[str]) -> int:
     """``cnntrain resume RUN [overrides]``."""
     from cnntrain import checkpoint, run_folder
-    from cnntrain.checks import check
-    from cnntrain.config import add_current_folder, conf_folder, read_yaml
-    from cnntrain.saved import amended, check_amendments, saved_config
+    from cnntrain.saved import check_amendments, opened
 
     run_name, overrides = run_and_overrides(arguments, "resume")
     sweep_folder = run_folder.find_sweep(run_name)
@@ -214,10 +212,7 @@ def resume(arguments: Sequence[str]) -> int:
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
     state, path = run_folder.load_or_previous(path)
-    config = amended(saved_config(state, path, read_yaml(conf_folder() / "resume.yaml")), amendments)
-    check(config)
-    if config["trust"]:
-        add_current_folder()
+    config = opened(state, path, "resume", amendments, trains=True)
     config["out"] = str(folder)
     if config["logger"] != state["config"].get("logger"):
         print(

@@ -22,24 +22,23 @@ from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 
 SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
-# Whatever the images are, the network gets them as it got those that it was trained on.
-PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "value_range", "mean", "std")
 
 
 def evaluate(arguments: Sequence[str]) -> int:
     """``cnntrain eval RUN [overrides]``."""
-    from cnntrain.saved import check_amendments
+    from cnntrain.saved import check_amendments, data_trust
 
     run_name, overrides = run_and_overrides(arguments, "eval")
     amendments = check_amendments(overrides, EVALUABLE, "eval")
-    state, path, config = opened(run_name, amendments, "eval")
+    state, path, config = best_of(run_name, amendments, "eval")
     keys = [amendment.key_or_group for amendment in amendments]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
     def work(by_main: Any) -> None:
         from cnntrain.evaluate import evaluate as evaluate_run
 
-        evaluate_run(config, path, state, shlex.join(["cnntrain", "eval", *arguments]), names_data)
+        command = shlex.join(["cnntrain", "eval", *arguments])
+        evaluate_run(config, path, state, command, names_data, data_trust(config, amendments))
 
     together(config["device"], work)
     return 0
@@ -48,9 +47,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 def report(arguments: Sequence[str]) -> int:
     """``cnntrain report RUN [overrides]``."""
     from cnntrain import checkpoint, run_folder
-    from cnntrain.checks import check
-    from cnntrain.config import add_current_folder, conf_folder, read_yaml
-    from cnntrain.saved import amended, check_amendments, saved_config
+    from cnntrain.saved import check_amendments, opened
 
     run_name, overrides = run_and_overrides(arguments, "report")
     amendments = check_amendments(overrides, REPORTABLE, "report")
@@ -58,10 +55,7 @@ def report(arguments: Sequence[str]) -> int:
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
     state, path = run_folder.load_or_previous(path)
-    config = amended(saved_config(state, path, read_yaml(conf_folder() / "report.yaml")), amendments)
-    check(config, trains=False)
-    if config["trust"]:
-        add_current_folder()
+    config = opened(state, path, "report", amendments)
     from cnntrain.report.of_run import from_folder
 
     from_folder(config, path.parent.parent, state)
@@ -76,7 +70,7 @@ def predict(arguments: Sequence[str]) -> int:
     run_name, words, overrides, flags = run_files_and_overrides(arguments)
     amendments = check_amendments(overrides, PREDICTABLE, "predict")
     files = run_folder.files_of(words)
-    state, path, config = opened(run_name, amendments, "predict")
+    state, path, config = best_of(run_name, amendments, "predict")
     from cnntrain.predict import predict as predict_files
     from cnntrain.trained import Trained
 
@@ -87,7 +81,7 @@ def predict(arguments: Sequence[str]) -> int:
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
     from cnntrain.launchers import needed
-    from cnntrain.saved import check_amendments
+    from cnntrain.saved import check_amendments, data_trust
 
     run_name, overrides = run_and_overrides(arguments, "export")
     amendments = check_amendments(overrides, EXPORTABLE, "export")
@@ -95,30 +89,20 @@ def export(arguments: Sequence[str]) -> int:
     for kind in typed:
         for package in EXPORTERS[kind]:
             needed(package, f"format {kind}", "export")
-    state, path, config = opened(run_name, amendments, "export")
+    state, path, config = best_of(run_name, amendments, "export")
     from cnntrain.export import export as export_run
 
-    export_run(config, path, state)
+    export_run(config, path, state, data_trust(config, amendments))
     return 0
 
 
-def opened(
+def best_of(
     run_name: str, amendments: Sequence[Any], command: str
 ) -> tuple[dict[str, Any], Path, dict[str, Any]]:
     """Return a run's best checkpoint, its file, and its configuration amended for a command."""
     from cnntrain import checkpoint, run_folder
-    from cnntrain.checks import check
-    from cnntrain.config import add_current_folder, conf_folder, read_yaml
-    from cnntrain.saved import amended, saved_config
+    from cnntrain.saved import opened
 
     path = run_folder.find_checkpoint(run_name, checkpoint.BEST)
     state = checkpoint.load(path)
-    config = amended(saved_config(state, path, read_yaml(conf_folder() / f"{command}.yaml")), amendments)
-    trained_on = state["config"]["data"]
-    config["data"].update({name: trained_on[name] for name in PREPROCESSING})
-    if config["data"]["num_classes"] == "auto":  # a folder may lack some of the classes
-        config["data"]["num_classes"] = trained_on["num_classes"]
-    check(config, trains=False)
-    if config["trust"]:
-        add_current_folder()
-    return state, path, config
+    return state, path, opened(state, path, command, amendments)

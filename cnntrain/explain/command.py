@@ -11,10 +11,10 @@ from cnntrain import checkpoint, run_folder
 from cnntrain.arguments import EXPLAIN_FLAGS, TOPICS, config_dir_of, quiet_as_override, split_flags
 from cnntrain.automatic import complete
 from cnntrain.checks import check
-from cnntrain.config import add_current_folder, compose, conf_folder, plain, read_yaml
+from cnntrain.config import compose, conf_folder, plain, read_yaml
 from cnntrain.errors import UserError, did_you_mean, nearest
 from cnntrain.overrides import check_overrides, normalized
-from cnntrain.saved import amended, check_amendments, saved_config
+from cnntrain.saved import check_amendments, opened
 from cnntrain.schema import KEYS
 from cnntrain.settings import composing
 from cnntrain.text import printable
@@ -128,9 +128,4 @@ def of_run(run: str, overrides: Sequence[str]) -> Subject:
     amendments = check_amendments(overrides, AMENDABLE, "explain run=RUN")
     path = run_folder.find_checkpoint(run, checkpoint.BEST)
     state = checkpoint.load(path)
-    own = {**read_yaml(conf_folder() / "eval.yaml"), "out": None}
-    config = amended(saved_config(state, path, own), amendments)
-    check(config, trains=False)
-    if config["trust"]:
-        add_current_folder()
-    return Subject(config, path, state)
+    return Subject(opened(state, path, "eval", amendments, own={"out": None}), path, state)

@@ -16,6 +16,7 @@ from cnntrain import loop
 from cnntrain.batch_memory import clip_batch_size
 from cnntrain.build import build
 from cnntrain.calibrate import settle
+from cnntrain.classes import check_same
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
@@ -184,7 +185,8 @@ def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) 
         console: told before anything is downloaded.
     """
     loaded = Trained(config, path, state)
-    data = open_data(config, loaded.device, console, config["trust"])
+    data = open_data(config, loaded.device, console, config["trust"], loaded.class_names)
+    check_same(data.train.class_names, loaded.class_names)
     name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
     return Examined(name, config, loaded.model, loaded.precision, data, loaded.normalize)
 

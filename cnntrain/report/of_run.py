@@ -13,6 +13,7 @@ import torch
 from rich.markup import escape
 
 from cnntrain import checkpoint, loop, run_folder
+from cnntrain.classes import check_same
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.members import EVERY_PART, split_of
@@ -89,6 +90,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     data = open_data(config, device, console, config["trust"], class_names if run_split else None, run_split)
     if not is_same_data(state, data):
         raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
+    check_same(data.train.class_names, class_names)
     split, images, indices = "validation", data.train, data.val_indices
     if finished:
         split, images, indices = "test", data.test, torch.arange(len(data.test))

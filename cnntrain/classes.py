@@ -1,0 +1,74 @@
+"""Class names of a model and of data: compared by name, never by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from cnntrain.errors import UserError
+from cnntrain.text import printable
+
+SHOWN = 5  # names that a message shows
+
+
+def renumbering(of_data: Sequence[str], of_model: Sequence[str]) -> Tensor | None:
+    """Return the model's number of each class of the data, int64 (classes,); None if they are the same.
+
+    Raises:
+        UserError: the data have classes of other names.
+    """
+    if list(of_data) == list(of_model):
+        return None
+    if sorted(of_data) != sorted(of_model) or len(set(of_model)) < len(of_model):
+        raise UserError(difference(of_data, of_model))
+    number = {name: index for index, name in enumerate(of_model)}
+    return torch.tensor([number[name] for name in of_data])
+
+
+def renumbered(
+    batches: Iterable[tuple[Tensor, Tensor]], numbers: Tensor | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches of images and labels with the labels as the model numbers its classes.
+
+    Args:
+        batches: images (N, C, H, W) and labels, int64 (N,).
+        numbers: from :func:`renumbering`.
+    """
+    for images, labels in batches:
+        yield images, labels if numbers is None else numbers.to(labels.device)[labels]
+
+
+def check_same(of_data: Sequence[str], of_model: Sequence[str]) -> None:
+    """Raise a UserError if data have not the very classes of a model, in their order."""
+    if list(of_data) != list(of_model):
+        raise UserError(difference(of_data, of_model))
+
+
+def difference(of_data: Sequence[str], of_model: Sequence[str]) -> str:
+    """Say in a line in which names the classes differ, and in another what to do."""
+    only_data, only_model = (
+        [name for name in one if name not in other]
+        for one, other in ((of_data, set(of_model)), (of_model, set(of_data)))
+    )
+    if not only_data and not only_model:
+        return f"the data have the classes of the model in another order: {listed(of_data)}"
+    text = f"the data have classes {listed(only_data)}, and the model knows {listed(only_model)} instead"
+    if is_numbered(of_data):
+        return (
+            f"{text}\nthe data's are only numbered: data=folder data.root=DIR takes a folder for each class, "
+            "named as the model's, and a data set of your own tells their names by its list `classes`"
+        )
+    return f"{text}: name data of the same classes"
+
+
+def is_numbered(names: Sequence[str]) -> bool:
+    """Say whether class names are nothing but the numbers of the classes."""
+    return list(names) == [str(number) for number in range(len(names))]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, separated by commas."""
+    text = ", ".join(printable(name, 40) for name in names[:SHOWN])
+    return f"{text}, ... ({len(names):,} in all)" if len(names) > SHOWN else text or "none"
