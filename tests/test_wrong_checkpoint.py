@@ -315,7 +315,12 @@ def test_data_that_only_a_checkpoint_names_are_not_downloaded(
     )
     fetched: list[Any] = []
     monkeypatch.setattr("torchvision.datasets.utils.download_url", lambda *a, **k: fetched.append(a))
-    is_told(cnntrain(command, "run"), "KMNIST is not in nowhere", "is not downloaded", "data.root=DIR")
+    is_told(
+        cnntrain(command, "run"),
+        "KMNIST is not in ",
+        "nowhere, and a data set that a checkpoint names is not downloaded",
+        "data.root=DIR",
+    )
     assert not fetched and not Path("nowhere").exists()
 
 
