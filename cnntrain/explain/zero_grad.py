@@ -48,9 +48,9 @@ class Curves(RunningMean):
         self.norms: list[Tensor] = []
         parts.optimizer.register_step_pre_hook(self.before_step)  # after fp16's scale is taken out
 
-    def update(self, loss: Tensor, output: Tensor, y: Tensor) -> None:
-        """Count a batch: mean loss (), logits (N, classes) and labels (N,), or shares (N, classes)."""
-        super().update(loss, output, y)
+    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
+        """Count a batch and note its loss."""
+        super().update(loss, output, y, weight)
         self.losses.append(loss.detach())
 
     def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
