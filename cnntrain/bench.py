@@ -19,9 +19,10 @@ import torch
 from rich.table import Table
 
 from cnntrain import __version__, run_folder
-from cnntrain.console import Console, bytes_in_words
+from cnntrain.console import Console, Whole, bytes_in_words
 from cnntrain.contenders import Contender, Own, contenders
 from cnntrain.engine import ALL_THREADS
+from cnntrain.names import network_name, shown_path
 from cnntrain.parts import Config
 from cnntrain.records import versions
 
@@ -70,7 +71,7 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
     rows = [row(contender, found[0]) for contender in found]
     parameters = sum(p.numel() for p in own.model.parameters())
     report = {
-        "model": f"{type(own.model).__name__}, {parameters:,} parameters",
+        "model": f"{network_name(config['model'], type(own.model).__name__)}, {parameters:,} parameters",
         "data": data.path,
         "batch_size": config["batch_size"],
         "device": str(own.device),
@@ -101,10 +102,8 @@ def row(contender: Contender, floor: Contender) -> dict[str, Any]:
 
 def show(console: Console, report: dict[str, Any]) -> None:
     """Print the report."""
-    console.line(
-        f"[bold]cnntrain {__version__}[/]  {report['model']}, batch size {report['batch_size']}, "
-        f"{report['device']}; data {report['data']}\n"
-    )
+    about = f"{report['model']}, batch size {report['batch_size']}, {report['device']}; data {report['data']}"
+    console.line(f"[bold]cnntrain {__version__}[/]  {{}}\n", Whole(about))
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("training")
     for heading in ("images/s", "slowest", "fastest", "of the floor"):
@@ -139,7 +138,7 @@ def bench(config: Config, own: Config, overrides: Sequence[str]) -> None:
     run_folder.make_folder(target.parent)
     report = measure(config, own["repeats"], own["seconds"], overrides)
     run_folder.write_json(target, report)
-    Console(config["verbose"]).line(f"[dim]written to {target}[/]")
+    Console(config["verbose"]).line("[dim]written to {}[/]", shown_path(target))
 
 
 def default_target() -> Path:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from cnntrain import __version__, memory
+from cnntrain import __version__, memory, streams
 from cnntrain.commands.looking import audit, bench, compare, completion, explain, summary
 from cnntrain.commands.training import resume, train
 from cnntrain.commands.using import evaluate, export, predict, report
@@ -19,10 +18,11 @@ from cnntrain.ranks import Spokesman, world_size
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    streams.prepare()
     memory.keep()
+    arguments = sys.argv[1:]
     try:
-        code = run(sys.argv[1:])
-        sys.stdout.flush()
+        code = run(arguments)
     except CnntrainError as error:
         # An interruption is what the user asked for, not an error.
         Spokesman.tell(f"\n{error}" if isinstance(error, Interrupted) else f"cnntrain: {error}")
@@ -30,11 +30,17 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         Spokesman.tell("\ncnntrain: interrupted")
         code = 128 + signal.SIGINT
-    except BrokenPipeError:  # the reader of the output has gone: | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + signal.SIGPIPE
+    lost = streams.lost()
+    if lost is not None:
+        Spokesman.tell(f"cnntrain: standard output can't be written: {lost.strerror}")
+        code = code or int(prints_only(arguments))
     hasten_end()
     sys.exit(code)
+
+
+def prints_only(arguments: Sequence[str]) -> bool:
+    """Say whether all that a command does is to print."""
+    return arguments[0] not in IN_FILES or any(word in HELP for word in arguments)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     """
     from cnntrain import usage
 
-    if not argv or argv[0] in ("-h", "--help", "help"):
+    if not argv or argv[0] in (*HELP, "help"):
         print(usage.overview())
         return 0
     name, *arguments = argv
@@ -54,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise UserError(no_command(name))
-    if any(argument in ("-h", "--help") for argument in arguments):
+    if any(argument in HELP for argument in arguments):
         print(usage.of(name))
         return 0
     if world_size() > 1 and name not in TOGETHER:
@@ -104,3 +110,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 PUBLIC = [name for name in COMMANDS if not name.startswith("_")]
 TOGETHER = ("train", "resume", "eval")  # which several processes of torchrun's do together
+HELP = ("-h", "--help")
+IN_FILES = ("train", "resume", "eval", "report", "export")  # whose results are complete without the screen

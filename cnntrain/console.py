@@ -1,38 +1,53 @@
-"""All that a person sees of a run, and the same lines in its log. Silent bars and no colours in a pipe."""
+"""All that a person sees of a run, and the same lines in its log. Silent bars and no colours in a pipe.
+
+Markup is rich's. What comes from elsewhere, such as names and paths, is given beside the markup, as values:
+there it is neither markup nor anything that a terminal obeys.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import math
-import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
+from rich.errors import MarkupError
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
-from tqdm import tqdm
+from rich.text import Span, Text
+
+from cnntrain.bars import Bar
+from cnntrain.epoch_table import EpochTable
+from cnntrain.text import READABLE, folded, loss_in_words, printable, without_controls
 
 if TYPE_CHECKING:
     from cnntrain.diagnosis import Finding
     from cnntrain.metrics import Result
 
 T = TypeVar("T")
-HEADINGS = (
-    f"{'epoch':>9}{'step':>9}{'lr':>11}{'train loss':>13}{'acc':>9}"
-    f"{'val loss':>12}{'acc':>9}{'s':>8}{'img/s':>10}"
-)
+WIDTH_OF_A_FILE = 160  # columns: a table must not be folded to 80 because its reader is a file
 
 
 class Screen(RichConsole):
-    """A console that goes on when its reader has gone (``| head``): the run's folder is what a run is for."""
+    """A console of rich that sends no control characters but its own, and draws no ``:name:``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what rich makes of something, with control characters as escapes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=without_controls(segment.text))
 
     def on_broken_pipe(self) -> None:
-        """Send what is printed further nowhere; rich would end the process."""
-        silence_stdout()
+        """Go on when the reader has gone (``| head``); rich would end the process."""
+        self.quiet = True
 
 
 class Console:
@@ -46,64 +61,88 @@ class Console:
     def __init__(self, verbose: int = 1, log: Path | None = None) -> None:
         self.verbose = verbose
         self.log = log
-        # A table must not be folded to 80 columns because its reader is a file.
-        self.screen = Screen(highlight=False, width=None if sys.stdout.isatty() else 160)
+        self.screen = Screen(width=None if is_terminal(sys.stdout) else WIDTH_OF_A_FILE)
 
-    def line(self, markup: str = "", level: int = 1) -> None:
-        """Print a line of rich's markup and add it to the log without."""
-        self._show(markup, level)
-        self._record(markup)
+    def line(self, markup: str = "", *values: object, level: int = 1, hang: int = 2) -> None:
+        """Print a line of rich's markup, and add it to the log without.
+
+        Args:
+            markup: with ``{}`` where a value is to stand, if there are values.
+            values: shown as they are, without control characters.
+            level: of ``verbose`` from which it is printed.
+            hang: columns by which its second line is indented, if a terminal is too narrow for one.
+        """
+        text = filled(markup, values)
+        if self.verbose >= level:
+            print_folded(self.screen, text, hang)
+        self._record(text)
+
+    def command(self, markup: str, command: str, level: int = 1) -> None:
+        """Print a command to be copied, behind what it is for; it is never folded."""
+        self.line(f"{markup}: [bold]{{}}[/]", Whole(command), level=level)
 
     def warn(self, text: str) -> None:
         """Print a line that must be seen, to standard error."""
         if self.verbose < 0:
             return
-        RichConsole(stderr=True, highlight=False).print(
-            f"[bold yellow]warning[/] {escape(text)}", soft_wrap=True
-        )
-        self._record(f"warning: {escape(text)}")
+        line = Text.assemble(("warning", "bold yellow"), f" {without_controls(text)}")
+        print_folded(Screen(stderr=True), line)
+        self._record(Text(f"warning: {without_controls(text)}"))
 
     def facts(self, facts: Mapping[str, str], level: int = 1) -> None:
         """Print names and values, one a line, aligned."""
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            self.line(f"  [dim]{name:<{width}}[/]  {escape(value)}", level)
+            self.line(f"  [dim]{name:<{width}}[/]  {{}}", Whole(value), level=level, hang=width + 4)
 
-    def headings(self) -> None:
-        """Print the headings of the epochs' rows."""
+    def headings(self, epochs: int) -> None:
+        """Print the headings of the epochs' rows.
+
+        Args:
+            epochs: of the run.
+        """
+        self.epochs = EpochTable(epochs, self.screen.width)
+        self.logged_epochs = EpochTable(epochs, WIDTH_OF_A_FILE)
         self.line()
-        self.line(f"[bold]{HEADINGS}[/]")
+        self._row(EpochTable.headings, "[bold]{}[/]")
 
-    def row(self, row: Mapping[str, Any], epochs: int, is_best: bool) -> None:
+    def row(self, row: Mapping[str, Any], is_best: bool) -> None:
         """Print what an epoch came to."""
-        val = f"{'–':>12}{'–':>9}"
-        if row["val_loss"] is not None:
-            val = f"{row['val_loss']:>12.4f}{row['val_accuracy']:>9.2%}"
-        self.line(
-            f"{row['epoch']:>{8 - len(str(epochs))}}/{epochs}{row['step']:>9,}{row['lr']:>11.3g}"
-            f"{row['train_loss']:>13.4f}{row['train_accuracy']:>9.2%}{val}"
-            f"{row['seconds']:>8.1f}{row['images_per_second']:>10,.0f}{'  [green]best[/]' if is_best else ''}"
-        )
+        self._row(lambda table: table.row(row), f"{{}}{'  [green]best[/]' if is_best else ''}")
 
-    def bar(self, total: int, done: int, text: str, unit: str = "step") -> tqdm[Any]:
-        """Return a progress bar that goes away when it is closed; it shows only on a terminal."""
-        return tqdm(total=total, initial=done, desc=text, unit=unit, **self._look)
+    def _row(self, line: Callable[[EpochTable], str], markup: str) -> None:
+        """Print a line of the table of epochs as wide as the terminal allows, and record all of it."""
+        if self.verbose >= 1:
+            self.screen.print(filled(markup, (line(self.epochs),)), soft_wrap=True)
+        self._record(filled(markup, (line(self.logged_epochs),)))
+
+    def bar(self, total: int, done: int, text: str, unit: str = "step", **of_run: Any) -> Bar:
+        """Return a progress bar that goes away when it is closed; it shows only on a terminal.
+
+        Args:
+            total: steps.
+            done: steps that were done before.
+            text: what is done.
+            unit: of a step.
+            of_run: ``after`` and ``loss`` of :class:`Bar`; ``disable``, if it shall not be shown.
+        """
+        return Bar(total=total, initial=done, desc=text, unit=unit, **(self._look | of_run))
 
     def followed(self, batches: Iterable[T], text: str) -> Iterable[T]:
         """Return the same batches with a progress bar that follows them, if it takes a moment."""
-        return tqdm(batches, desc=text, unit="batch", delay=0.5, **self._look)
+        return Bar(batches, desc=text, unit="batch", delay=0.5, **self._look)
 
     @property
     def _look(self) -> dict[str, Any]:
         """What all bars have in common, as arguments of tqdm."""
-        silent = True if self.verbose <= 0 else None  # None: unless it is a terminal
+        silent = True if self.verbose <= 0 or sys.stderr is None else None  # None: unless it is a terminal
         return {"leave": False, "disable": silent, "mininterval": 0.2, "dynamic_ncols": True}
 
     def finding(self, finding: Finding) -> None:
         """Print a problem that the training doctor has found, and the suggested fix."""
-        text = escape(f"{finding.finding}: {finding.evidence}")
-        mend = escape(finding.mend)
-        self.line(f"[yellow]doctor:[/] {text}\n        {f'try [bold]{mend}[/]' if '=' in mend else mend}")
+        mend = "        try [bold]{}[/]" if "=" in finding.mend else "        {}"
+        self.line("[yellow]doctor:[/] {}: {}", Whole(finding.finding), Whole(finding.evidence), hang=8)
+        self.line(mend, Whole(finding.mend), hang=8)
 
     def result(self, name: str, result: Result) -> None:
         """Print the figures of an evaluation, with the interval in which the true accuracy lies."""
@@ -112,7 +151,7 @@ class Console:
         top5 = "" if result.top5 is None else f"  top-5 {result.top5:.2%}"
         self.line(
             f"[bold]{name} accuracy {result.accuracy:.2%}[/]  ({correct:,} of {result.examples:,}; "
-            f"95% interval {low:.2%} to {high:.2%})  loss {result.loss:.4f}{top5}"
+            f"95% interval {low:.2%} to {high:.2%})  loss {loss_in_words(result.loss)}{top5}"
         )
 
     def classes(self, rows: Sequence[Mapping[str, Any]], level: int = 1) -> None:
@@ -123,32 +162,63 @@ class Console:
             table.add_column(heading, justify="right")
         for row in rows:
             scores = (f"{row[name]:.2%}" for name in ("precision", "recall", "f1"))
-            table.add_row(escape(row["class"]), *scores, f"{row['support']:,}")
+            table.add_row(escape(printable(row["class"])), *scores, f"{row['support']:,}")
         self.table(table, level)
 
-    def table(self, table: Table, level: int = 1) -> None:
-        """Print a table of rich."""
-        self._show(table, level)
+    def table(self, table: RenderableType, level: int = 1) -> None:
+        """Print a table of rich, or anything else of its own that is laid out already."""
+        if self.verbose >= level:
+            self.screen.print(table)
         self._record(table)
 
-    def _show(self, renderable: Any, level: int) -> None:
-        if self.verbose < level:
-            return
-        self.screen.print(renderable, soft_wrap=isinstance(renderable, str))
-
-    def _record(self, renderable: Any) -> None:
+    def _record(self, renderable: RenderableType) -> None:
         if self.log is None:
             return
-        with contextlib.suppress(OSError), self.log.open("a") as file:
-            plain = RichConsole(file=file, no_color=True, highlight=False, width=160)
-            if isinstance(renderable, str):
+        with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8", errors=READABLE) as file:
+            plain = Screen(file=file, no_color=True, width=WIDTH_OF_A_FILE)
+            is_line = isinstance(renderable, Text)
+            if is_line:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  ")
-            plain.print(renderable, soft_wrap=isinstance(renderable, str))
+            plain.print(renderable, soft_wrap=is_line)
 
 
-def silence_stdout() -> None:
-    """Send everything further that is printed nowhere, at the exit of the interpreter too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class Whole(str):
+    """A value of several words or lines that is shown in full; only its control characters are replaced."""
+
+
+def filled(markup: str, values: Sequence[object] = ()) -> Text:
+    """Return rich's markup with values in place of each ``{}``, in the style of that place."""
+    try:
+        text = Text.from_markup(markup, emoji=False)
+    except MarkupError:  # a name with brackets that was not given as a value
+        text = Text(markup)
+    done = Text()
+    for value in values:
+        place = text.plain.index("{}")
+        before, here, text = text.divide([place, place + 2])
+        shown = without_controls(value) if isinstance(value, Whole) else printable(value)
+        spans = [Span(0, len(shown), span.style) for span in here.spans]
+        done += Text.assemble(before, Text(shown, spans=spans))
+    return done + text
+
+
+def print_folded(screen: RichConsole, text: Text, hang: int = 2) -> None:
+    """Print lines; on a terminal, those that are too long are folded between words."""
+    lines = text.split("\n", allow_blank=True) if text.plain else [text]
+    for line in lines:
+        pieces = (
+            folded(line.plain, screen.width, hang) if is_terminal(screen.file) else [(0, len(line.plain))]
+        )
+        for number, (begin, end) in enumerate(pieces):
+            screen.print(Text(" " * hang if number else "") + line[begin:end], soft_wrap=True)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Say whether a stream is there and is a terminal."""
+    try:
+        return stream is not None and bool(stream.isatty())
+    except ValueError:  # it was closed
+        return False
 
 
 def wilson_interval(share: float, count: int, z: float = 1.96) -> tuple[float, float]:

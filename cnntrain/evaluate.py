@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
 
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.classes import renumbered, renumbering
@@ -17,9 +16,9 @@ from cnntrain.data.members import split_of
 from cnntrain.datasets import open_data
 from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.metrics import Result
+from cnntrain.names import argument, shown_path
 from cnntrain.parts import Config
 from cnntrain.ranks import is_main
-from cnntrain.text import printable
 from cnntrain.trained import Trained
 from cnntrain.views import Views
 
@@ -75,8 +74,8 @@ def evaluate(
         )
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
-            f"{run} is not finished, and the test images are for the end: split=val takes those of "
-            f"validation; cnntrain resume {run} goes on"
+            f"{shown_path(run)} is not finished, and the test images are for the end: split=val takes those "
+            f"of validation\nto go on: cnntrain resume {argument(run)}"
         )
     loader = EvalLoader(
         images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
@@ -89,7 +88,7 @@ def evaluate(
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 
     views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
-    console.line(f"{escape(printable(path))}  {trained.age}, {device}, {trained.precision.name}{views}")
+    console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
     console.result(split, result)
     console.classes(result.per_class(class_names))
     if run is not None and is_main():
@@ -106,7 +105,7 @@ def evaluate(
         try:
             run_folder.write_json(target, report)
         except OSError as error:  # a colleague's run, or a read-only disk: the result is on the screen
-            console.warn(f"{target} can't be written: {error.strerror or error}")
+            console.warn(f"{shown_path(target)} can't be written: {error.strerror or error}")
         else:
-            console.line(f"[dim]written to {escape(printable(target))}[/]")
+            console.line("[dim]written to {}[/]", shown_path(target))
     return result

@@ -19,6 +19,7 @@ from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, bytes_in_words
 from cnntrain.data.workers import raised
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
+from cnntrain.names import network_name, shown_path
 from cnntrain.parts import Config
 from cnntrain.reading import Reader
 from cnntrain.trained import Trained
@@ -86,17 +87,18 @@ def export(
     for kind in config["formats"]:
         file = folder / f"{NAME}.{kind}"
         with console.bar(1, 0, f"exporting {kind}", unit="file"):
-            run = WRITERS[kind](model, images[:2], file, facts(trained))
+            run = WRITERS[kind](model, images[:2], file, facts(trained, config))
         files.append(file)
         size = bytes_in_words(file.stat().st_size)
         if run is None:
-            console.line(f"[bold]{file}[/]  {size}, the weights as they are")
+            console.line("[bold]{}[/]  {}, the weights as they are", shown_path(file), size)
             continue
         with torch.no_grad():
             found = torch.cat([run(some) for some in in_batches(images)])
         difference = float((found - expected).abs().max())
         same = bool((found.argmax(1) == expected.argmax(1)).all())
-        console.line(f"[bold]{file}[/]  {size}, largest difference {difference:.1e} on {what}")
+        told = f"{size}, largest difference {difference:.1e} on {what}"
+        console.line("[bold]{}[/]  {}", shown_path(file), told)
         if not same or not difference < LARGEST_DIFFERENCE:
             raise RunFailed(
                 f"{file} gives other probabilities than torch: up to {difference:.2g} apart, and "
@@ -131,14 +133,14 @@ def in_batches(images: Tensor) -> Iterator[Tensor]:
     yield from images[begin:].split(BATCHES[-1])
 
 
-def facts(trained: Trained) -> dict[str, str]:
+def facts(trained: Trained, config: Config) -> dict[str, str]:
     """Return what a file says of its model, as text."""
     return {
         "class_names": json.dumps(trained.class_names),
         "input": f"uint8 (N, {', '.join(map(str, trained.shape))}), pixels from 0 to 255",
         "output": "float32 (N, classes), probabilities",
         "normalization": json.dumps(trained.normalization),
-        "model": type(trained.model).__name__,
+        "model": network_name(config["model"], type(trained.model).__name__),
         "cnntrain": __version__,
         "torch": str(torch.__version__),
     }

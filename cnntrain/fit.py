@@ -25,6 +25,7 @@ from cnntrain.errors import Interrupted, RunFailed
 from cnntrain.freezing import Freezing
 from cnntrain.losses import weigher
 from cnntrain.metrics import Result
+from cnntrain.names import argument
 from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
 from cnntrain.progress import Progress
@@ -102,7 +103,7 @@ class Fit:
             RunFailed: the loss became NaN or infinite, or the folder can't be written.
         """
         self.progress.write_metrics(self.folder)
-        self.console.headings()
+        self.console.headings(self.epochs)
         self.together = distributed.parallel(self.model, self.train_batches.share)
         with StopSignals() as self.signals:
             while self.progress.epoch < self.epochs and not self.progress.is_stale(self.early_stopping):
@@ -139,9 +140,9 @@ class Fit:
             self.mean.load_state_dict(progress.mean)
         self.begin = self.saved_at = time.monotonic()
         total = len(self.train_batches)
-        with self.console.bar(
-            total, progress.step_in_epoch, f"epoch {progress.epoch + 1}/{self.epochs}"
-        ) as self.bar:
+        name, after = f"epoch {progress.epoch + 1}/{self.epochs}", total * (self.epochs - progress.epoch - 1)
+        look: dict[str, Any] = {"after": after, "loss": lambda: self.mean.loss_so_far}
+        with self.console.bar(total, progress.step_in_epoch, name, **look) as self.bar:
             batches = self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch)
             batches = self.freezing.keep(self.model, batches)
             batches = distributed.weighed(batches, weigher(self.criterion), self.train_batches.share)
@@ -199,7 +200,8 @@ class Fit:
         progress = self.progress
         raise Interrupted(
             f"stopped by {signal.Signals(signal_number).name} after step {progress.step:,}, "
-            f"{progress.epoch} of {self.epochs} epochs done\nto go on: cnntrain resume {self.folder}",
+            f"{progress.epoch} of {self.epochs} epochs done\n"
+            f"to go on: cnntrain resume {argument(self.folder)}",
             signal_number,
         )
 
@@ -224,7 +226,7 @@ class Fit:
         is_best = self.progress.end_epoch(row, self.monitor)
         self.save(is_best)
         self.progress.write_metrics(self.folder)
-        self.console.row(row, self.epochs, is_best)
+        self.console.row(row, is_best)
         self.after_epoch(row)
 
     def save_in_epoch(self) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from cnntrain import checkpoint, memory, run_folder
 from cnntrain.config import add_current_folder
-from cnntrain.console import Console
+from cnntrain.console import Console, Whole
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
+from cnntrain.text import READABLE
 
 RECORD = "job.json"
 PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
@@ -38,6 +37,7 @@ class Job:
         cwd: the folder in which the user typed.
         trial: number of the point of a search.
         search: the group ``sweeper`` of the configuration, if a search may end the job early.
+        header: whether the screen shows what is trained on what, which the job before has shown already.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Job:
     cwd: str = "."
     trial: int | None = None
     search: Mapping[str, Any] | None = None
+    header: bool = True
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def run_job(job: Job) -> dict[str, Any]:
     except CnntrainError as error:
         reraise_interruption(error)
         record |= {"state": "failed", "reason": str(error)}
-        Console(0, log).line(escape(f"failed: {error}"))
+        Console(0, log).line("failed: {}", Whole(str(error)))
         if error.__cause__ is not None:
             log_traceback(log, error.__cause__)
     except Exception as error:
@@ -90,7 +91,7 @@ def run_job(job: Job) -> dict[str, Any]:
 
 def log_traceback(log: Path, error: BaseException) -> None:
     """Add where an error came from to the log of a job."""
-    with contextlib.suppress(OSError), log.open("a") as file:
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors=READABLE) as file:
         traceback.print_exception(error, file=file)
 
 
@@ -115,12 +116,12 @@ def trained(job: Job) -> Mapping[str, Any]:
         after_epoch = pruning(sweep, settings["monitor"], job.search, job.trial, epochs)
     last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
     if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
-        return run.train(settings, job.folder, job.trust, after_epoch)
+        return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
         return run_folder.read_json(job.folder / "summary.json")
     settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
-    return run.work(settings, job.folder, state, job.trust, after_epoch)
+    return run.work(settings, job.folder, state, job.trust, after_epoch, job.header)
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from rich.markup import escape
-
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
 from cnntrain.errors import UserError
 from cnntrain.run_folder import typed_path
+from cnntrain.text import encoded
 
 STDOUT = "-"
 
@@ -36,7 +35,7 @@ def write(name: str, text: str, console: Console) -> None:
         sys.stdout.write(text)
         return
     try:
-        write_atomically(typed_path(name), text.encode())
+        write_atomically(typed_path(name), encoded(text))
     except OSError as error:
         raise UserError(f"{name} can't be written: {error.strerror or error}") from error
-    console.line(f"[dim]written to {escape(name)}[/]")
+    console.line("[dim]written to {}[/]", name)

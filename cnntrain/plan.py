@@ -20,6 +20,7 @@ from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.overrides import parse, without_globs
 from cnntrain.schema import KEYS, WHOLE, check_value
+from cnntrain.text import encoded
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import IntervalSweep, Override
@@ -71,7 +72,7 @@ class Plan:
         import yaml
 
         text = yaml.safe_dump({"format": FORMAT, **asdict(self)}, sort_keys=False, allow_unicode=True)
-        write_atomically(folder / PLAN, text.encode())
+        write_atomically(folder / PLAN, encoded(text))
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -230,7 +231,7 @@ def named_by(jobs: Sequence[Sequence[str]], varied: Sequence[str]) -> dict[str, 
         if named.get(name) == list(job):
             continue  # typed twice: it would be the same run
         if len(name) > LONGEST_NAME or name in named:
-            digest = hashlib.sha256(" ".join(job).encode()).hexdigest()[:8]
+            digest = hashlib.sha256(encoded(" ".join(job))).hexdigest()[:8]
             name = f"{name[: LONGEST_NAME - 9]}_{digest}"
         named[name] = list(job)
     return named

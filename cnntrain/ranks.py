@@ -5,9 +5,13 @@ A run of one process is that of rank 0 among one.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sys
 import time
+
+from cnntrain.text import folded, without_controls
 
 
 def world_size() -> int:
@@ -45,7 +49,7 @@ class Spokesman:
     def tell(cls, text: str) -> None:
         """Print to standard error, if this process is the one to do so."""
         if cls.speaks:
-            print(text, file=sys.stderr)
+            note(text)
         else:  # torchrun ends all when the first one ends, which shall be the one that speaks
             time.sleep(cls.PATIENCE_SECONDS)
 
@@ -53,4 +57,18 @@ class Spokesman:
     def remark(cls, text: str) -> None:
         """Print a line to standard error in the course of the work, if this process is the one to do so."""
         if cls.speaks:
-            print(f"cnntrain: {text}", file=sys.stderr)
+            note(f"cnntrain: {text}")
+
+
+def note(text: str) -> None:
+    """Print lines to standard error: harmless ones, and on a terminal folded between words."""
+    text = without_controls(text)
+    with contextlib.suppress(OSError, ValueError):  # it is no terminal, or closed
+        width = shutil.get_terminal_size((os.get_terminal_size(sys.stderr.fileno()).columns, 24)).columns
+        text = "\n".join(in_lines(line, width) for line in text.split("\n"))
+    print(text, file=sys.stderr)
+
+
+def in_lines(line: str, width: int, hang: int = 2) -> str:
+    """Return a line folded to a width."""
+    return ("\n" + " " * hang).join(line[begin:end] for begin, end in folded(line, width, hang))

@@ -21,6 +21,7 @@ from cnntrain.engine import machine
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.parts import Config, input_shape
+from cnntrain.text import encoded
 
 
 def about(
@@ -113,4 +114,4 @@ def write_yaml(path: Path, config: Config) -> None:
     """Write a configuration as YAML, atomically."""
     from omegaconf import OmegaConf
 
-    write_atomically(path, OmegaConf.to_yaml(config).encode())
+    write_atomically(path, encoded(OmegaConf.to_yaml(config)))

@@ -99,6 +99,7 @@ def work(
     state: dict[str, Any] | None,
     trust: Sequence[str] | None,
     after_epoch: AfterEpoch = nothing_after_epoch,
+    header: bool = True,
 ) -> dict[str, Any]:
     """Train from the beginning or from a checkpoint, then test the best epoch once."""
     begin = time.monotonic()
@@ -166,7 +167,9 @@ def work(
             doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
             average=MovingAverage(model, config["ema"]) if config["ema"] is not None else None,
         )
-        show_header(console, config, folder, fitting, data, device, engine_in_words, started)
+        show_header(
+            console, config, folder, fitting, data, device, engine_in_words, started, level=1 if header else 2
+        )
         if state is not None:
             check_same_data(state, data)
             check_same(data.train.class_names, state["class_names"])

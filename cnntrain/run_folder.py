@@ -127,7 +127,7 @@ def becomes_free(folder: Path, seconds: float) -> bool:
 def remember(folder: Path) -> None:
     """Make a folder the one that ``last`` means."""
     try:
-        write_atomically(POINTER, f"{folder.absolute()}\n".encode())
+        write_atomically(POINTER, os.fsencode(f"{folder.absolute()}\n"))
     except OSError:  # a folder that can't be written to: the run itself is elsewhere
         return
 
@@ -190,7 +190,7 @@ def find_sweep(run: str) -> Path | None:
 def last_run() -> Path:
     """Return the newest run's folder."""
     try:
-        path = Path(POINTER.read_text().strip())
+        path = Path(os.fsdecode(POINTER.read_bytes()).strip())
     except OSError as error:
         raise CheckpointError("there is no last run here: `cnntrain train` makes one") from error
     if not path.is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 import torch
 
 from cnntrain import __version__
-from cnntrain.console import Console, joined
+from cnntrain.console import Console, Whole, joined
 from cnntrain.datasets import Data
 from cnntrain.diagnosis import Finding
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
+from cnntrain.names import argument, network_name, shown_path
 from cnntrain.parts import Config, input_shape
+from cnntrain.text import loss_in_words
 from cnntrain.warm_start import in_words
 
 MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
@@ -30,6 +31,7 @@ def show_header(
     device: torch.device,
     engine: str,
     started: Mapping[str, Any] | None,
+    level: int = 1,
 ) -> None:
     """Print what is about to be trained, on what, and where it goes."""
     model = fitting.model
@@ -48,15 +50,14 @@ def show_header(
     averaged = f", averaged over steps (ema {config['ema']:g})" if config["ema"] is not None else ""
     source = config["data"]["source"]
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
-    network = f" {config['model']['name']}" if isinstance(config["model"].get("name"), str) else ""
     used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
-    console.line(f"[bold]cnntrain {__version__}[/]")
+    console.line(f"[bold]cnntrain {__version__}[/]", level=level)
     console.facts(
         {
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{type(model).__name__}{network}, {fitting.freezing}{averaged}",
+            "model": f"{network_name(config['model'], type(model).__name__)}, {fitting.freezing}{averaged}",
             **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
             "optimizer": joined(
                 [
@@ -66,13 +67,14 @@ def show_header(
                 ]
             ),
             "device": f"{device}{name_of_gpu}, {engine}",
-            "run folder": str(folder),
-        }
+            "run folder": shown_path(folder),
+        },
+        level,
     )
     if console.verbose >= 2:
         from omegaconf import OmegaConf
 
-        console.line("\n" + OmegaConf.to_yaml(config).replace("[", "\\["), level=2)
+        console.line("\n{}", Whole(OmegaConf.to_yaml(config)), level=2)
 
 
 def data_classes(data: Data) -> str:
@@ -95,10 +97,15 @@ def show_end(
     if tells_test:
         console.result("test", result)
         console.classes(result.per_class(class_names), level=2)
-    waited = f"waiting for images took {fitting.train_batches.stopwatch.share:.0%} of the training's time"
-    console.line(f"[dim]with the weights of {chosen}; {waited}[/]")
-    console.line(f"everything is in [bold]{folder}[/]")
-    console.line(f"next: [bold]cnntrain eval {shlex.quote(str(folder))}[/] shows every class")
+    elif best:
+        console.line(
+            f"[bold]val accuracy {best['val_accuracy']:.2%}[/]  loss {loss_in_words(best['val_loss'])}"
+        )
+    loading = f"data loading: {fitting.train_batches.stopwatch.share:.0%} of training time"
+    console.line(f"[dim]weights of {chosen}; {loading}[/]")
+    console.line("run folder: [bold]{}[/]", shown_path(folder))
+    if tells_test:
+        console.command("every class", f"cnntrain eval {argument(folder)}")
 
 
 def show_findings(console: Console, findings: Sequence[Finding]) -> None:

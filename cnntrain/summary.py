@@ -14,8 +14,10 @@ from torch.overrides import TorchFunctionMode
 
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console, bytes_in_words
+from cnntrain.names import network_name
 from cnntrain.parts import Config, build_freezing, build_model, input_shape
 from cnntrain.schema import shown
+from cnntrain.text import printable
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
@@ -176,25 +178,24 @@ def show(config: Config) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("layer", "kind"):
         table.add_column(heading)
-    for heading in ("output", "parameters", "multiply-adds", "receptive field"):
+    for heading in ("output", "parameters", "MACs per image", "receptive field"):
         table.add_column(heading, justify="right")
     table.add_row("", "input", "×".join(map(str, shape)), "", "", "1")
     for row in rows:
         size = "×".join(map(str, row.output_shape))
         field = "–" if row.receptive_field is None else f"{row.receptive_field}"
         figures = (f"{row.parameters:,}", f"{row.multiply_adds:,}", field)
-        table.add_row(escape(row.name), row.kind, size, *figures)
+        table.add_row(escape(printable(row.name)), row.kind, size, *figures)
     freezing = build_freezing(config, model)
     console = Console(max(1, config["verbose"]))
     console.table(table)
     console.line()
     size, work = bytes_in_words(4 * freezing.total), sum(row.multiply_adds for row in rows)
-    console.line(
-        f"[bold]{type(model).__name__}: {freezing.total:,} parameters[/] ({size} as fp32), "
-        f"{work:,} multiply-adds for an image"
-    )
+    name = network_name(config["model"], type(model).__name__)
+    totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work:,} MACs per image"
+    console.line(f"[bold]{{}}: {totals}", name)
     if freezing.names:
-        console.line(f"{freezing}, with freeze={shown(config['freeze'])}".replace("[", "\\["))
+        console.line("{}, with freeze={}", freezing, shown(config["freeze"]))
     weighted = [row for row in rows if row.parameters]
     if weighted and weighted[0].kind == "Linear":
         show_convolution_instead(console, config, weighted[0])

@@ -10,18 +10,18 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from rich.markup import escape
 
 from cnntrain import run_folder
 from cnntrain.build import build
 from cnntrain.checkpoint import LAST
-from cnntrain.console import Console, count
+from cnntrain.console import Console, Whole, count
 from cnntrain.errors import CnntrainError, Interrupted, UserError
 from cnntrain.jobs import ENGINE, RECORD, Job, is_done, run_job
 from cnntrain.launchers import Launcher, needed
+from cnntrain.names import argument, shown_path
 from cnntrain.plan import Plan, named_by
 from cnntrain.settings import Composer
 from cnntrain.signals import StopJobs
@@ -84,7 +84,7 @@ class Sweep:
                 number = signals.received or signal.SIGINT
                 if isinstance(error, Interrupted):
                     number = error.exit_code - 128
-                message = f"stopped by {signal.Signals(number).name}\nto go on: cnntrain resume {self.folder}"
+                message = f"stopped by {signal.Signals(number).name}\n{self.to_go_on()}"
                 interruption = Interrupted(message, number)
             self.plan.write(self.folder)  # with the jobs that a search has asked for
             best_of_each = report(self.folder, self.console)
@@ -107,15 +107,14 @@ class Sweep:
             config |= {"device": "auto", "verbose": self.console.verbose, "trust": self.trust}
             from_folder(config, best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say
-            self.console.warn(f"the report of {best} could not be written: {error}")
+            self.console.warn(f"the report of {shown_path(best)} could not be written: {error}")
 
     def grid(self, signals: StopJobs) -> None:
         """Do the jobs of a grid that are missing or failed."""
         todo = [self.job(name) for name in self.plan.jobs if not is_done(self.folder / name)]
         total = len(self.plan.jobs)
         done = total - len(todo)
-        if done:
-            self.console.line(f"{count(done, 'job')} of {total} finished before: {self.folder}")
+        self.open(done, total)
         for _ in self.do(todo, done, total, signals):
             pass
 
@@ -130,8 +129,7 @@ class Sweep:
             if unfinished is not None:
                 waiting[name] = unfinished
         done = search.n_trials - search.left() - len(waiting)
-        if done:
-            self.console.line(f"{count(done, 'job')} of {search.n_trials} finished before: {self.folder}")
+        self.open(done, search.n_trials)
         while not self.stopped and (waiting or search.left()):
             while len(waiting) < min(self.launcher.at_a_time(), search.left() + len(waiting)):
                 number, name, words = search.ask(self.name_for)
@@ -150,6 +148,21 @@ class Sweep:
             for job, record in self.do(jobs, done, search.n_trials, signals):
                 search.tell(trials[job.name], record)
             done += len(jobs)
+
+    def open(self, done: int, total: int) -> None:
+        """Say what is about to be done, where, and how much of it was done before."""
+        left, folder = count(total - done, "job"), shown_path(self.folder)
+        if done:
+            self.console.line("{} of {} finished before: [bold]{}[/]", count(done, "job"), total, folder)
+        if not self.launcher.shows_jobs and done < total:
+            engine, at_a_time = type(self.launcher).__name__.lower(), self.launcher.at_a_time()
+            self.console.line("{} by {}, {} at a time: [bold]{}[/]", left, engine, at_a_time, folder)
+        elif not done:
+            self.console.line("{}: [bold]{}[/]", left, folder)
+
+    def to_go_on(self) -> str:
+        """Return the line that says how a stopped sweep is continued."""
+        return f"to go on: cnntrain resume {argument(self.folder)}"
 
     def name_for(self, words: list[str]) -> str:
         """Return the name of a new job."""
@@ -192,18 +205,21 @@ class Sweep:
             total: how many there are in all.
             signals: that stop them.
         """
-        if not self.launcher.shows_jobs and jobs:
-            self.console.line(f"{count(len(jobs), 'job')} by {type(self.launcher).__name__.lower()}")
         work = self.announced(run_job, done, total) if self.launcher.shows_jobs else run_job
-        for job, record in self.launcher.run(jobs, work, self.folder) if jobs else ():
-            done += 1
-            self.tell(job.name, record, f"{done} of {total}")
-            yield job, record
-            signals.check()
-            if record["state"] == "failed" and self.stops:
-                self.stopped = True
-                self.console.warn(f"on_error=stop: {count(total - done, 'job')} left undone")
-                return
+        silent = {"disable": True} if self.launcher.shows_jobs else {}  # the jobs have bars of their own
+        with self.console.bar(total, done, "jobs", unit="job", **silent) as bar, bar.ticking():
+            for job, record in self.launcher.run(jobs, work, self.folder) if jobs else ():
+                done += 1
+                with bar.external_write_mode():
+                    self.tell(job.name, record, f"{done} of {total}")
+                bar.update()
+                yield job, record
+                signals.check()
+                if record["state"] == "failed" and self.stops:
+                    self.stopped = True
+                    break
+        if self.stopped:
+            self.console.warn(f"on_error=stop: {count(total - done, 'job')} left undone")
 
     def announced(self, work: Any, done: int, total: int) -> Any:
         """Return ``work`` that says which job it begins."""
@@ -212,8 +228,9 @@ class Sweep:
         def announcing(job: Job) -> dict[str, Any]:
             nonlocal number
             number += 1
-            self.console.line(f"\n[bold]job {number} of {total}: {escape(' '.join(job.varied))}[/]")
-            return work(job)
+            varied = f": {' '.join(job.varied)}" if job.varied else ""
+            self.console.line("\n[bold]job {} of {}{}[/]", number, total, Whole(varied))
+            return work(replace(job, header=number == done + 1))
 
         return announcing
 
@@ -228,9 +245,9 @@ class Sweep:
                 run_folder.write_json(file, {"overrides": list(varied), **record})
             self.console.warn(f"job {place} ({text}) failed: {record['reason']}")
         elif record["state"] == "pruned":
-            self.console.line(f"job {place} ({escape(text)}): {record['reason']}")
+            self.console.line("job {} ({}): {}", place, text, record["reason"])
         elif not self.launcher.shows_jobs:
             accuracy = record["val_accuracy"]
             result = "" if accuracy is None else f"val accuracy {accuracy:.2%}, "
-            times = f"{record['seconds']:.1f} s; {time.monotonic() - self.begin:.0f} s in all"
-            self.console.line(f"job {place} ({escape(text)}): {result}{times}")
+            times = f"{record['seconds']:.1f} s; elapsed {time.monotonic() - self.begin:.0f} s"
+            self.console.line("job {} ({}): {}", place, text, f"{result}{times}")

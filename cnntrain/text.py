@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterable
 
 LONGEST = 200  # characters of a value that a message shows
 NAMED = 8  # names that a message lists
+READABLE = "cnntrain.readable"  # name of the handler, for ``errors=``, of characters that an encoding lacks
+PLAIN = {"×": "x", "–": "-", "—": "-", "→": ">", "−": "-", "·": ".", "…": ".", "│": "|", "─": "-", "≥": ">="}
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
@@ -32,11 +36,79 @@ def escaped(char: str) -> str:
 
 
 def loss_in_words(loss: float) -> str:
-    """Return a loss with four decimals or, from 10,000 on, three digits: columns stay columns."""
-    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.2e}"
+    """Return a loss with four decimals or, from 1,000 on, three digits: columns stay columns."""
+    return f"{loss:.4f}" if abs(loss) < 1e3 else f"{loss:.2e}"
 
 
 def some(names: Iterable[object]) -> str:
     """Return the first few names, printable, and ``...`` if there are more."""
     listed = list(names)
     return ", ".join(map(printable, listed[:NAMED])) + (", ..." if len(listed) > NAMED else "")
+
+
+def without_controls(text: str) -> str:
+    """Return text of several lines with all control characters but the newlines as escapes."""
+    if text.isprintable():
+        return text
+    return "\n".join(printable(line, max(LONGEST, len(line))) for line in text.split("\n"))
+
+
+def encoded(text: str) -> bytes:
+    r"""Return text as UTF-8; bytes of a file name that are not UTF-8 become escapes such as ``\xe9``."""
+    return text.encode("utf-8", READABLE)
+
+
+def readable(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that an encoding lacks: by some that look alike, else by an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(c) or escaped(c) for c in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(READABLE, readable)
+
+
+# A command in a message is the end of a line, behind a colon or by itself.
+COMMAND = re.compile(r"(?:^|: )\s*(cnntrain [a-z]|python |pip |tensorboard |mlflow )")
+
+
+def folded(line: str, width: int, hang: int = 2) -> list[tuple[int, int]]:
+    """Return where a line is to be cut, between words, to fit a terminal; a command stays whole.
+
+    A command is the end of a line, behind a colon: ``to go on: cnntrain resume RUN``. It gets a line of its
+    own where it does not fit, and may then be longer than the terminal is wide, so that it can be copied.
+
+    Args:
+        line: without a newline.
+        width: columns of the terminal.
+        hang: columns by which all lines but the first are indented.
+
+    Returns:
+        Begin and end of each piece, without the blanks between them.
+    """
+    command = COMMAND.search(line)
+    prose = len(line) if command is None else command.start(1)
+    pieces: list[tuple[int, int]] = []
+    begin = end = 0
+    for word in re.finditer(r"\S+", line[:prose]):
+        limit = width if not pieces else width - hang
+        if end > begin and columns(line[begin : word.end()]) > limit:
+            pieces.append((begin, end))
+            begin = word.start()
+        end = word.end()
+    if command is not None:
+        whole = columns(line[begin:])
+        if end > begin and whole > (width - hang if pieces else width):
+            pieces.append((begin, end))
+            begin = prose
+        end = len(line)
+    return [*pieces, (begin, end)]
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes; scripts of East Asia take two a character."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 1 + (east_asian_width(char) in "WF") for char in text)

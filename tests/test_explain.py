@@ -170,7 +170,7 @@ def test_where_branches_meet_no_place_is_made_up() -> None:
 def test_everything_fits_the_terminal(width: int) -> None:
     console = Console()
     text = io.StringIO()
-    console.screen = Screen(file=text, width=width, highlight=False)
+    console.screen = Screen(file=text, width=width)
     drawing.words(console, "[bold]many[/] words " * 20)
     cells = ("classifier.hidden.0.weight", "Linear", "1568·128 + 128 = 200,832", "28")
     drawing.rows(console, ("layer", "kind", "parameters", "sees"), [cells] * 2, left=2)

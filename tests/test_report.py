@@ -219,7 +219,7 @@ def test_a_report_is_made_later_and_says_the_same(cnntrain: Command, finished: P
     outcome = cnntrain("report", "run")
 
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == "the report is in run/report.html\n"
+    assert outcome.out == "report: run/report.html\n"
     page = page_of(Path("run"))
     data = re.compile(r'<script type="application/json" id="data">.*?</script>', re.DOTALL)
     assert data.findall(page) == data.findall(before)
@@ -296,7 +296,7 @@ def test_of_a_sweep_the_best_job_has_one_and_any_other_can_have_it(cnntrain: Com
     outcome = cnntrain("train", "-m", *SMALL, "optim.lr=1e-9,1e-3", "out=sweep")
     assert (outcome.code, outcome.err) == (0, "")
     assert [str(path.parent) for path in Path("sweep").glob("*/report.html")] == ["sweep/optim.lr-0.001"]
-    assert "the report is in sweep/optim.lr-0.001/report.html" in outcome.out
+    assert "report: sweep/optim.lr-0.001/report.html" in outcome.out
     assert "the report" not in cnntrain("resume", "sweep").out  # it is there
 
     assert cnntrain("report", "sweep/optim.lr-1e-09").code == 0

@@ -126,7 +126,7 @@ def test_last_is_the_newest_run_wherever_it_is(cnntrain: Command) -> None:
     outcome = cnntrain("eval", "last")
 
     assert outcome.code == 0, outcome.err
-    assert str(Path("elsewhere/run").absolute()) in outcome.out
+    assert outcome.out.startswith("elsewhere/run/checkpoints/best.pt")
 
 
 def test_a_second_run_has_a_folder_of_its_own(cnntrain: Command) -> None:

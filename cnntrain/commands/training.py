@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from cnntrain.arguments import (
 )
 from cnntrain.commands.together import together
 from cnntrain.errors import UserError
+from cnntrain.names import network_name
 from cnntrain.ranks import is_main, world_size
 from cnntrain.schema import KEYS
 
@@ -152,9 +154,10 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[
 
 
 def label_of(settings: dict[str, Any], hydra: Any, group: str) -> str:
-    """Return the choice of a group or, if that says nothing, the name of its class."""
+    """Return the name of a network or the choice of a group or, if that says nothing, its class's name."""
     choice = str(hydra.runtime.choices[group])
-    return str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
+    kind = str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
+    return re.sub(r"[^\w.+-]+", "-", network_name(settings[group], kind))
 
 
 def through_hydra(

@@ -31,7 +31,7 @@ def words(console: Console, markup: str, indent: int = 0) -> None:
     width = max(1, min(MOST, console.screen.width) - indent)
     for line in Text.from_markup(markup).wrap(console.screen, width):
         line.rstrip()
-        console.table(Text(" " * indent) + line)  # type: ignore[arg-type]
+        console.table(Text(" " * indent) + line)
 
 
 def heading(console: Console, number: str, code: str, meaning: str) -> None:
@@ -84,8 +84,8 @@ def images(console: Console, images: Tensor, titles: Sequence[str]) -> None:
                 pair = image[:, row : row + 2, column]
                 line.append_text(half_blocks(pair) if has_colours else shade(pair))
             line.append("  ")
-        console.table(line)  # type: ignore[arg-type]
-    console.table(Text("".join(f"{title[:SIDE]:<{SIDE + 2}}" for title in titles[:fitting])))  # type: ignore[arg-type]
+        console.table(line)
+    console.table(Text("".join(f"{title[:SIDE]:<{SIDE + 2}}" for title in titles[:fitting])))
 
 
 def half_blocks(pair: Tensor) -> Text:
@@ -123,10 +123,10 @@ def curves(console: Console, named: Mapping[str, Sequence[float]], what: str, un
         if index % 3 == 0 or index == CURVE_ROWS - 1:
             level = 10 ** (high - (high - low) * index / (CURVE_ROWS - 1))
             label = f"{tick(level):>{AXIS - 2}} ┤"
-        console.table(Text.assemble((label, "dim"), *cells))  # type: ignore[arg-type]
+        console.table(Text.assemble((label, "dim"), *cells))
     count = len(next(iter(named.values())))
     below = f"{unit} 1{f'{count:,}':>{width - len(unit) - 2}}"
-    console.table(Text(" " * AXIS + below, "dim"))  # type: ignore[arg-type]
+    console.table(Text(" " * AXIS + below, "dim"))
     legend = "   ".join(f"[{c}]{m}[/] {escape(n)}" for n, m, c in zip(named, MARKS, COLOURS, strict=False))
     words(console, f"{' ' * AXIS}{what}: {legend}")
 

@@ -21,6 +21,7 @@ from cnntrain.explain.arithmetic import Place, Traced, trace
 from cnntrain.explain.command import Subject
 from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Examined, examined
+from cnntrain.names import shown_names, shown_path
 from cnntrain.parts import build_model, input_shape
 from cnntrain.report.drawing import canvas, styled
 from cnntrain.sentences import on_filters
@@ -79,7 +80,7 @@ def filters(subject: Subject) -> None:
     )
     some = count(min(FILTERS, max(values.shape[1] for values, _ in peaks.values())), "filter")
     figures_there = f"{count(len(layers), 'image')}, one for each layer, up to {some} in it"
-    console.line(f"figures: [bold]{escape(str(folder))}[/]: {figures_there}")
+    console.line("figures: [bold]{}[/]: {}", shown_path(folder), figures_there)
 
 
 def purity(labels: Tensor) -> float:
@@ -161,7 +162,7 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
 @styled
 def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path) -> None:
     """Draw the first filters of a layer, each with its maximally activating patches."""
-    number, names = min(FILTERS, best.shape[1]), model.data.test.class_names
+    number, names = min(FILTERS, best.shape[1]), shown_names(model.data.test.class_names)
     labels = names if best.shape[1] == len(names) else [str(index + 1) for index in range(number)]
     columns = 2 if number > 1 else 1
     height = math.ceil(number / columns)

@@ -16,6 +16,7 @@ from cnntrain.explain.arithmetic import (
 )
 from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Parts
+from cnntrain.names import shown_names
 from cnntrain.parts import Config, build_model, input_shape
 
 TENSOR = ("tensor", "shape", "dtype", "device")
@@ -23,7 +24,7 @@ TENSOR = ("tensor", "shape", "dtype", "device")
 
 def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     """Show what comes in: some images and their labels, and the two tensors."""
-    config, names = parts.config, parts.data.train.class_names
+    config, names = parts.config, shown_names(parts.data.train.class_names)
     words(console, f"[bold]cnntrain {__version__}[/]  one batch through the five steps of training\n")
     low, high = float(x.min()), float(x.max())
     labels = y if y.dim() == 1 else y.argmax(dim=1)

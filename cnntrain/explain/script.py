@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from rich.markup import escape
 from torch import nn
 
 from cnntrain import average, optim, seeding
@@ -28,9 +27,10 @@ from cnntrain.explain import arithmetic
 from cnntrain.explain.parts import settled_engine
 from cnntrain.explain.writable import MODELS, check_writable, files_of
 from cnntrain.explain.written import call, layer, learning_rate
+from cnntrain.names import argument
 from cnntrain.parts import Config, build_model, find_device, input_shape
 from cnntrain.run_folder import make_folder
-from cnntrain.text import printable
+from cnntrain.text import encoded, printable
 
 COMMAND_WIDTH = 100  # of a line of the command in the docstring
 SIDE = 28  # of the images in the IDX files of MNIST and its relatives
@@ -91,13 +91,12 @@ def write_script(config: Config, overrides: Sequence[str], target: Path) -> None
     if target.parent != Path():
         make_folder(target.parent)
     try:
-        write_atomically(target, text.encode())
+        write_atomically(target, encoded(text))
     except OSError as error:
         raise RunFailed(f"{printable(target)} can't be written: {error.strerror or error}") from error
     console = Console(config["verbose"])
-    run = escape(printable(f"python {shlex.quote(str(target))}", longest=1000))
-    console.line(f"script: [bold]{run}[/]")
-    console.line(f"It computes as the run does here: {engine}.")
+    console.command("script", f"python {argument(target)}")
+    console.line("It computes as the run does here: {}.", engine)
     if engine.precision != "fp32" or engine.channels_last:
         console.line("[dim]plainer to read, and slower: precision=fp32 channels_last=false[/]")
 

@@ -16,6 +16,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.command import Subject
 from cnntrain.explain.drawing import rows, words
 from cnntrain.explain.parts import Examined, examined
+from cnntrain.names import shown_path
 from cnntrain.report.drawing import percent
 from cnntrain.sentences import Translated, on_translation
 
@@ -58,7 +59,7 @@ def shift(subjects: Sequence[Subject]) -> None:
         for model in models
     ]
     words(console, f"\n{escape(on_translation(translated))}")
-    console.line(f"figure: [bold]{escape(str(folder / 'shift.png'))}[/]")
+    console.line("figure: [bold]{}[/]", shown_path(folder / "shift.png"))
 
 
 def falling(model: Examined, after_shifts: Callable[[int], object]) -> list[float]:

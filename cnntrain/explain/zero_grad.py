@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -120,7 +119,7 @@ def tell(
         "ago, and past every valley: like momentum that never fades. "
         + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer),
     )
-    console.line(f"figure: [bold]{escape(str(path))}[/]")
+    console.line("figure: [bold]{}[/]", shown_path(path))
 
 
 def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[float], float]:

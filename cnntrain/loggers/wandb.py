@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ class WandB(Logger):
             project=self.project,
             dir=run.folder,
             mode=self.mode,
-            id=hashlib.blake2b(str(run.folder.absolute()).encode(), digest_size=6).hexdigest(),
+            id=hashlib.blake2b(os.fsencode(run.folder.absolute()), digest_size=6).hexdigest(),
             name=run.folder.name,
             group=run.sweep,
             resume="allow" if self.mode == "online" else None,

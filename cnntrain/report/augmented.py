@@ -17,6 +17,7 @@ from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.datasets import open_data
 from cnntrain.errors import UserError
+from cnntrain.names import shown_names, shown_path
 from cnntrain.parts import Config, find_device
 from cnntrain.report.drawing import png, styled
 from cnntrain.report.gallery import images_of
@@ -56,7 +57,7 @@ def draw(config: Config, target: Path) -> None:
     if augment.mixes:
         mixed, shares = augment.mix(changed.float(), labels, config["data"]["num_classes"], generator)
         changed = mixed.round().to(torch.uint8)
-    names = data.train.class_names
+    names = shown_names(data.train.class_names)
     rows = torch.cat([x[:, None], changed.unflatten(0, (len(x), DRAWS))], dim=1)
     captions = [in_words(share, names) if augment.mixes else "" for share in shares]
     figure = grid(rows, [names[label] for label in y.tolist()], captions)
@@ -64,7 +65,8 @@ def draw(config: Config, target: Path) -> None:
         write_atomically(target, png(figure))
     except OSError as error:
         raise UserError(f"--augmented {target} can't be written: {error.strerror or error}") from error
-    console.line(f"[bold]{target}[/] shows {len(x)} images, each with {DRAWS} draws of its augmentation")
+    told = f"shows {len(x)} images, each with {DRAWS} draws of its augmentation"
+    console.line("[bold]{}[/] {}", shown_path(target), told)
 
 
 def one_of_each(labels: Tensor, most: int) -> list[int]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
 
 from cnntrain import checkpoint, loop, run_folder
 from cnntrain.classes import check_same
@@ -21,6 +20,7 @@ from cnntrain.datasets import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.fit import Fit
 from cnntrain.metrics import Result
+from cnntrain.names import shown_names, shown_path
 from cnntrain.parts import Config
 from cnntrain.report.predictions import Predictions, Verdicts
 from cnntrain.report.run_report import PAGE, write_report
@@ -55,14 +55,14 @@ def after_training(
         summary["versions"],
         fitting.progress.history,
         None if best is None else best["epoch"],
-        data.train.class_names,
+        shown_names(data.train.class_names),
         model,
         normalize,
         fitting.precision,
         Evaluated("test", data.test, torch.arange(len(data.test)), result, verdicts),
     )
     try:
-        console.line(f"[dim]the report is in[/] [bold]{escape(str(write_report(run, console)))}[/]")
+        console.line("report: [bold]{}[/]", shown_path(write_report(run, console)))
     except Exception as error:  # a full disk, a plotting library that is broken, a model of the user's
         console.warn(f"the report could not be written: {in_words(error)}")
 
@@ -110,7 +110,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
         state["versions"],
         history_of(folder),
         None if best is None else best["epoch"],
-        class_names,
+        shown_names(class_names),
         trained.model,
         normalize,
         trained.precision,
@@ -121,7 +121,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
         target = write_report(run, console)
     except OSError as error:
         raise RunFailed(f"the report of {folder} can't be written: {error.strerror or error}") from error
-    console.line(f"the report is in [bold]{escape(str(target))}[/]")
+    console.line("report: [bold]{}[/]", shown_path(target))
     return target
 
 

@@ -12,6 +12,7 @@ from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import in_words
 from cnntrain.examination import evenly
+from cnntrain.names import network_name
 from cnntrain.parts import input_shape
 from cnntrain.report import drawing, figures, probes
 from cnntrain.report.configured import command_of, settings
@@ -19,6 +20,7 @@ from cnntrain.report.gallery import MOST_STREAMED, Gallery, examples, images_of
 from cnntrain.report.matrix import MOST_CLASSES
 from cnntrain.report.run_page import Contents, page
 from cnntrain.report.shown import Evaluated, Shown, environment, epochs_of, unfinished
+from cnntrain.text import encoded
 
 PAGE, PLOTS = "report.html", "plots"
 FOLLOWED = 3  # images whose feature maps are shown
@@ -37,7 +39,7 @@ def write_report(run: Shown, console: Console) -> Path:
             step()
             bar.update()
     target = run.folder / PAGE
-    write_atomically(target, page(work.contents).encode())
+    write_atomically(target, encoded(page(work.contents)))
     return target
 
 
@@ -51,6 +53,7 @@ class Drawing:
         self.run = run
         summary = run.summary or {}
         evaluated = run.evaluated
+        name = network_name(run.config["model"], type(run.model).__name__)
         parameters = sum(p.numel() for p in run.model.parameters())
         size = bytes_in_words(4 * parameters)
         self.contents = Contents(
@@ -58,7 +61,7 @@ class Drawing:
             state="" if run.summary else unfinished(run),
             split=evaluated.split if evaluated else "",
             epochs=epochs_of(run),
-            model=f"{type(run.model).__name__}, {parameters:,} parameters ({size} as fp32)",
+            model=f"{name}, {parameters:,} parameters ({size} as fp32)",
             class_names=run.class_names,
             result=evaluated.result if evaluated else None,
             gallery=None,

@@ -10,10 +10,12 @@ from cnntrain.console import Console
 from cnntrain.differences import config_of, data_set_of
 from cnntrain.errors import UserError
 from cnntrain.jobs import record_of
+from cnntrain.names import shown_path
 from cnntrain.plan import Plan
 from cnntrain.ranking import FIGURES, REPEATS, Point, Run, as_csv, best_of, in_order
 from cnntrain.report.sweep_page import About, page
 from cnntrain.report.table import show
+from cnntrain.text import encoded
 
 
 def report(folder: Path, console: Console) -> list[Path]:
@@ -26,10 +28,14 @@ def report(folder: Path, console: Console) -> list[Path]:
     runs = runs_of(plan, folder)
     points = show(console, runs, plan.varied, plan.monitor)
     order = in_order(runs, points)
-    write_atomically(folder / "sweep.csv", as_csv(order, points, plan.varied).encode())
+    write_atomically(folder / "sweep.csv", encoded(as_csv(order, points, plan.varied)))
     about = about_of(plan, folder, runs)
-    write_atomically(folder / "sweep.html", page(about, order, points, plan.varied, plan.monitor).encode())
-    console.line(f"{outcome_of(points)}: {folder / 'sweep.csv'}; open {folder / 'sweep.html'} in a browser")
+    text = page(about, order, points, plan.varied, plan.monitor)
+    write_atomically(folder / "sweep.html", encoded(text))
+    page_path = shown_path(folder / "sweep.html")
+    console.line(
+        f"{outcome_of(points)}: {{}}; open {{}} in a browser", shown_path(folder / "sweep.csv"), page_path
+    )
     return [point.best_run(plan.monitor).folder for point in best_of(points)]
 
 

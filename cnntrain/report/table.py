@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.console import Console, count
+from cnntrain.names import argument
 from cnntrain.ranking import (
     BOUNDS,
     FIGURES,
@@ -264,8 +264,7 @@ def show_winner(console: Console, best: Point, monitor: str) -> None:
             low, high = summary.interval
             spread = f" (95% interval {low:.2%} to {high:.2%}, n = {summary.n})"
         console.line(f"test accuracy of the best{escape(where)}: [bold]{summary.mean:.2%}[/]{spread}")
-    folder = shlex.quote(str(best.best_run(monitor).folder))
-    console.line(f"best: [bold]cnntrain eval {escape(folder)}[/]")
+    console.command("best", f"cnntrain eval {argument(best.best_run(monitor).folder)}")
 
 
 def shown(figure: str, value: float | None) -> str:
