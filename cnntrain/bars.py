@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -15,12 +15,11 @@ from cnntrain.text import loss_in_words
 TIMES = "{elapsed}<{remaining}{rate_shown}{loss_shown}{end}"
 FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [" + TIMES + "]"
 
-Base = tqdm[Any] if TYPE_CHECKING else tqdm
 PATIENCE_SECONDS = 1.0
 WIDE = 96  # columns of a terminal with room for a speed beside the loss and both times
 
 
-class Bar(Base):
+class Bar(tqdm):
     """A bar of tqdm that shows no speed before it knows one.
 
     Args:

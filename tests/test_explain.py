@@ -213,7 +213,7 @@ def test_without_zero_grad_the_loss_rises(cnntrain: Command, typed: list[str], t
 def test_a_chart_shows_its_largest_value_at_the_top() -> None:
     console = Console()
     text = io.StringIO()
-    console.screen = Screen(file=text, width=80, highlight=False)
+    console.screen = Screen(file=text, width=80)
     drawing.curves(console, {"a": [2.0, 20.0, 238.0], "b": [2.0, 1.0, math.inf]}, "loss", "step")
     lines = text.getvalue().splitlines()
     assert lines[0].split()[0] == "238" and lines[0].count("•") + lines[0].count("×") > 10

@@ -74,7 +74,14 @@ def test_names_that_are_not_utf8_reach_screen_log_and_files_as_escapes(cnntrain:
         for image in range(12):
             grey = (80 * number + image) % 256
             Image.new("RGB", (8, 8), (grey, grey, grey)).save(folder / f"\udce9{image}.png")
-    typed = ("data=folder", "data.root=data", "data.val_fraction=0.2", "model=mlp", "epochs=1")
+    typed = (
+        "data=folder",
+        "data.root=data",
+        "data.val_fraction=0.2",
+        "model=mlp",
+        "epochs=1",
+        "batch_size=8",
+    )
     outcome = cnntrain("train", *typed, "out=run", "verbose=2")
     assert (outcome.code, outcome.err) == (0, ""), outcome
     log = Path("run/train.log").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.drawing import curves, rows, words
 from cnntrain.explain.parts import Parts, assemble, train
 from cnntrain.metrics import RunningMean
+from cnntrain.names import shown_path
 from cnntrain.parts import Config
 from cnntrain.text import loss_in_words
 
