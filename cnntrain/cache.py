@@ -14,16 +14,75 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from cnntrain.console import bytes_in_words
+from cnntrain.errors import UserError
+from cnntrain.text import printable
+
 UNFINISHED = ".tmp"
+NOWHERE = Path(os.devnull) / "cnntrain"  # where nothing can be written or found
 A_DAY = 24 * 3600  # seconds after which an unfinished file is no one's any more
 
 
 def folder() -> Path:
-    """Return ``$CNNTRAIN_CACHE``, or the folder ``cnntrain`` where the system keeps its users' caches."""
+    """Return ``$CNNTRAIN_CACHE``, or the folder ``cnntrain`` where the system keeps its users' caches.
+
+    For a user without a home it is a folder that can't be made, and all is done without a cache.
+
+    Raises:
+        UserError: ``$CNNTRAIN_CACHE`` names the home of a user who is not there.
+    """
     own = os.environ.get("CNNTRAIN_CACHE")
     if own:
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cnntrain"
+        try:
+            return Path(own).expanduser()
+        except RuntimeError as error:
+            raise UserError(
+                f"CNNTRAIN_CACHE={printable(own)} is not possible: "
+                f"{printable(own.partition('/')[0])} is nobody's home folder; name another folder"
+            ) from error
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cnntrain"
+    except RuntimeError:
+        return NOWHERE
+
+
+def shown(path: Path) -> str:
+    """Return a path as people write it: ``~/.cache/cnntrain/data``."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # this user has none
+        return printable(path)
+    return printable(f"~/{path.relative_to(home)}" if path.is_relative_to(home) else path)
+
+
+def obstacle(path: Path, size: int, bound_gb: float) -> str:
+    """Return why a new file of some bytes can't be kept in a folder of the cache; empty if it can.
+
+    Args:
+        path: the folder.
+        size: of the file.
+        bound_gb: gigabytes that all files there may have together, ``data.cache_gb``.
+    """
+    if path.is_relative_to(NOWHERE):
+        return "this user has no home folder; CNNTRAIN_CACHE=DIR names another folder"
+    if size > 1e9 * bound_gb:
+        return f"data.cache_gb={bound_gb:g}"
+    try:
+        there = nearest_existing(path)
+        is_writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    except OSError:  # a folder on the way may not be looked into
+        is_writable = False
+    if not is_writable:
+        return f"{shown(path)} can't be written; CNNTRAIN_CACHE=DIR names another folder"
+    free = room(path, int(1e9 * bound_gb))
+    return "" if size <= free else f"{bytes_in_words(free)} free in {shown(path)}"
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return a folder, or the one above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def write(path: Path, save: Callable[[IO[bytes]], object], replace: bool = True) -> OSError | None:
@@ -67,11 +126,10 @@ def room(folder: Path, bound: int) -> int:
         folder: in the cache.
         bound: bytes that all files there may have together.
     """
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
     try:
-        on_disk = shutil.disk_usage(there).free + sum(size for _, size, _ in files_in(folder))
+        on_disk = shutil.disk_usage(nearest_existing(folder)).free + sum(
+            size for _, size, _ in files_in(folder)
+        )
     except OSError:
         return 0
     return min(bound, on_disk)

@@ -177,7 +177,7 @@ class TextbookDataset(Dataset[tuple[Tensor, int]]):
         from torchvision import transforms
 
         data = config["data"]
-        self.pixels = images.images[:IMAGES].cpu().permute(0, 2, 3, 1).numpy()
+        self.pixels = images.first(IMAGES).cpu().permute(0, 2, 3, 1).numpy()
         self.labels = images.labels[:IMAGES].cpu().tolist()
         self.transform = transforms.Compose(
             [transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
@@ -221,7 +221,7 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     typed, _ = settle(config, model, criterion, device)
     fp32, _ = settle({**config, "precision": "fp32"}, model, criterion, device)
 
-    images = Normalize(mean, std, device)(dataset.images[:IMAGES].to(device))
+    images = Normalize(mean, std, device)(dataset.first(IMAGES).to(device))
     labels = dataset.labels[:IMAGES].to(device)
     plain_optim = {name: None if name == "fused" else value for name, value in config["optim"].items()}
 

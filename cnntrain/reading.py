@@ -110,9 +110,9 @@ class Reader:
         fits = self.data["cache"] == "ram" or (
             self.data["cache"] == "auto" and place.stat().st_size <= SHARE * memory.free()
         )
-        images = kept.read(place, look_at_all=fits)
+        images = kept.read(place, into_memory=fits)
         if images is not None:
-            self.note(f"from the cache, {in_home(place.parent)}")
+            self.note(f"loaded from cache, {cache.shown(place.parent)}")
             self.on_disk |= not fits
         return images
 
@@ -158,14 +158,11 @@ class Reader:
             asked == "auto" and (isinstance(dataset, InMemoryDataset) or size <= SHARE * free)
         ):
             return "ram", ""
-        room = cache.room(kept.folder(), self.bound)
         if place is None:
             why = f"{streamed.name} has no method files, without which no cache is safe"
-        elif size > self.bound:
-            why = f"data.cache_gb={self.data['cache_gb']:g} in the cache"
-        elif size > room:
-            why = f"{bytes_in_words(room)} free in {in_home(kept.folder())}"
         else:
+            why = cache.obstacle(kept.folder(), size, self.data["cache_gb"])
+        if not why:
             return "disk", ""
         if asked == "disk":
             raise UserError(
@@ -187,8 +184,9 @@ class Reader:
         self, place: Path, batches: Iterable[Batch], images: InMemoryDataset | StreamingDataset
     ) -> InMemoryDataset | None:
         """Write images to the cache, for which older ones make room; None if that is not possible."""
-        if images.size > cache.room(place.parent, self.bound):
-            self.note(f"not kept in the cache: data.cache_gb={self.data['cache_gb']:g}, or a full disk")
+        why = cache.obstacle(place.parent, images.size, self.data["cache_gb"])
+        if why:
+            self.note(f"not cached: {why}")
             return None
         number, size = cache.make_room(place.parent, images.size, self.bound)
         if number:
@@ -199,11 +197,10 @@ class Reader:
         names = images.class_names if isinstance(images, InMemoryDataset) else images.own_names
         error = kept.write(place, batches, len(images), names)
         if error is not None:
-            where = in_home(place.parent)
-            self.note(f"not kept in the cache, {where}: {error.strerror or error}")
+            self.note(f"not cached: {cache.shown(place.parent)}: {error.strerror or error}")
             return None
-        self.note(f"kept in the cache, {in_home(place.parent)}")
-        return kept.read(place, look_at_all=False)
+        self.note(f"cached to {cache.shown(place.parent)}")
+        return kept.read(place, into_memory=False)
 
     def in_memory(self, dataset: Any, streamed: StreamingDataset) -> InMemoryDataset:
         """Return all images of a data set, decoded."""
@@ -220,9 +217,3 @@ class Reader:
                 f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
             )
         return images
-
-
-def in_home(path: Path) -> str:
-    """Return a path as people write it: ``~/.cache/cnntrain/data``."""
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

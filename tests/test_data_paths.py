@@ -19,9 +19,12 @@ from cnntrain import memory
 from cnntrain.data import kept, sources
 from cnntrain.data.augment import Augment
 from cnntrain.data.census import census
+from cnntrain.data.disk import DiskDataset
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.streaming import StreamingDataset, read_all
+from cnntrain.data.workers import raised
+from cnntrain.errors import RunFailed
 
 CPU = torch.device("cpu")
 SOURCE = "data.source._target_=photos.Photos"
@@ -191,12 +194,12 @@ def test_the_cache_gives_back_the_images_with_their_colours_side_by_side(
     lots = [images[:20], images[20:40].contiguous(memory_format=torch.channels_last), images[40:]]
     path = tmp_path / "a.images"
     assert kept.write(path, zip(lots, labels.split(20), strict=True), 50, ["a", "b"]) is None
-    for look_at_all in (True, False):
-        found = kept.read(path, look_at_all)
-        assert found is not None and torch.equal(found.images, images)
+    for into_memory in (True, False):
+        found = kept.read(path, into_memory)
+        assert found is not None and torch.equal(found.first(50), images)
         batch, _ = found.__getitems__([3, 1, 41])
         assert torch.equal(batch, images[[3, 1, 41]])
-        assert channels == 1 or (batch.stride(1) == 1 and found.images.stride(1) == 1)
+        assert channels == 1 or batch.stride(1) == 1
         assert found.fingerprint == InMemoryDataset(images, labels, ["a", "b"]).fingerprint
     assert channels == 1 or in_memory().images.stride(1) == 1
 
@@ -215,9 +218,9 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_second_run_reads_the_cache(
     cnntrain: Command, empty_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "from the cache" not in cnntrain("train", *TINY, "out=first").out
+    assert "loaded from cache" not in cnntrain("train", *TINY, "out=first").out
     monkeypatch.setattr(sources, "read_idx", None)  # which would parse the source files
-    assert "from the cache" in cnntrain("train", *TINY, "out=second").out
+    assert "loaded from cache" in cnntrain("train", *TINY, "out=second").out
     one, other = weights("first"), weights("second")
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -236,8 +239,8 @@ def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None, dama
     cnntrain("train", *TINY, "out=first")
     for file in cached_files():
         file.write_bytes(damage(file.read_bytes()))
-    assert "from the cache" not in cnntrain("train", *TINY, "out=second").out
-    assert "from the cache" in cnntrain("train", *TINY, "out=third").out
+    assert "loaded from cache" not in cnntrain("train", *TINY, "out=second").out
+    assert "loaded from cache" in cnntrain("train", *TINY, "out=third").out
     assert all(torch.equal(weights("first")[name], weights("third")[name]) for name in weights("first"))
 
 
@@ -248,15 +251,17 @@ def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(
     digits(Path("images"))
     run = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
     run += (f"data.channels={channels}",)
-    where = f"on disk, {size}; kept in the cache, {os.environ['CNNTRAIN_CACHE']}"
+    where = f"on disk, {size}; cached to {os.environ['CNNTRAIN_CACHE']}"
     assert where in cnntrain(*run, "data.cache=disk", "out=disk").out
     assert "streamed by the main process; data.cache=off" in cnntrain(*run, "data.cache=off", "out=off").out
     assert all(torch.equal(weights("disk")[name], weights("off")[name]) for name in weights("off"))
     assert 0 <= json.loads(Path("off/summary.json").read_text())["loader_share"] <= 1
-    assert f"on disk, {size}; from the cache" in cnntrain("resume", "off", "epochs=2", "data.cache=disk").out
+    assert (
+        f"on disk, {size}; loaded from cache" in cnntrain("resume", "off", "epochs=2", "data.cache=disk").out
+    )
     file = next(file for file in cached_files() if file.stat().st_size > 30_000)
     file.write_bytes(file.read_bytes()[:-100])
-    assert "kept in the cache" in cnntrain(*run, "data.cache=disk").out
+    assert "cached to" in cnntrain(*run, "data.cache=disk").out
 
 
 def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
@@ -269,7 +274,7 @@ def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
     assert len(before & set(cached_files())) == 1 and len(cached_files()) == 3
     assert sum(file.stat().st_size for file in cached_files()) <= 4.8e6
     outcome = cnntrain("train", *TINY, "data.image_size=20", "data.cache_gb=0.0001")
-    assert outcome.code == 0 and "not kept in the cache: data.cache_gb=0.0001" in outcome.out
+    assert outcome.code == 0 and "not cached: data.cache_gb=0.0001" in outcome.out
     digits(Path("images"))
     run = ("train", "data=folder", "data.root=images", "data.cache=disk", "data.cache_gb=0")
     is_told(cnntrain(*run), "data.cache=disk is not possible", "data.cache_gb=0")
@@ -278,8 +283,144 @@ def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
 def test_another_shape_is_another_file_of_the_cache(cnntrain: Command, empty_cache: None) -> None:
     cnntrain("train", *TINY)
     assert len(cached_files()) == 2
-    assert "from the cache" not in cnntrain("train", *TINY, "data.image_size=14").out
+    assert "loaded from cache" not in cnntrain("train", *TINY, "data.image_size=14").out
     assert len(cached_files()) == 4
+
+
+def changed(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> DiskDataset:
+    """Images that are gathered from a file of the cache."""
+    images = torch.randint(0, 256, (50, 3, 6, 6), dtype=torch.uint8)
+    path = tmp_path / "a.images"
+    kept.write(path, [(images, torch.arange(50) % 2)], 50, ["a", "b"])
+    found = kept.read(path, into_memory=False)
+    assert isinstance(found, DiskDataset)
+    return found
+
+
+@pytest.mark.parametrize("damage", ["flipped", "zeros", "truncated", "gone"])
+def test_images_on_the_disk_are_checked_when_they_are_needed(on_disk: DiskDataset, damage: str) -> None:
+    path, data = on_disk.path, on_disk.path.read_bytes()
+    size = 3 * 6 * 6
+    assert len(raised(on_disk.__getitems__([0, 1]))[1]) == 2
+    if damage == "gone":  # removed by another process to make room: the open file stays
+        path.unlink()
+        assert len(raised(on_disk.__getitems__([20]))[1]) == 1
+        return
+    with path.open("r+b") as file:  # in its place, as another program would
+        if damage == "truncated":
+            file.truncate(20 * size)
+        else:
+            file.seek(20 * size)
+            file.write(bytes(10 * size) if damage == "zeros" else changed(data[20 * size : 21 * size], 7))
+    assert len(raised(on_disk.seen_at(4).__getitems__([3]))[1]) == 1
+    error = on_disk.__getitems__([5, 20])
+    assert isinstance(error, RunFailed) and str(path) in str(error) and "damaged" in str(error)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("part", ["labels", "checksums", "description"])
+@pytest.mark.parametrize("into_memory", [True, False])
+def test_what_a_file_of_the_cache_says_of_its_images_is_checked(
+    on_disk: DiskDataset, part: str, into_memory: bool
+) -> None:
+    data, images = on_disk.path.read_bytes(), 50 * 3 * 6 * 6
+    place = images + {"labels": 8, "checksums": 8 * 50 + 1, "description": 12 * 50 + 40}[part]
+    on_disk.path.write_bytes(changed(data, place))
+    assert kept.read(on_disk.path, into_memory) is None
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_on_a_damaged_cache_ends_with_a_line_and_can_go_on(
+    cnntrain: Command, empty_cache: None, workers: int
+) -> None:
+    digits(Path("images"))
+    run = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
+    run += ("data.cache=disk", "precision=fp32", f"workers={workers}")
+    assert cnntrain(*run, "out=right").code == 0
+    training = max(cached_files(), key=lambda file: file.stat().st_size)
+    training.write_bytes(changed(training.read_bytes(), 784 * 5 + 3))
+    ended = cnntrain(*run, "out=run")
+    assert ended.code == 1 and "are damaged: the checksum of image 5" in ended.err, ended
+    assert "Traceback" not in ended.err
+    again = cnntrain(*run, "out=again")
+    assert again.code == 0 and "cached to" in again.out
+    assert all(torch.equal(weights("right")[name], weights("again")[name]) for name in weights("again"))
+
+
+def test_images_in_memory_do_not_depend_on_the_file_they_came_from(
+    cnntrain: Command, empty_cache: None
+) -> None:
+    cnntrain("train", *TINY)
+    path = max(cached_files(), key=lambda file: file.stat().st_size)
+    found = kept.read(path, into_memory=True)
+    assert found is not None
+    before = found.fingerprint
+    os.truncate(path, 100)  # which would end a process that has it mapped, with SIGBUS
+    del found.fingerprint
+    assert found.fingerprint == before
+
+
+def test_files_of_earlier_formats_count_and_are_the_first_to_go(cnntrain: Command, empty_cache: None) -> None:
+    folder = Path(os.environ["CNNTRAIN_CACHE"]) / "data"
+    folder.mkdir(parents=True)
+    earlier = folder / "0123.pictures"
+    earlier.write_bytes(bytes(3_000_000))
+    os.utime(earlier, (1, 1))
+    assert "cache: removed the 1 data set" in cnntrain("train", *TINY, "data.cache_gb=0.006").out
+    assert not earlier.exists() and len(cached_files()) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "told"),
+    [
+        (
+            "~nosuchuser/x",
+            2,
+            "CNNTRAIN_CACHE=~nosuchuser/x is not possible: ~nosuchuser is nobody's home folder",
+        ),
+        ("cache\nline", 0, "cached to cache\\nline/data"),
+        ("caf\udce9", 0, "cached to caf\\xe9/data"),
+    ],
+)
+def test_odd_cache_folders(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, value: str, code: int, told: str
+) -> None:
+    monkeypatch.setenv("CNNTRAIN_CACHE", value)
+    outcome = cnntrain("train", *TINY)
+    assert outcome.code == code and told in outcome.out + outcome.err, outcome
+    assert "Traceback" not in outcome.err
+
+
+def test_a_user_without_a_home_does_without_a_cache(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home(self: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("CNNTRAIN_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(no_home))
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    outcome = cnntrain("train", *TINY)
+    assert outcome.code == 0 and "CNNTRAIN_CACHE=DIR names another folder" in " ".join(outcome.out.split())
+    digits(Path("images"))
+    assert cnntrain("train", *TINY, "data=folder", "data.root=images").code == 0
+
+
+def test_a_cache_folder_that_cannot_be_written_is_named(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNTRAIN_CACHE", "/proc/cache")  # where even root can't write
+    for told in ("free in /proc/cache/data", "not cached: /proc/cache/data can't be written"):
+        outcome = cnntrain("train", *TINY)
+        assert outcome.code == 0 and "data.cache_gb" not in outcome.out, outcome
+        assert told in " ".join(outcome.out.split())
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(

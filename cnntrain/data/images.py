@@ -35,9 +35,7 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
             raise UserError(f"images must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
         if len(images) != len(labels):
             raise UserError(f"{len(images):,} images and {len(labels):,} labels: the files do not match")
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
-            wrong = int(labels.max()) if int(labels.min()) >= 0 else int(labels.min())
-            raise UserError(f"label {wrong} is outside the {len(class_names)} classes")
+        check_labels(labels, class_names)
         self.images = images
         self.labels = labels.long()
         self.class_names = tuple(class_names)
@@ -53,19 +51,25 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
         """Return a batch with one gather: uint8 (N, C, H, W) and int64 (N,). The DataLoader calls this."""
-        index = torch.as_tensor(indices, dtype=torch.int64).to(self.images.device)
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        return self.gathered(index), self.labels.index_select(0, index.to(self.device))
+
+    def gathered(self, indices: Tensor) -> Tensor:
+        """Return some images, uint8 (N, C, H, W), by their indices, int64 (N,)."""
+        index = indices.to(self.images.device)
         # index_select copies whole images; images[index] goes pixel by pixel and takes 15 times as long.
         if self.images.shape[1] > 1 and self.images.stride(1) == 1:  # colours side by side: in the batch too
-            images = self.images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
-        else:
-            images = self.images.index_select(0, index)
-        return images, self.labels.index_select(0, index)
+            return self.images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+        return self.images.index_select(0, index)
+
+    def first(self, count: int) -> Tensor:
+        """Return the first images, uint8 (count, C, H, W)."""
+        return self.images[:count]
 
     @functools.cached_property
     def fingerprint(self) -> int:
         """Checksum of all labels and of some images: a resumed run must see the same data."""
-        images, _ = self.__getitems__(sample(len(self)))
-        return checksum(images, self.labels)
+        return checksum(self.gathered(torch.from_numpy(sample(len(self)))), self.labels)
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +80,11 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
     def size(self) -> int:
         """Bytes of all images."""
         return self.images.numel()
+
+    @property
+    def values(self) -> int:
+        """Bytes of one image."""
+        return self.images.shape[1] * self.side**2
 
     @property
     def side(self) -> int:
@@ -119,6 +128,13 @@ def as_bytes(image: Any) -> Tensor:
         return (array * 255).round().clamp(0, 255).to(torch.uint8)
     check_between(array.long(), 0, 255, "whole numbers must lie between 0 and 255")
     return array.to(torch.uint8)
+
+
+def check_labels(labels: Tensor, class_names: Sequence[str]) -> None:
+    """Raise a UserError if a label, of int64 (N,), has no class."""
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
+        wrong = int(labels.max()) if int(labels.min()) >= 0 else int(labels.min())
+        raise UserError(f"label {wrong} is outside the {len(class_names)} classes")
 
 
 def sample(count: int) -> np.ndarray:

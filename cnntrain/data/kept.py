@@ -1,8 +1,8 @@
-"""Decoded data sets, kept in the cache folder and mapped into memory from there.
+"""Decoded data sets, kept in the cache folder and read from there, into memory or image by image.
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
-A file holds the images as (N, H, W, C), the labels, and what is known of both: shape, names, checksums. It
-is believed only if they are right, and made anew if not.
+A file holds the images as (N, H, W, C), the labels, a checksum of each image, and what is known of them all:
+shape, names, checksums. It is believed only if they are right, and made anew if not.
 """
 
 from __future__ import annotations
@@ -11,22 +11,29 @@ import hashlib
 import json
 import math
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cnntrain import cache
-from cnntrain.data.images import InMemoryDataset, checksum, sample
+from cnntrain.data.disk import DiskDataset
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.streaming import numbers
 from cnntrain.errors import UserError
+from cnntrain.regular import open_regular
 
-FORMAT = 3  # of the files; a file of another one is never found
-LENGTH = 8  # bytes at the end of a file, which say how long the description before them is
+# Of the files, and of the way from a file to its pixels. Files of another format are never found: they count
+# within data.cache_gb and, being the oldest, are the first to make room.
+FORMAT = 4
+FOOTER = struct.Struct("<QI")  # the end of a file: length and checksum of the description before it
+LABEL, CHECKSUM = 8, 4  # bytes of each
+AT_ONCE = 2**22  # bytes that are read and checked at a time, while they are in the processor's cache
 
 
 def folder() -> Path:
@@ -38,7 +45,7 @@ def place(facts: Mapping[str, Any], files: Sequence[Path]) -> Path:
     """Return the file for images that depend on facts, as plain types, and on the contents of files."""
     digest = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode())
     for file in files:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return folder() / f"{digest.hexdigest()[:32]}.images"
 
@@ -59,76 +66,98 @@ def write(
     """
 
     def save(file: IO[bytes]) -> None:
-        known = begin = 0
+        known = 0
         shape: list[int] = []
-        all_labels, picked, places = [], [], sample(count)
+        all_labels, checksums = [], []
         for images, labels in batches:
-            data = images.permute(0, 2, 3, 1).contiguous().numpy().data
-            file.write(data)
-            known, shape = zlib.crc32(data, known), list(images.shape[1:])
-            inside = places[(places >= begin) & (places < begin + len(images))] - begin
-            picked.append(images[torch.from_numpy(inside)])
+            data = images.permute(0, 2, 3, 1).contiguous().numpy()
+            file.write(data.data)
+            known, shape = zlib.crc32(data.data, known), list(images.shape[1:])
+            checksums += [zlib.crc32(image.data) for image in data]
             all_labels.append(labels)
-            begin += len(images)
         together = torch.cat(all_labels)
-        file.write(together.numpy().data)
+        tail = together.numpy().tobytes() + np.array(checksums, dtype=np.uint32).tobytes()
+        file.write(tail)
         about = {
             "shape": [count, *shape],
             "class_names": class_names or numbers(together),
-            "checksum": zlib.crc32(together.numpy().data, known),
-            "fingerprint": checksum(torch.cat(picked), together),
+            "checksum": known,
+            "tail": zlib.crc32(tail),
         }
         text = json.dumps(about).encode()
-        file.write(text + len(text).to_bytes(LENGTH, "little"))
+        file.write(text + FOOTER.pack(len(text), zlib.crc32(text)))
 
     return cache.write(path, save)
 
 
-def read(path: Path, look_at_all: bool) -> InMemoryDataset | None:
-    """Map a file of the cache into memory; None if there is none, or it is damaged.
+def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
+    """Return the images of a file of the cache; None if there is none, or it is damaged.
 
     Args:
         path: from :func:`place`.
-        look_at_all: compare the checksum of all images, rather than that of some.
+        into_memory: read and check all images now; else each is read when it is needed, and checked at its
+            first time.
     """
     try:
-        about, labels = described(path)
-        shape = about["shape"]
-        # A map of its own, so that whoever writes into the tensor does not change the file.
-        flat = torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8)
-        count, channels, height, width = shape
-        images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
-        if channels == 1:  # the same bytes, which torch else takes for channels last
-            images = flat.view(shape)
-        dataset = InMemoryDataset(images, labels, about["class_names"])
-        if look_at_all:
-            whole = checksum(flat, labels) == about["checksum"]
-        else:
-            whole = dataset.fingerprint == about["fingerprint"]
-        if not whole:
-            return None
+        with open_regular(path) as file:
+            about, labels, checksums = described(file)
+            dataset = (
+                all_of(file, about, labels)
+                if into_memory
+                else DiskDataset(path, about["shape"], checksums, labels, about["class_names"])
+            )
         os.utime(path)  # so that it is not the first to go
         return dataset
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, UserError):
         return None
 
 
-def described(path: Path) -> tuple[dict[str, Any], Tensor]:
-    """Return what a file says of its images, and their labels, int64 (N,).
+def all_of(file: BinaryIO, about: Mapping[str, Any], labels: Tensor) -> InMemoryDataset:
+    """Read all images of a file into memory.
+
+    They are not mapped, since a file that is truncated while it is mapped ends the process with SIGBUS.
 
     Raises:
-        ValueError: it is not as long as it says.
+        ValueError: they are damaged.
     """
-    with path.open("rb") as file:
-        end = file.seek(-LENGTH, os.SEEK_END)
-        length = int.from_bytes(file.read(LENGTH), "little")
-        if length > end:
-            raise ValueError("no description")
-        file.seek(end - length)
-        about = json.loads(file.read(length))
-        size, count = math.prod(about["shape"]), about["shape"][0]
-        if size + 8 * count + length != end:
+    count, channels, height, width = about["shape"]
+    flat = torch.empty(math.prod(about["shape"]), dtype=torch.uint8)
+    view, known = memoryview(flat.numpy()), 0
+    file.seek(0)
+    for begin in range(0, len(view), AT_ONCE):
+        part = view[begin : begin + AT_ONCE]
+        if file.readinto(part) != len(part):  # type: ignore[attr-defined]  # of buffered files
             raise ValueError("truncated")
-        file.seek(size)
-        labels = np.frombuffer(bytearray(file.read(8 * count)), dtype=np.int64)
-    return about, torch.from_numpy(labels)
+        known = zlib.crc32(part, known)
+    if known != about["checksum"]:
+        raise ValueError("damaged")
+    images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
+    if channels == 1:  # the same bytes, which torch else takes for channels last
+        images = flat.view(about["shape"])
+    return InMemoryDataset(images, labels, about["class_names"])
+
+
+def described(file: BinaryIO) -> tuple[dict[str, Any], Tensor, np.ndarray]:
+    """Return what a file says of its images, their labels, int64 (N,), and their checksums, uint32 (N,).
+
+    Raises:
+        ValueError: that is damaged, or the file is not as long as it says.
+    """
+    end = file.seek(-FOOTER.size, os.SEEK_END)
+    length, checksum = FOOTER.unpack(file.read(FOOTER.size))
+    if length > end:
+        raise ValueError("no description")
+    file.seek(end - length)
+    text = file.read(length)
+    if zlib.crc32(text) != checksum:
+        raise ValueError("damaged")
+    about = json.loads(text)
+    size, count = math.prod(about["shape"]), about["shape"][0]
+    if size + (LABEL + CHECKSUM) * count + length != end:
+        raise ValueError("truncated")
+    file.seek(size)
+    tail = file.read((LABEL + CHECKSUM) * count)
+    if zlib.crc32(tail) != about["tail"]:
+        raise ValueError("damaged")
+    labels = np.frombuffer(bytearray(tail[: LABEL * count]), dtype=np.int64)
+    return about, torch.from_numpy(labels), np.frombuffer(tail[LABEL * count :], dtype=np.uint32)

@@ -133,7 +133,7 @@ class TrainLoader:
         at_once = 1
         if isinstance(dataset, InMemoryDataset) and workers == 0:
             # A small batch takes less time to gather than to ask for, so several are gathered together.
-            at_once = max(1, AT_ONCE // (batch_size * dataset.images[0].numel()))
+            at_once = max(1, AT_ONCE // (batch_size * dataset.values))
         self.batches = ShuffledBatches(indices, batch_size, seed, at_once)
         self.share = self.batches.share
         self.dataset = dataset

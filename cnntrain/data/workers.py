@@ -10,7 +10,7 @@ import numpy as np
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnntrain.errors import RunFailed, UserError
+from cnntrain.errors import CnntrainError, RunFailed
 
 Batch = tuple[Tensor, Tensor]
 AHEAD = 4  # batches that each worker prepares before they are asked for
@@ -20,7 +20,7 @@ class BatchLoader:
     """The batches that a data set makes of lists of indices.
 
     Args:
-        dataset: map-style, with ``__getitems__``, which returns a whole batch or a UserError.
+        dataset: map-style, with ``__getitems__``, which returns a whole batch or an error.
         batches: the indices of each batch.
         workers: processes that make batches; 0 makes them in this one. They stay from epoch to epoch.
         pin: let the GPU copy batches while the program goes on.
@@ -50,7 +50,7 @@ class BatchLoader:
 
         Raises:
             UserError: an image can't be read.
-            RunFailed: a worker was killed.
+            RunFailed: a worker was killed, or the cache is damaged.
         """
         try:
             for batch in self.loader:
@@ -64,7 +64,7 @@ class BatchLoader:
 
 def raised(batch: Any) -> Batch:
     """Return a batch; raise it if it is an error that a data set has returned in place of one."""
-    if isinstance(batch, UserError):
+    if isinstance(batch, CnntrainError):
         raise batch
     return batch
 

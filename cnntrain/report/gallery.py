@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.streaming import StreamingDataset, batch_of
+from cnntrain.data.workers import raised
 from cnntrain.report.html import tile
 from cnntrain.report.mosaic import Sprite, most_tiles
 from cnntrain.report.predictions import Verdicts
@@ -86,7 +87,7 @@ def images_of(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> T
     places = indices.numpy().astype(np.int64)
     if isinstance(dataset, StreamingDataset):
         return batch_of(dataset, places)[0]
-    return dataset.__getitems__(places)[0].cpu()
+    return raised(dataset.__getitems__(places))[0].cpu()
 
 
 def examples(verdicts: Verdicts, most: int) -> list[int]:
