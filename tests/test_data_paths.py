@@ -420,7 +420,7 @@ def test_a_cache_folder_that_cannot_be_written_is_named(
         outcome = cnntrain("train", *TINY)
         assert outcome.code == 0 and "data.cache_gb" not in outcome.out, outcome
         assert told in " ".join(outcome.out.split())
-        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith("/proc"))
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
