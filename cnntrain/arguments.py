@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cnntrain.errors import UserError, did_you_mean
+from cnntrain.text import printable
 
 # Hydra's own flags, which `train` hands on: each with what may follow it. A "" there means nothing may, too.
 ANYTHING: tuple[str, ...] = ("VALUE",)
@@ -64,7 +65,8 @@ def split_flags(
         if not word.startswith("-"):
             words.append(word)
         elif name not in known:
-            raise UserError(no_flag(name, value, known, command))
+            following = "" if equals or not rest or rest[0].startswith("-") else rest[0]
+            raise UserError(no_flag(name, value or following, known, command))
         elif equals:
             flags[name] = flag_value(name, value, known[name])
         elif known[name] and not ("" in known[name] and rest[:1] != [] and rest[0] not in known[name]):
@@ -75,10 +77,11 @@ def split_flags(
 
 
 def no_flag(name: str, value: str, known: Iterable[str], command: str) -> str:
-    """Say that a command does not have a flag, and what to write instead."""
+    """Return the message for a flag that a command does not have, with what to write instead."""
+    from cnntrain.suggestions import for_flag
+
     near = did_you_mean(name, known) if name.startswith("--") else ""
-    instead = f"{name.lstrip('-').replace('-', '_')}={value or '...'}"
-    return f"{command} has no flag {name}{near or f': options are written KEY=VALUE: {instead}'}"
+    return f"{command} has no flag {printable(name)}{near or f': {for_flag(name, value)}'}"
 
 
 def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
@@ -88,7 +91,7 @@ def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
         raise UserError(f"{name} needs a value behind it")
     if possible != ANYTHING and value not in possible:
         what = f"{name} {value} is not possible" if value else f"{name} needs a value behind it"
-        raise UserError(f"{what}: it takes {takes}")
+        raise UserError(f"{what}; choose from {takes}" if takes != "no value" else f"{name} takes no value")
     return value
 
 
@@ -106,7 +109,7 @@ def run_and_overrides(arguments: Sequence[str], command: str) -> tuple[str, list
     if not words:
         raise UserError(f"{command} needs a run: cnntrain {command} last, or a run folder or checkpoint file")
     run_name, *overrides = words
-    if "=" in run_name and not Path(run_name).exists():
+    if "=" in run_name and not is_there(run_name):
         instead = f"cnntrain {command} last {shlex.join(words)}"
         raise UserError(f"{command} needs a run before its overrides: {instead}")
     return run_name, overrides
@@ -117,9 +120,17 @@ def run_files_and_overrides(
 ) -> tuple[str, list[str], list[str], dict[str, str | None]]:
     """Return RUN, files and folders, overrides and flags of ``predict``; what exists is a file."""
     flags, words = split_flags(quiet_as_override(arguments), PREDICT_FLAGS, "predict")
-    overrides = [word for word in words if re.match(r"[\w.]+=", word) and not Path(word).exists()]
+    overrides = [word for word in words if re.match(r"[\w.]+=", word) and not is_there(word)]
     run, *files = [word for word in words if word not in overrides] or [""]
     if not files:
         needed = "images" if run else "a run and images"
         raise UserError(f"predict needs {needed}: cnntrain predict {run or 'last'} FILE_OR_FOLDER ...")
     return run, files, overrides, flags
+
+
+def is_there(name: str) -> bool:
+    """Return whether there is a file or folder of a name, which may be one that none can have."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False

@@ -9,20 +9,20 @@ from typing import Any
 
 from cnntrain.automatic import is_open
 from cnntrain.config import defaults
-from cnntrain.errors import UserError, did_you_mean
+from cnntrain.errors import UserError
 from cnntrain.ranks import world_size
 from cnntrain.schema import (
     CLASS_GROUPS,
-    DESCRIBED,
     GROUPS,
     KEYS,
     MANY,
-    check_value,
+    is_described,
     leaves,
     shown,
-    unknown_key,
 )
 from cnntrain.shapes import cnn_sizes
+from cnntrain.suggestions import check_value, other_task, override_for, unknown_key
+from cnntrain.text import printable
 
 # Keys that not every configuration has: those of other commands, and of some data sets.
 SOMETIMES = (
@@ -61,6 +61,7 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
     check_range(config["data"]["value_range"])
+    check_network(config["model"])
     if runs_here:
         check_device(config["device"])
     if is_open(config["data"]):  # the rest makes sense once it has been found
@@ -100,11 +101,6 @@ def check_target(key: str, node: Mapping[str, Any]) -> None:
         raise UserError(f"{key}._target_={shown(target)} is no class: write, for example, my_pkg.MyClass")
     if "." not in target:
         raise UserError(f"{key}._target_={target} names no module: write my_pkg.{target}, say")
-
-
-def is_described(target: str) -> bool:
-    """Say whether the table knows the arguments of a class."""
-    return target.startswith(DESCRIBED[0]) or target in DESCRIBED
 
 
 def check_images(config: Mapping[str, Any]) -> None:
@@ -219,6 +215,13 @@ def leads_out(name: str) -> bool:
     return is_absolute or name.startswith("~") or "://" in name or ".." in PureWindowsPath(name).parts
 
 
+def check_network(model: Mapping[str, Any]) -> None:
+    """Refuse networks that do something else than to classify images, before torchvision is imported."""
+    name = described(model).get("name")
+    if isinstance(name, str) and (task := other_task(name)):
+        raise UserError(f"model.name={printable(name)}: {task}")
+
+
 def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
     """Check that a CNN leaves something of an image."""
     needed = {"channels", "kernel_size", "pool_size"}
@@ -242,7 +245,8 @@ def check_device(name: str) -> None:
     """Check, without torch, that a device exists. What only torch knows is checked again by run.py."""
     kind, colon, index = name.partition(":")
     if kind not in DEVICES or (colon and not (kind == "cuda" and index.isdecimal())):
-        near = did_you_mean({"gpu": "cuda"}.get(kind, kind), DEVICES) if kind not in DEVICES else ""
+        instead = override_for("device", name, DEVICES)
+        near = f": did you mean {instead}?" if instead else ""
         raise UserError(f"device={name} is not possible{near}\ndevice takes auto, cpu, cuda, cuda:N or mps")
     if kind == "cuda" and not has_cuda_driver():
         raise UserError(f"device={name}: this machine has no CUDA driver; device=auto takes what is there")

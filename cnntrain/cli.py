@@ -14,6 +14,7 @@ from cnntrain.commands.using import evaluate, export, predict, report
 from cnntrain.ending import hasten_end
 from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, reraise_interruption
 from cnntrain.ranks import Spokesman, world_size
+from cnntrain.text import printable
 
 
 def main() -> NoReturn:
@@ -59,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"cnntrain {__version__}")
         return 0
     if name not in COMMANDS:
-        raise UserError(no_command(name))
+        raise UserError(no_command(name, arguments))
     if any(argument in HELP for argument in arguments):
         print(usage.of(name))
         return 0
@@ -74,14 +75,26 @@ def run(argv: Sequence[str]) -> int:
         raise
 
 
-def no_command(name: str) -> str:
-    """Say that the first word is no command, and what may have been meant."""
+def no_command(name: str, behind: Sequence[str]) -> str:
+    """Return the message for a first word that is no command, with what was probably meant."""
+    from cnntrain.suggestions import for_flag
+    from cnntrain.synonyms import COMMANDS as ELSEWHERE
+
+    typed = printable(name)
     if name.startswith("-"):
-        near = did_you_mean(name, ("--help", "--version")) or ": a command comes first, see cnntrain --help"
-        return f"cnntrain has no flag {name}{near}"
+        flag, _, value = name.partition("=")
+        if near := did_you_mean(name, ("--help", "--version")):
+            return f"cnntrain has no flag {typed}{near}"
+        instead = for_flag(flag, value or "".join(behind[:1])).removeprefix("write ")
+        example = (
+            f"cnntrain train {instead}" if "=" in instead.partition(" ")[0] else "cnntrain train KEY=VALUE"
+        )
+        return f"cnntrain has no flag {typed}: a command comes first, such as {example}"
     if "=" in name:
-        return f"there is no command {name}: did you mean cnntrain train {name}?"
-    return f"there is no command {name}{did_you_mean(name, PUBLIC) or ': see cnntrain --help'}"
+        return f"unknown command '{typed}': did you mean cnntrain train {typed}?"
+    if name.lower() in ELSEWHERE:
+        return f"unknown command '{typed}': did you mean cnntrain {ELSEWHERE[name.lower()]}?"
+    return f"unknown command '{typed}'{did_you_mean(name, PUBLIC) or ': see cnntrain --help'}"
 
 
 def complete(arguments: Sequence[str]) -> int:

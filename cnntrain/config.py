@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.errors import UserError
-from cnntrain.schema import KEYS, shown
+from cnntrain.schema import KEYS, shown, with_lists
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -211,7 +211,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'the configuration'}: {first_line(error)}") from error
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    return with_lists({str(key): value for key, value in container.items()})
 
 
 def first_line(error: BaseException) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+import math
+import re
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,10 +59,53 @@ def reraise_interruption(error: BaseException) -> None:
         before = before.__cause__ or before.__context__
 
 
-def nearest(name: str, names: Iterable[str], count: int = 1, likeness: float = 0.5) -> list[str]:
-    """Return the valid names that look most like ``name``, best first; capitals count as small letters."""
-    valid = {valid_name.lower(): valid_name for valid_name in names}
-    return [valid[found] for found in difflib.get_close_matches(name.lower(), valid, count, likeness)]
+def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
+    """Return the valid names for which ``name`` is a likely slip, best first; most names are like none.
+
+    Capitals, dashes, dots and underscores do not count.
+    """
+    far = [(distance(folded(name), folded(valid), name, valid), len(valid), valid) for valid in names]
+    return [valid for _, _, valid in sorted(found for found in far if found[0] < math.inf)[:count]]
+
+
+def folded(name: str) -> str:
+    """Return the letters and digits of a name, in small letters."""
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def distance(a: str, b: str, typed: str, valid: str) -> float:
+    """Return how far a folded name lies from a valid one: a number of slips, or infinity for another word.
+
+    A slip is a letter too many, too few, or another one, or two letters swapped. Long names may have up to
+    four. A word that begins the other one, or whole words out of it, count as two.
+    """
+    if a == b:
+        return 0
+    longest, shortest = max(len(a), len(b)), min(len(a), len(b))
+    allowed = 0 if longest < 3 else 1 if longest < 6 else 2 if longest < 9 else 3 if longest < 16 else 4
+    slips = math.inf if longest - shortest > allowed else edits(a, b)
+    if slips <= allowed:
+        return slips
+    if shortest >= 3 and shortest >= longest / 3 and (a.startswith(b) or b.startswith(a)):
+        return 2
+    words, whole = (re.split(r"[\W_]+", name.lower()) for name in (typed, valid))
+    is_part = any(whole[i : i + len(words)] == words for i in range(len(whole)))
+    return 2.5 if is_part and len(a) >= 4 else math.inf
+
+
+def edits(a: str, b: str) -> int:
+    """Return the Damerau-Levenshtein distance of two words, of which adjacent letters may be swapped."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        above, row = row, [i]
+        for j, other in enumerate(b, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before = above
+    return row[-1]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.checks import is_described
 from cnntrain.config import compose, conf_folders, defaults, first_line, groups, own_files, owners, raw_yaml
 from cnntrain.errors import UserError, did_you_mean, nearest
-from cnntrain.overrides import parse
-from cnntrain.schema import CLASS_GROUPS, KEYS, leaves, unknown_key
+from cnntrain.overrides import parse, unknown_choice
+from cnntrain.schema import CLASS_GROUPS, KEYS, is_described, leaves
+from cnntrain.suggestions import elsewhere, filled, unknown_key
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -35,8 +35,7 @@ def explained(error: Exception, overrides: Sequence[str], config_dir: str | None
         return broken_file(error, config_dir)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        takes = f"{group} takes {', '.join(error.options)}"
-        return UserError(f"{group}={choice} is not there{did_you_mean(choice, error.options)}\n{takes}")
+        return UserError(unknown_choice(group, choice, error.options))
     return UserError(first_line(error))
 
 
@@ -93,7 +92,8 @@ def check_keys(overrides: Sequence[str], config_dir: str | None) -> None:
         for override in changing:
             key = override.key_or_group
             if not key.startswith("hydra/") and not holds(everything, key):
-                raise UserError(unknown_override(key, config, offered, chosen))
+                value = (override.input_line or "").partition("=")[2]
+                raise UserError(unknown_override(key, value, config, offered, chosen))
 
 
 def combinations(choosing: Sequence[Override]) -> Iterator[tuple[str, ...]]:
@@ -118,9 +118,13 @@ def holds(config: Mapping[str, Any], key: str) -> bool:
 
 
 def unknown_override(
-    key: str, config: Mapping[str, Any], offered: Mapping[str, Sequence[str]], chosen: Mapping[str, str]
+    key: str,
+    value: str,
+    config: Mapping[str, Any],
+    offered: Mapping[str, Sequence[str]],
+    chosen: Mapping[str, str],
 ) -> str:
-    """Say that a key does not exist under the choices that are made, and what may have been meant."""
+    """Return the message for a key that does not exist under the choices that are made."""
     if key.startswith("hydra."):
         return f"unknown key {key}: `cnntrain train --cfg hydra` lists Hydra's own"
     group, _, name = key.partition(".")
@@ -129,20 +133,23 @@ def unknown_override(
     if key in KEYS and group in offered:
         having = owners(key)
         return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}"
-    if name and not isinstance(config.get(group), Mapping):
-        return f"unknown key {key}: `cnntrain train --help` lists them all"
     if key.startswith("data.source."):
         return adding(key, "data.source", config["data"].get("source", {}))
+    is_ours = group not in CLASS_GROUPS or is_described(str(config[group].get("_target_")))
     known = dict(leaves(config))
+    if is_ours and (instead := elsewhere(key, value, {**defaults(), **known})):
+        return f"unknown key {key}: {instead}"
+    if name and not isinstance(config.get(group), Mapping):
+        return f"unknown key {key}: `cnntrain train --help all` lists every key"
     is_last_part = any(other.endswith(f".{key}") for other in known)  # lr, which looks like logger
     near = [] if is_last_part else nearest(key, [*known, *offered])
     if near and near[0] in offered and near[0] not in known:
-        return f"unknown key {key}: did you mean {near[0]}={'|'.join(offered[near[0]])}?"
+        return f"unknown key {key}: did you mean {filled(near[0], value)}?"
     if group in CLASS_GROUPS:
         node = config[group]
         if not is_described(str(node.get("_target_"))) or not nearest(name, node):
             return adding(key, group, node)
-    return unknown_key(key, {**defaults(), **known})
+    return unknown_key(key, {**defaults(), **known}, value)
 
 
 def adding(key: str, group: str, node: Mapping[str, Any]) -> str:

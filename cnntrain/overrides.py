@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import conf_folder, groups, read_yaml
-from cnntrain.errors import UserError, did_you_mean, nearest
+from cnntrain.errors import UserError, nearest
 from cnntrain.schema import GROUPS, KEYS
+from cnntrain.suggestions import elsewhere, for_flag, number_for, other_task, override_for, plain, with_point
+from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -16,24 +18,27 @@ if TYPE_CHECKING:
 # Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
 CUSTOM_GROUPS = ("model", "optim")
 # Keys whose values are file names, in which Hydra's grammar has no business.
-PATH_KEYS = ("out", "name", "data.root", "init_from")
+PATH_KEYS = ("out", "name", "data.root", "init_from", "json", "run")
+DEEPEST = 20  # lists and dictionaries inside one another, of which Hydra's parser would take 100 for a crash
 
 
 def normalized(overrides: Iterable[str]) -> list[str]:
     """Rewrite overrides so that Hydra takes what a person means.
 
     Paths are quoted. A class of the user's own (``model._target_=my_pkg.MyNet``) brings no arguments of the
-    default's with it: the group becomes ``custom`` and every other key of it an addition.
+    default's with it: the group becomes ``custom`` and every other key of it an addition. So do the arguments
+    that are typed behind ``model=custom``.
     """
     result = [quoted(named(override)) for override in overrides if override != "experiment=null"]
     for group in (*CUSTOM_GROUPS, "criterion"):
         has_class = any(override.startswith(f"{group}._target_=") for override in result)
-        if not has_class or any(override.startswith(f"{group}=") for override in result):
+        choices = [override for override in result if override.startswith(f"{group}=")]
+        if choices[-1:] != [f"{group}=custom"] and (choices or not has_class):
             continue
         own = [override.partition("=")[0] for override in result]
         result = [f"++{o}" if o.startswith(f"{group}.") else o for o in result]
         if group in CUSTOM_GROUPS:
-            result.insert(0, f"{group}=custom")
+            result[:0] = [] if choices else [f"{group}=custom"]
             continue
         arguments = read_yaml(conf_folder() / "train.yaml")[group]
         unwanted = [f"{group}.{name}" for name in arguments if name != "_target_"]
@@ -52,8 +57,10 @@ def named(override: str) -> str:
 
 
 def quoted(override: str) -> str:
-    """Quote a file name, lest Hydra's grammar take it for a number, a list or nonsense."""
+    """Quote what Hydra's grammar would take for a number, a list or nonsense: file names, ${a:${b}}."""
     key, _, value = override.partition("=")
+    if value.startswith("${") and "${" in value[2:] and "'" not in value:
+        return f"{key}='{value}'"
     if key not in PATH_KEYS or not value or value == "null" or value[0] in "'\"" or "," in value:
         return override
     # In quotes, backslashes count only before a quote.
@@ -94,34 +101,98 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
     parser = OverridesParser.create()
     parsed = []
-    for override in overrides:
+    for index, override in enumerate(overrides):
+        check_depth(override)
         try:
             parsed.append(parser.parse_override(override))
         except HydraException as error:
-            raise UserError(malformed(override)) from error
+            raise UserError(malformed(override, overrides[:index], overrides[index + 1 :])) from error
         if not parsed[-1].key_or_group:
-            raise UserError(malformed(override))
+            raise UserError(malformed(override, overrides[:index], overrides[index + 1 :]))
     return parsed
 
 
-def malformed(override: str) -> str:
-    """Say what is wrong with an override that Hydra's grammar refuses."""
+def check_depth(override: str) -> None:
+    """Raise a UserError if the brackets of an override are nested too deep for any value to need it."""
+    depth = deepest = 0
+    for char in override:
+        depth += (char in "[{(") - (char in "]})")
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        raise UserError(
+            f"{printable(override, 60)}: brackets are nested {deepest} deep; at most {DEEPEST} are read"
+        )
+
+
+def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] = ()) -> str:
+    """Return what is wrong with an override that Hydra's grammar refuses, and what to type.
+
+    Args:
+        override: as typed.
+        before: the words before it, of which the last may be its beginning: ``epochs= 3``.
+        behind: the words behind it, of which the first may be its end: ``epochs = 3``, ``epochs 3``.
+    """
+    typed = printable(override)
+    if (instead := retyped(override, behind)) is not None:
+        return f"{typed} has a dash, quote or space that is not a plain one: {instead}"
     key, equals, value = override.partition("=")
     if not equals:
-        head, *tail = re.split("[ :/]", override, maxsplit=1)
-        near = [head] if head in (*KEYS, *groups()) else nearest(override, KEYS, likeness=0.7)
-        example = f"{near[0]}={tail[0] if tail else 'VALUE'}" if near else "epochs=10"
-        return f"{override or 'an empty word'} is not KEY=VALUE: write it without spaces, such as {example}"
+        return f"{typed or 'an empty word'} is not KEY=VALUE: {without_equals(override, before, behind)}"
     if not key:
-        return f"{override} has no key before the =: write KEY=VALUE, such as epochs=10"
+        ours = [word for word in before[-1:] if word in known_keys()]
+        if ours:
+            return f"write {ours[0]}={value or ''.join(behind[:1])} without spaces"
+        return f"{typed} has no key before the =: write KEY=VALUE, such as epochs=10"
+    if key.strip() != key or value.strip() != value:
+        return f"write {key.strip()}={value.strip()} without spaces"
     if not re.fullmatch(r"[+~]*[\w./@:-]+", key):
-        return f"{override}: {key} is no key{did_you_mean(key, KEYS)}; write KEY=VALUE, such as epochs=10"
+        near = next(iter(nearest(key, KEYS)), "")
+        meant = f"did you mean {near}={value}?" if near else "write KEY=VALUE, such as epochs=10"
+        return f"{typed}: {printable(key)} is no key: {meant}"
     if value.startswith("="):
-        return f"{override} has an = too many: {key}={value.lstrip('=') or 'VALUE'}"
+        return f"{typed} has an = too many: {key}={value.lstrip('=') or 'VALUE'}"
     return (
-        f"{override}: the value is malformed\n"
+        f"{typed}: the value is malformed\n"
         f"lists are written '{key}=[A,B]'; text with special characters is quoted twice: \"{key}='TEXT'\""
     )
+
+
+def retyped(override: str, behind: Sequence[str]) -> str | None:
+    """Return what to type for a word with typographic dashes, quotes or spaces; None if it has none.
+
+    Args:
+        override: as typed.
+        behind: the words behind it, of which the first is the value of a flag.
+    """
+    text = plain(override)
+    if text == override:
+        return None
+    key, equals, value = text.partition("=")
+    value = value.strip().strip("\"'").strip()
+    if key.startswith("--"):  # a dash before a flag: --epochs, -m
+        return f"write -{key[2:]}" if len(key) == 3 else for_flag(key, value or "".join(behind[:1]))
+    return f"write {key.strip()}{equals}{value}"
+
+
+def without_equals(override: str, before: Sequence[str], behind: Sequence[str]) -> str:
+    """Return what to type for a word without =, which may belong to its neighbours."""
+    if before and before[-1].endswith("="):
+        return f"write {before[-1]}{override} without spaces"
+    following = "".join(behind[:2] if behind[:1] == ["="] else behind[:1]).lstrip("=")
+    has_value = behind[:1] and (behind[0].startswith("=") or "=" not in behind[0])
+    if override in known_keys():
+        return f"write {override}={following if has_value and following else 'VALUE'} without spaces"
+    head, *tail = re.split("[ :/]", override, maxsplit=1)
+    if tail and head in known_keys():
+        return f"write it without spaces, such as {head}={tail[0].strip()}"
+    if near := nearest(override, KEYS):
+        return f"write it without spaces, such as {near[0]}=VALUE"
+    return elsewhere(override, following if has_value else "") or "write it without spaces, such as epochs=10"
+
+
+def known_keys() -> list[str]:
+    """Return the keys and the groups."""
+    return [*KEYS, *groups()]
 
 
 def check_overrides(overrides: Sequence[str], config_dir: str | None, is_sweep: bool) -> None:
@@ -149,7 +220,13 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None, is_sweep: 
 def several_values(override: Override) -> str:
     """Say what to do about several values where one is wanted."""
     key, rule = override.key_or_group, KEYS.get(override.key_or_group)
-    value = (override.input_line or "").partition("=")[2]
+    value = (override.input_line or "").partition("=")[2].strip()
+    if rule is None and key not in groups() and (instead := elsewhere(key, value)):
+        return f"unknown key {printable(key)}: {instead}"
+    if point := with_point(key, value):
+        return f"{override.input_line}: decimals are written with a point: {point}"
+    if rule is not None and rule.kind == "int" and re.fullmatch(r"(\d+),\1", value):  # a height and a width
+        return f"{override.input_line} names several values: did you mean {number_for(key, rule, value)}?"
     text = f"{override.input_line} names several values: add -m to run them all"
     if rule is not None and rule.kind == "list":
         return f"{text}, or write a list: '{key}=[{value}]'"
@@ -172,9 +249,17 @@ def check_choice(override: Override, offered: Mapping[str, Sequence[str]]) -> No
         wanted = [override.get_value_element_as_str()]
     for value in map(str, wanted):
         if value not in offered[group] and (value not in ("null", "None") or group in GROUPS):
-            name = value if "." in value else "my_pkg.MyClass"
-            own = f"; a class of your own: {group}._target_={name}" if group in CUSTOM_GROUPS else ""
-            raise UserError(
-                f"{group}={value} is not there{did_you_mean(value, offered[group])}\n"
-                f"{group} takes {', '.join(offered[group])}{own}"
-            )
+            raise UserError(unknown_choice(group, value, offered[group]))
+
+
+def unknown_choice(group: str, value: str, choices: Sequence[str]) -> str:
+    """Return the message for a choice that a group does not have, with what was probably meant."""
+    instead = override_for(group, value, choices)
+    task = other_task(value) if group == "model" else ""
+    near = task or (f"did you mean {instead}?" if instead else "")
+    name = value if re.fullmatch(r"\w+(\.\w+)+", value) else "my_pkg.MyClass"
+    own = f"; a class of your own: {group}._target_={name}" if group in CUSTOM_GROUPS else ""
+    listed = ", ".join(choices)
+    if not near:
+        return f"unknown {group} '{printable(value)}'; choose from {listed}{own}"
+    return f"unknown {group} '{printable(value)}': {near}\nchoose from {listed}{own}"

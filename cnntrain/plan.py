@@ -19,7 +19,8 @@ from cnntrain.checks import check
 from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.overrides import parse, without_globs
-from cnntrain.schema import KEYS, WHOLE, check_value
+from cnntrain.schema import KEYS, WHOLE
+from cnntrain.suggestions import check_value
 from cnntrain.text import encoded
 
 if TYPE_CHECKING:

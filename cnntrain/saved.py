@@ -11,11 +11,12 @@ from cnntrain import own_runs
 from cnntrain.build import has_places, is_of_ours, is_trusted, refusal, targets
 from cnntrain.checks import check, check_device, leads_out
 from cnntrain.config import add_current_folder, compose, conf_folder, groups, plain, read_yaml
-from cnntrain.errors import CheckpointError, UserError, did_you_mean
+from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.other_versions import config_of_today
 from cnntrain.overrides import check_choice, parse, quoted
 from cnntrain.ranks import Spokesman
-from cnntrain.schema import KEYS, check_value, shown
+from cnntrain.schema import KEYS, shown
+from cnntrain.suggestions import check_value, elsewhere, filled
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: 
         if override.is_delete():
             raise UserError(f"{override.input_line}: {command} changes keys, and removes none")
         if key not in allowed and not (key.startswith("data.source.") and "data.source" in allowed):
-            raise UserError(not_amendable(key, allowed, command, offered))
+            value = (override.input_line or "").partition("=")[2]
+            raise UserError(not_amendable(key, value, allowed, command, offered))
         if key in offered:
             check_choice(override, offered)
         else:
@@ -55,11 +57,15 @@ def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: 
     return sorted(parsed, key=lambda override: override.key_or_group not in offered)
 
 
-def not_amendable(key: str, allowed: Sequence[str], command: str, offered: Mapping[str, Any]) -> str:
-    """Say that a command does not take a key."""
+def not_amendable(
+    key: str, value: str, allowed: Sequence[str], command: str, offered: Mapping[str, Any]
+) -> str:
+    """Return the message for a key that a command does not take."""
     if key in KEYS or key in offered:
         return f"{key} can't be changed by {command}\n{command} takes {', '.join(allowed)}"
-    return f"unknown key {key}{did_you_mean(key, allowed)}\n{command} takes {', '.join(allowed)}"
+    near = nearest(key, allowed)
+    instead = f"did you mean {filled(near[0], value)}?" if near else elsewhere(key, value)
+    return f"unknown key {key}{f': {instead}' if instead else ''}\n{command} takes {', '.join(allowed)}"
 
 
 def amended(config: Mapping[str, Any], amendments: Sequence[Override]) -> dict[str, Any]:

@@ -6,11 +6,9 @@ The values are in ``conf/``; nothing here repeats one. Imports no torch, so wron
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-from cnntrain.errors import UserError, did_you_mean, nearest
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,28 @@ class Key:
             text += f" {'above' if self.above else 'of at least'} {low}"
         return text + (", or auto" if self.auto else "") + (", or null" if self.optional else "")
 
+    def short(self) -> str:
+        """Return type and range as one word: ``INT>=1``, ``FLOAT 0..1``, ``a|b|c``, ``BOOL|auto``."""
+        text = "|".join(self.choices) if self.choices else SHORT[self.kind]
+        if self.items is not None:
+            text += f" of {'' if self.length is None else f'{self.length} '}{self.items.short()}"
+        low, high = number(self.low), number(self.high)
+        if self.low is not None and (self.high is None or self.high >= 2**31):
+            text += f"{'>' if self.above else '>='}{low}"
+        elif self.low is not None:
+            text += f" {low}{'<' if self.above else ''}..{'<' if self.below else ''}{high}"
+        return text + ("|auto" if self.auto else "") + ("|null" if self.optional else "")
+
     def accepts(self, value: Any) -> bool:
-        """Say whether a value has the type and lies in the range."""
+        """Return whether a value has the type and lies in the range; one item may stand for a list of it."""
         if value is None:
             return self.optional
         if value == "auto" and self.auto:
             return True
         if self.choices:
             return value in self.choices
+        if self.takes_one(value):
+            return self.items is not None and self.items.accepts(value)
         if self.kind == "counts" and isinstance(value, list | tuple):
             return bool(value) and all(replace(self, kind="int").accepts(item) for item in value)
         if not PREDICATES[self.kind](value):
@@ -64,6 +76,11 @@ class Key:
         if self.low is not None and (value <= self.low if self.above else value < self.low):
             return False
         return self.high is None or (value < self.high if self.below else value <= self.high)
+
+    def takes_one(self, value: Any) -> bool:
+        """Return whether a value is a single one where a list of any length is meant."""
+        is_list = self.kind == "list" and self.items is not None and self.length is None
+        return is_list and not isinstance(value, list | tuple | Mapping) and value not in (None, "auto")
 
 
 def number(value: float | None) -> str:
@@ -82,6 +99,18 @@ WORDS = {
     "list": "a list",
     "class": "a class and its arguments",
     "any": "any value",
+}
+SHORT = {
+    "int": "INT",
+    "counts": "INT or LIST",
+    "float": "FLOAT",
+    "bool": "BOOL",
+    "str": "TEXT",
+    "names": "NAME or LIST",
+    "factors": "{NAME:FLOAT,...}",
+    "list": "LIST",
+    "class": "CLASS",
+    "any": "ANY",
 }
 PREDICATES = {
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
@@ -357,6 +386,32 @@ DESCRIBED = (
 )
 
 
+LISTS = tuple(key for key, rule in KEYS.items() if rule.kind == "list" and rule.length is None)
+
+
+def is_described(target: str) -> bool:
+    """Return whether the table describes the arguments of a class."""
+    return target.startswith(DESCRIBED[0]) or target in DESCRIBED
+
+
+def with_lists(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which a single value of a key that holds a list is a list of one.
+
+    The arguments of a class that the table does not describe stay as they are.
+    """
+    result = {name: dict(node) if isinstance(node, Mapping) else node for name, node in config.items()}
+    for key in LISTS:
+        group, _, name = key.rpartition(".")
+        node: Any = result.get(group) if group else result
+        if not isinstance(node, dict) or name not in node or not KEYS[key].takes_one(node[name]):
+            continue
+        if not KEYS[key].accepts(node[name]):  # a mistake, which is told as it was typed
+            continue
+        if group not in CLASS_GROUPS or is_described(str(node.get("_target_"))):
+            node[name] = [node[name]]
+    return result
+
+
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each key with its dots, and its value; ``data.source`` counts as one."""
     for name, value in node.items():
@@ -376,36 +431,3 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{name}:{shown(item)}" for name, item in value.items()) + "}"
     return str(value)
-
-
-def check_value(key: str, value: Any) -> None:
-    """Raise a UserError unless a value suits its key. Keys that are not in the table are let through."""
-    rule = KEYS.get(key)
-    if rule is None or rule.accepts(value):
-        return
-    near = did_you_mean(str(value), rule.choices) if rule.choices else ""
-    raise UserError(f"{key}={shown(value)} is not possible{near}\n{key} takes {rule.describe()}: {rule.doc}")
-
-
-def unknown_key(key: str, known: Mapping[str, Any]) -> str:
-    """Say that a key does not exist, and which one the user may have meant, with its type and default."""
-    near = nearest_key(key, list(known))
-    if near is None:
-        return f"unknown key {key}: `cnntrain train --help` lists them all"
-    kind = f"{KEYS[near].describe()}; " if near in KEYS else ""
-    return f"unknown key {key}: did you mean {near}? ({kind}default {shown(known[near])})"
-
-
-def nearest_key(key: str, known: Sequence[str]) -> str | None:
-    """Return the key that looks most like one that does not exist: in its group first, then in any."""
-    group, _, name = key.rpartition(".")
-    same_name = [other for other in known if other.rpartition(".")[2] == name]  # lr for optim.lr
-    if same_name:
-        return same_name[0]
-    own = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == group}
-    any_group = {other.rpartition(".")[2]: other for other in reversed(known)}
-    for names, likeness in ((own, 0.5), (any_group, 0.6)):
-        near = nearest(name, (n for n in names if n != "_target_"), likeness=likeness)
-        if near:
-            return names[near[0]]
-    return None

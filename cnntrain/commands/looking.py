@@ -12,14 +12,14 @@ from cnntrain.arguments import (
     quiet_as_override,
     split_flags,
 )
-from cnntrain.errors import UserError, did_you_mean, nearest
+from cnntrain.errors import UserError, did_you_mean
 from cnntrain.schema import KEYS
 
 
 def compare(arguments: Sequence[str]) -> int:
     """``cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]``."""
     from cnntrain.compare import compare as compare_runs
-    from cnntrain.schema import check_value
+    from cnntrain.suggestions import check_value
 
     flags, words = split_flags(arguments, COMPARE_FLAGS, "compare")
     names = [word for word in words if not word.startswith("monitor=")]
@@ -113,8 +113,8 @@ def bench(arguments: Sequence[str]) -> int:
     own.update((o.key_or_group, o.value()) for o in check_amendments(mine, tuple(own), "bench"))
     overrides = normalized(word for word in words if word not in mine)
     for key in (override.partition("=")[0] for override in overrides):
-        if "." not in key and key not in KEYS and nearest(key, own, likeness=0.7):
-            raise UserError(f"unknown key {key}{did_you_mean(key, own)}")
+        if "." not in key and key not in KEYS and (near := did_you_mean(key, own)):
+            raise UserError(f"unknown key {key}{near}")
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))

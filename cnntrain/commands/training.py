@@ -27,7 +27,7 @@ from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 from cnntrain.names import network_name
 from cnntrain.ranks import is_main, world_size
-from cnntrain.schema import KEYS
+from cnntrain.schema import KEYS, with_lists
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -251,7 +251,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     elsewhere = any(override.startswith("launcher=") for override in overrides)
     kept = [word for word in plan.how if not (elsewhere and word.startswith("launcher"))]
     amendments = check_amendments([*kept, *overrides], allowed, "resume of a sweep")
-    typed: dict[str, Any] = {o.key_or_group: o.value() for o in amendments}
+    typed = with_lists({o.key_or_group: o.value() for o in amendments})
     trust = [str(package) for package in typed.get("trust", [])]
     words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
     if trust:

@@ -85,8 +85,8 @@ def export(arguments: Sequence[str]) -> int:
 
     run_name, overrides = run_and_overrides(arguments, "export")
     amendments = check_amendments(overrides, EXPORTABLE, "export")
-    typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), EXPORTERS)
-    for kind in typed:
+    typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), list(EXPORTERS))
+    for kind in typed if isinstance(typed, list) else [typed]:
         for package in EXPORTERS[kind]:
             needed(package, f"format {kind}", "export")
     state, path, config = best_of(run_name, amendments, "export")

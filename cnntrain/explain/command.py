@@ -11,9 +11,9 @@ from cnntrain import checkpoint, run_folder
 from cnntrain.arguments import EXPLAIN_FLAGS, TOPICS, config_dir_of, quiet_as_override, split_flags
 from cnntrain.automatic import complete
 from cnntrain.checks import check
-from cnntrain.config import compose, conf_folder, plain, read_yaml
-from cnntrain.errors import UserError, did_you_mean, nearest
-from cnntrain.overrides import check_overrides, normalized
+from cnntrain.config import compose, conf_folder, groups, plain, read_yaml
+from cnntrain.errors import UserError, did_you_mean
+from cnntrain.overrides import check_overrides, malformed, normalized
 from cnntrain.saved import check_amendments, opened
 from cnntrain.schema import KEYS
 from cnntrain.settings import composing
@@ -75,6 +75,8 @@ def topic_of(words: Sequence[str]) -> tuple[str, list[str]]:
     named = [word for word in words if "=" not in word and not word.startswith("~")]
     for word in named:
         if word not in TOPICS:
+            if word in (*KEYS, *groups()):
+                raise UserError(malformed(word, (), words[list(words).index(word) + 1 :]))
             near = did_you_mean(word, TOPICS) or f"; topics: {', '.join(TOPICS)}; without one: the five steps"
             raise UserError(f"explain: unknown topic {printable(word)!r}{near}")
     if len(named) > 1:
@@ -97,8 +99,8 @@ def subjects_of(topic: str, words: Sequence[str], config_dir: str | None) -> lis
     if runs:
         return [of_run(run, typed) for run in runs]
     for key in (word.partition("=")[0] for word in typed):
-        if "." not in key and key not in KEYS and nearest(key, ["run"], likeness=0.7):
-            raise UserError(f"unknown key {key}{did_you_mean(key, ['run'])}")
+        if "." not in key and key not in KEYS and (near := did_you_mean(key, ["run"])):
+            raise UserError(f"unknown key {key}{near}")
     own = read_yaml(conf_folder() / "explain.yaml")
     is_long = any(word.startswith(("epochs=", "experiment=")) for word in typed)
     overrides = [*([] if is_long or not topic else [f"epochs={own['epochs']}"]), *normalized(typed)]
