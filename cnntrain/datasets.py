@@ -31,7 +31,10 @@ NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 @dataclass
 class Data:
-    """The images of a run, which do what, in words where they are and why, and what was left out."""
+    """The images of a run, which do what, in words where they are and why, and what was left out.
+
+    ``train_files`` and ``test_files`` name the file of each image; None where images have none.
+    """
 
     train: InMemoryDataset | StreamingDataset
     test: InMemoryDataset | StreamingDataset
@@ -40,6 +43,8 @@ class Data:
     path: str
     skipped: list[str]
     members: list[Member] | None = None  # of a folder: the record of which image does what
+    train_files: Sequence[str] | None = None
+    test_files: Sequence[str] | None = None
 
 
 def open_data(
@@ -96,7 +101,19 @@ def open_data(
         tested = dict.fromkeys(range(len(test)), "test")
         trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
         data.members = [*folder.members(trained), *reader.opened[False].members(tested)]
+    data.train_files = files_of(folder, len(train))
+    data.test_files = files_of(reader.opened.get(False), len(test))
     return data
+
+
+def files_of(dataset: Any, number: int) -> list[str] | None:
+    """Return the file of each image: what ``Folder`` and torchvision's folders know; None for other data."""
+    files = getattr(dataset, "files", None)
+    if files is None and isinstance(samples := getattr(dataset, "samples", None), list):
+        files = [sample[0] for sample in samples if isinstance(sample, tuple)]
+    if not isinstance(files, list | tuple) or len(files) != number:
+        return None
+    return [str(file) for file in files]
 
 
 def remarks(reader: Reader, console: Console) -> list[str]:

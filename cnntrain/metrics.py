@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+IMBALANCED = 1.5  # examples of the largest class for one of the smallest
+
 
 def sum_dtype(device: torch.device) -> torch.dtype:
     """Return the format of a sum that does not depend on how its examples were cut into batches."""
@@ -145,6 +147,26 @@ class Result:
         """Share of examples classified correctly, from 0 to 1."""
         return int(self.confusion.diag().sum()) / max(1, self.examples)
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes that have examples, from 0 to 1: each class counts the same."""
+        support = self.confusion.sum(dim=1)
+        recall = self.confusion.diag().double() / support.clamp(min=1)
+        return float(recall[support > 0].mean()) if self.examples else 0.0
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the classes that have examples or predictions, from 0 to 1."""
+        both = self.confusion.sum(dim=0) + self.confusion.sum(dim=1)
+        f1 = 2 * self.confusion.diag().double() / both.clamp(min=1)
+        return float(f1[both > 0].mean()) if self.examples else 0.0
+
+    @property
+    def is_imbalanced(self) -> bool:
+        """Whether the largest class has so many more examples than the smallest that accuracy hides some."""
+        support = self.confusion.sum(dim=1)
+        return int(support.max()) > IMBALANCED * int(support.min())
+
     def per_class(self, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
         """Return precision, recall, F1 and support of each class; a share of nothing counts as 0."""
         hits = self.confusion.diag().double()
@@ -160,8 +182,14 @@ class Result:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return loss, accuracy and, where it says something, top-5 accuracy."""
-        scores = {"loss": self.loss, "accuracy": self.accuracy, "examples": self.examples}
+        """Return loss, the accuracies and macro F1; top-5 accuracy where it says something."""
+        scores = {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "examples": self.examples,
+        }
         return scores if self.top5 is None else {**scores, "top5_accuracy": self.top5}
 
 

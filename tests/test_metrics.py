@@ -36,7 +36,22 @@ def test_accuracy_is_the_share_on_the_diagonal() -> None:
     result = evaluated(TRUE, PREDICTED, 3)
     assert result.examples == 6
     assert result.accuracy == 4 / 6
-    assert result.as_dict() == {"loss": 1.0, "accuracy": 4 / 6, "examples": 6}
+    assert result.as_dict() == {
+        "loss": 1.0,
+        "accuracy": 4 / 6,
+        "balanced_accuracy": pytest.approx((2 / 3 + 0 + 1) / 3),
+        "macro_f1": pytest.approx((2 / 3 + 0 + 4 / 5) / 3),
+        "examples": 6,
+    }
+
+
+def test_classes_without_examples_count_for_nothing() -> None:
+    """As in scikit-learn: recall needs examples, F1 examples or predictions."""
+    result = evaluated([0, 0, 1, 1], [0, 2, 1, 1], 4)
+    assert result.balanced_accuracy == pytest.approx((1 / 2 + 1) / 2)
+    assert result.macro_f1 == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert result.is_imbalanced
+    assert not evaluated([0, 0, 1, 1, 1], [0, 0, 1, 1, 1], 2).is_imbalanced
 
 
 def test_precision_recall_and_f1_of_each_class() -> None:

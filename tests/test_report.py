@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -16,17 +17,20 @@ from typing import Any
 import pytest
 import torch
 from conftest import Command, is_told
+from image_tree import digits
 from torch import nn
 
 from cnntrain import checkpoint, cli
 from cnntrain.config import compose, plain
 from cnntrain.data.loader import Normalize
+from cnntrain.data.sources import MNISTMini
 from cnntrain.models import CNN, MLP
 from cnntrain.overrides import normalized
 from cnntrain.precision import FP32
 from cnntrain.report.configured import command_of
 from cnntrain.report.predictions import Predictions, Verdicts
 from cnntrain.report.probes import accuracy_when_shifted, feature_maps, first_filters, images_in_time
+from cnntrain.text import loss_in_words
 
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
 SMALL = ("limit=200", "epochs=1", "model=mlp", *PLAIN)
@@ -224,10 +228,10 @@ def test_a_report_is_made_later_and_says_the_same(cnntrain: Command, finished: P
     data = re.compile(r'<script type="application/json" id="data">.*?</script>', re.DOTALL)
     assert data.findall(page) == data.findall(before)
     # How many images are shifted depends on how fast this machine is.
-    told = re.compile("<p>(?!Accuracy when).*?</p>")
+    told = re.compile("<p>(?!Accuracy on).*?</p>")
     assert told.findall(page) == told.findall(before)
     assert page.index("<b>overfitting</b>: train 99%, val 80%") < page.index("<nav>")
-    assert "<br>try model.dropout=0.2" in page
+    assert "<br>suggested fix: model.dropout=0.2" in page
 
 
 def test_an_unfinished_run_shows_validation_and_leaves_the_test_set_alone(
@@ -244,8 +248,48 @@ def test_an_unfinished_run_shows_validation_and_leaves_the_test_set_alone(
     assert "This run is not finished: 2 of 2 epochs are done." in page
     assert "cnntrain resume run" in page
     assert "validation accuracy" in page and "of 500 images" in page
-    assert "test accuracy" not in page and "1,000" not in page
+    assert "test accuracy" not in page
+    assert "1,000" not in page.replace("500 validation and 1,000 test images", "")  # how many there are
     assert sections_of(page) == SECTIONS
+
+
+def test_mistakes_name_their_images(cnntrain: Command, finished: Path) -> None:
+    """By the file in a folder of images, else by the index: on the cards, in the page's data, in a table."""
+    for file in sorted(digits(Path("photos"), 16, (0, 1)).glob("*/*")):
+        file.rename(file.with_name(f"<b>{file.stem} & 'x\n\x1b[31m{file.suffix}"))
+    words = ("data=folder", "data.root=photos", "data.image_size=8", "data.channels=3")
+    outcome = cnntrain("train", *SMALL, *words, "data.source.test_fraction=0.5", "optim.lr=1e-9", "out=run")
+    assert outcome.code == 0, outcome.err
+    for folder, pattern in ((Path("run"), r"d[01]/<b>\d+ & 'x\n\x1b\[31m\.(png|jpg)"), (finished, r"\d+")):
+        with (folder / "mistakes.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        matrix = summary_of(folder)["confusion_matrix"]
+        wrong = sum(n for t, row in enumerate(matrix) for p, n in enumerate(row) if t != p)
+        assert len(rows) == wrong > 0
+        assert all(re.fullmatch(pattern, row["image"]) for row in rows), rows[0]
+        page = page_of(folder)
+        data = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+        assert data is not None
+        names = json.loads(data[1])["files"]
+        captions = re.findall(r'<span class="file">(.*?)</span>', page)
+        assert captions and set(map(html.unescape, captions)) <= set(names)
+        prefix = "" if folder == Path("run") else "image "
+        worst = prefix + rows[0]["image"].replace("\n", "\\n").replace("\x1b", "\\x1b")
+        assert html.unescape(captions[0]) == worst
+        assert "<b>" not in page.replace("<b>the", "") and "\x1b" not in page
+    for row in rows:  # the index is that of the image in the test set
+        assert str(int(MNISTMini(train=False).labels[int(row["image"])])) == row["true_class"]
+
+
+def test_the_head_names_network_data_and_sizes(finished: Path) -> None:
+    page = page_of(finished)
+    head = page[: page.index("<nav>")]
+    assert "<p>CNN, 6,794 parameters" in head
+    assert "MNISTMini: 400 train, 500 validation and 1,000 test images, 28×28 grey, 10 classes" in head
+
+
+def test_a_diverged_run_keeps_its_figures_apart() -> None:
+    assert loss_in_words(4836977.1386) == "4.84e+06" and loss_in_words(2.30258) == "2.3026"
 
 
 def test_without_validation_an_unfinished_run_shows_its_model_and_curves(cnntrain: Command) -> None:
@@ -271,7 +315,9 @@ def test_many_classes_in_colour_stay_small(cnntrain: Command) -> None:
     assert len(page) < 3_000_000
 
 
-def test_a_class_of_ones_own_is_shown_as_far_as_it_can_be(cnntrain: Command) -> None:
+def test_a_class_of_ones_own_is_shown_as_far_as_it_can_be(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("nets.py").write_text(
         "import torch\nfrom torch import nn\n\n\n"
         "class Odd(nn.Module):\n"
@@ -288,6 +334,8 @@ def test_a_class_of_ones_own_is_shown_as_far_as_it_can_be(cnntrain: Command) -> 
     page = page_of(Path("run"))
     assert "No layer takes the image itself" in page
     assert "This can&#x27;t be shown for Odd: KeyError: &#x27;three&#x27; (nets.py, line 12)" in page
+    assert cnntrain("report", "run").code == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("another").absolute()))  # of who has not made the run
     is_told(cnntrain("report", "run"), "nets.Odd", "trust=[nets]")
     assert cnntrain("report", "run", "trust=[nets]").code == 0
 
@@ -297,7 +345,7 @@ def test_of_a_sweep_the_best_job_has_one_and_any_other_can_have_it(cnntrain: Com
     assert (outcome.code, outcome.err) == (0, "")
     assert [str(path.parent) for path in Path("sweep").glob("*/report.html")] == ["sweep/optim.lr-0.001"]
     assert "report: sweep/optim.lr-0.001/report.html" in outcome.out
-    assert "the report" not in cnntrain("resume", "sweep").out  # it is there
+    assert "report:" not in cnntrain("resume", "sweep").out  # it is there
 
     assert cnntrain("report", "sweep/optim.lr-1e-09").code == 0
 

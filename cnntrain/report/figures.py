@@ -102,7 +102,7 @@ def calibration(found: Calibration) -> Figure:
 @styled
 def robustness(accuracies: Sequence[float], chance: float) -> Figure:
     """Return the accuracy against the distance by which the images are shifted."""
-    figure, axes = canvas(xlabel="shift in pixels", ylabel="accuracy")
+    figure, axes = canvas(xlabel="translation in pixels", ylabel="accuracy")
     axes.plot(SHIFTS, accuracies, color=COLOURS["curve"], marker="o", markersize=4)
     axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1)
     axes.annotate("chance", (SHIFTS[-1], chance), (0, 3), textcoords="offset points", ha="right", fontsize=8)
@@ -141,7 +141,7 @@ def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
     images = sized(images, LARGEST_IMAGE)
     tiles = [[images[index].squeeze() for index in range(len(images))]]
     tiles += [[grid(maps.values[index].numpy()) for index in range(len(images))] for maps in layers]
-    names = ["the image", *map(title, layers)]
+    names = ["the images", *map(title, layers)]
     heights = [max(tile.shape[0] / tile.shape[1] for tile in row) for row in tiles]
     total = sum(heights) + (MAP_GAP + MAP_MARGIN) * len(tiles)
     figure, axes = borderless(total / len(images))
@@ -161,9 +161,13 @@ def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
 
 
 def title(maps: Maps) -> str:
-    """Return what stands above the maps of a layer: ``features.0: Conv2d, 16 maps``."""
-    unit = "values" if maps.values.shape[1:3] == (1, 1) else "maps"
-    return f"{maps.layer or 'model'}: {maps.kind}, {maps.total:,} {unit}"
+    """Return what stands above the maps of a layer: ``features.0: Conv2d, 16 maps of 28×28``."""
+    height, width = maps.values.shape[2:]
+    what = f"{maps.total:,} maps of {height}×{width}"
+    if maps.values.shape[1:3] == (1, 1):
+        what = f"{maps.total:,} values"
+    end = ", end of its stage" if maps.ends_stage else ""
+    return f"{maps.layer or 'model'}: {maps.kind}, {what}{end}"
 
 
 def grid(maps: np.ndarray) -> np.ndarray:

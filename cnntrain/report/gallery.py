@@ -1,4 +1,4 @@
-"""The images that a report shows: behind each cell of the confusion matrix, and the surest mistakes."""
+"""The images that a report shows: behind each cell of the confusion matrix, and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from cnntrain.data.workers import raised
 from cnntrain.report.html import tile
 from cnntrain.report.mosaic import Sprite, most_tiles
 from cnntrain.report.predictions import Verdicts
+from cnntrain.report.shown import Evaluated
+from cnntrain.text import printable
 
 MOST, MOST_STREAMED = 1200, 300  # images; those that are streamed must be decoded once more
 IN_CELL = 16
@@ -26,29 +28,23 @@ class Gallery:
     """Some images of an evaluation, as one sprite.
 
     Args:
-        dataset: that holds them.
-        indices: which of its images were evaluated, int64 (N,).
-        verdicts: what the model said of each of them.
+        done: the evaluation.
         image_size: height and width of an image.
     """
 
-    def __init__(
-        self,
-        dataset: InMemoryDataset | StreamingDataset,
-        indices: Tensor,
-        verdicts: Verdicts,
-        image_size: int,
-    ) -> None:
+    def __init__(self, done: Evaluated, image_size: int) -> None:
+        dataset, verdicts = done.dataset, done.verdicts
         most = min(MOST if isinstance(dataset, InMemoryDataset) else MOST_STREAMED, most_tiles(image_size))
-        surest = verdicts.mistakes(MISTAKES)
+        worst = verdicts.mistakes(MISTAKES)
         cells = verdicts.in_cells(most, IN_CELL)
-        shown = list(dict.fromkeys([*surest, *(index for some in cells.values() for index in some)]))
+        shown = list(dict.fromkeys([*worst, *(index for some in cells.values() for index in some)]))
         place = {index: number for number, index in enumerate(shown)}
         self.verdicts = verdicts
+        self.names = [printable(done.name_of(index)) for index in shown]
         self.shown = shown
         self.cells = {cell: [place[index] for index in some] for cell, some in cells.items()}
-        self.mistakes = [place[index] for index in surest]
-        self.sprite = Sprite(images_of(dataset, indices[shown]))
+        self.mistakes = [place[index] for index in worst]
+        self.sprite = Sprite(images_of(dataset, done.indices[shown]))
 
     def style(self) -> str:
         """Return the CSS that holds the sprite."""
@@ -60,24 +56,28 @@ class Gallery:
         )
 
     def data(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Return what the page's script knows: places in the sprite for each cell, and probabilities."""
+        """Return what the page's script knows: places in the sprite, probabilities and files."""
         return {
             "cells": {f"{truth},{said}": some for (truth, said), some in self.cells.items()},
             "images": [round(float(self.verdicts.confidence[index]), 4) for index in self.shown],
+            "files": self.names,
             "columns": self.sprite.columns,
             "names": list(class_names),
         }
 
     def show_mistakes(self, class_names: Sequence[str]) -> str:
-        """Return the surest mistakes, each with what it is, what it is taken for, and how surely."""
+        """Return the most confident mistakes: true class, predicted class, its probability, and the file."""
         found = []
         for place in self.mistakes:
             index = self.shown[place]
             truth = class_names[int(self.verdicts.labels[index])]
             said = class_names[int(self.verdicts.predicted[index])]
-            sure = f"{float(self.verdicts.confidence[index]):.1%}"
-            image = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}")
-            caption = f'{escape(truth)} → {escape(said)}<br><span class="dim">{sure}</span>'
+            sure, name = f"{float(self.verdicts.confidence[index]):.1%}", self.names[place]
+            image = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}: {name}")
+            caption = (
+                f'{escape(truth)} → {escape(said)}<br><span class="dim">{sure}</span>'
+                f'<br><span class="file">{escape(name)}</span>'
+            )
             found.append(f'<figure class="image">{image}<figcaption>{caption}</figcaption></figure>')
         return f'<div class="images">{"".join(found)}</div>'
 

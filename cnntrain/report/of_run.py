@@ -59,7 +59,8 @@ def after_training(
         model,
         normalize,
         fitting.precision,
-        Evaluated("test", data.test, torch.arange(len(data.test)), result, verdicts),
+        Evaluated("test", data.test, torch.arange(len(data.test)), result, verdicts, data.test_files),
+        sizes_of(data),
     )
     try:
         console.line("report: [bold]{}[/]", shown_path(write_report(run, console)))
@@ -91,9 +92,9 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     if not is_same_data(state, data):
         raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
     check_same(data.train.class_names, class_names)
-    split, images, indices = "validation", data.train, data.val_indices
+    split, images, indices, files = "validation", data.train, data.val_indices, data.train_files
     if finished:
-        split, images, indices = "test", data.test, torch.arange(len(data.test))
+        split, images, indices, files = "test", data.test, torch.arange(len(data.test)), data.test_files
     evaluated = None
     if len(indices):
         batches = EvalLoader(images, indices, config["eval_batch_size"], normalize, device, config["workers"])
@@ -101,7 +102,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
         result = loop.evaluate(
             trained.model, batches, trained.criterion, classes, trained.precision, after_batch=seen.add
         )
-        evaluated = Evaluated(split, images, indices, result, seen.joined())
+        evaluated = Evaluated(split, images, indices, result, seen.joined(), files)
     best = state["progress"]["best"]
     run = Shown(
         folder,
@@ -115,6 +116,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
         normalize,
         trained.precision,
         evaluated,
+        sizes_of(data),
         PATIENCE,
     )
     try:
@@ -123,6 +125,11 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
         raise RunFailed(f"the report of {folder} can't be written: {error.strerror or error}") from error
     console.line("report: [bold]{}[/]", shown_path(target))
     return target
+
+
+def sizes_of(data: Data) -> tuple[int, int, int]:
+    """Return how many images train, validate and test."""
+    return len(data.train_indices), len(data.val_indices), len(data.test)
 
 
 def is_there(folder: Path) -> bool:

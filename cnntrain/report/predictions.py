@@ -51,7 +51,7 @@ class Verdicts:
         return self.labels == self.predicted
 
     def mistakes(self, most: int) -> list[int]:
-        """Return up to ``most`` images that the model is wrong about, the surest first."""
+        """Return up to ``most`` images that the model is wrong about, the most confident first."""
         wrong = (~self.correct).nonzero().flatten()
         order = self.confidence[wrong].argsort(descending=True, stable=True)
         return [int(index) for index in wrong[order][:most]]
@@ -60,7 +60,7 @@ class Verdicts:
         """Return some images for each cell (true class, predicted class) of the confusion matrix.
 
         Cells take turns, those of mistakes first, until there are ``most`` images or each has ``in_cell``.
-        In a cell the surest come first.
+        In a cell the most confident come first.
         """
         order = self.confidence.argsort(descending=True, stable=True)
         order = order[self.correct[order].int().argsort(stable=True)]  # mistakes first

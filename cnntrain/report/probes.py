@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from cnntrain.precision import Precision
 
 MOST_FILTERS = 64
 MOST_LAYERS = 12  # whose feature maps are shown
+FEWEST_STAGES = 4  # below which layers are shown that are evenly spread
 MOST_MAPS = 16  # of each of them
 SHIFTS = (0, 1, 2, 3, 4)  # pixels
 DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
@@ -52,12 +53,14 @@ class Maps:
         kind: its class.
         values: float32 (N, maps, height, width), on the CPU; (N, 1, 1, values) if it knows no places.
         total: maps, or values, that the layer has.
+        ends_stage: whether it is the last one before the resolution changes, of a network with many layers.
     """
 
     layer: str
     kind: str
     values: Tensor
     total: int
+    ends_stage: bool = False
 
 
 def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> Filters | None:
@@ -81,7 +84,11 @@ def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> Filters | No
 
 @torch.no_grad()
 def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps]:
-    """Return what some layers make of images, float (N, C, H, W), in the order in which they are called."""
+    """Return what layers make of images, float (N, C, H, W), in the order in which they are done.
+
+    Of up to ``MOST_LAYERS`` layers all are there; of more, the ends of the stages, which are the outermost
+    modules that end a resolution, and the output.
+    """
     found: dict[str, Maps] = {}
 
     def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -89,23 +96,54 @@ def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps
             if isinstance(output, Tensor) and len(output) == len(x) and output.dim() in (2, 4):
                 maps = output if output.dim() == 4 else output[:, None, None, :]
                 total = output.shape[1]
+                found.pop(name, None)  # of a layer that is called twice, the last call counts
                 found[name] = Maps(name, type(layer).__name__, maps[:, :MOST_MAPS].float().cpu(), total)
 
         return note
 
-    leaves = [pair for pair in model.named_modules() if not list(pair[1].children())]
-    handles = [m.register_forward_hook(noting(name)) for name, m in leaves if not isinstance(m, SILENT)]
+    modules = [(name, m) for name, m in model.named_modules() if not isinstance(m, SILENT)]
+    handles = [m.register_forward_hook(noting(name)) for name, m in modules]
     try:
         with precision.autocast():
             model.eval()(x)
     finally:
         for handle in handles:
             handle.remove()
-    layers = list(found.values())
+    inner = {name for name, module in model.named_modules() if list(module.children())}
+    layers = [maps for name, maps in found.items() if name not in inner]
     if len(layers) <= MOST_LAYERS:
         return layers
+    stages = ends_of_stages([maps for name, maps in found.items() if name], layers[-1])
+    if len(stages) >= FEWEST_STAGES:
+        return stages
     chosen = torch.linspace(0, len(layers) - 1, MOST_LAYERS).round().int().tolist()
     return [layers[index] for index in chosen]
+
+
+def ends_of_stages(done: Sequence[Maps], output: Maps) -> list[Maps]:
+    """Return the outermost module that is the last to give each resolution, in order, and the output.
+
+    Args:
+        done: by all modules, inner ones too, in the order in which they are done.
+        output: of the last layer.
+    """
+    ends: dict[tuple[int, ...], Maps] = {}
+    for maps in done:
+        size = tuple(maps.values.shape[2:])
+        if maps.values.shape[1] == 1 and size[0] == 1:  # values
+            continue
+        known = ends.get(size)
+        if known is None or maps.layer.count(".") <= known.layer.count("."):
+            ends.pop(size, None)
+            ends[size] = maps
+    return [replace(maps, ends_stage=True) for maps in ends.values() if maps.layer != output.layer] + [output]
+
+
+def which(layers: Sequence[Maps]) -> str:
+    """Return which layers are shown, in words."""
+    if any(maps.ends_stage for maps in layers):
+        return "the ends of the stages, where the resolution changes, and the output"
+    return "the layers" if len(layers) < MOST_LAYERS else f"{len(layers)} of the layers, evenly spread"
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
 "use strict";
-const {cells, images, columns, names} = JSON.parse(document.getElementById("data").textContent);
+const {cells, images, files, columns, names} = JSON.parse(document.getElementById("data").textContent);
 const byId = id => document.getElementById(id);
 const sheet = byId("sheet"), matrix = byId("matrix");
 
@@ -18,7 +18,7 @@ function open(button) {
   const what = truth === said ? `${names[truth]}, recognised` : `${names[truth]}, taken for ${names[said]}`;
   const total = Number(button.dataset.count);
   byId("sheet-title").textContent = `${what}: ${total} ${total === 1 ? "image" : "images"}`
-    + (chosen.length < total ? `, of which the surest ${chosen.length}` : "");
+    + (chosen.length < total ? `, the ${chosen.length} most confident are shown` : "");
   byId("sheet-images").replaceChildren();
   for (const index of chosen) {
     const figure = element("figure", "image", byId("sheet-images"));
@@ -26,8 +26,9 @@ function open(button) {
     tile.style.setProperty("--x", index % columns);
     tile.style.setProperty("--y", Math.floor(index / columns));
     tile.setAttribute("role", "img");
-    tile.setAttribute("aria-label", `${what}, with ${sure}`);
-    element("figcaption", "dim", figure, sure);
+    tile.setAttribute("aria-label", `${what}, with ${sure}: ${files[index]}`);
+    const caption = element("figcaption", "dim", figure, sure);
+    element("span", "file", caption, files[index]);
   }
   opener = button;
   sheet.hidden = false;
@@ -72,7 +73,7 @@ if (matrix) {
   matrix.addEventListener("keydown", walk);
 }
 
-// A heading sorts its table: first upwards, then downwards.
+// A click on a heading sorts its table: first upwards, then downwards.
 for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
   const heading = button.parentNode, body = heading.closest("table").tBodies[0];
   const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;

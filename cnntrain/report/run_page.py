@@ -16,6 +16,7 @@ from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
 from cnntrain.report.matrix import MOST_CLASSES, matrix_table
 from cnntrain.summary import Layer
+from cnntrain.text import loss_in_words
 
 PARTS = {"/*STYLE*/": "run.css", "/*SCRIPT*/": "run.js"}
 TITLES = {
@@ -24,7 +25,7 @@ TITLES = {
     "classes": "Classes",
     "mistakes": "Most confident mistakes",
     "calibration": "Calibration",
-    "robustness": "Shifted images",
+    "robustness": "Translated images",
     "maps": "Feature maps",
     "filters": "Filters",
     "layers": "Layers",
@@ -44,6 +45,7 @@ class Contents:
         split: ``test``, or ``validation`` of a run that is not finished.
         epochs: in words.
         model: in words.
+        data: in words: which images, and how many.
         class_names: the name of each class.
         result: the evaluation; None if there was nothing to evaluate on.
         gallery: images of the evaluation.
@@ -53,6 +55,7 @@ class Contents:
         settings: the configuration.
         environment: names and values.
         command: that makes the run again.
+        left_out: what is not on the page, and how to have it.
         findings: of the training doctor: finding, evidence and suggested fix.
     """
 
@@ -61,6 +64,7 @@ class Contents:
     split: str
     epochs: str
     model: str
+    data: str
     class_names: Sequence[str]
     result: Result | None
     gallery: Gallery | None
@@ -70,6 +74,7 @@ class Contents:
     settings: Sequence[Setting]
     environment: Mapping[str, str]
     command: str
+    left_out: list[str] = field(default_factory=list)
     findings: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
 
@@ -117,11 +122,11 @@ def headline(contents: Contents) -> str:
     lines = [f'<p class="notice">{escape(contents.state)}</p>'] if contents.state else []
     if contents.result is not None:
         lines.append(accuracy(contents.result, contents.split))
-    lines += [f"<p>{escape(contents.model)}; {escape(contents.epochs)}</p>"]
+    lines += [f"<p>{escape(contents.model)}; {escape(contents.epochs)}<br>{escape(contents.data)}</p>"]
     for finding in contents.findings:
         mend = finding.get("mend")
         told = f"<b>{escape(str(finding.get('finding', '')))}</b>: {escape(str(finding.get('evidence', '')))}"
-        told += f"<br>try {escape(str(mend))}" if mend else ""
+        told += f"<br>suggested fix: {escape(str(mend))}" if mend else ""
         lines.append(f'<p class="notice">{told}</p>')
     return "\n".join(lines)
 
@@ -135,7 +140,12 @@ def accuracy(result: Result, split: str) -> str:
     if most > 1.05 * chance:
         told += f" (always naming the most frequent class: {most:.2%})"
     top5 = "" if result.top5 is None else f"; top-5 accuracy {result.top5:.2%}"
-    about = f"95% interval {low:.2%} to {high:.2%}; {told}; loss {result.loss:.4f}{top5}"
+    about = f"95% interval {low:.2%} to {high:.2%}; {told}; loss {loss_in_words(result.loss)}{top5}"
+    if result.is_imbalanced:
+        about += (
+            f"; balanced accuracy {result.balanced_accuracy:.2%} and macro F1 {result.macro_f1:.2%}, where "
+            "each class counts the same"
+        )
     return (
         f'<p class="headline">{result.accuracy:.2%} <small>{split} accuracy, '
         f"{round(result.accuracy * result.examples):,} of {result.examples:,} images</small></p>\n"
@@ -157,7 +167,7 @@ def confusion(contents: Contents) -> str:
     if contents.result is None or contents.gallery is None:
         return ""
     matrix, names = contents.result.confusion, contents.class_names
-    text = "Rows are the true classes, columns the predicted ones. A cell opens its images."
+    text = "Rows are the true classes, columns the predicted ones. Click a cell to see the images."
     whole = ""
     if len(names) > MOST_CLASSES:
         text += f" Of {len(names)} classes these are the {MOST_CLASSES} with the most mistakes; below, all."
@@ -166,12 +176,15 @@ def confusion(contents: Contents) -> str:
 
 
 def mistakes(contents: Contents) -> str:
-    """Return the images about which the model is most sure and wrong."""
+    """Return the wrong predictions that the model is most confident about."""
     if contents.gallery is None:
         return ""
     if not contents.gallery.mistakes:
         return paragraph("There are none: every image is recognised.")
-    text = "True class → predicted class, and the probability that the model gives to the latter."
+    text = (
+        "True class → predicted class, the probability that the model gives to the latter, and the image's "
+        "file or number. mistakes.csv in the run folder lists all of them."
+    )
     return paragraph(text) + contents.gallery.show_mistakes(contents.class_names)
 
 
@@ -179,14 +192,17 @@ def classes(contents: Contents) -> str:
     """Return the table of classes."""
     if contents.result is None:
         return ""
+    each = contents.result.per_class(tuple(contents.class_names))
     rows = [
         (row["class"], *(f"{row[name]:.2%}" for name in ("precision", "recall", "f1")), f"{row['support']:,}")
-        for row in contents.result.per_class(tuple(contents.class_names))
+        for row in each
     ]
     text = (
         "Precision: the share of the images predicted as this class that belong to it. Recall: the share "
-        "of the class that is found. F1: their harmonic mean. A heading sorts."
+        "of the class that is found. F1: their harmonic mean. Click a heading to sort."
     )
+    text += f" Mean recall (balanced accuracy): {contents.result.balanced_accuracy:.2%}; "
+    text += f"mean F1 (macro F1): {contents.result.macro_f1:.2%}."
     return paragraph(text) + table(("class", "precision", "recall", "F1", "images"), rows, sorts=True)
 
 
@@ -211,9 +227,12 @@ def layers(contents: Contents) -> str:
         )
         for layer in contents.layers
     ]
-    headings = ("layer", "kind", "output", "parameters", "multiply-adds", "receptive field")
+    headings = ("layer", "kind", "output", "parameters", "MACs", "receptive field")
     work = sum(layer.multiply_adds for layer in contents.layers)
-    text = f"{work:,} multiply-adds for an image. The receptive field is what one output sees, in pixels."
+    text = (
+        f"{work:,} MACs (multiply-accumulate operations) per image. The receptive field is what one output "
+        "sees, in pixels."
+    )
     return table(headings, rows, words=2) + paragraph(text)
 
 
@@ -228,6 +247,6 @@ def configuration(contents: Contents) -> str:
     head = "<tr><th>key</th><th>value</th><th>default</th></tr>"
     text = f"Marked ●: what differs from the defaults, {count(changed, 'value')}. To make the run again:"
     return (
-        f"{paragraph(text)}<pre>{escape(contents.command)}</pre>"
+        f"{''.join(map(paragraph, contents.left_out))}{paragraph(text)}<pre>{escape(contents.command)}</pre>"
         f'<div class="scroll" tabindex="0"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
     )

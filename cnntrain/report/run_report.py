@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import io
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import nn
+
+from cnntrain import sentences
 from cnntrain import summary as summaries
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, bytes_in_words, count
@@ -19,10 +25,18 @@ from cnntrain.report.configured import command_of, settings
 from cnntrain.report.gallery import MOST_STREAMED, Gallery, examples, images_of
 from cnntrain.report.matrix import MOST_CLASSES
 from cnntrain.report.run_page import Contents, page
-from cnntrain.report.shown import Evaluated, Shown, environment, epochs_of, unfinished
-from cnntrain.text import encoded
+from cnntrain.report.shown import (
+    NUMBERED,
+    Evaluated,
+    Shown,
+    data_of,
+    environment,
+    epochs_of,
+    unfinished,
+)
+from cnntrain.text import encoded, loss_in_words
 
-PAGE, PLOTS = "report.html", "plots"
+PAGE, PLOTS, MISTAKES = "report.html", "plots", "mistakes.csv"
 FOLLOWED = 3  # images whose feature maps are shown
 T = TypeVar("T")
 
@@ -62,6 +76,7 @@ class Drawing:
             split=evaluated.split if evaluated else "",
             epochs=epochs_of(run),
             model=f"{name}, {parameters:,} parameters ({size} as fp32)",
+            data=data_of(run),
             class_names=run.class_names,
             result=evaluated.result if evaluated else None,
             gallery=None,
@@ -106,13 +121,14 @@ class Drawing:
         for name, figure in figures.curves(history, self.run.best).items():
             self.draw(name, figure, f"{name.replace('_', ' ')} after each epoch")
         last = history[-1]
-        told = f"training loss {last['train_loss']:.4f}, accuracy {last['train_accuracy']:.2%}"
+        told = f"training loss {loss_in_words(last['train_loss'])}, accuracy {last['train_accuracy']:.2%}"
         if last["val_loss"] is not None:
-            told += f"; validation loss {last['val_loss']:.4f}, accuracy {last['val_accuracy']:.2%}"
+            loss = loss_in_words(last["val_loss"])
+            told += f"; validation loss {loss}, accuracy {last['val_accuracy']:.2%}"
         self.contents.notes["curves"] = (
-            f"After epoch {last['epoch']}: {told}. A training batch is counted before its own update, with "
-            "augmentation and dropout if there are any; validation comes after the epoch, and the learning "
-            "rate is that of its last step. Where training gets better and validation worse, it overfits."
+            f"After epoch {last['epoch']}: {told}. {sentences.on_curves(history)} Training figures are means "
+            "over the epoch, each batch before its own update, with augmentation and dropout if there are "
+            "any; validation comes after the epoch, and the learning rate is that of its last step."
         )
 
     def layers(self) -> None:
@@ -138,9 +154,8 @@ class Drawing:
     def images(self) -> None:
         """Choose the images behind the confusion matrix, and draw it; the page has a table if it fits."""
         done = self.evaluated
-        self.contents.gallery = Gallery(
-            done.dataset, done.indices, done.verdicts, self.run.config["data"]["image_size"]
-        )
+        self.contents.gallery = Gallery(done, self.run.config["data"]["image_size"])
+        write_atomically(self.run.folder / MISTAKES, mistakes_csv(done, self.run.class_names))
         figure = figures.confusion(done.result.confusion.tolist(), self.run.class_names)
         if len(self.run.class_names) > MOST_CLASSES:
             self.draw("confusion", figure, "confusion matrix of all classes")
@@ -149,11 +164,14 @@ class Drawing:
 
     def calibration(self) -> None:
         """Draw the calibration curve."""
-        found = self.evaluated.verdicts.calibration()
+        verdicts = self.evaluated.verdicts
+        found = verdicts.calibration()
+        confidence, accuracy = (float(v.double().mean()) for v in (verdicts.confidence, verdicts.correct))
         self.draw("calibration", figures.calibration(found), "share of right answers against probability")
         self.contents.notes["calibration"] = (
             f"Expected calibration error {found.error:.2%} (Guo et al. 2017): the mean distance between "
-            "confidence and accuracy. Bars below the dotted line: the model is overconfident."
+            f"confidence and accuracy over the bins. {sentences.on_calibration(confidence, accuracy)} Bars "
+            "below the dotted line are overconfident ones, bars above it underconfident ones."
         )
 
     def accuracy_when_shifted(self) -> tuple[int, list[float]]:
@@ -176,17 +194,35 @@ class Drawing:
         """Draw the accuracy on shifted images."""
         number, found = self.asked("robustness", self.accuracy_when_shifted) or (0, [])
         if not number:
-            told = f"Left out: it would take longer than {probes.SHIFT_SECONDS * self.run.patience:.0f} s."
-            later = " cnntrain report gives it ten times as long." if self.run.patience == 1 else ""
-            self.contents.notes.setdefault("robustness", told + later)
+            if "robustness" not in self.contents.notes:
+                seconds = probes.SHIFT_SECONDS * self.run.patience
+                told = f"accuracy on translated images, which takes longer than {seconds:.0f} s here"
+                if self.run.patience == 1:
+                    told += (
+                        f"; cnntrain report {shlex.quote(str(self.run.folder))} gives it ten times as long"
+                    )
+                self.contents.left_out.append(f"Not on this page: {told}.")
             return
         chance = 1 / len(self.run.class_names)
-        self.draw("robustness", figures.robustness(found, chance), "accuracy against a shift in pixels")
+        self.draw("robustness", figures.robustness(found, chance), "accuracy against translation in pixels")
         told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(probes.SHIFTS, found, strict=True))
+        has_convolutions = any(isinstance(module, nn.Conv2d) for module in self.run.model.modules())
+        shift = self.run.config["augment"].get("shift") or 0
+        model = sentences.Translated("the model", found, has_convolutions, shift)
         self.contents.notes["robustness"] = (
-            f"Accuracy when {number:,} of the {self.evaluated.split} images are moved in four directions, "
-            f"on black: {told}. Filters that slide over the image lose less than weights for each pixel."
+            f"Accuracy on {self.how_many(number)}, moved up, down, left and right, on black: {told}. "
+            f"{sentences.on_translation([model])}"
         )
+
+    def how_many(self, number: int) -> str:
+        """Say which of the evaluated images were moved, and why not all of them."""
+        available, split = len(self.evaluated.indices), self.evaluated.split
+        if number == available:
+            return f"all {number:,} {split} images"
+        most = MOST_STREAMED if isinstance(self.evaluated.dataset, StreamingDataset) else probes.MOST_SHIFTED
+        seconds = probes.SHIFT_SECONDS * self.run.patience
+        why = f"as many as {seconds:.0f} s allow" if number < min(most, available) else "enough to tell"
+        return f"{number:,} of {available:,} {split} images ({why}, evenly spread)"
 
     def feature_maps(self) -> None:
         """Draw what the layers make of a few images."""
@@ -200,11 +236,11 @@ class Drawing:
             return
         colours = images[:, : 3 if images.shape[1] >= 3 else 1].permute(0, 2, 3, 1).numpy()
         names = ", ".join(run.class_names[int(done.verdicts.labels[index])] for index in chosen)
-        words = "what each layer makes of some images"
+        words = "what layers make of some images"
         self.draw("feature_maps", figures.feature_maps(colours, maps), words)
         self.contents.notes["feature_maps"] = (
-            f"{count(len(chosen), 'image')} ({names}) on the way through the layers: up "
-            f"to {probes.MOST_MAPS} maps of each, bright where it responds most; squares in rows are values."
+            f"{count(len(chosen), 'image')} ({names}) on the way through {probes.which(maps)}: up to "
+            f"{probes.MOST_MAPS} maps of each, bright where it responds most; squares in rows are values."
         )
 
     @property
@@ -212,3 +248,16 @@ class Drawing:
         """The evaluation, in the steps that are taken only if there is one."""
         assert self.run.evaluated is not None
         return self.run.evaluated
+
+
+def mistakes_csv(done: Evaluated, class_names: Sequence[str]) -> bytes:
+    """Return all wrong predictions as a table, the most confident first: image, classes, probability."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("image", "true_class", "predicted_class", "confidence"))
+    verdicts = done.verdicts
+    for index in verdicts.mistakes(len(verdicts.labels)):
+        truth, said = (class_names[int(classes[index])] for classes in (verdicts.labels, verdicts.predicted))
+        name = done.name_of(index).removeprefix(NUMBERED if done.files is None else "")
+        writer.writerow((name, truth, said, f"{float(verdicts.confidence[index]):.4f}"))
+    return text.getvalue().encode("utf-8", "surrogateescape")  # names as the file system has them

@@ -19,6 +19,8 @@ from cnntrain.parts import Config
 from cnntrain.precision import Precision
 from cnntrain.report.predictions import Verdicts
 
+NUMBERED = "image "  # of a data set whose images have no files
+
 
 @dataclass
 class Evaluated:
@@ -30,6 +32,7 @@ class Evaluated:
         indices: which of them were evaluated, int64 (N,).
         result: of the evaluation.
         verdicts: on each image, in the order of the indices.
+        files: of the data set's images; None where they have none.
     """
 
     split: str
@@ -37,6 +40,12 @@ class Evaluated:
     indices: Tensor
     result: Result
     verdicts: Verdicts
+    files: Sequence[str] | None = None
+
+    def name_of(self, index: int) -> str:
+        """Return how the image with an index among the evaluated ones is found: its file, or its number."""
+        place = int(self.indices[index])
+        return self.files[place] if self.files is not None else f"{NUMBERED}{place}"
 
 
 @dataclass
@@ -55,6 +64,7 @@ class Shown:
         normalize: turns bytes into what the model wants.
         precision: the number format of the forward pass.
         evaluated: None if there is nothing to evaluate on.
+        sizes: images of the training, the validation and the test set.
         patience: how many times as long the report may take as at the end of a training.
     """
 
@@ -69,6 +79,7 @@ class Shown:
     normalize: Normalize
     precision: Precision
     evaluated: Evaluated | None
+    sizes: tuple[int, int, int]
     patience: float = 1.0
 
 
@@ -81,6 +92,19 @@ def unfinished(run: Shown) -> str:
         f"This run is not finished: {done} epochs are done. {measured}, "
         "since the test set is touched once, when a run ends. "
         f"To go on: cnntrain resume {shlex.quote(str(run.folder))}"
+    )
+
+
+def data_of(run: Shown) -> str:
+    """Return the data set, what its images are, and how many of them train, validate and test, in words."""
+    data, source = run.config["data"], run.config["data"]["source"]
+    name = source.get("dataset", source["_target_"].rpartition(".")[2])
+    where = f" {data['root']}" if name == "Folder" else ""
+    train, val, test = run.sizes
+    kind = "grey" if data["channels"] == 1 else "colour" if data["channels"] == 3 else "multi-channel"
+    return (
+        f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test images, "
+        f"{data['image_size']}×{data['image_size']} {kind}, {len(run.class_names)} classes"
     )
 
 
@@ -102,7 +126,7 @@ def environment(run: Shown) -> dict[str, str]:
         "git commit": summary.get("git_commit") or "",
         "device": summary.get("device", ""),
         "machine": summary.get("machine", ""),
-        "computes in": f"{config['precision']}{layout}; threads: {config['threads']}",
+        "precision": f"{config['precision']}{layout}; threads: {config['threads']}",
         **run.versions,
         "run folder": str(run.folder.absolute()),
     }
