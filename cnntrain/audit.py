@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from cnntrain.console import Console, count
 from cnntrain.contact_sheet import page
 from cnntrain.data import duplicates
 from cnntrain.data.census import LARGEST, Census, census
-from cnntrain.output import screen_beside, write
+from cnntrain.output import json_of, screen_beside, write
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
 UNEVEN = 3  # times as many images as the smallest class has, from which on classes count as uneven
@@ -168,7 +167,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
     result = examine(root, found)
     show(console, root, result)
     if json_file is not None:
-        write(json_file, json.dumps(asdict(result), indent=2) + "\n", console)
+        write(json_file, json_of(asdict(result)), console)
     if html_file is not None:
         write(html_file, page(root, found, asdict(result), facts_of(result)), console)
     return result

@@ -23,6 +23,7 @@ from cnntrain.console import Console, Whole, bytes_in_words
 from cnntrain.contenders import Contender, Own, contenders
 from cnntrain.engine import ALL_THREADS
 from cnntrain.names import network_name, shown_path
+from cnntrain.output import STDOUT, json_of, screen_beside, write
 from cnntrain.parts import Config
 from cnntrain.records import versions
 
@@ -134,11 +135,12 @@ def bench(config: Config, own: Config, overrides: Sequence[str]) -> None:
         own: of conf/bench.yaml, amended.
         overrides: those of the run.
     """
-    target = run_folder.typed_path(own["json"]) if own["json"] else default_target()
-    run_folder.make_folder(target.parent)
-    report = measure(config, own["repeats"], own["seconds"], overrides)
-    run_folder.write_json(target, report)
-    Console(config["verbose"]).line("[dim]written to {}[/]", shown_path(target))
+    target = own["json"] or shown_path(default_target())
+    console = screen_beside(target, verbose=config["verbose"])
+    if target not in STDOUT:
+        run_folder.make_folder(run_folder.typed_path(target).parent)
+    report = measure({**config, "verbose": console.verbose}, own["repeats"], own["seconds"], overrides)
+    write(target, json_of(report), console)
 
 
 def default_target() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from cnntrain.differences import (
 )
 from cnntrain.errors import UserError
 from cnntrain.jobs import RECORD, headline, record_of
-from cnntrain.output import screen_beside, write
+from cnntrain.output import json_of, screen_beside, write
 from cnntrain.ranking import FIGURES, Point, Run, as_csv, in_order, tests_of
 from cnntrain.report.sweep_page import About, page
 from cnntrain.report.table import show
@@ -67,8 +66,7 @@ def compare(
         about = About(count(len(runs), "run"), Path(html_file).absolute().parent)
         write(html_file, page(about, order, points, columns, monitor), console)
     if json_file is not None:
-        text = json.dumps(as_dict(runs, points, monitor), indent=2, allow_nan=False)
-        write(json_file, f"{text}\n", console)
+        write(json_file, json_of(as_dict(runs, points, monitor)), console)
 
 
 def folders_of(name: str) -> list[Path]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import stat
 import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
 from cnntrain.errors import UserError
 from cnntrain.run_folder import typed_path
-from cnntrain.text import encoded
+from cnntrain.text import encoded, printable
 
-STDOUT = "-"
+STDOUT = ("-", "/dev/stdout")
 
 
 def screen_beside(*names: str | None, verbose: int = 1) -> Console:
@@ -21,8 +27,8 @@ def screen_beside(*names: str | None, verbose: int = 1) -> Console:
     """
     for name in names:
         if name is not None and typed_path(name).is_dir():
-            raise UserError(f"{name} can't be written: it is a folder, name a file")
-    return Console(0 if STDOUT in names else verbose)
+            raise UserError(f"{printable(name)} can't be written: it is a folder, name a file")
+    return Console(0 if any(name in STDOUT for name in names) else verbose)
 
 
 def write(name: str, text: str, console: Console) -> None:
@@ -31,11 +37,62 @@ def write(name: str, text: str, console: Console) -> None:
     Raises:
         UserError: it can't be written.
     """
-    if name == STDOUT:
+    if name in STDOUT:
         sys.stdout.write(text)
         return
-    try:
-        write_atomically(typed_path(name), encoded(text))
-    except OSError as error:
-        raise UserError(f"{name} can't be written: {error.strerror or error}") from error
+    write_named(typed_path(name), encoded(text))
     console.line("[dim]written to {}[/]", name)
+
+
+def write_named(path: Path, data: bytes) -> None:
+    """Write into what the user has named: through links, into FIFOs and devices.
+
+    A regular file is replaced once all is written, so that there is the old one or the new one, whole.
+
+    Raises:
+        UserError: it can't be written.
+    """
+    try:
+        status = None
+        with suppress(FileNotFoundError):
+            status = path.stat()  # of what a link leads to
+        if status is not None and (not stat.S_ISREG(status.st_mode) or is_open_already(path)):
+            path.write_bytes(data)
+            return
+        replace(Path(os.path.realpath(path)), data, status)
+    except OSError as error:
+        raise UserError(f"{printable(path)} can't be written: {error.strerror or error}") from error
+
+
+def is_open_already(path: Path) -> bool:
+    """Return whether a path names a file that the shell has opened: ``/dev/fd/3``."""
+    return path.parts[:2] in (("/", "dev"), ("/", "proc"))
+
+
+def replace(path: Path, data: bytes, status: os.stat_result | None) -> None:
+    """Replace a regular file, whose permissions stay, or make it.
+
+    Args:
+        path: without links.
+        data: the new contents.
+        status: of the file that is there; None if there is none.
+    """
+    try:
+        write_atomically(path, data)
+    except PermissionError:
+        if status is None:
+            raise
+        path.write_bytes(data)  # the file may be written, but its folder not
+        return
+    if status is not None:
+        with suppress(OSError):
+            path.chmod(stat.S_IMODE(status.st_mode))
+
+
+def json_of(value: Any) -> str:
+    """Return a value as JSON that people can read: letters of all scripts as they are.
+
+    Bytes of a file name that are not UTF-8 become the escapes that JSON has for them.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    return f"{text.encode('utf-8', 'backslashreplace').decode()}\n"

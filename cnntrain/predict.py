@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import sys
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
 from torch import Tensor
 
 from cnntrain.console import Console, count
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Unreadable
 from cnntrain.data.read import read_square
-from cnntrain.output import screen_beside, write
+from cnntrain.names import shown_path
+from cnntrain.output import json_of, screen_beside, write
+from cnntrain.spreadsheet import csv_of
+from cnntrain.text import columns, printable
 from cnntrain.trained import Trained
+
+THREADS = 8  # that decode, at most
+WIDEST = 24  # columns of a class's name
+MOST_COUNTS = 20  # classes of which the number of images is shown
+FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,13 @@ class Prediction:
         file: as typed, or below the folder that was typed.
         classes: the likeliest, with their probabilities, the first one the prediction; empty if it failed.
         reason: why it could not be read.
+        mean: of the pixels that the network gets, from 0 to 1.
     """
 
     file: Path
     classes: tuple[tuple[str, float], ...] = ()
     reason: str = ""
+    mean: float = 0.0
 
 
 def predict(
@@ -59,7 +66,7 @@ def predict(
         UserError: a file can't be written.
     """
     console = screen_beside(csv_file, json_file, verbose=config["verbose"])
-    found, width = [], max(len(str(file)) for file in files)
+    found, lines = [], Lines(files, trained.class_names)
     with console.bar(len(files), 0, "predicting", unit="image") as bar:
         for prediction in predictions(
             trained, files, config["top"], config["invert"], config["eval_batch_size"]
@@ -67,8 +74,11 @@ def predict(
             found.append(prediction)
             bar.update()
             with bar.external_write_mode():
-                show(console, prediction, width)
+                lines.show(console, prediction)
     failed = sum(bool(prediction.reason) for prediction in found)
+    if len(found) - failed > 1:
+        console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
+    warn_of_inverse(console, trained, found, config["invert"])
     if csv_file is not None:
         write(csv_file, as_csv(found, min(config["top"], len(trained.class_names))), console)
     if json_file is not None:
@@ -101,7 +111,7 @@ def predictions(
         return central(whole, size)[None]
 
     lots = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         reading: list[Future[Tensor | str]] = [pool.submit(read, file) for file in lots[0]] if lots else []
         for lot, following in zip(lots, [*lots[1:], []], strict=True):
             images = [future.result() for future in reading]
@@ -124,35 +134,80 @@ def judged(
             continue
         indices, values = next(ranked)
         names = (trained.class_names[index] for index in indices)
-        yield Prediction(file, tuple(zip(names, values, strict=True)))
+        mean = image.float().mean().item() / 255
+        yield Prediction(file, tuple(zip(names, values, strict=True)), mean=mean)
 
 
-def show(console: Console, prediction: Prediction, width: int) -> None:
-    """Print a line: the file, the class, and what else it might be."""
-    name = f"{prediction.file!s:<{width}}"
-    if prediction.reason:
-        print(f"{prediction.file}: {prediction.reason}", file=sys.stderr)
+class Lines:
+    """The lines that predictions become on the screen, in columns.
+
+    Args:
+        files: all that are predicted.
+        class_names: of the model.
+    """
+
+    def __init__(self, files: Sequence[Path], class_names: Sequence[str]) -> None:
+        self.file_width = max(columns(printable(file)) for file in files)
+        self.class_width = min(WIDEST, max(columns(printable(name)) for name in class_names))
+
+    def show(self, console: Console, prediction: Prediction) -> None:
+        """Print a line: the file, the class, and what else it might be."""
+        if prediction.reason:
+            console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
+            return
+        (best, share), *others = prediction.classes
+        parts: list[object] = [padded(prediction.file, self.file_width), padded(best, self.class_width)]
+        for name, chance in others:
+            parts += [padded(name, self.class_width), f"{chance:7.2%}"]
+        rest = "   [dim]{} {}[/]" * len(others)
+        console.line(f"{{}}  [bold]{{}}[/] {{}}{rest}", *parts[:2], f"{share:7.2%}", *parts[2:])
+
+
+def padded(name: object, width: int) -> str:
+    """Return a name with blanks behind it, as wide as a column of the screen."""
+    text = printable(name)
+    return text + " " * max(0, width - columns(text))
+
+
+def counts_of(found: Sequence[Prediction]) -> str:
+    """Return in words how many images are of which class, the commonest first."""
+    counts = Counter(prediction.classes[0][0] for prediction in found if prediction.classes)
+    listed = [f"{printable(name)} {number:,}" for name, number in counts.most_common(MOST_COUNTS)]
+    return ", ".join([*listed, *(["..."] if len(counts) > MOST_COUNTS else [])])
+
+
+def warn_of_inverse(
+    console: Console, trained: Trained, found: Sequence[Prediction], is_inverted: bool
+) -> None:
+    """Warn of grey images that look like the training images only once black and white are exchanged."""
+    if trained.shape[0] != 1:
         return
-    (best, share), *others = prediction.classes
-    rest = "".join(f"   [dim]{escape(other)} {chance:.2%}[/]" for other, chance in others)
-    console.line(f"{escape(name)}  [bold]{escape(best)}[/] {share:7.2%}{rest}")
+    usual = trained.normalization["mean"][0]
+    means = [prediction.mean for prediction in found if not prediction.reason]
+    odd = [m for m in means if abs(m - usual) > FAR and abs(1 - m - usual) < abs(m - usual) / 2]
+    if not odd:
+        return
+    mean = sum(odd) / len(odd)
+    advice = "leave invert=true out" if is_inverted else "invert=true turns dark on white into white on dark"
+    console.warn(
+        f"{count(len(odd), 'image')} of {len(means):,} unlike the training images: mean {mean:.2f}, training "
+        f"{usual:.2f} (0 black, 1 white), {1 - mean:.2f} if inverted; {advice}"
+    )
 
 
 def as_csv(found: Sequence[Prediction], top: int) -> str:
     """Return a row for each file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = [
         f"{name}{'' if number == 1 else f'_{number}'}"
         for number in range(1, top + 1)
         for name in ("class", "probability")
     ]
-    writer.writerow(["file", *names, "error"])
+    rows: list[list[object]] = [["file", *names, "error"]]
     for prediction in found:
         values = [value for name, share in prediction.classes for value in (name, f"{share:.6g}")]
         values += [""] * (2 * top - len(values))
-        writer.writerow([prediction.file, *values, prediction.reason])
-    return text.getvalue()
+        rows.append([prediction.file, *values, prediction.reason])
+    return csv_of(rows)
 
 
 def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
@@ -163,5 +218,4 @@ def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
         if not p.reason
     ]
     failed = [{"file": str(p.file), "reason": p.reason} for p in found if p.reason]
-    report = {"checkpoint": str(trained.path), "predictions": good, "failed": failed}
-    return json.dumps(report, indent=2, allow_nan=False) + "\n"
+    return json_of({"checkpoint": shown_path(trained.path), "predictions": good, "failed": failed})

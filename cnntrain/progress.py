@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from cnntrain.checkpoint import write_atomically
 from cnntrain.metrics import Result, RunningMean
 from cnntrain.ranks import is_main
+from cnntrain.spreadsheet import csv_of
 
 COLUMNS = (
     "epoch",
@@ -103,11 +102,8 @@ class Progress:
         """Write metrics.csv anew from the history, so that it always agrees with the checkpoint."""
         if not is_main():
             return
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: rounded(value) for name, value in row.items()} for row in self.history)
-        write_atomically(folder / "metrics.csv", text.getvalue().encode())
+        rows = [[rounded(row.get(name)) for name in COLUMNS] for row in self.history]
+        write_atomically(folder / "metrics.csv", csv_of([COLUMNS, *rows]).encode())
 
 
 def rounded(value: Any) -> Any:

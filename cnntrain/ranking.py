@@ -7,8 +7,6 @@ are not used for ranking: only the winner's test accuracy is shown, once the win
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import run_folder
+from cnntrain.spreadsheet import csv_of
 from cnntrain.statistics import Summary, holm, paired_p, summarize
 
 FIGURES = ("val_accuracy", "val_loss", "epochs_done", "seconds")  # none has the name of a key
@@ -203,14 +202,12 @@ def in_order(runs: Sequence[Run], points: Sequence[Point]) -> list[Run]:
 def as_csv(runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str]) -> str:
     """Return one row for each run, in the given order."""
     ranks = ranks_of(points)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["rank", "job", *keys, "state", *FIGURES, "reason"])
+    rows: list[list[Any]] = [["rank", "job", *keys, "state", *FIGURES, "reason"]]
     for run in runs:
         own = [value_of(run, key) for key in keys]
         figures = [run.figures.get(figure) for figure in FIGURES]
-        writer.writerow([ranks.get(id(run), ""), run.name, *own, run.state, *figures, run.reason])
-    return text.getvalue()
+        rows.append([ranks.get(id(run), ""), run.name, *own, run.state, *figures, run.reason])
+    return csv_of(rows)
 
 
 def value_of(run: Run, key: str) -> str:

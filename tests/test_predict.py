@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from PIL import Image
 from cnntrain import cli
 from cnntrain.data.decode import open_upright
 from cnntrain.data.sources import MNISTMini
+from cnntrain.spreadsheet import csv_of
 from cnntrain.trained import load
 
 RUN = ("model=mlp", "limit=1000", "epochs=1", "precision=fp32", "report=false", "-q")
@@ -70,7 +74,7 @@ def test_what_is_no_image_is_named_and_the_rest_goes_on(cnntrain: Command, run: 
     assert "digits/text.png: not an image" in outcome.err
     assert "digits/truncated.png: image file is truncated" in outcome.err
     assert "2 files of 22 could not be read" in outcome.err and "Traceback" not in outcome.err
-    assert len(outcome.out.splitlines()) == 21 and outcome.out.endswith("written to all.json\n")
+    assert len(outcome.out.splitlines()) == 22 and outcome.out.endswith("written to all.json\n")
     report = json.loads(Path("all.json").read_text())
     assert len(report["predictions"]) == 20
     assert [Path(entry["file"]).name for entry in report["failed"]] == ["text.png", "truncated.png"]
@@ -156,3 +160,87 @@ def test_wrong_input_is_told(torchless: Command, arguments: tuple[str, ...], tol
 def test_a_file_that_cannot_be_written_is_told(cnntrain: Command, run: None) -> None:
     digits(1)
     is_told(cnntrain("predict", "run", "digits", "--csv", "digits"), "digits can't be written")
+
+
+def test_one_inverted_drawing_is_warned_of_and_a_right_one_is_not(cnntrain: Command, run: None) -> None:
+    digits(4)
+    Path("drawn").mkdir()
+    for path in Path("digits").glob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(f"drawn/{path.name}")
+    told = cnntrain("predict", "run", "drawn")
+    assert told.code == 0 and told.err.count("invert=true") == 1
+    assert "4 images of 4 unlike the training images" in " ".join(told.err.split())
+    assert cnntrain("predict", "run", "drawn", "invert=true").err == ""
+    assert cnntrain("predict", "run", "digits").err == ""
+    assert "leave invert=true out" in " ".join(
+        cnntrain("predict", "run", "digits", "invert=true").err.split()
+    )
+
+
+def test_predictions_stand_in_columns_with_the_number_of_each_class(cnntrain: Command) -> None:
+    Path("images").mkdir()
+    for name, grey in (("été", 30), ("=cmd|'x'!A7", 220)):
+        Path("images", name).mkdir()
+        for number in range(8):
+            noise = np.random.default_rng(number + grey).integers(-20, 20, (16, 16))
+            Image.fromarray((grey + noise).clip(0, 255).astype(np.uint8)).save(f"images/{name}/{number}.png")
+    data = ("data=folder", "data.root=images", "model=mlp", "epochs=8", "report=false", "out=run")
+    assert cnntrain("train", *data).code == 0
+    outcome = cnntrain("predict", "run", "images", "--csv", "a.csv", "--json", "a.json")
+    *lines, counts = outcome.out.splitlines()[:17]
+    assert counts == "16 images: =cmd|'x'!A7 8, été 8"
+    assert len({line.index("%") for line in lines}) == len({line.rindex("%") for line in lines}) == 1
+    rows = Path("a.csv").read_text().splitlines()
+    assert rows[1].startswith("images/=cmd|'x'!A7/0.png,'=cmd|'x'!A7,0.")
+    assert "été" in Path("a.json").read_text()
+    assert json.loads(Path("a.json").read_text())["checkpoint"] == "run/checkpoints/best.pt"
+
+
+# Files that the user names
+
+
+def test_named_files_are_written_through_links_and_into_fifos(cnntrain: Command, run: None) -> None:
+    digits(1)
+    Path("real.csv").write_text("old")
+    Path("real.csv").chmod(0o640)
+    Path("link.csv").symlink_to("real.csv")
+    assert cnntrain("predict", "run", "digits", "--csv", "link.csv").code == 0
+    assert Path("link.csv").is_symlink() and len(rows_of("real.csv")) == 1
+    assert Path("real.csv").stat().st_mode & 0o777 == 0o640
+    Path("dangling.csv").symlink_to("new.csv")
+    assert cnntrain("predict", "run", "digits", "--csv", "dangling.csv").code == 0
+    assert Path("dangling.csv").is_symlink() and len(rows_of("new.csv")) == 1
+    assert cnntrain("predict", "run", "digits", "--csv", "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        assert cnntrain("predict", "run", "digits", "--json", "pipe").code == 0
+        assert len(json.loads(reader.communicate(timeout=10)[0])["predictions"]) == 1
+    assert Path("pipe").is_fifo()
+
+
+def test_process_substitution_works(process: Command, run: None) -> None:
+    digits(1)
+    command = f"{sys.executable} -m cnntrain predict run digits --csv >(cat > caught.csv)"
+    assert subprocess.run(["bash", "-c", f"{command}; sleep 0.3"], capture_output=True).returncode == 0
+    assert len(rows_of("caught.csv")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+cmd", "'+cmd"),
+        ("-cmd", "'-cmd"),
+        ("\tx", "'\tx"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+2", "+2"),
+        (-3, "-3"),
+        (None, ""),
+        ("a=b", "a=b"),
+        ("été", "été"),
+    ],
+)
+def test_formulas_are_made_harmless_and_numbers_stay(text: object, written: str) -> None:
+    assert csv_of([[text, 1]]) == f"{written},1\n"

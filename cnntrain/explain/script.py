@@ -19,15 +19,15 @@ import jinja2
 from torch import nn
 
 from cnntrain import average, optim, seeding
-from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console, count
 from cnntrain.data import augment, changes, colours, crops, policies, resize, splits
-from cnntrain.errors import RunFailed, UserError
+from cnntrain.errors import UserError
 from cnntrain.explain import arithmetic
 from cnntrain.explain.parts import settled_engine
 from cnntrain.explain.writable import MODELS, check_writable, files_of
 from cnntrain.explain.written import call, layer, learning_rate
 from cnntrain.names import argument
+from cnntrain.output import write_named
 from cnntrain.parts import Config, build_model, find_device, input_shape
 from cnntrain.run_folder import make_folder
 from cnntrain.text import encoded, printable
@@ -90,10 +90,7 @@ def write_script(config: Config, overrides: Sequence[str], target: Path) -> None
     text = script({**config, **asdict(engine)}, overrides, target.name)
     if target.parent != Path():
         make_folder(target.parent)
-    try:
-        write_atomically(target, encoded(text))
-    except OSError as error:
-        raise RunFailed(f"{printable(target)} can't be written: {error.strerror or error}") from error
+    write_named(target, encoded(text))
     console = Console(config["verbose"])
     console.command("script", f"python {argument(target)}")
     console.line("It computes as the run does here: {}.", engine)

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from cnntrain.build import build
-from cnntrain.checkpoint import write_atomically
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.datasets import open_data
 from cnntrain.errors import UserError
 from cnntrain.names import shown_names, shown_path
+from cnntrain.output import write_named
 from cnntrain.parts import Config, find_device
 from cnntrain.report.drawing import png, styled
 from cnntrain.report.gallery import images_of
@@ -61,10 +61,7 @@ def draw(config: Config, target: Path) -> None:
     rows = torch.cat([x[:, None], changed.unflatten(0, (len(x), DRAWS))], dim=1)
     captions = [in_words(share, names) if augment.mixes else "" for share in shares]
     figure = grid(rows, [names[label] for label in y.tolist()], captions)
-    try:
-        write_atomically(target, png(figure))
-    except OSError as error:
-        raise UserError(f"--augmented {target} can't be written: {error.strerror or error}") from error
+    write_named(target, png(figure))
     told = f"shows {len(x)} images, each with {DRAWS} draws of its augmentation"
     console.line("[bold]{}[/] {}", shown_path(target), told)
 
