@@ -67,9 +67,9 @@ class RunningMean:
     @property
     def loss_so_far(self) -> float:
         """The same, but the sums stay as they are: looking at a run changes none of its bits."""
-        waiting = [(loss, len(y)) for loss, _, y in self.pending]
-        total = float(self.loss_sum) + sum(float(loss) * size for loss, size in waiting)
-        return total / max(1, self.seen + sum(size for _, size in waiting))
+        waiting = [(float(loss), float(weight)) for loss, _, _, weight in self.pending]
+        total = float(self.loss_sum) + sum(loss * weight for loss, weight in waiting)
+        return total / ((float(self.weight) + sum(weight for _, weight in waiting)) or 1.0)
 
     @property
     def accuracy(self) -> float:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
+import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 
 import pytest
+from conftest import TINY
 
 from cnntrain.console import Console
 
@@ -40,3 +49,28 @@ def test_what_takes_more_than_a_moment_is_followed_on_a_terminal(
     monkeypatch.setattr(sys, "stderr", screen)
     assert list(Console(verbose).followed(items, "validating")) == [1, 2, 3]
     assert ("validating" in screen.getvalue()) == shown
+
+
+def on_terminal(columns: int, *arguments: str) -> tuple[int, str]:
+    """Run the command on a terminal of so many columns; return its exit code and all that was written."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    command = [sys.executable, "-m", "cnntrain", *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True)
+    os.close(theirs)
+    written = b""
+    with contextlib.suppress(OSError):  # EIO, when the command has ended
+        while chunk := os.read(ours, 65536):
+            written += chunk
+    os.close(ours)
+    return process.wait(), written.decode()
+
+
+def test_a_run_on_a_terminal_of_80_columns_shows_a_bar_and_cuts_no_line() -> None:
+    code, written = on_terminal(80, "train", *TINY, "epochs=2", "precision=fp32", "threads=1")
+    assert code == 0, written
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    assert re.search(r"\repoch 1/2 +\d+%\|.*\| \d+/7 \[", plain)
+    lines = [line.rpartition("\r")[2] for line in plain.replace("\r\n", "\n").splitlines()]
+    assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []
+    assert len([line for line in lines if re.match(r" *[12]/2 ", line)]) == 2

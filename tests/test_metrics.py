@@ -214,3 +214,14 @@ def test_measuring_keeps_no_graph_alive() -> None:
     output = torch.ones(1, 2) @ weight
     mean.update(output.sum(), output, torch.tensor([0]))
     assert all(not tensor.requires_grad for *tensors, _ in mean.pending for tensor in tensors)
+
+
+def test_the_loss_so_far_is_the_mean_of_counted_and_waiting_batches() -> None:
+    mean, y = RunningMean(CPU), torch.tensor([0, 1])
+    assert mean.loss_so_far == 0.0
+    mean.update(torch.tensor(1.0), logits_for([0, 1], 2), y, weight=1.0)
+    assert mean.loss == mean.loss_so_far == 1.0  # which adds it up
+    mean.update(torch.tensor(4.0), logits_for([0, 1], 2), y, weight=torch.tensor(2.0))
+    assert len(mean.pending) == 1
+    assert mean.loss_so_far == pytest.approx((1.0 + 2 * 4.0) / 3)
+    assert len(mean.pending) == 1  # looking changes nothing
