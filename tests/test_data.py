@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import full_mnist
+from conftest import Command, full_mnist, is_told
 from PIL import Image
 from torch import Tensor
 
@@ -86,7 +86,7 @@ def test_an_idx_file_is_read_as_it_was_written(tmp_path: Path, shape: tuple[int,
         (lambda data: data[:10], "truncated.*within its header"),
         (lambda data: data[:2], "not an IDX file"),
         (lambda data: b"", "not an IDX file"),
-        (lambda data: data + b"x", "damaged.*holds 77 of 76 bytes"),
+        (lambda data: data + b"x", "damaged.*holds more than 76 bytes"),
         (lambda data: b"\x89PNG" + data[4:], "not an IDX file"),
         (lambda data: data[:2] + b"\x0d" + data[3:], "not an IDX file of unsigned bytes"),  # floats
     ],
@@ -251,10 +251,43 @@ def test_a_truncated_file_of_a_data_set_is_named(tmp_path: Path, name: str) -> N
         Torchvision(name, str(tmp_path), train=True, split="digits" if name == "EMNIST" else None)
 
 
+@pytest.mark.parametrize(
+    ("part", "shape", "value", "told"),
+    [
+        ("labels", (6, 2), 0, "train-labels-idx1-ubyte holds 2 dimensions, 6 x 2: it is no file of labels"),
+        ("labels", (6,), 200, "train-labels-idx1-ubyte holds the label 200 for 10 classes"),
+        ("labels", (0,), 0, "train-labels-idx1-ubyte holds no labels: 0"),
+        ("images", (6, 0, 0), 0, "train-images-idx3-ubyte holds no images: 6 x 0 x 0"),
+        ("images", (6, 28), 0, "train-images-idx3-ubyte holds 2 dimensions, 6 x 28: it is no file of images"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_files_that_lie_are_named(
+    cnntrain: Command, suffix: str, part: str, shape: tuple[int, ...], value: int, told: str
+) -> None:
+    mnist_like(Path("root"), "MNIST", suffix)
+    name = next(Path("root/MNIST/raw").glob(f"train-{part}*"))
+    write(name, idx_bytes(torch.full(shape, value, dtype=torch.uint8)))
+    outcome = cnntrain("train", "data=mnist", "data.root=root", "report=false")
+    is_told(outcome, f"root/MNIST/raw/{told.replace('ubyte', f'ubyte{suffix}')}")
+
+
+def test_a_header_that_lies_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">III", 2**31, 2**31, 2**31) + bytes(100))
+    with pytest.raises(UserError, match="more than there is memory for"):
+        read_idx(path)
+    path.write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 2**30) + bytes(100))
+    with pytest.raises(UserError, match="is truncated"):
+        read_idx(path)
+
+
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     mnist_like(tmp_path, "MNIST")
     write(tmp_path / "MNIST/raw/train-labels-idx1-ubyte", idx_bytes(torch.zeros(5, dtype=torch.uint8)))
-    with pytest.raises(UserError, match="6 images and 5 labels"):
+    with pytest.raises(
+        UserError, match=r"train-images-idx3-ubyte holds 6 images, and .*train-labels-idx1-ubyte 5 labels"
+    ):
         Torchvision("MNIST", str(tmp_path), train=True)
 
 

@@ -23,7 +23,7 @@ from cnntrain.data.disk import DiskDataset
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.streaming import StreamingDataset, read_all
-from cnntrain.data.workers import raised
+from cnntrain.data.workers import BatchLoader, raised
 from cnntrain.errors import RunFailed
 
 CPU = torch.device("cpu")
@@ -219,7 +219,7 @@ def test_the_second_run_reads_the_cache(
     cnntrain: Command, empty_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "loaded from cache" not in cnntrain("train", *TINY, "out=first").out
-    monkeypatch.setattr(sources, "read_idx", None)  # which would parse the source files
+    monkeypatch.setattr(sources, "read_labelled", None)  # which would parse the source files
     assert "loaded from cache" in cnntrain("train", *TINY, "out=second").out
     one, other = weights("first"), weights("second")
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -334,13 +334,20 @@ def test_what_a_file_of_the_cache_says_of_its_images_is_checked(
     assert kept.read(on_disk.path, into_memory) is None
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_on_a_damaged_cache_ends_with_a_line_and_can_go_on(
-    cnntrain: Command, empty_cache: None, workers: int
+def test_a_worker_that_finds_damage_tells_the_main_process(on_disk: DiskDataset) -> None:
+    with on_disk.path.open("r+b") as file:
+        file.seek(108 + 5)
+        file.write(bytes(20))
+    with pytest.raises(RunFailed, match="damaged: the checksum of image 1 does not match"):
+        list(BatchLoader(on_disk, [np.arange(4)], workers=1))
+
+
+def test_a_run_on_a_damaged_cache_ends_with_a_line_and_the_next_makes_it_anew(
+    cnntrain: Command, empty_cache: None
 ) -> None:
     digits(Path("images"))
     run = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
-    run += ("data.cache=disk", "precision=fp32", f"workers={workers}")
+    run += ("data.cache=disk", "precision=fp32")
     assert cnntrain(*run, "out=right").code == 0
     training = max(cached_files(), key=lambda file: file.stat().st_size)
     training.write_bytes(changed(training.read_bytes(), 784 * 5 + 3))

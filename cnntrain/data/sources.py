@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.data.idx import read_idx
+from cnntrain.data.idx import read_labelled
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.errors import UserError
 from cnntrain.seeding import seed_for
@@ -79,14 +79,13 @@ class MNISTMini(InMemoryDataset):
     """The 5,000 training or 1,000 test images of real MNIST that cnntrain ships."""
 
     def __init__(self, train: bool) -> None:
-        images, labels = (read_idx(file) for file in self.files(train))
-        super().__init__(images.unsqueeze(1), labels.long(), DIGITS)
+        super().__init__(*read_labelled(*self.files(train), len(DIGITS)), DIGITS)
 
     @staticmethod
-    def files(train: bool) -> list[Path]:
+    def files(train: bool) -> tuple[Path, Path]:
         """Return the files of images and of labels."""
         folder, part = Path(__file__).parent / "mnist_mini", "train" if train else "t10k"
-        return [folder / f"{part}-images-idx3-ubyte.gz", folder / f"{part}-labels-idx1-ubyte.gz"]
+        return folder / f"{part}-images-idx3-ubyte.gz", folder / f"{part}-labels-idx1-ubyte.gz"
 
 
 class Fake(InMemoryDataset):
@@ -141,8 +140,8 @@ class Torchvision(InMemoryDataset):
         if dataset in ARRAY_FILES:
             images, labels, names = from_arrays(open_with_torchvision(dataset, folder, train, download))
         else:
-            images, labels = read_idx_set(dataset, folder, train, download, split)
             names = EMNIST_CLASS_NAMES[str(split)] if dataset == "EMNIST" else IDX_CLASS_NAMES[dataset]
+            images, labels = read_idx_set(dataset, folder, train, download, split, len(names))
         super().__init__(images, labels, names)
 
     @staticmethod
@@ -156,7 +155,7 @@ class Torchvision(InMemoryDataset):
 
 
 def read_idx_set(
-    name: str, root: Path, train: bool, download: bool, split: str | None
+    name: str, root: Path, train: bool, download: bool, split: str | None, classes: int
 ) -> tuple[Tensor, Tensor]:
     """Read images, uint8 (N, 1, H, W), and labels, int64 (N,), of MNIST or one of its relatives."""
     files = idx_files(name, root, train, split)
@@ -165,7 +164,7 @@ def read_idx_set(
         files = idx_files(name, root, train, split)
     if files is None:
         raise DataMissing(missing(name, root, train, split), root)
-    images, labels = read_idx(files[0]).unsqueeze(1), read_idx(files[1]).long()
+    images, labels = read_labelled(*files, classes)
     # EMNIST's files hold each image transposed.
     return images.transpose(2, 3).contiguous() if name == "EMNIST" else images, labels
 
