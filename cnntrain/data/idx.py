@@ -98,7 +98,5 @@ def read_labelled(images: Path, labels: Path, classes: int) -> tuple[Tensor, Ten
     if len(pixels) != len(numbers):
         raise UserError(f"{images} holds {len(pixels):,} images, and {labels} {len(numbers):,} labels")
     if int(numbers.max()) >= classes:
-        raise UserError(
-            f"{labels} holds the label {int(numbers.max())}, and the data set has {classes} classes"
-        )
+        raise UserError(f"{labels} holds the label {int(numbers.max())} for {classes} classes")
     return pixels.unsqueeze(1), numbers.long()
