@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.errors import UserError
+from cnntrain.text import printable
 
 FOLDER = "cnntrain.data.folder.Folder"
 FOUND = ("num_classes", "channels", "image_size", "value_range", "mean", "std")
@@ -28,8 +29,12 @@ def complete(config: dict[str, Any]) -> None:
     if data["source"]["_target_"] != FOLDER:
         name = next(name for name in FOUND if data[name] == "auto")
         raise UserError(f"data.{name}=auto is for data=folder: give its value")
-    from cnntrain.data.census import usable
+    from cnntrain.data.census import refusal, usable
 
     found = usable(data["root"], data["on_bad_image"], config["verbose"], data["max_megapixels"])
-    facts = found.facts(data["source"].get("test_fraction", 0.15), data["channels"], data["value_range"])
+    test_fraction = data["source"].get("test_fraction", 0.15)
+    why = refusal(found.parts(test_fraction))
+    if why:
+        raise UserError(f"data.root={printable(data['root'])}: {why}")
+    facts = found.facts(test_fraction, data["channels"], data["value_range"])
     data.update({name: facts[name] for name in FOUND if data[name] == "auto"})

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from cnntrain.audited import LINE, NAME
 from cnntrain.console import count
 from cnntrain.data.census import Census
 from cnntrain.data.decode import Unreadable, open_upright
+from cnntrain.data.findings import FINDINGS, heading
+from cnntrain.text import printable
 
 OF_A_CLASS = 22  # images, two rows on a wide screen
 GROUPS = 20  # of copies
@@ -30,19 +33,8 @@ img{width:96px;height:96px;object-fit:contain;background:#eee;display:block;imag
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}img{background:#2a2a2a}
 dt,h2 small,figcaption{color:#999}}
 """
-KINDS = {
-    "leaks": "In several parts",
-    "across_classes": "In several classes",
-    "copies": "There more than once",
-    "near_copies": "There more than once, but for size or compression",
-}
-LISTS = {
-    "unreadable": "Can't be read",
-    "others": "No images by their names",
-    "empty": "Folders without images, so no classes",
-    "hidden": "Folders hidden by their names, so no classes",
-    "converted": "Converted",
-}
+GROUPED = ("leaks", "across_classes", "copies", "near_copies")  # findings that are groups of images
+FOLDED = 10  # names of a list, from which on it is folded
 
 
 def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str, str]) -> str:
@@ -58,37 +50,55 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
     told = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>" for name, fact in facts.items()
     )
-    command = f"<dt>to train</dt><dd><code>{html.escape(audit['command'])}</code></dd>"
-    parts = [f"<h1>{html.escape(root)}</h1><dl>{told}{command}</dl>"]
+    command = f"<dt>to train</dt><dd><code>{safe(audit['command'], 4000)}</code></dd>"
+    if not audit["command"]:
+        command = f"<dt>train refuses this folder</dt><dd>{safe(audit['refusal'])}</dd>"
+    parts = [f"<h1>{safe(root)}</h1><dl>{told}{command}</dl>"]
     for label, name in enumerate(tree.classes):
         members = np.flatnonzero((labels == label) & census.readable)
         some = members[np.unique(np.linspace(0, len(members) - 1, OF_A_CLASS).astype(int))]
         split = ", ".join(f"{of:,} {part}" for part, of in audit["counts"][name].items() if of)
         only = f"; {len(some)} of them are shown" if len(some) < len(members) else ""
-        heading = f"{html.escape(name)} <small>{count(len(members), 'image')}: {split}{only}</small>"
-        parts.append(section(census, heading, (tree.files[index] for index in some), named=False))
-    for kind, heading in KINDS.items():
-        groups = audit[kind]
-        for number, names in enumerate(groups[:GROUPS], 1):
-            which = f"{heading} <small>{number} of {len(groups):,}</small>"
-            parts.append(section(census, which, names, named=True))
-    for kind, heading in LISTS.items():
-        if audit[kind]:
-            items = "".join(f"<li>{html.escape(line)}</li>" for line in audit[kind][:LISTED])
-            more = f"<p>and {len(audit[kind]) - LISTED:,} more</p>" if len(audit[kind]) > LISTED else ""
-            parts.append(f"<h2>{heading} <small>{len(audit[kind]):,}</small></h2><ul>{items}</ul>{more}")
+        title = f"{safe(name)} <small>{count(len(members), 'image')}: {split}{only}</small>"
+        parts.append(section(census, title, (tree.files[index] for index in some), named=False))
+    for kind in FINDINGS:
+        if kind in GROUPED:
+            groups = audit[kind]
+            for number, names in enumerate(groups[:GROUPS], 1):
+                which = f"{safe(FINDINGS[kind][1])} <small>{number} of {len(groups):,}</small>"
+                parts.append(section(census, which, names, named=True))
+        elif audit[kind]:
+            parts.append(list_of(kind, audit[kind]))
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(root)}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{safe(root)}</title>'
         f"<style>{STYLE}</style>{''.join(parts)}</html>"
     )
+
+
+def safe(text: str, longest: int = NAME) -> str:
+    """Return text of unknown origin for HTML: printable, escaped, and cut to a length."""
+    return html.escape(printable(text, longest), quote=True)
+
+
+def list_of(kind: str, items: Sequence[str]) -> str:
+    """Return a heading and a list of names, folded if it is long."""
+    lines = "".join(f"<li>{safe(line)}</li>" for line in items[:LISTED])
+    more = (
+        f"<p>and {len(items) - LISTED:,} more: --json FILE lists them all</p>" if len(items) > LISTED else ""
+    )
+    title = f"<h2>{safe(heading(kind, items), LINE)}</h2>"
+    if len(items) <= FOLDED:
+        return f"{title}<ul>{lines}</ul>"
+    return f"{title}<details><summary>names</summary><ul>{lines}</ul>{more}</details>"
 
 
 def section(census: Census, heading: str, files: Iterable[str], named: bool) -> str:
     """Return a heading and a row of images, with their names if they matter."""
     figures = []
     for name in files:
-        caption = f"<figcaption>{html.escape(name)}</figcaption>" if named else ""
-        text = html.escape(name, quote=True)
+        text = safe(name)
+        caption = f"<figcaption>{text}</figcaption>" if named else ""
         figures.append(
             f'<figure><img src="{thumbnail(census, name)}" alt="{text}" title="{text}">{caption}</figure>'
         )

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.markup import escape
 from torch import Tensor
 
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.augment import Augment
+from cnntrain.data.findings import left_out
 from cnntrain.data.folder import Folder
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.left_out import left_out
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.members import Member, RunSplit
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import UserError
+from cnntrain.names import argument, shown_path
 from cnntrain.parts import Config
 from cnntrain.reading import SHARE, Reader
 from cnntrain.text import printable
@@ -119,7 +119,7 @@ def files_of(dataset: Any, number: int) -> list[str] | None:
 def remarks(reader: Reader, console: Console) -> list[str]:
     """Return what to say of a folder of images; warn of what is left out and of what makes results wrong."""
     train, test = reader.opened[True], reader.opened[False]
-    root = printable(train.root)
+    root = shown_path(train.root)
     for line in left_out(train.census.tree):
         console.warn(line)
     if train.skipped:
@@ -128,13 +128,13 @@ def remarks(reader: Reader, console: Console) -> list[str]:
             f"{'; '.join(train.skipped[:SKIPPED])}{'; ...' if len(train.skipped) > SKIPPED else ''}"
         )
         for name in train.skipped[SKIPPED:]:
-            console.line(f"  {escape(name)}", level=2)
+            console.line("  {}", name, level=2)
     for (part, other), files in train.copies.items():
         console.warn(
             f"leakage: {count(len(files), 'image')} of the {NAMES[part]} part also in the {NAMES[other]} "
             f"part, as exact or near copies ({printable(files[0])}): "
-            f"{NAMES[other]} accuracy will be inflated; "
-            "cnntrain data lists them all"
+            f"{NAMES[other]} accuracy will be inflated; to list them all: "
+            f"cnntrain data {argument(train.root)}"
         )
     split: RunSplit = train.run_split
     if train.found is not None and split.binds and train.found.in_words():
@@ -142,11 +142,6 @@ def remarks(reader: Reader, console: Console) -> list[str]:
     elif train.found is not None and test.held_back:
         console.warn(
             f"{count(test.held_back, 'image')} of the test part left out: the model was trained on them"
-        )
-    if reader.known["run_split"] is not None and split.members is None:
-        console.warn(
-            f"which images the run trained on was not recorded: they are chosen from {root} as it is now, "
-            "and files added or removed since the run may put training images into the test part"
         )
     return [] if test.has_own_test else [f"{len(test):,} held out for testing, by a hash of each file"]
 
@@ -167,6 +162,24 @@ def placed(
 def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
     """Return whether the training images are those that a checkpoint's run began with."""
     return bool(state["data_fingerprint"] == data.train.fingerprint)
+
+
+def warn_of_no_record(
+    run_split: RunSplit, state: Mapping[str, Any], data: Data, root: str, console: Console
+) -> None:
+    """Say that a run of a folder has no record of its split, and whether its training images are these."""
+    if not run_split.binds:
+        console.warn(
+            "which images the run was trained on was not recorded: if they are among these data, the "
+            "accuracy is inflated"
+        )
+        return
+    same = "which are those of the run, as far as a checksum of labels and samples tells"
+    other = "which are not those of the run: the images evaluated may be ones that it was trained on"
+    console.warn(
+        "which images the run held out was not recorded; they are chosen by the same rule from those of "
+        f"data.root={shown_path(root)}, {same if is_same_data(state, data) else other}"
+    )
 
 
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:

@@ -13,7 +13,7 @@ from cnntrain.classes import renumbered, renumbering
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.members import split_of
-from cnntrain.datasets import open_data
+from cnntrain.datasets import open_data, warn_of_no_record
 from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.metrics import Result
 from cnntrain.names import argument, shown_path
@@ -60,6 +60,8 @@ def evaluate(
     data = distributed.main_first(
         lambda: open_data(config, device, console, data_trust, class_names, run_split)
     )
+    if run_split is not None and run_split.members is None:
+        warn_of_no_record(run_split, state, data, config["data"]["root"], console)
     numbers = renumbering(data.train.class_names, class_names)
     if numbers is not None:
         console.line("the data have the classes of the model in another order: they are matched by name")

@@ -63,9 +63,14 @@ def quoted(override: str) -> str:
         return f"{key}='{value}'"
     if key not in PATH_KEYS or not value or value == "null" or value[0] in "'\"" or "," in value:
         return override
+    return f"{key}={in_quotes(value)}"
+
+
+def in_quotes(value: str) -> str:
+    """Return text in the quotes of Hydra's grammar, in which it means itself."""
     # In quotes, backslashes count only before a quote.
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), value)
-    return f"{key}='{escaped}'"
+    return f"'{escaped}'"
 
 
 def without_globs(overrides: Iterable[str], config_dir: str | None) -> list[str]:

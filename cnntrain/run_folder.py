@@ -15,6 +15,7 @@ from typing import Any
 from cnntrain import checkpoint
 from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
 from cnntrain.errors import CheckpointError, UserError, nearest
+from cnntrain.text import printable, some
 
 try:
     import fcntl
@@ -217,26 +218,41 @@ def nearest_runs(run: str) -> list[str]:
 
 
 def files_of(names: Iterable[str]) -> list[Path]:
-    """Return the files that typed names mean; of a folder all in it, except hidden ones.
+    """Return the files that typed names mean; of a folder all in it, as training looks into folders.
+
+    Linked folders are looked into, each once; links to nowhere are among the files. Hidden files, pipes and
+    devices, and what cnntrain has written are not.
 
     Raises:
-        UserError: there is no such file or folder, or a folder is empty.
+        UserError: there is no such file or folder, it may not be read, a folder is empty, or a file is a pipe
+            or a device.
     """
+    from cnntrain.data.walk import Found, walk
+
     found: dict[Path, None] = {}
     for name in names:
         path = typed_path(name)
         if not path.exists():
             near = nearest(path.name, (other.name for other in path.parent.glob("*")))
-            meant = f": did you mean {path.parent / near[0]}?" if near else ""
-            raise UserError(f"there is no file or folder {name}{meant}")
-        inside = sorted(
-            file
-            for file in path.rglob("*")
-            if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
-        if path.is_dir() and not inside:
-            raise UserError(f"the folder {name} holds no files")
-        found.update(dict.fromkeys(inside if path.is_dir() else [path]))
+            meant = f": did you mean {printable(path.parent / near[0])}?" if near else ""
+            raise UserError(f"there is no file or folder {printable(name)}{meant}")
+        if not path.is_dir() and not path.is_file():
+            raise UserError(f"{printable(name)} is no regular file, but a pipe, a socket or a device")
+        if not path.is_dir():
+            found[path] = None
+            continue
+        there = Found()
+        inside = sorted(path / file for file in walk(path, "", there))
+        if there.denied and not inside:
+            raise UserError(f"the folder {printable(name)} may not be read")
+        if there.denied:
+            print(
+                f"cnntrain: warning: folders in {printable(name)} may not be read: {some(there.denied)}",
+                file=sys.stderr,
+            )
+        if not inside:
+            raise UserError(f"the folder {printable(name)} contains no files")
+        found.update(dict.fromkeys(inside))
     return list(found)
 
 

@@ -74,7 +74,7 @@ def test_the_audit_names_every_fault(torchless: Command) -> None:
     assert found["converted"] == [
         "d0/cmyk.jpg: CMYK, becomes RGB",
         "d3/deep.png: 16 bits, become 8",
-        "d3/turned.jpg: turned upright, as EXIF says",
+        "d3/turned.jpg: EXIF orientation applied",
     ]
     assert found["across_classes"] == [["d1/copy.png", "d3/003.png"]]
     assert found["modes"] == {"L": 61, "CMYK": 1, "I;16": 1, "RGB": 1}
@@ -269,7 +269,7 @@ def test_long_images_are_told_of_and_keep_their_proportions_in_training_and_in_u
             pixels[10:30, 50:70] = colour
             Image.fromarray(pixels).save(f"images/{name}/{number}.png")
     audited = cnntrain("data", "images")
-    assert "data.resize=crop leaves 67% of the median image out" in audited.out
+    assert "the center crop discards 67% of the median image" in audited.out
     assert "data.resize=pad" in audited.out
     words = ("data.resize=crop", "data.image_size=16", "data.resize_size=20", "augment.crop=0.5", "epochs=8")
     assert cnntrain("train", *RUN[:3], "report=false", *words, "out=run", "precision=fp32").code == 0

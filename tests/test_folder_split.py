@@ -201,7 +201,9 @@ def test_a_run_without_a_record_is_evaluated_on_its_own_images_and_that_is_said(
     Path("run/split.csv.gz").unlink()
     done = again(cnntrain)
     assert done.code == 0, done.err
-    assert "which images the run trained on was not recorded" in done.err
+    assert "which images the run held out was not recorded" in done.err
+    # This run did not choose by index, so its training images are others: as if files had been added.
+    assert "may be ones that it was trained on" in done.err
     assert evaluated()["examples"] == 6  # 15 % of each class, by index
 
 

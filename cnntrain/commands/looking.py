@@ -81,6 +81,8 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
     if len(folders) > 1:
         raise UserError(f"data takes one folder of images, not {len(folders)}: {' '.join(folders)}")
     of_folder = ["data=folder", f"data.root={folders[0]}"] if folders else []
+    if folders and not any(word.startswith("data.on_bad_image=") for word in words):
+        of_folder.append("data.on_bad_image=skip")  # a drawing of eight images needs no others
     overrides = normalized([*of_folder, *(word for word in words if word not in folders)])
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)

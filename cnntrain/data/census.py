@@ -135,6 +135,15 @@ class Census:
         }
 
 
+def refusal(parts: np.ndarray) -> str:
+    """Return why a folder can't be trained on, from the parts of its images; empty if it can."""
+    if not (parts == "test").any():
+        return (
+            "no image is left to test with: classes need at least two images that differ, or a folder test/"
+        )
+    return "" if (parts == "train").any() else "no image is left to train on"
+
+
 def fitting_size(side: float) -> int:
     """Return the size of a network's images for files of a shorter side, in pixels."""
     if side <= SMALL:
@@ -228,12 +237,12 @@ def usable(root: str, on_bad_image: str, verbose: int = 1, max_megapixels: float
     denied = found.tree.found.denied
     if (not found.bad and not denied) or on_bad_image == "skip":
         return found
-    lines = [f"{count(len(denied), 'folder')} may not be read: {some(denied)}"] if denied else []
+    lines = [f"{count(len(denied), 'folder')} that may not be read: {some(denied)}"] if denied else []
     if found.bad:
         first = f"{printable(root)}/{found.bad[0]}"
         of = f"{len(found.bad):,} of {count(len(found.tree.files), 'image')} can't be read, the first is "
         lines.append(f"{of if len(found.bad) > 1 else ''}{first}")
     raise UserError(
-        f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves them out; "
-        f"{printable(shlex.join(['cnntrain', 'data', root]), 1000)} lists them all"
+        f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves them out; to list them all: "
+        f"{printable(shlex.join(['cnntrain', 'data', root]), 1000)}"
     )

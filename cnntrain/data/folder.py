@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.data.census import Census, usable
+from cnntrain.data.census import Census, refusal, usable
 from cnntrain.data.decode import Decoding, Unreadable
 from cnntrain.data.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.data.read import read_square
@@ -87,10 +87,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
             parts[is_trained] = ""
         mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
         if not len(mine):
-            raise UserError(
-                f"data.root={printable(root)} leaves no image to {'train on' if train else 'test with'}: "
-                "each class needs at least two, or a folder test/ of its own"
-            )
+            why = refusal(parts) or "no image is left"
+            raise UserError(f"data.root={printable(root)}: {why}")
         self.files = [tree.files[index] for index in mine]
         self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
         self.parts = parts[mine]

@@ -34,7 +34,8 @@ class Tree:
         labels: the class of each, as an index into ``classes``.
         parts: ``train``, ``val`` or ``test`` for each; empty strings if the folder has no parts.
         empty: folders that would be classes, but hold no image.
-        others: files that are no images by their extension, or lie beside the class folders.
+        others: files in class folders that are no images by their extension.
+        loose: images that lie in no class folder.
         hidden: folders whose names begin with ``.`` or ``__``, which are no classes.
         unused: folders beside ``train`` whose names are not those of a part.
         found: links, pipes, folders that may not be read, and runs.
@@ -47,6 +48,7 @@ class Tree:
     parts: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     found: Found = field(default_factory=Found)
@@ -203,7 +205,7 @@ def class_folders(tree: Tree, name: str) -> list[str]:
     names, hidden = subfolders(tree.root / name)
     prefix = f"{name}/" if name else ""
     tree.hidden += [prefix + other for other in hidden]
-    tree.others += [prefix + other for other in loose_images(tree.root / name)]
+    tree.loose += [prefix + other for other in loose_images(tree.root / name)]
     classes = []
     for other in names:
         try:

@@ -65,7 +65,7 @@ def walk(root: Path, start: str, found: Found) -> list[str]:
         except OSError:
             found.denied.append(name)
             continue
-        if where.is_symlink() and name != start:
+        if name and where.is_symlink():
             found.links.append(name)
         folders: list[str] = []
         for entry in inside:
