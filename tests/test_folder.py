@@ -209,7 +209,10 @@ def test_a_turned_photograph_is_upright() -> None:
         (("data=folder", "data.root=nowhere"), ("data.root=nowhere is not there",)),
         (("data=folder", "data.root=."), ("two classes", "DIR/CLASS")),
         (("data.channels=auto",), ("data.channels=auto is for data=folder",)),
-        (("data=folder", "data.root=images", "data.on_bad_image=skpi"), ("did you mean skip?",)),
+        (
+            ("data=folder", "data.root=images", "data.on_bad_image=skpi"),
+            ("did you mean data.on_bad_image=skip?",),
+        ),
     ],
 )
 def test_a_wrong_folder_is_told_in_one_line(

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,12 +57,18 @@ def as_somebody(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def open_to_all() -> None:
-    """Let everybody into the folder of this test, which pytest closes, and write there."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if folder.owner() == here.owner() and folder not in (Path("/"), Path("/tmp")):
-            folder.chmod(0o777 if folder == here else folder.stat().st_mode | 0o055)
+@pytest.fixture
+def open_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that everybody may enter; pytest's own are closed, and closed again by others that run."""
+    folder = Path(tempfile.mkdtemp(prefix="cnntrain-test-"))
+    folder.chmod(0o777)
+    monkeypatch.chdir(folder)
+    yield folder
+    monkeypatch.undo()
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
 
 
 def test_runs_inside_the_data_are_no_class(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,26 +221,21 @@ def test_pipes_and_devices_are_no_images_and_hang_nothing(cnntrain: Command) -> 
     assert "nowhere.png" in done.err and "pipe.png" not in done.out + done.err
 
 
-def test_a_folder_that_may_not_be_read_stops_the_run_or_is_named() -> None:
+def test_a_folder_that_may_not_be_read_stops_the_run_or_is_named(open_folder: Path) -> None:
     digits(Path("images"), 12)
-    open_to_all()
     Path("images/d3").chmod(0)
-    try:
-        done = as_somebody("train", *RUN)
+    done = as_somebody("train", *RUN)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "1 folder that may not be read: d3" in done.stderr
+    skipped = as_somebody("train", *RUN, "data.on_bad_image=skip")
+    assert skipped.returncode == 0, skipped.stderr
+    assert "1 folder that may not be read: d3" in skipped.stderr
+    audited = as_somebody("data", "images")
+    assert audited.returncode == 0 and "may not be read" in audited.stdout, audited.stderr
+    Path("images").chmod(0)
+    for arguments in (("train", *RUN), ("data", "images"), ("predict", "last", "images")):
+        done = as_somebody(*arguments)
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-        assert "1 folder that may not be read: d3" in done.stderr
-        skipped = as_somebody("train", *RUN, "data.on_bad_image=skip")
-        assert skipped.returncode == 0, skipped.stderr
-        assert "1 folder that may not be read: d3" in skipped.stderr
-        audited = as_somebody("data", "images")
-        assert audited.returncode == 0 and "may not be read" in audited.stdout, audited.stderr
-        Path("images").chmod(0)
-        for arguments in (("train", *RUN), ("data", "images"), ("predict", "run", "images")):
-            done = as_somebody(*arguments)
-            assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    finally:
-        Path("images").chmod(0o755)
-        Path("images/d3").chmod(0o755)
 
 
 @pytest.mark.parametrize(
