@@ -55,12 +55,10 @@ def overfitting(
         train: the kept weights on training images, without augmentation; None if they were not looked at.
         val: the same on validation images.
     """
-    evidence = [
-        told
-        for told in (gap_of_kept(train, val), rise_of_loss([r for r in history if r["val_loss"] is not None]))
-        if told
-    ]
-    return Finding("it overfits", "; ".join(evidence), against_overfitting(config)) if evidence else None
+    gap = gap_of_kept(train, val)
+    rise, ratio = losses_apart([row for row in history if row["val_loss"] is not None])
+    evidence = "; ".join(filter(None, [gap, rise])) or ratio
+    return Finding("it overfits", evidence, against_overfitting(config)) if evidence else None
 
 
 def gap_of_kept(train: Examination | None, val: Examination | None) -> str:
@@ -78,19 +76,27 @@ def gap_of_kept(train: Examination | None, val: Examination | None) -> str:
     )
 
 
-def rise_of_loss(rows: Sequence[Row]) -> str:
-    """Say that validation got worse while training got better, from the rows with validation."""
+def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
+    """Say that the validation loss rose, and that it is far above the training loss, where that is so.
+
+    Args:
+        rows: of metrics.csv, with validation.
+    """
     if len(rows) < OVERFITTING_EPOCHS:
-        return ""
+        return "", ""
     best, last = min(rows, key=lambda row: float(row["val_loss"])), rows[-1]
     gap = last["train_accuracy"] - last["val_accuracy"]
+    in_the_last = (
+        f"in the last, where {last['train_accuracy']:.1%} are right in training and "
+        f"{last['val_accuracy']:.1%} in validation"
+    )
     rises = last["val_loss"] > 1.25 * best["val_loss"] and gap > 0.05
-    if not rises and (gap < 0.1 or last["val_loss"] < 4 * last["train_loss"]):
-        return ""
+    is_far = last["val_loss"] >= 4 * last["train_loss"] and gap >= 0.1
+    first = f"{best['val_loss']:.3g} in epoch {best['epoch']}"
+    both = f"{last['val_loss']:.3g} and training loss {last['train_loss']:.3g}"
     return (
-        f"validation loss {best['val_loss']:.3g} in epoch {best['epoch']}, {last['val_loss']:.3g} in the "
-        f"last (training loss {last['train_loss']:.3g}, accuracy {last['train_accuracy']:.1%} in training, "
-        f"{last['val_accuracy']:.1%} in validation)"
+        f"validation loss rises from {first} to {last['val_loss']:.3g} {in_the_last}" if rises else "",
+        f"validation loss is {both} {in_the_last}" if is_far else "",
     )
 
 

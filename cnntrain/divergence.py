@@ -22,5 +22,5 @@ def diverged(what: str, step: int, epoch: int, lr: float, last: Path) -> RunFail
         f"{what} became NaN or infinite at step {step:,}, in epoch {epoch}, "
         f"at learning rate {lr:.3g}; {kept}\n"
         f"try a learning rate ten times smaller (optim.lr={lr / 10:.3g}), a warm-up "
-        "(schedule.warmup=1) or shorter gradients (grad_clip=1)"
+        "(schedule.warmup=1) or gradient clipping (grad_clip=1)"
     )

@@ -198,7 +198,8 @@ class Doctor:
             healthy = f"healthy at the start: {RATIO_TOO_SMALL:g} to {RATIO_TOO_LARGE:g}"
             ratio = f"{evidence}; update/weight ratio {self.ratio:.2g} ({healthy})"
             if self.ratio > RATIO_TOO_LARGE:
-                smaller = nice(lr * min(0.1, RATIO_GOOD / self.ratio))
+                # A run that has diverged overstates the ratio.
+                smaller = nice(lr * min(0.1, max(1e-3, RATIO_GOOD / self.ratio)))
                 return Finding("the learning rate is too high", ratio, f"optim.lr={smaller}")
             if self.ratio < RATIO_TOO_SMALL:
                 larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))

@@ -13,7 +13,7 @@ from typing import Any
 CLEAR = 0.05  # difference of two accuracies from which a sentence is made of it
 DIVERGES = 2.0  # times the first loss
 CALIBRATED = 0.02  # difference of mean confidence and accuracy that is none
-OVERFITTING = 0.15  # gap of training and validation accuracy
+WIDE = 0.15  # gap of training and validation accuracy of which a sentence is made
 PURER = 0.1  # difference of two class purities from which a sentence is made of it
 
 
@@ -240,8 +240,8 @@ def on_curves(history: Sequence[Mapping[str, Any]]) -> str:
     if last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]:
         since = f"After epoch {best['epoch']}"
         return f"{since} the validation loss rises while the training loss falls: it overfits."
-    if gap >= OVERFITTING:
-        return f"Training is {points(gap)} more accurate than validation: it overfits."
+    if gap >= WIDE:
+        return f"Training accuracy is {points(gap)} above validation accuracy."
     if gap < 0:
         return "Validation is more accurate than training, which is measured while the weights still change."
     return ""

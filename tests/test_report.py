@@ -25,11 +25,13 @@ from cnntrain.config import compose, plain
 from cnntrain.data.loader import Normalize
 from cnntrain.data.sources import MNISTMini
 from cnntrain.models import CNN, MLP
+from cnntrain.models.torchvision import Torchvision
 from cnntrain.overrides import normalized
 from cnntrain.precision import FP32
 from cnntrain.report.configured import command_of
+from cnntrain.report.figures import title
 from cnntrain.report.predictions import Predictions, Verdicts
-from cnntrain.report.probes import accuracy_when_shifted, feature_maps, first_filters, images_in_time
+from cnntrain.report.probes import accuracy_when_shifted, feature_maps, first_filters, images_in_time, which
 from cnntrain.text import loss_in_words
 
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
@@ -271,7 +273,9 @@ def test_mistakes_name_their_images(cnntrain: Command, finished: Path) -> None:
         data = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
         assert data is not None
         names = json.loads(data[1])["files"]
-        captions = re.findall(r'<span class="file">(.*?)</span>', page)
+        captions = [
+            text.replace("<wbr>", "") for text in re.findall(r'<span class="file">(.*?)</span>', page)
+        ]
         assert captions and set(map(html.unescape, captions)) <= set(names)
         prefix = "" if folder == Path("run") else "image "
         worst = prefix + rows[0]["image"].replace("\n", "\\n").replace("\x1b", "\\x1b")
@@ -290,6 +294,21 @@ def test_the_head_names_network_data_and_sizes(finished: Path) -> None:
 
 def test_a_diverged_run_keeps_its_figures_apart() -> None:
     assert loss_in_words(4836977.1386) == "4.84e+06" and loss_in_words(2.30258) == "2.3026"
+
+
+def test_what_takes_too_long_leaves_no_empty_card(
+    cnntrain: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, "run")
+    monkeypatch.setattr("cnntrain.report.probes.SHIFT_SECONDS", 0.0)
+    assert cnntrain("report", "run").code == 0
+    page = page_of(Path("run"))
+    assert sections_of(page) == SECTIONS - {"robustness"}
+    assert "Not on this page: accuracy on translated images, which takes longer than 0 s here." in page
+    text = page_of(finished)
+    told = re.search(r"Accuracy on (all 1,000|[\d,]+ of 1,000) test images( \(as many as 2 s allow,)?", text)
+    assert told is not None and (told[1] == "all 1,000") == (told[2] is None)
+    assert "moved up, down, left and right" in text
 
 
 def test_without_validation_an_unfinished_run_shows_its_model_and_curves(cnntrain: Command) -> None:
@@ -491,6 +510,22 @@ def test_feature_maps_are_what_the_layers_give() -> None:
     assert torch.equal(maps["features.0"].values, model.features[0](x))
     assert torch.equal(maps["classifier.output"].values[:, 0, 0], model(x))
     assert maps["features.3"].total == 6
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "mobilenet_v3_small"])
+def test_of_deep_networks_the_ends_of_the_stages_are_shown_in_order(name: str) -> None:
+    model = Torchvision(name, None, False, 3, 64, 5)
+    maps = feature_maps(model, torch.randn(2, 3, 64, 64), FP32)
+    sides = [found.values.shape[2] for found in maps[:-1]]
+    assert sides == sorted(set(sides), reverse=True) and len(sides) >= 5  # each resolution once, downwards
+    assert all(found.ends_stage for found in maps[:-1]) and not maps[-1].ends_stage
+    assert maps[-1].total == 5 and which(maps) == (
+        "the ends of the stages, where the resolution changes, and the output"
+    )
+    if name.startswith("resnet"):
+        stages = ("relu", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc")
+        assert [found.layer for found in maps] == [f"network.{stage}" for stage in stages]
+        assert title(maps[2]).endswith("maps of 8×8, end of its stage")
 
 
 # ---- the command that makes a run again

@@ -168,7 +168,7 @@ def epochs(*rows: tuple[float, float, float | None, float | None]) -> list[dict[
     ("history", "told"),
     [
         (epochs((1, 0.7, 0.8, 0.75), (0.3, 0.9, 1.0, 0.75)), "After epoch 1 the validation loss rises"),
-        (epochs((1, 0.7, 0.8, 0.7), (0.3, 0.93, 0.8, 0.63)), "Training is 30 points more accurate"),
+        (epochs((1, 0.7, 0.8, 0.7), (0.3, 0.93, 0.8, 0.63)), "Training accuracy is 30 points above"),
         (epochs((1, 0.72, 0.3, 0.95)), "Validation is more accurate than training, which is measured while"),
         (epochs((1, 0.7, 0.8, 0.68)), ""),
         (epochs((1, 0.7, None, None)), ""),

@@ -17,6 +17,7 @@ from cnntrain.report.probes import SHIFTS, Filters, Maps
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
 LARGEST_IMAGE = 160
+LOGARITHMIC = 50  # times the smallest loss, from which on an axis is logarithmic
 MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, in sides of an image
 
 
@@ -38,12 +39,20 @@ def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, 
             axes.axvline(best, color=COLOURS["dim"], linestyle=":", linewidth=1, label="best epoch")
         if name == "accuracy":
             percent(axes)
+        elif spread(history) > LOGARITHMIC:
+            axes.set_yscale("log")
         axes.legend(fontsize=8)
         figures[name] = figure
     figure, axes = canvas(xlabel="epoch", ylabel="learning rate")
     plot(axes, history, "lr", "curve", "")
     figures["learning_rate"] = figure
     return figures
+
+
+def spread(history: Sequence[Mapping[str, Any]]) -> float:
+    """Return how many times the smallest loss the largest one is, of training or validation; 1 of none."""
+    losses = [row[key] for row in history for key in ("train_loss", "val_loss") if row[key] is not None]
+    return max(losses) / min(losses) if losses and min(losses) > 0 else 1.0
 
 
 def plot(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, colour: str, label: str) -> None:

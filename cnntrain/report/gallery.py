@@ -76,7 +76,7 @@ class Gallery:
             image = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}: {name}")
             caption = (
                 f'{escape(truth)} → {escape(said)}<br><span class="dim">{sure}</span>'
-                f'<br><span class="file">{escape(name)}</span>'
+                f'<br><span class="file">{escape(name).replace("/", "/<wbr>")}</span>'
             )
             found.append(f'<figure class="image">{image}<figcaption>{caption}</figcaption></figure>')
         return f'<div class="images">{"".join(found)}</div>'

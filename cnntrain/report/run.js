@@ -28,7 +28,11 @@ function open(button) {
     tile.setAttribute("role", "img");
     tile.setAttribute("aria-label", `${what}, with ${sure}: ${files[index]}`);
     const caption = element("figcaption", "dim", figure, sure);
-    element("span", "file", caption, files[index]);
+    const file = element("span", "file", caption);
+    files[index].split(/(?<=\/)/).forEach((part, place) => {
+      if (place) element("wbr", "", file);
+      file.append(part);
+    });
   }
   opener = button;
   sheet.hidden = false;

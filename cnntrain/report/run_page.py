@@ -97,7 +97,9 @@ def page(contents: Contents) -> str:
     links = "".join(f'<a href="#{name}">{escape(TITLES[name])}</a>' for name in there)
     body = [f"<h1>{escape(contents.name)}</h1>", headline(contents), f"<nav>{links}</nav>"]
     parts = {name: section(name, TITLES[name], inside) for name, inside in there.items()}
-    beside = "\n".join(parts.pop(name) for name in BESIDE_MAPS if name in parts)
+    # Calibration stands beside the shifts where those are; else the tall maps would stand beside it alone.
+    names = BESIDE_MAPS if "robustness" in parts else ("calibration", *BESIDE_MAPS)
+    beside = "\n".join(parts.pop(name) for name in names if name in parts)
     last = parts.pop("configuration")
     body += ["<main>", *parts.values(), f'<div class="column">{beside}</div>', last, "</main>"]
 
