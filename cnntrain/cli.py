@@ -41,7 +41,7 @@ def main() -> NoReturn:
 
 def prints_only(arguments: Sequence[str]) -> bool:
     """Say whether all that a command does is to print."""
-    return arguments[0] not in IN_FILES or any(word in HELP for word in arguments)
+    return not arguments or arguments[0] not in IN_FILES or any(word in HELP for word in arguments)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -52,8 +52,8 @@ def run(argv: Sequence[str]) -> int:
     """
     from cnntrain import usage
 
-    if not argv or argv[0] in (*HELP, "help"):
-        print(usage.overview())
+    if not argv or argv[0] in HELP or argv[0] == "help":
+        print(usage.of(*argv[1:3]) if argv[1:] else usage.overview())
         return 0
     name, *arguments = argv
     if name == "--version":
@@ -61,8 +61,8 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise UserError(no_command(name, arguments))
-    if any(argument in HELP for argument in arguments):
-        print(usage.of(name))
+    if name in PUBLIC and any(argument in HELP for argument in arguments):
+        print(usage.of(name, subject_of_help(arguments)))
         return 0
     if world_size() > 1 and name not in TOGETHER:
         raise UserError(f"{name} works in one process: leave torchrun out")
@@ -73,6 +73,12 @@ def run(argv: Sequence[str]) -> int:
     except CnntrainError as error:
         reraise_interruption(error)
         raise
+
+
+def subject_of_help(arguments: Sequence[str]) -> str:
+    """Return the word behind ``--help``: ``all``, a group or a key; "" if there is none."""
+    behind = [*arguments, ""][next(i for i, word in enumerate(arguments) if word in HELP) + 1]
+    return "" if behind.startswith("-") else behind
 
 
 def no_command(name: str, behind: Sequence[str]) -> str:

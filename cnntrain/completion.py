@@ -96,6 +96,8 @@ def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
     if command not in commands:
         return []
     flags = COMMAND_FLAGS.get(command, {})
+    if arguments and arguments[-1] in ("--help", "-h"):
+        return ["all", *groups(), *KEYS] if command == "train" else []
     if arguments and flags.get(arguments[-1]):
         return [value for value in flags[arguments[-1]] if value.islower()]
     if command in ("resume", "eval", "report", "predict", "export") and not arguments:
@@ -107,6 +109,8 @@ def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
     key, equals, value = current.partition("=")
     if key == "init_from" or (command == "explain" and key == "run"):
         return [f"{key}={run}" for run in ("last", *runs())]
+    if command == "explain" and not arguments and not current:
+        return list(TOPICS)  # which 80 keys would hide
     if command == "explain" and not arguments and not equals:
         return [*TOPICS, *(f"{name}=" for name in names(command, arguments))]
     if command == "compare" and not equals:

@@ -47,6 +47,7 @@ class Key:
     def short(self) -> str:
         """Return type and range as one word: ``INT>=1``, ``FLOAT 0..1``, ``a|b|c``, ``BOOL|auto``."""
         text = "|".join(self.choices) if self.choices else SHORT[self.kind]
+        several = " or LIST" if self.kind == "counts" else ""
         if self.items is not None:
             text += f" of {'' if self.length is None else f'{self.length} '}{self.items.short()}"
         low, high = number(self.low), number(self.high)
@@ -54,7 +55,7 @@ class Key:
             text += f"{'>' if self.above else '>='}{low}"
         elif self.low is not None:
             text += f" {low}{'<' if self.above else ''}..{'<' if self.below else ''}{high}"
-        return text + ("|auto" if self.auto else "") + ("|null" if self.optional else "")
+        return text + several + ("|auto" if self.auto else "") + ("|null" if self.optional else "")
 
     def accepts(self, value: Any) -> bool:
         """Return whether a value has the type and lies in the range; one item may stand for a list of it."""
@@ -102,7 +103,7 @@ WORDS = {
 }
 SHORT = {
     "int": "INT",
-    "counts": "INT or LIST",
+    "counts": "INT",
     "float": "FLOAT",
     "bool": "BOOL",
     "str": "TEXT",
@@ -154,10 +155,15 @@ SHARE = Key("float", "", low=0, high=1, below=True)
 KEYS: dict[str, Key] = {
     # the run
     "epochs": Key("int", "passes over the training set", low=1),
-    "batch_size": Key("int", "images for one step of the optimizer", low=1),
-    "eval_batch_size": Key("int", "images at a time when evaluating; changes nothing but speed", low=1),
-    "limit": Key("int", "train on the first N images of the shuffled training set", low=1, optional=True),
-    "seed": Key("int", "of weights, order, augmentation, dropout and split", low=0, high=SEED_LIMIT),
+    "batch_size": Key("int", "images per optimizer step", low=1),
+    "eval_batch_size": Key("int", "images per batch when evaluating; affects speed and memory only", low=1),
+    "limit": Key("int", "train on the first N shuffled images", low=1, optional=True),
+    "seed": Key(
+        "int",
+        "seed of everything random",
+        low=0,
+        high=SEED_LIMIT,
+    ),
     "init_from": Key(
         "str",
         "start from the weights of a run, a checkpoint file or `last`; a head for other classes is replaced",
@@ -165,124 +171,114 @@ KEYS: dict[str, Key] = {
     ),
     "freeze": Key(
         "names",
-        "parameters, or modules that hold them, that are not trained, such as layer1; backbone: all but the "
-        "last layer, head",
+        "parameters or modules to freeze, such as layer1; backbone: all but the last layer (head)",
         optional=True,
     ),
-    "unfreeze_epoch": Key(
-        "int", "the epoch from which on what is frozen is trained too", low=2, optional=True
-    ),
+    "unfreeze_epoch": Key("int", "epoch from which frozen parameters are trained too", low=2, optional=True),
     "lr_scale": Key(
         "factors",
-        "multiples of the learning rate for some parameters, such as {backbone:0.1}; the last that matches",
+        "learning rate multipliers by parameter or module, such as {backbone:0.1}; the last match counts",
         optional=True,
     ),
-    "criterion._target_": Key("str", "class of the loss"),
-    "criterion.label_smoothing": Key("float", "share of the target spread over all classes", low=0, high=1),
+    "criterion._target_": Key("str", "loss class"),
+    "criterion.label_smoothing": Key("float", "label smoothing", low=0, high=1),
     "device": Key("str", "auto, cpu, cuda, cuda:N or mps"),
-    "precision": Key("str", "number format of the forward pass; auto: the fastest here", choices=FORMATS),
-    "channels_last": Key("bool", "colours of a pixel side by side in memory; auto: if faster", auto=True),
-    "threads": Key("int", "of the CPU; auto: as many as are fastest", low=1, auto=True),
-    "compile": Key("bool", "make faster code of the model with torch.compile; takes a minute to begin"),
-    "workers": Key("int", "processes that gather batches; 0: the main process", low=0),
-    "balance_classes": Key("bool", "weigh each class by how rare it is in the training set"),
+    "precision": Key("str", "numeric precision of the forward pass; auto: the fastest here", choices=FORMATS),
+    "channels_last": Key("bool", "NHWC memory format; auto: if it is faster", auto=True),
+    "threads": Key("int", "CPU threads; auto: the fastest number", low=1, auto=True),
+    "compile": Key("bool", "compile the model with torch.compile; takes a minute at the start"),
+    "workers": Key("int", "data loading processes; 0: the main process", low=0),
+    "balance_classes": Key("bool", "weight the loss by inverse class frequency"),
     "doctor": Key("bool", "report problems found in the training, with evidence and a suggested fix"),
-    "deterministic": Key("bool", "only algorithms that give the same bits each time, on GPUs too"),
-    "grad_clip": Key("float", "longest gradient, as an L2 norm", low=0, above=True, optional=True),
+    "deterministic": Key("bool", "use deterministic algorithms only, on GPUs too"),
+    "grad_clip": Key("float", "gradient clipping: maximum L2 norm", low=0, above=True, optional=True),
     "accumulate": Key(
         "int",
-        "parts into which a batch is cut to save memory; as many as it takes, if it does not fit",
+        "gradient accumulation steps (micro-batches per batch); more if a batch does not fit in memory",
         low=1,
     ),
     "ema": Key(
         "float",
-        "average the weights over the steps with this decay, often 0.999, and keep that",
+        "decay of the exponential moving average of the weights, often 0.999; the average is kept",
         low=0,
         high=1,
         below=True,
         optional=True,
     ),
-    "early_stopping": Key("int", "stop after this many epochs without improvement", low=1, optional=True),
-    "monitor": Key("str", "what chooses the best epoch", choices=("val_accuracy", "val_loss")),
-    "save_every_steps": Key(
-        "int", "write a checkpoint every N steps, besides every epoch", low=1, optional=True
-    ),
-    "save_every_minutes": Key(
-        "float", "write a checkpoint every N minutes, besides every epoch", low=0, above=True, optional=True
-    ),
-    "report": Key("bool", "write report.html when the run ends; of a sweep, for the best job"),
-    "out": Key("str", "the run folder; null makes a new one under outputs/", optional=True),
-    "name": Key("str", "names the run folder, in place of model and optimizer", optional=True),
+    "early_stopping": Key("int", "epochs without improvement until training stops", low=1, optional=True),
+    "monitor": Key("str", "metric that chooses the best epoch", choices=("val_accuracy", "val_loss")),
+    "save_every_steps": Key("int", "extra checkpoint every N steps", low=1, optional=True),
+    "save_every_minutes": Key("float", "extra checkpoint every N minutes", low=0, above=True, optional=True),
+    "report": Key("bool", "write report.html at the end of a run; in a sweep, for the best job"),
+    "out": Key("str", "run folder; null: new, in outputs/", optional=True),
+    "name": Key("str", "name of the run folder; null: model and optimizer", optional=True),
     "verbose": Key(
         "int",
-        "0: warnings and errors alone (-q), 1: as usual, 2: configuration and classes too",
+        "0: warnings and errors only (-q), 1: normal, 2: configuration and classes too",
         low=0,
         high=2,
     ),
-    "seeds": Key("int", "train every point N times, with seed=0 to N-1, as a sweep", low=2, optional=True),
+    "seeds": Key("int", "repeat each run with seed=0 to N-1, as a sweep", low=2, optional=True),
     "on_error": Key("str", "what a sweep does when a job fails", choices=("continue", "stop")),
     # eval
-    "split": Key("str", "which images to evaluate", choices=("train", "val", "test")),
+    "split": Key("str", "images to evaluate", choices=("train", "val", "test")),
     "tta": Key(
         "list",
-        "average over views of each image: its mirror image, or moved by a little",
+        "test-time augmentation: average over mirrored or shifted views of each image",
         items=Key("str", "", choices=("flip", "shift")),
     ),
-    "trust": Key("list", "packages of yours that a checkpoint may name", items=Key("str", "")),
+    "trust": Key("list", "packages of your own that a checkpoint may name", items=Key("str", "")),
     # explain
-    "run": Key("str", "whose model is looked at, in place of one trained now", optional=True),
+    "run": Key("str", "run whose model is explained; null: one trained now", optional=True),
     # predict and export
-    "top": Key("int", "classes to name for each image, the likeliest first", low=1),
-    "invert": Key("bool", "turn dark on white into white on dark first"),
-    "formats": Key("list", "what to write", items=Key("str", "", choices=("onnx", "pt2", "safetensors"))),
+    "top": Key("int", "classes to list per image, the most probable first", low=1),
+    "invert": Key("bool", "invert dark-on-white images to white-on-dark first"),
+    "formats": Key("list", "formats to write", items=Key("str", "", choices=("onnx", "pt2", "safetensors"))),
     # bench
-    "repeats": Key("int", "turns of each contender; medians count", low=1),
-    "seconds": Key("float", "of each turn", low=0, above=True),
-    "json": Key("str", "file for the figures; null makes one under outputs/bench/", optional=True),
+    "repeats": Key("int", "rounds per method; the median is reported", low=1),
+    "seconds": Key("float", "seconds per round", low=0, above=True),
+    "json": Key("str", "file for the results; null: a new one under outputs/bench/", optional=True),
     # data
-    "data.source": Key("class", "the data set, such as data.source._target_=my_pkg.MyDataset"),
-    "data.root": Key("str", "folder that holds the data, or to which they are downloaded"),
+    "data.source": Key("class", "data set class, such as data.source._target_=my_pkg.MyDataset"),
+    "data.root": Key("str", "folder of the data, and of downloads"),
     "data.channels": Key("int", "1: grey, 3: colour; images are converted", low=1, high=4, auto=True),
     "data.image_size": Key(
-        "int", "height and width in pixels; images are scaled to it", low=1, high=16384, auto=True
+        "int", "height and width in pixels; images are resized", low=1, high=16384, auto=True
     ),
     "data.num_classes": Key("int", "number of classes", low=2, auto=True),
     "data.mean": Key(
-        "list", "mean of each channel, or one for all; pixels are 0 to 1", items=Key("float", ""), auto=True
+        "list", "mean per channel, or one for all, of pixels from 0 to 1", items=Key("float", ""), auto=True
     ),
     "data.std": Key(
         "list",
-        "standard deviation of each channel, likewise",
+        "standard deviation per channel, or one for all",
         items=Key("float", "", low=0, above=True),
         auto=True,
     ),
-    "data.on_bad_image": Key(
-        "str", "at a file that can't be read: stop and name it, or leave it out", choices=("stop", "skip")
-    ),
-    "data.val_fraction": Key("float", "share of the training set kept for validation", low=0, high=0.9),
-    "data.split_seed": Key("int", "which images validate", low=0, high=SEED_LIMIT),
+    "data.on_bad_image": Key("str", "what to do at an unreadable file", choices=("stop", "skip")),
+    "data.val_fraction": Key("float", "share of the training set held out for validation", low=0, high=0.9),
+    "data.split_seed": Key("int", "seed of the validation split", low=0, high=SEED_LIMIT),
     "data.resize": Key(
         "str",
-        "how images become squares: the middle, all with black beside it, or all out of proportion",
+        "how images become square: center crop, black padding, or distortion",
         choices=("crop", "pad", "squash"),
     ),
     "data.resize_size": Key(
         "int",
-        "scale to this size, often 256 for 224; augment.crop draws from that, else the middle is seen; null: "
-        "image_size",
+        "resize to this first, often 256 for 224; then augment.crop or the center is taken; null: image_size",
         low=1,
         high=16384,
         optional=True,
     ),
     "data.max_megapixels": Key(
         "float",
-        "millions of pixels that an image file may have; JPEG: 4 times as many, read at half size",
+        "largest image in megapixels; JPEG: 4 times as many, decoded at half size",
         low=0,
         above=True,
     ),
     "data.value_range": Key(
         "list",
-        "values that become black and white in images of 16 or 32 bits; null: 0 and 65535, of 16 bits alone; "
+        "values of black and white in images of 16 or 32 bits; null: 0 and 65535, 16 bits only; "
         "auto: found in the training images",
         items=Key("float", ""),
         length=2,
@@ -291,88 +287,92 @@ KEYS: dict[str, Key] = {
     ),
     "data.cache": Key(
         "str",
-        "keep decoded images in memory or on disk, or decode them in each epoch; auto: the first that fits",
+        "keep decoded images in memory or on disk, or decode in each epoch (off); auto: the first that fits",
         choices=("auto", "ram", "disk", "off"),
     ),
     "data.cache_gb": Key(
-        "float", "bound of the decoded images in the cache folder; the oldest make room", low=0
+        "float", "size limit of the cache folder in GB; the oldest data sets are removed", low=0
     ),
     # augment
-    "augment.crop": Key("float", "scale a part of at least this share of it, often 0.08", low=0, high=1),
-    "augment.flip": Key("float", "probability of mirroring left to right", low=0, high=1),
-    "augment.rotate": Key("float", "turn by up to N degrees", low=0, high=180),
-    "augment.shift": Key("int", "move by up to N pixels", low=0),
-    "augment.trivialaugment": Key("float", "probability of one random change, usually 1", low=0, high=1),
-    "augment.randaugment": Key("float", "strength of two random changes, often 9", low=0, high=30),
-    "augment.jitter": Key("float", "change brightness, contrast, saturation by 1 ± N", low=0, high=1),
-    "augment.hue": Key("float", "turn colours by up to N of the colour circle", low=0, high=0.5),
-    "augment.erase": Key("float", "probability of blackening a rectangle", low=0, high=1),
-    "augment.mixup": Key("float", "blend pairs of images; share from Beta(N, N), often 0.2", low=0),
-    "augment.cutmix": Key("float", "paste a rectangle of another; share from Beta(N, N), often 1", low=0),
+    "augment.crop": Key(
+        "float", "smallest area share of a random resized crop, often 0.08; 0: off", low=0, high=1
+    ),
+    "augment.flip": Key("float", "probability of a horizontal flip", low=0, high=1),
+    "augment.rotate": Key("float", "maximum rotation in degrees", low=0, high=180),
+    "augment.shift": Key("int", "maximum translation in pixels", low=0),
+    "augment.trivialaugment": Key("float", "probability of TrivialAugment, usually 1", low=0, high=1),
+    "augment.randaugment": Key("float", "RandAugment magnitude (two operations), often 9", low=0, high=30),
+    "augment.jitter": Key(
+        "float", "brightness, contrast and saturation jitter: factors 1 ± N", low=0, high=1
+    ),
+    "augment.hue": Key("float", "hue jitter, as a share of the colour circle", low=0, high=0.5),
+    "augment.erase": Key("float", "probability of random erasing", low=0, high=1),
+    "augment.mixup": Key("float", "mixup: alpha of the Beta distribution, often 0.2", low=0),
+    "augment.cutmix": Key("float", "CutMix: alpha of the Beta distribution, often 1", low=0),
     # model
-    "model.hidden": Key("list", "units of each hidden layer", items=COUNT),
-    "model.activation": Key("str", "between the layers", choices=ACTIVATIONS),
-    "model.dropout": Key("float", "probability of switching a hidden unit off", low=0, high=1, below=True),
-    "model.channels": Key("list", "filters of each block", items=COUNT),
-    "model.kernel_size": Key("counts", "side of the filters, in pixels; odd", low=1),
-    "model.batch_norm": Key("bool", "batch norm between convolution and ReLU"),
-    "model.pool": Key("str", "how a window becomes one value", choices=("max", "avg")),
-    "model.pool_size": Key("counts", "side of the pooling window; 1: no pooling", low=1),
-    "model.padding": Key("str", "zeros around an image, or none", choices=("same", "valid")),
-    "model.head": Key("list", "hidden units of the MLP behind the convolutions", items=COUNT),
-    "model.name": Key("str", "of torchvision's or timm's network, such as resnet18, vgg11 or convnext_tiny"),
-    "model.weights": Key("str", "pretrained ones, such as DEFAULT; null: new ones", optional=True),
-    "model.small": Key("bool", "a stem for images of up to 64 pixels; auto: if they are", auto=True),
+    "model.hidden": Key("list", "units per hidden layer", items=COUNT),
+    "model.activation": Key("str", "activation between the layers", choices=ACTIVATIONS),
+    "model.dropout": Key("float", "dropout probability of hidden units", low=0, high=1, below=True),
+    "model.channels": Key("list", "filters per block", items=COUNT),
+    "model.kernel_size": Key("counts", "kernel size in pixels; odd", low=1),
+    "model.batch_norm": Key("bool", "batch normalisation before ReLU"),
+    "model.pool": Key("str", "max or average pooling", choices=("max", "avg")),
+    "model.pool_size": Key("counts", "pooling window size; 1: no pooling", low=1),
+    "model.padding": Key("str", "same: zero padding, valid: none", choices=("same", "valid")),
+    "model.head": Key("list", "hidden units of the MLP after the convolutions", items=COUNT),
+    "model.name": Key("str", "network of torchvision or timm, such as resnet18, vgg11 or convnext_tiny"),
+    "model.weights": Key("str", "pretrained weights, such as DEFAULT; null: random", optional=True),
+    "model.small": Key("bool", "stem for images of up to 64 pixels; auto: if they are that small", auto=True),
     # optim
     "optim.lr": Key("float", "learning rate", low=0, above=True),
-    "optim.momentum": Key("float", "share of the last step that is kept", low=0, high=1),
-    "optim.dampening": Key("float", "of the momentum", low=0, high=1),
-    "optim.weight_decay": Key("float", "pull of the weights towards zero", low=0),
-    "optim.nesterov": Key("bool", "Nesterov's momentum"),
-    "optim.betas": Key("list", "decay of both running means", items=SHARE, length=2),
-    "optim.alpha": Key("float", "decay of the running mean of squares", low=0, high=1),
-    "optim.eps": Key("float", "added to the denominator", low=0),
-    "optim.amsgrad": Key("bool", "the AMSGrad variant"),
-    "optim.centered": Key("bool", "divide by an estimate of the variance"),
-    "optim.maximize": Key("bool", "go uphill"),
-    "optim.foreach": Key(
-        "bool", "update all parameters in a few operations; null: torch decides", optional=True
+    "optim.momentum": Key("float", "momentum factor", low=0, high=1),
+    "optim.dampening": Key("float", "dampening of the momentum", low=0, high=1),
+    "optim.weight_decay": Key("float", "weight decay (L2)", low=0),
+    "optim.nesterov": Key("bool", "Nesterov momentum"),
+    "optim.betas": Key(
+        "list", "decay rates of the moving averages of gradient and squared gradient", items=SHARE, length=2
     ),
-    "optim.fused": Key("bool", "update all parameters in one operation; null: torch decides", optional=True),
-    "optim.capturable": Key("bool", "safe inside CUDA graphs"),
-    "optim.differentiable": Key("bool", "lets gradients flow through the step"),
-    "optim.decoupled_weight_decay": Key("bool", "weight decay as in AdamW"),
+    "optim.alpha": Key("float", "decay rate of the moving average of squared gradients", low=0, high=1),
+    "optim.eps": Key("float", "term added to the denominator for stability", low=0),
+    "optim.amsgrad": Key("bool", "AMSGrad variant"),
+    "optim.centered": Key("bool", "normalise the gradient by an estimate of its variance"),
+    "optim.maximize": Key("bool", "maximise instead of minimise"),
+    "optim.foreach": Key("bool", "multi-tensor implementation; null: torch decides", optional=True),
+    "optim.fused": Key("bool", "fused implementation; null: torch decides", optional=True),
+    "optim.capturable": Key("bool", "safe to capture in a CUDA graph"),
+    "optim.differentiable": Key("bool", "let gradients flow through the step"),
+    "optim.decoupled_weight_decay": Key("bool", "decoupled weight decay, as in AdamW"),
     # schedule
-    "schedule.warmup": Key("float", "epochs in which the learning rate rises from 0", low=0),
+    "schedule.warmup": Key("float", "epochs of linear warm-up", low=0),
     "schedule.every": Key("float", "epochs between two steps", low=0, above=True),
-    "schedule.gamma": Key("float", "factor of each step", low=0, above=True),
-    "schedule.final": Key("float", "factor at the last step", low=0),
+    "schedule.gamma": Key("float", "factor per step", low=0, above=True),
+    "schedule.final": Key("float", "final learning rate as a multiple of optim.lr", low=0),
     "schedule.rise": Key("float", "share of the run in which the learning rate rises", low=0, high=1),
-    "schedule.start": Key("float", "factor at the first step", low=0),
+    "schedule.start": Key("float", "initial learning rate as a multiple of optim.lr", low=0),
     # logger
-    "logger.tensorboard.folder": Key("str", "for the event files, in the run folder"),
-    "logger.mlflow.uri": Key("str", "of the store; null: the file outputs/mlflow.db", optional=True),
-    "logger.mlflow.experiment": Key("str", "under which the runs are put; jobs under their sweep's name"),
-    "logger.wandb.project": Key("str", "of the run"),
-    "logger.wandb.mode": Key("str", "online sends at once", choices=("offline", "online")),
+    "logger.tensorboard.folder": Key("str", "folder of the event files, inside the run folder"),
+    "logger.mlflow.uri": Key("str", "tracking URI; null: the file outputs/mlflow.db", optional=True),
+    "logger.mlflow.experiment": Key("str", "experiment name; jobs of a sweep go under the sweep's name"),
+    "logger.wandb.project": Key("str", "project name"),
+    "logger.wandb.mode": Key("str", "online: send at once", choices=("offline", "online")),
     # sweeper
-    "sweeper.kind": Key("str", "how points are found", choices=("grid", "search")),
+    "sweeper.kind": Key("str", "exhaustive grid or search", choices=("grid", "search")),
     "sweeper.sampler": Key("str", "how a search draws points", choices=("tpe", "random")),
-    "sweeper.n_trials": Key("int", "points of a search", low=1),
-    "sweeper.prune": Key("bool", "stop jobs whose validation curve is below the median"),
-    "sweeper.seed": Key("int", "of a search's draws", low=0, high=2**31),
+    "sweeper.n_trials": Key("int", "number of trials of a search", low=1),
+    "sweeper.prune": Key("bool", "stop trials whose validation curve is below the median"),
+    "sweeper.seed": Key("int", "seed of the search", low=0, high=2**31),
     # launcher
-    "launcher.n_jobs": Key("int", "jobs at a time; null: one for each core", low=1, optional=True),
-    "launcher.cluster": Key("str", "where submitit sends the jobs", choices=("slurm", "local")),
-    "launcher.partition": Key("str", "of the cluster; null: its default", optional=True),
-    "launcher.minutes": Key("int", "after which a job is ended, to be resumed", low=1),
-    "launcher.cpus": Key("int", "of each job", low=1),
-    "launcher.gpus": Key("float", "of each job", low=0),
-    "launcher.memory_gb": Key("int", "of each job", low=1),
+    "launcher.n_jobs": Key("int", "parallel jobs; null: one per core", low=1, optional=True),
+    "launcher.cluster": Key("str", "where submitit runs the jobs", choices=("slurm", "local")),
+    "launcher.partition": Key("str", "cluster partition; null: its default", optional=True),
+    "launcher.minutes": Key("int", "time limit per job; an unfinished job can be resumed", low=1),
+    "launcher.cpus": Key("int", "CPUs per job", low=1),
+    "launcher.gpus": Key("float", "GPUs per job", low=0),
+    "launcher.memory_gb": Key("int", "memory per job in GB", low=1),
     "launcher.at_once": Key(
-        "int", "jobs at a time; null: as many as the cluster takes", low=1, optional=True
+        "int", "parallel jobs; null: as many as the cluster allows", low=1, optional=True
     ),
-    "launcher.address": Key("str", "of the Ray cluster; null starts one here", optional=True),
+    "launcher.address": Key("str", "address of the Ray cluster; null: start one here", optional=True),
 }
 # Groups that hold a class and its arguments. The table above describes the classes that conf/ names; the
 # arguments of any other class are checked against its signature when it is built.

@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Command
+from conftest import Command, is_told
 
 from cnntrain import __version__
 from cnntrain.amendable import EVALUABLE, RESUMABLE
+from cnntrain.arguments import TOPICS
 from cnntrain.cli import PUBLIC
-from cnntrain.config import conf_folder
+from cnntrain.config import conf_folder, groups
 from cnntrain.schema import KEYS
+from cnntrain.usage import FIRST_PAGE
+
+HELP_OF = ("all", *groups())  # which `train --help` takes
 
 # ---- help
 
@@ -30,11 +34,66 @@ def defaults_shown(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], []])
-def test_help_names_every_command_and_every_choice(torchless: Command, words: list[str]) -> None:
+def test_help_is_one_page_that_names_every_command_and_topic(torchless: Command, words: list[str]) -> None:
     outcome = torchless(*words)
     assert (outcome.code, outcome.err) == (0, "")
-    for command in PUBLIC:
-        assert f"cnntrain {command} " in outcome.out
+    for name in (*(f"cnntrain {command} " for command in PUBLIC), *TOPICS):
+        assert name in outcome.out
+    assert len(outcome.out.splitlines()) <= 25
+    first = outcome.out.partition("To start:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(first) == 5
+    assert all(line.split()[1] in PUBLIC for line in first)
+
+
+def test_help_of_train_begins_with_a_page_of_the_keys_that_are_used_most(torchless: Command) -> None:
+    page = torchless("train", "--help").out.partition("\nHow values are typed")[0]
+    listed = [line.split()[0].partition("=")[0] for line in page.splitlines() if re.match("  [a-z]", line)]
+    assert listed == list(FIRST_PAGE)
+    assert len(listed) == 15
+    assert {"epochs", "batch_size", "optim.lr", "data.root", "device"} <= set(listed)
+    for more in ("--help all", "--help optim", "--help model.channels"):
+        assert f"cnntrain train {more}" in page
+
+
+def test_help_shows_types_shortly(torchless: Command) -> None:
+    text = " ".join(torchless("train", "--help", "all").out.split())
+    for kind in ("(INT>=1)", "(INT>=1|null)", "(FLOAT>0)", "(FLOAT 0..1)", "(BOOL)", "(LIST of INT>=1;"):
+        assert kind in text
+    assert "(val_accuracy|val_loss)" in text
+    assert "whole number" not in text
+    assert "${" not in text
+
+
+def test_help_of_a_group_shows_its_choices_and_keys(torchless: Command) -> None:
+    text = torchless("train", "--help", "optim").out
+    for choice in groups()["optim"]:
+        assert f"\n  optim={choice} " in text
+    assert {key for key in KEYS if key.startswith("optim.")} <= set(defaults_shown(text))
+    assert "epochs=" not in text
+    assert "0.02 with optim=sgd" in text
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--help", "model.channels"], ["help", "train", "model.channels"]]
+)
+def test_help_of_a_key(torchless: Command, words: list[str]) -> None:
+    text = torchless(*words).out
+    assert " ".join(text.split()) == "model.channels=[16,32] filters per block (LIST of INT>=1; model=cnn)"
+    assert torchless("train", "--help", "model.channels=[8]").out == text
+
+
+def test_help_of_an_unknown_key_names_the_nearest(torchless: Command) -> None:
+    is_told(torchless("train", "--help", "learning_rate"), "did you mean optim.lr?")
+    is_told(torchless("train", "--help", "nosuch"), "unknown key nosuch")
+
+
+def test_help_of_a_command_is_found_in_both_orders(torchless: Command) -> None:
+    assert torchless("help", "predict").out == torchless("predict", "--help").out
+    assert torchless("explain", "shift", "--help").out == torchless("explain", "--help", "shift").out
+
+
+def test_help_names_every_choice(torchless: Command) -> None:
+    outcome = torchless("train", "--help", "all")
     for path in conf_folder().glob("*/*.yaml"):
         line = next(line for line in outcome.out.splitlines() if line.startswith(f"  {path.parent.name}="))
         following = outcome.out[outcome.out.index(line) :]
@@ -42,7 +101,7 @@ def test_help_names_every_command_and_every_choice(torchless: Command, words: li
 
 
 def test_help_of_train_lists_every_key_with_its_true_default(torchless: Command) -> None:
-    listed = defaults_shown(torchless("train", "--help").out)
+    listed = defaults_shown(torchless("train", "--help", "all").out)
     elsewhere = {"split", "trust", "run", "data.source", "repeats", "seconds", "json", "top", "invert"}
     elsewhere |= {"formats", "tta"}
     assert set(KEYS) - elsewhere <= set(listed)
@@ -52,17 +111,19 @@ def test_help_of_train_lists_every_key_with_its_true_default(torchless: Command)
         node: Any = composed
         for part in key.split("."):
             node = node.get(part) if isinstance(node, dict) else None
-        if node is not None:  # else a key of a choice that is not the default
+        if isinstance(node, str) and node.startswith("${"):
+            assert value == node.strip("${}"), key
+        elif node is not None:  # else a key of a choice that is not the default
             assert yaml.safe_load(value) == node or float(value) == float(node), key
 
 
 @pytest.mark.parametrize("columns", [80, 100, 250])
-@pytest.mark.parametrize("command", ["", *PUBLIC])
+@pytest.mark.parametrize("command", ["", *PUBLIC, *("train --help " + more for more in HELP_OF)])
 def test_help_fits_the_terminal(
     torchless: Command, monkeypatch: pytest.MonkeyPatch, command: str, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    outcome = torchless(*command.split(), "--help")
+    outcome = torchless(*command.split(), *([] if "--help" in command else ["--help"]))
     assert (outcome.code, outcome.err) == (0, "")
     widest = max(len(line) for line in outcome.out.splitlines())
     assert widest <= min(columns, 120), outcome.out
@@ -80,8 +141,8 @@ def test_help_lists_the_keys_that_a_command_takes(
 def test_help_knows_the_users_own_choices(torchless: Command) -> None:
     Path("conf/optim").mkdir(parents=True)
     Path("conf/optim/nadam.yaml").write_text("_target_: torch.optim.NAdam\n")
-    assert "nadam" in torchless("--help").out
-    assert "nadam" in torchless("train", "--help").out
+    for more in ([], ["optim"], ["all"]):
+        assert "nadam" in torchless("train", "--help", *more).out
 
 
 def test_help_runs_nothing_wherever_it_stands(torchless: Command) -> None:
@@ -141,7 +202,10 @@ COMPLETIONS = {
     "eval last epo": [],
     "resume l": ["last"],
     "resume last ": [f"{key}=" for key in RESUMABLE],
+    "explain ": list(TOPICS),
     "explain z": ["zero_grad"],
+    "train --help optim.l": ["optim.lr"],
+    "train --help a": ["all", "augment", *(key for key in KEYS if key.startswith("a"))],
     "explain filters run=": ["run=last", *(f"run={run}" for run in RUNS)],
     "explain --as": ["--as-script"],
     "completion ": ["bash", "zsh", "fish"],
