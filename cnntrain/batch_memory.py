@@ -8,6 +8,7 @@ Deep Nets with Sublinear Memory Cost, section 3).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from torch.func import functional_call
 from cnntrain import memory
 from cnntrain.checkpoint import LAST
 from cnntrain.console import Console, bytes_in_words
-from cnntrain.errors import RunFailed, UserError, in_words
+from cnntrain.errors import RunFailed, UserError
 from cnntrain.parts import Config, input_shape
 from cnntrain.precision import Precision
 from cnntrain.ranks import world_size
@@ -37,11 +38,12 @@ class Fitting:
     Args:
         model: maps float (N, C, H, W) to logits (N, classes); it is tried out and left as it was.
         criterion: the loss.
-        precision: number format of the forward pass.
+        precision: numeric precision of the forward pass.
         shape: channels, height and width of an image.
         classes: number of classes.
         device: where the model is.
         mixes: whether labels are shares of the classes, as mixup makes them.
+        still: names of modules that stay in evaluation mode.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Fitting:
         classes: int,
         device: torch.device,
         mixes: bool = False,
+        still: Sequence[str] = (),
     ) -> None:
+        self.still = still
         self.model = model
         self.criterion = criterion
         self.precision = precision
@@ -114,6 +118,8 @@ class Fitting:
         """Say whether a batch of so many images can be trained on, by trying."""
         try:
             self.loss_of(count).backward()
+        except ValueError:  # of batch norm, for a single image
+            return False
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -134,6 +140,8 @@ class Fitting:
         was_training = [module for module in self.model.modules() if module.training]
         devices = [self.device] if self.device.type == "cuda" else []
         self.model.train()
+        for name in self.still:
+            self.model.get_submodule(name).eval()
         try:
             with torch.random.fork_rng(devices), torch.enable_grad(), self.precision.autocast():
                 loss: Tensor = self.criterion(functional_call(self.model, buffers, (x,)), y)
@@ -181,23 +189,9 @@ def clip_batch_size(config: Config, images: int, console: Console) -> None:
         )
 
 
-def cut_to_fit(
-    config: Config,
-    model: nn.Module,
-    criterion: nn.Module,
-    mixes: bool,
-    device: torch.device,
-    console: Console,
-) -> None:
+def cut_to_fit(config: Config, fitting: Fitting, console: Console) -> None:
     """Let a batch that does not fit into the memory go in parts; the configuration says in how many."""
-    precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
-    fitting = Fitting(model, criterion, precision, shape, classes, device, mixes)
-    try:
-        parts = fitting.accumulate(config["batch_size"], config["accumulate"])
-    except (TypeError, AttributeError) as error:  # such as of a network that gives a tuple, in training alone
-        name = type(model).__name__
-        raise UserError(f"model: {name} can't be trained by this loss: {in_words(error)}") from error
+    parts = fitting.accumulate(config["batch_size"], config["accumulate"])
     if parts != config["accumulate"]:
         console.warn(fitting.in_words(config["batch_size"], parts))
         config["accumulate"] = parts

@@ -33,6 +33,11 @@ LOST = (
 SIGNS_OF_LOSS = ("Connection closed", "Connection reset", "Broken pipe", "imed out", "NCCL", "Socket", "gloo")
 
 
+def is_sign_of_loss(error: BaseException) -> bool:
+    """Return whether an error is what the loss of another process looks like."""
+    return world_size() > 1 and any(sign in str(error) for sign in SIGNS_OF_LOSS)
+
+
 def decide_who_tells() -> None:
     """Let this process tell the user why the run ends if no other has, whichever are still alive."""
     try:
@@ -64,7 +69,7 @@ def group(uses_cuda: bool) -> Iterator[None]:
         raise
     except (RuntimeError, OSError) as error:
         decide_who_tells()
-        if not any(sign in str(error) for sign in SIGNS_OF_LOSS):
+        if not is_sign_of_loss(error):
             raise
         raise RunFailed(LOST) from error
     finally:
@@ -179,12 +184,17 @@ def weighed(
         yield x, y
 
 
-def parallel(model: nn.Module, share: Share) -> nn.Module:
+def parallel(model: nn.Module, share: Share, has_idle: bool = False) -> nn.Module:
     """Return what computes the gradients of a model for all processes together.
 
     DistributedDataParallel (Li et al. 2020, PyTorch Distributed) averages gradients while ``backward`` goes
     on. On GPUs, batch norm takes the whole batch (SyncBatchNorm); torch has none for CPUs, where each process
     keeps to its share.
+
+    Args:
+        model: what is trained.
+        share: of each batch, for this process.
+        has_idle: whether some parameters take no part in the loss, for which no gradient is waited for.
     """
     if share.processes == 1:
         return model
@@ -194,7 +204,7 @@ def parallel(model: nn.Module, share: Share) -> nn.Module:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
     with parallel_without_compiler():
-        together = DistributedDataParallel(model)
+        together = DistributedDataParallel(model, find_unused_parameters=has_idle)
     together.register_comm_hook(share, lambda share, bucket: weighted_mean(share, bucket))
     return together
 

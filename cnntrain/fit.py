@@ -1,4 +1,4 @@
-"""Epoch after epoch: train, validate, record, checkpoint. Can be stopped at any step and resumed there."""
+"""Epoch after epoch: train, validate, record, checkpoint. A run can be stopped and resumed at any step."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from cnntrain import checkpoint, distributed, loop
+from cnntrain import checkpoint, distributed, loop, schedule_free
 from cnntrain.average import MovingAverage
 from cnntrain.batch_memory import is_out_of_memory, out_of_memory
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader, TrainLoader
 from cnntrain.divergence import diverged
 from cnntrain.doctor import Doctor
-from cnntrain.errors import Interrupted, RunFailed
+from cnntrain.errors import Interrupted, RunFailed, UserError
 from cnntrain.freezing import Freezing
 from cnntrain.losses import weigher
 from cnntrain.metrics import Result
@@ -50,23 +50,24 @@ class Fit:
         val_criterion: the loss in evaluation.
         optimizer: changes the model.
         schedule: changes the optimizer's learning rate.
-        precision: number format of the forward pass.
+        precision: numeric precision of the forward pass.
         train_batches: the training set.
         val_batches: the validation set, or None.
         freezing: keeps some parameters as they are.
         epochs: passes over the training set.
         num_classes: number of classes.
-        grad_clip: longest gradient allowed.
-        accumulate: parts of a batch.
+        grad_clip: maximum gradient norm.
+        accumulate: micro-batches of a batch.
         early_stopping: epochs without improvement after which to stop.
         monitor: ``val_accuracy`` or ``val_loss``.
         save_every_steps: steps between two checkpoints within an epoch.
         save_every_minutes: minutes between two checkpoints within an epoch.
-        after_epoch: is given the row of each epoch, once all of it is written.
+        after_epoch: called with the row of each epoch, once all of it is written.
         about: what else a checkpoint holds: configuration, class names, shape, normalisation.
-        console: what the person sees.
-        doctor: looks on.
-        average: of the weights; if there is one, it is what is validated and kept.
+        console: what the user sees.
+        doctor: observes the training; None without one.
+        average: moving average of the weights; if there is one, it is what is validated and kept.
+        has_idle: whether some parameters take no part in the loss.
         progress: where the run is.
     """
 
@@ -93,6 +94,7 @@ class Fit:
     console: Console
     doctor: Doctor | None = None
     average: MovingAverage | None = None
+    has_idle: bool = False
     progress: Progress = field(default_factory=Progress)
 
     def run(self) -> None:
@@ -104,7 +106,7 @@ class Fit:
         """
         self.progress.write_metrics(self.folder)
         self.console.headings(self.epochs)
-        self.together = distributed.parallel(self.model, self.train_batches.share)
+        self.together = distributed.parallel(self.model, self.train_batches.share, self.has_idle)
         with StopSignals() as self.signals:
             while self.progress.epoch < self.epochs and not self.progress.is_stale(self.early_stopping):
                 self.one_epoch_within_memory()
@@ -121,20 +123,13 @@ class Fit:
                 raise
             batch_size = self.train_batches.batches.batch_size
             raise out_of_memory(self.folder, self.progress.step, self.accumulate, batch_size) from error
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise RunFailed(
-                "batch norm can't do with a batch, or a part of one, of a single image: choose batch_size "
-                "and accumulate so that the last batch of an epoch has more, or a smaller limit"
-            ) from error
 
     def one_epoch(self) -> None:
         """Train on what the epoch still has to offer, validate, record and write the checkpoint."""
         progress = self.progress
-        if self.freezing.begin_epoch(self.model, progress.epoch):  # what averages gradients must know of it
-            self.together = distributed.parallel(self.model, self.train_batches.share)
-        self.lr = self.next_lr = lr_of(self.optimizer)
+        if self.freezing.begin_epoch(self.model, progress.epoch):  # the gradients to average are others now
+            self.together = distributed.parallel(self.model, self.train_batches.share, self.has_idle)
+        self.next_lr = lr_of(self.optimizer)
         self.mean = distributed.running_mean(self.train_batches.device, self.train_batches.share)
         if progress.mean is not None:
             self.mean.load_state_dict(progress.mean)
@@ -151,7 +146,7 @@ class Fit:
                 batches if self.doctor is None else self.doctor.watch(batches, resumed=progress.step > 0),
                 self.criterion,
                 self.precision.wrap(self.optimizer),
-                self.schedule,
+                None if self.waits_for_epochs else self.schedule,
                 precision=self.precision,
                 grad_clip=self.grad_clip,
                 accumulate=self.accumulate,
@@ -169,7 +164,7 @@ class Fit:
         progress = self.progress
         progress.step += 1
         progress.step_in_epoch += 1
-        self.lr, self.next_lr = self.next_lr, lr_of(self.optimizer)  # the schedule has set the next one
+        progress.lr, self.next_lr = self.next_lr, lr_of(self.optimizer)  # the schedule has set the next one
         if self.average is not None:
             self.average.update(self.model)
         self.bar.update()
@@ -206,15 +201,22 @@ class Fit:
         )
 
     @property
+    def waits_for_epochs(self) -> bool:
+        """Whether the schedule looks at the monitored value of each epoch, rather than at each step."""
+        return isinstance(self.schedule, ReduceLROnPlateau)
+
+    @property
     def result(self) -> nn.Module:
-        """The model that comes of the run: with the averaged weights, if they are averaged."""
+        """The model that is evaluated and kept: with averaged weights, if there is a moving average."""
         return self.model if self.average is None else self.average.model
 
     def validate(self, batches: EvalLoader) -> Result:
         """Evaluate on the validation set."""
-        distributed.same_weights(self.result)  # each process has batch statistics of its own
         followed = self.console.followed(batches, "validating")
-        result = loop.evaluate(self.result, followed, self.val_criterion, self.num_classes, self.precision)
+        with schedule_free.evaluated(self.model, self.optimizer):
+            model = self.result
+            distributed.same_weights(model)  # each process has batch statistics of its own
+            result = loop.evaluate(model, followed, self.val_criterion, self.num_classes, self.precision)
         result = distributed.whole(result)
         if not math.isfinite(result.loss):
             raise self.diverged("the validation loss", self.progress.step)
@@ -222,8 +224,10 @@ class Fit:
 
     def end_epoch(self, result: Result | None, seconds: float) -> None:
         """Record an epoch: the row on the screen and in metrics.csv, the checkpoints."""
-        row = self.progress.row(self.lr, self.mean, result, seconds)
+        row = self.progress.row(self.mean, result, seconds)
         is_best = self.progress.end_epoch(row, self.monitor)
+        if self.waits_for_epochs:
+            self.schedule.step(row[self.monitor])
         self.save(is_best)
         self.progress.write_metrics(self.folder)
         self.console.row(row, is_best)
@@ -241,7 +245,7 @@ class Fit:
 
     def save(self, is_best: bool) -> None:
         """Write last.pt and, if this is the best epoch or there is no validation to choose one, best.pt."""
-        weights, trained = self.result.state_dict(), self.model.state_dict()
+        weights, trained = self.weights(), self.model.state_dict()
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             raise self.diverged("weights", self.progress.step)
         random, *random_of_others = distributed.gathered(random_state())
@@ -251,7 +255,7 @@ class Fit:
             {
                 **self.about,
                 "model": weights,
-                **({} if self.average is None else {"model_in_training": trained}),
+                **({"model_in_training": trained} if self.averages else {}),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "scaler": self.precision.scaler.state_dict(),
@@ -265,9 +269,28 @@ class Fit:
             checkpoint.write(data, checkpoints / checkpoint.BEST)
         checkpoint.write(data, checkpoints / checkpoint.LAST, keep=checkpoints / checkpoint.PREVIOUS)
 
+    @property
+    def averages(self) -> bool:
+        """Whether the weights that are kept are others than those that are trained."""
+        return self.average is not None or schedule_free.has_modes(self.optimizer)
+
+    def weights(self) -> dict[str, Any]:
+        """Return the weights to keep, those that were validated."""
+        if self.average is not None or not self.averages:
+            return self.result.state_dict()
+        with schedule_free.evaluated(self.model, self.optimizer):
+            return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to where a checkpoint was. The generators are set by the caller, last of all."""
-        self.model.load_state_dict(state["model" if self.average is None else "model_in_training"])
+        """Go to where a checkpoint was. The caller sets the generators, last of all."""
+        planned = self.schedule.state_dict().get("total_steps")
+        before = state["schedule"].get("total_steps")
+        if planned != before and None not in (planned, before):
+            raise UserError(
+                f"schedule: {type(self.schedule).__name__} was planned for {before:,} steps and can't be "
+                f"changed to {planned:,}: leave epochs as they were, or start anew with schedule=onecycle"
+            )
+        self.model.load_state_dict(state["model_in_training" if self.averages else "model"])
         if self.average is not None:
             self.average.restore(state["model"], state["progress"]["step"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -286,6 +309,6 @@ class Fit:
             )
 
     def diverged(self, what: str, step: int) -> RunFailed:
-        """Return the error of a run whose loss is no number any more."""
+        """Return the error of a run whose loss became NaN or infinite."""
         last = self.folder / CHECKPOINTS / checkpoint.LAST
-        return diverged(what, step, self.progress.epoch + 1, self.lr, last)
+        return diverged(what, step, self.progress.epoch + 1, self.progress.lr, last)

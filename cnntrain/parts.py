@@ -1,4 +1,4 @@
-"""The parts of a run that the configuration names, each tried out before any data is read."""
+"""The parts of a run that the configuration names. Each is tried before any data is read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from cnntrain import schedule_free
 from cnntrain.build import build
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.freezing import Freezing
@@ -25,6 +26,7 @@ from cnntrain.optim import groups_of, scale_learning_rates
 from cnntrain.ranks import local_rank, world_size
 
 Config = dict[str, Any]
+USUAL = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "RMSprop"))  # known to step
 
 
 def find_device(name: str) -> torch.device:
@@ -61,7 +63,7 @@ def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu") -> nn.Module:
-    """Build the network for the shape and the classes of the data, and see that it takes and gives them."""
+    """Build the network for the shape and the classes of the data, and check its output on zeros."""
     shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
     with torch.device(device):
         model: nn.Module = build(
@@ -165,41 +167,81 @@ def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Modul
 
 
 def build_optimizer(config: Config, trust: Sequence[str] | None, model: nn.Module) -> Optimizer:
-    """Build the optimizer over the model's parameters, and see that the loop can drive it."""
+    """Build the optimizer over the model's parameters, and check that it can step."""
     without_compiler()
     params: list[Any] = list(model.parameters())
     if config["lr_scale"] or config["freeze"]:
         params = groups_of(model, config["lr_scale"] or {}, config["data"]["num_classes"])
+    if config["optim"].get("fused") and any(p.is_complex() for p in model.parameters()):
+        config["optim"]["fused"] = False  # torch's fused kernels know no complex numbers
     optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=params)
+    name = type(optimizer).__name__
     if config["lr_scale"]:
         scale_learning_rates(optimizer)  # after the optimizer has filled in a learning rate of its own
         check_schedule(config, trust)
     steps_without_compiler(type(optimizer))
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is closure.empty:
-        name = type(optimizer).__name__
         raise UserError(f"optim: {name} computes the loss several times a step, which this loop does not do")
+    if config["ema"] is not None and schedule_free.has_modes(optimizer):
+        raise UserError(f"ema={config['ema']:g}: {name} averages the weights already: leave ema out")
+    check_step(config, trust, model)
+    schedule_free.begin(optimizer)
     return optimizer
+
+
+def check_step(config: Config, trust: Sequence[str] | None, model: nn.Module) -> None:
+    """Check that an optimizer of others can step, on copies of the smallest parameters of each dimension."""
+    parameters = sorted(model.parameters(), key=lambda p: p.numel(), reverse=True)
+    smallest = {p.dim(): p for p in parameters if p.requires_grad and p.numel()}
+    copies = [nn.Parameter(p.detach().clone()) for p in smallest.values()]
+    if config["optim"]["_target_"] in USUAL or not copies:
+        return
+    optimizer: Optimizer = build("optim", config["optim"], Optimizer, trust, params=copies)
+    schedule_free.begin(optimizer)
+    for copy_of in copies:
+        copy_of.grad = torch.full_like(copy_of, 1e-3)
+    try:
+        with torch.random.fork_rng([]):
+            optimizer.step()
+    except Exception as error:  # whatever an optimizer of the user's may raise
+        name = type(optimizer).__name__
+        raise UserError(f"optim: {name} can't step with these gradients: {in_words(error)}") from error
 
 
 def build_schedule(
     config: Config, trust: Sequence[str] | None, optimizer: Optimizer, steps_per_epoch: int
 ) -> LRScheduler:
-    """Build what changes the learning rate, for the steps of the whole run."""
-    schedule: LRScheduler = build(
-        "schedule",
-        config["schedule"],
-        LRScheduler,
-        trust,
-        optimizer=optimizer,
-        total_steps=config["epochs"] * steps_per_epoch,
-        steps_per_epoch=steps_per_epoch,
-    )
+    """Build the learning-rate schedule, for the steps of the whole run."""
+    known = {
+        "optimizer": optimizer,
+        "total_steps": config["epochs"] * steps_per_epoch,
+        "steps_per_epoch": steps_per_epoch,
+    }
+    schedule: LRScheduler = build("schedule", config["schedule"], LRScheduler, trust, **known)
+    if isinstance(schedule, ReduceLROnPlateau):
+        mode = mode_of(config, type(schedule).__name__)
+        schedule = build("schedule", {**config["schedule"], "mode": mode}, LRScheduler, trust, **known)
     return schedule
 
 
+def mode_of(config: Config, name: str) -> str:
+    """Return whether the monitored value is better if it is larger, ``max``, or smaller, ``min``.
+
+    Raises:
+        UserError: the configuration says the opposite, or there is no validation set.
+    """
+    monitor, typed = config["monitor"], config["schedule"].get("mode")
+    mode = "max" if monitor == "val_accuracy" else "min"
+    if typed not in (None, mode):
+        raise UserError(f"schedule.mode={typed} does not fit monitor={monitor}: schedule.mode={mode}")
+    if config["data"]["val_fraction"] == 0:
+        raise UserError(f"schedule: {name} needs a validation set, and data.val_fraction is 0")
+    return mode
+
+
 def check_schedule(config: Config, trust: Sequence[str] | None) -> None:
-    """See that a schedule multiplies all learning rates by the same, as cnntrain's own do by construction."""
+    """Check that a schedule keeps the ratios of learning rates, as cnntrain's own do by construction."""
     if config["schedule"]["_target_"].startswith("cnntrain."):
         return
     lr, ratio = config["optim"].get("lr", 1.0), 0.1
@@ -215,7 +257,10 @@ def check_schedule(config: Config, trust: Sequence[str] | None) -> None:
                 "of cnntrain's schedules, such as schedule=onecycle"
             )
         optimizer.step()
-        schedule.step()
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(0.0)
+        else:
+            schedule.step()
 
 
 def build_freezing(config: Config, model: nn.Module) -> Freezing:

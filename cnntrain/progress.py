@@ -37,6 +37,7 @@ class Progress:
         history: a row for each epoch that is over.
         mean: sums of the epoch under way.
         epoch_seconds: time spent on the epoch under way, before it was interrupted.
+        lr: learning rate of the last step.
     """
 
     epoch: int = 0
@@ -47,18 +48,19 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     mean: dict[str, Any] | None = None
     epoch_seconds: float = 0.0
+    lr: float = 0.0
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> Progress:
         """Return what a checkpoint holds of it; what another version wrote besides is left out."""
         return cls(**{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
-    def row(self, lr: float, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
+    def row(self, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
         """Return the row of the epoch under way, which has just ended, as metrics.csv has it."""
         return {
             "epoch": self.epoch + 1,
             "step": self.step,
-            "lr": lr,
+            "lr": self.lr,
             "train_loss": train.loss,
             "train_accuracy": train.accuracy,
             "val_loss": None if val is None else val.loss,

@@ -1,4 +1,4 @@
-"""What the commands do: build the parts in reading order and let them work. The configuration ends here."""
+"""Build the parts of a run in reading order, and run it. Nothing below this module sees the configuration."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain import checkpoint, distributed, loop, run_folder
+from cnntrain import checkpoint, distributed, in_use, loop, run_folder
 from cnntrain.average import MovingAverage
-from cnntrain.batch_memory import clip_batch_size, cut_to_fit
+from cnntrain.batch_memory import Fitting, clip_batch_size, cut_to_fit
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.classes import check_same
@@ -32,6 +32,7 @@ from cnntrain.engine import Engine
 from cnntrain.errors import CheckpointError, in_words
 from cnntrain.examination import EXAMINED, evenly
 from cnntrain.fit import AfterEpoch, Fit
+from cnntrain.freezing import Freezing
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.parts import (
     Config,
@@ -52,6 +53,7 @@ from cnntrain.records import about, summarize, write_yaml
 from cnntrain.report.predictions import Predictions
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
+from cnntrain.trial import check_single_images, idle_parameters, in_words_of
 from cnntrain.warm_start import recorded, start_from
 
 IMAGES_LOGGED = 64
@@ -104,7 +106,8 @@ def work(
     """Train from the beginning or from a checkpoint, then test the best epoch once."""
     begin = time.monotonic()
     config["data"].update(absolute_root(config["data"]))
-    with run_folder.locked(folder) if is_main() else nullcontext():
+    parts: dict[str, Any] = {}  # of others, perhaps, that may fail in use
+    with run_folder.locked(folder) if is_main() else nullcontext(), in_use.named(parts, folder):
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         device = find_device(config["device"])
         be_deterministic(config["deterministic"])
@@ -135,12 +138,12 @@ def work(
             labels = data.train.labels[data.train_indices]
             criterion = balanced(criterion, labels, config["data"]["num_classes"])
         clip_batch_size(config, len(data.train_indices), console)
-        if state is None and world_size() == 1:  # else a part of the batch is decided already
-            cut_to_fit(config, model, criterion, augment.mixes, device, console)
+        parts.update(model=model, criterion=criterion, optim=optimizer, augment=augment)
+        idle = try_out(config, model, criterion, augment, freezing, len(data.train_indices), state, console)
         engine, engine_in_words = settle_engine(config, model, criterion, device)
         precision = Precision(engine.precision, device)
         batches = batches_of(config, data, augment, device, engine)
-        schedule = build_schedule(config, trust, optimizer, len(batches.train))
+        schedule = parts["schedule"] = build_schedule(config, trust, optimizer, len(batches.train))
 
         fitting = Fit(
             folder,
@@ -166,6 +169,7 @@ def work(
             console=console,
             doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
             average=MovingAverage(model, config["ema"]) if config["ema"] is not None else None,
+            has_idle=idle,
         )
         show_header(
             console, config, folder, fitting, data, device, engine_in_words, started, level=1 if header else 2
@@ -194,6 +198,35 @@ def absolute_root(data: Mapping[str, Any]) -> dict[str, str]:
     """Return ``data.root`` as an absolute path, if there is one: a run finds its data from any folder."""
     root = data.get("root")
     return {"root": str(absolute(root))} if isinstance(root, str) and root else {}
+
+
+def try_out(
+    config: Config,
+    model: nn.Module,
+    criterion: nn.Module,
+    augment: Augment,
+    freezing: Freezing,
+    images: int,
+    state: dict[str, Any] | None,
+    console: Console,
+) -> bool:
+    """See that the model can be trained on such batches, and cut those that do not fit into the memory.
+
+    Returns:
+        Whether some parameters take no part in the loss.
+    """
+    device = next(model.parameters()).device
+    precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    still = freezing.norms if freezing.is_frozen and freezing.unfreeze_epoch is None else ()
+    fitting = Fitting(model, criterion, precision, shape, classes, device, augment.mixes, still)
+    idle = idle_parameters(fitting, freezing)
+    if idle:
+        console.warn(in_words_of(idle))
+    if state is None and world_size() == 1:  # else a part of the batch is decided already
+        cut_to_fit(config, fitting, console)
+    check_single_images(config, fitting, images)
+    return bool(idle)
 
 
 def settle_engine(

@@ -282,7 +282,9 @@ BEST = fields(
         **{name: number() for name in (*FIGURES, "val_loss", "val_accuracy")},
     }
 )
-SUMS = fields({"loss_sum": number(), "correct": whole(), "seen": whole(1), "batches": whole(1)})
+SUMS = fields(
+    {"loss_sum": number(), "correct": whole(), "seen": whole(1), "batches": whole(1)}, {"weight": number(0)}
+)
 PROGRESS = fields(
     {"epoch": whole(0, 10**9)},
     {
@@ -293,6 +295,7 @@ PROGRESS = fields(
         "history": items(ROW),
         "mean": optional(SUMS),
         "epoch_seconds": number(0),
+        "lr": number(),
     },
 )
 OPTIMIZER = fields(
