@@ -114,10 +114,19 @@ def owners(key: str, extra: str | None = None) -> list[str]:
 
 def raw_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file without Hydra, for help and completion; what is broken counts as empty."""
+    try:
+        return parsed_yaml(path, path.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=256)  # help asks for each file once a key
+def parsed_yaml(path: Path, written: int) -> dict[str, Any]:
+    """Return the contents of a YAML file as it was written at a time, in nanoseconds; {} if it is broken."""
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
