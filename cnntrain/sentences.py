@@ -6,6 +6,7 @@ Every conclusion in words comes from here, so that none can contradict the figur
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,12 +36,25 @@ class Translated:
         accuracies: from 0 to 1, one for each distance.
         is_convolutional: whether the model has convolutions.
         trained_with: pixels by which its training images were shifted at random.
+        images: on which each accuracy was measured.
     """
 
     name: str
     accuracies: Sequence[float]
     is_convolutional: bool
     trained_with: float
+    images: int
+
+    @property
+    def margin(self) -> float:
+        """Change of the accuracy that chance explains: half of its 95 % interval, but at least one point."""
+        p = min(max(self.accuracies[0], self.accuracies[-1]), 1 - 1 / max(2, self.images))
+        return max(0.01, 1.96 * math.sqrt(p * (1 - p) / max(1, self.images)))
+
+    @property
+    def falls(self) -> bool:
+        """Whether the accuracy falls by more than chance explains, so that it needs an explanation."""
+        return self.loss >= max(CLEAR, self.margin)
 
     @property
     def loss(self) -> float:
@@ -54,7 +68,7 @@ def on_translation(models: Sequence[Translated]) -> str:
     told = [f"Moved by {most} pixels: {'; '.join(map(change, models))}."]
     if len(models) == 2:
         told.append(comparison(*models))
-    falling = [model for model in models if model.loss >= CLEAR]
+    falling = [model for model in models if model.falls]
     if any(not model.is_convolutional for model in falling):
         told.append(
             "A unit without convolutions has a weight of its own for every pixel: what it has learnt about "
@@ -79,15 +93,15 @@ def on_translation(models: Sequence[Translated]) -> str:
 
 def change(model: Translated) -> str:
     """Say by how many points the accuracy of a model changes."""
-    if abs(model.loss) < 0.01:
-        return f"{model.name} keeps its accuracy"
+    if abs(model.loss) < model.margin:
+        return f"{model.name} keeps its accuracy, within {points(model.margin)}"
     return f"{model.name} {'loses' if model.loss > 0 else 'gains'} {points(model.loss)}"
 
 
 def comparison(one: Translated, other: Translated) -> str:
     """Say which of two models loses less."""
-    if abs(one.loss - other.loss) < CLEAR:
-        return "Both lose about as much." if max(one.loss, other.loss) >= CLEAR else ""
+    if abs(one.loss - other.loss) < max(CLEAR, one.margin, other.margin):
+        return "Both lose about as much." if one.falls and other.falls else ""
     return f"{min(one, other, key=lambda model: model.loss).name} loses less."
 
 
@@ -237,7 +251,10 @@ def on_curves(history: Sequence[Mapping[str, Any]]) -> str:
         return ""
     last, best = rows[-1], min(rows, key=lambda row: float(row["val_loss"]))
     gap = last["train_accuracy"] - last["val_accuracy"]
-    if last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]:
+    if last["train_loss"] > DIVERGES * rows[0]["train_loss"]:
+        times = last["train_loss"] / rows[0]["train_loss"]
+        return f"The training loss rises to {times:,.3g} times that of epoch 1."
+    if last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"] and gap > CLEAR:
         since = f"After epoch {best['epoch']}"
         return f"{since} the validation loss rises while the training loss falls: it overfits."
     if gap >= WIDE:

@@ -10,8 +10,10 @@ from cnntrain import sentences
 from cnntrain.sentences import Translated, Trial
 
 
-def moved(*accuracies: float, name: str = "CNN", conv: bool = True, shift: float = 0) -> Translated:
-    return Translated(name, accuracies, conv, shift)
+def moved(
+    *accuracies: float, name: str = "CNN", conv: bool = True, shift: float = 0, images: int = 5000
+) -> Translated:
+    return Translated(name, accuracies, conv, shift, images)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +21,11 @@ def moved(*accuracies: float, name: str = "CNN", conv: bool = True, shift: float
     [
         (  # the run of finding 12: it keeps its accuracy, and was trained with shifts
             [moved(0.595, 0.610, 0.604, 0.583, 0.586, name="SMALL", shift=4)],
-            ["Moved by 4 pixels: SMALL keeps its accuracy."],
+            ["Moved by 4 pixels: SMALL keeps its accuracy, within 1 point."],
             ["loses", "helps", "pooling", "augment.shift=2"],
         ),
+        ([moved(0.6, 0.5, images=50)], ["CNN keeps its accuracy, within 14 points."], ["loses", "filters"]),
+        ([moved(0.106, 0.117, images=1000)], ["CNN keeps its accuracy, within 2 points."], ["gains"]),
         ([moved(0.6, 0.65, name="A")], ["A gains 5 points."], ["loses", "helps", "pooling"]),
         (
             [moved(0.9, 0.5)],
@@ -55,7 +59,7 @@ def moved(*accuracies: float, name: str = "CNN", conv: bool = True, shift: float
         ),
         (
             [moved(0.9, 0.9, name="MLP", conv=False), moved(0.9, 0.9)],
-            ["MLP keeps its accuracy; CNN keeps its accuracy."],
+            ["MLP keeps its accuracy, within 1 point; CNN keeps its accuracy, within 1 point."],
             ["Both", "weight of its own", "filters", "helps"],
         ),
         (
@@ -169,6 +173,8 @@ def epochs(*rows: tuple[float, float, float | None, float | None]) -> list[dict[
     [
         (epochs((1, 0.7, 0.8, 0.75), (0.3, 0.9, 1.0, 0.75)), "After epoch 1 the validation loss rises"),
         (epochs((1, 0.7, 0.8, 0.7), (0.3, 0.93, 0.8, 0.63)), "Training accuracy is 30 points above"),
+        (epochs((7e12, 0.09, 2e13, 0.11), (45, 0.10, 7e18, 0.10)), ""),  # at chance, nothing overfits
+        (epochs((1, 0.5, 1, 0.5), (30, 0.1, 2, 0.1)), "The training loss rises to 30 times that of epoch 1."),
         (epochs((1, 0.72, 0.3, 0.95)), "Validation is more accurate than training, which is measured while"),
         (epochs((1, 0.7, 0.8, 0.68)), ""),
         (epochs((1, 0.7, None, None)), ""),

@@ -55,6 +55,7 @@ def shift(subjects: Sequence[Subject]) -> None:
             found[model.name],
             any(isinstance(module, nn.Conv2d) for module in model.model.modules()),
             model.config["augment"].get("shift") or 0,
+            len(model.data.test),
         )
         for model in models
     ]

@@ -208,7 +208,7 @@ class Drawing:
         told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(probes.SHIFTS, found, strict=True))
         has_convolutions = any(isinstance(module, nn.Conv2d) for module in self.run.model.modules())
         shift = self.run.config["augment"].get("shift") or 0
-        model = sentences.Translated("the model", found, has_convolutions, shift)
+        model = sentences.Translated("the model", found, has_convolutions, shift, number)
         self.contents.notes["robustness"] = (
             f"Accuracy on {self.how_many(number)}, moved up, down, left and right, on black: {told}. "
             f"{sentences.on_translation([model])}"
