@@ -16,6 +16,7 @@ from cnntrain.fit import Fit
 from cnntrain.metrics import Result
 from cnntrain.names import argument, network_name, shown_path
 from cnntrain.parts import Config, input_shape
+from cnntrain.sentences import on_running_mean
 from cnntrain.text import loss_in_words
 from cnntrain.warm_start import in_words
 
@@ -103,6 +104,8 @@ def show_end(
         )
     loading = f"data loading: {fitting.train_batches.stopwatch.share:.0%} of training time"
     console.line(f"[dim]weights of {chosen}; {loading}[/]")
+    if tells_test and (told := on_running_mean(fitting.progress.history)):
+        console.line(f"[dim]{told}[/]")
     console.line("run folder: [bold]{}[/]", shown_path(folder))
     if tells_test:
         console.command("every class", f"cnntrain eval {argument(folder)}")

@@ -269,10 +269,7 @@ def on_running_mean(history: Sequence[Mapping[str, Any]]) -> str:
     rows = [row for row in history if row["val_accuracy"] is not None]
     if not any(row["train_accuracy"] < row["val_accuracy"] for row in rows):
         return ""
-    return (
-        "train loss and accuracy are means over the epoch, while the weights still change and with "
-        "augmentation and dropout on; validation comes after it"
-    )
+    return "train loss and acc are means over the epoch; validation comes after it"
 
 
 # ---- calibration
