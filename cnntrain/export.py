@@ -21,7 +21,9 @@ from cnntrain.data.workers import raised
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
 from cnntrain.names import network_name, shown_path
 from cnntrain.parts import Config
+from cnntrain.portable import README, describe, preprocessing
 from cnntrain.reading import Reader
+from cnntrain.text import printable, some
 from cnntrain.trained import Trained
 
 IMAGES = 1000  # of the test set, on which an exported model is compared with torch
@@ -73,12 +75,13 @@ def export(
     """
     console = Console(config["verbose"])
     trained = Trained(config, path, state)
+    check_weights(trained.model)
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, mean, std).eval()
     images, what = images_for(config, trained, console, data_trust)
     with torch.no_grad():
-        expected = torch.cat([model(some) for some in images.split(256)])
+        expected = torch.cat([model(part) for part in images.split(256)])
 
     own = path.parent.name == run_folder.CHECKPOINTS
     folder = (path.parent.parent if own else path.parent) / "export"
@@ -92,9 +95,11 @@ def export(
         size = bytes_in_words(file.stat().st_size)
         if run is None:
             console.line("[bold]{}[/]  {}, the weights as they are", shown_path(file), size)
+            if others := left_out(trained.model):
+                console.warn(f"left out of {file.name}, since they are no tensors: {some(others)}")
             continue
         with torch.no_grad():
-            found = torch.cat([run(some) for some in in_batches(images)])
+            found = torch.cat([run(part) for part in in_batches(images)])
         difference = float((found - expected).abs().max())
         same = bool((found.argmax(1) == expected.argmax(1)).all())
         told = f"{size}, largest difference {difference:.1e} on {what}"
@@ -104,7 +109,29 @@ def export(
                 f"{file} gives other probabilities than torch: up to {difference:.2g} apart, and "
                 f"{'the same' if same else 'other'} classes on {what}"
             )
+    describe(folder, config["formats"], facts(trained, config))
+    line = "how images get into it, and a script that does it: [bold]{}[/]"
+    console.line(line, shown_path(folder / README))
     return files
+
+
+def check_weights(model: nn.Module) -> None:
+    """Raise a UserError that names the first tensor with a value that is NaN or infinite."""
+    for name, weight in tensors(model).items():
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise UserError(
+                f"the model can't be exported: {printable(name)} holds values that are NaN or infinite"
+            )
+
+
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a model's state_dict, which may hold extra state of other types too."""
+    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def left_out(model: nn.Module) -> list[str]:
+    """Return the names of what a model's state_dict holds besides tensors."""
+    return [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
 
 
 def images_for(
@@ -140,6 +167,7 @@ def facts(trained: Trained, config: Config) -> dict[str, str]:
         "input": f"uint8 (N, {', '.join(map(str, trained.shape))}), pixels from 0 to 255",
         "output": "float32 (N, classes), probabilities",
         "normalization": json.dumps(trained.normalization),
+        "preprocessing": json.dumps(preprocessing(trained)),
         "model": network_name(config["model"], type(trained.model).__name__),
         "cnntrain": __version__,
         "torch": str(torch.__version__),
@@ -194,7 +222,7 @@ def write_safetensors(model: FromBytes, example: Tensor, file: Path, metadata: d
     """Write the network's weights, under the names that its state_dict has."""
     from safetensors.torch import save
 
-    weights = {name: weight.contiguous().clone() for name, weight in model.model.state_dict().items()}
+    weights = {name: weight.contiguous().clone() for name, weight in tensors(model.model).items()}
     own = {**metadata, "input": f"float32, normalised; {metadata['input']}", "output": "logits"}
     write(file, save(weights, own))
 
