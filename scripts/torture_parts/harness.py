@@ -99,6 +99,7 @@ class Place:
             "PATH": f"{self.folder / 'bin'}:{os.environ.get('PATH', os.defpath)}",
             "HOME": str(folder),
             "TMPDIR": str(folder),
+            "XDG_STATE_HOME": str(folder / ".state"),
             "CNNTRAIN_CACHE": str(self.cache),
             "OMP_NUM_THREADS": "1",
             "CNNTRAIN_DATA_ROOT": str(folder / "data"),
