@@ -1,6 +1,93 @@
-"""``python -m cnntrain`` is the command ``cnntrain``."""
+"""The process of the command ``cnntrain``, also as ``python -m cnntrain``: it hears Ctrl-C from the start.
 
-from cnntrain.cli import main
+Imports next to nothing, so that little can be interrupted before it listens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+AGAIN_SECONDS = 0.05
+
+
+class Process:
+    """This process, and the signal that has come to it.
+
+    Attributes:
+        received: the signal; 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.number = os.getpid()
+
+    def listen(self) -> None:
+        """Take over Ctrl-C and SIGTERM until the work does, and again when that is done."""
+        signal.signal(signal.SIGINT, self.interrupt)
+        signal.signal(signal.SIGTERM, self.terminate)
+        sys.unraisablehook = self.again
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Stop what is under way, as Python does it; whatever error that leads to is known to be none."""
+        if os.getpid() != self.number:  # a worker that has just been forked
+            os._exit(128 + number)
+        self.received = number
+        raise KeyboardInterrupt
+
+    def terminate(self, number: int, frame: FrameType | None) -> None:
+        """End at once, as a process does that does not listen, but not without a word."""
+        if os.getpid() == self.number:
+            write_directly("terminated")
+        os._exit(128 + number)
+
+    def again(self, ignored: Any) -> None:
+        """Repeat an interruption that Python has dropped, since it came in a finalizer."""
+        if not (self.received and issubclass(ignored.exc_type, KeyboardInterrupt)):
+            sys.__unraisablehook__(ignored)
+            return
+        import threading
+
+        timer = threading.Timer(AGAIN_SECONDS, os.kill, (self.number, self.received))
+        timer.daemon = True
+        timer.start()
+
+    def close(self, code: int) -> None:
+        """Let a signal that comes while Python clears up end it at once, with the code that it ends with."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: os._exit(code))
+        sys.unraisablehook = sys.__unraisablehook__
+
+
+def write_directly(what: str) -> None:
+    """Say how the process has ended, in the first of several; not through a stream that may be in use."""
+    if os.environ.get("RANK", "0") == "0":
+        with contextlib.suppress(OSError):
+            os.write(2, f"\ncnntrain: {what}\n".encode())
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    process = Process()
+    try:
+        process.listen()
+        from cnntrain import cli
+
+        code = cli.answered(sys.argv[1:])
+    except BaseException:
+        if not process.received:
+            raise
+        # In the middle of an import, say, an interruption turns into errors of many kinds.
+        code = 128 + process.received
+        process.close(code)
+        write_directly("interrupted")
+    process.close(code)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

@@ -19,9 +19,13 @@ from cnntrain.text import printable
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    sys.exit(answered(sys.argv[1:]))
+
+
+def answered(arguments: Sequence[str]) -> int:
+    """Run a command line, print how it ended if that was not well, and return its exit code."""
     streams.prepare()
     memory.keep()
-    arguments = sys.argv[1:]
     try:
         code = run(arguments)
     except CnntrainError as error:
@@ -36,7 +40,7 @@ def main() -> NoReturn:
         Spokesman.tell(f"cnntrain: standard output can't be written: {lost.strerror}")
         code = code or int(prints_only(arguments))
     hasten_end()
-    sys.exit(code)
+    return code
 
 
 def prints_only(arguments: Sequence[str]) -> bool:
