@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import checkpoint, memory, run_folder
+from cnntrain import checkpoint, memory, run_folder, streams
 from cnntrain.config import add_current_folder
 from cnntrain.console import Console, Whole
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
+from cnntrain.fork_server import unshield_path
 from cnntrain.text import READABLE
 
 RECORD = "job.json"
@@ -61,7 +62,9 @@ def run_job(job: Job) -> dict[str, Any]:
     """
     record: dict[str, Any] = {"state": "running", "overrides": list(job.varied)}
     log = job.folder / "train.log"
-    memory.keep()  # in a process of the engine's too
+    streams.prepare()  # in a process of the engine's too
+    memory.keep()
+    unshield_path()
     os.chdir(job.cwd)  # engines start their processes where they like
     try:
         run_folder.make_folder(job.folder)

@@ -80,7 +80,7 @@ class Joblib(Launcher):
             from joblib.externals.loky.backend.context import set_start_method
 
             set_start_method("forkserver", force=True)
-            fork_server.start()
+        fork_server.start()
         left = {job.name: job for job in jobs}
         suspects: list[Job] = []
         while left:
@@ -159,6 +159,7 @@ class Submitit(Launcher):
         """Yield each job with its record when it ends."""
         import submitit
 
+        fork_server.shield_path()
         executor = submitit.AutoExecutor(folder / ".submitit", cluster=self.cluster)
         executor.update_parameters(name=f"cnntrain {folder.name}", **self.parameters)
         waiting, running = list(jobs), dict[Any, Job]()

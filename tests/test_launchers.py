@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,3 +66,20 @@ def test_a_folder_of_its_name_is_no_package(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.syspath_prepend(str(Path.cwd()))
     with pytest.raises(UserError, match=r"needs engine_of_mine, which is not installed"):
         needed("engine_of_mine")
+
+
+def test_a_users_module_named_like_one_of_pythons_shadows_nothing_in_a_job(tmp_path: Path) -> None:
+    pytest.importorskip("joblib")
+    for name in ("random", "torch", "numpy", "queue", "string", "signal"):
+        Path(f"{name}.py").write_text(f"raise RuntimeError('the {name} of the user')\n")
+    Path("mine.py").write_text(
+        "from cnntrain.models import MLP\n\n\nclass Net(MLP):\n"
+        "    def __init__(self, in_features, num_classes):\n"
+        "        super().__init__(in_features, [8], num_classes)\n"
+    )
+    command = tmp_path / "command.py"  # as an installed one, it is not in the current folder
+    command.write_text("from cnntrain.__main__ import main\n\nif __name__ == '__main__':\n    main()\n")
+    typed = [*TINY, "model._target_=mine.Net", "seed=1,2", "launcher=joblib", "out=sweep"]
+    typed.remove("model=mlp")
+    done = subprocess.run([sys.executable, command, "train", "-m", *typed], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
