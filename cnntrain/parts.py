@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from cnntrain.ranks import local_rank, world_size
 
 Config = dict[str, Any]
 USUAL = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "RMSprop"))  # known to step
+SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an image, that are soon computed
 
 
 def find_device(name: str) -> torch.device:
@@ -62,23 +64,62 @@ def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
     return data["channels"], data["image_size"], data["image_size"]
 
 
-def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu") -> nn.Module:
+def build_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for the shape and the classes of the data, and check its output on zeros."""
+    model = untried(config, trust)
+    check_takes(model, config, "cpu")
+    return model
+
+
+def describe_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the network for its shapes alone: without memory, unless it is small.
+
+    On the meta device, torch takes 2 s to import its compiler for the first layer that it calls.
+    """
+    with torch.device("meta"):
+        model = untried(config, trust)
+    device = "meta"
+    size = sum(p.numel() for p in model.parameters())
+    is_small = size <= SMALL and math.prod(input_shape(config["data"])) <= SMALL_IMAGE
+    if is_small and "torch._dynamo" not in sys.modules:
+        with torch.random.fork_rng(devices=[]):
+            model, device = untried(config, trust), "cpu"
+    check_takes(model, config, device)
+    return model
+
+
+def untried(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the network for the shape and the classes of the data."""
+    shape = input_shape(config["data"])
+    model: nn.Module = build(
+        "model",
+        config["model"],
+        nn.Module,
+        trust,
+        input_shape=shape,
+        in_channels=shape[0],
+        image_size=shape[1],
+        in_features=shape[0] * shape[1] * shape[2],
+        num_classes=config["data"]["num_classes"],
+    )
+    return model
+
+
+def check_takes(model: nn.Module, config: Config, device: str) -> None:
+    """See that a network takes images of the data's shape and gives a logit for each class.
+
+    Args:
+        model: the network, which is left in evaluation mode.
+        config: of the run.
+        device: of the network.
+
+    Raises:
+        UserError: it does not.
+    """
     shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    name = type(model).__name__
+    model.eval()  # so that the trial below draws nothing and changes no statistics
     with torch.device(device):
-        model: nn.Module = build(
-            "model",
-            config["model"],
-            nn.Module,
-            trust,
-            input_shape=shape,
-            in_channels=shape[0],
-            image_size=shape[1],
-            in_features=shape[0] * shape[1] * shape[2],
-            num_classes=classes,
-        )
-        name = type(model).__name__
-        model.eval()  # so that the trial below draws nothing and changes no statistics
         try:
             with torch.no_grad():
                 output = model(torch.zeros(2, *shape))
@@ -88,7 +129,6 @@ def build_model(config: Config, trust: Sequence[str] | None, device: str = "cpu"
     if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
-    return model
 
 
 def compile_model(model: nn.Module, shape: tuple[int, int, int], device: torch.device) -> None:

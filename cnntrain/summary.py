@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.console import Console, bytes_in_words
 from cnntrain.names import network_name
-from cnntrain.parts import Config, build_freezing, build_model, input_shape
+from cnntrain.parts import Config, build_freezing, describe_model, input_shape
 from cnntrain.schema import shown
 from cnntrain.text import printable
 
@@ -173,7 +173,7 @@ def multiply_adds(module: nn.Module, output: Tensor) -> int:
 def show(config: Config) -> None:
     """Print the summary of the configured model."""
     shape = input_shape(config["data"])
-    model = build_model(config, trust=None, device="meta")
+    model = describe_model(config, trust=None)
     rows = layers(model, shape)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("layer", "kind"):

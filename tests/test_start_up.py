@@ -23,3 +23,18 @@ def test_a_run_imports_neither_compiler_nor_torchvision_nor_what_it_does_not_dra
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     lines = done.stdout.splitlines()
     assert len(lines) == 4 and all(line.endswith("imported: []") for line in lines), done.stdout + done.stderr
+
+
+SHOWING = f"""
+import contextlib, os, sys
+from cnntrain.cli import run
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    for command in (["summary", "model=mlp"], ["summary", "model=cnn"], ["explain", "model=cnn"]):
+        assert run(command) == 0
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def test_what_shows_a_small_network_imports_no_more_than_a_run() -> None:
+    done = subprocess.run([sys.executable, "-c", SHOWING], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -22,7 +22,7 @@ from cnntrain.explain.command import Subject
 from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Examined, examined
 from cnntrain.names import shown_names, shown_path
-from cnntrain.parts import build_model, input_shape
+from cnntrain.parts import describe_model, input_shape
 from cnntrain.report.drawing import canvas, styled
 from cnntrain.sentences import on_filters
 
@@ -43,7 +43,7 @@ def filters(subject: Subject) -> None:
     with figures.new_folder(subject.config, "filters") as folder:
         (model,) = examined([subject], console)
         trust = subject.config["trust"] if subject.state else None
-        empty = build_model(model.config, trust, device="meta")
+        empty = describe_model(model.config, trust)
         layers = {row.layer.name: row for row in trace(empty, input_shape(model.config["data"])) if fits(row)}
         if not layers:
             raise UserError(

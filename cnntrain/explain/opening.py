@@ -17,7 +17,7 @@ from cnntrain.explain.arithmetic import (
 from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Parts
 from cnntrain.names import shown_names
-from cnntrain.parts import Config, build_model, input_shape
+from cnntrain.parts import Config, describe_model, input_shape
 
 TENSOR = ("tensor", "shape", "dtype", "device")
 
@@ -57,7 +57,7 @@ def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:
 
 def show_model(console: Console, config: Config) -> None:
     """Show the arithmetic behind each layer: output size, parameters, receptive field."""
-    model = build_model(config, trust=None, device="meta")
+    model = describe_model(config, trust=None)
     shape = input_shape(config["data"])
     traced = trace(model, shape)
     total = sum(p.numel() for p in model.parameters())

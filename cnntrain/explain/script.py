@@ -28,7 +28,7 @@ from cnntrain.explain.writable import MODELS, check_writable, files_of
 from cnntrain.explain.written import call, layer, learning_rate
 from cnntrain.names import argument
 from cnntrain.output import write_named
-from cnntrain.parts import Config, build_model, find_device, input_shape
+from cnntrain.parts import Config, describe_model, find_device, input_shape
 from cnntrain.run_folder import make_folder
 from cnntrain.text import encoded, printable
 
@@ -214,7 +214,7 @@ def python_string(value: object) -> str:
 
 def model_facts(config: Config) -> dict[str, Any]:
     """Return how the model is written: layer by layer if it is one of ours, by its name if it is not."""
-    model = build_model(config, trust=None, device="meta")
+    model = describe_model(config, trust=None)
     name, target = type(model).__name__, config["model"]["_target_"]
     total = sum(p.numel() for p in model.parameters())
     if target in MODELS:
