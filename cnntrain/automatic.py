@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnntrain.errors import UserError
@@ -12,9 +12,12 @@ FOLDER = "cnntrain.data.folder.Folder"
 FOUND = ("num_classes", "channels", "image_size", "value_range", "mean", "std")
 
 
-def is_open(data: Mapping[str, Any]) -> bool:
-    """Say whether something in the group ``data`` is still to be found."""
-    return any(data.get(name) == "auto" for name in FOUND)
+SHAPE = ("num_classes", "channels", "image_size")  # of FOUND, what the shapes of a network depend on
+
+
+def is_open(data: Mapping[str, Any], names: Sequence[str] = FOUND) -> bool:
+    """Return whether some of these keys of the group ``data`` are still to be found."""
+    return any(data.get(name) == "auto" for name in names)
 
 
 def complete(config: dict[str, Any]) -> None:

@@ -33,13 +33,16 @@ SOMETIMES = (
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True) -> None:
+def check(
+    config: Mapping[str, Any], trains: bool = True, runs_here: bool = True, reads_data: bool = True
+) -> None:
     """Check a whole configuration of ``train``, as plain types, before anything is built or read.
 
     Args:
         config: as plain types.
         trains: check too what matters to training alone.
         runs_here: check too that this machine has the device.
+        reads_data: check too that the place of the data is given.
 
     Raises:
         UserError: a key is unknown or missing, or a value is of the wrong type, out of range or does not fit
@@ -60,6 +63,8 @@ def check(config: Mapping[str, Any], trains: bool = True, runs_here: bool = True
         if key not in values and key not in SOMETIMES and group not in (*CLASS_GROUPS, "sweeper", MANY):
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
+    if reads_data and config["data"].get("root") == "":
+        raise UserError("data.root= is empty: give the folder that holds the data")
     check_range(config["data"]["value_range"])
     check_network(config["model"])
     if runs_here:
@@ -178,11 +183,9 @@ def described(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def check_names(config: Mapping[str, Any]) -> None:
-    """Check the name and the place of the run folder, and the place of the data."""
+    """Check the name and the place of the run folder."""
     if config["out"] == "":
         raise UserError("out= is empty: give a folder, or leave it out for a new one under outputs/")
-    if config["data"].get("root") == "":
-        raise UserError("data.root= is empty: give the folder that holds the data")
     check_inside(config)
     name = config["name"]
     if name is not None and (not name or "/" in name or len(name) > 200):

@@ -22,3 +22,12 @@ def test_the_recipe_for_imagenet_trains_on_a_folder_of_that_layout(cnntrain: Com
     is_told(
         cnntrain("train", "experiment=imagenet_resnet50", "data.root=net", "workers=0"), "data.num_classes=3"
     )
+
+
+def test_the_summary_of_the_recipe_needs_no_data(cnntrain: Command) -> None:
+    outcome = cnntrain("summary", "experiment=imagenet_resnet50")
+    assert outcome.code == 0, outcome.err
+    assert "25,557,032" in outcome.out
+    shape = ("data.num_classes=3", "data.channels=3", "data.image_size=32")
+    assert cnntrain("summary", "data=folder", *shape).code == 0
+    is_told(cnntrain("summary", "data=folder", *shape[1:]), "data.root= is empty")

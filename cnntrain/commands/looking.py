@@ -33,7 +33,7 @@ def compare(arguments: Sequence[str]) -> int:
 
 def summary(arguments: Sequence[str]) -> int:
     """``cnntrain summary [overrides]``."""
-    from cnntrain.automatic import complete
+    from cnntrain.automatic import SHAPE, complete, is_open
     from cnntrain.checks import check
     from cnntrain.config import compose, plain
     from cnntrain.overrides import check_overrides, normalized
@@ -44,9 +44,11 @@ def summary(arguments: Sequence[str]) -> int:
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
-    check(config, trains=False, runs_here=False)
-    complete(config)
-    check(config, trains=False, runs_here=False)
+    reads_data = is_open(config["data"], SHAPE)
+    check(config, trains=False, runs_here=False, reads_data=reads_data)
+    if reads_data:
+        complete(config)
+        check(config, trains=False, runs_here=False)
     from cnntrain.summary import show
 
     show(config)
