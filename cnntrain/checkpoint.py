@@ -79,8 +79,9 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
     """Write a file by way of a temporary one, synced to the disk before it takes the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # of a process that was killed; and to write through no link
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -88,7 +89,8 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
             path.replace(keep)
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     with suppress(OSError):  # not every system can sync a folder, and the file is in its place
         sync_folder(path.parent)
 

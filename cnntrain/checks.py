@@ -89,7 +89,10 @@ def check_groups(config: Mapping[str, Any]) -> None:
     source = config["data"].get("source")
     if isinstance(source, Mapping):
         check_target("data.source", source)
-    for name, node in (config.get(MANY) or {}).items():
+    loggers = config.get(MANY)
+    if loggers is not None and not isinstance(loggers, Mapping):
+        raise UserError(f"{MANY}={shown(loggers)} is not possible: it takes choices of conf/{MANY}")
+    for name, node in (loggers or {}).items():
         if not isinstance(node, Mapping):
             raise UserError(
                 f"{MANY}.{name}={shown(node)} is not possible: it takes a class and its arguments"

@@ -9,10 +9,11 @@ from typing import NoReturn
 
 from cnntrain import __version__, memory, streams
 from cnntrain.commands.looking import audit, bench, compare, completion, explain, summary
-from cnntrain.commands.training import resume, train
+from cnntrain.commands.resuming import resume
+from cnntrain.commands.training import train
 from cnntrain.commands.using import evaluate, export, predict, report
 from cnntrain.ending import hasten_end
-from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, reraise_interruption
+from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, reraise_interruption, told
 from cnntrain.ranks import Spokesman, world_size
 from cnntrain.text import printable
 
@@ -30,7 +31,7 @@ def answered(arguments: Sequence[str]) -> int:
         code = run(arguments)
     except CnntrainError as error:
         # An interruption is what the user asked for, not an error.
-        Spokesman.tell(f"\n{error}" if isinstance(error, Interrupted) else f"cnntrain: {error}")
+        Spokesman.tell(f"\n{told(error)}" if isinstance(error, Interrupted) else f"cnntrain: {told(error)}")
         code = error.exit_code
     except KeyboardInterrupt:
         Spokesman.tell("\ncnntrain: interrupted")

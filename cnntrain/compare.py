@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from cnntrain import run_folder
+from cnntrain import run_files, run_folder
 from cnntrain.console import count
 from cnntrain.differences import (
     config_of,
@@ -97,7 +97,7 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
         run.state, run.reason = record["state"], record.get("reason", "")
         return run
     try:
-        summary = run_folder.read_json(folder / "summary.json")
+        summary = run_files.read_json(folder / "summary.json")
         if not goes_on(config, summary):
             run.state, run.figures = "finished", headline(summary)
             run.seed = run.figures.pop("seed")

@@ -13,7 +13,7 @@ from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.augment import Augment
 from cnntrain.data.findings import left_out
 from cnntrain.data.folder import Folder
-from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.images import InMemoryDataset, checksum
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.members import Member, RunSplit
 from cnntrain.data.sources import DataMissing
@@ -161,7 +161,12 @@ def placed(
 
 def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
     """Return whether the training images are those that a checkpoint's run began with."""
-    return bool(state["data_fingerprint"] == data.train.fingerprint)
+    known = state["data_fingerprint"]
+    if known == data.train.fingerprint:
+        return True
+    # Before 2026-11-24 the checksum was of all images.
+    whole = isinstance(data.train, InMemoryDataset) and not data.train.images.is_cuda
+    return bool(whole and known == checksum(data.train.images, data.train.labels))
 
 
 def warn_of_no_record(

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cnntrain.errors import UserError
 from cnntrain.ranking import REPEATS
+from cnntrain.run_files import read_yaml
 from cnntrain.schema import leaves, shown
 
 CLASS = "._target_"
@@ -48,9 +47,9 @@ def config_of(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        config = dict(leaves(yaml.safe_load(path.read_text())))
+        config = dict(leaves(read_yaml(path)))
         return {key: shown(value) for key, value in with_arguments_of_source(config).items()}
-    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} can't be read: {reason}") from error
 

@@ -8,6 +8,10 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from cnntrain.text import printable
+
+LONGEST_LINE, MOST_LINES = 2000, 12  # of a message
+
 
 class CnntrainError(Exception):
     """An error whose text is written for the user. The command prints it and ends with ``exit_code``."""
@@ -43,6 +47,15 @@ class Interrupted(CnntrainError):
     def __reduce__(self) -> tuple[type[Interrupted], tuple[str, int]]:
         """Let a worker of a sweep send it to the process that started it."""
         return Interrupted, (str(self), self.exit_code - 128)
+
+
+def told(error: BaseException) -> str:
+    """Return the text of an error as a terminal can show it, whatever was quoted in it.
+
+    No control characters, and no flood: values from files and checkpoints may hold anything.
+    """
+    lines = str(error).splitlines() or [""]
+    return "\n".join(printable(line, LONGEST_LINE) for line in lines[:MOST_LINES])
 
 
 def reraise_interruption(error: BaseException) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import checkpoint, memory, run_folder, streams
+from cnntrain import checkpoint, memory, run_files, run_folder, streams
 from cnntrain.config import add_current_folder
 from cnntrain.console import Console, Whole
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
@@ -122,7 +122,7 @@ def trained(job: Job) -> Mapping[str, Any]:
         return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
-        return run_folder.read_json(job.folder / "summary.json")
+        return run_files.read_json(job.folder / "summary.json")
     settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
     return run.work(settings, job.folder, state, job.trust, after_epoch, job.header)
 
@@ -142,7 +142,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
 def record_of(folder: Path) -> dict[str, Any] | None:
     """Return a job's record; None before it has begun, or if it is damaged."""
     try:
-        record = run_folder.read_json(folder / RECORD)
+        record = run_files.read_json(folder / RECORD)
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and "state" in record else None

@@ -38,6 +38,7 @@ STATE: dict[str, Any] = {
     "init_from": None,
     "scaler": {},
     "random_of_others": [],
+    "data_fingerprint": None,
     "versions": {},
     "split": None,
 }

@@ -19,6 +19,7 @@ from cnntrain.checks import check
 from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.overrides import parse, without_globs
+from cnntrain.run_files import read_yaml
 from cnntrain.schema import KEYS, WHOLE
 from cnntrain.suggestions import check_value
 from cnntrain.text import encoded
@@ -82,11 +83,9 @@ class Plan:
         Raises:
             CheckpointError: it is damaged, or none that ``train -m`` would have written.
         """
-        import yaml
-
         path = folder / PLAN
         try:
-            found = yaml.safe_load(path.read_text())
+            found = read_yaml(path)
             assert found.pop("format") == FORMAT
             plan = cls(**found)
             words = [*plan.how, *(word for job in plan.jobs.values() for word in job)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnntrain import run_folder
+from cnntrain import run_files
 from cnntrain.spreadsheet import csv_of
 from cnntrain.statistics import Summary, holm, paired_p, summarize
 
@@ -184,7 +184,7 @@ def tests_of(point: Point) -> list[float]:
     for run in point.runs:
         summary = run.folder / "summary.json"
         if summary.exists():
-            found[run.repeat] = float(run_folder.read_json(summary)["test"]["accuracy"])
+            found[run.repeat] = float(run_files.read_json(summary)["test"]["accuracy"])
     return list(found.values())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cnntrain import checkpoint, distributed, in_use, loop, run_folder
 from cnntrain.average import MovingAverage
@@ -51,8 +52,10 @@ from cnntrain.precision import Precision
 from cnntrain.ranks import is_main, rank, world_size
 from cnntrain.records import about, summarize, write_yaml
 from cnntrain.report.predictions import Predictions
+from cnntrain.restoring import Tiny, check_optimizer, check_schedule, stepped
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
+from cnntrain.text import printable
 from cnntrain.trial import check_single_images, idle_parameters, in_words_of
 from cnntrain.warm_start import recorded, start_from
 
@@ -107,7 +110,10 @@ def work(
     begin = time.monotonic()
     config["data"].update(absolute_root(config["data"]))
     parts: dict[str, Any] = {}  # of others, perhaps, that may fail in use
-    with run_folder.locked(folder) if is_main() else nullcontext(), in_use.named(parts, folder):
+    lock = run_folder.locked(folder) if is_main() else nullcontext()
+    with lock, in_use.named(parts, folder), run_folder.writing(folder):
+        if is_main():
+            run_folder.remove_temporaries(folder)
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         device = find_device(config["device"])
         be_deterministic(config["deterministic"])
@@ -177,7 +183,7 @@ def work(
         if state is not None:
             check_same_data(state, data)
             check_same(data.train.class_names, state["class_names"])
-            restore(fitting, state)
+            restore(fitting, state, config, trust)
             console.line(
                 f"\nresumed after step {fitting.progress.step:,}, {fitting.progress.epoch} of "
                 f"{config['epochs']} epochs done"
@@ -356,20 +362,20 @@ def in_turn(*observers: AfterEpoch) -> AfterEpoch:
     return tell
 
 
-def restore(fitting: Fit, state: dict[str, Any]) -> None:
-    """Bring everything to where a checkpoint was, the random generators last of all."""
+def restore(fitting: Fit, state: dict[str, Any], config: Config, trust: Sequence[str] | None) -> None:
+    """Bring everything to where a checkpoint was, the random generators last of all.
+
+    Raises:
+        CheckpointError: what it holds does not fit what its configuration describes.
+    """
+    tiny = Tiny()
+    kept = stepped(build("optim", config["optim"], Optimizer, trust, params=list(tiny.parameters())))
+    optimizer = check_optimizer(state["optimizer"], fitting.optimizer, kept)
+    check_schedule(state["schedule"], fitting.schedule)
     try:
-        fitting.restore(state)
+        fitting.restore({**state, "optimizer": optimizer})
         set_random_state(random_state_of(rank(), [state["random"], *state["random_of_others"]]))
-    except (
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        OverflowError,
-        RuntimeError,
-    ) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(
-            f"the checkpoint does not fit its own configuration: {in_words(error)}"
+            f"the checkpoint does not fit its own configuration: {printable(in_words(error))}"
         ) from error

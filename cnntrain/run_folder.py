@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,8 @@ from typing import Any
 
 from cnntrain import checkpoint
 from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
-from cnntrain.errors import CheckpointError, UserError, nearest
+from cnntrain.errors import CheckpointError, RunFailed, UserError, nearest
+from cnntrain.run_files import read_json, read_line
 from cnntrain.text import printable, some
 
 try:
@@ -25,6 +27,7 @@ except ImportError:  # Windows, where nothing keeps a second process out
 OUTPUTS = Path("outputs")
 POINTER = OUTPUTS / ".last"  # names the newest run, wherever it is
 CHECKPOINTS = "checkpoints"
+CONFIG = "config.yaml"
 SWEEP = "sweep.yaml"  # which makes a folder a sweep
 
 
@@ -87,7 +90,8 @@ def new(out: str | None, label: str) -> Path:
             f"out={out} holds a run already: choose another folder, or go on with it: cnntrain resume {out}"
         )
     make_folder(folder)
-    found = next((path.name for path in folder.iterdir() if not path.name.startswith(".")), None)
+    names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
+    found = next((name for name in names if name != "train.log"), None)  # which a killed run has left
     if found is not None:
         raise UserError(f"out={out} is not empty, it holds {found}: choose a folder that is new or empty")
     return folder
@@ -99,7 +103,13 @@ def locked(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with (folder / ".lock").open("a") as file:
+    try:
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise RunFailed(
+            f"{printable(folder / '.lock')} can't be written: {error.strerror or error}"
+        ) from error
+    with lock as file:
         try:
             # Not flock, which the workers of a killed process would go on holding for seconds.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,8 +158,10 @@ def find_checkpoint(run: str, prefer: str) -> Path:
         path = last_run()
     if path.is_file():
         return path
+    if path.exists() and not path.is_dir():
+        raise CheckpointError(f"{printable(run)} is neither a run folder nor a regular file")
     if not path.is_dir():
-        raise CheckpointError(f"there is no run {run}; {hint(run)}")
+        raise CheckpointError(f"there is no run {printable(run)}; {hint(run)}")
     if path.name == CHECKPOINTS and not (path / CHECKPOINTS).is_dir():
         path = path.parent
     folder = path / CHECKPOINTS
@@ -160,9 +172,65 @@ def find_checkpoint(run: str, prefer: str) -> Path:
         jobs = sorted(job.parent for job in path.glob("*/job.json"))
         example = f", such as {jobs[0]}" if jobs else ""
         raise CheckpointError(f"{path} is a sweep: name one of its jobs{example}")
-    raise CheckpointError(
-        f"{path} holds no checkpoint: the run ended before its first, or it is no run folder"
-    )
+    raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_none(path)}")
+
+
+def why_none(folder: Path) -> str:
+    """Say why a folder holds no checkpoint, and what to do."""
+    if (folder / CONFIG).exists():
+        return f"the run ended before its first; cnntrain resume {shlex.quote(str(folder))} begins it again"
+    return "it is no run folder, or its run ended before it began"
+
+
+def begun(run: str) -> Path | None:
+    """Return the folder of a run that was stopped before its first checkpoint; None if it has one."""
+    path = typed_path(run)
+    if run == "last" and not path.exists():
+        path = last_run()
+    names = (LAST, PREVIOUS, BEST)
+    if not (path / CONFIG).is_file() or any((path / CHECKPOINTS / name).exists() for name in names):
+        return None
+    return path
+
+
+def check_links(folder: Path) -> None:
+    """Check that no link in a run folder leads out of it: what is written there is to stay there.
+
+    Raises:
+        CheckpointError: one does. A link to the whole folder is all right.
+    """
+    inside = folder.resolve()
+    for path in (*folder.glob("*"), *folder.glob(".*"), *(folder / CHECKPOINTS).glob("*")):
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise CheckpointError(
+                f"{printable(path)} is a link that leads out of the run folder: put there what it leads to"
+            )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tell in a line if a file of a run can't be written.
+
+    Raises:
+        RunFailed: a disk is full, a folder read-only, or a folder stands where a file is to be.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = error.filename2 or error.filename
+        if not isinstance(name, str) or folder.absolute() not in Path(name).absolute().parents:
+            raise
+        raise RunFailed(
+            f"{printable(name)} can't be written: {error.strerror or error}\n"
+            f"when that is fixed: cnntrain resume {shlex.quote(str(folder))}"
+        ) from error
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a process that was killed has left unfinished. The caller has locked the folder."""
+    for path in (*folder.glob(".*.tmp"), *(folder / CHECKPOINTS).glob(".*.tmp")):
+        with suppress(OSError):
+            path.unlink()
 
 
 def starting_point(run: str) -> Path:
@@ -191,11 +259,12 @@ def find_sweep(run: str) -> Path | None:
 def last_run() -> Path:
     """Return the newest run's folder."""
     try:
-        path = Path(os.fsdecode(POINTER.read_bytes()).strip())
-    except OSError as error:
+        path = Path(read_line(POINTER))
+        is_there = path.is_dir()
+    except (OSError, ValueError) as error:  # a damaged one is as if there were none
         raise CheckpointError("there is no last run here: `cnntrain train` makes one") from error
-    if not path.is_dir():
-        raise CheckpointError(f"the last run, {path}, is gone; {hint(path.name)}")
+    if not is_there:
+        raise CheckpointError(f"the last run, {printable(path)}, is gone; {hint(path.name)}")
     return path
 
 
@@ -259,11 +328,6 @@ def files_of(names: Iterable[str]) -> list[Path]:
 def by_age(folders: Iterable[Path]) -> list[Path]:
     """Return folders, the newest first."""
     return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -135,6 +135,7 @@ def is_factor(name: Any, value: Any) -> bool:
 WHOLE = ("int", "counts")  # kinds of which a single value is a whole number
 
 SEED_LIMIT = 2**63 - 1
+MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",
     "LeakyReLU",
@@ -185,9 +186,9 @@ KEYS: dict[str, Key] = {
     "device": Key("str", "auto, cpu, cuda, cuda:N or mps"),
     "precision": Key("str", "numeric precision of the forward pass; auto: the fastest here", choices=FORMATS),
     "channels_last": Key("bool", "NHWC memory format; auto: if it is faster", auto=True),
-    "threads": Key("int", "CPU threads; auto: the fastest number", low=1, auto=True),
+    "threads": Key("int", "CPU threads; auto: the fastest number", low=1, high=MOST_THREADS, auto=True),
     "compile": Key("bool", "compile the model with torch.compile; takes a minute at the start"),
-    "workers": Key("int", "data loading processes; 0: the main process", low=0),
+    "workers": Key("int", "data loading processes; 0: the main process", low=0, high=MOST_THREADS),
     "balance_classes": Key("bool", "weight the loss by inverse class frequency"),
     "doctor": Key("bool", "report problems found in the training, with evidence and a suggested fix"),
     "deterministic": Key("bool", "use deterministic algorithms only, on GPUs too"),

@@ -248,6 +248,30 @@ def anything(value: Any, where: str) -> None:
     """Let any plain data through: they are checked by whoever takes them."""
 
 
+def configuration(value: Any, where: str) -> None:
+    """Check that a configuration holds what YAML holds; what its keys may be is checked by their schema."""
+    mapping(anything)(value, where)
+    waiting = [(value, where)]
+    while waiting:
+        node, place = waiting.pop()
+        if isinstance(node, dict):
+            if not all(isinstance(key, str) for key in node):
+                raise Unfit(f"a key of {place}", node, "text")
+            waiting += [(item, f"{place}.{key}") for key, item in node.items()]
+        elif isinstance(node, list | tuple):
+            waiting += [(item, place) for item in node]
+        elif isinstance(node, float) and not math.isfinite(node):
+            raise Unfit(place, node, "a finite number")
+        elif not isinstance(node, str | int | float | None):
+            raise Unfit(place, node, "what a configuration holds")
+
+
+def fingerprint(value: Any, where: str) -> None:
+    """Check what tells data from others."""
+    if not isinstance(value, str | int | None):
+        raise Unfit(where, value, "a checksum")
+
+
 def weights(value: Any, where: str) -> None:
     """Check the state of a module: tensors by name, and what its modules keep besides."""
     mapping(anything)(value, where)
@@ -319,10 +343,11 @@ STARTED = fields(
     }
 )
 PARTS: dict[str, Rule] = {
-    "config": mapping(anything),
+    "config": configuration,
     "class_names": items(text(), 1, MOST_CLASSES),
     "input_shape": in_order(whole(1, 64), whole(1, 2**14), whole(1, 2**14)),
     "normalization": fields({"mean": items(number(), 1, 64), "std": items(number(0, above=True), 1, 64)}),
+    "data_fingerprint": fingerprint,
     "split": optional(text()),
     "versions": mapping(text()),
     "init_from": optional(STARTED),

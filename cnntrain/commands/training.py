@@ -11,23 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import fork_server
-from cnntrain.amendable import (
-    RESUMABLE,
-    SWEEP_RESUMABLE,
-)
 from cnntrain.arguments import (
     HYDRA_FLAGS,
     SHOWING,
     config_dir_of,
     quiet_as_override,
-    run_and_overrides,
     split_flags,
 )
 from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 from cnntrain.names import network_name
 from cnntrain.ranks import is_main, world_size
-from cnntrain.schema import KEYS, with_lists
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -198,62 +192,3 @@ def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: s
         composing(entry(lambda config: None), overrides, config_dir)
     finally:
         sys.argv = typed
-
-
-def resume(arguments: Sequence[str]) -> int:
-    """``cnntrain resume RUN [overrides]``."""
-    from cnntrain import checkpoint, run_folder
-    from cnntrain.saved import check_amendments, opened
-
-    run_name, overrides = run_and_overrides(arguments, "resume")
-    sweep_folder = run_folder.find_sweep(run_name)
-    if sweep_folder is not None:
-        return resume_sweep(sweep_folder, overrides)
-    amendments = check_amendments(overrides, RESUMABLE, "resume")
-    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
-    folder = path.parent.parent
-    if path.parent.name != run_folder.CHECKPOINTS:
-        raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
-    state, path = run_folder.load_or_previous(path)
-    config = opened(state, path, "resume", amendments, trains=True)
-    config["out"] = str(folder)
-    if config["logger"] != state["config"].get("logger"):
-        print(
-            "cnntrain: loggers of a resumed run record on this machine: logger.mlflow.uri=URI or "
-            "logger.wandb.mode=online send to their servers",
-            file=sys.stderr,
-        )
-    if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
-        print(f"{folder} is finished after {state['progress']['epoch']} epochs; to train longer: epochs=N")
-        return 0
-
-    def work(by_main: Any) -> None:
-        from cnntrain.run import resume as resume_run
-
-        resume_run(config, folder, state)
-
-    together(config["device"], work)
-    return 0
-
-
-def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
-    """``cnntrain resume SWEEP [overrides]``: what is missing or failed, then the ranking."""
-    check_alone()
-    from cnntrain.config import add_current_folder, compose, plain
-    from cnntrain.plan import Plan
-    from cnntrain.saved import check_amendments
-    from cnntrain.sweep import Sweep
-
-    allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
-    check_amendments(overrides, allowed, "resume of a sweep")
-    plan = Plan.read(folder)
-    # Where its jobs ran, they run again, unless another launcher is asked for.
-    elsewhere = any(override.startswith("launcher=") for override in overrides)
-    kept = [word for word in plan.how if not (elsewhere and word.startswith("launcher"))]
-    amendments = check_amendments([*kept, *overrides], allowed, "resume of a sweep")
-    typed = with_lists({o.key_or_group: o.value() for o in amendments})
-    trust = [str(package) for package in typed.get("trust", [])]
-    words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
-    if trust:
-        add_current_folder()
-    return Sweep(plan, folder, plain(compose(words)), trust).run()

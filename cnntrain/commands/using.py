@@ -54,6 +54,7 @@ def report(arguments: Sequence[str]) -> int:
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
+    run_folder.check_links(path.parent.parent)
     state, path = run_folder.load_or_previous(path)
     config = opened(state, path, "report", amendments)
     from cnntrain.report.of_run import from_folder

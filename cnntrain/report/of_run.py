@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cnntrain import checkpoint, loop, run_folder
+from cnntrain import checkpoint, loop, run_files, run_folder
 from cnntrain.classes import check_same
 from cnntrain.console import Console
 from cnntrain.data.loader import EvalLoader, Normalize
@@ -107,7 +107,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     run = Shown(
         folder,
         config,
-        run_folder.read_json(folder / "summary.json") if finished else None,
+        run_files.read_json(folder / "summary.json") if finished else None,
         state["versions"],
         history_of(folder),
         None if best is None else best["epoch"],
