@@ -15,7 +15,7 @@ from cnntrain.data.findings import left_out
 from cnntrain.data.folder import Folder
 from cnntrain.data.images import InMemoryDataset, checksum
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.members import Member, RunSplit
+from cnntrain.data.members import FILE, Member, RunSplit
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.data.streaming import StreamingDataset
@@ -101,6 +101,8 @@ def open_data(
         tested = dict.fromkeys(range(len(test)), "test")
         trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
         data.members = [*folder.members(trained), *reader.opened[False].members(tested)]
+        if run_split is not None and run_split.binds and run_split.members is not None:
+            data.members = run_split.members  # whatever files are called by now
     data.train_files = files_of(folder, len(train))
     data.test_files = files_of(reader.opened.get(False), len(test))
     return data
@@ -175,15 +177,15 @@ def warn_of_no_record(
     """Say that a run of a folder has no record of its split, and whether its training images are these."""
     if not run_split.binds:
         console.warn(
-            "which images the run was trained on was not recorded: if they are among these data, the "
-            "accuracy is inflated"
+            f"there is no record of which images the run was trained on ({FILE}): if they are among these "
+            "data, the accuracy is inflated"
         )
         return
     same = "which are those of the run, as far as a checksum of labels and samples tells"
     other = "which are not those of the run: the images evaluated may be ones that it was trained on"
     console.warn(
-        "which images the run held out was not recorded; they are chosen by the same rule from those of "
-        f"data.root={shown_path(root)}, {same if is_same_data(state, data) else other}"
+        f"there is no record of which images the run held out ({FILE}); they are chosen by its rule from "
+        f"those of data.root={shown_path(root)}, {same if is_same_data(state, data) else other}"
     )
 
 

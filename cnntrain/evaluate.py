@@ -10,7 +10,7 @@ import torch
 
 from cnntrain import checkpoint, distributed, loop, run_folder
 from cnntrain.classes import renumbered, renumbering
-from cnntrain.console import Console
+from cnntrain.console import Console, count
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.members import split_of
 from cnntrain.datasets import open_data, warn_of_no_record
@@ -90,6 +90,12 @@ def evaluate(
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 
     views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
+    if data.members is not None:
+        recorded = (
+            ", those that the run recorded" if run_split and run_split.members and run_split.binds else ""
+        )
+        root = shown_path(config["data"]["root"])
+        console.line("data.root={}: {}", root, f"{count(len(indices), f'{split} image')}{recorded}")
     console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
     console.result(split, result)
     console.classes(result.per_class(class_names))

@@ -190,7 +190,7 @@ def work(
             )
         if is_main():
             write_yaml(folder / "config.yaml", config)
-            if state is None and data.members is not None:
+            if data.members is not None and (split is None or split.members is None):
                 members.write(folder, data.members)
             run_folder.remember(folder)
         history = fitting.progress.history

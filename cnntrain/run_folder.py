@@ -320,7 +320,7 @@ def files_of(names: Iterable[str]) -> list[Path]:
                 file=sys.stderr,
             )
         if not inside:
-            raise UserError(f"the folder {printable(name)} contains no files")
+            raise UserError(f"the folder {printable(name)} holds no files")
         found.update(dict.fromkeys(inside))
     return list(found)
 

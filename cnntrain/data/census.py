@@ -36,11 +36,13 @@ class Census:
         tree: where each image is, and its class.
         records: what each is, of dtype ``scan.RECORD``.
         groups: number of the group of like images, int64 (N,).
+        known_parts: what :meth:`parts` has returned, by its arguments.
     """
 
     tree: Tree
     records: np.ndarray
     groups: np.ndarray
+    known_parts: dict[tuple[float, bool], np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def readable(self) -> np.ndarray:
@@ -73,6 +75,9 @@ class Census:
             test_fraction: share of the training images held out for testing, where there is no test part.
             by_index: choose them as runs did that have no record of their split.
         """
+        asked = (test_fraction, by_index)
+        if asked in self.known_parts:
+            return self.known_parts[asked].copy()
         parts = np.array([part or "train" for part in self.tree.parts], dtype="U5")
         parts[~self.readable] = ""
         if "test" not in parts:
@@ -80,7 +85,8 @@ class Census:
             parts[mine[self.held_out(mine, test_fraction, TEST_SALT, TEST_SEED if by_index else None)]] = (
                 "test"
             )
-        return parts
+        self.known_parts[asked] = parts
+        return parts.copy()
 
     def held_out(
         self, mine: np.ndarray, fraction: float, salt: str, index_seed: int | None = None

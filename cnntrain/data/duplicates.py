@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,8 @@ def held_out(
     lowest: dict[int, bytes] = {}
     for number, key in zip(group.tolist(), keys.tolist(), strict=True):
         lowest[number] = min(lowest.get(number, key), key)
-    shares = np.array([share_of(lowest[number], salt) for number in range(len(lowest))])
+    salted = hashlib.blake2b(digest_size=8, salt=hashlib.sha256(salt.encode()).digest()[:16])
+    shares = np.array([share_of(lowest[number], salted) for number in range(len(lowest))])
     chosen = shares < fraction
     classes = [np.unique(group[labels == label]) for label in np.unique(labels)]
     for members in classes:
@@ -118,10 +120,11 @@ def held_out(
     return chosen[group]
 
 
-def share_of(key: bytes, salt: str) -> float:
-    """Return a number from 0 to below 1 that follows from a key and a salt, evenly spread."""
-    digest = hashlib.blake2b(key, digest_size=8, salt=hashlib.sha256(salt.encode()).digest()[:16]).digest()
-    return int.from_bytes(digest, "big") / 2**64
+def share_of(key: bytes, salted: Any) -> float:
+    """Return a number from 0 to below 1 that follows from a key and a salted hash, evenly spread."""
+    own = salted.copy()
+    own.update(key)
+    return int.from_bytes(own.digest(), "big") / 2**64
 
 
 def held_out_by_index(labels: np.ndarray, groups: np.ndarray, fraction: float, seed: int) -> np.ndarray:

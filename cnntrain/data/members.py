@@ -86,7 +86,7 @@ class Found:
         added: files of the folder that the run did not have.
         removed: places in ``members`` of files that are gone.
         changed: places in ``members`` of files that have other contents.
-        crossed: places in ``members`` of training images that the folder now has in its test part.
+        crossed: places in ``members`` of training images that lie in the folder's ``test/`` now.
     """
 
     members: list[Member]
@@ -180,6 +180,7 @@ def found_in(census: Census, parts: np.ndarray, members: Sequence[Member]) -> Fo
         members: of the run.
     """
     tree = census.tree
+    own_test = np.array(tree.parts) == "test"  # a test part that is chosen here is not taken: the record is
     contents = [content[:DIGITS].decode() for content in census.records["content"].tolist()]
     by_name = {file: place for place, file in enumerate(tree.files)}
     known = {member.file for member in members}
@@ -204,7 +205,7 @@ def found_in(census: Census, parts: np.ndarray, members: Sequence[Member]) -> Fo
         for place, file in enumerate(tree.files)
         if place not in mine and file not in known and parts[place]
     ]
-    tested = {contents[place] for place in np.flatnonzero(parts == "test").tolist()}
+    tested = {contents[place] for place in np.flatnonzero((parts == "test") & own_test).tolist()}
     tested -= {member.content for member in members if member.part == "test"}  # copies from the beginning
     found.crossed = [n for n, m in enumerate(members) if m.part == "train" and m.content in tested]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from cnntrain.data.decode import suffixes
@@ -111,7 +112,7 @@ def label(tree: Tree, found: dict[tuple[str, str], list[str]], shown: str) -> No
     if len(names) < 2:
         raise UserError(f"data.root={shown} {too_few(tree, names, shown)}")
     tree.classes = [printable(name, LONGEST_NAME) for name in names]
-    twice = next((name for name in tree.classes if tree.classes.count(name) > 1), None)
+    twice = next((one for one, other in pairwise(sorted(tree.classes)) if one == other), None)
     if twice is not None:
         raise UserError(f"data.root={shown}: two class folders are both shown as {twice}: rename one of them")
     index = {name: place for place, name in enumerate(names)}
