@@ -66,6 +66,19 @@ def quoted(override: str) -> str:
     return f"{key}={in_quotes(value)}"
 
 
+def with_absolute_root(override: str) -> str:
+    """Return ``data.root=DIR`` with an absolute path: a sweep is resumed from any folder, with the same data.
+
+    Several folders, which are a sweep's jobs and their names, stay as typed.
+    """
+    from cnntrain.run_folder import typed_path
+
+    key, _, value = override.partition("=")
+    if key != "data.root" or not value or value == "null" or value[0] in "'\"$" or "," in value:
+        return override
+    return f"{key}={typed_path(value).absolute()}"
+
+
 def in_quotes(value: str) -> str:
     """Return text in the quotes of Hydra's grammar, in which it means itself."""
     # In quotes, backslashes count only before a quote.

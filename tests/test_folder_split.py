@@ -262,3 +262,22 @@ def test_swapped_class_folders_are_read_again_though_sizes_and_times_are_the_sam
     assert cnntrain("train", *RUN, "epochs=10", "optim.lr=0.01").code == 0
     done = cnntrain("predict", "run", "images/blue/0.bmp", "images/red/0.bmp")
     assert re.search(r"blue/0.bmp +blue", done.out) and re.search(r"red/0.bmp +red", done.out)
+
+
+def test_a_sweep_is_resumed_from_another_folder_with_its_own_data(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_classes(15)
+    assert cnntrain("train", *RUN[:-1], "out=tries", "-m", "seed=0,1").code == 0
+    shutil.rmtree("tries/seed-1")
+    Path("other").mkdir()
+    monkeypatch.chdir("other")
+    noise("images/a", range(500, 520))
+    noise("images/bb", range(500, 520))
+    done = cnntrain("resume", "../tries")
+    assert done.code == 0, done.err
+    contents = []
+    for run in (Path("../tries/seed-0"), Path("../tries/seed-1")):
+        rows = members.read(run, checkpoint.load(run / "checkpoints/best.pt")["split"])
+        contents.append({row.content for row in rows or ()})
+    assert contents[0] == contents[1] and len(contents[0]) == 30
