@@ -52,9 +52,10 @@ class Note:
         is_recent = self.busy is not None and 0 <= time.time() - self.busy < AGAIN_SECONDS
         return self.busy is None or is_recent or busy.is_loaded()
 
-    def __str__(self) -> str:
-        """Return in words what the format of the engine gains."""
-        gain = f": {self.gain:.1f}x as fast as fp32" if self.gain >= 1.05 else ""
+    def in_words(self, plain: Engine) -> str:
+        """Return what the format of the engine gains over the plain one."""
+        other = plain.precision if plain.precision != self.engine.precision else "the contiguous layout"
+        gain = f": {self.gain:.1f}x the speed of {other}" if self.gain >= 1.05 else ""
         again = "; machine busy, will be measured again" if self.busy is not None else ""
         return f" (measured{gain}{again})"
 
@@ -80,7 +81,7 @@ def settle(
     path = cache.folder() / "engines" / f"{key(config, device)}.json"
     known = read(path, options)
     if known is not None and known.is_good():
-        return known.engine, str(known)
+        return known.engine, known.in_words(plain)
     begin = busy.ProcessorTime.now()
     engine, gain = measured(config, model, criterion, device, options, plain)
     if math.isnan(gain):  # nothing could be tried, which training will tell of
@@ -93,7 +94,7 @@ def settle(
     text = json.dumps({**asdict(note.engine), "gain": note.gain, "busy": note.busy}).encode()
     cache.write(path, lambda file: file.write(text), replace=known is not None)
     note = read(path, options) or note  # that of another process, if it was first
-    return note.engine, str(note)
+    return note.engine, note.in_words(plain)
 
 
 def candidates(config: Mapping[str, Any], model: nn.Module, device: torch.device) -> dict[str, list[Any]]:

@@ -12,12 +12,11 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from cnntrain import fork_server
-from cnntrain.errors import UserError
+from cnntrain.extras import needed
 from cnntrain.jobs import Job, is_under_way
 from cnntrain.signals import HeldSignals
 from cnntrain.workers import in_worker, stderr_to
@@ -238,22 +237,6 @@ class Ray(Launcher):
     def at_a_time(self) -> int:
         """Return how many jobs run at a time."""
         return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
-
-
-def needed(package: str, wanted_by: str = "", extra: str = "") -> None:
-    """Raise a UserError that says how to install a package if it is missing.
-
-    Args:
-        package: its name.
-        wanted_by: what the user typed.
-        extra: that brings it, if that has another name.
-    """
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:  # a mere folder of that name, such as wandb makes
-        what = wanted_by or f"launcher={package}"
-        raise UserError(
-            f"{what} needs {package}, which is not installed: pip install 'cnntrain[{extra or package}]'"
-        )
 
 
 def cores() -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -79,8 +80,8 @@ def describe_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
     with torch.device("meta"):
         model = untried(config, trust)
     device = "meta"
-    size = sum(p.numel() for p in model.parameters())
-    is_small = size <= SMALL and math.prod(input_shape(config["data"])) <= SMALL_IMAGE
+    sizes = [math.inf if is_lazy(p) else p.numel() for p in model.parameters()]
+    is_small = sum(sizes) <= SMALL and math.prod(input_shape(config["data"])) <= SMALL_IMAGE
     if is_small and "torch._dynamo" not in sys.modules:
         with torch.random.fork_rng(devices=[]):
             model, device = untried(config, trust), "cpu"

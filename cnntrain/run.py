@@ -323,6 +323,8 @@ def finish(
     loggers.end(summary)
     is_job = (folder.parent / run_folder.SWEEP).exists()  # of which the best one's test result is told
     show_end(console, folder, fitting, result, data.train.class_names, tells_test=not is_job)
+    if not is_job:
+        loggers.show()
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
     verdicts = seen.joined()
     if config.get("report") and is_main():

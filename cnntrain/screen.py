@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from cnntrain import __version__
-from cnntrain.console import Console, Whole, joined
+from cnntrain.console import Console, Whole, count, joined
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.datasets import Data
 from cnntrain.diagnosis import Finding
 from cnntrain.fit import Fit
+from cnntrain.launchers import cores
 from cnntrain.metrics import Result
 from cnntrain.names import argument, network_name, shown_path
 from cnntrain.parts import Config, input_shape
@@ -52,6 +54,7 @@ def show_header(
     source = config["data"]["source"]
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
     used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
+    warn_of_workers(console, config["workers"], data)
     console.line(f"[bold]cnntrain {__version__}[/]", level=level)
     console.facts(
         {
@@ -67,7 +70,8 @@ def show_header(
                     f"batch size {config['batch_size']}",
                 ]
             ),
-            "device": f"{device}{name_of_gpu}, {engine}",
+            "device": f"{device}{name_of_gpu}",
+            "precision": engine,
             "run folder": shown_path(folder),
         },
         level,
@@ -76,6 +80,20 @@ def show_header(
         from omegaconf import OmegaConf
 
         console.line("\n{}", Whole(OmegaConf.to_yaml(config)), level=2)
+
+
+def warn_of_workers(console: Console, workers: int, data: Data) -> None:
+    """Say why worker processes will not make loading faster, if they will not."""
+    if workers and isinstance(data.train, InMemoryDataset):
+        console.warn(
+            f"workers={workers}: the images are in memory, and worker processes cost more time there than "
+            "they save: workers=0 is faster"
+        )
+    elif workers > cores():
+        console.warn(
+            f"workers={workers}: this process may use {count(cores(), 'core')}, and more workers than cores "
+            "load no faster"
+        )
 
 
 def data_classes(data: Data) -> str:

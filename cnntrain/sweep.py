@@ -19,8 +19,9 @@ from cnntrain.build import build
 from cnntrain.checkpoint import LAST
 from cnntrain.console import Console, Whole, count
 from cnntrain.errors import CnntrainError, Interrupted, UserError
+from cnntrain.extras import needed
 from cnntrain.jobs import ENGINE, RECORD, Job, is_done, run_job
-from cnntrain.launchers import Launcher, needed
+from cnntrain.launchers import Launcher
 from cnntrain.names import argument, shown_path
 from cnntrain.plan import Plan, named_by
 from cnntrain.settings import Composer

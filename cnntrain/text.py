@@ -69,7 +69,7 @@ codecs.register_error(READABLE, readable)
 
 
 # A command in a message is the end of a line, behind a colon or by itself.
-COMMAND = re.compile(r"(?:^|: )\s*(cnntrain [a-z]|python |pip |tensorboard |mlflow )")
+COMMAND = re.compile(r"(?:^|: )\s*(cnntrain [a-z]|python |pip |tensorboard |mlflow |wandb )")
 
 
 def folded(line: str, width: int, hang: int = 2) -> list[tuple[int, int]]:

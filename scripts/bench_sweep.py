@@ -5,7 +5,7 @@
 Each job trains MLP(784, 128, 10) by Adam in batches of 32, with a seed of its own, for two epochs of the
 digits that cnntrain brings. Times are of whole processes, from typing to the prompt; every round runs each
 contender once, and ratios are those within a round. An idle machine gives the steadiest figures. Needs
-`pip install 'cnntrain[joblib]'`.
+`pip install '.[joblib]'`.
 """
 
 from __future__ import annotations

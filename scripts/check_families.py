@@ -5,7 +5,7 @@
 
 Each trains for one step on a few made-up grey images, is saved, evaluated from its checkpoint, and exported
 as ONNX and as a program of torch.export; `cnntrain export` compares both with torch. Prints a row for each,
-and ends with 1 if one of them failed. Needs `pip install 'cnntrain[export]'`, and some ten minutes.
+and ends with 1 if one of them failed. Needs `pip install '.[export]'`, and some ten minutes.
 """
 
 from __future__ import annotations

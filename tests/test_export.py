@@ -180,4 +180,4 @@ def test_wrong_input_is_told(torchless: Command, arguments: tuple[str, ...], tol
 
 def test_a_missing_package_names_what_brings_it(torchless: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    is_told(torchless("export", "run"), "format onnx needs onnx", "pip install 'cnntrain[export]'")
+    is_told(torchless("export", "run"), "format onnx needs onnx", "pip install 'onnx>=")

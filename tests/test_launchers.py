@@ -12,7 +12,7 @@ import pytest
 from conftest import TINY, Command, is_told
 
 from cnntrain.errors import UserError
-from cnntrain.launchers import needed
+from cnntrain.extras import needed
 
 GRID = ("train", "-m", *TINY, "precision=fp32", "threads=1", "optim.lr=1e-2,1e9", "optim=sgd")
 LAUNCHERS = {

@@ -81,7 +81,7 @@ def predict(arguments: Sequence[str]) -> int:
 
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
-    from cnntrain.launchers import needed
+    from cnntrain.extras import needed
     from cnntrain.saved import check_amendments, data_trust
 
     run_name, overrides = run_and_overrides(arguments, "export")

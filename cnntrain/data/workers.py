@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -29,6 +30,8 @@ class BatchLoader:
     def __init__(
         self, dataset: Dataset[Any], batches: Iterable[np.ndarray], workers: int, pin: bool = False
     ) -> None:
+        # The screen says it in words of its own.
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         self.loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]  # any sequence of indices will do

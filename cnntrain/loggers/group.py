@@ -42,6 +42,12 @@ class Loggers:
         self.each(lambda logger: logger.end(summary, confusion))
         self.each(lambda logger: logger.close())
 
+    def show(self) -> None:
+        """Print how each record is opened."""
+        for opened in [logger.opened_by() for logger in self.loggers.values()]:
+            if opened is not None:
+                self.console.command(*opened)
+
     def __enter__(self) -> Loggers:
         """Close all of them if what is done within fails, or is stopped."""
         return self

@@ -63,3 +63,7 @@ class Logger:
 
     def close(self) -> None:
         """Write out what is not written yet."""
+
+    def opened_by(self) -> tuple[str, str] | None:
+        """Return what shows the record, and the command that does so; None if nothing does."""
+        return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from cnntrain.launchers import needed
+from cnntrain.extras import needed
 from cnntrain.loggers.images import grid
 from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
+from cnntrain.names import shown_path
 from cnntrain.run_folder import OUTPUTS
 
 
@@ -86,6 +88,13 @@ class MLflow(Logger):
 
     def close(self) -> None:
         """Do nothing: all is written at once."""
+
+    def opened_by(self) -> tuple[str, str]:
+        """Return the command that shows the store; a server shows itself."""
+        uri = self.uri or f"sqlite:///{shown_path((OUTPUTS / 'mlflow.db').absolute())}"
+        if uri.startswith("http"):
+            return "MLflow", uri
+        return "MLflow", f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def now() -> int:

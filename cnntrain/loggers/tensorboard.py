@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.launchers import needed
+from cnntrain.extras import needed
 from cnntrain.loggers.images import grid
 from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
+from cnntrain.names import argument
 
 
 class TensorBoard(Logger):
@@ -29,7 +30,8 @@ class TensorBoard(Logger):
         from torch.utils.tensorboard import SummaryWriter
 
         self.parameters = run.parameters()
-        self.writer = SummaryWriter(run.folder / self.name, purge_step=0)
+        self.folder = run.folder / self.name
+        self.writer = SummaryWriter(self.folder, purge_step=0)
         self.writer.add_text("configuration", "\n".join(f"    {k}: {v}" for k, v in self.parameters.items()))
         self.writer.add_image("first images", grid(run.images), 0)
         for row in run.history:
@@ -52,3 +54,7 @@ class TensorBoard(Logger):
     def close(self) -> None:
         """Close the file."""
         self.writer.close()
+
+    def opened_by(self) -> tuple[str, str]:
+        """Return the command that shows the run."""
+        return "TensorBoard", f"tensorboard --logdir {argument(self.folder)}"

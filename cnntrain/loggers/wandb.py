@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from cnntrain.errors import UserError
-from cnntrain.launchers import needed
+from cnntrain.extras import needed
 from cnntrain.loggers.images import grid
 from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
+from cnntrain.names import argument
 
 
 class WandB(Logger):
@@ -61,3 +63,9 @@ class WandB(Logger):
     def close(self) -> None:
         """Write the rest."""
         self.run.finish()
+
+    def opened_by(self) -> tuple[str, str]:
+        """Return where the run is shown or, of one that is offline, the command that sends it."""
+        if self.mode == "online":
+            return "Weights & Biases", str(self.run.url)
+        return "Weights & Biases", f"wandb sync {argument(Path(self.run.dir).parent)}"

@@ -12,6 +12,7 @@ from urllib.error import HTTPError, URLError
 from torch import Tensor, nn
 
 from cnntrain.errors import UserError, did_you_mean, in_words
+from cnntrain.extras import needed
 from cnntrain.models.fitting import PATCH, cant_take, is_small, on_meta, take_small_images, takes
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first
@@ -82,9 +83,8 @@ def imported() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise UserError(
-            "model=timm needs timm, which is not installed: pip install 'cnntrain[timm]'"
-        ) from error
+        needed("timm", "model=timm")
+        raise UserError(f"model=timm: timm can't be imported: {in_words(error)}") from error
     return timm
 
 
