@@ -124,5 +124,5 @@ def test_what_cannot_be_searched_is_told(torchless: Command, words: tuple[str, .
 
 def test_a_missing_optuna_is_told(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    is_told(cnntrain(*SEARCH, LR, "sweeper=optuna", "out=s"), "pip install 'cnntrain[optuna]'")
+    is_told(cnntrain(*SEARCH, LR, "sweeper=optuna", "out=s"), "pip install 'optuna>=")
     assert not Path("s").exists()
