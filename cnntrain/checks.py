@@ -31,6 +31,7 @@ SOMETIMES = (
     "data.on_bad_image",
 )
 DEVICES = ("auto", "cpu", "cuda", "mps")
+EXAMPLES = dict.fromkeys(CLASS_GROUPS, "my_pkg.MyClass") | {"criterion": "torch.nn.CrossEntropyLoss"}
 
 
 def check(
@@ -40,9 +41,9 @@ def check(
 
     Args:
         config: as plain types.
-        trains: check too what matters to training alone.
-        runs_here: check too that this machine has the device.
-        reads_data: check too that the place of the data is given.
+        trains: also check what matters only for training.
+        runs_here: also check that this machine has the device.
+        reads_data: also check that the place of the data is given.
 
     Raises:
         UserError: a key is unknown or missing, or a value is of the wrong type, out of range or does not fit
@@ -81,9 +82,13 @@ def check_groups(config: Mapping[str, Any]) -> None:
     for group in GROUPS:
         node = config.get(group)
         if not isinstance(node, Mapping):
-            now = "is missing" if node is None else f"={shown(node)} is not possible"
-            takes = "a choice of conf/data" if group == "data" else "a class and its arguments"
-            raise UserError(f"{group}{now if node is not None else f' {now}'}: it takes {takes}")
+            now = " is missing" if node is None else f"={printable(shown(node))} is not possible"
+            needed = (
+                "choose from conf/data"
+                if group == "data"
+                else f"name a class: {group}._target_={EXAMPLES[group]}"
+            )
+            raise UserError(f"{group}{now}: {needed}")
         if group != "data":
             check_target(group, node)
     source = config["data"].get("source")
@@ -91,11 +96,11 @@ def check_groups(config: Mapping[str, Any]) -> None:
         check_target("data.source", source)
     loggers = config.get(MANY)
     if loggers is not None and not isinstance(loggers, Mapping):
-        raise UserError(f"{MANY}={shown(loggers)} is not possible: it takes choices of conf/{MANY}")
+        raise UserError(f"{MANY}={shown(loggers)} is not possible: choose from conf/{MANY}")
     for name, node in (loggers or {}).items():
         if not isinstance(node, Mapping):
             raise UserError(
-                f"{MANY}.{name}={shown(node)} is not possible: it takes a class and its arguments"
+                f"{MANY}.{name}={shown(node)} is not possible: name a class, {MANY}.{name}._target_=my_pkg.My"
             )
         check_target(f"{MANY}.{name}", node)
 
@@ -193,7 +198,7 @@ def check_names(config: Mapping[str, Any]) -> None:
     name = config["name"]
     if name is not None and (not name or "/" in name or len(name) > 200):
         raise UserError(
-            f"name={name[:60]} is not possible: it takes 1 to 200 characters, no /; a folder is out=FOLDER"
+            f"name={printable(name, 60)} is not possible: use 1 to 200 characters, no /; or out=FOLDER"
         )
 
 
@@ -201,7 +206,7 @@ def check_range(value_range: Any) -> None:
     """Check that black is a lower value than white."""
     if isinstance(value_range, list | tuple) and not value_range[0] < value_range[1]:
         raise UserError(
-            f"data.value_range={shown(value_range)} is not possible: it takes [BLACK,WHITE], the lower first"
+            f"data.value_range={shown(value_range)} is not possible: write [BLACK,WHITE], the lower first"
         )
 
 
@@ -216,7 +221,7 @@ def check_inside(config: Mapping[str, Any]) -> None:
 
 
 def leads_out(name: str) -> bool:
-    """Say whether a path, of this system or another, or an address, leads out of the folder it is used in."""
+    """Return whether a path, of this system or another, or an address, leads out of its folder."""
     is_absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
     return is_absolute or name.startswith("~") or "://" in name or ".." in PureWindowsPath(name).parts
 
@@ -261,7 +266,7 @@ def check_device(name: str) -> None:
 
 
 def has_cuda_driver() -> bool:
-    """Say whether the library of NVIDIA's driver can be loaded."""
+    """Return whether the library of NVIDIA's driver can be loaded."""
     import ctypes
 
     try:

@@ -45,7 +45,7 @@ def answered(arguments: Sequence[str]) -> int:
 
 
 def prints_only(arguments: Sequence[str]) -> bool:
-    """Say whether all that a command does is to print."""
+    """Return whether a command only prints."""
     return not arguments or arguments[0] not in IN_FILES or any(word in HELP for word in arguments)
 
 

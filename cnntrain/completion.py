@@ -76,7 +76,7 @@ complete -c cnntrain -f -a '(__cnntrain_complete)'""",
 
 
 def candidates(words: list[str], commands: list[str]) -> list[str]:
-    """Return what may stand in the place of the last word, the words before it being complete.
+    """Return the completions of the last word; the words before it are complete.
 
     An empty list leaves the word to the shell, which offers files.
     """
@@ -85,7 +85,7 @@ def candidates(words: list[str], commands: list[str]) -> list[str]:
 
 
 def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
-    """Return what may stand behind complete words, whatever of it is typed already."""
+    """Return what may follow complete words, before what is typed already narrows it."""
     if not before:
         return [*commands, "--help", "--version"] if current.startswith("-") else commands
     command, *arguments = before

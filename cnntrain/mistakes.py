@@ -1,4 +1,4 @@
-"""Why Hydra could not compose a configuration, in words for the person who typed or wrote it."""
+"""Why Hydra could not compose a configuration, in words for the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnntrain.suggestions import elsewhere, filled, unknown_key
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-MOST_COMBINATIONS = 64  # of a sweep's choices, among which an unknown key is looked for
+MOST_COMBINATIONS = 64  # combinations of a sweep's choices that are searched for an unknown key
 
 
 def explained(error: Exception, overrides: Sequence[str], config_dir: str | None) -> UserError:
@@ -29,7 +29,7 @@ def explained(error: Exception, overrides: Sequence[str], config_dir: str | None
         check_keys(overrides, config_dir)
     except UserError as found:
         return found
-    except Exception:  # the composition fails for a reason of its own, which is told below
+    except Exception:  # the composition fails for another reason, see below
         pass
     if isinstance(error, YAMLError | UnicodeError):
         return broken_file(error, config_dir)
@@ -40,7 +40,7 @@ def explained(error: Exception, overrides: Sequence[str], config_dir: str | None
 
 
 def broken_file(error: Exception, config_dir: str | None) -> UserError:
-    """Say which YAML file can't be read. Where the error does not name it, the first one that can't is it."""
+    """Return the message for a broken YAML file: the one that the error names, else the first broken one."""
     from yaml import MarkedYAMLError, safe_load
 
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
@@ -108,7 +108,7 @@ def combinations(choosing: Sequence[Override]) -> Iterator[tuple[str, ...]]:
 
 
 def holds(config: Mapping[str, Any], key: str) -> bool:
-    """Say whether a key with dots names something in a configuration."""
+    """Return whether a key with dots exists in a configuration."""
     node: Any = config
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:
@@ -153,7 +153,7 @@ def unknown_override(
 
 
 def adding(key: str, group: str, node: Mapping[str, Any]) -> str:
-    """Say that a class's argument does not stand in its YAML file, and how to give it all the same."""
+    """Return the message for an argument that is not in the YAML file of its class, and how to add it."""
     near = did_you_mean(key, [f"{group}.{name}" for name in node if name != "_target_"])
     name = str(node.get("_target_")).rpartition(".")[2]
     return f"unknown key {key}{near}\nto give {name} an argument that is not listed in conf/: +{key}=VALUE"

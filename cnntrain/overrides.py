@@ -1,4 +1,4 @@
-"""What is typed behind a command, KEY=VALUE: what it means to Hydra, and what is wrong with a wrong one."""
+"""Overrides, KEY=VALUE: what a typed one means to Hydra, and what is wrong with a wrong one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
 CUSTOM_GROUPS = ("model", "optim")
-# Keys whose values are file names, in which Hydra's grammar has no business.
+# Keys whose values are file names, which Hydra's grammar must not read.
 PATH_KEYS = ("out", "name", "data.root", "init_from", "json", "run")
-DEEPEST = 20  # lists and dictionaries inside one another, of which Hydra's parser would take 100 for a crash
+DEEPEST = 20  # levels of nested lists and dictionaries; at 100, Hydra's parser runs out of stack
 
 
 def normalized(overrides: Iterable[str]) -> list[str]:
@@ -147,8 +147,8 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
 
     Args:
         override: as typed.
-        before: the words before it, of which the last may be its beginning: ``epochs= 3``.
-        behind: the words behind it, of which the first may be its end: ``epochs = 3``, ``epochs 3``.
+        before: the words before it; the last may be its beginning: ``epochs= 3``.
+        behind: the words behind it; the first may be its end: ``epochs = 3``, ``epochs 3``.
     """
     typed = printable(override)
     if (instead := retyped(override, behind)) is not None:
@@ -180,7 +180,7 @@ def retyped(override: str, behind: Sequence[str]) -> str | None:
 
     Args:
         override: as typed.
-        behind: the words behind it, of which the first is the value of a flag.
+        behind: the words behind it; the first is the value of a flag.
     """
     text = plain(override)
     if text == override:
@@ -236,7 +236,7 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None, is_sweep: 
 
 
 def several_values(override: Override) -> str:
-    """Say what to do about several values where one is wanted."""
+    """Return the message for several values where one is needed."""
     key, rule = override.key_or_group, KEYS.get(override.key_or_group)
     value = (override.input_line or "").partition("=")[2].strip()
     if rule is None and key not in groups() and (instead := elsewhere(key, value)):

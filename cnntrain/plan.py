@@ -1,7 +1,7 @@
 """What a sweep is to do: from overrides with several values to jobs, each with a name that stays.
 
 The plan is kept in the folder of the sweep. A job is named after the values by which it differs from the
-others, so that it is found under the same name whenever, wherever and in whatever order it runs.
+others, so that it has the same name whenever, wherever and in whichever order it runs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Plan:
     Args:
         jobs: the overrides of each job, by its name.
         varied: the keys in which the jobs differ.
-        monitor: by which they are ranked.
+        monitor: the metric that ranks them.
         config_dir: the user's own folder of groups.
         how: what was typed about the sweep itself, such as ``launcher=joblib``, for those who resume it.
         search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
@@ -66,7 +66,7 @@ class Plan:
         return [key for key, override in parsed.items() if draws_logarithms(override)]
 
     def varied_of(self, name: str) -> tuple[str, ...]:
-        """Return the overrides by which a job differs from the others, as ``KEY=VALUE``."""
+        """Return the overrides in which a job differs from the others, as ``KEY=VALUE``."""
         return tuple(differing(self.jobs[name], self.varied))
 
     def write(self, folder: Path) -> None:
@@ -91,7 +91,7 @@ class Plan:
             words = [*plan.how, *(word for job in plan.jobs.values() for word in job)]
             assert all(isinstance(word, str) for word in [*words, *plan.jobs, *plan.varied, plan.monitor])
             assert all(Path(name).name == name for name in plan.jobs)
-        except Exception as error:  # whatever a file may hold that is no plan
+        except Exception as error:  # anything may be in a damaged file
             raise CheckpointError(f"{path} is damaged, or none that `train -m` has written") from error
         if any("${" in word or word.lstrip("+~").startswith("hydra") for word in words):
             raise CheckpointError(f"{path} holds overrides that would run when they are read")
@@ -124,7 +124,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     about_jobs = [o for o in parsed if group_of(o) not in ABOUT_THE_SWEEP]
     for override in about_sweep:
         if override.is_sweep_override():
-            raise UserError(f"{override.key_or_group} is one for the whole sweep: give it a single value")
+            raise UserError(f"{override.key_or_group} applies to the whole sweep: give it a single value")
     how = [words_of(o) for o in about_sweep if group_of(o) in KEPT]
     out = str(latest["out"].value()) if "out" in latest else own_folder if own_folder != "." else None
     if settings["sweeper"]["kind"] == "search":
@@ -133,7 +133,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     for override in about_jobs:
         if override.is_interval_sweep():
             raise UserError(
-                f"{override.input_line} has no end of values: add sweeper=random or sweeper=optuna"
+                f"{override.input_line} is a continuous range: add sweeper=random or sweeper=optuna"
             )
     varied = [o.key_or_group for o in about_jobs if o.is_sweep_override()]
     jobs = BasicSweeper.split_arguments(about_jobs, None)[0]
@@ -204,7 +204,7 @@ def check_values(override: Override) -> None:
         return
     texts = list(override.sweep_string_iterator())
     if not texts:
-        raise UserError(f"{override.input_line} holds no value, so there is nothing to run")
+        raise UserError(f"{override.input_line} has no values, so there is nothing to run")
     for text in texts if key in KEYS else ():
         check_value(key, parse([f"{key}={text}"])[0].value())
 
@@ -217,13 +217,13 @@ def check_interval(override: Override) -> None:
     for end in (low, high):
         check_value(key, int(end) if whole and end.is_integer() else end)
     if low >= high:
-        raise UserError(f"{override.input_line} holds no value: write interval(LOW,HIGH)")
+        raise UserError(f"{override.input_line} is empty: write interval(LOW,HIGH)")
     if "log" in interval.tags and low <= 0:
-        raise UserError(f"{override.input_line} has no logarithms: the interval must lie above 0")
+        raise UserError(f"{override.input_line} is on a log scale: both ends must be above 0")
 
 
 def named_by(jobs: Sequence[Sequence[str]], varied: Sequence[str]) -> dict[str, list[str]]:
-    """Name each job after the values by which it differs, such as ``optim-sgd_optim.lr-0.01``."""
+    """Name each job after the values in which it differs, such as ``optim-sgd_optim.lr-0.01``."""
     named: dict[str, list[str]] = {}
     for job in jobs:
         own = differing(job, varied)
@@ -265,6 +265,6 @@ def folder_for(plan: Plan, out: str | None) -> Path:
 
 
 def same_space(plan: Plan, before: Plan) -> bool:
-    """Say whether two searches try the same, so that one can learn from the other."""
+    """Return whether two searches have the same space, so that one can learn from the other."""
     assert plan.search is not None and before.search is not None
     return all(plan.search[key] == before.search[key] for key in ("space", "fixed"))

@@ -128,11 +128,11 @@ PREDICATES = {
 
 
 def is_factor(name: Any, value: Any) -> bool:
-    """Say whether something is a name with a number above 0."""
+    """Return whether something is a name with a number above 0."""
     return isinstance(name, str) and name != "" and PREDICATES["float"](value) and value > 0
 
 
-WHOLE = ("int", "counts")  # kinds of which a single value is a whole number
+WHOLE = ("int", "counts")  # kinds whose single values are whole numbers
 
 SEED_LIMIT = 2**63 - 1
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
@@ -379,7 +379,7 @@ KEYS: dict[str, Key] = {
 # arguments of any other class are checked against its signature when it is built.
 CLASS_GROUPS = ("model", "optim", "schedule", "augment", "criterion", "launcher")
 GROUPS = ("data", *CLASS_GROUPS)
-MANY = "logger"  # a group of which several choices may be made, each with its class under its own name
+MANY = "logger"  # a group with several choices at once, each with its class under its own name
 DESCRIBED = (
     "cnntrain.",
     "torch.nn.CrossEntropyLoss",

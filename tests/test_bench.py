@@ -37,7 +37,7 @@ def test_it_prints_and_writes_every_figure(cnntrain: Command) -> None:
         ("repeats=0", "repeats=0 is not possible"),
         ("seconds=fast", "seconds takes a number above 0"),
         ("repeat=3", "unknown key repeat: did you mean repeats?"),
-        ("optim.lrr=1", "did you mean optim.lr?"),
+        ("optim.lrr=1", "did you mean optim.lr=1?"),
         ("repeats=1,2", "names several values"),
     ],
 )

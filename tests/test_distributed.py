@@ -149,7 +149,7 @@ def test_shares_are_the_whole(processes: int, count: int) -> None:
         (("-m", "seed=0,1"), "start it without torchrun"),
         (("batch_size=1",), "batch_size=1 is for all 2 processes together"),
         (("accumulate=2",), "accumulate=2 is for one process"),
-        (("optim.lrr=1",), "did you mean optim.lr?"),
+        (("optim.lrr=1",), "did you mean optim.lr=1?"),
     ],
 )
 def test_what_several_processes_cannot_do_is_told(

@@ -291,7 +291,7 @@ def test_the_best_patch_of_a_filter_is_where_it_answers_most(cnntrain: Command) 
         (["seeds=3"], ["seeds=3 makes a sweep", "seed=N"]),
         (["filters", "runs=last"], ["unknown key runs: did you mean run?"]),
         (["filters", "run=last", "epochs=3"], ["epochs can't be changed by explain"]),
-        (["model=cn"], ["model=cn is not there: did you mean cnn?"]),
+        (["model=cn"], ["unknown model 'cn': did you mean model=cnn?"]),
         (["--as-scrip", "a.py"], ["did you mean --as-script?"]),
         (["--as-script"], ["--as-script needs a value"]),
     ],

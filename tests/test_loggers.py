@@ -110,9 +110,9 @@ def test_several_at_once_and_one_that_fails(cnntrain: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("logger=tensorbord",), "logger=tensorbord is not there: did you mean tensorboard?"),
-        (("logger=[tensorboard,mlfow]",), "logger=mlfow is not there: did you mean mlflow?"),
-        (("logger=wandb", "logger.wandb.mode=offlin"), "did you mean offline?"),
+        (("logger=tensorbord",), "unknown logger 'tensorbord': did you mean logger=tensorboard?"),
+        (("logger=[tensorboard,mlfow]",), "unknown logger 'mlfow': did you mean logger=mlflow?"),
+        (("logger=wandb", "logger.wandb.mode=offlin"), "did you mean logger.wandb.mode=offline?"),
         (("logger.mlflow.uri=x",), "belongs to logger=mlflow"),
     ],
 )

@@ -144,7 +144,7 @@ def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
         (("run", "digit"), "there is no file or folder digit: did you mean digits?"),
         (("run", "empty"), "the folder empty holds no files"),
         (("rum", "digits"), "there is no run rum"),
-        (("run", "digits", "topp=3"), "unknown key topp: did you mean top?"),
+        (("run", "digits", "topp=3"), "unknown key topp: did you mean top=3?"),
         (("run", "digits", "top=0"), "top=0 is not possible"),
         (("run", "digits", "epochs=3"), "epochs can't be changed by predict"),
         (("run", "digits", "--cvs", "x"), "predict has no flag --cvs: did you mean --csv?"),

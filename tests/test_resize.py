@@ -114,7 +114,7 @@ def test_training_draws_from_the_whole_and_evaluation_sees_the_middle() -> None:
 
 
 def test_wrong_values_are_told(torchless: Command) -> None:
-    is_told(torchless("train", "data.resize=corp"), "did you mean crop?", "crop, pad or squash")
+    is_told(torchless("train", "data.resize=corp"), "did you mean data.resize=crop?", "crop, pad or squash")
     is_told(
         torchless("train", "data.resize_size=20"), "data.resize_size=20 is smaller than data.image_size=28"
     )

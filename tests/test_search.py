@@ -111,11 +111,14 @@ def test_several_jobs_at_a_time(cnntrain: Command) -> None:
         ((LR, "sweeper=optuna", "seeds=3"), "seeds=N repeats the points of a grid"),
         ((LR, "sweeper=optuna", "data.val_fraction=0"), "a search needs a validation set"),
         (("optim.lr=interval(-1,1)", "sweeper=random"), "optim.lr=-1"),
-        (("optim.lr=interval(1e-1,1e-4)", "sweeper=random"), "holds no value: write interval(LOW,HIGH)"),
-        (("model.dropout=tag(log,interval(0,0.9))", "sweeper=random"), "has no logarithms"),
+        (("optim.lr=interval(1e-1,1e-4)", "sweeper=random"), "is empty: write interval(LOW,HIGH)"),
+        (
+            ("model.dropout=tag(log,interval(0,0.9))", "sweeper=random"),
+            "is on a log scale: both ends must be above 0",
+        ),
         (("batch_size=interval(8,16.5)", "sweeper=random"), "batch_size=16.5 is not possible"),
         ((LR, "sweeper=optuna", "sweeper.n_trials=0"), "sweeper.n_trials=0 is not possible"),
-        ((LR, "sweeper=bayes"), "sweeper=bayes is not there"),
+        ((LR, "sweeper=bayes"), "unknown sweeper 'bayes': did you mean sweeper=optuna?"),
     ],
 )
 def test_what_cannot_be_searched_is_told(torchless: Command, words: tuple[str, ...], told: str) -> None:

@@ -73,7 +73,7 @@ def test_a_network_trains_from_weights_in_the_cache_resumes_and_evaluates(
         (("model.name=xcit_nano_12_p8_224",), "it was made for 224: data.image_size=224"),
         (
             ("model.name=resnet18", "model.weights=a9_in1k"),
-            "a9_in1k is not there for resnet18: did you mean a",
+            "unknown weights 'a9_in1k' for resnet18: did you mean model.weights=a",
         ),
         (("model.name=mixer_s32_224", "model.weights=DEFAULT"), "timm has none for mixer_s32_224"),
     ],

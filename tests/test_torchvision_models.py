@@ -104,7 +104,10 @@ def test_its_layers_are_shown(cnntrain: Command) -> None:
             ("model.name=resnet81",),
             "model.name=resnet81: torchvision has no such network: did you mean resnet",
         ),
-        (("model.weights=IMAGENET1K_V9",), "model.weights=IMAGENET1K_V9 is not there for resnet18"),
+        (
+            ("model.weights=IMAGENET1K_V9",),
+            "unknown weights 'IMAGENET1K_V9' for resnet18: did you mean model.weights=IMAGENET1K_V",
+        ),
         (("model.name=vit_b_16", "model.small=false"), "vit_b_16 can't take images of 28 pixels"),
         (("model.name=1",), "model.name=1 is not possible"),
     ],

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from cnntrain.errors import in_words
+from cnntrain.errors import in_words, nearest
+from cnntrain.text import printable
 
 SMALL = 64  # pixels; smaller images would be a few pixels wide behind the stem of an ImageNet network
 STEM_KERNEL = 3
@@ -103,3 +105,10 @@ def find(network: nn.Module, kind: Any, index: int) -> tuple[nn.Module, str, Any
 def on_meta() -> bool:
     """Say whether a network is only described, without numbers."""
     return torch.get_default_device().type == "meta"
+
+
+def unknown_weights(weights: str, network: str, offered: Sequence[str]) -> str:
+    """Return the message for pretrained weights that a network does not have."""
+    near = nearest(weights, offered)
+    meant = f": did you mean model.weights={near[0]}?" if near else ""
+    return f"unknown weights '{printable(weights)}' for {network}{meant}\nchoose from {', '.join(offered)}, or null"

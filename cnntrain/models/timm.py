@@ -13,7 +13,15 @@ from torch import Tensor, nn
 
 from cnntrain.errors import UserError, did_you_mean, in_words
 from cnntrain.extras import needed
-from cnntrain.models.fitting import PATCH, cant_take, is_small, on_meta, take_small_images, takes
+from cnntrain.models.fitting import (
+    PATCH,
+    cant_take,
+    is_small,
+    on_meta,
+    take_small_images,
+    takes,
+    unknown_weights,
+)
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first
 PATIENCE_SECONDS = 10.0
@@ -119,11 +127,7 @@ def pretrained(timm: Any, name: str, weights: str) -> dict[str, Any]:
     if not offered:
         raise UserError(f"model.weights={weights}: timm has none for {architecture}: model.weights=null")
     if "." in name and name.partition(".")[2] not in offered:
-        near = did_you_mean(weights, [*offered, "DEFAULT"])
-        takes = ", ".join([*offered, "DEFAULT"])
-        raise UserError(
-            f"model.weights={weights} is not there for {architecture}{near}\nit takes {takes}, or null"
-        )
+        raise UserError(unknown_weights(weights, architecture, [*offered, "DEFAULT"]))
     config = timm.get_pretrained_cfg(name)
     if not config.hf_hub_id or config.custom_load:
         print(

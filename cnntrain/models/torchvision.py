@@ -19,6 +19,7 @@ from cnntrain.models.fitting import (
     on_meta,
     take_channels,
     take_small_images,
+    unknown_weights,
 )
 
 
@@ -129,9 +130,7 @@ def pretrained(name: str, weights: str) -> nn.Module:
 
     offered = models.get_model_weights(name).__members__  # DEFAULT, the newest, among them
     if weights not in offered:
-        near = did_you_mean(weights, offered)
-        takes = ", ".join(offered)
-        raise UserError(f"model.weights={weights} is not there for {name}{near}\nit takes {takes}, or null")
+        raise UserError(unknown_weights(weights, name, list(offered)))
     found: Any = models.get_model_weights(name)[weights]
     file = Path(torch.hub.get_dir(), "checkpoints", found.url.rpartition("/")[2])
     if not file.exists():
