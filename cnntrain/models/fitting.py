@@ -111,4 +111,5 @@ def unknown_weights(weights: str, network: str, offered: Sequence[str]) -> str:
     """Return the message for pretrained weights that a network does not have."""
     near = nearest(weights, offered)
     meant = f": did you mean model.weights={near[0]}?" if near else ""
-    return f"unknown weights '{printable(weights)}' for {network}{meant}\nchoose from {', '.join(offered)}, or null"
+    choices = ", ".join(offered)
+    return f"unknown weights '{printable(weights)}' for {network}{meant}\nchoose from {choices}, or null"
