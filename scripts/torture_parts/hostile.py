@@ -108,7 +108,10 @@ def attempt(case: Case, number: int) -> None:
 
 def is_expected(path: Path) -> bool:
     """Say whether a command may have made a file, by its path in the folder of the case."""
-    return path.parts[0] in ("run", "tuned", "outputs", "other", "__pycache__") or path.suffix == ".tmp"
+    return (
+        path.parts[0] in ("run", "tuned", "outputs", "other", "__pycache__", ".state")
+        or path.suffix == ".tmp"
+    )
 
 
 def serialized(case: Case, state: Any) -> bytes:

@@ -120,7 +120,7 @@ NAMES = (
     "\x1b]0;owned\x07\x1b[2J.png",
     "tab\tand\rreturn.png",
     "not-\udce9-utf-8.png",
-    "[red]markup[/x].png",
+    "[red]markup[link=x].png",
     "<script>alert(1)<script>.png",
     "=cmd|'C calc'!A7.png",
     'a,b;"c".png',
