@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import ctypes
 import json
@@ -22,12 +23,12 @@ from forks import CONTEXT
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.append(str(SCRIPTS))
 
-from torture_parts import child, damage, hostile, runs
+from torture_parts import child, damage, hostile, kills, runs, together, writes
 from torture_parts.child import Streams
 from torture_parts.harness import Case, Part, Place, Row, preload, table
 from torture_parts.long import Seen, growth
 
-from cnntrain import checkpoint
+from cnntrain import checkpoint, run_folder
 
 
 def apart(work: Callable[..., Any]) -> Any:
@@ -148,20 +149,47 @@ def planted(folder: Path) -> dict[str, list[str]]:
 
 
 def test_other_bits_damage_and_code_are_seen() -> None:
-    bits, code, accepted = apart(sabotaged)
+    bits, code, accepted, both, other = apart(sabotaged)
     assert bits == ["last.pt differs", "best.pt differs", "metrics.csv differs"]
     assert any(fault.startswith("code run: evil") for fault in code), code
     assert len(accepted) >= 2, "damaged checkpoints that are not verified pass for whole ones"
+    assert both, "two processes in one run folder, and nothing holds them off"
+    assert any("last.pt differs" in fault for fault in other), other
 
 
-def sabotaged(folder: Path) -> tuple[list[str], list[str], list[str]]:
+def sabotaged(folder: Path) -> tuple[list[str], ...]:
+    """Return the faults that are found when cnntrain is made worse in five ways."""
     place = Place(folder / "place")
     one, other = (runs.reference(place, f"seed{seed}", *runs.TINY, f"seed={seed}") for seed in (0, 1))
     assert not runs.differences(one, one)
     code = trusting(place, one)
     checkpoint.verify = lambda path: None  # type: ignore[assignment]
     accepted = [text for _, text in damage.DAMAGE.tried([1, 5, 7], 0, place).failures]
-    return runs.differences(one, other), code, accepted
+    run_folder.locked = lambda folder, *_: contextlib.nullcontext()  # type: ignore[assignment]
+    both = [text for _, text in together.TOGETHER.tried([0], 0, place).failures]
+    load = checkpoint.load
+    checkpoint.load = lambda *words: moved(load(*words))  # type: ignore[assignment]
+    return runs.differences(one, other), code, accepted, both, resumed(place, one)
+
+
+def resumed(place: Place, untouched: Path) -> list[str]:
+    """Kill a run once it has a checkpoint, resume it, and return in what it differs."""
+    case = Case(place, "killed", "0")
+    process = case.start("train", *runs.TINY, "save_every_steps=1", "seed=0", "out=run")
+    while not (case.folder / "run/checkpoints/last.pt").exists() and process.poll() is None:
+        kills.pause(0.002, process)
+    process.kill()
+    case.finished(process, killed=True)
+    runs.finish(case, "run", runs.TINY)
+    runs.same(case, untouched, "run")
+    case.close()
+    return case.faults
+
+
+def moved(state: dict[str, Any]) -> dict[str, Any]:
+    for weight in state["model"].values():
+        weight += 1e-6
+    return state
 
 
 def trusting(place: Place, run: Path) -> list[str]:
@@ -176,6 +204,17 @@ def trusting(place: Place, run: Path) -> list[str]:
     case.command("eval", "run", "trust=[evil]")
     case.close()
     return case.faults
+
+
+def test_what_is_left_over_or_written_elsewhere_is_seen(tmp_path: Path) -> None:
+    case = Case(Place(tmp_path), "case", "0")
+    writes.left_over(case)
+    assert not case.faults
+    (case.folder / "run").mkdir()
+    (case.folder / "run/.last.pt.tmp").touch()
+    writes.left_over(case)
+    assert case.faults == ["left over: run/.last.pt.tmp"]
+    assert hostile.is_expected(Path("run/x")) and not hostile.is_expected(Path("elsewhere/x"))
 
 
 @pytest.mark.parametrize(
