@@ -72,7 +72,7 @@ def planted(illness: str) -> list[str]:
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_it_says_nothing_of_healthy_runs(cnntrain: Command, model: str, optim: str) -> None:
     found, out = trained(cnntrain, f"model={model}", f"optim={optim}", "epochs=2", "limit=1200")
-    assert found == [] and "doctor" not in out
+    assert found == [] and "doctor" not in out and "balanced accuracy" not in out
 
 
 def test_a_high_loss_is_no_problem_where_the_accuracy_is_good(cnntrain: Command) -> None:
@@ -110,8 +110,12 @@ def test_a_problem_is_found_and_the_suggested_fix_helps(
 
 def test_imbalance_is_found_and_balanced_classes_help(cnntrain: Command) -> None:
     rare = ["model=mlp", "epochs=2", *planted("rare")]
-    found, _ = trained(cnntrain, *rare)
+    found, out = trained(cnntrain, *rare)
     assert [f["finding"] for f in found] == ["the classes are imbalanced"]
+    test = json.loads(Path("run0/summary.json").read_text())["test"]
+    told = f"balanced accuracy {test['balanced_accuracy']:.2%}, macro F1 {test['macro_f1']:.2%}"
+    assert told in out and told in cnntrain("eval", "run0").out
+    assert json.loads(Path("run0/eval_test.json").read_text())["macro_f1"] == test["macro_f1"]
     assert found[0]["evidence"].endswith(" of 3")
     assert trained(cnntrain, *rare, "balance_classes=true")[0] == []
     recalls = [json.loads(Path(f"run{n}/summary.json").read_text())["per_class"] for n in (0, 1)]
