@@ -181,12 +181,13 @@ def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str) -> str:
             if kept.lost_at is not None
             else f"the loss ends at {kept.last / kept.first:,.3g} times its first value"
         )
-        return (
-            f"Here training diverges without it: {how}{growing(kept)}. "
-            f"Test accuracy is {kept.accuracy:.1%} in place of {cleared.accuracy:.1%}."
-        )
+        told = f"Here training diverges without it: {how}{'; ' + growing(kept) if growing(kept) else ''}."
+        if costs < CLEAR:
+            return f"{told} With it, little is learnt either: try another optim.lr, or more epochs."
+        return f"{told} Test accuracy is {kept.accuracy:.1%} in place of {cleared.accuracy:.1%}."
     if costs >= CLEAR:
-        told = f"Here that costs {points(costs)} of accuracy{growing(kept)}, and the loss does not diverge."
+        grows = f"{growing(kept)}, but" if growing(kept) else "but"
+        told = f"Here that costs {points(costs)} of accuracy; {grows} the loss does not diverge."
         return f"{told} {WHY_NOT.get(optimizer, '')}".strip()
     other = "a higher optim.lr or more epochs" if optimizer == "SGD" else "optim=sgd, or more epochs"
     if costs <= -CLEAR:
@@ -207,7 +208,7 @@ WHY_NOT = {name: SCALED.format(name) for name in ("Adam", "AdamW", "NAdam", "RAd
 def growing(trial: Trial) -> str:
     """Say how the gradient grew, if it did."""
     return (
-        f", and the gradient grows to {trial.growth:,.3g} times its first length" if trial.growth >= 2 else ""
+        f"the gradient norm grows to {trial.growth:,.3g} times its first value" if trial.growth >= 2 else ""
     )
 
 
