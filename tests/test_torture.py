@@ -166,10 +166,16 @@ def sabotaged(folder: Path) -> tuple[list[str], ...]:
     checkpoint.verify = lambda path: None  # type: ignore[assignment]
     accepted = [text for _, text in damage.DAMAGE.tried([1, 5, 7], 0, place).failures]
     run_folder.locked = lambda folder, *_: contextlib.nullcontext()  # type: ignore[assignment]
+    run_folder.new = in_whatever_is_there  # type: ignore[assignment]
     both = [text for _, text in together.TOGETHER.tried([0], 0, place).failures]
     load = checkpoint.load
     checkpoint.load = lambda *words: moved(load(*words))  # type: ignore[assignment]
     return runs.differences(one, other), code, accepted, both, resumed(place, one)
+
+
+def in_whatever_is_there(out: str, label: str) -> Path:
+    Path(out).mkdir(exist_ok=True)
+    return Path(out)
 
 
 def resumed(place: Place, untouched: Path) -> list[str]:
