@@ -19,6 +19,7 @@ from cnntrain import memory
 from cnntrain.checkpoint import LAST
 from cnntrain.console import Console, bytes_in_words
 from cnntrain.errors import RunFailed, UserError
+from cnntrain.names import argument
 from cnntrain.parts import Config, input_shape
 from cnntrain.precision import Precision
 from cnntrain.ranks import world_size
@@ -213,11 +214,15 @@ def out_of_memory(folder: Path, step: int, accumulate: int, batch_size: int) -> 
     """
     if accumulate >= batch_size or world_size() > 1:
         return RunFailed(f"out of memory after step {step:,}: take a smaller batch_size or a smaller model")
-    go_on = f"cnntrain resume {folder}" if (folder / CHECKPOINTS / LAST).exists() else "the same command with"
+    go_on = (
+        f"cnntrain resume {argument(folder)}"
+        if (folder / CHECKPOINTS / LAST).exists()
+        else "the same command with"
+    )
     more = min(2 * accumulate, batch_size)
     return RunFailed(
         f"out of memory after step {step:,}, where accumulate={accumulate}\n"
-        f"half the memory is enough for: {go_on} accumulate={more}, which makes the same steps"
+        f"half the memory is enough, for the same steps: {go_on} accumulate={more}"
     )
 
 

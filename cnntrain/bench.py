@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from cnntrain import __version__, run_folder
+from cnntrain import __version__, busy, run_folder
 from cnntrain.console import Console, Whole, bytes_in_words
 from cnntrain.contenders import Contender, Own, contenders
 from cnntrain.engine import ALL_THREADS
@@ -60,7 +60,8 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
     found, data = contenders(config, console)  # which tell what can't be measured
     memory = peak_memory(overrides)
     own = next(contender for contender in found if isinstance(contender, Own))
-    with console.bar(repeats, 0, "measuring", unit="turn") as bar:
+    begin = busy.ProcessorTime.now()
+    with console.bar(repeats, 0, "measuring", unit="round") as bar:
         for contender in found:
             contender.warm_up(seconds)
         for turn in range(repeats):
@@ -68,6 +69,7 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
                 contender.turn(config["batch_size"])
             bar.update()
         shares = own.shares(seconds)
+    is_busy = busy.is_loaded() or busy.leave_too_few(begin, busy.ProcessorTime.now(), ALL_THREADS)
     torch.set_num_threads(ALL_THREADS)
     rows = [row(contender, found[0]) for contender in found]
     parameters = sum(p.numel() for p in own.model.parameters())
@@ -76,6 +78,7 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
         "data": data.path,
         "batch_size": config["batch_size"],
         "device": str(own.device),
+        "machine_busy": is_busy,
         "repeats": repeats,
         "seconds": seconds,
         "rates": rows,
@@ -123,8 +126,13 @@ def show(console: Console, report: dict[str, Any]) -> None:
         f"{bytes_in_words(max(0, training - idle))} above a process that only imports torch"
     )
     console.line(
-        f"[dim]medians of {report['repeats']} turns of {report['seconds']:g} s each, taken in turns[/]"
+        f"[dim]median of {report['repeats']} rounds of {report['seconds']:g} s per method, interleaved[/]"
     )
+    if report["machine_busy"]:
+        console.warn(
+            "other processes used the processor, which slows methods with many threads most: these ratios "
+            "say little about a quiet machine"
+        )
 
 
 def bench(config: Config, own: Config, overrides: Sequence[str]) -> None:

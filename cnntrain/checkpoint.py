@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import stat
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import CheckpointError, RunFailed
+from cnntrain.names import argument
 from cnntrain.other_versions import state_of_today
 from cnntrain.text import printable
 
@@ -71,7 +71,7 @@ def write(data: memoryview, path: Path, keep: Path | None = None) -> None:
     except OSError as error:
         raise RunFailed(
             f"the checkpoint {path} can't be written ({error.strerror or error}); the one before it is kept\n"
-            f"when that is fixed: cnntrain resume {shlex.quote(str(path.parent.parent))}"
+            f"when that is fixed: cnntrain resume {argument(path.parent.parent)}"
         ) from error
 
 

@@ -14,6 +14,7 @@ from cnntrain.batch_memory import is_out_of_memory
 from cnntrain.checkpoint import LAST
 from cnntrain.distributed import is_sign_of_loss
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
+from cnntrain.names import argument
 from cnntrain.run_folder import CHECKPOINTS
 
 OURS = "cnntrain."  # whose failures are errors of cnntrain, and keep their traceback
@@ -43,7 +44,7 @@ def named(parts: Mapping[str, Any], folder: Path) -> Iterator[None]:
         if not (folder / CHECKPOINTS / LAST).exists():
             raise UserError(line) from error
         raise RunFailed(
-            f"{line}\nits checkpoints are kept; once that is fixed: cnntrain resume {folder}"
+            f"{line}\nits checkpoints are kept; once that is fixed: cnntrain resume {argument(folder)}"
         ) from error
 
 

@@ -18,6 +18,7 @@ from cnntrain.checkpoint import write_atomically
 from cnntrain.checks import check
 from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
+from cnntrain.names import argument
 from cnntrain.overrides import parse, without_globs
 from cnntrain.run_files import read_yaml
 from cnntrain.schema import KEYS, WHOLE
@@ -254,7 +255,7 @@ def folder_for(plan: Plan, out: str | None) -> Path:
         if not same_search and not all(plan.jobs.get(name) == job for name, job in before.jobs.items()):
             raise UserError(
                 f"out={out} holds a sweep of other jobs: choose another folder, or go on with that one: "
-                f"cnntrain resume {out}"
+                f"cnntrain resume {argument(out)}"
             )
         if same_search:
             plan.jobs.update(before.jobs)

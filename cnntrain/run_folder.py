@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +14,8 @@ from typing import Any
 from cnntrain import checkpoint
 from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
 from cnntrain.errors import CheckpointError, RunFailed, UserError, nearest
+from cnntrain.names import argument, shown_path
+from cnntrain.ranks import Spokesman
 from cnntrain.run_files import read_json, read_line
 from cnntrain.text import printable, some
 
@@ -87,7 +87,8 @@ def new(out: str | None, label: str) -> Path:
     folder = typed_path(out)
     if holds_run(folder):
         raise UserError(
-            f"out={out} holds a run already: choose another folder, or go on with it: cnntrain resume {out}"
+            f"out={out} holds a run already: choose another folder, or go on with it: "
+            f"cnntrain resume {argument(out)}"
         )
     make_folder(folder)
     names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
@@ -178,7 +179,7 @@ def find_checkpoint(run: str, prefer: str) -> Path:
 def why_none(folder: Path) -> str:
     """Say why a folder holds no checkpoint, and what to do."""
     if (folder / CONFIG).exists():
-        return f"the run ended before its first; cnntrain resume {shlex.quote(str(folder))} begins it again"
+        return f"the run ended before its first; cnntrain resume {argument(folder)} begins it again"
     return "it is no run folder, or its run ended before it began"
 
 
@@ -222,7 +223,7 @@ def writing(folder: Path) -> Iterator[None]:
             raise
         raise RunFailed(
             f"{printable(name)} can't be written: {error.strerror or error}\n"
-            f"when that is fixed: cnntrain resume {shlex.quote(str(folder))}"
+            f"when that is fixed: cnntrain resume {argument(folder)}"
         ) from error
 
 
@@ -315,10 +316,7 @@ def files_of(names: Iterable[str]) -> list[Path]:
         if there.denied and not inside:
             raise UserError(f"the folder {printable(name)} may not be read")
         if there.denied:
-            print(
-                f"cnntrain: warning: folders in {printable(name)} may not be read: {some(there.denied)}",
-                file=sys.stderr,
-            )
+            Spokesman.remark(f"warning: folders in {printable(name)} may not be read: {some(there.denied)}")
         if not inside:
             raise UserError(f"the folder {printable(name)} holds no files")
         found.update(dict.fromkeys(inside))
@@ -351,7 +349,9 @@ def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
             state = checkpoint.load(previous)
         except CheckpointError:
             raise error from None
-        print(f"warning: {error}\nwarning: going on from the one before it, {previous}", file=sys.stderr)
+        Spokesman.remark(
+            f"warning: {error}\nwarning: going on from the one before it, {shown_path(previous)}"
+        )
         return state, previous
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from cnntrain.config import compose, file_of, groups, own_files, plain
 from cnntrain.errors import UserError
 from cnntrain.mistakes import explained, shortest, with_origin
 from cnntrain.overrides import parse
+from cnntrain.ranks import Spokesman
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -109,10 +109,9 @@ def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
     for file in own_files(choices, config_dir):
         if file_of(file.parent.name, file.stem, config_dir) != file:
             choice = f"{file.parent.name}={file.stem}"
-            print(
-                f"cnntrain: warning: {shortest(file)} is not used: cnntrain has an {choice} of its own; "
-                "give yours another name",
-                file=sys.stderr,
+            Spokesman.remark(
+                f"warning: {shortest(file)} is not used: cnntrain has an {choice} of its own; "
+                "give yours another name"
             )
 
 

@@ -77,7 +77,7 @@ def test_memory_that_runs_out_later_ends_the_run_with_the_way_to_go_on(cnntrain:
     assert outcome.code == 1
     assert outcome.err.splitlines()[-2:] == [
         "cnntrain: out of memory after step 5, where accumulate=1",
-        "half the memory is enough for: cnntrain resume run accumulate=2, which makes the same steps",
+        "half the memory is enough, for the same steps: cnntrain resume run accumulate=2",
     ]
     assert cnntrain("resume", "run", "accumulate=8", "trust=[nets]").code == 0
     assert json.loads(Path("run/summary.json").read_text())["epochs"] == 2

@@ -12,7 +12,8 @@ from conftest import Command, is_told
 QUICK = ("bench", "model=mlp", "repeats=2", "seconds=0.05", "precision=bf16", "threads=1")
 
 
-def test_it_prints_and_writes_every_figure(cnntrain: Command) -> None:
+def test_it_prints_and_writes_every_figure(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnntrain.busy.is_loaded", lambda: True)
     outcome = cnntrain(*QUICK, "batch_size=64", "data=fake", "data.source.size=300", "augment.mixup=0.2")
     assert outcome.code == 0, outcome.err
     (path,) = Path("outputs/bench").glob("*.json")
@@ -28,6 +29,7 @@ def test_it_prints_and_writes_every_figure(cnntrain: Command) -> None:
     memory = report["peak_memory_bytes"]
     assert memory["training"] > memory["importing torch alone"] > 10_000_000
     assert (report["repeats"], report["batch_size"]) == (2, 64)
+    assert report["machine_busy"] and "other processes used the processor" in outcome.err
     assert "model=mlp" in report["overrides"] and "repeats=2" not in report["overrides"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from cnntrain.arguments import run_and_overrides
 from cnntrain.commands.together import together
 from cnntrain.commands.training import check_alone
 from cnntrain.errors import CheckpointError, UserError
+from cnntrain.names import argument
 from cnntrain.ranks import Spokesman
 from cnntrain.schema import KEYS, with_lists
-from cnntrain.text import printable
+from cnntrain.text import printable, without_controls
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -40,7 +40,7 @@ def resume(arguments: Sequence[str]) -> int:
     config["out"] = str(folder)
     remark_on_loggers(config, state["config"])
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
-        print(finished(folder, state["progress"], config))
+        print(without_controls(finished(folder, state["progress"], config)))
         return 0
     if "optimizer" not in state:
         raise CheckpointError(only_weights(path))
@@ -68,10 +68,10 @@ def only_weights(path: Path) -> str:
     """Say what a checkpoint without the optimizer's state is good for."""
     from cnntrain import checkpoint
 
-    folder, start = path.parent.parent, f"cnntrain train init_from={shlex.quote(str(path))}"
+    folder, start = path.parent.parent, f"cnntrain train init_from={argument(path)}"
     text = f"{printable(path)} holds the weights of an epoch, not the state of the optimizer to go on from"
     if path.with_name(checkpoint.LAST).exists():
-        return f"{text}\ncnntrain resume {shlex.quote(str(folder))} goes on from last.pt; {start} begins anew"
+        return f"{text}\ncnntrain resume {argument(folder)} goes on from last.pt; {start} begins anew"
     return f"{text}: {start} begins anew with them"
 
 

@@ -21,7 +21,7 @@ from cnntrain.arguments import (
 from cnntrain.commands.together import together
 from cnntrain.errors import UserError
 from cnntrain.names import network_name
-from cnntrain.ranks import is_main, world_size
+from cnntrain.ranks import Spokesman, is_main, world_size
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -106,10 +106,10 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     plan, _, _ = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
     about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
     if plan.search is not None:
-        print("cnntrain: this is what all jobs of the search have in common", file=sys.stderr)
+        Spokesman.remark("this is what all jobs of the search have in common")
         return [*plan.search["fixed"], *about]
     name, job = next(iter(plan.jobs.items()))
-    print(f"cnntrain: this is the first of {len(plan.jobs)} jobs: {name}", file=sys.stderr)
+    Spokesman.remark(f"this is the first of {len(plan.jobs)} jobs: {name}")
     return [*job, *about]
 
 

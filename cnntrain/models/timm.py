@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from cnntrain.models.fitting import (
     takes,
     unknown_weights,
 )
+from cnntrain.ranks import Spokesman
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first
 PATIENCE_SECONDS = 10.0
@@ -130,9 +130,7 @@ def pretrained(timm: Any, name: str, weights: str) -> dict[str, Any]:
         raise UserError(unknown_weights(weights, architecture, [*offered, "DEFAULT"]))
     config = timm.get_pretrained_cfg(name)
     if not config.hf_hub_id or config.custom_load:
-        print(
-            f"cnntrain: timm loads the weights of {name}: {config.url or config.hf_hub_id}", file=sys.stderr
-        )
+        Spokesman.remark(f"timm loads the weights of {name}: {config.url or config.hf_hub_id}")
         return {"pretrained": True}
     return {
         "pretrained": True,
@@ -149,7 +147,7 @@ def file_of(repository: str, name: str, weights: str) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     url, folder = hub.hf_hub_url(repository, FILES[0]), hub.constants.HF_HUB_CACHE
-    print(f"cnntrain: downloading the weights of {name}: {url} to {folder}", file=sys.stderr)
+    Spokesman.remark(f"downloading the weights of {name}: {url} to {folder}")
     try:
         reach(url)  # since the hub's own client tries for a minute, and says so at each try
         found = hub.file_exists(repository, FILES[0])

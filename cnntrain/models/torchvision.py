@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -21,6 +20,7 @@ from cnntrain.models.fitting import (
     take_small_images,
     unknown_weights,
 )
+from cnntrain.ranks import Spokesman
 
 
 class Torchvision(nn.Module):
@@ -134,7 +134,7 @@ def pretrained(name: str, weights: str) -> nn.Module:
     found: Any = models.get_model_weights(name)[weights]
     file = Path(torch.hub.get_dir(), "checkpoints", found.url.rpartition("/")[2])
     if not file.exists():
-        print(f"cnntrain: downloading the weights of {name}: {found.url} to {file.parent}", file=sys.stderr)
+        Spokesman.remark(f"downloading the weights of {name}: {found.url} to {file.parent}")
     try:
         network: Any = models.get_model(name, weights=found)
     except (URLError, OSError) as error:

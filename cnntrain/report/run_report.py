@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +17,7 @@ from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import in_words
 from cnntrain.examination import evenly
-from cnntrain.names import network_name
+from cnntrain.names import argument, network_name
 from cnntrain.parts import input_shape
 from cnntrain.report import drawing, figures, probes
 from cnntrain.report.configured import command_of, settings
@@ -48,7 +47,7 @@ def write_report(run: Shown, console: Console) -> Path:
         OSError: they can't be written.
     """
     work = Drawing(run)
-    with console.bar(len(work.steps), 0, "report", unit="step") as bar:
+    with console.bar(len(work.steps), 0, "report", unit="figure") as bar:
         for step in work.steps:
             step()
             bar.update()
@@ -198,9 +197,7 @@ class Drawing:
                 seconds = probes.SHIFT_SECONDS * self.run.patience
                 told = f"accuracy on translated images, which takes longer than {seconds:.0f} s here"
                 if self.run.patience == 1:
-                    told += (
-                        f"; cnntrain report {shlex.quote(str(self.run.folder))} gives it ten times as long"
-                    )
+                    told += f"; cnntrain report {argument(self.run.folder)} gives it ten times as long"
                 self.contents.left_out.append(f"Not on this page: {told}.")
             return
         chance = 1 / len(self.run.class_names)

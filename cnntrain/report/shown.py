@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.metrics import Result
+from cnntrain.names import argument
 from cnntrain.parts import Config
 from cnntrain.precision import Precision
 from cnntrain.report.predictions import Verdicts
@@ -91,7 +91,7 @@ def unfinished(run: Shown) -> str:
     return (
         f"This run is not finished: {done} epochs are done. {measured}, "
         "since the test set is touched once, when a run ends. "
-        f"To go on: cnntrain resume {shlex.quote(str(run.folder))}"
+        f"To go on: cnntrain resume {argument(run.folder)}"
     )
 
 
