@@ -167,8 +167,9 @@ def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
     if known == data.train.fingerprint:
         return True
     # Before 2026-11-24 the checksum was of all images.
-    whole = isinstance(data.train, InMemoryDataset) and not data.train.images.is_cuda
-    return bool(whole and known == checksum(data.train.images, data.train.labels))
+    if not isinstance(data.train, InMemoryDataset):
+        return False
+    return bool(known == checksum(data.train.images, data.train.labels))
 
 
 def warn_of_no_record(

@@ -183,7 +183,9 @@ def optional(own: Rule) -> Rule:
     return rule
 
 
-def items(own: Rule, low: int = 0, high: int = MOST_VALUES, kind: type = list) -> Rule:
+def items(
+    own: Rule, low: int = 0, high: int = MOST_VALUES, kind: type[list[Any]] | type[tuple[Any, ...]] = list
+) -> Rule:
     """Return the rule of a list of like things, from ``low`` to ``high`` of them."""
 
     def rule(value: Any, where: str) -> None:
