@@ -54,13 +54,19 @@ def is_own(state: Mapping[str, Any]) -> bool:
 
 def needs_signature(config: Mapping[str, Any]) -> bool:
     """Say whether a configuration names a class of others, or arguments by their places."""
-    return any(not is_of_ours(target) for target in targets(config)) or has_places(config)
+    return bool(packages_of(config)) or has_places(config)
+
+
+def packages_of(config: Mapping[str, Any]) -> list[str]:
+    """Return the packages of others whose classes a checkpoint's configuration would have built."""
+    built = {name: node for name, node in config.items() if name != "launcher"}
+    return sorted({target.partition(".")[0] for target in targets(built) if not is_of_ours(target)})
 
 
 def signed(config: Mapping[str, Any], own: bytes) -> str:
     """Return the signature of a configuration and the places of its packages."""
-    packages = sorted({target.partition(".")[0] for target in targets(config) if not is_of_ours(target)})
-    text = json.dumps([config, {name: place_of(name) for name in packages}], sort_keys=True, default=str)
+    places = {name: place_of(name) for name in packages_of(config)}
+    text = json.dumps([config, places], sort_keys=True, default=str)
     return hmac.new(own, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 

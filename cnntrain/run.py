@@ -33,6 +33,7 @@ from cnntrain.engine import Engine
 from cnntrain.errors import CheckpointError, in_words
 from cnntrain.examination import EXAMINED, evenly
 from cnntrain.fit import AfterEpoch, Fit
+from cnntrain.foresight import check_size
 from cnntrain.freezing import Freezing
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.parts import (
@@ -119,6 +120,8 @@ def work(
         be_deterministic(config["deterministic"])
 
         seed_everything(config["seed"])
+        if state is not None:
+            check_size(config, state["model"], folder / run_folder.CHECKPOINTS / checkpoint.LAST, trust)
         model = build_model(config, trust).to(device)
         criterion = build_criterion(config, trust).to(device)
         start = None

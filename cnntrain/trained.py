@@ -16,6 +16,7 @@ from cnntrain.data.decode import Decoding
 from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
 from cnntrain.errors import UserError
+from cnntrain.foresight import check_size
 from cnntrain.parts import (
     Config,
     build_criterion,
@@ -51,6 +52,7 @@ class Trained:
         self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
         self.decoding = Decoding(config["data"]["max_megapixels"], config["data"]["value_range"])
         self.device = find_device(config["device"])
+        check_size(config, state["model"], path, config["trust"])
         model = build_model(config, config["trust"])
         load_weights(model, state["model"], path)
         self.model: nn.Module = model.to(self.device).eval()

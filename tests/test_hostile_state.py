@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import resource
 import shutil
 import sys
 import zipfile
@@ -251,3 +252,40 @@ def test_every_other_byte_at_the_end_of_the_file_is_refused(tmp_path: Path) -> N
         path.write_bytes(longer)
         with pytest.raises(CheckpointError):
             checkpoint.verify(path)
+
+
+HUGE = {
+    "hidden": {"config.model.hidden": [2**40]},
+    "channels": {"config.model": {"_target_": "cnntrain.models.CNN", "channels": [2**34], "head": []}},
+    "images": {
+        "config.model": {"_target_": "torchvision.models.squeezenet1_0"},
+        "config.data.image_size": 2**14,
+        "config.data.channels": 3,
+        "input_shape": [3, 2**14, 2**14],
+        "normalization": {"mean": [0.5], "std": [0.5]},
+    },
+}
+
+
+@pytest.mark.parametrize("command", ["eval", "resume"])
+@pytest.mark.parametrize("changes", HUGE.values(), ids=HUGE)
+def test_a_model_that_would_take_all_memory_is_not_built(
+    cnntrain: Command, run: Path, monkeypatch: pytest.MonkeyPatch, command: str, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("cnntrain.memory.free", lambda: 2**32)
+    for place, value in changes.items():
+        put(run, place, value)
+    if "input_shape" in changes:
+        put(run, "model", squeezenet())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    is_told(
+        cnntrain(command, "run"), *(["of memory are free"] if "input_shape" in changes else ["do not fit"])
+    )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # kB
+
+
+def squeezenet() -> dict[str, torch.Tensor]:
+    """Return weights of a network that fits any size of images."""
+    from torchvision.models import squeezenet1_0
+
+    return squeezenet1_0(num_classes=10).state_dict()

@@ -198,7 +198,7 @@ def test_a_configuration_that_train_does_not_write(
 def test_weights_of_another_model(cnntrain: Command, run: Path) -> None:
     rewrite(run, lambda state: state["model"].popitem())
     is_told(cnntrain("eval", "run"), "best.pt: the weights do not fit the model")
-    is_told(cnntrain("resume", "run", "epochs=3"), "the checkpoint does not fit its own configuration")
+    is_told(cnntrain("resume", "run", "epochs=3"), "last.pt: the weights do not fit the model")
 
 
 def test_a_class_of_someone_elses_is_named_and_trusted_by_package(
