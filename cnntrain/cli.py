@@ -78,6 +78,11 @@ def run(argv: Sequence[str]) -> int:
     except CnntrainError as error:
         reraise_interruption(error)
         raise
+    except PermissionError as error:  # wherever it arises: a folder of somebody else's, or a read-only disk
+        place = error.filename2 or error.filename
+        if place is None:
+            raise
+        raise UserError(f"{printable(place)}: permission denied") from error
 
 
 def subject_of_help(arguments: Sequence[str]) -> str:

@@ -85,7 +85,7 @@ def export(
 
     own = path.parent.name == run_folder.CHECKPOINTS
     folder = (path.parent.parent if own else path.parent) / "export"
-    run_folder.make_folder(folder)
+    run_folder.make_folder(folder, advice="")
     files = []
     for kind in config["formats"]:
         file = folder / f"{NAME}.{kind}"

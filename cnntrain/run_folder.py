@@ -28,6 +28,7 @@ OUTPUTS = Path("outputs")
 POINTER = OUTPUTS / ".last"  # names the newest run, wherever it is
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
+ELSEWHERE = ": choose another with out=FOLDER"
 SWEEP = "sweep.yaml"  # which makes a folder a sweep
 
 
@@ -48,19 +49,24 @@ def claim(parent: Path, label: str) -> Path:
     raise UserError(f"{parent} is full of runs named {stem}")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, its parents too, and see that it can be written to."""
+def make_folder(folder: Path, advice: str = ELSEWHERE) -> None:
+    """Make a folder, its parents too, and see that it can be written to.
+
+    Args:
+        folder: the folder.
+        advice: ends the message if that is not possible.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, error, advice) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"the folder {folder} is not writable: choose another with out=FOLDER")
+        raise UserError(f"the folder {printable(folder)} is not writable{advice}")
 
 
-def unwritable(folder: Path, error: OSError) -> UserError:
+def unwritable(folder: Path, error: OSError, advice: str = ELSEWHERE) -> UserError:
     """Return the error for a folder that can't be made."""
-    return UserError(f"the folder {folder} can't be made ({error.strerror}): choose another with out=FOLDER")
+    return UserError(f"the folder {printable(folder)} can't be made ({error.strerror}){advice}")
 
 
 def typed_path(name: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -269,3 +270,28 @@ def test_the_best_checkpoint_holds_what_using_it_takes_and_says_so(cnntrain: Com
 @pytest.mark.parametrize("key", ["threads=20000", "workers=1000000"])
 def test_more_threads_or_workers_than_any_machine_has(torchless: Command, key: str) -> None:
     is_told(torchless("train", key), f"{key} is not possible", "1024")
+
+
+def test_what_may_not_be_read_or_written_is_told_in_a_line(run: Path) -> None:
+    """As somebody else's run is; the superuser must do without the capability to override permissions."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() == 0 and setpriv is None:
+        pytest.skip("needs setpriv where the tests run as root")
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [*drop, sys.executable, "-m", "cnntrain", *words]
+        return subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    run.chmod(0o555)
+    try:
+        evaluated = command("eval", "run")
+        assert evaluated.returncode == 0 and "test accuracy" in evaluated.stdout
+        assert "run/eval_test.json can't be written: Permission denied" in evaluated.stderr
+        run.chmod(0o000)
+        hidden = command("resume", "run")
+        assert hidden.returncode == 2 and hidden.stderr.startswith("cnntrain: run/")
+        assert hidden.stderr.endswith("permission denied\n") and len(hidden.stderr.splitlines()) == 1
+    finally:
+        run.chmod(0o755)
+    assert not list(run.rglob(".*.tmp"))
