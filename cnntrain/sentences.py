@@ -186,8 +186,8 @@ def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str) -> str:
             return f"{told} With it, little is learnt either: try another optim.lr, or more epochs."
         return f"{told} Test accuracy is {kept.accuracy:.1%} in place of {cleared.accuracy:.1%}."
     if costs >= CLEAR:
-        grows = f"{growing(kept)}, but" if growing(kept) else "but"
-        told = f"Here that costs {points(costs)} of accuracy; {grows} the loss does not diverge."
+        grows = f"; {growing(kept)}" if growing(kept) else ""
+        told = f"Here that costs {points(costs)} of accuracy{grows}, but the loss does not diverge."
         return f"{told} {WHY_NOT.get(optimizer, '')}".strip()
     other = "a higher optim.lr or more epochs" if optimizer == "SGD" else "optim=sgd, or more epochs"
     if costs <= -CLEAR:

@@ -145,6 +145,13 @@ GOOD = Trial(first=2.3, last=0.1, accuracy=0.95, growth=1.0)
             ["both trainings diverge"],
             ["costs"],
         ),
+        (
+            Trial(2.3, 2.3, 0.1, 1.0),
+            Trial(2.3, 28.5, 0.1, 108.0),
+            "SGD",
+            ["diverges without it", "With it, little is learnt either"],
+            ["in place of"],
+        ),
     ],
 )
 def test_zero_grad(cleared: Trial, kept: Trial, optimizer: str, told: list[str], untold: list[str]) -> None:
