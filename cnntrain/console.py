@@ -140,9 +140,9 @@ class Console:
 
     def finding(self, finding: Finding) -> None:
         """Print a problem that the training doctor has found, and the suggested fix."""
-        mend = "        try [bold]{}[/]" if "=" in finding.mend else "        {}"
+        fix = "        try [bold]{}[/]" if "=" in finding.fix else "        {}"
         self.line("[yellow]doctor:[/] {}: {}", Whole(finding.finding), Whole(finding.evidence), hang=8)
-        self.line(mend, Whole(finding.mend), hang=8)
+        self.line(fix, Whole(finding.fix), hang=8)
 
     def result(self, name: str, result: Result) -> None:
         """Print the figures of an evaluation, with the interval in which the true accuracy lies."""

@@ -30,12 +30,12 @@ class Finding:
     Args:
         finding: in a few words.
         evidence: the figures.
-        mend: the suggested fix: an override, or what to do.
+        fix: the suggested fix: an override, or what to do.
     """
 
     finding: str
     evidence: str
-    mend: str
+    fix: str
 
 
 def overfitting(
@@ -102,12 +102,12 @@ def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
 
 def against_overfitting(config: Mapping[str, Any]) -> str:
     """Return what the configuration does not do yet against overfitting."""
-    model, mends = config["model"], []
+    model, fixes = config["model"], []
     if not augments(config):
-        mends.append(f"augment={'photos' if config['data']['channels'] == 3 else 'digits'}")
+        fixes.append(f"augment={'photos' if config['data']['channels'] == 3 else 'digits'}")
     if model.get("dropout") == 0:
-        mends.append("model.dropout=0.3")
-    words = " ".join(mends)
+        fixes.append("model.dropout=0.3")
+    words = " ".join(fixes)
     if model.get("weights", "") is None and config["init_from"] is None:
         words += f"{' or ' if words else ''}pretrained weights: model.weights=DEFAULT freeze=backbone"
     if not words and config["early_stopping"] is None:
@@ -123,14 +123,14 @@ def few_validation_images(
         return None
     one = f"one image is {100 / val_images:.1f} points of accuracy"
     evidence = f"{val_images} validation images choose the best of {epochs} epochs: {one}"
-    mends = [] if config["monitor"] == "val_loss" else ["monitor=val_loss"]
+    fixes = [] if config["monitor"] == "val_loss" else ["monitor=val_loss"]
     images = train_images + val_images
     wanted = min(MOST_HELD_OUT, math.ceil(100 * ENOUGH_VALIDATION / images) / 100)
     # A folder's own validation part, or a limit on the training images, makes another share of it.
     is_split = abs(val_images / images - config["data"]["val_fraction"]) < 0.05
     if is_split and wanted > config["data"]["val_fraction"]:
-        mends.append(f"data.val_fraction={wanted:g}")
-    words = " or ".join(mends) or "hold out more images, or compare several seeds: seeds=5"
+        fixes.append(f"data.val_fraction={wanted:g}")
+    words = " or ".join(fixes) or "hold out more images, or compare several seeds: seeds=5"
     return Finding("few validation images", evidence, words)
 
 
@@ -146,8 +146,8 @@ def imbalance(config: Mapping[str, Any], counts: Sequence[int], names: Sequence[
         return None
     rare = min(range(len(counts)), key=lambda label: counts[label])
     evidence = f"{max(counts):,} training images of the largest class, {counts[rare]:,} of {names[rare]}"
-    mend = "balance_classes=true, and look at balanced accuracy and each class's F1"
-    return Finding("the classes are imbalanced", evidence, mend)
+    fix = "balance_classes=true, and look at balanced accuracy and each class's F1"
+    return Finding("the classes are imbalanced", evidence, fix)
 
 
 def waiting(config: Mapping[str, Any], waited: float, worked: float, is_streamed: bool) -> Finding | None:
@@ -163,11 +163,11 @@ def waiting(config: Mapping[str, Any], waited: float, worked: float, is_streamed
         return None
     if not is_streamed and augments(config):  # which is done on the device, after the workers
         return None
-    mend = f"workers={2 * config['workers'] or 2}"
+    fix = f"workers={2 * config['workers'] or 2}"
     if config["data"]["cache"] == "off":
-        mend = f"data.cache=auto, or {mend}"
+        fix = f"data.cache=auto, or {fix}"
     evidence = f"steps wait for their images {waited / (waited + worked):.0%} of the time"
-    return Finding("data loading limits the speed", evidence, mend)
+    return Finding("data loading limits the speed", evidence, fix)
 
 
 def augments(config: Mapping[str, Any]) -> bool:
@@ -185,8 +185,8 @@ def dead_units(config: Mapping[str, Any], examination: Examination) -> Finding |
     evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for all of {images:,} validation images"
     lr = config["optim"].get("lr")
     smaller = f"optim.lr={nice(lr / 10)}" if lr is not None else "a smaller learning rate"
-    mend = f"{smaller} or model.activation=LeakyReLU" if "activation" in config["model"] else smaller
-    return Finding("dead ReLUs", evidence, mend)
+    fix = f"{smaller} or model.activation=LeakyReLU" if "activation" in config["model"] else smaller
+    return Finding("dead ReLUs", evidence, fix)
 
 
 def wrong_labels(examination: Examination) -> Finding | None:
@@ -198,10 +198,10 @@ def wrong_labels(examination: Examination) -> Finding | None:
         f"the model disagrees with {errors:,} of {images:,} validation labels, and in "
         f"{examination.share_as_confident():.0%} of them it is as confident as where it agrees"
     )
-    mend = (
+    fix = (
         "look at the most confident mistakes in the report; criterion.label_smoothing=0.1 softens the labels"
     )
-    return Finding("labels look wrong", evidence, mend)
+    return Finding("labels look wrong", evidence, fix)
 
 
 def nice(value: float) -> str:

@@ -171,8 +171,8 @@ class Doctor:
         x, data = self.first_batch[0], self.config["data"]
         mean, std = x.mean(dim=(0, 2, 3)).tolist(), x.std(dim=(0, 2, 3)).tolist()
         if all(abs(m) < 1 and 0.3 < s < 3 for m, s in zip(mean, std, strict=True)):
-            mend = "initialise the last layer of the model with smaller weights"
-            return Finding("the loss begins far above chance", evidence, mend)
+            fix = "initialise the last layer of the model with smaller weights"
+            return Finding("the loss begins far above chance", evidence, fix)
         olds = [
             (d[0] if len(d) == 1 else d[c]) for d in (data["mean"], data["std"]) for c in range(len(mean))
         ]
@@ -180,8 +180,8 @@ class Doctor:
         means = ",".join(f"{o + s * m:.3g}" for o, s, m in zip(old_mean, old_std, mean, strict=True))
         stds = ",".join(f"{o * s:.3g}" for o, s in zip(old_std, std, strict=True))
         evidence += f"; pixels reach the network with mean {mean[0]:.2g} and std {std[0]:.2g}"
-        mend = f"'data.mean=[{means}]' 'data.std=[{stds}]'"
-        return Finding("the images are not normalised", evidence, mend)
+        fix = f"'data.mean=[{means}]' 'data.std=[{stds}]'"
+        return Finding("the images are not normalised", evidence, fix)
 
     def learning(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
         """Say why a run has learnt nothing."""
@@ -224,17 +224,17 @@ class Doctor:
         tried = f"{IMAGES} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
         evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
         if probe.ends_in_softmax and self.chance is not None:
-            mend = "return logits from forward: CrossEntropyLoss applies the softmax itself"
-            return Finding("the model ends in a softmax, and the loss applies another", evidence, mend)
+            fix = "return logits from forward: CrossEntropyLoss applies the softmax itself"
+            return Finding("the model ends in a softmax, and the loss applies another", evidence, fix)
         if probe.left > USELESS:
-            mend = "check that gradients reach every layer: cnntrain explain shows them"
-            return Finding("the model can't overfit even one batch", evidence, mend)
+            fix = "check that gradients reach every layer: cnntrain explain shows them"
+            return Finding("the model can't overfit even one batch", evidence, fix)
         comparable = lr if isinstance(self.optimizer, LIKE_ADAM) else None
         needs_more = probe.rate > (comparable or 1e-3)
         if needs_more or probe.left > DONE:
-            mend = "more epochs, or a larger model"
+            fix = "more epochs, or a larger model"
             if lr is not None and (needs_more or comparable is None):
-                mend = f"optim.lr={nice(10 * lr if comparable is None else probe.rate)}"
-            return Finding("training is too slow", evidence, mend)
-        mend = "check that the labels belong to the images; if they do, train longer or use a larger model"
-        return Finding("the model memorises one batch, but not the training set", evidence, mend)
+                fix = f"optim.lr={nice(10 * lr if comparable is None else probe.rate)}"
+            return Finding("training is too slow", evidence, fix)
+        fix = "check that the labels belong to the images; if they do, train longer or use a larger model"
+        return Finding("the model memorises one batch, but not the training set", evidence, fix)

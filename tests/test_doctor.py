@@ -97,8 +97,8 @@ def test_a_problem_is_found_and_the_suggested_fix_helps(
     found, out = trained(cnntrain, "model=mlp", *arguments)
     assert [f["finding"] for f in found] == [finding]
     assert out.count("doctor:") == 1 and finding in out and found[0]["evidence"] in out
-    mend = found[0]["mend"].partition(" or ")[0].replace("'", "").split(" ")
-    after, _ = trained(cnntrain, "model=mlp", *arguments, *mend)
+    fix = found[0]["fix"].partition(" or ")[0].replace("'", "").split(" ")
+    after, _ = trained(cnntrain, "model=mlp", *arguments, *fix)
     assert finding not in [f["finding"] for f in after], after
     final = [json.loads(Path(f"run{n}/summary.json").read_text())["final"] for n in (0, 1)]
     if finding == "it overfits":
@@ -152,9 +152,9 @@ def test_a_small_sound_network_is_called_slow_and_not_broken(cnntrain: Command) 
     Path("small.py").write_text(SMALL_NET)
     small = ["model._target_=small.Net", "limit=1000", "epochs=4"]
     found, _ = trained(cnntrain, *small)
-    assert [(f["finding"], f["mend"]) for f in found] == [("training is too slow", "optim.lr=1e-1")]
+    assert [(f["finding"], f["fix"]) for f in found] == [("training is too slow", "optim.lr=1e-1")]
     assert "16 images alone: loss 2.4 to 0." in found[0]["evidence"]
-    assert trained(cnntrain, *small, found[0]["mend"])[0] == []
+    assert trained(cnntrain, *small, found[0]["fix"])[0] == []
 
 
 def test_a_softmax_before_the_loss_is_found(cnntrain: Command) -> None:
@@ -206,7 +206,7 @@ def test_few_validation_images_are_told(cnntrain: Command) -> None:
     assert told["evidence"].endswith(
         f"choose the best of 2 epochs: one image is {100 / images:.1f} points of accuracy"
     )
-    assert told["mend"].startswith("monitor=val_loss or data.val_fraction=0.")
+    assert told["fix"].startswith("monitor=val_loss or data.val_fraction=0.")
     assert trained(cnntrain, *few, "data.val_fraction=0.1")[0] == []
     assert trained(cnntrain, *few, "epochs=1")[0] == []  # nothing to choose from
 
@@ -216,7 +216,7 @@ def test_a_slow_loader_is_found(cnntrain: Command) -> None:
     slow = ["model=mlp", "limit=800", "epochs=1", "data.val_fraction=0", "data.source._target_=sick.Slow"]
     found, _ = trained(cnntrain, *slow, "data.cache=off")
     assert [f["finding"] for f in found] == ["data loading limits the speed"]
-    assert found[0]["mend"].startswith("data.cache=auto")
+    assert found[0]["fix"].startswith("data.cache=auto")
 
 
 def test_augmentation_of_images_in_memory_is_no_slow_loader() -> None:

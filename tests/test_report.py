@@ -218,7 +218,7 @@ def test_a_report_is_made_later_and_says_the_same(cnntrain: Command, finished: P
     shutil.copytree(finished, "run")
     shutil.rmtree("run/plots")
     before = page_of(finished)
-    findings = [{"finding": "overfitting", "evidence": "train 99%, val 80%", "mend": "model.dropout=0.2"}]
+    findings = [{"finding": "overfitting", "evidence": "train 99%, val 80%", "fix": "model.dropout=0.2"}]
     Path("run/summary.json").write_text(json.dumps({**summary_of(finished), "findings": findings}))
     Path("run/report.html").unlink()
 

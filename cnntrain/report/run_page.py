@@ -126,9 +126,9 @@ def headline(contents: Contents) -> str:
         lines.append(accuracy(contents.result, contents.split))
     lines += [f"<p>{escape(contents.model)}; {escape(contents.epochs)}<br>{escape(contents.data)}</p>"]
     for finding in contents.findings:
-        mend = finding.get("mend")
+        fix = finding.get("fix")
         told = f"<b>{escape(str(finding.get('finding', '')))}</b>: {escape(str(finding.get('evidence', '')))}"
-        told += f"<br>suggested fix: {escape(str(mend))}" if mend else ""
+        told += f"<br>suggested fix: {escape(str(fix))}" if fix else ""
         lines.append(f'<p class="notice">{told}</p>')
     return "\n".join(lines)
 
