@@ -318,7 +318,12 @@ def finish(
     result = distributed.whole(result)
     found: list[Finding] = []
     if doctor is not None and is_main():
-        found = doctor.findings(fitting.progress.history, seen_by_doctor(config, data, batches))
+        try:
+            found = doctor.findings(fitting.progress.history, seen_by_doctor(config, data, batches))
+        except Exception as error:  # whatever a model of the user's raises where it is copied, say
+            console.warn(
+                f"the training can't be checked for problems: {in_words(error)}; doctor=false skips it"
+            )
     seconds = time.monotonic() - begin
     summary = summarize(config, fitting, result, found, data, batches.train.device, seconds, started)
     if is_main():

@@ -157,6 +157,20 @@ def test_a_small_sound_network_is_called_slow_and_not_broken(cnntrain: Command) 
     assert trained(cnntrain, *small, found[0]["fix"])[0] == []
 
 
+def test_a_doctor_that_fails_costs_no_run(cnntrain: Command) -> None:
+    Path("stuck.py").write_text(
+        "from cnntrain.models import MLP\n\nclass Net(MLP):\n"
+        "    def forward(self, x):\n        return 0 * super().forward(x)\n"
+        "    def __deepcopy__(self, memo):\n        raise TypeError('one of a kind')\n"
+    )
+    words = ("model._target_=stuck.Net", "model.hidden=[16]", "epochs=1", "optim=sgd", "out=run")
+    outcome = cnntrain("train", *FIXED, *words)
+    assert outcome.code == 0
+    assert "warning the training can't be checked for problems: " in outcome.err
+    assert "one of a kind" in outcome.err and "Traceback" not in outcome.err
+    assert findings("run") == []
+
+
 def test_a_softmax_before_the_loss_is_found(cnntrain: Command) -> None:
     Path("small.py").write_text(SMALL_NET)
     found, _ = trained(
