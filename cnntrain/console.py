@@ -24,7 +24,7 @@ from rich.text import Span, Text
 
 from cnntrain.bars import Bar
 from cnntrain.epoch_table import EpochTable
-from cnntrain.text import READABLE, folded, loss_in_words, printable, without_controls
+from cnntrain.text import JOIN, READABLE, folded, loss_in_words, printable, without_controls
 
 if TYPE_CHECKING:
     from cnntrain.diagnosis import Finding
@@ -148,16 +148,11 @@ class Console:
         """Print the figures of an evaluation, with the interval in which the true accuracy lies."""
         low, high = wilson_interval(result.accuracy, result.examples)
         correct = round(result.accuracy * result.examples)
-        top5 = "" if result.top5 is None else f"  top-5 {result.top5:.2%}"
+        top5 = "" if result.top5 is None else f"  top-5{JOIN}{result.top5:.2%}"
         self.line(
             f"[bold]{name} accuracy {result.accuracy:.2%}[/]  ({correct:,} of {result.examples:,}; "
-            f"95% interval {low:.2%} to {high:.2%})  loss {loss_in_words(result.loss)}{top5}"
+            f"95% interval {low:.2%} to {high:.2%})  loss{JOIN}{loss_in_words(result.loss)}{top5}"
         )
-        if result.is_imbalanced:
-            self.line(
-                f"balanced accuracy {result.balanced_accuracy:.2%}, macro F1 {result.macro_f1:.2%} "
-                "(each class counts the same)"
-            )
 
     def classes(self, rows: Sequence[Mapping[str, Any]], level: int = 1) -> None:
         """Print precision, recall and F1 of each class."""
@@ -182,7 +177,8 @@ class Console:
         with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8", errors=READABLE) as file:
             plain = Screen(file=file, no_color=True, width=WIDTH_OF_A_FILE)
             is_line = isinstance(renderable, Text)
-            if is_line:
+            if isinstance(renderable, Text):
+                renderable.plain = renderable.plain.replace(JOIN, " ")
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  ")
             plain.print(renderable, soft_wrap=is_line)
 
@@ -211,9 +207,9 @@ def print_folded(screen: RichConsole, text: Text, hang: int = 2) -> None:
     """Print lines; on a terminal, those that are too long are folded between words."""
     lines = text.split("\n", allow_blank=True) if text.plain else [text]
     for line in lines:
-        pieces = (
-            folded(line.plain, screen.width, hang) if is_terminal(screen.file) else [(0, len(line.plain))]
-        )
+        is_folded = is_terminal(screen.file)
+        pieces = folded(line.plain, screen.width, hang) if is_folded else [(0, len(line.plain))]
+        line.plain = line.plain.replace(JOIN, " ")
         for number, (begin, end) in enumerate(pieces):
             screen.print(Text(" " * hang if number else "") + line[begin:end], soft_wrap=True)
 

@@ -177,8 +177,8 @@ def show(config: Config) -> None:
     rows = layers(model, shape)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("layer", "kind"):
-        table.add_column(heading)
-    for heading in ("output", "parameters", "MACs per image", "receptive field"):
+        table.add_column(heading, overflow="fold")  # rather than cut
+    for heading in ("output", "parameters", "MACs", "receptive field"):
         table.add_column(heading, justify="right")
     table.add_row("", "input", "×".join(map(str, shape)), "", "", "1")
     for row in rows:

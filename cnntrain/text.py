@@ -68,6 +68,7 @@ def readable(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(READABLE, readable)
 
 
+JOIN = "\u00a0"  # a blank at which no line is cut
 # A command in a message is the end of a line, behind a colon or by itself.
 COMMAND = re.compile(r"(?:^|: )\s*(cnntrain [a-z]|python |pip |tensorboard |mlflow |wandb )")
 
@@ -77,6 +78,7 @@ def folded(line: str, width: int, hang: int = 2) -> list[tuple[int, int]]:
 
     A command is the end of a line, behind a colon: ``to go on: cnntrain resume RUN``. It gets a line of its
     own where it does not fit, and may then be longer than the terminal is wide, so that it can be copied.
+    Words that belong together are joined by :data:`JOIN`.
 
     Args:
         line: without a newline.
@@ -90,7 +92,7 @@ def folded(line: str, width: int, hang: int = 2) -> list[tuple[int, int]]:
     prose = len(line) if command is None else command.start(1)
     pieces: list[tuple[int, int]] = []
     begin = end = 0
-    for word in re.finditer(r"\S+", line[:prose]):
+    for word in re.finditer(r"[^ ]+", line[:prose]):
         limit = width if not pieces else width - hang
         if end > begin and columns(line[begin : word.end()]) > limit:
             pieces.append((begin, end))
