@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,15 @@ from cnntrain.commands.resuming import resume
 from cnntrain.commands.training import train
 from cnntrain.commands.using import evaluate, export, predict, report
 from cnntrain.ending import hasten_end
-from cnntrain.errors import CnntrainError, Interrupted, UserError, did_you_mean, reraise_interruption, told
+from cnntrain.errors import (
+    CnntrainError,
+    Interrupted,
+    RunFailed,
+    UserError,
+    did_you_mean,
+    reraise_interruption,
+    told,
+)
 from cnntrain.ranks import Spokesman, world_size
 from cnntrain.text import printable
 
@@ -78,11 +87,24 @@ def run(argv: Sequence[str]) -> int:
     except CnntrainError as error:
         reraise_interruption(error)
         raise
-    except PermissionError as error:  # wherever it arises: a folder of somebody else's, or a read-only disk
-        place = error.filename2 or error.filename
-        if place is None:
+    except OSError as error:  # wherever it arises
+        explained = in_a_line(error)
+        if explained is None:
             raise
-        raise UserError(f"{printable(place)}: permission denied") from error
+        raise explained from error
+
+
+def in_a_line(error: OSError) -> CnntrainError | None:
+    """Return what the system refused, for the user: no permission, a full disk, a folder in place of a file.
+
+    None if it may be a mistake of the program's.
+    """
+    place = error.filename2 or error.filename
+    if error.errno in FULL:
+        return RunFailed(f"{printable(place or 'a file')} can't be written: {(error.strerror or '').lower()}")
+    if place is None or not (isinstance(error, PermissionError) or error.errno in MISPLACED):
+        return None
+    return UserError(f"{printable(place)}: {(error.strerror or '').lower()}")
 
 
 def subject_of_help(arguments: Sequence[str]) -> str:
@@ -137,6 +159,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "completion": completion,
     "_complete": complete,
 }
+# Why the system refuses to write, and to open: the disk, and somebody else's folders.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)
 PUBLIC = [name for name in COMMANDS if not name.startswith("_")]
 TOGETHER = ("train", "resume", "eval")  # which several processes of torchrun's do together
 HELP = ("-h", "--help")

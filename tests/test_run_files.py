@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -295,3 +296,25 @@ def test_what_may_not_be_read_or_written_is_told_in_a_line(run: Path) -> None:
     finally:
         run.chmod(0o755)
     assert not list(run.rglob(".*.tmp"))
+
+
+def test_a_full_disk_before_the_first_checkpoint_is_told_in_a_line(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cnntrain.records.write_atomically", full)
+    outcome = cnntrain("train", *TINY, "out=full")
+    assert outcome.code == 1
+    assert outcome.err.strip() == "cnntrain: a file can't be written: no space left on device"
+
+
+@pytest.mark.parametrize("name", ["summary.json", "metrics.csv"])
+def test_a_folder_in_the_place_of_a_file_is_told_in_a_line(cnntrain: Command, run: Path, name: str) -> None:
+    shutil.copytree(run, "other")
+    (run / name).unlink()
+    (run / name).mkdir()
+    for command in (("compare", "run", "other"), ("resume", "run")):
+        outcome = cnntrain(*command)
+        assert outcome.code in (0, 1, 2) and "Traceback" not in outcome.err, outcome
