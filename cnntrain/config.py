@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -110,6 +111,25 @@ def owners(key: str, extra: str | None = None) -> list[str]:
     """Return the choices that have a key, such as ``["mlp"]`` for ``model.hidden``."""
     group = key.partition(".")[0]
     return [choice for choice in groups(extra).get(group, ()) if key in choice_values(group, choice, extra)]
+
+
+def having(key: str) -> str:
+    """Return which choices have a key, as ``optim=rmsprop|sgd``; "" if nearly all of its group have it."""
+    group, found = key.partition(".")[0], owners(key)
+    all_choices = [choice for choice in groups().get(group, ()) if choice != "custom"]
+    return f"{group}={'|'.join(found)}" if found and len(found) <= len(all_choices) / 2 else ""
+
+
+def default_in_words(value: str) -> tuple[str, str]:
+    """Return a default as one would type it, and a note about one that is taken from elsewhere.
+
+    ``${oc.env:NAME,data}`` is ``data``, or what the environment says; ``${seed}`` is the value of ``seed``.
+    """
+    variable = re.fullmatch(r"\$\{oc\.env:(\w+)(?:,(.*))?\}", value)
+    if variable:
+        return variable[2] or "", f"default: ${variable[1]} if set"
+    other = re.fullmatch(r"\$\{([\w.]+)\}", value)
+    return (other[1], f"default: that of {other[1]}") if other else (value, "")
 
 
 def raw_yaml(path: Path) -> dict[str, Any]:

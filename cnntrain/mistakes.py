@@ -132,7 +132,8 @@ def unknown_override(
         return f"{key} is not for this command: cnntrain eval RUN {key}=..."
     if key in KEYS and group in offered:
         having = owners(key)
-        return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}"
+        mine = f"; for images of your own: data=folder {key}={value or 'DIR'}" if key == "data.root" else ""
+        return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}{mine}"
     if key.startswith("data.source."):
         return adding(key, "data.source", config["data"].get("source", {}))
     is_ours = group not in CLASS_GROUPS or is_described(str(config[group].get("_target_")))

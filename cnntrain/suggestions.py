@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import synonyms
-from cnntrain.config import defaults, groups
+from cnntrain.config import default_in_words, defaults, groups, having
 from cnntrain.errors import UserError, folded, nearest
 from cnntrain.schema import KEYS, Key, shown
 from cnntrain.text import printable
@@ -27,7 +27,7 @@ def check_value(key: str, value: Any) -> None:
     if is_text_of_another_type(rule, value):
         raise UserError(
             f"{key}='{printable(text)}' is text, and {key} takes {rule.describe()}\n"
-            f"an environment variable needs to be decoded: '{key}=${{oc.decode:${{oc.env:NAME}}}}'"
+            f"leave out the quotes; for an environment variable: '{key}=${{oc.decode:${{oc.env:NAME}}}}'"
         )
     instead = override_for(key, text)
     near = f": did you mean {instead}?" if instead else ""
@@ -60,10 +60,13 @@ def unknown_key(key: str, known: Mapping[str, Any], value: str = "") -> str:
 
 def described(key: str, known: Mapping[str, Any]) -> str:
     """Return the type and the default of a key, in brackets."""
-    if key not in KEYS:
-        return f" (default {shown(known[key])})" if key in known else ""
-    default = f"; default {shown(known[key])}" if key in known else ""
-    return f" ({KEYS[key].describe()}{default})"
+    parts = [KEYS[key].describe()] if key in KEYS else []
+    if key in known:
+        value, note = default_in_words(shown(known[key]))
+        parts.append(note or f"default {value}")
+    parts.append(having(key))
+    about = "; ".join(filter(None, parts))
+    return f" ({about})" if about else ""
 
 
 def nearest_key(key: str, known: Sequence[str]) -> str | None:
@@ -247,7 +250,9 @@ def for_flag(flag: str, value: str) -> str:
         flag: as typed, with its dashes.
         value: what stands behind its = or behind it.
     """
-    key = flag.lstrip("-").replace("-", "_")
+    if flag in ("-m", "--multirun"):
+        return "only train takes several values: cnntrain train -m"
+    key, value = flag.lstrip("-").replace("-", "_"), "" if "=" in value else value
     if instead := elsewhere(key, value):
         override = instead.partition("did you mean ")[2].partition("?")[0]
         return f"write {override if '=' in override else f'{override}=VALUE'}" if override else instead

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -14,9 +13,11 @@ from cnntrain.config import (
     choice_values,
     conf_folder,
     default_choices,
+    default_in_words,
     defaults,
     file_of,
     groups,
+    having,
     owners,
     raw_yaml,
     typed_values,
@@ -355,23 +356,11 @@ def key_lines(keys: Iterable[str], values: Mapping[str, str]) -> str:
             head = f"  {key}={values[key]}" if key in values else f"  {key}"
             lines.append(entry(head, "|".join(c for c in offered[key] if c != values.get(key))))
             continue
-        value, note = in_words(values[key]) if key in values else ("", "")
+        value, note = default_in_words(values[key]) if key in values else ("", "")
         head = f"  {key}={value}" if key in values else f"  {key}"
-        kind = "; ".join(part for part in (KEYS[key].short(), note, having(key, offered)) if part)
+        kind = "; ".join(part for part in (KEYS[key].short(), note, having(key)) if part)
         lines.append(entry(head, f"{KEYS[key].doc} ({kind})"))
     return "\n".join(lines)
-
-
-def in_words(value: str) -> tuple[str, str]:
-    """Return a default as one would type it, and a note about one that is taken from elsewhere.
-
-    ``${oc.env:NAME,data}`` is ``data``, or what the environment says; ``${seed}`` is the value of ``seed``.
-    """
-    variable = re.fullmatch(r"\$\{oc\.env:(\w+)(?:,(.*))?\}", value)
-    if variable:
-        return variable[2] or "", f"default: ${variable[1]} if set"
-    other = re.fullmatch(r"\$\{([\w.]+)\}", value)
-    return (other[1], f"default: that of {other[1]}") if other else (value, "")
 
 
 def sections(keys: Iterable[str]) -> str:
@@ -382,13 +371,6 @@ def sections(keys: Iterable[str]) -> str:
         known, lambda key: key.partition(".")[0] if key.split(".")[0] in groups() else ""
     )
     return "Keys, with their defaults:\n" + "\n\n".join(key_lines(part, values) for _, part in by_group)
-
-
-def having(key: str, offered: Mapping[str, Iterable[str]]) -> str:
-    """Return which choices have a key, unless nearly all have it."""
-    group, found = key.partition(".")[0], owners(key)
-    all_choices = [choice for choice in offered.get(group, ()) if choice != "custom"]
-    return f"{group}={'|'.join(found)}" if found and len(found) <= len(all_choices) / 2 else ""
 
 
 def wrapped(text: str, columns: int) -> list[str]:
