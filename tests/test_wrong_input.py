@@ -131,7 +131,7 @@ WRONG_WORDS = {
     "data.val_fraction=1.5": ["data.val_fraction takes a number from 0 to 0.9"],
     "seed=-1": ["seed takes a whole number from 0 to 9223372036854775807"],
     "seed=9223372036854775808": ["seed=9223372036854775808 is not possible"],
-    "workers=-1": ["workers takes a whole number of at least 0"],
+    "workers=-1": ["workers takes a whole number from 0 to 1024"],
     "model.dropout=1": ["model.dropout takes a number from 0 to below 1"],
     "optim.betas=[0.9]": ["optim.betas takes a list of 2"],
     "optim.betas=[1.0,0.999]": ["each a number from 0 to below 1"],
