@@ -105,11 +105,13 @@ class Reader:
 
     def from_cache(self, place: Path | None) -> InMemoryDataset | None:
         """Return images that the cache has, or None."""
-        if place is None or self.data["cache"] == "off" or not place.is_file():
+        if place is None or self.data["cache"] == "off":
             return None
-        fits = self.data["cache"] == "ram" or (
-            self.data["cache"] == "auto" and place.stat().st_size <= SHARE * memory.free()
-        )
+        try:
+            size = place.stat().st_size
+        except OSError:  # it is not there, or nobody may look into the cache
+            return None
+        fits = self.data["cache"] == "ram" or (self.data["cache"] == "auto" and size <= SHARE * memory.free())
         images = kept.read(place, into_memory=fits)
         if images is not None:
             self.note(f"loaded from cache, {cache.shown(place.parent)}")

@@ -133,6 +133,8 @@ def test_eval_tests_the_very_images_that_the_run_held_out(cnntrain: Command) -> 
         figures["loss"]
     )
     assert again(cnntrain, "split=val").code == 2  # one of its images is another now
+    explained = cnntrain("explain", "shift", "run=run")
+    assert explained.code == 0 and "60 added" in explained.err, explained.err
 
 
 def test_eval_refuses_when_a_test_image_is_gone_or_changed(cnntrain: Command) -> None:

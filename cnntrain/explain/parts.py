@@ -20,7 +20,8 @@ from cnntrain.classes import check_same
 from cnntrain.console import Console
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.datasets import Data, open_data, train_loader
+from cnntrain.data.members import split_of
+from cnntrain.datasets import Data, open_data, train_loader, warn_of_no_record
 from cnntrain.engine import Engine
 from cnntrain.explain.command import Subject
 from cnntrain.freezing import Freezing
@@ -185,7 +186,11 @@ def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) 
         console: told before anything is downloaded.
     """
     loaded = Trained(config, path, state)
-    data = open_data(config, loaded.device, console, config["trust"], loaded.class_names)
+    run = path.parent.parent if path.parent.name == CHECKPOINTS else None
+    split = split_of(config, state, run, ("test",))
+    data = open_data(config, loaded.device, console, config["trust"], loaded.class_names, split)
+    if split is not None and split.members is None:
+        warn_of_no_record(split, state, data, config["data"]["root"], console)
     check_same(data.train.class_names, loaded.class_names)
     name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
     return Examined(name, config, loaded.model, loaded.precision, data, loaded.normalize)
