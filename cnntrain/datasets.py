@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from cnntrain.data.findings import left_out
 from cnntrain.data.folder import Folder
 from cnntrain.data.images import InMemoryDataset, checksum
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.members import FILE, Member, RunSplit
+from cnntrain.data.members import FILE, Member, RunSplit, packed
 from cnntrain.data.sources import DataMissing
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.data.streaming import StreamingDataset
@@ -42,7 +43,13 @@ class Data:
     val_indices: Tensor
     path: str
     skipped: list[str]
-    members: list[Member] | None = None  # of a folder: the record of which image does what
+    members: list[Member] | None = None  # of a folder: which image does what
+
+    @functools.cached_property
+    def record(self) -> bytes | None:
+        """``members`` as they are written into the run folder; None if the data are no folder."""
+        return None if self.members is None else packed(self.members)
+
     train_files: Sequence[str] | None = None
     test_files: Sequence[str] | None = None
 

@@ -43,7 +43,7 @@ def about(
         "input_shape": list(input_shape(config["data"])),
         "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
         "data_fingerprint": data.train.fingerprint,
-        "split": None if data.members is None else members.digest_of(members.packed(data.members)),
+        "split": None if data.record is None else members.digest_of(data.record),
         "versions": versions(),
     }
 

@@ -193,8 +193,8 @@ def work(
             )
         if is_main():
             write_yaml(folder / "config.yaml", config)
-            if data.members is not None and (split is None or split.members is None):
-                members.write(folder, data.members)
+            if data.record is not None and (split is None or split.members is None):
+                members.write(folder, data.record)
             run_folder.remember(folder)
         history = fitting.progress.history
         loggers.begin(lambda: Logged(folder, config, history, batches.train.look(IMAGES_LOGGED)))

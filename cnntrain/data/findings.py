@@ -25,7 +25,7 @@ FINDINGS = {
     "loops": ("folder", "left out: a link to a folder that is looked into already"),
     "runs": ("folder", "written by cnntrain, so no class and no images to train on"),
     "tiny": ("image", "far smaller than the others"),
-    "few_tested": ("class", "with few test images, so that its accuracy is coarse"),
+    "few_tested": ("class", "with few test images: accuracy is coarse"),
     "copies": ("image", "there more than once"),
     "near_copies": ("image", "with near-duplicates (other size, brightness or compression)"),
     "links": ("linked folder", "looked into"),
