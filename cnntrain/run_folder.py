@@ -303,6 +303,7 @@ def files_of(names: Iterable[str]) -> list[Path]:
         UserError: there is no such file or folder, it may not be read, a folder is empty, or a file is a pipe
             or a device.
     """
+    from cnntrain.data.findings import heading
     from cnntrain.data.walk import Found, walk
 
     found: dict[Path, None] = {}
@@ -321,8 +322,9 @@ def files_of(names: Iterable[str]) -> list[Path]:
         inside = sorted(path / file for file in walk(path, "", there))
         if there.denied and not inside:
             raise UserError(f"the folder {printable(name)} may not be read")
-        if there.denied:
-            Spokesman.remark(f"warning: folders in {printable(name)} may not be read: {some(there.denied)}")
+        for kind in ("denied", "special", "loops", "runs"):
+            if left_out := getattr(there, kind):
+                Spokesman.remark(f"warning: {printable(name)}: {heading(kind, left_out)}: {some(left_out)}")
         if not inside:
             raise UserError(f"the folder {printable(name)} holds no files")
         found.update(dict.fromkeys(inside))

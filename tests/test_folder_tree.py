@@ -151,6 +151,14 @@ def test_what_looks_like_parts_is_not_taken_for_classes(torchless: Command) -> N
     is_told(torchless("train", *RUN), "test, val without train/")
 
 
+def test_parts_inside_the_classes_are_not_mixed(torchless: Command) -> None:
+    for name in ("cat", "dog"):
+        digits(Path("images", name), 4, (0, 1))
+        Path("images", name, "d0").rename(Path("images", name, "train"))
+        Path("images", name, "d1").rename(Path("images", name, "test"))
+    is_told(torchless("train", *RUN), "test, train lie inside each class folder: move cat/test to test/cat")
+
+
 def test_a_class_called_train_is_a_class_beside_others(cnntrain: Command) -> None:
     digits(Path("images"), 12)
     Path("images/d0").rename("images/train")
@@ -218,7 +226,8 @@ def test_pipes_and_devices_are_no_images_and_hang_nothing(cnntrain: Command) -> 
     files = [line.partition(",")[0] for line in done.out.splitlines()[1:]]
     assert sum("seen/linked/" in file for file in files) == 12
     assert sum("seen/d1/" in file for file in files) == 13  # with the link to nowhere, without the pipe
-    assert "nowhere.png" in done.err and "pipe.png" not in done.out + done.err
+    assert "nowhere.png" in done.err and "pipe.png" not in done.out
+    assert "a pipe, a socket or a device: d1/pipe.png" in done.err
 
 
 def test_a_folder_that_may_not_be_read_stops_the_run_or_is_named(open_folder: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnntrain.console import count
-from cnntrain.data.tree import PARTS, Tree
+from cnntrain.data.layout import PARTS
+from cnntrain.data.tree import Tree
 from cnntrain.text import printable, some
 
 KINDS = 8  # extensions and conversions that are named
