@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cnntrain.errors import UserError
-from cnntrain.text import some
+from cnntrain.text import printable, some
 
 # Names of split folders, in any case; huggingface/datasets knows the same.
 PARTS = {
