@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.checkpoint import write_atomically
-from cnntrain.console import Console
+from cnntrain.console import Console, is_terminal
 from cnntrain.errors import UserError
 from cnntrain.run_folder import typed_path
-from cnntrain.text import encoded, printable
+from cnntrain.text import encoded, printable, without_controls
 
 STDOUT = ("-", "/dev/stdout")
 
@@ -38,7 +38,7 @@ def write(name: str, text: str, console: Console) -> None:
         UserError: it can't be written.
     """
     if name in STDOUT:
-        sys.stdout.write(text)
+        sys.stdout.write(without_controls(text) if is_terminal(sys.stdout) else text)
         return
     write_named(typed_path(name), encoded(text))
     console.line("[dim]written to {}[/]", name)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import shlex
 import sys
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -36,13 +38,19 @@ def last_state(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
+def own_format() -> str:
+    """Return rich's format without the fonts that it fetches: each line says how wide it is, in any font."""
+    without_fonts = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    return without_fonts.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
+
+
 def main(target: Path, command: list[str]) -> None:
     """Write the image."""
     lines = [last_state(line) for line in run_in_terminal(command).split("\n")]
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(f"[bold green]$[/] {shlex.join(command)}", highlight=False)
     console.print(Text.from_ansi("\n".join(lines).rstrip()), highlight=False)
-    target.write_text(console.export_svg(title="cnntrain"))
+    target.write_text(console.export_svg(title="cnntrain", code_format=own_format()))
 
 
 if __name__ == "__main__":

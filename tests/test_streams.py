@@ -154,3 +154,33 @@ def test_the_table_of_epochs_fits_80_columns_even_when_a_run_diverges(
     shown = "100/100 1.23e-05 4.84e+06 100.00% 2.62e+07 9.98% 123457 1235k best"
     assert line.split() == shown.split()
     assert " ".join(headings.split()) == "epoch lr train loss train acc val loss val acc s img/s"
+
+
+def test_jobs_of_a_sweep_show_the_header_once_and_whole_sentences(cnntrain: Command) -> None:
+    outcome = cnntrain("train", "-m", *TINY, "seed=1,2", "out=sw x/[y]")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("2 jobs: sw x/[y]\n\njob 1 of 2: seed=1\n")
+    assert outcome.out.count("  precision ") == outcome.out.count("cnntrain 0.1.0") == 1
+    assert outcome.out.count("\nval accuracy ") == 2 and outcome.out.count("\nweights of epoch 1,") == 2
+    assert "  precision " in Path("sw x/[y]/seed-2/train.log").read_text()  # of each job there
+    assert re.search(r"\nbest: cnntrain eval 'sw x/\[y\]/seed-[12]'\n", outcome.out)
+
+
+def test_a_sweep_of_one_job_names_nothing_that_varies(cnntrain: Command) -> None:
+    assert "\njob 1 of 1\n" in cnntrain("train", "-m", *TINY).out
+
+
+def test_networks_are_called_by_their_own_names(cnntrain: Command) -> None:
+    pytest.importorskip("torchvision")
+    plain = ("limit=16", "epochs=1", "report=false", "doctor=false", "precision=fp32", "threads=1")
+    network = ("model=torchvision", "model.name=squeezenet1_1", "channels_last=false")
+    outcome = cnntrain("train", *plain, *network, "data=fake", "data.source.size=40")
+    assert outcome.code == 0, outcome.err
+    assert "  model       squeezenet1_1, " in outcome.out
+    assert re.search(r"run folder: outputs/train/[\d_-]+_squeezenet1_1-adam\n", outcome.out)
+
+
+def test_workers_that_do_not_help_are_told_in_one_line(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *TINY, "workers=1")
+    reason = "the images are in memory, and worker processes cost more time there than they save"
+    assert outcome.err == f"warning workers=1: {reason}: workers=0 is faster\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain import __version__
@@ -16,7 +17,7 @@ from cnntrain.explain.arithmetic import (
 )
 from cnntrain.explain.drawing import images, rows, words
 from cnntrain.explain.parts import Parts
-from cnntrain.names import shown_names
+from cnntrain.names import network_name, shown_names
 from cnntrain.parts import Config, describe_model, input_shape
 
 TENSOR = ("tensor", "shape", "dtype", "device")
@@ -61,7 +62,8 @@ def show_model(console: Console, config: Config) -> None:
     shape = input_shape(config["data"])
     traced = trace(model, shape)
     total = sum(p.numel() for p in model.parameters())
-    words(console, f"\n[bold]The model[/]  {type(model).__name__}, layer by layer, for one image\n")
+    name = network_name(config["model"], type(model).__name__)
+    words(console, f"\n[bold]The model[/]  {escape(name)}, layer by layer, for one image\n")
     rows(
         console,
         ("layer", "kind", "output", "output size", "parameters", "receptive field"),

@@ -26,6 +26,7 @@ from cnntrain.engine import Engine
 from cnntrain.explain.command import Subject
 from cnntrain.freezing import Freezing
 from cnntrain.metrics import RunningMean
+from cnntrain.names import network_name
 from cnntrain.parts import (
     Config,
     balanced,
@@ -171,7 +172,7 @@ def train(parts: Parts, optimizer: Any, console: Console, name: str, mean: Runni
 def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
     """Train a model for the configured epochs, as a run would, and keep it as it is then."""
     parts = assemble(config, console, data)
-    name = type(parts.model).__name__
+    name = network_name(config["model"], type(parts.model).__name__)
     train(parts, parts.precision.wrap(parts.optimizer), console, name)
     return Examined(name, parts.config, parts.model.eval(), parts.precision, parts.data, parts.normalize)
 

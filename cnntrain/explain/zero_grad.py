@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -17,7 +18,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.drawing import curves, rows, words
 from cnntrain.explain.parts import Parts, assemble, train
 from cnntrain.metrics import RunningMean
-from cnntrain.names import shown_path
+from cnntrain.names import network_name, shown_path
 from cnntrain.parts import Config
 from cnntrain.text import loss_in_words
 
@@ -80,11 +81,11 @@ def zero_grad(config: Config) -> None:
         what = {"loss of each batch": losses, "gradient norm": norms}
         figures.save(figures.logarithmic(what, xlabel="step"), path)
 
-    optim, model = config["optim"], type(parts.model).__name__
+    optim, model = config["optim"], network_name(config["model"], type(parts.model).__name__)
     optimizer = optim["_target_"].rpartition(".")[2]
     words(
         console,
-        f"[bold]{model}, {optimizer}, lr {optim.get('lr', 'of its own')}[/]: "
+        f"[bold]{escape(model)}, {optimizer}, lr {optim.get('lr', 'of its own')}[/]: "
         "the same first weights, the same batches\n",
     )
     curves(console, losses, "loss of each batch, log scale", "step")
