@@ -194,6 +194,7 @@ class Doctor:
         steps, lr = history[-1]["step"], self.config["optim"].get("lr")
         level = f"{start:.2f} at the start" if self.chance is None else self.chance_in_words()
         evidence = f"train loss {history[-1]['train_loss']:.3g} after {steps:,} steps, {level}"
+        probe = None
         if self.ratio and lr is not None:
             healthy = f"healthy at the start: {RATIO_TOO_SMALL:g} to {RATIO_TOO_LARGE:g}"
             ratio = f"{evidence}; update/weight ratio {self.ratio:.2g} ({healthy})"
@@ -202,12 +203,17 @@ class Doctor:
                 smaller = nice(lr * min(0.1, max(1e-3, RATIO_GOOD / self.ratio)))
                 return Finding("the learning rate is too high", ratio, f"optim.lr={smaller}")
             if self.ratio < RATIO_TOO_SMALL:
-                larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
-                return Finding("the learning rate is too low", ratio, f"optim.lr={larger}")
-        if self.first_batch is None or steps < STEPS:
-            return None
-        probe = memorise(self.model, *self.first_batch)
+                probe = self.probe()
+                if probe is None or probe.left <= USELESS:  # else gradients are the reason, not the rate
+                    larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
+                    return Finding("the learning rate is too low", ratio, f"optim.lr={larger}")
+        if steps >= STEPS and probe is None:
+            probe = self.probe()
         return None if probe is None else self.one_batch(probe, evidence, lr)
+
+    def probe(self) -> Memorised | None:
+        """Try whether copies of the model can memorise the first batch of the run."""
+        return None if self.first_batch is None else memorise(self.model, *self.first_batch)
 
     def chance_in_words(self) -> str:
         """Return the loss of a model that knows nothing."""

@@ -129,12 +129,22 @@ def test_wrong_labels_are_found(cnntrain: Command) -> None:
     assert [f["finding"] for f in found] == ["the model memorises one batch, but not the training set"]
 
 
-def test_a_model_that_gradients_do_not_reach_is_found(cnntrain: Command) -> None:
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "0 * super().forward(x)",
+        "super().forward(0 * x)",  # whose loss falls to the entropy of the labels, by its biases
+        "super().forward(x).detach() * 0 + self.output.bias",
+    ],
+)
+def test_a_model_that_gradients_do_not_reach_is_found(cnntrain: Command, forward: str) -> None:
     Path("stuck.py").write_text(
         "from cnntrain.models import MLP\n\nclass Net(MLP):\n"
-        "    def forward(self, x):\n        return 0 * super().forward(x)\n"
+        f"    def forward(self, x):\n        return {forward}\n"
     )
-    found, _ = trained(cnntrain, "model._target_=stuck.Net", "model.hidden=[16]", "epochs=1", "optim=sgd")
+    found, _ = trained(
+        cnntrain, "model._target_=stuck.Net", "model.hidden=[16]", "epochs=1", "optim=sgd", "limit=4000"
+    )
     assert [f["finding"] for f in found] == ["the model can't overfit even one batch"]
 
 

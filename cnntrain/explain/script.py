@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -25,14 +24,13 @@ from cnntrain.errors import UserError
 from cnntrain.explain import arithmetic
 from cnntrain.explain.parts import settled_engine
 from cnntrain.explain.writable import MODELS, check_writable, files_of
-from cnntrain.explain.written import call, layer, learning_rate
+from cnntrain.explain.written import call, command, in_docstring, layer, learning_rate, python_string
 from cnntrain.names import argument
 from cnntrain.output import write_named
 from cnntrain.parts import Config, describe_model, find_device, input_shape
 from cnntrain.run_folder import make_folder
 from cnntrain.text import encoded, printable
 
-COMMAND_WIDTH = 100  # of a line of the command in the docstring
 SIDE = 28  # of the images in the IDX files of MNIST and its relatives
 # Each import, and what in the script needs it.
 IMPORTS = {
@@ -187,29 +185,6 @@ def sameness(config: Config) -> str:
     if find_device(config["device"]).type != "cpu" and not config["deterministic"]:
         return "as nearly as a GPU repeats itself (deterministic=true: to the bit)"
     return f"to the bit in {config['precision']} with {count(config['threads'], 'thread')}"
-
-
-def command(overrides: Sequence[str]) -> str:
-    """Return the command that makes the same run, on several lines if it is long, for a docstring."""
-    lines: list[str] = []
-    for word in ("cnntrain", "train", *map(shlex.quote, overrides)):  # never broken within a word
-        if lines and len(lines[-1]) + 1 + len(word) <= COMMAND_WIDTH:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return " \\\\\n        ".join(map(in_docstring, lines))
-
-
-def in_docstring(text: str) -> str:
-    """Return text of any kind as it is written between triple quotes, on one line."""
-    shown = printable(text, longest=len(text))
-    return shown.replace("\\", "\\\\").replace('"', '\\"' if '"""' in shown or shown.endswith('"') else '"')
-
-
-def python_string(value: object) -> str:
-    """Return a string as a Python literal, in double quotes where it holds none."""
-    text = str(value)
-    return repr(text) if '"' in text else f'"{repr(chr(39) + text)[2:]}'
 
 
 def model_facts(config: Config) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -11,7 +12,9 @@ from torch import nn
 from cnntrain.build import locate, signature
 from cnntrain.errors import UserError
 from cnntrain.explain.arithmetic import Traced, parameters_in_words, shape_in_words, size_in_words
+from cnntrain.text import printable
 
+COMMAND_WIDTH = 100  # of a line of the command in the docstring
 WIDTH, INDENT = 110, 12  # of a line of the script, and of one that builds a layer
 PLAIN = (str, int, float, bool, type(None))
 
@@ -131,3 +134,26 @@ def learning_rate(node: Mapping[str, Any]) -> tuple[str, list[str]]:
         lines += ["return warmup"] if warmup else []
         words = "1"
     return (f"{words}, after a warm-up of {warmup:g} epochs" if warmup else words), lines
+
+
+def command(overrides: Sequence[str]) -> str:
+    """Return the command that makes the same run, on several lines if it is long, for a docstring."""
+    lines: list[str] = []
+    for word in ("cnntrain", "train", *map(shlex.quote, overrides)):  # never broken within a word
+        if lines and len(lines[-1]) + 1 + len(word) <= COMMAND_WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return " \\\\\n        ".join(map(in_docstring, lines))
+
+
+def in_docstring(text: str) -> str:
+    """Return text of any kind as it is written between triple quotes, on one line."""
+    shown = printable(text, longest=len(text))
+    return shown.replace("\\", "\\\\").replace('"', '\\"' if '"""' in shown or shown.endswith('"') else '"')
+
+
+def python_string(value: object) -> str:
+    """Return a string as a Python literal, in double quotes where it holds none."""
+    text = str(value)
+    return repr(text) if '"' in text else f'"{repr(chr(39) + text)[2:]}'
