@@ -149,7 +149,7 @@ def plain_jpeg(path: Path, mode: str, at_least: int | None, decoding: Decoding) 
             if file.read(len(JPEG)) != JPEG:
                 return None
             file.seek(0)
-            image = JpegImageFile(file)  # type: ignore[no-untyped-call]
+            image = JpegImageFile(file)
             size, pixels = image.size, image.width * image.height
             if image.mode != mode or image.getexif().get(ORIENTATION, 1) != 1:
                 return None
@@ -217,8 +217,9 @@ def opened(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
         head = file.read(HEAD)
         file.seek(0)
         if head.startswith(JPEG):  # of whatever size, since it can be decoded at a fraction of it
-            with JpegImageFile(file) as image:  # type: ignore[no-untyped-call]
-                yield image
+            jpeg: Image.Image = JpegImageFile(file)
+            with jpeg:
+                yield jpeg
             return
         is_read_whole = head[8:12] == b"WEBP" or head[4:8] == b"ftyp"
         if is_read_whole and os.fstat(file.fileno()).st_size > room(decoding.most):

@@ -102,7 +102,7 @@ def to_eight_bits(image: Image.Image, value_range: Sequence[float] | None) -> Im
     result = Image.new("L", image.size)
     hidden = image.info.get("transparency")
     for top, strip in strips(image):
-        values = np.asarray(strip, dtype=np.float32 if image.mode.startswith("I;16") else np.float64)
+        values: np.ndarray = np.asarray(strip, dtype=np.float64)
         if not np.isfinite(values).all():
             raise NoRange("it holds values that are NaN or infinite")
         grey = ((values - black) / (white - black) * 255).round().clip(0, 255).astype(np.uint8)

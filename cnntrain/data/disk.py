@@ -77,7 +77,7 @@ class DiskDataset(InMemoryDataset):
         _, channels, height, width = self.shape
         size = channels * height * width
         batch = np.empty((len(indices), height, width, channels), dtype=np.uint8)
-        view = memoryview(batch).cast("B") if batch.size else memoryview(b"")
+        view = batch.data.cast("B") if batch.size else memoryview(b"")
         try:
             if self.file is None:
                 self.file = self.path.open("rb", buffering=0)

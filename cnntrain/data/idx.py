@@ -10,8 +10,8 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def read_idx(path: Path) -> Tensor:
     try:
         with open_regular(path) as file:
             if path.suffix == ".gz":
-                with gzip.open(file) as unpacked:
+                with gzip.GzipFile(fileobj=file) as unpacked:
                     return read_from(unpacked, path)
             return read_from(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -45,7 +45,7 @@ def read_idx(path: Path) -> Tensor:
         raise UserError(f"{path} can't be read: {error.strerror or error}") from error
 
 
-def read_from(file: IO[bytes], path: Path) -> Tensor:
+def read_from(file: BufferedIOBase, path: Path) -> Tensor:
     """Read an open IDX file; of one that states less than it unpacks to, no more than that.
 
     Raises:

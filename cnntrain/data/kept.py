@@ -14,8 +14,9 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
         return None
 
 
-def all_of(file: BinaryIO, about: Mapping[str, Any], labels: Tensor) -> InMemoryDataset:
+def all_of(file: BufferedReader, about: Mapping[str, Any], labels: Tensor) -> InMemoryDataset:
     """Read all images of a file into memory.
 
     They are not mapped, since a file that is truncated while it is mapped ends the process with SIGBUS.
@@ -122,11 +123,11 @@ def all_of(file: BinaryIO, about: Mapping[str, Any], labels: Tensor) -> InMemory
     """
     count, channels, height, width = about["shape"]
     flat = torch.empty(math.prod(about["shape"]), dtype=torch.uint8)
-    view, known = memoryview(flat.numpy()), 0
+    view, known = flat.numpy().data, 0
     file.seek(0)
     for begin in range(0, len(view), AT_ONCE):
         part = view[begin : begin + AT_ONCE]
-        if file.readinto(part) != len(part):  # type: ignore[attr-defined]  # of buffered files
+        if file.readinto(part) != len(part):
             raise ValueError("truncated")
         known = zlib.crc32(part, known)
     if known != about["checksum"]:
@@ -137,7 +138,7 @@ def all_of(file: BinaryIO, about: Mapping[str, Any], labels: Tensor) -> InMemory
     return InMemoryDataset(images, labels, about["class_names"])
 
 
-def described(file: BinaryIO) -> tuple[dict[str, Any], Tensor, np.ndarray]:
+def described(file: BufferedReader) -> tuple[dict[str, Any], Tensor, np.ndarray]:
     """Return what a file says of its images, their labels, int64 (N,), and their checksums, uint32 (N,).
 
     Raises:
