@@ -12,11 +12,11 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import simplejpeg
@@ -27,6 +27,7 @@ from cnntrain.data.depth import NoRange, extremes, is_deep, strips, to_eight_bit
 from cnntrain.regular import NotRegular, open_regular
 from cnntrain.text import printable
 
+T = TypeVar("T")
 # Not among them: EPS, for which Pillow starts Ghostscript, those that other libraries register, and
 # those in which nobody keeps photographs.
 FORMATS = (
@@ -130,13 +131,15 @@ def read_pixels(
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
+
+    def as_array(upright: Upright) -> np.ndarray:
+        image = upright.image
+        array = np.array(image if image.mode == mode else image.convert(mode))
+        return array.reshape(*array.shape[:2], -1)
+
     decoding = decoding or Decoding()
     pixels = plain_jpeg(path, mode, at_least, decoding)
-    if pixels is None:
-        image = open_upright(path, at_least, decoding).image
-        array = np.array(image if image.mode == mode else image.convert(mode))
-        pixels = array.reshape(*array.shape[:2], -1)
-    return pixels
+    return with_upright(path, as_array, at_least, decoding) if pixels is None else pixels
 
 
 def plain_jpeg(path: Path, mode: str, at_least: int | None, decoding: Decoding) -> np.ndarray | None:
@@ -178,6 +181,13 @@ def open_upright(path: Path, at_least: int | None = None, decoding: Decoding | N
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
+    return with_upright(path, lambda upright: upright, at_least, decoding)
+
+
+def with_upright(
+    path: Path, use: Callable[[Upright], T], at_least: int | None = None, decoding: Decoding | None = None
+) -> T:
+    """Return what a function makes of an image, of large ones one at a time; see :func:`open_upright`."""
     decoding = decoding or Decoding()
     try:
         with opened(path, decoding) as image:
@@ -191,6 +201,8 @@ def open_upright(path: Path, at_least: int | None = None, decoding: Decoding | N
                 if flat is not image:
                     image.close()  # whose pixels are not needed any more
                 upright = turned(flat, orientation)
+                seen = (size[1], size[0]) if orientation in SWAPPING else size
+                return use(Upright(upright, mode, seen, upright is not flat, values))
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
@@ -198,8 +210,6 @@ def open_upright(path: Path, at_least: int | None = None, decoding: Decoding | N
         raise too_large(int(pixels[1]) if pixels else 0, decoding) from error
     except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
         raise Unreadable(reason(error)) from error
-    seen = (size[1], size[0]) if orientation in SWAPPING else size
-    return Upright(upright, mode, seen, is_turned=upright is not flat, values=values)
 
 
 @contextlib.contextmanager

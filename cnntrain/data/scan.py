@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain import cache
-from cnntrain.data.decode import Decoding, Unreadable, open_upright
+from cnntrain.data.decode import Decoding, Unreadable, Upright, with_upright
+from cnntrain.data.depth import strips
 from cnntrain.regular import open_regular
 from cnntrain.text import printable
 
@@ -154,17 +155,23 @@ def measured(path: Path, decoding: Decoding) -> np.ndarray:
             raise Unreadable("not a regular file")
         for fact, value in identity(status).items():
             record[fact] = value
-        image, record["mode"], size, record["is_turned"], values = open_upright(path, MEASURED, decoding)
-        record["width"], record["height"] = size
+        with_upright(path, lambda upright: measure(upright, record), MEASURED, decoding)
         record["content"] = content_of(path)
     except (Unreadable, OSError) as error:
         record["error"] = reason(error)
-        return record
+    return record
+
+
+def measure(upright: Upright, record: np.ndarray) -> None:
+    """Put into a record, (), what an image looks like."""
+    image, record["mode"], size, record["is_turned"], values = upright
+    record["width"], record["height"] = size
     if values is not None:
         record["is_deep"], record["low"], record["high"] = True, *values
     shown_as = f"{record['width']}x{record['height']}{'' if values is None else values}"
     digest = hashlib.sha256(shown_as.encode())
-    digest.update(image.convert("RGB").tobytes())
+    for _, strip in strips(image):
+        digest.update(strip.convert("RGB").tobytes())
     record["pixels"] = digest.hexdigest()[:32]
     record["look"] = np.asarray(image.convert("L").resize((LOOK, LOOK), reducing_gap=3)).ravel()
     small = image.convert("RGB")
@@ -172,4 +179,3 @@ def measured(path: Path, decoding: Decoding) -> np.ndarray:
     pixels = np.asarray(small, dtype=np.float64).reshape(-1, 3) / 255
     record["mean"], record["square"] = pixels.mean(0), (pixels**2).mean(0)
     record["is_grey"] = image.mode == "L" or bool((pixels.max(1) - pixels.min(1)).max() < 0.02)
-    return record
