@@ -33,6 +33,13 @@ def keep() -> None:
         mallopt(M_TRIM_THRESHOLD, -1)
 
 
+def give_back() -> None:
+    """Give memory that is not used any more back to the system, although :func:`keep` keeps it."""
+    trim = of_libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
 def of_libc(name: str) -> Any:
     """Return a function of the GNU C library, or None where there is none."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
@@ -50,9 +57,7 @@ def peak() -> int:
 
 def free() -> int:
     """Return the bytes of memory that this process may still take."""
-    trim = of_libc("malloc_trim")
-    if trim is not None:
-        trim(0)  # so that what was kept counts as free
+    give_back()  # so that what was kept counts as free
     bounds = []
     info = Path("/proc/meminfo")
     if info.exists():

@@ -23,6 +23,7 @@ import simplejpeg
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from cnntrain import memory
 from cnntrain.data.depth import NoRange, extremes, is_deep, strips, to_eight_bits
 from cnntrain.regular import NotRegular, open_regular
 from cnntrain.text import printable
@@ -191,18 +192,14 @@ def with_upright(
     decoding = decoding or Decoding()
     try:
         with opened(path, decoding) as image:
-            mode, size = image.mode, image.size
+            size = image.size  # which prepare may change
             large = prepare(image, at_least, decoding)
             with decoding.large if large else contextlib.nullcontext():
-                image.load()
-                check_size(image.size, decoding)  # some formats know it only now
-                orientation = image.getexif().get(ORIENTATION, 1)
-                flat, values = flattened(image, decoding.value_range)
-                if flat is not image:
-                    image.close()  # whose pixels are not needed any more
-                upright = turned(flat, orientation)
-                seen = (size[1], size[0]) if orientation in SWAPPING else size
-                return use(Upright(upright, mode, seen, upright is not flat, values))
+                result = use(upright_of(image, size, decoding))
+        if large:  # else a process would keep the memory that its largest image took
+            del image
+            memory.give_back()
+        return result
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
@@ -210,6 +207,20 @@ def with_upright(
         raise too_large(int(pixels[1]) if pixels else 0, decoding) from error
     except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
         raise Unreadable(reason(error)) from error
+
+
+def upright_of(image: Image.Image, size: tuple[int, int], decoding: Decoding) -> Upright:
+    """Decode an open image, whose size in the file is given."""
+    mode = image.mode
+    image.load()
+    check_size(image.size, decoding)  # some formats know it only now
+    orientation = image.getexif().get(ORIENTATION, 1)
+    flat, values = flattened(image, decoding.value_range)
+    if flat is not image:
+        image.close()  # whose pixels are not needed any more
+    upright = turned(flat, orientation)
+    seen = (size[1], size[0]) if orientation in SWAPPING else size
+    return Upright(upright, mode, seen, upright is not flat, values)
 
 
 @contextlib.contextmanager
