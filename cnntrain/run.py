@@ -114,6 +114,8 @@ def work(
     lock = run_folder.locked(folder) if is_main() else nullcontext()
     with lock, in_use.named(parts, folder), run_folder.writing(folder):
         if is_main():
+            if state is None:
+                run_folder.check_still_new(folder)
             run_folder.remove_temporaries(folder)
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         device = find_device(config["device"])

@@ -13,7 +13,7 @@ from typing import Any
 
 from cnntrain import checkpoint
 from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
-from cnntrain.errors import CheckpointError, RunFailed, UserError, nearest
+from cnntrain.errors import CheckpointError, CnntrainError, RunFailed, UserError, nearest
 from cnntrain.names import argument, shown_path
 from cnntrain.ranks import Spokesman
 from cnntrain.run_files import read_json, read_line
@@ -110,23 +110,41 @@ def locked(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    try:
-        lock = (folder / ".lock").open("a")
-    except OSError as error:
-        raise RunFailed(
-            f"{printable(folder / '.lock')} can't be written: {error.strerror or error}"
-        ) from error
-    with lock as file:
+    while True:
         try:
-            # Not flock, which the workers of a killed process would go on holding for seconds.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise UserError(
-                f"{folder} is in use by another process: wait for it, or choose another folder"
+            lock = (folder / ".lock").open("a")
+        except OSError as error:
+            raise RunFailed(
+                f"{printable(folder / '.lock')} can't be written: {error.strerror or error}"
             ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield
+        with lock as file:
+            can_lock = True
+            try:
+                # Not flock, which the workers of a killed process would go on holding for seconds.
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                raise UserError(
+                    f"{folder} is in use by another process: wait for it, or choose another folder"
+                ) from error
+            except OSError:  # a file system without locks
+                can_lock = False
+            if not can_lock or is_the_file(file.fileno(), folder / ".lock"):
+                yield
+                return
+            # Else the process that had it has removed the file meanwhile: another one may lock a new one.
+
+
+def is_the_file(opened: int, path: Path) -> bool:
+    """Return whether an open file still has its name."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(opened), path.stat())
+    return False
+
+
+def check_still_new(folder: Path) -> None:
+    """Raise a UserError if another process has trained in a folder since it was found empty."""
+    if any((folder / CHECKPOINTS / name).exists() for name in (LAST, PREVIOUS, BEST)):
+        raise UserError(f"{printable(folder)} holds a run by now, of another process: choose another folder")
 
 
 def becomes_free(folder: Path, seconds: float) -> bool:
@@ -377,11 +395,20 @@ def is_finished(folder: Path, state: dict[str, Any], epochs: int, early_stopping
 
 
 def discard_if_unused(folder: Path) -> None:
-    """Remove the folder of a run that ended before it began, so that failed attempts leave nothing."""
-    if holds_run(folder):
+    """Remove the folder of a run that ended before it began, so that failed attempts leave nothing.
+
+    Not if another process has it, whose run has perhaps not begun yet.
+    """
+    if holds_run(folder) or not folder.is_dir():
         return
-    for name in ("train.log", ".lock"):
-        (folder / name).unlink(missing_ok=True)
+    try:
+        with locked(folder):
+            if holds_run(folder):
+                return
+            for name in ("train.log", ".lock"):
+                (folder / name).unlink(missing_ok=True)
+    except CnntrainError:
+        return
     with suppress(OSError):  # not empty: it holds something of the user's
         for empty in (folder, *(parent for parent in folder.parents if OUTPUTS in (parent, *parent.parents))):
             empty.rmdir()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import os
 import random
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import TINY, Command
+from conftest import TINY, Command, is_told
 from forks import Forked
+
+from cnntrain import run_folder
 
 # Everything that draws random numbers is on: dropout, augmentation, shuffling.
 RUN = (
@@ -159,6 +165,35 @@ def test_other_data_are_refused(cnntrain: Command) -> None:
 
     assert outcome.code == 2
     assert "not those that this run began with" in outcome.err
+
+
+def test_a_process_that_is_refused_leaves_the_lock_to_the_one_that_has_it() -> None:
+    """Which may be so early that no run is to be seen in the folder."""
+    folder = Path("run")
+    folder.mkdir()
+    with (folder / ".lock").open("a") as mine:
+        fcntl.lockf(mine, fcntl.LOCK_EX)
+        refused = start(*TINY, "out=run")
+        _, err = refused.communicate()
+        assert refused.returncode == 2 and "in use by another process" in err
+        assert os.path.samestat(os.fstat(mine.fileno()), (folder / ".lock").stat())
+
+
+def test_a_folder_in_which_another_process_has_trained_meanwhile_is_left_alone(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = run_folder.locked
+
+    @contextmanager
+    def late(folder: Path) -> Iterator[None]:
+        with locked(folder):
+            (folder / "checkpoints").mkdir(exist_ok=True)
+            (folder / "checkpoints/last.pt").write_text("another's")
+            yield
+
+    monkeypatch.setattr(run_folder, "locked", late)
+    is_told(cnntrain("train", *TINY, "out=run"), "run holds a run by now, of another process")
+    assert Path("run/checkpoints/last.pt").read_text() == "another's"
 
 
 def test_a_folder_in_use_is_locked(cnntrain: Command) -> None:
