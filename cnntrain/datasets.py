@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.augment import Augment
-from cnntrain.data.findings import left_out
+from cnntrain.data.findings import heading, left_out
 from cnntrain.data.folder import Folder
 from cnntrain.data.images import InMemoryDataset, checksum
 from cnntrain.data.loader import Normalize, TrainLoader
@@ -24,7 +24,7 @@ from cnntrain.errors import UserError
 from cnntrain.names import argument, shown_path
 from cnntrain.parts import Config
 from cnntrain.reading import SHARE, Reader
-from cnntrain.text import printable
+from cnntrain.text import printable, some
 
 SKIPPED = 3  # files that can't be read and are named at once; the others with verbose=2
 NAMES = {"train": "training", "val": "validation", "test": "test"}
@@ -44,14 +44,13 @@ class Data:
     path: str
     skipped: list[str]
     members: list[Member] | None = None  # of a folder: which image does what
+    train_files: Sequence[str] | None = None
+    test_files: Sequence[str] | None = None
 
     @functools.cached_property
     def record(self) -> bytes | None:
         """``members`` as they are written into the run folder; None if the data are no folder."""
         return None if self.members is None else packed(self.members)
-
-    train_files: Sequence[str] | None = None
-    test_files: Sequence[str] | None = None
 
 
 def open_data(
@@ -131,6 +130,9 @@ def remarks(reader: Reader, console: Console) -> list[str]:
     root = shown_path(train.root)
     for line in left_out(train.census.tree):
         console.warn(line)
+    links = train.census.tree.found.links
+    if links:
+        console.line("{}: {}", heading("links", links), some(links))
     if train.skipped:
         console.warn(
             f"skipped {count(len(train.skipped), 'file')} that can't be read: "

@@ -121,6 +121,7 @@ def test_eval_tests_the_very_images_that_the_run_held_out(cnntrain: Command) -> 
     assert {part: record[part] for part in ("train", "val", "test")} == split_of(val_fraction=0.1)
     figures = json.loads(Path("run/summary.json").read_text())["test"]
     noise("images/a", range(100, 160))
+    Path("images/bb/bad.png").write_text("not an image")  # of which the run knows nothing
     trained, validated = min(record["train"]), min(record["val"])
     Path("images", trained).unlink()
     noise("images/a", range(200, 201))
@@ -226,6 +227,18 @@ def test_the_record_holds_any_name_and_is_the_same_for_the_same_run(tmp_path: Pa
     assert members.read(tmp_path, digest) == rows
     assert members.packed(rows) == members.packed(list(rows))
     assert members.read(tmp_path, "another") is None
+
+
+def test_a_record_that_is_a_pipe_or_a_bomb_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "LARGEST", 2**16)
+    bomb = gzip.compress(b"0" * (members.LARGEST + 10))
+    (tmp_path / members.FILE).write_bytes(bomb)
+    assert members.read(tmp_path, members.digest_of(bomb)) is None
+    (tmp_path / members.FILE).unlink()
+    os.mkfifo(tmp_path / members.FILE)
+    assert members.read(tmp_path, "any") is None
 
 
 def test_limit_is_recorded_as_unused_and_resumes(cnntrain: Command) -> None:

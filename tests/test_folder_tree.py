@@ -75,16 +75,16 @@ def test_runs_inside_the_data_are_no_class(cnntrain: Command, monkeypatch: pytes
     """The same command twice, where its own outputs/ lies among the classes."""
     digits(Path("images"), 12, (0, 1))
     monkeypatch.chdir("images")
-    words = ("data=folder", "data.root=.", "model=mlp", "epochs=1")
+    words = ("data=folder", "data.root=.", "model=mlp", "epochs=1", "report=false")
     assert cnntrain("train", *words).code == 0
-    assert cnntrain("train", *words, "out=d0/deep/run", "report=false").code == 0
-    for name in ("d0/deep/run", "d1"):  # images in a run, and in outputs/ that holds no run
+    assert cnntrain("train", *words, "out=d0/deep/run").code == 0
+    for name in ("d0/deep/run", "d1", next(Path("outputs/train").iterdir())):  # as a report's figures
         Path(name, "plots").mkdir()
         shutil.copy("d0/000.jpg", f"{name}/plots/x.jpg")
     Path("outputs/explain/1").mkdir(parents=True)
     shutil.copy("d0/000.jpg", "outputs/explain/1/x.jpg")
     census.cache_clear()
-    done = cnntrain("train", *words, "report=false")
+    done = cnntrain("train", *words)
     assert done.code == 0, done.err
     assert "2 classes" in done.out
     told = "2 folders written by cnntrain so no class and no images to train on outputs d0/deep/run"
@@ -203,7 +203,7 @@ def test_linked_folders_are_looked_into_and_named(cnntrain: Command) -> None:
     tree = look("images")
     assert tree.classes == ["d0", "d1", "d3", "d5"] and len(tree.files) == 60
     assert tree.found.links == ["d0/more", "d5"]
-    assert "2 linked folders looked into" in messages(cnntrain("data", "images"))
+    told_by_both(cnntrain, "2 linked folders looked into: d0/more, d5")
 
 
 def test_pipes_and_devices_are_no_images_and_hang_nothing(cnntrain: Command) -> None:

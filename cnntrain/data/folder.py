@@ -69,7 +69,10 @@ class Folder(Dataset[tuple[Tensor, int]]):
             )
         if channels not in (1, 3):
             raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
-        census, split = usable(root, on_bad_image, max_megapixels=max_megapixels), run_split or RunSplit()
+        split = run_split or RunSplit()
+        if split.members and split.binds:  # a bad file that the run had is missed by check_there
+            on_bad_image = "skip"
+        census = usable(root, on_bad_image, max_megapixels=max_megapixels)
         tree, parts = census.tree, census.parts(test_fraction, split.is_by_index)
         self.census, self.run_split = census, split
         self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize

@@ -23,6 +23,7 @@ from cnntrain.checkpoint import write_atomically
 from cnntrain.console import count
 from cnntrain.data.census import Census
 from cnntrain.errors import UserError
+from cnntrain.regular import open_regular
 from cnntrain.text import printable, some
 
 FILE = "split.csv.gz"
@@ -30,7 +31,7 @@ HEADING = ["part", "class", "sha256", "file"]
 DIGITS = 16  # of the hash of each file, hexadecimal
 UNUSED = "unused"  # left out of training by limit=
 EVERY_PART = ("train", "val", "test", UNUSED)
-LARGEST = 2**31  # bytes of a record, unpacked: a bound for one that is not ours
+LARGEST = 2**28  # bytes of a record, unpacked: four million images, and a bound for one that is not ours
 BYTES = "surrogateescape"  # how names that are not UTF-8 are written
 
 
@@ -158,11 +159,14 @@ def read(folder: Path, digest: str) -> list[Member] | None:
         digest: of the record, from the checkpoint.
     """
     try:
-        data = (folder / FILE).read_bytes()
+        with open_regular(folder / FILE) as stream:
+            data = stream.read(LARGEST)
         if digest_of(data) != digest:
             return None
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            text = file.read(LARGEST).decode("utf-8", BYTES)
+            text = file.read(LARGEST + 1).decode("utf-8", BYTES)
+        if len(text) > LARGEST:
+            return None
         heading, *rows = csv.reader(io.StringIO(text, newline=""))
         members = [Member(*row) for row in rows]
     except (OSError, EOFError, ValueError, TypeError, csv.Error):
@@ -253,7 +257,7 @@ def split_of(
         return None
     digest = state.get("split")
     if not isinstance(digest, str):
-        return RunSplit(is_by_index=not other_data)
+        return RunSplit(is_by_index=not other_data, binds=not other_data)
     members = read(run, digest) if run is not None else None
     guarded = ("test", "val") if other_data else ()
     return RunSplit(members, binds=not other_data, needed=needed, guarded=guarded)
