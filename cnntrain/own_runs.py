@@ -53,8 +53,8 @@ def is_own(state: Mapping[str, Any]) -> bool:
 
 
 def needs_signature(config: Mapping[str, Any]) -> bool:
-    """Say whether a configuration names a class of others, or arguments by their places."""
-    return bool(packages_of(config)) or has_places(config)
+    """Say whether a configuration names a class of others, or arguments by their places, or a compiler."""
+    return bool(packages_of(config)) or has_places(config) or config.get("compile") is True
 
 
 def packages_of(config: Mapping[str, Any]) -> list[str]:

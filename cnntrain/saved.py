@@ -15,7 +15,7 @@ from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.other_versions import config_of_today
 from cnntrain.overrides import check_choice, parse, quoted
 from cnntrain.ranks import Spokesman
-from cnntrain.schema import KEYS, shown
+from cnntrain.schema import KEYS, shown, with_lists
 from cnntrain.suggestions import check_value, elsewhere, filled
 from cnntrain.text import printable
 
@@ -113,7 +113,7 @@ def opened(
         UserError: what was typed does not go with it.
     """
     added = {**read_yaml(conf_folder() / f"{command}.yaml"), **(own or {})}
-    typed: dict[str, Any] = {override.key_or_group: override.value() for override in amendments}
+    typed = with_lists({override.key_or_group: override.value() for override in amendments})
     trust = [str(package) for package in typed.get("trust", added["trust"])]
     is_of_this_user = own_runs.is_own(state)
     saved = saved_config(state, path, added, None if is_of_this_user else trust)
@@ -162,7 +162,12 @@ def saved_config(
             f"warning: {printable(path)} is of another version of cnntrain: this one does not know "
             f"{printable(', '.join(left_out))} and goes on without"
         )
-    config.update(own)
+    config = with_lists({**config, **own})
+    if trust is not None and config.get("compile") is True:
+        config["compile"] = False
+        Spokesman.remark(
+            "compile=true starts a compiler, which a checkpoint may not: type it again to have it"
+        )
     model = config.get("model")
     if isinstance(model, Mapping) and model.get("weights") is not None:
         # The checkpoint brings them; and those that were downloaded kept the stem that they came with.

@@ -429,3 +429,34 @@ def test_keys_that_a_checkpoint_lacks_are_what_runs_did_before_they_were_there(
     assert "in_memory" not in saved["data"]
     for command in (["resume", "run", "epochs=2"], ["report", "run"], ["eval", "run"]):
         assert cnntrain(*command).code == 0, command
+
+
+def test_a_checkpoint_starts_no_compiler(
+    cnntrain: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    for module in ("cnntrain.trained", "cnntrain.run"):
+        monkeypatch.setattr(f"{module}.compile_model", lambda *args: started.append(args))
+    rewrite(run, lambda state: state["config"].update(compile=True))
+    for words in (("eval", "run"), ("resume", "run", "epochs=2")):
+        outcome = cnntrain(*words)
+        assert outcome.code == 0, outcome.err
+        assert "compile=true starts a compiler, which a checkpoint may not" in outcome.err
+    assert not started
+    assert cnntrain("eval", "run", "compile=true").code == 0
+    assert len(started) == 1
+    assert cnntrain("train", *TINY, "compile=true", "out=own").code == 0
+    assert cnntrain("eval", "own").err == ""  # signed by whoever typed it
+    assert len(started) == 3
+
+
+def test_a_single_package_may_be_trusted_without_brackets(
+    cnntrain: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("my_pkg.py").write_text(MY_NET)
+    sys.modules.pop("my_pkg", None)
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("someone").absolute()))
+    assert cnntrain("train", *TINY[:2], TINY[3], "model._target_=my_pkg.MyNet", "out=theirs").code == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("me").absolute()))
+    assert cnntrain("eval", "theirs", "trust=my_pkg").code == 0
+    is_told(cnntrain("eval", "theirs", "trust=m"), "refusing to import my_pkg.MyNet")
