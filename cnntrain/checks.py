@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
@@ -30,6 +31,7 @@ SOMETIMES = (
     "data.root",
     "data.on_bad_image",
 )
+TEMPORARY = 75  # bytes: 107 of a socket's path less /pymp-12345678/listener-12345678
 DEVICES = ("auto", "cpu", "cuda", "mps")
 EXAMPLES = dict.fromkeys(CLASS_GROUPS, "my_pkg.MyClass") | {"criterion": "torch.nn.CrossEntropyLoss"}
 
@@ -70,11 +72,29 @@ def check(
     check_network(config["model"])
     if runs_here:
         check_device(config["device"])
+        check_sockets(config["workers"])
     if is_open(config["data"]):  # the rest makes sense once it has been found
         return
     check_images(config)
     if trains:
         check_training(config)
+
+
+def check_sockets(workers: int) -> None:
+    """Check, on Linux, that there is room for the sockets by which workers hand over their batches.
+
+    Else torch would wait for ever for a batch from a worker that has failed.
+    """
+    if not workers or sys.platform != "linux":
+        return
+    import tempfile
+
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > TEMPORARY:
+        raise UserError(
+            f"workers={workers} is not possible: the path of the temporary folder is too long for a socket "
+            f"(more than {TEMPORARY} bytes): {printable(folder)}\nset TMPDIR=/tmp, or workers=0"
+        )
 
 
 def check_groups(config: Mapping[str, Any]) -> None:

@@ -509,3 +509,13 @@ def test_ctrl_c_before_the_run_begins_leaves_nothing(monkeypatch: pytest.MonkeyP
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "\ncnntrain: interrupted\n")
     assert leaves_nothing()
+
+
+def test_a_temporary_folder_whose_path_leaves_no_room_for_the_sockets_of_workers(
+    torchless: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path.cwd() / ("t" * 80)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    is_told(torchless("train", "workers=2"), "workers=2 is not possible", "TMPDIR=/tmp", "ttttt")
+    assert "TMPDIR" not in torchless("train", "workers=0", "epochs=0").err
