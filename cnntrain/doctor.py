@@ -19,7 +19,7 @@ from cnntrain import diagnosis
 from cnntrain.data.workers import Batch
 from cnntrain.diagnosis import Finding, nice
 from cnntrain.examination import examine
-from cnntrain.memorise import DONE, IMAGES, STEPS, USELESS, Memorised, memorise
+from cnntrain.memorise import DONE, STEPS, USELESS, Memorised, memorise
 from cnntrain.metrics import RunningMean
 from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
@@ -227,7 +227,7 @@ class Doctor:
             evidence: that nothing was learnt.
             lr: learning rate of the run; None if the optimizer has none of that name.
         """
-        tried = f"{IMAGES} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
+        tried = f"{probe.images} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
         evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
         if probe.ends_in_softmax and self.chance is not None:
             fix = "return logits from forward: CrossEntropyLoss applies the softmax itself"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class Memorised:
     """How far a network got with one small batch.
 
     Args:
+        images: how many it had.
         before: loss at the beginning.
         after: lowest loss at the end of a try.
         left: share of the loss that the images can explain which is left: 1 for a network that ignores them.
@@ -30,6 +32,7 @@ class Memorised:
         ends_in_softmax: whether the network's outputs are probabilities already.
     """
 
+    images: int
     before: float
     after: float
     left: float
@@ -65,7 +68,7 @@ def memorise(model: nn.Module, x: Tensor, y: Tensor) -> Memorised | None:
         before, after = losses
         left = (after - least) / (ignorant - least)
         if best is None or left < best.left:
-            best = Memorised(before, after, left, rate, is_softmax)
+            best = Memorised(len(x), before, after, left, rate, is_softmax)
         if left <= DONE:
             break
     return best
@@ -93,4 +96,5 @@ def trained(
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    return losses[0], min(losses[-10:])
+    # A rate that is too high for this network ends in NaN, which counts as nothing learnt.
+    return losses[0], min((loss for loss in losses[-10:] if math.isfinite(loss)), default=math.inf)

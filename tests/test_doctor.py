@@ -12,6 +12,7 @@ import torch
 from conftest import Command
 
 from cnntrain.diagnosis import waiting
+from cnntrain.memorise import memorise
 
 SICK = """\
 import time
@@ -263,3 +264,13 @@ def test_it_changes_no_bit_of_the_training(cnntrain: Command, model: str) -> Non
     ]
     assert all(torch.equal(states[0]["model"][name], w) for name, w in states[1]["model"].items())
     assert torch.equal(states[0]["random"]["torch"], states[1]["random"]["torch"])
+
+
+def test_a_probe_that_overflows_counts_as_nothing_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnntrain.memorise.RATES", (1e30, 1e-2))  # the first ends in NaN
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 64), torch.nn.ReLU())
+    model.append(torch.nn.Linear(64, 4))
+    found = memorise(model, torch.randn(12, 1, 4, 4), torch.arange(12) % 4)
+    assert found is not None and (found.images, found.rate) == (12, 1e-2) and found.left < 0.5
+    assert memorise(model, torch.randn(12, 1, 4, 4), torch.zeros(12, dtype=torch.int64)) is None  # one class
