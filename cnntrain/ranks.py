@@ -13,6 +13,8 @@ import time
 
 from cnntrain.text import folded, without_controls
 
+USUAL_WIDTH = 80  # columns of a terminal
+
 
 def world_size() -> int:
     """Return the number of processes of this run."""
@@ -64,7 +66,8 @@ def note(text: str) -> None:
     """Print lines to standard error: harmless ones, and on a terminal folded between words."""
     text = without_controls(text)
     with contextlib.suppress(OSError, ValueError):  # it is no terminal, or closed
-        width = shutil.get_terminal_size((os.get_terminal_size(sys.stderr.fileno()).columns, 24)).columns
+        own = os.get_terminal_size(sys.stderr.fileno()).columns or USUAL_WIDTH  # 0 where nobody has set it
+        width = shutil.get_terminal_size((own, 24)).columns
         text = "\n".join(in_lines(line, width) for line in text.split("\n"))
     print(text, file=sys.stderr)
 

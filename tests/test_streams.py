@@ -171,13 +171,16 @@ def test_a_sweep_of_one_job_names_nothing_that_varies(cnntrain: Command) -> None
 
 
 def test_networks_are_called_by_their_own_names(cnntrain: Command) -> None:
-    pytest.importorskip("torchvision")
-    plain = ("limit=16", "epochs=1", "report=false", "doctor=false", "precision=fp32", "threads=1")
-    network = ("model=torchvision", "model.name=squeezenet1_1", "channels_last=false")
-    outcome = cnntrain("train", *plain, *network, "data=fake", "data.source.size=40")
+    Path("zoo.py").write_text(
+        "from cnntrain.models import MLP\n\n\nclass Zoo(MLP):\n"
+        "    def __init__(self, name, in_features, num_classes):\n"
+        "        super().__init__(in_features, [8], num_classes)\n"
+    )
+    tiny = [word for word in TINY if word != "model=mlp"]
+    outcome = cnntrain("train", *tiny, "model._target_=zoo.Zoo", "model.name=a/resnet18")
     assert outcome.code == 0, outcome.err
-    assert "  model       squeezenet1_1, " in outcome.out
-    assert re.search(r"run folder: outputs/train/[\d_-]+_squeezenet1_1-adam\n", outcome.out)
+    assert "  model       a/resnet18, " in outcome.out
+    assert re.search(r"run folder: outputs/train/[\d_-]+_a-resnet18-adam\n", outcome.out)
 
 
 def test_workers_that_do_not_help_are_told_in_one_line(cnntrain: Command) -> None:
