@@ -196,7 +196,7 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     if (path / SWEEP).exists():
         jobs = sorted(job.parent for job in path.glob("*/job.json"))
         example = f", such as {jobs[0]}" if jobs else ""
-        raise CheckpointError(f"{path} is a sweep: name one of its jobs{example}")
+        raise CheckpointError(f"{shown_path(path)} is a sweep: name one of its jobs{example}")
     raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_none(path)}")
 
 

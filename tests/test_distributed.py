@@ -96,7 +96,7 @@ def test_torchrun_trains_and_evaluates_as_one_process_would(cnntrain: Command) -
         == (json.loads(Path("two/summary.json").read_text())["confusion_matrix"])
     )
     assert [path.name for path in Path().iterdir() if path.is_dir()].count("two") == 1
-    assert Path("two/train.log").read_text().count("run folder") == 1
+    assert Path("two/train.log").read_text().count("run folder  ") == 1
 
 
 def test_a_run_goes_on_when_a_process_was_lost_with_another_number_of_them(cnntrain: Command) -> None:
