@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import compose, conf_folders, defaults, first_line, groups, own_files, owners, raw_yaml
 from cnntrain.errors import UserError, did_you_mean, nearest
-from cnntrain.overrides import parse, unknown_choice
+from cnntrain.malformed import unknown_choice
+from cnntrain.overrides import parse
 from cnntrain.schema import CLASS_GROUPS, KEYS, is_described, leaves
 from cnntrain.suggestions import elsewhere, filled, unknown_key
 

@@ -13,7 +13,8 @@ from cnntrain.automatic import complete
 from cnntrain.checks import check
 from cnntrain.config import compose, conf_folder, groups, plain, read_yaml
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.overrides import check_overrides, malformed, normalized
+from cnntrain.malformed import malformed
+from cnntrain.overrides import check_overrides, normalized
 from cnntrain.saved import check_amendments, opened
 from cnntrain.schema import KEYS
 from cnntrain.settings import composing

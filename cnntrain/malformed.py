@@ -1,0 +1,121 @@
+"""What is wrong with a typed word that Hydra's grammar refuses, or that names what is not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cnntrain.config import groups
+from cnntrain.errors import nearest
+from cnntrain.schema import KEYS
+from cnntrain.suggestions import elsewhere, for_flag, number_for, other_task, override_for, plain, with_point
+from cnntrain.text import printable
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+# Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
+CUSTOM_GROUPS = ("model", "optim")
+
+
+def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] = ()) -> str:
+    """Return what is wrong with an override that Hydra's grammar refuses, and what to type.
+
+    Args:
+        override: as typed.
+        before: the words before it; the last may be its beginning: ``epochs= 3``.
+        behind: the words behind it; the first may be its end: ``epochs = 3``, ``epochs 3``.
+    """
+    typed = printable(override)
+    if (instead := retyped(override, behind)) is not None:
+        return f"{typed} has a dash, quote or space that is not a plain one: {instead}"
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{typed or 'an empty word'} is not KEY=VALUE: {without_equals(override, before, behind)}"
+    if not key:
+        ours = [word for word in before[-1:] if word in known_keys()]
+        if ours:
+            return f"write {ours[0]}={value or ''.join(behind[:1])} without spaces"
+        return f"{typed} has no key before the =: write KEY=VALUE, such as epochs=10"
+    if key.strip() != key or value.strip() != value:
+        return f"write {key.strip()}={value.strip()} without spaces"
+    if not re.fullmatch(r"[+~]*[\w./@:-]+", key):
+        near = next(iter(nearest(key, KEYS)), "")
+        meant = f"did you mean {near}={value}?" if near else "write KEY=VALUE, such as epochs=10"
+        return f"{typed}: {printable(key)} is no key: {meant}"
+    if value.startswith("="):
+        return f"{typed} has an = too many: {key}={value.lstrip('=') or 'VALUE'}"
+    return (
+        f"{typed}: the value is malformed\n"
+        f"lists are written '{key}=[A,B]'; text with special characters is quoted twice: \"{key}='TEXT'\""
+    )
+
+
+def retyped(override: str, behind: Sequence[str]) -> str | None:
+    """Return what to type for a word with typographic dashes, quotes or spaces; None if it has none.
+
+    Args:
+        override: as typed.
+        behind: the words behind it; the first is the value of a flag.
+    """
+    text = plain(override)
+    if text == override:
+        return None
+    key, equals, value = text.partition("=")
+    value = value.strip().strip("\"'").strip()
+    if key.startswith("--"):  # a dash before a flag: --epochs, -m
+        return f"write -{key[2:]}" if len(key) == 3 else for_flag(key, value or "".join(behind[:1]))
+    return f"write {key.strip()}{equals}{value}"
+
+
+def without_equals(override: str, before: Sequence[str], behind: Sequence[str]) -> str:
+    """Return what to type for a word without =, which may belong to its neighbours."""
+    if before and before[-1].endswith("="):
+        return f"write {before[-1]}{override} without spaces"
+    following = "".join(behind[:2] if behind[:1] == ["="] else behind[:1]).lstrip("=")
+    has_value = behind[:1] and (behind[0].startswith("=") or "=" not in behind[0])
+    if override in known_keys():
+        return f"write {override}={following if has_value and following else 'VALUE'} without spaces"
+    head, *tail = re.split("[ :/]", override, maxsplit=1)
+    if tail and head in known_keys():
+        return f"write it without spaces, such as {head}={tail[0].strip()}"
+    if near := nearest(override, KEYS):
+        return f"write it without spaces, such as {near[0]}=VALUE"
+    return elsewhere(override, following if has_value else "") or "write it without spaces, such as epochs=10"
+
+
+def known_keys() -> list[str]:
+    """Return the keys and the groups."""
+    return [*KEYS, *groups()]
+
+
+def several_values(override: Override) -> str:
+    """Return the message for several values where one is needed."""
+    key, rule = override.key_or_group, KEYS.get(override.key_or_group)
+    value = (override.input_line or "").partition("=")[2].strip()
+    if rule is None and key not in groups() and (instead := elsewhere(key, value)):
+        return f"unknown key {printable(key)}: {instead}"
+    if point := with_point(key, value):
+        return f"{override.input_line}: decimals are written with a point: {point}"
+    if rule is not None and rule.kind == "int" and re.fullmatch(r"(\d+),\1", value):  # a height and a width
+        return f"{override.input_line} names several values: did you mean {number_for(key, rule, value)}?"
+    text = f"{override.input_line} names several values: add -m to run them all"
+    if rule is not None and rule.kind == "list":
+        return f"{text}, or write a list: '{key}=[{value}]'"
+    if rule is not None and rule.kind == "str" and not rule.choices:
+        return f"{text}, or quote it twice: \"{key}='{value}'\""
+    return text
+
+
+def unknown_choice(group: str, value: str, choices: Sequence[str]) -> str:
+    """Return the message for a choice that a group does not have, with what was probably meant."""
+    instead = override_for(group, value, choices)
+    task = other_task(value) if group == "model" else ""
+    near = task or (f"did you mean {instead}?" if instead else "")
+    name = value if re.fullmatch(r"\w+(\.\w+)+", value) else "my_pkg.MyClass"
+    own = f"; a class of your own: {group}._target_={name}" if group in CUSTOM_GROUPS else ""
+    listed = ", ".join(choices)
+    if not near:
+        return f"unknown {group} '{printable(value)}'; choose from {listed}{own}"
+    return f"unknown {group} '{printable(value)}': {near}\nchoose from {listed}{own}"
