@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cnntrain import checkpoint, distributed, in_use, loop, run_folder
+from cnntrain import checkpoint, distributed, in_use, loop, run_folder, run_writes
 from cnntrain.average import MovingAverage
 from cnntrain.batch_memory import Fitting, clip_batch_size, cut_to_fit
 from cnntrain.build import build
@@ -112,11 +112,11 @@ def work(
     config["data"].update(absolute_root(config["data"]))
     parts: dict[str, Any] = {}  # of others, perhaps, that may fail in use
     lock = run_folder.locked(folder) if is_main() else nullcontext()
-    with lock, in_use.named(parts, folder), run_folder.writing(folder):
+    with lock, in_use.named(parts, folder), run_writes.writing(folder):
         if is_main():
             if state is None:
                 run_folder.check_still_new(folder)
-            run_folder.remove_temporaries(folder)
+            run_writes.remove_temporaries(folder)
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         device = find_device(config["device"])
         be_deterministic(config["deterministic"])

@@ -8,33 +8,32 @@ more memory than there is. Here each part has a type, a range and a size. Weight
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnntrain.errors import CheckpointError
+from cnntrain.rules import (
+    Rule,
+    Unfit,
+    anything,
+    check_plain,
+    check_sizes,
+    fields,
+    in_order,
+    items,
+    mapping,
+    number,
+    optional,
+    tensor,
+    text,
+    whole,
+)
 from cnntrain.text import printable
 
-DEEPEST = 24  # levels of nesting
-MOST_VALUES = 2_000_000  # in all containers together: a history of 100,000 epochs has half of them
-LONGEST_TEXT = 20_000  # characters
-LARGEST = 2**64  # of a whole number
-SIZE_OF_STORAGE = 8  # by this factor tensors may be larger than the memory that holds them, which they share
-SMALL = 2**26  # bytes of tensors that need no such bound
-MOST_CLASSES, LONGEST_NAME = 1_000_000, 4096
+MOST_CLASSES = 1_000_000
 WORD = 2**32  # of a random generator's state
-
-Rule = Callable[[Any, str], None]
-
-
-class Unfit(Exception):
-    """A value that its place in a checkpoint can't have."""
-
-    def __init__(self, where: str, value: Any, wanted: str) -> None:
-        given = type(value).__name__ if isinstance(value, dict | list | tuple | set | Tensor) else repr(value)
-        super().__init__(f"{printable(where, 100)} is {printable(given, 60)}, not {wanted}")
 
 
 def check(state: Mapping[str, Any], path: object) -> None:
@@ -78,176 +77,6 @@ def first_not_finite(weights: Mapping[str, Any]) -> str | None:
 def is_mask(weight: Tensor) -> bool:
     """Say whether a tensor holds nothing but 0 and minus infinity."""
     return not weight.is_complex() and bool(((weight == 0) | (weight == -math.inf)).all())
-
-
-def check_plain(state: Any) -> None:
-    """Check that there is nothing but plain types and dense tensors, at a bounded depth and number."""
-    waiting, seen = [(state, "", 0)], 0
-    while waiting:
-        value, where, depth = waiting.pop()
-        seen += 1
-        if depth > DEEPEST or seen > MOST_VALUES:
-            raise Unfit(where, value, "nested so deeply, or so large" if depth > DEEPEST else "so large")
-        if isinstance(value, dict):
-            for key in value:
-                if not isinstance(key, str | int):
-                    raise Unfit(f"{where} has a key that", key, "text or a whole number")
-                check_scalar(key, f"a key of {where or 'it'}")
-            waiting += [
-                (item, f"{where}.{key}" if where else str(key), depth + 1) for key, item in value.items()
-            ]
-        elif isinstance(value, list | tuple | set):
-            waiting += [(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
-        elif isinstance(value, Tensor):
-            check_dense(value, where)
-        else:
-            check_scalar(value, where)
-
-
-def check_dense(value: Tensor, where: str) -> None:
-    """Check that a tensor is an ordinary one."""
-    is_plain = type(value) in (Tensor, nn.Parameter) and value.layout is torch.strided
-    if not is_plain or value.is_nested or value.is_quantized or value.device.type != "cpu":
-        raise Unfit(where, value, "a dense tensor")
-
-
-def check_scalar(value: Any, where: str) -> None:
-    """Check a value that holds no others."""
-    if isinstance(value, str):
-        if len(value) > LONGEST_TEXT:
-            raise Unfit(where, value, f"text of up to {LONGEST_TEXT:,} characters")
-        try:
-            value.encode("utf-8", "surrogateescape")  # as names of files are kept that are not UTF-8
-        except UnicodeEncodeError as error:
-            raise Unfit(where, value, "text that can be written") from error
-    elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-        raise Unfit(where, "a number of many digits", "a number of 64 bits")
-    elif not isinstance(value, int | float | None | torch.dtype | torch.device):
-        raise Unfit(where, f"of type {type(value).__name__}", "plain data")
-
-
-def check_sizes(state: Any) -> None:
-    """Check that tensors do not claim far more elements than the file has brought."""
-    claimed, held = 0, {}
-    waiting = [state]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, Tensor):
-            storage = value.untyped_storage()
-            claimed += value.numel() * value.element_size()
-            held[storage.data_ptr()] = storage.nbytes()
-        elif isinstance(value, dict | list | tuple | set):
-            waiting += value.values() if isinstance(value, dict) else value
-    if claimed > SIZE_OF_STORAGE * sum(held.values()) + SMALL:
-        raise Unfit("the size of its tensors", f"{claimed:,} bytes", "what the file holds")
-
-
-def whole(low: int = 0, high: int = 2**62) -> Rule:
-    """Return the rule of a whole number."""
-
-    def rule(value: Any, where: str) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise Unfit(where, value, f"a whole number of at least {low}")
-
-    return rule
-
-
-def number(low: float = -math.inf, above: bool = False) -> Rule:
-    """Return the rule of a finite number."""
-
-    def rule(value: Any, where: str) -> None:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not fits or value < low or (above and value == low):
-            raise Unfit(where, value, "a number" if low == -math.inf else f"a number of at least {low:g}")
-
-    return rule
-
-
-def text(longest: int = LONGEST_NAME) -> Rule:
-    """Return the rule of text."""
-
-    def rule(value: Any, where: str) -> None:
-        if not isinstance(value, str) or len(value) > longest:
-            raise Unfit(where, value, "text")
-
-    return rule
-
-
-def optional(own: Rule) -> Rule:
-    """Return the rule of what may be None."""
-
-    def rule(value: Any, where: str) -> None:
-        if value is not None:
-            own(value, where)
-
-    return rule
-
-
-def items(
-    own: Rule, low: int = 0, high: int = MOST_VALUES, kind: type[list[Any]] | type[tuple[Any, ...]] = list
-) -> Rule:
-    """Return the rule of a list of like things, from ``low`` to ``high`` of them."""
-
-    def rule(value: Any, where: str) -> None:
-        if not isinstance(value, kind) or not low <= len(value) <= high:
-            raise Unfit(where, value, f"a {kind.__name__} of {low} or more")
-        for index, item in enumerate(value):
-            own(item, f"{where}[{index}]")
-
-    return rule
-
-
-def mapping(own: Rule, key_kind: type = str) -> Rule:
-    """Return the rule of like things by name."""
-
-    def rule(value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise Unfit(where, value, "a dictionary")
-        for key, item in value.items():
-            if not isinstance(key, key_kind):
-                raise Unfit(f"a key of {where}", key, "text" if key_kind is str else "a whole number")
-            own(item, f"{where}.{key}")
-
-    return rule
-
-
-def fields(needed: Mapping[str, Rule], others: Mapping[str, Rule] | None = None) -> Rule:
-    """Return the rule of different things by name: those that are needed, and others that may be there."""
-
-    def rule(value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise Unfit(where, value, "a dictionary")
-        for name, own in needed.items():
-            if name not in value:
-                raise Unfit(f"{where}.{name}", "missing", "there")
-            own(value[name], f"{where}.{name}")
-        for name, own in (others or {}).items():
-            if name in value:
-                own(value[name], f"{where}.{name}")
-
-    return rule
-
-
-def in_order(*rules: Rule) -> Rule:
-    """Return the rule of a list or tuple of different things."""
-
-    def rule(value: Any, where: str) -> None:
-        if not isinstance(value, list | tuple) or len(value) != len(rules):
-            raise Unfit(where, value, f"a list of {len(rules)}")
-        for index, (own, item) in enumerate(zip(rules, value, strict=True)):
-            own(item, f"{where}[{index}]")
-
-    return rule
-
-
-def tensor(value: Any, where: str) -> None:
-    """Check that a value is a tensor."""
-    if not isinstance(value, Tensor):
-        raise Unfit(where, value, "a tensor")
-
-
-def anything(value: Any, where: str) -> None:
-    """Let any plain data through: they are checked by whoever takes them."""
 
 
 def configuration(value: Any, where: str) -> None:

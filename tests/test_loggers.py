@@ -98,9 +98,8 @@ def test_several_at_once_and_one_that_fails(cnntrain: Command) -> None:
     )
     Path("conf/logger").mkdir(parents=True)
     Path("conf/logger/lines.yaml").write_text("lines:\n  _target_: own.Lines\n")
-    Path("file").touch()
     outcome = cnntrain(
-        *("train", *TINY, "logger=[tensorboard,lines]", "logger.tensorboard.folder=../file/x", "out=run")
+        *("train", *TINY, "logger=[tensorboard,lines]", "logger.tensorboard.folder=config.yaml/x", "out=run")
     )
     assert outcome.code == 0
     assert outcome.err.count("logger tensorboard failed and is left out") == 1

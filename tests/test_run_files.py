@@ -227,7 +227,7 @@ def test_a_link_out_of_the_run_folder_is_not_written_through(cnntrain: Command, 
     if (run / name).exists():
         (run / name).rename(Path("elsewhere") / name)
     (run / name).symlink_to(Path("elsewhere").absolute() / name)
-    for words in (("resume", "run", "epochs=2"), ("report", "run")):
+    for words in (("resume", "run", "epochs=2"), ("report", "run"), ("export", "run", "formats=[pt2]")):
         is_told(cnntrain(*words), f"run/{name} is a link that leads out of the run folder")
     (run / name).unlink()
     if (Path("elsewhere") / name).exists():

@@ -19,7 +19,7 @@ from cnntrain.text import printable, without_controls
 
 def resume(arguments: Sequence[str]) -> int:
     """``cnntrain resume RUN [overrides]``."""
-    from cnntrain import checkpoint, run_folder
+    from cnntrain import checkpoint, run_folder, run_writes
     from cnntrain.saved import check_amendments, opened
 
     run_name, overrides = run_and_overrides(arguments, "resume")
@@ -34,7 +34,7 @@ def resume(arguments: Sequence[str]) -> int:
     folder = path.parent.parent
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
-    run_folder.check_links(folder)
+    run_writes.check_links(folder)
     state, path = run_folder.load_or_previous(path)
     config = opened(state, path, "resume", amendments, trains=True)
     config["out"] = str(folder)
@@ -80,7 +80,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
 
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
     """
-    from cnntrain import run_folder
+    from cnntrain import run_folder, run_writes
     from cnntrain.run_files import read_yaml
     from cnntrain.saved import opened
 
@@ -97,7 +97,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
             f"{printable(folder)} was stopped before its first checkpoint, and pretrained weights are not "
             "fetched because a file names them: type its train command again, with another out=FOLDER"
         )
-    run_folder.check_links(folder)
+    run_writes.check_links(folder)
     config = opened({"config": found}, path, "resume", amendments, trains=True)
     config["out"] = str(folder)
     remark_on_loggers(config, found)

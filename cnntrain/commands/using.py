@@ -46,7 +46,7 @@ def evaluate(arguments: Sequence[str]) -> int:
 
 def report(arguments: Sequence[str]) -> int:
     """``cnntrain report RUN [overrides]``."""
-    from cnntrain import checkpoint, run_folder
+    from cnntrain import checkpoint, run_folder, run_writes
     from cnntrain.saved import check_amendments, opened
 
     run_name, overrides = run_and_overrides(arguments, "report")
@@ -54,7 +54,7 @@ def report(arguments: Sequence[str]) -> int:
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
-    run_folder.check_links(path.parent.parent)
+    run_writes.check_links(path.parent.parent)
     state, path = run_folder.load_or_previous(path)
     config = opened(state, path, "report", amendments)
     from cnntrain.report.of_run import from_folder
@@ -82,6 +82,8 @@ def predict(arguments: Sequence[str]) -> int:
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
     from cnntrain.extras import needed
+    from cnntrain.run_folder import CHECKPOINTS
+    from cnntrain.run_writes import check_links
     from cnntrain.saved import check_amendments, data_trust
 
     run_name, overrides = run_and_overrides(arguments, "export")
@@ -91,6 +93,8 @@ def export(arguments: Sequence[str]) -> int:
         for package in EXPORTERS[kind]:
             needed(package, f"format {kind}", "export")
     state, path, config = best_of(run_name, amendments, "export")
+    if path.parent.name == CHECKPOINTS:
+        check_links(path.parent.parent)
     from cnntrain.export import export as export_run
 
     export_run(config, path, state, data_trust(config, amendments))
