@@ -14,8 +14,8 @@ class MovingAverage:
 
     Args:
         model: whose weights are averaged.
-        decay: share of the average that a step leaves, such as 0.999: then about 1,000 steps count. In the
-            first steps it is less, so that a short run does not average over weights that knew nothing.
+        decay: share of the average that a step keeps, such as 0.999: about 1,000 steps count. It is smaller
+            in the first steps, so that a short run does not average over untrained weights.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -27,8 +27,8 @@ from cnntrain.run_folder import CHECKPOINTS
 
 SLACK = 1.5  # what backward takes on top: gradients of the outputs, and room to compute in
 COPIES = 4  # of the parameters: themselves, their gradients, and up to two of the optimizer's
-SURE = 0.5  # share of the free memory up to which nothing needs to be tried
-MOST = 0.8  # share of the free memory above which nothing is tried: a CPU has no error for it, but a killer
+SURE = 0.5  # share of the free memory; what takes less needs no trial
+MOST = 0.8  # share of the free memory; what takes more is never tried, since Linux kills the process
 LITTLE = 2**26  # bytes that are not worth a refusal
 BYTES = 5  # of a value of an image on its way to the network: as a byte, and as a float
 
@@ -69,7 +69,7 @@ class Fitting:
         self.free = free_on(device)
 
     def accumulate(self, batch_size: int, wanted: int) -> int:
-        """Return the fewest parts, ``wanted`` or twice as many again and again, of which each fits.
+        """Return the fewest parts that each fit: ``wanted``, or that number doubled again and again.
 
         If not even a single image does, the run will say so.
         """

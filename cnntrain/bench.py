@@ -22,6 +22,7 @@ from cnntrain import __version__, busy, run_folder
 from cnntrain.console import Console, Whole, bytes_in_words
 from cnntrain.contenders import Contender, Own, contenders
 from cnntrain.engine import ALL_THREADS
+from cnntrain.errors import UserError
 from cnntrain.names import network_name, shown_path
 from cnntrain.output import STDOUT, json_of, screen_beside, write
 from cnntrain.parts import Config
@@ -43,7 +44,10 @@ def peak_of(code: str) -> int:
     It tells so itself, since what the system counts for a child begins with the memory of its parent.
     """
     telling = f"{code}; from cnntrain.memory import peak; print(peak())"
-    done = subprocess.run([sys.executable, "-c", telling], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", telling], capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2].partition("Error: ")
+        raise UserError(f"bench trains for a few steps, which failed: {reason[2] or reason[0]}")
     return int(done.stdout.split()[-1])
 
 

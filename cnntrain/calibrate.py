@@ -89,7 +89,7 @@ def settle(
     end, threads = busy.ProcessorTime.now(), max(options["threads"])
     is_busy = busy.is_loaded() or busy.leave_too_few(begin, end, threads)
     note = Note(engine, gain, time.time() if is_busy else None)
-    if is_busy and known is not None:  # no better than the one before it, by which other runs have gone
+    if is_busy and known is not None:  # no better than the result that other runs have used
         note = replace(known, busy=note.busy)
     text = json.dumps({**asdict(note.engine), "gain": note.gain, "busy": note.busy}).encode()
     cache.write(path, lambda file: file.write(text), replace=known is not None)

@@ -20,6 +20,8 @@ from cnntrain.errors import (
     RunFailed,
     UserError,
     did_you_mean,
+    in_words,
+    place_of,
     reraise_interruption,
     told,
 )
@@ -88,10 +90,21 @@ def run(argv: Sequence[str]) -> int:
         reraise_interruption(error)
         raise
     except OSError as error:  # wherever it arises
-        explained = in_a_line(error)
+        explained = in_a_line(error) or of_users_code(error)
         if explained is None:
             raise
         raise explained from error
+    except Exception as error:  # whatever code of the user's may raise
+        reraise_interruption(error)
+        explained = of_users_code(error)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def of_users_code(error: Exception) -> CnntrainError | None:
+    """Return an error that came through code of the user's, for the user; None if it did not."""
+    return None if place_of(error) is None else UserError(f"code of your own failed: {in_words(error)}")
 
 
 def in_a_line(error: OSError) -> CnntrainError | None:

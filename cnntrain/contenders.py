@@ -17,6 +17,7 @@ from cnntrain.batch_memory import clip_batch_size
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.console import Console
+from cnntrain.criteria import build_criterion
 from cnntrain.data.augment import Augment
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
@@ -25,14 +26,8 @@ from cnntrain.datasets import Data, open_data
 from cnntrain.engine import ALL_THREADS, Engine
 from cnntrain.errors import UserError
 from cnntrain.freezing import Freezing
-from cnntrain.parts import (
-    Config,
-    build_criterion,
-    build_freezing,
-    build_model,
-    build_optimizer,
-    find_device,
-)
+from cnntrain.optimizers import build_optimizer
+from cnntrain.parts import Config, build_freezing, build_model, find_device
 from cnntrain.precision import Precision
 from cnntrain.seeding import seed_everything
 

@@ -23,13 +23,14 @@ from cnntrain.metrics import Result, RunningMean
 from cnntrain.ranks import Spokesman, is_main, local_rank, rank, world_size
 
 T = TypeVar("T")
-# In which the first process must have decoded the data. One that is lost shows at once.
+# The first process must have decoded the data by then. A process that is lost shows at once.
 TIMEOUT = datetime.timedelta(hours=6)
 TOLD = f"cnntrain/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
 LOST = (
     "one of the processes of this run was lost, so the others end; its checkpoints are whole\n"
     "to go on, with any number of processes: torchrun ... -m cnntrain resume last"
 )
+UNFINISHED = "finished reduction in the prior iteration"  # what torch says of parameters without gradients
 SIGNS_OF_LOSS = ("Connection closed", "Connection reset", "Broken pipe", "imed out", "NCCL", "Socket", "gloo")
 
 
@@ -140,7 +141,7 @@ class Share:
         self.rank = rank() if number is None else number
         self.processes = processes or world_size()
         self.weight = 1.0
-        # By which the draws of the others differ from those of the first, and so of a run of one process.
+        # Lets the draws of the others differ from those of the first, which are those of a single process.
         self.position = (self.rank,) if self.rank else ()
 
     def size(self, count: int) -> int:
@@ -230,7 +231,7 @@ def running_mean(device: torch.device, share: Share) -> RunningMean:
 
 
 def whole(result: Result) -> Result:
-    """Return the evaluation of all examples, of which each process has evaluated a part."""
+    """Return the evaluation of all examples; each process has evaluated a part."""
     if world_size() == 1:
         return result
     weight = result.examples if result.weight is None else result.weight
@@ -242,7 +243,7 @@ def whole(result: Result) -> Result:
 
 
 class SharedMean(RunningMean):
-    """A running mean over all processes, of which each sees its share.
+    """A running mean over all processes; each sees its share.
 
     Args:
         device: where the losses are.

@@ -1,4 +1,4 @@
-"""How a run ends whose loss is no number any more."""
+"""The error of a run whose loss became NaN or infinite."""
 
 from __future__ import annotations
 

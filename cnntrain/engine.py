@@ -1,4 +1,4 @@
-"""How a model computes on this machine: number format, memory layout, threads; what the machine can do."""
+"""How a model computes on this machine: numeric precision, memory format and threads."""
 
 from __future__ import annotations
 

@@ -132,10 +132,19 @@ def in_words(error: BaseException) -> str:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
     if not isinstance(error, TypeError | ValueError | RuntimeError | ImportError):
         text = f"{type(error).__name__}: {text}"
-    package = Path(__file__).parent
+    place = place_of(error)
+    return text if place is None else f"{text} ({place})"
+
+
+def place_of(error: BaseException) -> str | None:
+    """Return the last file and line of the user's own code that an error came through; None without one."""
+    import sysconfig  # for this alone
+
+    here, paths = Path.cwd(), sysconfig.get_paths()
+    libraries = [Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
-        is_own = file.is_relative_to(Path.cwd()) and not file.is_relative_to(package)
-        if is_own and "site-packages" not in file.parts:
-            return f"{text} ({file.relative_to(Path.cwd())}, line {frame.lineno})"
-    return text
+        is_library = any(file.is_relative_to(folder) for folder in (Path(__file__).parent, *libraries))
+        if file.is_relative_to(here) and not is_library and "site-packages" not in file.parts:
+            return f"{file.relative_to(here)}, line {frame.lineno}"
+    return None

@@ -120,6 +120,11 @@ class Fit:
         try:
             self.one_epoch()
         except RuntimeError as error:
+            if distributed.UNFINISHED in str(error):
+                raise RunFailed(
+                    "model: some parameters take part in some steps only, which several processes can't "
+                    "train: start it without torchrun"
+                ) from error
             if not is_out_of_memory(error):
                 raise
             batch_size = self.train_batches.batches.batch_size

@@ -50,13 +50,11 @@ def named(parts: Mapping[str, Any], folder: Path) -> Iterator[None]:
 
 def part_that_raised(error: Exception, parts: Mapping[str, Any]) -> str | None:
     """Return the key of the part of others that raised an error; None if it is cnntrain's own."""
-    owners = {}
+    owners: dict[int, str] = {}
     for key, part in parts.items():
-        for owner in part.modules() if isinstance(part, nn.Module) else [part]:
-            if not type(part).__module__.startswith(OURS):
-                owners[id(owner)] = key
-    for frame, _ in traceback.walk_tb(error.__traceback__):  # the outermost first
-        key = owners.get(id(frame.f_locals.get("self")))
-        if key is not None:
-            return key
-    return None
+        if not type(part).__module__.startswith(OURS):
+            own = part.modules() if isinstance(part, nn.Module) else [part]
+            owners.update((id(owner), key) for owner in own)
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))  # the outermost first
+    found = (owners.get(id(frame.f_locals.get("self"))) for frame in frames)
+    return next((key for key in found if key is not None), None)

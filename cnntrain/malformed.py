@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 # Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
-CUSTOM_GROUPS = ("model", "optim")
+CUSTOM_GROUPS = ("model", "optim", "schedule")
 
 
 def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] = ()) -> str:

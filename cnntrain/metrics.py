@@ -84,7 +84,7 @@ class RunningMean:
         return first if first >= 0 else None
 
     def whole(self) -> RunningMean:
-        """Return the mean over all processes of the run, of which this is the only one."""
+        """Return the mean over all processes of the run; this is the only one."""
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class RunningMean:
         self.loss_sum.fill_(state["loss_sum"])
         self.correct.fill_(state["correct"])
         self.seen, self.batches = state["seen"], state["batches"]
-        self.weight = state.get("weight", self.seen)  # which checkpoints of before do not have
+        self.weight = state.get("weight", self.seen)  # earlier checkpoints do not have it
         self.first_bad.fill_(-1)
         self.pending.clear()
 

@@ -1,8 +1,8 @@
 """Learning-rate schedules, and groups of parameters with a learning rate of their own.
 
-A schedule says by what the optimizer's learning rates are multiplied at a step, all by the same. It is
-stepped once a batch and is a pure function of the step, so a resumed run goes on exactly where it was, and a
-longer run (``resume RUN epochs=20``) is scheduled for its new length.
+A schedule multiplies all of the optimizer's learning rates by the same factor. It is stepped once a batch and
+is a pure function of the step, so a resumed run continues exactly where it was, and a longer run
+(``resume RUN epochs=20``) is scheduled for its new length.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class OneCycle(Schedule):
         warmup: epochs of linear warm-up before the cycle.
         rise: share of the run over which the learning rate rises.
         start: multiple at the first step.
-        final: multiple at the end of the run, to which the last step comes close.
+        final: multiple at the end of the run; the last step comes close to it.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ def groups_of(model: nn.Module, scales: Mapping[str, float], num_classes: int) -
     for pattern, scale in scales.items():
         found = matching(model, pattern, num_classes, SCALE)
         scale_of.update((name, scale) for name in found & scale_of.keys())
-    # What is frozen is a group of its own: torch's fused SGD can't do with momentum for a part of a group.
+    # Frozen parameters are a group of their own: torch's fused SGD refuses momentum for a part of a group.
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         groups.setdefault((scale_of[name], parameter.requires_grad), []).append(parameter)

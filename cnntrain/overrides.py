@@ -35,7 +35,8 @@ def normalized(overrides: Iterable[str]) -> list[str]:
             continue
         own = [override.partition("=")[0] for override in result]
         result = [f"++{o}" if o.startswith(f"{group}.") else o for o in result]
-        if group in CUSTOM_GROUPS:
+        if group in CUSTOM_GROUPS:  # without arguments that could be removed
+            result = [o for o in result if not o.startswith(f"~{group}.")]
             result[:0] = [] if choices else [f"{group}=custom"]
             continue
         arguments = read_yaml(conf_folder() / "train.yaml")[group]

@@ -1,4 +1,4 @@
-"""The number format of the forward pass: fp32, or 16 bits where that is faster (mixed precision).
+"""The numeric precision of the forward pass: fp32, or 16 bits where that is faster (mixed precision).
 
 Micikevicius et al. 2018, Mixed Precision Training. The weights stay in fp32. fp16 has so small a range
 that the loss is scaled up before ``backward`` and the gradients down before ``step``.
@@ -18,7 +18,7 @@ DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
-    """What the loop needs to know of a number format.
+    """A numeric precision, as the loop needs it.
 
     Args:
         name: ``fp32``, ``bf16`` or ``fp16``.
@@ -32,7 +32,7 @@ class Precision:
         self.scaler = GradScaler(device.type, enabled=name == "fp16")
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context in which the forward pass runs in this format."""
+        """Return the context manager of the forward pass."""
         return nullcontext() if self.dtype is None else torch.autocast(self.device_type, self.dtype)
 
     def scale(self, loss: Tensor, share: float | Tensor) -> Tensor:
@@ -42,12 +42,12 @@ class Precision:
         return self.scaler.scale(loss)
 
     def clip(self, model: nn.Module, optimizer: Optimizer, longest: float) -> None:
-        """Shorten the gradient to the L2 norm ``longest`` if it is longer."""
+        """Clip the gradient to the L2 norm ``longest``."""
         self.scaler.unscale_(getattr(optimizer, "inner", optimizer))
         nn.utils.clip_grad_norm_(model.parameters(), longest)
 
     def wrap(self, optimizer: Optimizer) -> Optimizer:
-        """Return what the loop shall call ``zero_grad`` and ``step`` of."""
+        """Return the optimizer whose ``zero_grad`` and ``step`` the loop calls."""
         return ScaledOptimizer(optimizer, self.scaler) if self.scaler.is_enabled() else optimizer  # type: ignore[return-value]
 
 
@@ -59,14 +59,14 @@ class ScaledOptimizer:
         self.scaler = scaler
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Reset all gradients."""
         self.inner.zero_grad()
 
     def step(self) -> None:
         """Step with the gradients brought back to their own size."""
         self.scaler.step(self.inner)
         self.scaler.update()
-        # A step left out is a step to the schedule, which else warns that it was not called in its turn.
+        # A step left out counts as a step, or the schedule would warn that it was called too early.
         self.inner._opt_called = True  # type: ignore[attr-defined]
 
 

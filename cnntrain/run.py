@@ -15,11 +15,12 @@ from torch.optim import Optimizer
 
 from cnntrain import checkpoint, distributed, in_use, loop, run_folder, run_writes
 from cnntrain.average import MovingAverage
-from cnntrain.batch_memory import Fitting, clip_batch_size, cut_to_fit
+from cnntrain.batch_memory import clip_batch_size
 from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.classes import check_same
 from cnntrain.console import Console
+from cnntrain.criteria import balanced, build_criterion
 from cnntrain.data import members
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
@@ -34,17 +35,13 @@ from cnntrain.errors import CheckpointError, in_words
 from cnntrain.examination import EXAMINED, evenly
 from cnntrain.fit import AfterEpoch, Fit
 from cnntrain.foresight import check_size
-from cnntrain.freezing import Freezing
 from cnntrain.loggers import Logged, Loggers, build_loggers
+from cnntrain.optimizers import build_optimizer, build_schedule
 from cnntrain.parts import (
     Config,
-    balanced,
     be_deterministic,
-    build_criterion,
     build_freezing,
     build_model,
-    build_optimizer,
-    build_schedule,
     compile_model,
     find_device,
     input_shape,
@@ -57,7 +54,7 @@ from cnntrain.restoring import Tiny, check_optimizer, check_schedule, stepped
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
 from cnntrain.text import printable
-from cnntrain.trial import check_single_images, idle_parameters, in_words_of
+from cnntrain.trial import try_out
 from cnntrain.warm_start import recorded, start_from
 
 IMAGES_LOGGED = 64
@@ -211,35 +208,6 @@ def absolute_root(data: Mapping[str, Any]) -> dict[str, str]:
     return {"root": str(absolute(root))} if isinstance(root, str) and root else {}
 
 
-def try_out(
-    config: Config,
-    model: nn.Module,
-    criterion: nn.Module,
-    augment: Augment,
-    freezing: Freezing,
-    images: int,
-    state: dict[str, Any] | None,
-    console: Console,
-) -> bool:
-    """See that the model can be trained on such batches, and cut those that do not fit into the memory.
-
-    Returns:
-        Whether some parameters take no part in the loss.
-    """
-    device = next(model.parameters()).device
-    precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
-    still = freezing.norms if freezing.is_frozen and freezing.unfreeze_epoch is None else ()
-    fitting = Fitting(model, criterion, precision, shape, classes, device, augment.mixes, still)
-    idle = idle_parameters(fitting, freezing)
-    if idle:
-        console.warn(in_words_of(idle))
-    if state is None and world_size() == 1:  # else a part of the batch is decided already
-        cut_to_fit(config, fitting, console)
-    check_single_images(config, fitting, images)
-    return bool(idle)
-
-
 def settle_engine(
     config: Config,
     model: nn.Module,
@@ -331,7 +299,9 @@ def finish(
     if is_main():
         run_folder.write_json(folder / "summary.json", summary)
     loggers.end(summary)
-    is_job = (folder.parent / run_folder.SWEEP).exists()  # of which the best one's test result is told
+    is_job = (
+        folder.parent / run_folder.SWEEP
+    ).exists()  # a sweep tells the test result of its best job alone
     show_end(console, folder, fitting, result, data.train.class_names, tells_test=not is_job)
     if not is_job:
         loggers.show()

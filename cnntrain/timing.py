@@ -22,7 +22,7 @@ TRIES = 1 + ROUNDS  # of an engine at most
 STEP_SECONDS = 0.2  # slower ones are tried on a smaller batch
 FEW = 2  # images of the smallest batch; batch norm needs two
 SLOW_SECONDS = 0.15  # of a step on so few; if it takes longer, no more are tried, and all threads are used
-GROWTH = 8  # times as many images as were timed before, for which the time is foretold
+GROWTH = 8  # times as many images as were timed: a larger batch's time is not predicted
 # How much faster another choice must be than the plain one.
 FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
 
@@ -52,7 +52,7 @@ class Trial:
 
         Args:
             engines: the plain one first.
-            advance: is called after each try, of which an engine has ``TRIES`` at most.
+            advance: called after each try; an engine has ``TRIES`` at most.
         """
         ready = {}
         for engine in engines:

@@ -11,21 +11,14 @@ from torch import Tensor, nn
 
 from cnntrain import checkpoint, distributed, run_folder
 from cnntrain.calibrate import settle
+from cnntrain.criteria import build_criterion
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Decoding
 from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
 from cnntrain.errors import UserError
 from cnntrain.foresight import check_size
-from cnntrain.parts import (
-    Config,
-    build_criterion,
-    build_model,
-    compile_model,
-    find_device,
-    input_shape,
-    load_weights,
-)
+from cnntrain.parts import Config, build_model, compile_model, find_device, input_shape, load_weights
 from cnntrain.precision import Precision
 from cnntrain.saved import check_amendments, opened
 

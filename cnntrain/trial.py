@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
-from cnntrain.batch_memory import Fitting, is_out_of_memory
+import torch
+from torch import nn
+
+from cnntrain.batch_memory import Fitting, cut_to_fit, is_out_of_memory
+from cnntrain.console import Console
+from cnntrain.data.augment import Augment
 from cnntrain.errors import UserError, in_words
 from cnntrain.freezing import Freezing
-from cnntrain.parts import Config
+from cnntrain.parts import Config, input_shape
+from cnntrain.precision import Precision
 from cnntrain.ranks import world_size
 from cnntrain.text import printable
 
 SHOWN = 3  # names of parameters
 NEEDS_MORE = "more than 1 value per channel"  # what torch's batch norm says of a single image
+
+
+def try_out(
+    config: Config,
+    model: nn.Module,
+    criterion: nn.Module,
+    augment: Augment,
+    freezing: Freezing,
+    images: int,
+    state: dict[str, Any] | None,
+    console: Console,
+) -> bool:
+    """See that the model can be trained on such batches, and cut those that do not fit into the memory.
+
+    Returns:
+        Whether some parameters take no part in the loss.
+    """
+    device = next(model.parameters()).device
+    precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    still = freezing.norms if freezing.is_frozen and freezing.unfreeze_epoch is None else ()
+    fitting = Fitting(model, criterion, precision, shape, classes, device, augment.mixes, still)
+    idle = idle_parameters(fitting, freezing)
+    if idle:
+        console.warn(in_words_of(idle))
+    if state is None and world_size() == 1:  # else a part of the batch is decided already
+        cut_to_fit(config, fitting, console)
+    check_single_images(config, fitting, images)
+    return bool(idle)
 
 
 def idle_parameters(fitting: Fitting, freezing: Freezing) -> list[str]:

@@ -79,10 +79,10 @@ def test_experiments_are_laid_over_each_other(torchless: Command) -> None:
 
 
 def test_arguments_are_added_and_taken_away(cnntrain: Command) -> None:
-    outcome = cnntrain("train", *TINY, "~optim.amsgrad", "+criterion.reduction=sum", "out=run")
+    outcome = cnntrain("train", *TINY, "~optim.amsgrad", "+criterion.reduction=mean", "out=run")
     assert outcome.code == 0, outcome.err
     assert "amsgrad" not in config_of("run")["optim"]
-    assert config_of("run")["criterion"]["reduction"] == "sum"
+    assert config_of("run")["criterion"]["reduction"] == "mean"
 
 
 # ---- Hydra's keys

@@ -18,7 +18,6 @@ from cnntrain.trial import smallest_part
 
 FAST = ("precision=fp32", "channels_last=false", "threads=1", "report=false", "verbose=0", "doctor=false")
 RUN = ("limit=64", "epochs=2", "model=mlp", *FAST)
-BARE = ("~schedule.final", "~schedule.warmup")  # which belong to the default schedule
 PARTS = """
 import torch
 from torch import nn
@@ -141,7 +140,7 @@ def assert_same_run(one: str, other: str) -> None:
             "optim: SparseAdam can't step with these gradients: ",
         ),
         (
-            [own("schedule", "NoRate"), *BARE],
+            [own("schedule", "NoRate")],
             "schedule: NoRate failed: KeyError: 'rate' (parts_of_mine.py",
         ),
         ([own("criterion", "NoLoss")], "criterion: NoLoss failed: KeyError: 'loss' (parts_of_mine.py, line"),
@@ -154,6 +153,19 @@ def assert_same_run(one: str, other: str) -> None:
 def test_a_part_that_fails_in_use_is_named(cnntrain: Command, words: list[str], told: str) -> None:
     outcome = cnntrain("train", *RUN, *words, "out=run")
     is_told(outcome, told)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", own("criterion", "NoLoss")],
+        ["explain", own("augment", "NoChange"), "augment.shift=1"],
+        ["data", "--augmented", "sheet.html", own("augment", "NoChange"), "augment.shift=1"],
+    ],
+    ids=["explain", "explain augment", "data"],
+)
+def test_a_part_that_fails_elsewhere_is_one_line_too(cnntrain: Command, words: list[str]) -> None:
+    is_told(cnntrain(*words, "model=mlp"), "code of your own failed: KeyError: ", "(parts_of_mine.py, line ")
 
 
 def test_what_was_trained_is_kept_when_a_part_fails_later(cnntrain: Command) -> None:
@@ -199,11 +211,11 @@ def test_complex_weights_train_and_are_averaged(cnntrain: Command) -> None:
     assert 0 < average.model.w[0].imag < 1
 
 
-PLATEAU = ("schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau", *BARE)
+PLATEAU = ("schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",)
 
 
 def test_the_learning_rate_falls_when_the_monitored_value_does_not_get_better(cnntrain: Command) -> None:
-    run = ("train", *RUN, *PLATEAU, "+schedule.patience=0", "optim=sgd", "optim.lr=1e-7")
+    run = ("train", *RUN, *PLATEAU, "schedule.patience=0", "optim=sgd", "optim.lr=1e-7")
     assert cnntrain(*run, "epochs=4", "out=whole").code == 0
     assert [float(row["lr"]) for row in rows("whole")] == pytest.approx([1e-7, 1e-7, 1e-8, 1e-8], rel=1e-3)
     assert state("whole")["schedule"]["mode"] == "max"
@@ -213,14 +225,14 @@ def test_the_learning_rate_falls_when_the_monitored_value_does_not_get_better(cn
 
 
 def test_a_schedule_that_looks_at_a_value_needs_it(cnntrain: Command) -> None:
-    outcome = cnntrain("train", *RUN, *PLATEAU, "+schedule.mode=min")
+    outcome = cnntrain("train", *RUN, *PLATEAU, "schedule.mode=min")
     is_told(outcome, "schedule.mode=min does not fit monitor=val_accuracy: schedule.mode=max")
     outcome = cnntrain("train", *RUN, *PLATEAU, "data.val_fraction=0")
     is_told(outcome, "ReduceLROnPlateau needs a validation set, and data.val_fraction is 0")
 
 
 def test_a_schedule_of_fixed_length_is_not_made_longer(cnntrain: Command) -> None:
-    schedule = ("schedule._target_=torch.optim.lr_scheduler.OneCycleLR", *BARE, "+schedule.max_lr=0.01")
+    schedule = ("schedule._target_=torch.optim.lr_scheduler.OneCycleLR", "schedule.max_lr=0.01")
     assert cnntrain("train", *RUN, *schedule, "out=run").code == 0
     is_told(cnntrain("resume", "run", "epochs=3"), "OneCycleLR was planned for 4 steps", "changed to 6")
 

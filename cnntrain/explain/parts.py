@@ -18,6 +18,7 @@ from cnntrain.build import build
 from cnntrain.calibrate import settle
 from cnntrain.classes import check_same
 from cnntrain.console import Console
+from cnntrain.criteria import balanced, build_criterion
 from cnntrain.data.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.members import split_of
@@ -27,17 +28,8 @@ from cnntrain.explain.command import Subject
 from cnntrain.freezing import Freezing
 from cnntrain.metrics import RunningMean
 from cnntrain.names import network_name
-from cnntrain.parts import (
-    Config,
-    balanced,
-    be_deterministic,
-    build_criterion,
-    build_freezing,
-    build_model,
-    build_optimizer,
-    build_schedule,
-    find_device,
-)
+from cnntrain.optimizers import build_optimizer, build_schedule
+from cnntrain.parts import Config, be_deterministic, build_freezing, build_model, find_device
 from cnntrain.precision import Precision
 from cnntrain.run_folder import CHECKPOINTS
 from cnntrain.seeding import seed_everything
