@@ -275,6 +275,7 @@ KEYS: dict[str, Key] = {
         "float",
         "largest image in megapixels; JPEG: 4 times as many, decoded at half size",
         low=0,
+        high=1000,
         above=True,
     ),
     "data.value_range": Key(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import os
 import pickle
 import random
 import struct
@@ -270,6 +271,16 @@ def test_idx_files_that_lie_are_named(
     write(name, idx_bytes(torch.full(shape, value, dtype=torch.uint8)))
     outcome = cnntrain("train", "data=mnist", "data.root=root", "report=false")
     is_told(outcome, f"root/MNIST/raw/{told.replace('ubyte', f'ubyte{suffix}')}")
+
+
+@pytest.mark.parametrize("cache", ["auto", "off"])
+def test_an_idx_file_that_is_a_fifo_is_named(cnntrain: Command, cache: str) -> None:
+    mnist_like(Path("root"), "MNIST")
+    path = Path("root/MNIST/raw/train-labels-idx1-ubyte")
+    path.unlink()
+    os.mkfifo(path)
+    outcome = cnntrain("train", "data=mnist", "data.root=root", f"data.cache={cache}", "report=false")
+    is_told(outcome, f"{path} can't be read: not a regular file, but a FIFO")
 
 
 def test_a_header_that_lies_takes_no_memory(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from conftest import Command, is_told
 from image_tree import digits
 from PIL import Image
 
+from cnntrain import memory
 from cnntrain.data.census import census
 from cnntrain.data.decode import Decoding, TooLarge, Unreadable, open_upright, read_pixels
 
@@ -163,6 +167,26 @@ def test_a_large_jpeg_is_decoded_at_half_its_size(side: int, decoded: int | None
     assert open_upright(Path("a.jpg"), decoding=SMALL).image.size == (decoded, decoded)
     found = read_pixels(Path("a.jpg"), "L", decoding=SMALL)[decoded // 2, :, 0]
     assert np.abs(found.astype(int) - np.linspace(0, 255, decoded)).max() < 4
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [(b"zTXt", b"Comment\0\0"), (b"iTXt", b"Comment\0\1\0\0\0"), (b"iCCP", b"profile\0\0")],
+)
+def test_large_chunks_beside_the_pixels_are_not_unpacked(kind: bytes, before: bytes) -> None:
+    Image.new("RGB", (8, 8), "red").save("a.png")
+    whole = Path("a.png").read_bytes()
+    packer = zlib.compressobj()
+    bomb = b"".join([*(packer.compress(bytes(10**6)) for _ in range(100)), packer.flush()])
+    Path("a.png").write_bytes(whole[:33] + chunk(kind, before + bomb) + whole[33:])  # behind the header
+    taken = memory.peak()
+    with contextlib.suppress(Unreadable):
+        assert np.asarray(open_upright(Path("a.png")).image)[0, 0].tolist() == [255, 0, 0]
+    assert memory.peak() - taken < 50_000_000
 
 
 def test_the_first_of_several_images_is_taken() -> None:

@@ -43,11 +43,18 @@ def folder() -> Path:
 
 
 def place(facts: Mapping[str, Any], files: Sequence[Path]) -> Path:
-    """Return the file for images that depend on facts, as plain types, and on the contents of files."""
+    """Return the file for images that depend on facts, as plain types, and on the contents of files.
+
+    Raises:
+        UserError: one of the files can't be read.
+    """
     digest = hashlib.sha256(json.dumps([FORMAT, facts], sort_keys=True).encode())
     for file in files:
-        with open_regular(file) as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        try:
+            with open_regular(file) as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"{file} can't be read: {error.strerror or error}") from error
     return folder() / f"{digest.hexdigest()[:32]}.images"
 
 
