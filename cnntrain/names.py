@@ -37,5 +37,9 @@ def shown_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def argument(path: str | Path) -> str:
-    """Return a path as a word of a command that can be copied."""
-    return shlex.quote(shown_path(path))
+    """Return a path as a word of a command that can be copied: ``$'...'`` if it is not printable."""
+    text = shown_path(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    quoted = text.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{printable(quoted, longest=len(quoted))}'"

@@ -15,6 +15,7 @@ from conftest import TINY, Command
 from PIL import Image
 
 from cnntrain.console import Console, Screen, filled, print_folded
+from cnntrain.names import argument
 
 RUN = f"{shlex.quote(sys.executable)} -m cnntrain"
 ASCII = {"PYTHONIOENCODING": "ascii"}
@@ -101,6 +102,14 @@ def test_a_folder_named_like_markup_is_printed_as_it_is(cnntrain: Command) -> No
     assert f"run folder: {name}\n" in outcome.out
     assert outcome.out.endswith(f"every class: cnntrain eval '{name}'\n")
     assert f"written to {name}/eval_test.json" in cnntrain("eval", name).out
+
+
+def test_a_command_with_a_name_that_is_not_printable_can_be_copied() -> None:
+    for name in ("caf\udce9 'a'", "\x1b[31m\n\\"):
+        word = argument(name)
+        assert word.isprintable()
+        echoed = subprocess.run(["/bin/bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+        assert os.fsdecode(echoed.stdout) == name
 
 
 def test_no_control_character_reaches_a_terminal_but_those_of_rich() -> None:
