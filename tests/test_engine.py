@@ -233,7 +233,7 @@ def test_a_layout_changes_where_values_lie_and_not_what_they_are() -> None:
 
 
 def test_wrong_values_are_told(torchless: Command) -> None:
-    is_told(torchless("train", "threads=0"), "threads=0 is not possible", "of at least 1, or auto")
+    is_told(torchless("train", "threads=0"), "threads=0 is not possible", "from 1 to 1024, or auto")
     is_told(torchless("train", "channels_last=yess"), "true or false, or auto")
     is_told(torchless("train", "data.cache=never"), "auto, ram, disk or off")
 
