@@ -86,7 +86,7 @@ def open_data(
                 f"{missing.what}, and a data set that a checkpoint names is not downloaded\n"
                 "name the folder that holds it, data.root=DIR, or download it by cnntrain train data=NAME"
             ) from missing
-        console.warn(f"{missing.what}: downloading it to {missing.root}")
+        console.warn(f"{missing.what}: downloading it to {shown_path(missing.root)}")
         reader.known["download"] = True
         train, test = reader.read(True), reader.read(False)
     folder: Any = reader.opened.get(True)

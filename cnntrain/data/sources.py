@@ -18,6 +18,7 @@ from torch import Tensor
 from cnntrain.data.idx import read_labelled
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.errors import UserError
+from cnntrain.names import shown_path
 from cnntrain.seeding import seed_for
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -194,8 +195,8 @@ def missing(name: str, root: Path, train: bool, split: str | None) -> str:
             file for file in files if not file.exists() and not file.with_name(f"{file.name}.gz").exists()
         ]
         if len(absent) == 1:
-            return f"{absent[0]} is missing"
-    return f"{name} is not in {root}"
+            return f"{shown_path(absent[0])} is missing"
+    return f"{name} is not in {shown_path(root)}"
 
 
 def open_with_torchvision(
