@@ -19,6 +19,7 @@ from cnntrain.data.members import DIGITS, UNUSED, Member, RunSplit, check_there,
 from cnntrain.data.read import read_square
 from cnntrain.data.tree import look_alike
 from cnntrain.errors import UserError
+from cnntrain.names import shown_path
 from cnntrain.text import printable, some
 
 
@@ -91,7 +92,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
         if not len(mine):
             why = refusal(parts) or "no image is left"
-            raise UserError(f"data.root={printable(root)}: {why}")
+            raise UserError(f"data.root={printable(shown_path(root))}: {why}")
         self.files = [tree.files[index] for index in mine]
         self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
         self.parts = parts[mine]
@@ -123,7 +124,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         if unknown:
             why = look_alike(unknown[0], self.classes)
             raise UserError(
-                f"data.root={printable(self.root)} has a class {unknown[0]}, which the model does not know: "
+                f"data.root={printable(shown_path(self.root))} has a class {unknown[0]}, which the model does not know: "
                 f"it knows {some(self.classes)}{'; ' if why else ''}{why}"
             )
         return [index[name] for name in names]

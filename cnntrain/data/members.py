@@ -23,6 +23,7 @@ from cnntrain.checkpoint import write_atomically
 from cnntrain.console import count
 from cnntrain.data.census import Census
 from cnntrain.errors import UserError
+from cnntrain.names import shown_path
 from cnntrain.regular import open_regular
 from cnntrain.text import printable, some
 
@@ -227,7 +228,7 @@ def check_there(found: Found, needed: Sequence[str], root: str) -> None:
     which = f"{needed[0]} images" if len(needed) == 1 else "images"
     total = sum(member.part in needed for member in found.members)
     raise UserError(
-        f"data.root={printable(root)}: {len(missing):,} of the run's {total:,} {which} are gone or changed "
+        f"data.root={printable(shown_path(root))}: {len(missing):,} of the run's {total:,} {which} are gone or changed "
         f"({some(missing)})\nsince the run: {found.in_words()}; put them back, or name the folder as other "
         "data, of which no training image is tested on: eval RUN data=folder data.root=DIR"
     )
