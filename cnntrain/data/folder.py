@@ -123,8 +123,9 @@ class Folder(Dataset[tuple[Tensor, int]]):
         unknown = sorted(set(names) - index.keys())
         if unknown:
             why = look_alike(unknown[0], self.classes)
+            shown = printable(shown_path(self.root))
             raise UserError(
-                f"data.root={printable(shown_path(self.root))} has a class {unknown[0]}, which the model does not know: "
+                f"data.root={shown} has a class {unknown[0]}, which the model does not know: "
                 f"it knows {some(self.classes)}{'; ' if why else ''}{why}"
             )
         return [index[name] for name in names]

@@ -227,8 +227,9 @@ def check_there(found: Found, needed: Sequence[str], root: str) -> None:
         return
     which = f"{needed[0]} images" if len(needed) == 1 else "images"
     total = sum(member.part in needed for member in found.members)
+    shown = printable(shown_path(root))
     raise UserError(
-        f"data.root={printable(shown_path(root))}: {len(missing):,} of the run's {total:,} {which} are gone or changed "
+        f"data.root={shown}: {len(missing):,} of the run's {total:,} {which} are gone or changed "
         f"({some(missing)})\nsince the run: {found.in_words()}; put them back, or name the folder as other "
         "data, of which no training image is tested on: eval RUN data=folder data.root=DIR"
     )
