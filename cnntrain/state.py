@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cnntrain.errors import CheckpointError
@@ -69,6 +70,8 @@ def first_not_finite(weights: Mapping[str, Any]) -> str | None:
     for name, weight in weights.items():
         if not isinstance(weight, Tensor) or not (weight.is_floating_point() or weight.is_complex()):
             continue
+        if weight.element_size() == 1:  # not every format of 8 bits can say it
+            weight = weight.to(torch.float32)
         if not bool(weight.isfinite().all()) and not is_mask(weight):
             return str(name)
     return None

@@ -18,6 +18,7 @@ from conftest import TINY, Command, is_told
 
 from cnntrain import checkpoint, cli
 from cnntrain.errors import CheckpointError, told
+from cnntrain.state import first_not_finite
 
 LOOP: list[Any] = []
 LOOP.append(LOOP)
@@ -151,6 +152,12 @@ def test_weights_that_are_no_numbers_are_named(
     outcome = cnntrain(*words.get(command, (command, "run")))
     is_told(outcome, f"its weights {name} hold NaN or infinite values")
     assert not (run / "export").exists()
+
+
+def test_formats_of_eight_bits_are_looked_at_too() -> None:
+    for dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
+        assert first_not_finite({"a": torch.ones(2).to(dtype)}) is None
+        assert first_not_finite({"a": torch.full((2,), math.nan).to(dtype)}) == "a"
 
 
 def test_a_mask_of_minus_infinity_is_no_weight(tmp_path: Path, trained: Path) -> None:
