@@ -2,7 +2,7 @@
 
 Schedule-free optimizers (Defazio et al. 2024, The Road Less Scheduled) keep the model's parameters at the
 point where the gradient is taken. Their ``eval()`` moves the parameters to the average, which is what to
-evaluate and to keep; ``train()`` moves them back.
+evaluate and to keep; ``train()`` moves them back. The statistics of batch norm stay those of training.
 """
 
 from __future__ import annotations
