@@ -56,7 +56,7 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
 
     Args:
         config: of a run, as plain types.
-        repeats: turns of each contender.
+        repeats: rounds of each contender; the median is reported.
         seconds: of a turn.
         overrides: from which the configuration was composed.
     """

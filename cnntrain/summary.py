@@ -1,4 +1,4 @@
-"""A model's layers: output shapes, parameters, multiply-adds, receptive fields; nothing is allocated."""
+"""A model's layers: output shapes, parameters, multiply-adds, receptive fields; no memory for large ones."""
 
 from __future__ import annotations
 
