@@ -30,7 +30,8 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
     typed = printable(override)
     if (instead := retyped(override, behind)) is not None:
         return f"{typed} has a dash, quote or space that is not a plain one: {instead}"
-    key, equals, value = override.partition("=")
+    key, equals, value = (printable(part) for part in override.partition("="))
+    before, behind = [printable(word) for word in before], [printable(word) for word in behind]
     if not equals:
         return f"{typed or 'an empty word'} is not KEY=VALUE: {without_equals(override, before, behind)}"
     if not key:

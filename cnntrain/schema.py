@@ -116,7 +116,7 @@ SHORT = {
 PREDICATES = {
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "counts": lambda v: isinstance(v, int) and not isinstance(v, bool),
-    "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
+    "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and is_finite(v),
     "bool": lambda v: isinstance(v, bool),
     "str": lambda v: isinstance(v, str),
     "names": lambda v: all(isinstance(n, str) and n for n in (v if isinstance(v, list) and v else [v])),
@@ -125,6 +125,14 @@ PREDICATES = {
     "class": lambda v: isinstance(v, Mapping),
     "any": lambda v: True,
 }
+
+
+def is_finite(value: float) -> bool:
+    """Return whether a number is finite as a float, which a whole number of 400 digits is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_factor(name: Any, value: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import synonyms
+from cnntrain.arguments import is_there
 from cnntrain.config import default_in_words, defaults, groups, having
 from cnntrain.errors import UserError, folded, nearest
 from cnntrain.schema import KEYS, Key, shown
@@ -117,6 +118,7 @@ def filled(target: str, value: str) -> str:
 
     A value that does not suit the key is left out: the range of the key stands beside it.
     """
+    value = printable(value)
     if "{}" in target:
         return target.replace("{}", shlex.quote(value) if value else "VALUE")
     offered = groups()
@@ -157,7 +159,7 @@ def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
         value: as typed.
         choices: those of the group; by default those that conf/ offers.
     """
-    choices = choices or groups().get(key, ())
+    value, choices = printable(value), choices or groups().get(key, ())
     word = folded(value)
     rule = KEYS.get(key)
     listed = (*choices, *(rule.choices if rule else ()))
@@ -199,7 +201,8 @@ def optimizer_for(value: str) -> str:
 
 def data_for(value: str) -> str:
     """Return the override for a folder that was given as a data set."""
-    is_path = "/" in value or value.startswith((".", "~")) or Path(value).is_dir()
+    is_folder = is_there(value) and Path(value).is_dir()
+    is_path = "/" in value or value.startswith((".", "~")) or is_folder
     return f"data=folder {shlex.quote(f'data.root={value}')}" if is_path and value else ""
 
 
@@ -252,7 +255,7 @@ def for_flag(flag: str, value: str) -> str:
     """
     if flag in ("-m", "--multirun"):
         return "only train takes several values: cnntrain train -m"
-    key, value = flag.lstrip("-").replace("-", "_"), "" if "=" in value else value
+    key, value = printable(flag.lstrip("-").replace("-", "_")), "" if "=" in value else printable(value)
     if instead := elsewhere(key, value):
         override = instead.partition("did you mean ")[2].partition("?")[0]
         return f"write {override if '=' in override else f'{override}=VALUE'}" if override else instead
