@@ -269,6 +269,10 @@ VALUES: dict[str, dict[str, str]] = {
         "adamoptimizer": "optim=adam",
     },
     "schedule": {
+        **dict.fromkeys(
+            ("plateau", "reducelronplateau", "reduceonplateau"),
+            "schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
+        ),
         **dict.fromkeys(("cosineannealinglr", "cosineannealing", "cos", "cosinedecay"), "schedule=cosine"),
         **dict.fromkeys(("steplr", "multistep", "multisteplr", "exponential"), "schedule=step"),
         **dict.fromkeys(("onecyclelr", "1cycle", "fitonecycle"), "schedule=onecycle"),

@@ -130,6 +130,7 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "data=ImageFolder": "data=folder data.root=DIR",
     "schedule=CosineAnnealingLR": "schedule=cosine",
     "schedule=none": "schedule=constant",
+    "schedule=plateau": "schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
     "device=gpu": "device=cuda",
     "device=0": "device=cuda:0",
     "device=cuda0": "device=cuda:0",
@@ -277,7 +278,7 @@ def overrides_of_the_table() -> list[str]:
 @pytest.mark.parametrize("override", overrides_of_the_table())
 def test_the_table_names_only_what_there_is(override: str) -> None:
     key, equals, value = override.partition("=")
-    assert key in KEYS or key in groups() or key == "data.source.test_fraction"
+    assert key in KEYS or key in groups() or key in ("data.source.test_fraction", "schedule._target_")
     if equals and key in groups():
         assert value in groups()[key]
     elif equals and value not in ("{}", "DIR") and key in KEYS and KEYS[key].choices:
