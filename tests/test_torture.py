@@ -53,9 +53,9 @@ def returning(work: Callable[..., Any], file: Path, folder: Path) -> None:
 # Cases of each part, chosen so that each of its kinds is tried and all take a few seconds.
 SHORT = {
     "kills": [1],
-    "writes": [0, 3],
+    "writes": [0],
     "hostile": [3, 17, 18],
-    "data": [0, 14],
+    "data": [14],
     "streams": [0, 11],
     "together": [1],
     "damage": [1, 2, 15],
