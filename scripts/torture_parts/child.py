@@ -39,7 +39,8 @@ PR_SET_PDEATHSIG = 1  # prctl(2): the signal to get when the parent ends
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 CODES = {0, 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGPIPE}
 CRASH = re.compile(rb"Traceback \(most recent call last\)|^Exception ignored in", re.MULTILINE)
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+TURNING = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # lines and directions; data may hold them
 FLOOD = 20_000  # characters of an error message
 
 
@@ -102,7 +103,9 @@ class Ended:
         if self.peak > MEMORY:
             found.append(f"{self.peak / 2**30:.1f} GiB of memory")
         for name, text in (("stdout", self.out), ("stderr", self.err)):
-            raw = CONTROL.search(text.decode(errors="replace"))
+            shown = text.decode(errors="replace")
+            as_data = name == "stdout" and "-" in self.arguments  # --json -, --csv -
+            raw = CONTROL.search(shown) or (None if as_data else TURNING.search(shown))
             if raw:
                 found.append(f"control character {raw[0]!r} on {name}")
         if len(self.err) > FLOOD:
