@@ -27,8 +27,10 @@ from cnntrain.console import Console
 from cnntrain.engine import ALL_THREADS, Engine, computes_bf16, machine
 from cnntrain.parts import input_shape
 from cnntrain.precision import Precision
+from cnntrain.regular import open_regular
 from cnntrain.timing import FEW, TRIES, Trial
 
+LONGEST_NOTE = 10_000  # bytes of what is kept of a measurement
 SHARE = 0.25  # of the free memory, that what is tried may take
 AGAIN_SECONDS = 600  # after which a result of a busy machine is measured again, if it is quiet by then
 
@@ -167,7 +169,8 @@ def most_images(
 def read(path: Path, options: Mapping[str, list[Any]]) -> Note | None:
     """Return what the cache holds; None if it holds nothing that is possible now."""
     try:
-        kept = json.loads(path.read_text())
+        with open_regular(path) as file:
+            kept = json.loads(file.read(LONGEST_NOTE))
         engine = Engine(kept["precision"], kept["channels_last"], kept["threads"])
         since = kept.get("busy")
         if all(value in options[name] for name, value in asdict(engine).items()):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY, Command, is_told
+from forks import Forked
 from image_tree import digits
 from PIL import Image
 from torch.utils.data import Dataset
@@ -401,6 +402,21 @@ def test_odd_cache_folders(
     outcome = cnntrain("train", *TINY)
     assert outcome.code == code and told in outcome.out + outcome.err, outcome
     assert "Traceback" not in outcome.err
+
+
+def test_fifos_and_devices_in_the_cache_hang_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In processes of their own, with a limit: the kernel waits for ever for a FIFO's writer."""
+    cache = tmp_path / "odd"
+    monkeypatch.setenv("CNNTRAIN_CACHE", str(cache))
+    run = ("train", "data=folder", f"data.root={digits(Path('d'))}", "model=mlp", "epochs=1", "report=false")
+    assert Forked(*run, "out=first").wait() == 0
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    assert {path.parent.name for path in files} == {"data", "engines", "folders"}
+    for number, path in enumerate(files):
+        path.unlink()
+        os.mkfifo(path) if number % 2 or path.parent.name != "data" else path.symlink_to("/dev/zero")
+    again = Forked(*run, "out=again")
+    assert again.wait(60) == 0, again.communicate()
 
 
 def test_a_user_without_a_home_does_without_a_cache(

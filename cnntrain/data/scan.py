@@ -116,7 +116,7 @@ def is_too_large(record: np.void, decoding: Decoding) -> bool:
 def read(store: Path) -> dict[str, np.void]:
     """Return the records of a cache file by the names of the images; none if it is missing or damaged."""
     try:
-        with np.load(store, allow_pickle=False) as contents:
+        with open_regular(store) as file, np.load(file, allow_pickle=False) as contents:
             if int(contents["format"]) != FORMAT or contents["records"].dtype != RECORD:
                 return {}
             return dict(zip(map(str, contents["names"]), contents["records"], strict=True))
