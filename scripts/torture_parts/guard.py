@@ -36,6 +36,7 @@ CHANGES = {  # events about paths, each with how many of its arguments are paths
     "os.utime": 1,
     "shutil.rmtree": 1,
 }
+OF_NAMES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir"}  # which change a link, not what it leads to
 LINKS = {"os.link", "os.symlink"}  # whose second path is made
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 OWN_PROGRAMS = {
@@ -65,6 +66,18 @@ def is_own(words: Any) -> bool:
     return name in OWN_PROGRAMS
 
 
+class Within(str):
+    """A path that is not to be followed further."""
+
+
+def itself(path: Any) -> Any:
+    """Return the path of a link itself, in a folder whose own links are followed."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        return path
+    folder, name = os.path.split(os.path.normpath(Path.cwd() / os.fsdecode(path)))
+    return Within(f"{os.path.realpath(folder)}/{name}")
+
+
 def guard(writable: Sequence[Path], report: int) -> None:
     """Report, from now on and in all that this process forks, what a command has no business to do.
 
@@ -78,7 +91,7 @@ def guard(writable: Sequence[Path], report: int) -> None:
     def outside(path: Any) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
             return False  # a descriptor, of a file that was opened before
-        real = os.path.realpath(os.fsdecode(path))
+        real = str(path) if isinstance(path, Within) else os.path.realpath(os.fsdecode(path))
         return not any(real == place or real.startswith(place.rstrip("/") + "/") for place in places)
 
     def tell(kind: str, event: str, what: Any) -> None:
@@ -93,11 +106,11 @@ def guard(writable: Sequence[Path], report: int) -> None:
             address = arguments[-1] if event == "socket.connect" else arguments[0]
             if event != "socket.connect" or not isinstance(address, str | bytes):  # text: a Unix socket
                 tell(CONNECTION, event, address)
-        elif event in LINKS and outside(arguments[1]):
+        elif event in LINKS and outside(itself(arguments[1])):
             tell(WRITTEN, event, arguments[1])
         elif event in CHANGES:
             for path in arguments[: CHANGES[event]]:
-                if outside(path):
+                if outside(itself(path) if event in OF_NAMES else path):
                     tell(WRITTEN, event, path)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
