@@ -103,7 +103,7 @@ def cache(case: Case, number: int) -> None:
                 break
             out = f"{out.partition('-')[0]}-{again}"
             ended = case.command("train", *words, f"out={out}", env=env)
-        impossible = ended.code == 2 and b"data.cache=disk is not possible" in ended.err  # as was asked for
+        impossible = ended.code == 2 and b"CNNTRAIN_CACHE=" in ended.err  # told, with what to do
         if not impossible and case.ends_with(ended, 0):
             same(case, case.folder / untouched, out)
     case.command("data", "images", env=env, bound=kind is read_only)
