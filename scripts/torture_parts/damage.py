@@ -47,7 +47,7 @@ def near_the_end(draw: random.Random, whole: bytes) -> bytes:
     """Change up to four bytes among the last 200, where the archive's directory and the checksum are."""
     changed = bytearray(whole)
     for _ in range(draw.randrange(1, 5)):
-        changed[-draw.randrange(1, 200)] = draw.randrange(256)
+        changed[-draw.randrange(1, min(200, len(changed) + 1))] = draw.randrange(256)
     return bytes(changed)
 
 

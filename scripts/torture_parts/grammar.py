@@ -106,7 +106,8 @@ def attempt(case: Case, number: int) -> None:
     needs = {"run", "last", "other", "sweep", "images"} & {
         w.rstrip("/").removeprefix("./").split("/")[0] for w in words
     }
-    if needs or words[0] in ("resume", "eval", "report", "predict", "export", "compare"):
+    command = words[0] if words else ""  # a line may be empty
+    if needs or command in ("resume", "eval", "report", "predict", "export", "compare"):
         copied(case, reference(case.place, "untouched", *TINY))
         beside(case)
         (case.folder / "outputs").mkdir()
