@@ -153,6 +153,11 @@ class Console:
             f"[bold]{name} accuracy {result.accuracy:.2%}[/]  ({correct:,} of {result.examples:,}; "
             f"95% interval {low:.2%} to {high:.2%})  loss{JOIN}{loss_in_words(result.loss)}{top5}"
         )
+        if result.is_imbalanced:
+            self.line(
+                f"balanced accuracy {result.balanced_accuracy:.2%}, macro F1 {result.macro_f1:.2%} "
+                "(each class counts the same)"
+            )
 
     def classes(self, rows: Sequence[Mapping[str, Any]], level: int = 1) -> None:
         """Print precision, recall and F1 of each class."""

@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,7 @@ class Fit:
         random, *random_of_others = distributed.gathered(random_state())
         if not is_main():
             return
-        result = {**self.about, "model": weights, "progress": asdict(self.progress)}
+        result = {**self.about, "model": weights, "progress": self.progress.state_dict()}
         checkpoints = self.folder / CHECKPOINTS
         if is_best or (self.val_batches is None and self.progress.step_in_epoch == 0):
             # Nobody goes on from it, so it does without what only that takes, two thirds of the size.

@@ -50,6 +50,14 @@ class Progress:
     epoch_seconds: float = 0.0
     lr: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Format no row of metrics.csv twice: in a run of thousands of epochs that takes longer than they do."""
+        self.lines: list[str] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it. It is not copied, as it is serialized at once."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     @classmethod
     def of(cls, state: dict[str, Any]) -> Progress:
         """Return what a checkpoint holds of it; what another version wrote besides is left out."""
@@ -104,8 +112,9 @@ class Progress:
         """Write metrics.csv anew from the history, so that it always agrees with the checkpoint."""
         if not is_main():
             return
-        rows = [[rounded(row.get(name)) for name in COLUMNS] for row in self.history]
-        write_atomically(folder / "metrics.csv", csv_of([COLUMNS, *rows]).encode())
+        for row in self.history[len(self.lines) :]:
+            self.lines.append(csv_of([[rounded(row.get(name)) for name in COLUMNS]]))
+        write_atomically(folder / "metrics.csv", "".join([csv_of([COLUMNS]), *self.lines]).encode())
 
 
 def rounded(value: Any) -> Any:

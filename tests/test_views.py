@@ -51,4 +51,6 @@ def test_eval_says_so_and_the_run_stays_as_it_was(cnntrain: Command) -> None:
 def test_wrong_views_are_told(cnntrain: Command) -> None:
     cnntrain("train", *TINY, "out=run")
     is_told(cnntrain("eval", "run", "tta=[flop]"), "tta=[flop] is not possible", "flip or shift")
-    is_told(cnntrain("eval", "run", "tta=flip"), "tta=flip is not possible", "[A,B,...]")
+    is_told(cnntrain("eval", "run", "tta=flop"), "tta=flop is not possible", "flip or shift")
+    one, listed = (cnntrain("eval", "run", f"tta={views}") for views in ("flip", "[flip]"))
+    assert one.code == 0 and "mean over views by flip" in one.out and one.out == listed.out

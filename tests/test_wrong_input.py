@@ -387,9 +387,8 @@ def test_a_missing_data_file_is_named(cnntrain: Command) -> None:
 @pytest.mark.usefixtures("offline")
 def test_a_download_is_announced_before_it_fails(cnntrain: Command) -> None:
     outcome = cnntrain("train", "data=mnist", "data.root=nowhere")
-    place = Path("nowhere").absolute()
-    is_told(outcome, f"MNIST is not in {place} and could not be downloaded", "set data.root")
-    assert outcome.err.startswith(f"warning MNIST is not in {place}: downloading it to {place}\n")
+    is_told(outcome, "MNIST is not in nowhere and could not be downloaded", "set data.root")
+    assert outcome.err.startswith("warning MNIST is not in nowhere: downloading it to nowhere\n")
     assert leaves_nothing()
     assert not Path("nowhere").exists()
 
