@@ -51,7 +51,7 @@ class Progress:
     lr: float = 0.0
 
     def __post_init__(self) -> None:
-        """Format no row of metrics.csv twice: in a run of thousands of epochs that takes longer than they do."""
+        """Keep each row of metrics.csv as text: to format thousands anew would take longer than an epoch."""
         self.lines: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:

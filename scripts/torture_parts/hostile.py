@@ -89,8 +89,6 @@ def attempt(case: Case, number: int) -> None:
         step = number - number // 4  # among those that are no hostile ones
         where, kind = paths[step // len(ODD) * 37 % len(paths)], step % len(ODD)
         value = ODD[kind](step // len(ODD))
-        if where[-1] == "compile" and value is True:  # which train writes, and which calls for a compiler
-            value = [True]
         replace(state, where, value)
         name, changed = f"{'.'.join(map(str, where))} = {kind}", state
     case.commands.append(f"# {name!a}")
