@@ -163,7 +163,7 @@ SHARE = Key("float", "", low=0, high=1, below=True)
 
 KEYS: dict[str, Key] = {
     # the run
-    "epochs": Key("int", "passes over the training set", low=1),
+    "epochs": Key("int", "passes over the training set", low=1, high=100_000),
     "batch_size": Key("int", "images per optimizer step", low=1),
     "eval_batch_size": Key("int", "images per batch when evaluating; affects speed and memory only", low=1),
     "limit": Key("int", "train on the first N shuffled images", low=1, optional=True),

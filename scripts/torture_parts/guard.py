@@ -56,13 +56,16 @@ EVERYONES = (
 PROGRAM, CONNECTION, WRITTEN = "program started:", "connection:", "written outside:"
 
 
+OF_BENCH = ("from cnntrain.cli import run", "import torch; from cnntrain.memory import peak")
+
+
 def is_own(words: Any) -> bool:
     """Say whether cnntrain starts a program itself: git, uname, Python for ``bench``."""
     if isinstance(words, str | bytes):
         words = [words]
     name, *rest = [os.fsdecode(word) for word in words] or [""]
     if name == sys.executable:
-        return rest[:1] == ["-c"] and rest[1].startswith("from cnntrain.cli import run")
+        return rest[:1] == ["-c"] and rest[1].startswith(OF_BENCH)
     return name in OWN_PROGRAMS
 
 

@@ -112,6 +112,7 @@ def is_expected(path: Path) -> bool:
     return (
         path.parts[0] in ("run", "tuned", "outputs", "other", "__pycache__", ".state")
         or path.suffix == ".tmp"
+        or path.parts[0].startswith("torchinductor_")  # which torch makes when torchvision is imported
     )
 
 
