@@ -14,17 +14,18 @@ from cnntrain.console import Console, bytes_in_words, count
 from cnntrain.data.augment import Augment
 from cnntrain.data.findings import heading, left_out
 from cnntrain.data.folder import Folder
-from cnntrain.data.images import InMemoryDataset, checksum
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.members import FILE, Member, RunSplit, packed
 from cnntrain.data.sources import DataMissing
-from cnntrain.data.splits import limited, stratified_split
+from cnntrain.data.splits import limited
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import UserError
 from cnntrain.names import argument, shown_path
 from cnntrain.parts import Config
 from cnntrain.reading import SHARE, Reader
 from cnntrain.text import printable, some
+from cnntrain.trained_on import Earlier, apart, is_same_images, parted
 
 SKIPPED = 3  # files that can't be read and are named at once; the others with verbose=2
 NAMES = {"train": "training", "val": "validation", "test": "test"}
@@ -35,6 +36,7 @@ class Data:
     """The images of a run, which do what, in words where they are and why, and what was left out.
 
     ``train_files`` and ``test_files`` name the file of each image; None where images have none.
+    ``held_back`` counts the images that are left out of validation, because the model was trained on them.
     """
 
     train: InMemoryDataset | StreamingDataset
@@ -46,6 +48,7 @@ class Data:
     members: list[Member] | None = None  # of a folder: which image does what
     train_files: Sequence[str] | None = None
     test_files: Sequence[str] | None = None
+    held_back: int = 0
 
     @functools.cached_property
     def record(self) -> bytes | None:
@@ -60,16 +63,20 @@ def open_data(
     trust: Sequence[str] | None,
     class_names: Sequence[str] | None = None,
     run_split: RunSplit | None = None,
+    earlier: Earlier | None = None,
 ) -> Data:
     """Read or open the training and the test images and split off the validation set.
 
     Args:
-        config: of the run.
+        config: of the run. If the split of ``earlier`` is kept, ``data.val_fraction`` and ``data.split_seed``
+            become those of it.
         device: on which the batches are wanted.
         console: told before anything is downloaded.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
         class_names: in the order of a trained model's outputs; None for a new one.
         run_split: of the run whose model it is, from :func:`cnntrain.data.members.split_of`.
+        earlier: the run that trained the weights, which are evaluated or trained further. None of its
+            training images is to validate.
 
     Raises:
         UserError: the data can't be read, or are not those that the run needs.
@@ -77,7 +84,7 @@ def open_data(
     data, workers = config["data"], config["workers"]
     reader = Reader(data, workers, console, trust)
     reader.known["class_names"] = None if class_names is None else list(class_names)
-    reader.known["run_split"] = run_split
+    reader.known["run_split"] = run_split or (earlier.guard() if earlier is not None else None)
     try:
         train, test = reader.read(True), reader.read(False)
     except DataMissing as missing:
@@ -90,11 +97,14 @@ def open_data(
         reader.known["download"] = True
         train, test = reader.read(True), reader.read(False)
     folder: Any = reader.opened.get(True)
-    if hasattr(folder, "split"):
-        indices, val_indices = folder.split(data["val_fraction"], data["split_seed"])
+    indices, val_indices = parted(folder, train, data["val_fraction"], data["split_seed"])
+    held_back = folder.held_back if isinstance(folder, Folder) else 0
+    if isinstance(folder, Folder):
         reader.notes += remarks(reader, console)
-    else:
-        indices, val_indices = stratified_split(train.labels, data["val_fraction"], data["split_seed"])
+    if earlier is not None:
+        chosen = len(val_indices)
+        indices, val_indices = apart(earlier, config, folder, train, (indices, val_indices), console)
+        held_back += 0 if earlier.goes_on else chosen - len(val_indices)
     train_indices = limited(indices, config["limit"], data["split_seed"])
     if isinstance(train, InMemoryDataset) and isinstance(test, InMemoryDataset):
         train, test, where = placed(train, test, device, workers, reader.on_disk)
@@ -103,6 +113,7 @@ def open_data(
         where = f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
     words = "; ".join([where, *reader.notes])
     data = Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
+    data.held_back = held_back
     if isinstance(folder, Folder):
         tested = dict.fromkeys(range(len(test)), "test")
         trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
@@ -172,13 +183,7 @@ def placed(
 
 def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
     """Return whether the training images are those that a checkpoint's run began with."""
-    known = state["data_fingerprint"]
-    if known == data.train.fingerprint:
-        return True
-    # Before 2026-11-24 the checksum was of all images.
-    if not isinstance(data.train, InMemoryDataset):
-        return False
-    return bool(known == checksum(data.train.images, data.train.labels))
+    return is_same_images(state, data.train)
 
 
 def warn_of_no_record(

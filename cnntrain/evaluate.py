@@ -20,6 +20,7 @@ from cnntrain.names import argument, shown_path
 from cnntrain.parts import Config
 from cnntrain.ranks import is_main
 from cnntrain.trained import Trained
+from cnntrain.trained_on import Earlier
 from cnntrain.views import Views
 
 
@@ -58,7 +59,7 @@ def evaluate(
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
     run_split = split_of(config, state, run, (split,), other_data)
     data = distributed.main_first(
-        lambda: open_data(config, device, console, data_trust, class_names, run_split)
+        lambda: open_data(config, device, console, data_trust, class_names, run_split, Earlier(path, state))
     )
     if run_split is not None and run_split.members is None:
         warn_of_no_record(run_split, state, data, config["data"]["root"], console)
@@ -70,6 +71,11 @@ def evaluate(
         "val": (data.train, data.val_indices),
         "test": (data.test, torch.arange(len(data.test))),
     }[split]
+    if split == "val" and data.held_back:
+        left = f"{count(data.held_back, 'image')} of the val part left out: the model was trained on them"
+        if len(indices) == 0:
+            raise UserError(f"split=val holds no images: {left}")
+        console.warn(left)
     if len(indices) == 0:
         raise UserError(
             f"split={split} holds no images: data.val_fraction is {config['data']['val_fraction']}"

@@ -54,6 +54,7 @@ from cnntrain.restoring import Tiny, check_optimizer, check_schedule, stepped
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
 from cnntrain.text import printable
+from cnntrain.trained_on import earlier_run
 from cnntrain.trial import try_out
 from cnntrain.warm_start import recorded, start_from
 
@@ -136,7 +137,10 @@ def work(
 
         split = split_of(config, state, folder, EVERY_PART)
         names = None if split is None or state is None else state["class_names"]
-        data = distributed.main_first(lambda: open_data(config, device, console, trust, names, split))
+        earlier = earlier_run(start.path, start.state, config) if start is not None else None
+        data = distributed.main_first(
+            lambda: open_data(config, device, console, trust, names, split, earlier)
+        )
         if start is not None:
             start.renew_head(model, data.train.class_names)
             config["init_from"] = str(start.path)

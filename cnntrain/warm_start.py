@@ -33,6 +33,7 @@ class Start:
         head: name of the last layer; None where it can't be told.
         new_head: the weights of a new one, as the seed gives them.
         is_new: whether the head is a new one.
+        state: the checkpoint's contents, but for the weights.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Start:
     head: str | None
     new_head: Weights
     is_new: bool
+    state: Mapping[str, Any]
 
     @torch.no_grad()
     def renew_head(self, model: nn.Module, class_names: Sequence[str]) -> None:
@@ -136,7 +138,8 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
         model.load_state_dict(taken)
     except RuntimeError as error:  # tensors of a kind that no model has
         raise CheckpointError(f"{path}: its weights can't be loaded") from error
-    return Start(path, state["progress"]["epoch"], class_names, head, new_head, is_new)
+    rest = {name: state[name] for name in ("config", "data_fingerprint", "split")}
+    return Start(path, state["progress"]["epoch"], class_names, head, new_head, is_new, rest)
 
 
 def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:

@@ -74,12 +74,13 @@ class Folder(Dataset[tuple[Tensor, int]]):
         if split.members and split.binds:  # a bad file that the run had is missed by check_there
             on_bad_image = "skip"
         census = usable(root, on_bad_image, max_megapixels=max_megapixels)
-        tree, parts = census.tree, census.parts(test_fraction, split.is_by_index)
+        tree = census.tree
+        parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
         self.census, self.run_split = census, split
         self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
         self.decoding = Decoding(max_megapixels, value_range, lock())
         self.classes = list(class_names or tree.classes)
-        self.held_back = 0  # images of the test part that the run was trained on
+        self.held_back = 0  # images of the test or of the validation part that the run was trained on
         self.found = found_in(census, parts, split.members) if split.members else None
         if self.found is not None and split.binds:
             check_there(self.found, split.needed, root)
@@ -87,8 +88,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
         else:
             order = np.arange(len(parts))
             is_trained = np.isin(parts, split.guarded) & split.has_trained(census)
-            self.held_back = int((is_trained & (parts == "test")).sum())
-            parts[is_trained] = ""
+            self.held_back = int((is_trained & (parts == ("val" if train else "test"))).sum())
+            parts[is_trained] = UNUSED
         mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
         if not len(mine):
             why = refusal(parts) or "no image is left"
@@ -158,7 +159,9 @@ class Folder(Dataset[tuple[Tensor, int]]):
             index_seed = seed if self.run_split.is_by_index else None
             chosen = self.census.held_out(self.indices, val_fraction, f"val {seed}", index_seed)
             if "val" in self.run_split.guarded:
-                chosen &= ~self.run_split.has_trained(self.census)[self.indices]
+                is_trained = self.run_split.has_trained(self.census)[self.indices]
+                self.held_back += int((chosen & is_trained).sum())
+                chosen &= ~is_trained
         trains = ~chosen & (self.parts != UNUSED)
         return torch.from_numpy(np.flatnonzero(trains)), torch.from_numpy(np.flatnonzero(chosen))
 

@@ -34,6 +34,7 @@ from cnntrain.precision import Precision
 from cnntrain.run_folder import CHECKPOINTS
 from cnntrain.seeding import seed_everything
 from cnntrain.trained import Trained
+from cnntrain.trained_on import earlier_run
 from cnntrain.warm_start import start_from
 
 
@@ -99,7 +100,8 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     criterion = build_criterion(config, None).to(device)
     start = start_from(config["init_from"], model, config) if config["init_from"] is not None else None
     freezing = build_freezing(config, model)
-    data = data or open_data(config, device, console, None)
+    earlier = earlier_run(start.path, start.state, config) if start is not None else None
+    data = data or open_data(config, device, console, None, earlier=earlier)
     clip_batch_size(config, len(data.train_indices), console)
     engine, _ = settle(config, model, criterion, device)
     engine.prepare(model)
