@@ -24,7 +24,7 @@ from cnntrain.contenders import Contender, Own, contenders
 from cnntrain.engine import ALL_THREADS
 from cnntrain.errors import UserError
 from cnntrain.names import network_name, shown_path
-from cnntrain.output import STDOUT, json_of, screen_beside, write
+from cnntrain.output import is_stdout, json_of, screen_beside, write
 from cnntrain.parts import Config
 from cnntrain.records import versions
 
@@ -149,7 +149,7 @@ def bench(config: Config, own: Config, overrides: Sequence[str]) -> None:
     """
     target = own["json"] or shown_path(default_target())
     console = screen_beside(target, verbose=config["verbose"])
-    if target not in STDOUT:
+    if not is_stdout(target):
         run_folder.make_folder(run_folder.typed_path(target).parent)
     report = measure({**config, "verbose": console.verbose}, own["repeats"], own["seconds"], overrides)
     write(target, json_of(report), console)

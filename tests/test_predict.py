@@ -226,6 +226,54 @@ def test_process_substitution_works(process: Command, run: None) -> None:
     assert len(rows_of("caught.csv")) == 1
 
 
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "link.csv", "/dev/stderr"])
+def test_what_the_shell_has_opened_is_not_emptied(cnntrain: Command, run: None, name: str) -> None:
+    digits(1)
+    Path("precious.csv").write_text("old\n")
+    opened = os.open("precious.csv", os.O_WRONLY | os.O_APPEND)
+    Path("link.csv").symlink_to(f"/dev/fd/{opened}")
+    stderr = os.dup(2)
+    try:
+        if name == "/dev/stderr":
+            os.dup2(opened, 2)
+        code = cnntrain("predict", "run", "digits", "--csv", name.format(opened)).code
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(opened)
+    assert code == 0
+    old, header, *rows = Path("precious.csv").read_text().splitlines()
+    assert old == "old" and header.startswith("file,class,") and len(rows) == 1
+
+
+def test_a_descriptor_that_is_not_open_is_told(cnntrain: Command, run: None) -> None:
+    digits(1)
+    is_told(cnntrain("predict", "run", "digits", "--csv", "/dev/fd/977"), "/dev/fd/977 can't be written")
+
+
+@pytest.mark.parametrize("name", ["/dev/fd/1", "/proc/self/fd/1"])
+def test_other_names_of_standard_output_hold_nothing_else(cnntrain: Command, run: None, name: str) -> None:
+    digits(2)
+    outcome = cnntrain("predict", "run", "digits", "--csv", name)
+    assert outcome.out == cnntrain("predict", "run", "digits", "--csv", "-").out != ""
+
+
+def test_a_file_in_memory_is_replaced_whole(cnntrain: Command, run: None) -> None:
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK):
+        pytest.skip("needs /dev/shm, which Linux has")
+    digits(1)
+    file = folder / f"cnntrain-{os.getpid()}.csv"
+    file.write_text("old")
+    before = file.open()  # which still reads what was there
+    try:
+        assert cnntrain("predict", "run", "digits", "--csv", str(file)).code == 0
+        assert len(rows_of(str(file))) == 1 and before.read() == "old"
+    finally:
+        before.close()
+        file.unlink()
+
+
 @pytest.mark.parametrize(
     ("text", "written"),
     [

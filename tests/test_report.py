@@ -259,16 +259,25 @@ def test_mistakes_name_their_images(cnntrain: Command, finished: Path) -> None:
     """By the file in a folder of images, else by the index: on the cards, in the page's data, in a table."""
     for file in sorted(digits(Path("photos"), 16, (0, 1)).glob("*/*")):
         file.rename(file.with_name(f"<b>{file.stem} & 'x\n\x1b[31m{file.suffix}"))
+    Path("photos/d1").rename("photos/=1+1")  # which a spreadsheet would compute
     words = ("data=folder", "data.root=photos", "data.image_size=8", "data.channels=3")
     outcome = cnntrain("train", *SMALL, *words, "data.source.test_fraction=0.5", "optim.lr=1e-9", "out=run")
     assert outcome.code == 0, outcome.err
-    for folder, pattern in ((Path("run"), r"d[01]/<b>\d+ & 'x\n\x1b\[31m\.(png|jpg)"), (finished, r"\d+")):
+    for folder, pattern in (
+        (Path("run"), r"(d0|'=1\+1)/<b>\d+ & 'x\n\x1b\[31m\.(png|jpg)"),
+        (finished, r"\d+"),
+    ):
         with (folder / "mistakes.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         matrix = summary_of(folder)["confusion_matrix"]
         wrong = sum(n for t, row in enumerate(matrix) for p, n in enumerate(row) if t != p)
         assert len(rows) == wrong > 0
         assert all(re.fullmatch(pattern, row["image"]) for row in rows), rows[0]
+        if folder == Path("run"):
+            assert {row[name] for row in rows for name in ("true_class", "predicted_class")} == {
+                "d0",
+                "'=1+1",
+            }
         page = page_of(folder)
         data = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
         assert data is not None
@@ -278,7 +287,7 @@ def test_mistakes_name_their_images(cnntrain: Command, finished: Path) -> None:
         ]
         assert captions and set(map(html.unescape, captions)) <= set(names)
         prefix = "" if folder == Path("run") else "image "
-        worst = prefix + rows[0]["image"].replace("\n", "\\n").replace("\x1b", "\\x1b")
+        worst = prefix + rows[0]["image"].removeprefix("'").replace("\n", "\\n").replace("\x1b", "\\x1b")
         assert html.unescape(captions[0]) == worst
         assert "<b>" not in page.replace("<b>the", "") and "\x1b" not in page
     for row in rows:  # the index is that of the image in the test set

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +31,7 @@ from cnntrain.report.shown import (
     epochs_of,
     unfinished,
 )
+from cnntrain.spreadsheet import csv_of
 from cnntrain.text import encoded, loss_in_words
 
 PAGE, PLOTS, MISTAKES = "report.html", "plots", "mistakes.csv"
@@ -249,12 +248,10 @@ class Drawing:
 
 def mistakes_csv(done: Evaluated, class_names: Sequence[str]) -> bytes:
     """Return all wrong predictions as a table, the most confident first: image, classes, probability."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "true_class", "predicted_class", "confidence"))
+    rows: list[Sequence[object]] = [("image", "true_class", "predicted_class", "confidence")]
     verdicts = done.verdicts
     for index in verdicts.mistakes(len(verdicts.labels)):
         truth, said = (class_names[int(classes[index])] for classes in (verdicts.labels, verdicts.predicted))
         name = done.name_of(index).removeprefix(NUMBERED if done.files is None else "")
-        writer.writerow((name, truth, said, f"{float(verdicts.confidence[index]):.4f}"))
-    return text.getvalue().encode("utf-8", "surrogateescape")  # names as the file system has them
+        rows.append((name, truth, said, f"{float(verdicts.confidence[index]):.4f}"))
+    return csv_of(rows).encode("utf-8", "surrogateescape")  # names as the file system has them
