@@ -51,11 +51,12 @@ The metadata have this as `preprocessing`:
 """
 RUN = """
 `predict.py` does so with Pillow and numpy, and runs `model.onnx` with onnxruntime. It needs nothing of
-cnntrain, and gives the probabilities of `cnntrain predict`:
+cnntrain, and gives the probabilities of `cnntrain predict`, up to the precision that predict computes in
+(`precision=fp32` is that of the script). A file that it can't read gets a line on standard error:
 
 ```sh
 pip install onnxruntime pillow numpy
-python predict.py FILE...
+python predict.py FILE_OR_FOLDER...
 ```
 """
 

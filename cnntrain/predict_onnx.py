@@ -1,4 +1,6 @@
-"""Name the class of image files with model.onnx, which lies beside this file: python predict.py FILE...
+"""Name the class of image files with model.onnx, which lies beside this file.
+
+Type: python predict.py FILE_OR_FOLDER...
 
 It needs onnxruntime, Pillow and numpy, and nothing else. The model takes bytes; normalisation and softmax are
 inside it. How a file becomes those bytes is said in the model's metadata, and done here.
@@ -7,14 +9,17 @@ inside it. How a file becomes those bytes is said in the model's metadata, and d
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+USAGE = "usage: python predict.py FILE_OR_FOLDER...  (the likeliest class of each image, and its probability)"
 # Pillow would start Ghostscript for EPS.
 FORMATS = [
     "AVIF",
@@ -75,6 +80,8 @@ def square(image: Image.Image, side: int, resize: str) -> Image.Image:
 
 def read(path: str, how: dict[str, Any]) -> np.ndarray:
     """Return an image as the model takes it: uint8 (1, C, H, W)."""
+    if Path(path).exists() and not Path(path).is_file():  # a FIFO would wait for ever
+        raise OSError("not a regular file")
     with Image.open(path, formats=FORMATS) as image:
         image.draft(None, (how["resize_size"], how["resize_size"]))  # JPEGs, at a fraction of their size
         image.load()
@@ -90,16 +97,73 @@ def read(path: str, how: dict[str, Any]) -> np.ndarray:
     return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1)[None])
 
 
-def main(files: list[str]) -> None:
-    """Print the likeliest class of each file, and its probability."""
-    session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
-    metadata = session.get_modelmeta().custom_metadata_map
-    names, how = json.loads(metadata["class_names"]), json.loads(metadata["preprocessing"])
-    for file in files:
-        (probabilities,) = session.run(None, {"images": read(file, how)})[0]
+def files_of(word: str) -> list[str]:
+    """Return the file that was typed, or all files of a folder with an image extension."""
+    if not Path(word).is_dir():
+        return [word]
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    images = [path for path in Path(word).rglob("[!.]*") if path.suffix.lower() in known]
+    if not images:
+        raise OSError("a folder without image files")
+    return [str(path) for path in sorted(images)]
+
+
+def images_of(words: list[str], how: dict[str, Any]) -> Iterator[tuple[str, np.ndarray | str]]:
+    """Yield each file and its image as the model takes it, or why it can't be read."""
+    for word in words:
+        try:
+            files = files_of(word)
+        except OSError as error:
+            yield word, reason(error)
+            continue
+        for file in files:
+            try:
+                yield file, read(file, how)
+            except Exception as error:  # Pillow raises nearly anything for a damaged file
+                yield file, reason(error)
+
+
+def reason(error: Exception) -> str:
+    """Return why a file can't be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def line(text: str) -> str:
+    """Return text without newlines and what else a terminal obeys."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def main(words: list[str]) -> int:
+    """Print the likeliest class of each file, and its probability. Return 1 if a file could not be read."""
+    if not words or {"-h", "--help"} & set(words):
+        print(USAGE, file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    try:
+        session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
+        metadata = session.get_modelmeta().custom_metadata_map
+        names, how = json.loads(metadata["class_names"]), json.loads(metadata["preprocessing"])
+    except Exception as error:  # onnxruntime has its own kinds
+        print(f"model.onnx can't be read: {line(str(error))}", file=sys.stderr)
+        return 2
+    failed = 0
+    for file, image in images_of(words, how):
+        if isinstance(image, str):
+            print(f"{line(file)}: {line(image)}", file=sys.stderr)
+            failed += 1
+            continue
+        (probabilities,) = session.run(None, {"images": image})[0]
         best = int(probabilities.argmax())
-        print(f"{file}\t{names[best]}\t{probabilities[best]:.6f}")
+        print(f"{line(file)}\t{line(names[best])}\t{probabilities[best]:.6f}")
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    sys.exit(code)

@@ -118,7 +118,47 @@ def test_the_script_beside_the_model_gives_the_probabilities_of_predict(
     assert found.keys() == expected.keys() and len(found) == 24
     for file, (name, probability) in expected.items():
         assert found[file][0] == name and found[file][1] == pytest.approx(probability, abs=2e-3), file
-    assert "0 becomes 0 and 4095 becomes 255" in Path("run/export/README.md").read_text()
+    told = Path("run/export/README.md").read_text()
+    assert "0 becomes 0 and 4095 becomes 255" in told
+    assert "up to the precision that predict computes in" in told
+
+
+def test_the_script_beside_the_model_goes_on_after_bad_files(cnntrain: Command) -> None:
+    pytest.importorskip("onnxruntime")
+    cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
+    assert cnntrain("export", "run", "formats=[onnx]").code == 0
+
+    def script(*words: str) -> tuple[int, list[str], list[str]]:
+        done = subprocess.run(
+            [sys.executable, "run/export/predict.py", *words], capture_output=True, text=True
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return (
+            done.returncode,
+            [row.split("\t")[0] for row in done.stdout.splitlines()],
+            done.stderr.splitlines(),
+        )
+
+    Path("digits/empty").mkdir(parents=True)
+    good = Image.fromarray(MNISTMini(train=False).images[0, 0].numpy())
+    for name in ("a.png", "b.png"):
+        good.save(f"digits/{name}")
+    whole = Path("digits/a.png").read_bytes()
+    Path("digits/cut.png").write_bytes(whole[: len(whole) // 2])
+    Path("digits/notes.txt").write_text("no image")
+
+    usage = "usage: python predict.py FILE_OR_FOLDER..."
+    code, out, err = script("--help")
+    assert code == 0 and out[0].startswith(usage) and not err
+    code, out, err = script()
+    assert code == 2 and err[0].startswith(usage) and len(err) == 1 and not out
+    words = ("gone.png", "digits/notes.txt", "digits", "digits/empty", "digits/b.png")
+    code, out, err = script(*words)
+    assert code == 1 and out == ["digits/a.png", "digits/b.png", "digits/b.png"]
+    assert err[:2] == ["gone.png: No such file or directory", "digits/notes.txt: not an image"]
+    assert err[2].startswith("digits/cut.png: image file is truncated") and len(err) == 4
+    assert err[3] == "digits/empty: a folder without image files"
+    assert script("digits/a.png") == (0, ["digits/a.png"], [])
 
 
 STATEFUL = """
