@@ -41,9 +41,10 @@ class Screen(RichConsole):
         super().__init__(highlight=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what rich makes of something, with control characters as escapes."""
+        """Yield what rich makes of something, with control characters as escapes and blanks for JOIN."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=without_controls(segment.text))
+            shown = without_controls(segment.text).replace(JOIN, " ")
+            yield segment if segment.control else segment._replace(text=shown)
 
     def on_broken_pipe(self) -> None:
         """Go on when the reader has gone (``| head``); rich would end the process."""
@@ -182,8 +183,7 @@ class Console:
         with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8", errors=READABLE) as file:
             plain = Screen(file=file, no_color=True, width=WIDTH_OF_A_FILE)
             is_line = isinstance(renderable, Text)
-            if isinstance(renderable, Text):
-                renderable.plain = renderable.plain.replace(JOIN, " ")
+            if is_line:
                 file.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  ")
             plain.print(renderable, soft_wrap=is_line)
 
@@ -214,7 +214,6 @@ def print_folded(screen: RichConsole, text: Text, hang: int = 2) -> None:
     for line in lines:
         is_folded = is_terminal(screen.file)
         pieces = folded(line.plain, screen.width, hang) if is_folded else [(0, len(line.plain))]
-        line.plain = line.plain.replace(JOIN, " ")
         for number, (begin, end) in enumerate(pieces):
             screen.print(Text(" " * hang if number else "") + line[begin:end], soft_wrap=True)
 

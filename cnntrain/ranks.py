@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 
-from cnntrain.text import folded, without_controls
+from cnntrain.text import JOIN, folded, without_controls
 
 USUAL_WIDTH = 80  # columns of a terminal
 
@@ -69,7 +69,7 @@ def note(text: str) -> None:
         own = os.get_terminal_size(sys.stderr.fileno()).columns or USUAL_WIDTH  # 0 where nobody has set it
         width = shutil.get_terminal_size((own, 24)).columns
         text = "\n".join(in_lines(line, width) for line in text.split("\n"))
-    print(text, file=sys.stderr)
+    print(text.replace(JOIN, " "), file=sys.stderr)
 
 
 def in_lines(line: str, width: int, hang: int = 2) -> str:

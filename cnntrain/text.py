@@ -6,6 +6,8 @@ import codecs
 import re
 from collections.abc import Iterable
 
+JOIN = "\u00a0"  # a blank at which no line is cut; it reaches the screen as a blank
+KEPT = ("\n", JOIN)  # of our own prose; in a name they are escaped
 LONGEST = 200  # characters of a value that a message shows
 NAMED = 8  # names that a message lists
 READABLE = "cnntrain.readable"  # name of the handler, for ``errors=``, of characters that an encoding lacks
@@ -47,10 +49,10 @@ def some(names: Iterable[object]) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Return text of several lines with all control characters but the newlines as escapes."""
+    """Return text of several lines with control characters as escapes, but for newlines and :data:`JOIN`."""
     if text.isprintable():
         return text
-    return "\n".join(printable(line, max(LONGEST, len(line))) for line in text.split("\n"))
+    return "".join(char if char.isprintable() or char in KEPT else escaped(char) for char in text)
 
 
 def encoded(text: str) -> bytes:
@@ -68,7 +70,6 @@ def readable(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(READABLE, readable)
 
 
-JOIN = "\u00a0"  # a blank at which no line is cut
 # A command in a message is the end of a line, behind a colon or by itself.
 COMMAND = re.compile(r"(?:^|: )\s*(cnntrain [a-z]|python |pip |tensorboard |mlflow |wandb )")
 

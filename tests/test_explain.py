@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY, Command, is_told, run_folders
+from test_console import on_terminal
 from torch import nn
 
 from cnntrain.console import Console, Screen
 from cnntrain.explain import arithmetic, drawing
 from cnntrain.explain.arithmetic import parameters_in_words, size_in_words, trace
 from cnntrain.explain.shift import around, moved
+from cnntrain.text import JOIN
 
 ONE_BATCH = ("limit=32", "batch_size=32", "model=mlp", "precision=fp32", "schedule=constant")
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
@@ -164,6 +166,33 @@ def test_where_branches_meet_no_place_is_made_up() -> None:
 
 
 # ---- terminals
+
+
+def test_a_terminal_of_80_columns_shows_every_word_that_a_pipe_gets(cnntrain: Command) -> None:
+    typed = ("explain", "model=mlp", "limit=300", *PLAIN)
+    piped = cnntrain(*typed).out
+    code, written = on_terminal(80, *typed)
+    assert code == 0, written
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    is_drawn = set("░▒▓█").issuperset  # images, which a terminal gets in colours
+    told = {word for word in piped.replace(";", " ").split() if not is_drawn(word)}
+    headings = {"layer", "kind"}  # of a table that is too wide: its rows stand one below the other
+    assert told - set(shown.replace(";", " ; ").split()) <= headings
+    assert re.search(r"−ln 0\.\d{4} = ", shown), "the logarithm was parted from its number"
+    assert "\\x" not in shown + piped and "\u00a0" not in shown + piped
+
+
+@pytest.mark.parametrize("width", [76, 78, 80, 85, 100])
+def test_what_belongs_together_stays_on_a_line_and_names_cost_no_text(width: int) -> None:
+    console = Console()
+    text = io.StringIO()
+    console.screen = Screen(file=text, width=width)
+    drawing.words(console, f"{'a ' * 34}−ln{JOIN}0.1058 \x1b\x07 {'b ' * 40}end.")
+    lines = text.getvalue().splitlines()
+    assert any("−ln 0.1058" in line for line in lines)
+    assert "\\x1b\\x07" in text.getvalue() and lines[-1].endswith("end.")
+    assert max(map(len, lines)) <= width
+    assert text.getvalue().count("b ") + text.getvalue().count("b\n") == 40
 
 
 @pytest.mark.parametrize("width", [30, 50, 80, 120])

@@ -15,6 +15,7 @@ from cnntrain.text import printable
         ("one\ntwo\r\t", r"one\ntwo\r\t"),
         ("caf\udce9", r"caf\xe9"),
         ("half of a pair \ud800", r"half of a pair \ud800"),
+        ("no break\u00a0here", r"no break\xa0here"),
         ("right to left \u202e", r"right to left \u202e"),
         (1.5, "1.5"),
     ],

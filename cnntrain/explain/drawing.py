@@ -17,6 +17,7 @@ from rich.text import Text
 from torch import Tensor
 
 from cnntrain.console import Console
+from cnntrain.text import folded, without_controls
 
 MOST = 100  # columns of a line that is good to read
 SIDE = 14  # pixels of a small image; two of them, one above the other, make a character
@@ -29,9 +30,10 @@ CURVE_ROWS, AXIS = 12, 9  # lines of a chart, and columns before its left edge
 def words(console: Console, markup: str, indent: int = 0) -> None:
     """Print a paragraph, broken between words."""
     width = max(1, min(MOST, console.screen.width) - indent)
-    for line in Text.from_markup(markup).wrap(console.screen, width):
-        line.rstrip()
-        console.table(Text(" " * indent) + line)
+    for line in Text.from_markup(without_controls(markup)).split("\n", allow_blank=True):
+        for begin, end in folded(line.plain, width, hang=0):
+            for piece in line[begin:end].wrap(console.screen, width):  # several only of an overlong word
+                console.table(Text(" " * indent) + piece)
 
 
 def heading(console: Console, number: str, code: str, meaning: str) -> None:

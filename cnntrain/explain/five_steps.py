@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain import sentences
@@ -16,6 +17,7 @@ from cnntrain.explain.opening import TENSOR, facts, show_batch, show_model
 from cnntrain.explain.parts import Parts, assemble
 from cnntrain.parts import Config
 from cnntrain.seeding import random_state, set_random_state
+from cnntrain.text import JOIN, printable
 
 HOW = {
     "SGD": "SGD subtracts lr · gradient; momentum adds what is left of the steps before, and there are none "
@@ -131,11 +133,11 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
     if y.dim() == 1 and not smooth and parts.criterion.weight is None:
         own = forward.logits.detach().float().softmax(dim=1).gather(1, y[:, None])
         first = float(own[0])
-        name = parts.data.train.class_names[int(y[0])]
+        name = escape(printable(parts.data.train.class_names[int(y[0])]))
         words(
             console,
             f"softmax makes probabilities of the logits. The first image, {name}, gets {first:.4f} for its "
-            f"own class: −ln\u00a0{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over "
+            f"own class: −ln{JOIN}{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over "
             f"{len(y)} images: [bold]{loss.item():.4f}[/].",
         )
     else:
