@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-CLEAR = 0.05  # difference of two accuracies from which a sentence is made of it
+CLEAR = 0.05  # smallest difference of two accuracies that a sentence is made of
 DIVERGES = 2.0  # times the first loss
 CALIBRATED = 0.02  # difference of mean confidence and accuracy that is none
-WIDE = 0.15  # gap of training and validation accuracy of which a sentence is made
-PURER = 0.1  # difference of two class purities from which a sentence is made of it
+WIDE = 0.15  # smallest gap of training and validation accuracy that a sentence is made of
+PURER = 0.1  # smallest difference of two class purities that a sentence is made of
 
 
 def points(difference: float) -> str:
@@ -35,7 +35,7 @@ class Translated:
         name: of the model.
         accuracies: from 0 to 1, one for each distance.
         is_convolutional: whether the model has convolutions.
-        trained_with: pixels by which its training images were shifted at random.
+        trained_with: largest random shift of its training images, in pixels.
         images: on which each accuracy was measured.
     """
 
@@ -45,29 +45,28 @@ class Translated:
     trained_with: float
     images: int
 
-    @property
-    def margin(self) -> float:
+    def margin(self, pixels: int) -> float:
         """Change of the accuracy that chance explains: half of its 95 % interval, but at least one point."""
-        p = min(max(self.accuracies[0], self.accuracies[-1]), 1 - 1 / max(2, self.images))
+        p = min(max(self.accuracies[0], self.accuracies[pixels]), 1 - 1 / max(2, self.images))
         return max(0.01, 1.96 * math.sqrt(p * (1 - p) / max(1, self.images)))
 
     @property
     def falls(self) -> bool:
         """Whether the accuracy falls by more than chance explains, so that it needs an explanation."""
-        return self.loss >= max(CLEAR, self.margin)
+        return self.loss(-1) >= max(CLEAR, self.margin(-1))
 
-    @property
-    def loss(self) -> float:
-        """By how much the accuracy falls at the largest distance."""
-        return self.accuracies[0] - self.accuracies[-1]
+    def loss(self, pixels: int) -> float:
+        """By how much the accuracy falls at a distance; at the largest for -1."""
+        return self.accuracies[0] - self.accuracies[pixels]
 
 
 def on_translation(models: Sequence[Translated]) -> str:
     """Say what moving the images does to models, why, and what helps."""
-    most = len(models[0].accuracies) - 1
-    told = [f"Moved by {most} pixels: {'; '.join(map(change, models))}."]
+    at = telling(models)
+    changes = "; ".join(change(model, at) for model in models)
+    told = [f"Moved by {at} pixel{'' if at == 1 else 's'}: {changes}."]
     if len(models) == 2:
-        told.append(comparison(*models))
+        told.append(comparison(*models, at))
     falling = [model for model in models if model.falls]
     if any(not model.is_convolutional for model in falling):
         told.append(
@@ -91,18 +90,38 @@ def on_translation(models: Sequence[Translated]) -> str:
     return " ".join(told)
 
 
-def change(model: Translated) -> str:
-    """Say by how many points the accuracy of a model changes."""
-    if abs(model.loss) < model.margin:
-        return f"{model.name} keeps its accuracy, within {points(model.margin)}"
-    return f"{model.name} {'loses' if model.loss > 0 else 'gains'} {points(model.loss)}"
+def telling(models: Sequence[Translated]) -> int:
+    """Return the distance, in pixels, that a sentence is about.
+
+    It is the largest, where one model is looked at. Of two models it is the one at which they differ most:
+    at the largest both may be down to chance, where nothing can be compared.
+    """
+    most = len(models[0].accuracies) - 1
+    if len(models) != 2:
+        return most
+    one, other = models
+    at = max(range(most, 0, -1), key=lambda pixels: abs(one.loss(pixels) - other.loss(pixels)))
+    return at if differ(one, other, at) else most
 
 
-def comparison(one: Translated, other: Translated) -> str:
-    """Say which of two models loses less."""
-    if abs(one.loss - other.loss) < max(CLEAR, one.margin, other.margin):
+def differ(one: Translated, other: Translated, at: int) -> bool:
+    """Say whether two models clearly lose differently much when the images are moved so many pixels."""
+    return abs(one.loss(at) - other.loss(at)) >= max(CLEAR, one.margin(at), other.margin(at))
+
+
+def change(model: Translated, at: int) -> str:
+    """Say by how many points the accuracy of a model changes when the images are moved so many pixels."""
+    loss, margin = model.loss(at), model.margin(at)
+    if abs(loss) < margin:
+        return f"{model.name} keeps its accuracy, within {points(margin)}"
+    return f"{model.name} {'loses' if loss > 0 else 'gains'} {points(loss)}"
+
+
+def comparison(one: Translated, other: Translated, at: int) -> str:
+    """Say which of two models loses less when the images are moved so many pixels."""
+    if not differ(one, other, at):
         return "Both lose about as much." if one.falls and other.falls else ""
-    return f"{min(one, other, key=lambda model: model.loss).name} loses less."
+    return f"{min(one, other, key=lambda model: model.loss(at)).name} loses less."
 
 
 # ---- what filters respond to

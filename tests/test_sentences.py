@@ -57,6 +57,20 @@ def moved(
             ["Both lose about as much."],
             ["less"],
         ),
+        (  # at 4 pixels both are near chance; at 2 they are not
+            [
+                moved(0.92, 0.80, 0.46, 0.23, 0.14, name="MLP", conv=False),
+                moved(0.93, 0.88, 0.68, 0.40, 0.19),
+            ],
+            ["Moved by 2 pixels: MLP loses 46 points; CNN loses 25 points. CNN loses less."],
+            ["Both", "4 pixels"],
+        ),
+        (
+            [moved(0.9, 0.6, 0.3, name="MLP", conv=False), moved(0.9, 0.62, 0.31)],
+            ["Moved by 2 pixels: MLP loses 60 points; CNN loses 59 points. Both lose about as much."],
+            ["1 pixel"],
+        ),
+        ([moved(0.9, 0.6, 0.5)], ["Moved by 2 pixels: CNN loses 40 points."], ["1 pixel"]),
         (
             [moved(0.9, 0.9, name="MLP", conv=False), moved(0.9, 0.9)],
             ["MLP keeps its accuracy, within 1 point; CNN keeps its accuracy, within 1 point."],
