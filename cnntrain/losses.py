@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from cnntrain.errors import UserError
 
 Weigh = Callable[[Tensor], "float | Tensor"]
-EXAMPLES, CUT = 12, 4  # of the trial batch, and where it is cut into two unequal parts
+EXAMPLES = 12  # of a trial batch
+CUTS = slice(None), slice(None), slice(4), slice(4, None)  # all of it, twice, and two unequal parts
+SCALES = (1.0, 30.0)  # of the logits; the second for losses that are 0 below a threshold
 
 
 def weigher(criterion: nn.Module) -> Weigh:
@@ -41,33 +43,41 @@ def check_mean(criterion: nn.Module, num_classes: int, mixes: bool) -> None:
     """
     name = type(criterion).__name__
     check_weights(criterion, num_classes)
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(EXAMPLES, num_classes, generator=generator)
-    labels = torch.randint(num_classes, (EXAMPLES,), generator=generator)
-    if mixes:
-        labels = torch.randn(EXAMPLES, num_classes, generator=generator).softmax(dim=1)
     weigh, tried = weigher(criterion), copy.deepcopy(criterion)  # which may keep statistics
-    cuts = slice(None), slice(None), slice(CUT), slice(CUT, None)
-    try:
-        whole, again, *parts = [float(tried(logits[cut], labels[cut])) for cut in cuts]
-    except (
-        Exception
-    ):  # it wants something else than logits, which these are and the model's output may not be
-        return
-    if whole != again or not math.isfinite(whole):  # it draws at random, or is not defined here
+    for scale in SCALES:
+        logits, labels = trial_batch(num_classes, mixes, scale)
+        try:
+            whole, again, *parts = [float(tried(logits[cut], labels[cut])) for cut in CUTS]
+        except Exception:  # it wants something other than logits; the model's output may be that
+            return
+        if whole != again or not math.isfinite(whole):  # it draws at random, or is not defined here
+            return
+        if whole != 0:
+            break
+    else:  # zeros are their own sum and their own mean: nothing can be told
         return
     if math.isclose(whole, sum(parts), rel_tol=1e-4):
         raise UserError(
             f"criterion: {name} is a sum over the examples, so that losses and steps depend on how a batch "
             "is cut: take the mean (criterion.reduction=mean)"
         )
-    weights = [float(weigh(labels[cut])) for cut in cuts[2:]]
+    weights = [float(weigh(labels[cut])) for cut in CUTS[2:]]
     mean = sum(weight * part for weight, part in zip(weights, parts, strict=True)) / sum(weights)
     if not math.isclose(whole, mean, rel_tol=1e-4, abs_tol=1e-6):
         raise UserError(
             f"criterion: {name} is not a mean over the examples: {whole:.4g} for a batch, {mean:.4g} for the "
             "mean of its parts; for class weights take torch.nn.CrossEntropyLoss with +criterion.weight=[...]"
         )
+
+
+def trial_batch(num_classes: int, mixes: bool, scale: float) -> tuple[Tensor, Tensor]:
+    """Return logits, float (N, classes), of noise, and labels as :func:`check_mean` takes them."""
+    generator = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn(EXAMPLES, num_classes, generator=generator)
+    labels = torch.randint(num_classes, (EXAMPLES,), generator=generator)
+    if mixes:
+        labels = torch.randn(EXAMPLES, num_classes, generator=generator).softmax(dim=1)
+    return logits, labels
 
 
 def check_weights(criterion: nn.Module, num_classes: int) -> None:

@@ -34,6 +34,18 @@ class Mean(nn.Module):
     def forward(self, logits, y):
         return F.cross_entropy(logits, y, reduction="none").pow(2).mean()
 
+class Tolerant(nn.Module):  # 0 for logits of noise
+    def forward(self, logits, y):
+        return (F.cross_entropy(logits, y, reduction="none") - 8).clamp(min=0).mean()
+
+class TolerantSum(nn.Module):
+    def forward(self, logits, y):
+        return (F.cross_entropy(logits, y, reduction="none") - 8).clamp(min=0).sum()
+
+class Zero(nn.Module):
+    def forward(self, logits, y):
+        return 0 * logits.mean()
+
 class Noisy(nn.Module):
     def forward(self, logits, y):
         return F.cross_entropy(logits + torch.randn_like(logits), y)
@@ -45,6 +57,7 @@ class Noisy(nn.Module):
     [
         (["+criterion.reduction=sum"], ["is a sum over the examples", "criterion.reduction=mean"]),
         (["criterion._target_=losses.Weighted"], ["Weighted is not a mean over the examples"]),
+        (["criterion._target_=losses.TolerantSum"], ["TolerantSum is a sum over the examples"]),
         (["criterion._target_=losses.Root"], ["Root is not a mean over the examples"]),
         (["+criterion.ignore_index=3"], ["criterion.ignore_index=3 leaves out a class"]),
         (["+criterion.weight=[1,1,1,1,1,1,1,1,1,0]"], ["the weights of classes are above 0"]),
@@ -57,7 +70,7 @@ def test_a_loss_that_is_no_mean_is_refused(cnntrain: Command, words: list[str], 
     is_told(cnntrain("train", *RUN, *words), *parts)
 
 
-@pytest.mark.parametrize("loss", ["Mean", "Noisy"])
+@pytest.mark.parametrize("loss", ["Mean", "Noisy", "Tolerant", "Zero"])
 def test_a_mean_of_ones_own_trains(cnntrain: Command, loss: str) -> None:
     Path("losses.py").write_text(LOSSES)
     assert cnntrain("train", *RUN, "limit=32", f"criterion._target_=losses.{loss}").code == 0
