@@ -25,6 +25,8 @@ class MovingAverage:
 
         self.average = AveragedModel(copied(model), multi_avg_fn=move, use_buffers=True)  # type: ignore[arg-type]
         self.average.requires_grad_(False)
+        # A mask, or a minimum so far: the difference of two infinite values is NaN, so these are copied.
+        self.infinite = [name for name, b in model.named_buffers() if not bool(b.isfinite().all())]
 
     @property
     def model(self) -> nn.Module:
@@ -34,6 +36,8 @@ class MovingAverage:
     def update(self, model: nn.Module) -> None:
         """Take the weights after a step into the average."""
         self.average.update_parameters(model)
+        for name in self.infinite:
+            self.model.get_buffer(name).copy_(model.get_buffer(name))
 
     def restore(self, weights: dict[str, Tensor], step: int) -> None:
         """Go to where a checkpoint was."""

@@ -30,10 +30,11 @@ from cnntrain.optim import lr_of
 from cnntrain.precision import Precision
 from cnntrain.progress import Progress
 from cnntrain.ranks import is_main, world_size
+from cnntrain.restoring import Fresh
 from cnntrain.run_folder import CHECKPOINTS
 from cnntrain.seeding import random_state
 from cnntrain.signals import StopSignals
-from cnntrain.state import first_not_finite
+from cnntrain.state import NOT_FINITE, first_not_finite, is_finite
 
 AfterEpoch = Callable[[Mapping[str, Any]], None]
 CHECK_EVERY = 32  # steps between two looks at the loss, each of which waits for the device
@@ -55,6 +56,7 @@ class Fit:
         train_batches: the training set.
         val_batches: the validation set, or None.
         freezing: keeps some parameters as they are.
+        fresh: what optimizer and schedule keep before the first step.
         epochs: passes over the training set.
         num_classes: number of classes.
         grad_clip: maximum gradient norm.
@@ -82,6 +84,7 @@ class Fit:
     train_batches: TrainLoader
     val_batches: EvalLoader | None
     freezing: Freezing
+    fresh: Fresh
     epochs: int
     num_classes: int
     grad_clip: float | None
@@ -97,6 +100,11 @@ class Fit:
     average: MovingAverage | None = None
     has_idle: bool = False
     progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        """Note which buffers are not finite before the first step, such as a minimum so far."""
+        self.not_finite = [name for name, b in self.model.named_buffers() if not is_finite(b)]
+        self.is_checked = False
 
     def run(self) -> None:
         """Train until the last epoch, or until early stopping ends the run.
@@ -174,6 +182,8 @@ class Fit:
         if self.average is not None:
             self.average.update(self.model)
         self.bar.update()
+        if not self.is_checked:
+            self.check_checkpoint()
         if self.doctor is not None:
             finding = self.doctor.after_step(self.mean)
             if finding is not None:
@@ -185,6 +195,24 @@ class Fit:
         if received or is_time or (self.save_every_steps and progress.step % self.save_every_steps == 0):
             self.save_in_epoch()
         self.stop_if_asked(received)
+
+    def check_checkpoint(self) -> None:
+        """See after the first step, before it costs an epoch, whether a checkpoint could be read again.
+
+        Raises:
+            UserError: it can't, because of what a class of the user's keeps.
+        """
+        self.is_checked = True
+        if is_main():
+            self.fresh.check_before_writing({**self.about, "model": self.model.state_dict(), **self.parts()})
+
+    def parts(self) -> dict[str, Any]:
+        """Return what only going on from a checkpoint takes, beside weights and random generators."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+        }
 
     def asked(self) -> tuple[int, ...]:
         """Return the signal that has come to any process, or 0, and whether minutes ask for a checkpoint."""
@@ -252,12 +280,17 @@ class Fit:
     def save(self, is_best: bool) -> None:
         """Write last.pt and, if this is the best epoch or there is no validation to choose one, best.pt."""
         weights, trained = self.weights(), self.model.state_dict()
-        if first_not_finite(trained) is not None or first_not_finite(weights) is not None:
+        if any(first_not_finite(part, self.not_finite) is not None for part in (trained, weights)):
             raise self.diverged("weights", self.progress.step)
         random, *random_of_others = distributed.gathered(random_state())
         if not is_main():
             return
-        result = {**self.about, "model": weights, "progress": self.progress.state_dict()}
+        result = {
+            **self.about,
+            NOT_FINITE: self.not_finite,
+            "model": weights,
+            "progress": self.progress.state_dict(),
+        }
         checkpoints = self.folder / CHECKPOINTS
         if is_best or (self.val_batches is None and self.progress.step_in_epoch == 0):
             # Nobody goes on from it, so it does without what only that takes, two thirds of the size.
@@ -266,9 +299,7 @@ class Fit:
             {
                 **result,
                 **({"model_in_training": trained} if self.averages else {}),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "scaler": self.precision.scaler.state_dict(),
+                **self.parts(),
                 "random": random,
                 "random_of_others": random_of_others,
             }
@@ -317,4 +348,5 @@ class Fit:
     def diverged(self, what: str, step: int) -> RunFailed:
         """Return the error of a run whose loss became NaN or infinite."""
         last = self.folder / CHECKPOINTS / checkpoint.LAST
-        return diverged(what, step, self.progress.epoch + 1, self.progress.lr, last)
+        epoch = self.progress.epoch + (self.progress.step_in_epoch > 0)  # else it has been counted already
+        return diverged(what, step, max(epoch, 1), self.progress.lr, last)

@@ -18,7 +18,7 @@ DEEPEST = 24  # levels of nesting
 MOST_VALUES = 2_000_000  # in all containers together: a history of 100,000 epochs has half of them
 LONGEST_TEXT = 20_000  # characters
 LARGEST = 2**64  # of a whole number
-SIZE_OF_STORAGE = 8  # by this factor tensors may be larger than the memory that holds them, which they share
+SIZE_OF_STORAGE = 8  # by this factor tensors may be larger than the memory that holds them
 SMALL = 2**26  # bytes of tensors that need no such bound
 LONGEST_NAME = 4096
 
@@ -33,8 +33,13 @@ class Unfit(Exception):
         super().__init__(f"{printable(where, 100)} is {printable(given, 60)}, not {wanted}")
 
 
-def check_plain(state: Any) -> None:
-    """Check that there is nothing but plain types and dense tensors, at a bounded depth and number."""
+def check_plain(state: Any, in_file: bool = True) -> None:
+    """Check that there is nothing but plain types and dense tensors, at a bounded depth and number.
+
+    Args:
+        state: what is checked.
+        in_file: whether it was read, which puts all tensors on the CPU; else it is about to be written.
+    """
     waiting, seen = [(state, "", 0)], 0
     while waiting:
         value, where, depth = waiting.pop()
@@ -52,15 +57,16 @@ def check_plain(state: Any) -> None:
         elif isinstance(value, list | tuple | set):
             waiting += [(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
         elif isinstance(value, Tensor):
-            check_dense(value, where)
+            check_dense(value, where, in_file)
         else:
             check_scalar(value, where)
 
 
-def check_dense(value: Tensor, where: str) -> None:
+def check_dense(value: Tensor, where: str, in_file: bool = True) -> None:
     """Check that a tensor is an ordinary one."""
+    is_here = value.device.type == "cpu" if in_file else not value.is_meta
     is_plain = type(value) in (Tensor, nn.Parameter) and value.layout is torch.strided
-    if not is_plain or value.is_nested or value.is_quantized or value.device.type != "cpu":
+    if not is_plain or value.is_nested or value.is_quantized or not is_here:
         raise Unfit(where, value, "a dense tensor")
 
 
@@ -80,19 +86,25 @@ def check_scalar(value: Any, where: str) -> None:
 
 
 def check_sizes(state: Any) -> None:
-    """Check that tensors do not claim far more elements than the file has brought."""
-    claimed, held = 0, {}
+    """Check that tensors do not claim far more elements than the file has brought.
+
+    What several names share counts once, as in a model that uses a layer again and again.
+    """
+    claimed: dict[int, int] = {}
+    held: dict[int, int] = {}
     waiting = [state]
     while waiting:
         value = waiting.pop()
         if isinstance(value, Tensor):
             storage = value.untyped_storage()
-            claimed += value.numel() * value.element_size()
-            held[storage.data_ptr()] = storage.nbytes()
+            place, size = storage.data_ptr(), value.numel() * value.element_size()
+            claimed[place] = max(size, claimed.get(place, 0))
+            held[place] = storage.nbytes()
         elif isinstance(value, dict | list | tuple | set):
             waiting += value.values() if isinstance(value, dict) else value
-    if claimed > SIZE_OF_STORAGE * sum(held.values()) + SMALL:
-        raise Unfit("the size of its tensors", f"{claimed:,} bytes", "what the file holds")
+    total = sum(claimed.values())
+    if total > SIZE_OF_STORAGE * sum(held.values()) + SMALL:
+        raise Unfit("the size of its tensors", f"{total:,} bytes", "what the file holds")
 
 
 def whole(low: int = 0, high: int = 2**62) -> Rule:
@@ -150,7 +162,7 @@ def items(
     return rule
 
 
-def mapping(own: Rule, key_kind: type = str) -> Rule:
+def mapping(own: Rule, key_kind: type | tuple[type, ...] = str) -> Rule:
     """Return the rule of like things by name."""
 
     def rule(value: Any, where: str) -> None:
@@ -158,7 +170,7 @@ def mapping(own: Rule, key_kind: type = str) -> Rule:
             raise Unfit(where, value, "a dictionary")
         for key, item in value.items():
             if not isinstance(key, key_kind):
-                raise Unfit(f"a key of {where}", key, "text" if key_kind is str else "a whole number")
+                raise Unfit(f"a key of {where}", key, "text" if key_kind is str else "text or a whole number")
             own(item, f"{where}.{key}")
 
     return rule

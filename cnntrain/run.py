@@ -50,7 +50,7 @@ from cnntrain.precision import Precision
 from cnntrain.ranks import is_main, rank, world_size
 from cnntrain.records import about, summarize, write_yaml
 from cnntrain.report.predictions import Predictions
-from cnntrain.restoring import Tiny, check_optimizer, check_schedule, stepped
+from cnntrain.restoring import Fresh
 from cnntrain.screen import show_end, show_findings, show_header
 from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
 from cnntrain.text import printable
@@ -168,6 +168,11 @@ def work(
             batches.train,
             batches.val,
             freezing,
+            Fresh(
+                optimizer,
+                schedule,
+                lambda params: build("optim", config["optim"], Optimizer, trust, params=params),
+            ),
             epochs=config["epochs"],
             num_classes=config["data"]["num_classes"],
             grad_clip=config["grad_clip"],
@@ -189,7 +194,7 @@ def work(
         if state is not None:
             check_same_data(state, data)
             check_same(data.train.class_names, state["class_names"])
-            restore(fitting, state, config, trust)
+            restore(fitting, state)
             console.line(
                 f"\nresumed after step {fitting.progress.step:,}, {fitting.progress.epoch} of "
                 f"{config['epochs']} epochs done"
@@ -348,16 +353,13 @@ def in_turn(*observers: AfterEpoch) -> AfterEpoch:
     return tell
 
 
-def restore(fitting: Fit, state: dict[str, Any], config: Config, trust: Sequence[str] | None) -> None:
+def restore(fitting: Fit, state: dict[str, Any]) -> None:
     """Bring everything to where a checkpoint was, the random generators last of all.
 
     Raises:
         CheckpointError: what it holds does not fit what its configuration describes.
     """
-    tiny = Tiny()
-    kept = stepped(build("optim", config["optim"], Optimizer, trust, params=list(tiny.parameters())))
-    optimizer = check_optimizer(state["optimizer"], fitting.optimizer, kept)
-    check_schedule(state["schedule"], fitting.schedule)
+    optimizer = fitting.fresh.check(state)
     try:
         fitting.restore({**state, "optimizer": optimizer})
         set_random_state(random_state_of(rank(), [state["random"], *state["random_of_others"]]))

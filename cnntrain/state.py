@@ -8,7 +8,7 @@ more memory than there is. Here each part has a type, a range and a size. Weight
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -45,36 +45,49 @@ def check(state: Mapping[str, Any], path: object) -> None:
         path: of the file, for messages.
     """
     try:
-        check_plain(state)
-        check_sizes(state)
-        for name, rule in PARTS.items():
-            if name in state:
-                rule(state[name], name)
+        check_parts(state)
     except Unfit as error:
         raise CheckpointError(f"{path} is damaged, or no checkpoint of cnntrain: {error}") from error
     except (RecursionError, MemoryError) as error:
         raise CheckpointError(f"{path} is nested too deeply to be a checkpoint of cnntrain") from error
+    known = state.get(NOT_FINITE, ())
     for part in WEIGHTS:
-        bad = first_not_finite(state.get(part) or {})
+        bad = first_not_finite(state.get(part) or {}, known)
         if bad is not None:
             raise CheckpointError(
                 f"{path} can't be used: its weights {printable(bad, 100)} hold NaN or infinite values"
             )
 
 
-def first_not_finite(weights: Mapping[str, Any]) -> str | None:
+def check_parts(state: Mapping[str, Any], in_file: bool = True) -> None:
+    """Raise Unfit unless each part of a checkpoint has the types, ranges and sizes that it can have."""
+    check_plain(state, in_file)
+    check_sizes(state)
+    for name, rule in PARTS.items():
+        if name in state:
+            rule(state[name], name)
+
+
+def first_not_finite(weights: Mapping[str, Any], known: Collection[str] = ()) -> str | None:
     """Return the name of the first tensor with a NaN or infinite value, or None.
 
     A mask of 0 and minus infinity, as attention has it, is no weight.
+
+    Args:
+        weights: the state of a module.
+        known: names of buffers that may have such values, as they had them before the first step.
     """
-    for name, weight in weights.items():
-        if not isinstance(weight, Tensor) or not (weight.is_floating_point() or weight.is_complex()):
-            continue
-        if weight.element_size() == 1:  # not every format of 8 bits can say it
-            weight = weight.to(torch.float32)
-        if not bool(weight.isfinite().all()) and not is_mask(weight):
-            return str(name)
-    return None
+    named = ((str(name), weight) for name, weight in weights.items() if name not in known)
+    return next((name for name, weight in named if not is_finite(weight)), None)
+
+
+def is_finite(weight: Any) -> bool:
+    """Say whether a tensor holds finite numbers alone or is a mask; anything else is finite."""
+    if not isinstance(weight, Tensor) or not (weight.is_floating_point() or weight.is_complex()):
+        return True
+    if weight.element_size() == 1:  # not every format of 8 bits can say it
+        weight = weight.to(torch.float32)
+    return bool(weight.isfinite().all()) or is_mask(weight)
 
 
 def is_mask(weight: Tensor) -> bool:
@@ -157,7 +170,8 @@ PROGRESS = fields(
     },
 )
 OPTIMIZER = fields(
-    {"state": mapping(mapping(anything), key_kind=int), "param_groups": items(mapping(anything), low=1)}
+    # An optimizer of the user's may keep anything by any name; restoring.py knows what torch's keep.
+    {"state": mapping(anything, key_kind=(int, str)), "param_groups": items(mapping(anything), low=1)}
 )
 RANDOM = fields(
     {
@@ -176,6 +190,7 @@ STARTED = fields(
         "new_head": optional(text()),
     }
 )
+NOT_FINITE = "not_finite"  # names of buffers that held infinite values before the first step
 PARTS: dict[str, Rule] = {
     "config": configuration,
     "class_names": items(text(), 1, MOST_CLASSES),
@@ -185,6 +200,7 @@ PARTS: dict[str, Rule] = {
     "split": optional(text()),
     "versions": mapping(text()),
     "init_from": optional(STARTED),
+    NOT_FINITE: items(text()),
     "model": weights,
     "model_in_training": weights,
     "optimizer": OPTIMIZER,
