@@ -18,9 +18,11 @@ from cnntrain.differences import (
     repeats_in,
     with_classes_named,
 )
-from cnntrain.errors import UserError
+from cnntrain.errors import CheckpointError, UserError
 from cnntrain.jobs import RECORD, headline, record_of
+from cnntrain.names import argument, shown_path
 from cnntrain.output import json_of, screen_beside, write
+from cnntrain.plan import Plan
 from cnntrain.ranking import FIGURES, Point, Run, as_csv, in_order, tests_of
 from cnntrain.report.sweep_page import About, page
 from cnntrain.report.table import show
@@ -58,6 +60,8 @@ def compare(
         console.line(
             f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
         )
+    for sweep in unfinished_sweeps(runs):
+        console.line(f"to run the missing jobs: {escape(f'cnntrain resume {argument(sweep)}')}")
 
     order, columns = in_order(runs, points), [*keys, *repeats]
     if csv_file is not None:
@@ -73,7 +77,7 @@ def folders_of(name: str) -> list[Path]:
     """Return the run folders that a typed name means: its own, or those of the jobs of a sweep."""
     sweep = run_folder.find_sweep(name)
     if sweep is not None:
-        return sorted({path.parent for file in ("config.yaml", RECORD) for path in sweep.glob(f"*/{file}")})
+        return sorted({*runs_in(sweep), *planned_in(sweep)})
     path = run_folder.typed_path(name)
     if name == "last" and not path.exists():
         path = run_folder.last_run()
@@ -81,9 +85,31 @@ def folders_of(name: str) -> list[Path]:
         path = path.parent.parent
     if not path.exists():
         raise UserError(f"there is no run {name}; {run_folder.hint(name)}")
-    if not (path / "config.yaml").exists():
-        raise UserError(f"{path} is no run folder: it holds no config.yaml")
-    return [path]
+    if (path / "config.yaml").exists():
+        return [path]
+    inside = sorted(runs_in(path))
+    if not inside:
+        raise UserError(f"{shown_path(path)} is no run folder: it holds no config.yaml, and no run folders")
+    return inside
+
+
+def runs_in(folder: Path) -> set[Path]:
+    """Return the run folders and the jobs that lie in a folder."""
+    return {path.parent for file in ("config.yaml", RECORD) for path in folder.glob(f"*/{file}")}
+
+
+def planned_in(sweep: Path) -> set[Path]:
+    """Return the folders of a sweep's jobs, also of those that have not started."""
+    try:
+        return {sweep / name for name in Plan.read(sweep).jobs}
+    except CheckpointError:  # a plan that is damaged hides no run that is there
+        return set()
+
+
+def unfinished_sweeps(runs: Sequence[Run]) -> list[Path]:
+    """Return the sweeps of which some jobs have not finished."""
+    parents = {run.folder.parent for run in runs if run.state in ("running", "waiting")}
+    return sorted(parent for parent in parents if (parent / run_folder.SWEEP).exists())
 
 
 def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats: Sequence[str]) -> Run:
@@ -91,7 +117,8 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
     values = {key: config[key] for key in keys if key in config}
     seed = int(config["seed"]) if config.get("seed", "").isdigit() else None
     split_seed = config.get("data.split_seed") if "data.split_seed" in repeats else None
-    run = Run(str(folder), folder, values, seed, state="running", split_seed=split_seed)
+    state = "running" if folder.exists() else "waiting"
+    run = Run(str(folder), folder, values, seed, state=state, split_seed=split_seed)
     record = record_of(folder) or {}
     if record.get("state") in ("failed", "pruned"):
         run.state, run.reason = record["state"], record.get("reason", "")

@@ -128,15 +128,25 @@ def trained(job: Job) -> Mapping[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a finished job by which it is ranked. The test set has no say in that."""
+    """Return the figures of a finished job by which it is ranked. Test data are not used for that.
+
+    Raises:
+        KeyError: the summary lacks a figure.
+        TypeError: a figure is of another type than ``train`` writes.
+    """
     best = summary["best"] or summary["final"]
-    return {
+    figures = {
         "val_accuracy": best["val_accuracy"],
         "val_loss": best["val_loss"],
         "epochs_done": summary["epochs"],
         "seconds": summary["train_seconds"],
         "seed": summary["seed"],
     }
+    needed = [figures[name] for name in ("epochs_done", "seconds", "seed")] + [summary["test"]["accuracy"]]
+    validated = [value for name, value in figures.items() if name.startswith("val_") and value is not None]
+    if not all(isinstance(value, int | float) for value in [*needed, *validated]):
+        raise TypeError("a figure is no number")
+    return figures
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:

@@ -114,11 +114,16 @@ class Point:
 
 
 def ranked(runs: Sequence[Run], monitor: str) -> list[Point]:
-    """Return the points of all finished runs, each data set's together, the best first, unvalidated last."""
+    """Return the points of all finished runs, each data set's together, the best first, unvalidated last.
+
+    Where no experiment is repeated with another seed, each run is a point, even two of one configuration.
+    """
     groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.data, tuple(sorted(run.values.items()))), []).append(run)
     points = [point_of(members, monitor) for members in groups.values()]
+    if all(point.planned == 1 for point in points):
+        points = [point_of([run], monitor) for run in runs]
     sign = 1 if monitor in LOWER_IS_BETTER else -1
 
     def place(point: Point) -> tuple[bool, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import json
 import os
@@ -16,7 +17,7 @@ from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
 from cnntrain.errors import CheckpointError, CnntrainError, RunFailed, UserError, nearest
 from cnntrain.names import argument, shown_path
 from cnntrain.ranks import Spokesman
-from cnntrain.run_files import read_json, read_line
+from cnntrain.run_files import read_bytes, read_json, read_line
 from cnntrain.text import printable, some
 
 try:
@@ -194,8 +195,8 @@ def find_checkpoint(run: str, prefer: str) -> Path:
         if (folder / name).exists():
             return folder / name
     if (path / SWEEP).exists():
-        jobs = sorted(job.parent for job in path.glob("*/job.json"))
-        example = f", such as {jobs[0]}" if jobs else ""
+        jobs = best_job(path) or sorted(job.parent for job in path.glob("*/job.json"))
+        example = f", such as {shown_path(jobs[0])}" if jobs else ""
         raise CheckpointError(f"{shown_path(path)} is a sweep: name one of its jobs{example}")
     raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_none(path)}")
 
@@ -239,6 +240,17 @@ def find_sweep(run: str) -> Path | None:
         path = last_run()
         path = path.parent if (path.parent / SWEEP).exists() else path
     return path if (path / SWEEP).exists() else None
+
+
+def best_job(sweep: Path) -> list[Path]:
+    """Return the folder of a sweep's best job, the first of its ranking; nothing without a ranking."""
+    try:
+        heading, first, *_ = read_bytes(sweep / "sweep.csv").decode().splitlines()
+    except (OSError, ValueError):
+        return []
+    row = dict(zip(*csv.reader([heading, first]), strict=False))
+    job = sweep / row.get("job", "")
+    return [job] if row.get("rank") == "1" and job.parent == sweep and job.is_dir() else []
 
 
 def last_run() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from conftest import TINY, Command, is_told
 from rich.console import Console as RichConsole
 
 from cnntrain.differences import differing, of_no_account, repeats_in, with_classes_named
-from cnntrain.ranking import Run, ranked
+from cnntrain.ranking import Point, Run, ranked
+from cnntrain.report.table import verdict_on
 
 FIXED = (*TINY, "precision=fp32", "threads=1")
 
@@ -224,6 +226,45 @@ def test_each_data_set_has_a_ranking(torchless: Command) -> None:
         ("MNISTMini", 1, ["digits/a"]),
         ("MNISTMini", 2, ["digits/b"]),
     ]
+
+
+def test_two_runs_of_one_configuration_are_two_rows(torchless: Command) -> None:
+    job("outputs/train/a", "finished", 0.75)
+    job("outputs/train/b", "finished", 0.25)
+    job("elsewhere", "finished", 0.5)
+    outcome = torchless("compare", "outputs/train", "elsewhere")
+    rows = [line for line in outcome.out.splitlines() if re.match(r" +[123] ", line)]
+    assert [row.split()[1] for row in rows] == ["outputs/train/a", "elsewhere", "outputs/train/b"]
+    assert [row.split()[2] for row in rows] == ["75.00%", "50.00%", "25.00%"]
+    assert "test accuracy of the best: 75.00%" in outcome.out and "eval outputs/train/a" in outcome.out
+
+
+def test_jobs_that_have_not_started_are_counted_and_the_sweep_is_named(torchless: Command) -> None:
+    job("s/a", "finished")
+    plan = {"format": 1, "jobs": {"a": [], "b": [], "c": []}, "varied": [], "monitor": "val_accuracy"}
+    Path("s/sweep.yaml").write_text(json.dumps({**plan, "config_dir": None}))
+    outcome = torchless("compare", "s")
+    assert "2 jobs of 3 not started" in outcome.err
+    assert "to run the missing jobs: cnntrain resume s" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"), [(0.0497, "0.0497"), (0.0503, "0.05"), (0.36, "0.36"), (0.001, "0.001")]
+)
+def test_p_is_shown_on_its_side_of_the_level(p: float, shown: str) -> None:
+    point = Point({}, [], None, 1, p=p)
+    assert verdict_on(point) == shown
+
+
+@pytest.mark.parametrize(
+    "damage", [{"test": None}, {"seed": [1]}, {"best": {"val_accuracy": "x", "val_loss": 1}}]
+)
+def test_a_summary_that_is_none_is_told(torchless: Command, damage: dict[str, Any]) -> None:
+    for name in ("a", "b"):
+        job(name, "finished")
+    summary = json.loads(Path("a/summary.json").read_text())
+    Path("a/summary.json").write_text(json.dumps({**summary, **damage}))
+    is_told(torchless("compare", "a", "b"), "a/summary.json can't be read")
 
 
 def test_two_image_folders_are_two_data_sets(torchless: Command) -> None:

@@ -106,7 +106,7 @@ function table(place, columns, rows) {
         if (column.of(row)) Object.assign(cell.appendChild(document.createElement("a")), {href: column.of(row), textContent: "report"});
         continue;
       }
-      cell.textContent = column.interval ? (row.interval ?? ["", ""]).map(end => end === "" ? "" : shown(monitor, end)).join(" to ")
+      cell.textContent = column.interval ? row.interval ? row.interval.map(end => shown(monitor, end)).join(" to ") : "–"
         : column.show ? column.show(column.of(row)) : column.of(row) ?? "";
       cell.className = column.number ? "number" : cell.textContent.length > 40 ? "long" : "";
       if (cell.className === "long") cell.title = cell.textContent;
@@ -125,7 +125,8 @@ function table(place, columns, rows) {
   }
   sort(columns[0], "ascending");
 }
-const figure = name => ({name: name === "epochs_done" ? "epochs" : name, number: true, of: row => row.figures[name],
+const titles = {epochs_done: keys.includes("epochs") ? "epochs done" : "epochs"};
+const figure = name => ({name: titles[name] ?? name, number: true, of: row => row.figures[name],
   show: value => shown(name, value)});
 const reports = jobs.some(job => job.report) ? [{name: "report", link: true, of: job => job.report}] : [];
 const dataSets = jobs.some(job => job.data) ? [{name: "data set", of: row => row.data}] : [];
@@ -138,7 +139,7 @@ table(byId("jobs"),
 if (points.length) {
   byId("ranking").hidden = false;
   table(byId("points"),
-    [{...rank}, ...dataSets, ...varied.filter(key => key in points[0].values).map(valueOf), figure(monitor),
+    [{...rank}, ...dataSets, ...varied.filter(key => points.some(point => key in point.values)).map(valueOf), figure(monitor),
      {name: "95% interval", number: true, of: point => point.interval && point.interval[0],
       interval: true},
      {name: "std", number: true, of: point => point.std, show: value => shown(monitor, value)},

@@ -34,16 +34,20 @@ def report(folder: Path, console: Console) -> list[Path]:
     write_atomically(folder / "sweep.html", encoded(text))
     page_path = shown_path(folder / "sweep.html")
     console.line(
-        f"{outcome_of(points)}: {{}}; open {{}} in a browser", shown_path(folder / "sweep.csv"), page_path
+        f"{outcome_of(points, runs)}: {{}}; open {{}} in a browser",
+        shown_path(folder / "sweep.csv"),
+        page_path,
     )
     return [point.best_run(plan.monitor).folder for point in best_of(points)]
 
 
-def outcome_of(points: Sequence[Point]) -> str:
+def outcome_of(points: Sequence[Point], runs: Sequence[Run]) -> str:
     """Return what the files of a sweep hold, in words."""
     if best_of(points):
         return "ranking"
-    return "results" if points else "no job is finished; the reasons"
+    if points:
+        return "results"
+    return "no job is finished; the reasons" if any(run.reason for run in runs) else "no job is finished"
 
 
 def about_of(plan: Plan, folder: Path, runs: Sequence[Run]) -> About:

@@ -32,9 +32,8 @@ from cnntrain.text import printable
 STATES = {"failed": "failed", "pruned": "pruned", "running": "not finished", "waiting": "not started"}
 NAMED = ("failed", "running")  # the states in which the names of the runs are of interest
 MOST_NAMED = 5
-TITLES = {"epochs_done": "epochs"}
 # Columns that a narrow screen leaves out, the first one first. sweep.csv has them all.
-SPARE = ("epochs", "seconds", "std", "val_loss", "val_accuracy")
+SPARE = ("epochs", "epochs done", "seconds", "std", "val_loss", "val_accuracy")
 GAP = 2  # blanks between two columns
 LONGEST_VALUE = 40  # characters of a value in the list of differences
 
@@ -80,11 +79,11 @@ def show_ranking(
     keys = [key for key in keys if not (repeated and key in REPEATS)]
     width = console.screen.width
     rank = Column("rank", [str(point.rank or "–") for point in points])
-    figures = figures_of(points, monitor, repeated)
+    figures = figures_of(points, monitor, repeated, "epochs done" if "epochs" in keys else "epochs")
     values = [Column(key, [key_of(point, key) for point in points], right=False) for key in keys]
-    folder, names = short_names([some([run.name for run in point.runs]) for point in points])
+    folder, names = short_names([point.runs[0].name for point in points])
     runs = [] if repeated else [Column("run", names, right=False)]
-    if folder:
+    if folder and not repeated:
         title += f", runs in {printable(folder)}"
 
     columns = fitting([rank, *runs, *values], figures, width)
@@ -100,6 +99,12 @@ def show_ranking(
     console.table(table_of(columns, points))
     if listed:
         show_differences(console, points, keys)
+    if repeated and any(os.sep in point.runs[0].name for point in points):
+        console.line()
+        console.line("Runs by rank:")
+        console.facts(
+            {str(n): some([run.name for run in point.runs], 2) for n, point in enumerate(points, 1)}
+        )
 
 
 def is_repeated(points: Sequence[Point]) -> bool:
@@ -178,8 +183,8 @@ def middle(text: str, longest: int) -> str:
     return f"{text[: max(1, longest - tail - 1)]}…{text[-tail:]}"
 
 
-def figures_of(points: Sequence[Point], monitor: str, repeated: bool) -> list[Column]:
-    """Return the columns of the results, the monitored one first."""
+def figures_of(points: Sequence[Point], monitor: str, repeated: bool, epochs: str) -> list[Column]:
+    """Return the columns of the results, the monitored one first, that of the epochs called ``epochs``."""
 
     def column(title: str, cell: Callable[[Point], str]) -> Column:
         return Column(title, [cell(point) for point in points])
@@ -194,7 +199,7 @@ def figures_of(points: Sequence[Point], monitor: str, repeated: bool) -> list[Co
         ]
     others = [figure for figure in FIGURES if figure != monitor]
     for figure in others:
-        title = TITLES.get(figure, figure)
+        title = epochs if figure == "epochs_done" else figure
         columns.append(column(title, lambda p, figure=figure: shown(figure, p.mean(figure))))  # type: ignore[misc]
     return columns
 
@@ -214,7 +219,10 @@ def verdict_on(point: Point) -> str:
     """Return what the test says of a point."""
     if point.rank == 1:
         return "best"
-    return "–" if point.p is None else f"{point.p:.2g}"
+    if point.p is None:
+        return "–"
+    # On its side of the level, however it is rounded.
+    return f"{point.p:.2g}" if (float(f"{point.p:.2g}") >= LEVEL) == (point.p >= LEVEL) else f"{point.p:.4f}"
 
 
 def explain(console: Console, runs: Sequence[Run], points: Sequence[Point]) -> None:
@@ -243,13 +251,18 @@ def explain_repeats(console: Console, points: Sequence[Point]) -> None:
             f"p ≥ {LEVEL}: not significantly different from the best; more repeats (seeds=N) tell more"
         )
     if any(point.repeats < point.planned for point in points):
-        console.line("[dim]2 of 3: the mean of the repeats that finished, which favours unstable points[/]")
+        console.line(
+            "[dim]2 of 3: one of three repeats did not finish; the mean is that of the others, so a point "
+            "that sometimes fails looks better than it is[/]"
+        )
+    if any(len(point.runs) > point.repeats for point in points):
+        console.line("[dim]runs of the same configuration and seed count once, by their mean[/]")
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], most: int = MOST_NAMED) -> str:
     """Name a few, and count the others."""
-    more = len(names) - MOST_NAMED
-    shown_names = ", ".join(printable(name) for name in names[:MOST_NAMED])
+    more = len(names) - most
+    shown_names = ", ".join(printable(name) for name in names[:most])
     return shown_names + (f" and {more:,} more" if more > 0 else "")
 
 
