@@ -88,19 +88,31 @@ class Composer:
 def checked(
     config: Any, choices: Mapping[str, Any], overrides: Sequence[str], config_dir: str | None
 ) -> dict[str, Any]:
-    """Return the composed configuration as plain types.
+    """Return the composed configuration as plain types, with what is found in the data.
 
     Raises:
         UserError: it makes no sense.
+    """
+    settings = valid(config, choices, overrides, config_dir)
+    if is_open(settings["data"]):
+        complete(settings)
+        check(settings)
+    return settings
+
+
+def valid(
+    config: Any, choices: Mapping[str, Any], overrides: Sequence[str], config_dir: str | None
+) -> dict[str, Any]:
+    """Return the composed configuration as plain types. Reads no data.
+
+    Raises:
+        UserError: a value is not possible, whatever the data are.
     """
     settings = plain(config)
     try:
         check(settings)
     except UserError as error:
         raise with_origin(error, choices, overrides, config_dir) from error
-    if is_open(settings["data"]):
-        complete(settings)
-        check(settings)
     return settings
 
 

@@ -272,8 +272,9 @@ def test_wrong_sweeps_are_told_before_torch_is_imported(
     is_told(torchless("train", "-m", *TINY, *wrong), told)
 
 
-def test_a_launcher_without_a_sweep_is_told(torchless: Command) -> None:
-    is_told(torchless("train", "launcher=joblib"), "launcher=joblib is for sweeps", "-m")
+@pytest.mark.parametrize("choice", ["launcher=joblib", "sweeper=random", "sweeper=optuna"])
+def test_what_is_for_sweeps_is_refused_without_one(torchless: Command, choice: str) -> None:
+    is_told(torchless("train", choice), f"{choice} is for sweeps: add -m, or leave it out")
 
 
 def test_a_sweep_in_use_is_told(cnntrain: Command) -> None:

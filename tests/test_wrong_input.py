@@ -78,7 +78,7 @@ WRONG_WORDS = {
     "optim.lrr=1": ["unknown key optim.lrr: did you mean optim.lr=1? (a number above 0; default 0.001)"],
     "optim=sgd optim.lrr=1": ["default 0.02"],
     "lr=1": ["unknown key lr: did you mean optim.lr=1? (a number above 0; default 0.001)"],
-    "epoch=3": ["unknown key epoch: did you mean epochs=3? (a whole number of at least 1; default 10)"],
+    "epoch=3": ["unknown key epoch: did you mean epochs=3? (a whole number from 1 to 100000; default 10)"],
     "Epochs=3": ["did you mean epochs=3?"],
     "optimizer=adam": ["did you mean optim=adam?"],
     "hidden=[64]": ["did you mean 'model.hidden=[64]'?"],
@@ -98,10 +98,10 @@ WRONG_WORDS = {
     "trust=[x]": ["trust is not for this command"],
     "hydra.run.di=x": ["unknown key hydra.run.di: `cnntrain train --cfg hydra`"],
     # a key that is taken away
-    "~epochs": ["epochs is missing: give it as epochs=VALUE (a whole number of at least 1)"],
+    "~epochs": ["epochs is missing: give it as epochs=VALUE (a whole number from 1 to 100000)"],
     "~optim": ["~optim: nothing works without optim", "optim=adam|adamw"],
     # a value of the wrong type
-    "epochs=ten": ["epochs=ten is not possible", "epochs takes a whole number of at least 1"],
+    "epochs=ten": ["epochs=ten is not possible", "epochs takes a whole number from 1 to 100000"],
     "epochs=": ["epochs= is not possible"],
     "epochs=null": ["epochs=null is not possible"],
     "epochs=2.5": ["epochs=2.5 is not possible"],
@@ -190,6 +190,13 @@ WRONG_WORDS = {
     ],
     "-m optim.lrr=1,2": ["did you mean optim.lr=1?"],
     "-m +foo=1,2": ["unknown key foo"],
+    # a configuration that is only shown
+    "--cfg job epochs=trois": ["epochs=trois is not possible"],
+    "--cfg job epochs=": ["epochs= is not possible"],
+    "--cfg job device=gpu": ["device=gpu is not possible: did you mean device=cuda?"],
+    "-c all seed=-1": ["seed=-1 is not possible"],
+    "optim.lr=0 --cfg=job": ["optim.lr=0 is not possible"],
+    "-m --cfg job optim.lr=0,1": ["optim.lr=0 is not possible"],
     # flags
     "--epochs 5": ["train has no flag --epochs: write epochs=5"],
     "--epochs=5": ["write epochs=5"],

@@ -45,9 +45,9 @@ def train(arguments: Sequence[str]) -> int:
     elif is_sweep:
         return sweep(normalized(map(with_absolute_root, words)), config_dir, typed)
 
-    launcher = next((o for o in overrides if o.startswith("launcher=")), "launcher=local")
-    if launcher != "launcher=local" and not is_sweep:
-        raise UserError(f"{launcher} is for sweeps: add -m, or leave it out")
+    if not is_sweep:
+        check_single(overrides)
+    config_name = flags.get("--config-name") or flags.get("-cn") or "train"
     outcome: list[BaseException] = []
 
     def job(config: Any) -> None:
@@ -57,9 +57,11 @@ def train(arguments: Sequence[str]) -> int:
             outcome.append(error)
 
     if shows:
+        if any(flags.get(flag) in ("job", "all") for flag in ("--cfg", "-c")):
+            check_shown(overrides, config_dir, config_name)
         show(hydra_arguments, overrides, config_dir)
         return 0
-    through_hydra(job, overrides, config_dir, flags.get("--config-name") or flags.get("-cn") or "train")
+    through_hydra(job, overrides, config_dir, config_name)
     if outcome:
         raise outcome[0]
     return 0
@@ -87,6 +89,28 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
         starting_point(run)
     launch.folder = folder_for(plan, out)
     return launch.run()
+
+
+def check_single(overrides: Sequence[str]) -> None:
+    """Refuse, for a single run, another way to do a sweep than the default one."""
+    for override in overrides:
+        if override.startswith(("launcher=", "sweeper=")) and override not in (
+            "launcher=local",
+            "sweeper=grid",
+        ):
+            raise UserError(f"{override} is for sweeps: add -m, or leave it out")
+
+
+def check_shown(overrides: Sequence[str], config_dir: str | None, config_name: str) -> None:
+    """Check a configuration that is only shown as if a run were to begin with it; no data are read."""
+    from cnntrain.config import compose
+    from cnntrain.settings import composing, valid
+
+    def work() -> None:
+        config = compose(overrides, config_dir, config_name, with_hydra=True)
+        valid(config, config.hydra.runtime.choices, overrides, config_dir)
+
+    composing(work, overrides, config_dir)
 
 
 def check_alone() -> None:
