@@ -18,7 +18,7 @@ from cnntrain.errors import CheckpointError, CnntrainError, RunFailed, UserError
 from cnntrain.names import argument, shown_path
 from cnntrain.ranks import Spokesman
 from cnntrain.run_files import read_bytes, read_json, read_line
-from cnntrain.text import printable, some
+from cnntrain.text import printable
 
 try:
     import fcntl
@@ -281,44 +281,6 @@ def nearest_runs(run: str) -> list[str]:
     beside = by_age(p.parent for name in ("config.yaml", SWEEP) for p in Path(run).parent.glob(f"*/{name}"))
     by_name = {folder.name: str(folder) for folder in reversed([*beside, *newest])}
     return [by_name[name] for name in nearest(Path(run).name, by_name, 3)] or [str(f) for f in newest[:3]]
-
-
-def files_of(names: Iterable[str]) -> list[Path]:
-    """Return the files that typed names mean; of a folder all in it, as training looks into folders.
-
-    Linked folders are looked into, each once; links to nowhere are among the files. Hidden files, pipes and
-    devices, and what cnntrain has written are not.
-
-    Raises:
-        UserError: there is no such file or folder, it may not be read, a folder is empty, or a file is a pipe
-            or a device.
-    """
-    from cnntrain.data.findings import heading
-    from cnntrain.data.walk import Found, walk
-
-    found: dict[Path, None] = {}
-    for name in names:
-        path = typed_path(name)
-        if not path.exists():
-            near = nearest(path.name, (other.name for other in path.parent.glob("*")))
-            meant = f": did you mean {printable(path.parent / near[0])}?" if near else ""
-            raise UserError(f"there is no file or folder {printable(name)}{meant}")
-        if not path.is_dir() and not path.is_file():
-            raise UserError(f"{printable(name)} is no regular file, but a pipe, a socket or a device")
-        if not path.is_dir():
-            found[path] = None
-            continue
-        there = Found()
-        inside = sorted(path / file for file in walk(path, "", there))
-        if there.denied and not inside:
-            raise UserError(f"the folder {printable(name)} may not be read")
-        for kind in ("denied", "special", "loops", "runs"):
-            if left_out := getattr(there, kind):
-                Spokesman.remark(f"warning: {printable(name)}: {heading(kind, left_out)}: {some(left_out)}")
-        if not inside:
-            raise UserError(f"the folder {printable(name)} holds no files")
-        found.update(dict.fromkeys(inside))
-    return list(found)
 
 
 def by_age(folders: Iterable[Path]) -> list[Path]:

@@ -17,7 +17,7 @@ from conftest import Command, is_told
 from PIL import Image
 
 from cnntrain import cli
-from cnntrain.data.decode import open_upright
+from cnntrain.data.decode import Unreadable, open_upright
 from cnntrain.data.sources import MNISTMini
 from cnntrain.spreadsheet import csv_of
 from cnntrain.trained import load
@@ -78,6 +78,40 @@ def test_what_is_no_image_is_named_and_the_rest_goes_on(cnntrain: Command, run: 
     report = json.loads(Path("all.json").read_text())
     assert len(report["predictions"]) == 20
     assert [Path(entry["file"]).name for entry in report["failed"]] == ["text.png", "truncated.png"]
+
+
+def test_in_a_folder_what_has_no_image_extension_is_skipped(cnntrain: Command, run: None) -> None:
+    digits(2)
+    for name in ("Thumbs.db", ".DS_Store", "notes.txt", "a.HEIC", "b.heic"):
+        Path("digits", name).write_text("no image")
+    outcome = cnntrain("predict", "run", "digits", "--csv", "a.csv")
+    assert outcome.code == 0 and len(rows_of("a.csv")) == 2
+    assert outcome.err.splitlines() == [
+        "cnntrain: warning: digits: 3 files skipped: not an image extension: .heic (2), .txt (1); "
+        "HEIC is not read here: convert it to JPEG"
+    ]
+    Path("digits/0000_7.png").rename("digits/without")  # named by itself, a file is tried
+    assert cnntrain("predict", "run", "digits/without", "--csv", "a.csv").code == 0
+    assert len(rows_of("a.csv")) == 1
+    outcome = cnntrain("predict", "run", "digits/notes.txt", "digits/without")
+    assert outcome.code == 1 and "digits/notes.txt: not an image" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.heic", "HEIC is not read here: convert it to JPEG"),
+        ("a.NEF", "NEF is not read here: convert it to JPEG"),
+        ("a.svg", "SVG is not read here: convert it to PNG"),
+        ("a.mp4", "a video is not read here: save its frames as JPEG"),
+        ("renamed.jpg", "HEIC is not read here: convert it to JPEG"),
+    ],
+)
+def test_what_to_convert_is_told(tmp_path: Path, name: str, told: str) -> None:
+    head = b"\0\0\0\x18ftypheic" if name == "renamed.jpg" else b"something else"
+    (tmp_path / name).write_bytes(head + bytes(100))
+    with pytest.raises(Unreadable, match=f"^{told}$"):
+        open_upright(tmp_path / name)
 
 
 def test_probabilities_are_those_of_the_model(cnntrain: Command, run: None) -> None:
@@ -143,6 +177,10 @@ def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
         (("run",), "predict needs images: cnntrain predict run FILE_OR_FOLDER"),
         (("run", "digit"), "there is no file or folder digit: did you mean digits?"),
         (("run", "empty"), "the folder empty holds no files"),
+        (
+            ("run", "phone"),
+            "the folder phone holds no images: 1 file skipped: not an image extension: .heic (1)",
+        ),
         (("rum", "digits"), "there is no run rum"),
         (("run", "digits", "topp=3"), "unknown key topp: did you mean top=3?"),
         (("run", "digits", "top=0"), "top=0 is not possible"),
@@ -154,6 +192,8 @@ def test_wrong_input_is_told(torchless: Command, arguments: tuple[str, ...], tol
     Path("digits").mkdir()
     Path("digits/1.png").touch()
     Path("empty").mkdir()
+    Path("phone").mkdir()
+    Path("phone/1.heic").touch()
     is_told(torchless("predict", *arguments), told)
 
 

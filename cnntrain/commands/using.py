@@ -65,12 +65,12 @@ def report(arguments: Sequence[str]) -> int:
 
 def predict(arguments: Sequence[str]) -> int:
     """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
-    from cnntrain import run_folder
+    from cnntrain.image_files import files_of
     from cnntrain.saved import check_amendments
 
     run_name, words, overrides, flags = run_files_and_overrides(arguments)
     amendments = check_amendments(overrides, PREDICTABLE, "predict")
-    files = run_folder.files_of(words)
+    files = files_of(words)
     state, path, config = best_of(run_name, amendments, "predict")
     from cnntrain.predict import predict as predict_files
     from cnntrain.trained import Trained

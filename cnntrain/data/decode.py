@@ -25,6 +25,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from cnntrain import memory
 from cnntrain.data.depth import NoRange, extremes, is_deep, strips, to_eight_bits
+from cnntrain.data.not_read import advice
 from cnntrain.regular import NotRegular, open_regular
 from cnntrain.text import printable
 
@@ -250,7 +251,8 @@ def opened(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
         try:
             image = Image.open(file, formats=FORMATS)
         except Image.UnidentifiedImageError:
-            raise Unreadable(refused_format(head, file) or "not an image") from None
+            why = advice(path.name, head) or refused_format(head, file) or "not an image"
+            raise Unreadable(why) from None
         with image:
             yield image
 

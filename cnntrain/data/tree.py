@@ -184,17 +184,23 @@ def is_image(name: str) -> bool:
     return f".{name.rpartition('.')[2].lower()}" in suffixes()
 
 
+def told_apart(files: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the images among files, and the others, without what file managers leave in folders."""
+    chosen: list[str] = []
+    others: list[str] = []
+    for file in files:
+        (chosen if is_image(file.rpartition("/")[2]) else others).append(file)
+    return chosen, [other for other in others if other.rpartition("/")[2].lower() not in SYSTEM_FILES]
+
+
 def images(tree: Tree, name: str) -> list[str]:
     """Return the images below a class folder, relative to the root.
 
     The other files are noted in the tree, and the folder itself if it holds no image.
     """
     before = len(tree.found.loops), len(tree.found.denied)
-    chosen: list[str] = []
-    others: list[str] = []
-    for file in walk(tree.root, name, tree.found):
-        (chosen if is_image(file.rpartition("/")[2]) else others).append(file)
-    tree.others += [o for o in others if o.rpartition("/")[2].lower() not in SYSTEM_FILES]
+    chosen, others = told_apart(walk(tree.root, name, tree.found))
+    tree.others += others
     if not chosen and name not in (*tree.found.loops[before[0] :], *tree.found.denied[before[1] :]):
         tree.empty.append(name)
     return chosen
