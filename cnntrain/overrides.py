@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Keys whose values are file names, which Hydra's grammar must not read.
 PATH_KEYS = ("out", "name", "data.root", "init_from", "json", "run")
+READ_PATHS = ("data.root", "init_from")  # those of them that a job reads
 DEEPEST = 20  # levels of nested lists and dictionaries; at 100, Hydra's parser runs out of stack
 
 
@@ -65,17 +66,33 @@ def quoted(override: str) -> str:
     return f"{key}={in_quotes(value)}"
 
 
-def with_absolute_root(override: str) -> str:
-    """Return ``data.root=DIR`` with an absolute path: a sweep is resumed from any folder, with the same data.
+def with_absolute_path(override: str) -> str:
+    """Return the override of a folder that a run reads with an absolute path, to be resumed from anywhere.
 
-    Several folders, which are a sweep's jobs and their names, stay as typed.
+    Args:
+        override: of one value or of several, quoted or not; any other override stays as it is.
     """
     from cnntrain.run_folder import typed_path
 
     key, _, value = override.partition("=")
-    if key != "data.root" or not value or value == "null" or value[0] in "'\"$" or "," in value:
+    if key.lstrip("+") not in READ_PATHS or not value or value[0] == "$":
         return override
-    return f"{key}={typed_path(value).absolute()}"
+    (parsed,) = parse([override])
+    if not parsed.is_sweep_override():
+        values = [parsed.value()]
+    elif parsed.is_choice_sweep():
+        values = [parse([f"{key}={text}"])[0].value() for text in parsed.sweep_string_iterator()]
+    else:
+        return override
+    if not all(isinstance(value, str) and value for value in values):
+        return override
+    # init_from takes the name of a run too.
+    found = {value: typed_path(value) for value in values}
+    paths = [
+        str(path.absolute()) if path.exists() or key.endswith("data.root") else value
+        for value, path in found.items()
+    ]
+    return f"{key}={','.join(map(in_quotes, paths))}"
 
 
 def in_quotes(value: str) -> str:

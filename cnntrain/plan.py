@@ -18,8 +18,8 @@ from cnntrain.checkpoint import write_atomically
 from cnntrain.checks import check
 from cnntrain.config import compose, plain
 from cnntrain.errors import CheckpointError, UserError
-from cnntrain.names import argument
-from cnntrain.overrides import parse, without_globs
+from cnntrain.names import argument, shown_path
+from cnntrain.overrides import READ_PATHS, parse, with_absolute_path, without_globs
 from cnntrain.run_files import read_yaml
 from cnntrain.schema import KEYS, WHOLE
 from cnntrain.suggestions import check_value
@@ -68,7 +68,7 @@ class Plan:
 
     def varied_of(self, name: str) -> tuple[str, ...]:
         """Return the overrides in which a job differs from the others, as ``KEY=VALUE``."""
-        return tuple(differing(self.jobs[name], self.varied))
+        return tuple(map(with_short_path, differing(self.jobs[name], self.varied)))
 
     def write(self, folder: Path) -> None:
         """Write the plan into the sweep's folder."""
@@ -143,7 +143,8 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
             raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
         varied.append("seed")
         jobs = repeated(jobs, settings["seeds"])
-    return Plan(named_by(jobs, varied), varied, settings["monitor"], config_dir, how), settings, out
+    named = {name: [with_absolute_path(word) for word in job] for name, job in named_by(jobs, varied).items()}
+    return Plan(named, varied, settings["monitor"], config_dir, how), settings, out
 
 
 def draws_logarithms(override: Override) -> bool:
@@ -175,14 +176,14 @@ def searched(
     overrides: Sequence[Override], how: list[str], settings: dict[str, Any], config_dir: str | None
 ) -> Plan:
     """Return the plan of a search: no job yet, but what it may try."""
-    space = {o.key_or_group: words_of(o) for o in overrides if o.is_sweep_override()}
+    space = {o.key_or_group: with_absolute_path(words_of(o)) for o in overrides if o.is_sweep_override()}
     if not space:
         raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
     if settings["seeds"] is not None:
         raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
     if settings["data"]["val_fraction"] == 0:
         raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
-    fixed = [words_of(o) for o in overrides if not o.is_sweep_override()]
+    fixed = [with_absolute_path(words_of(o)) for o in overrides if not o.is_sweep_override()]
     check(settings)
     search = {**settings["sweeper"], "space": space, "fixed": fixed}
     return Plan({}, list(space), settings["monitor"], config_dir, how, search)
@@ -242,6 +243,15 @@ def differing(job: Sequence[str], varied: Sequence[str]) -> list[str]:
     """Return those of a job's overrides whose keys vary, without the ``++`` of a class of the user's own."""
     words = [word.lstrip("+") for word in job]
     return [word for word in words if word.partition("=")[0] in varied]
+
+
+def with_short_path(word: str) -> str:
+    """Return an override, without ``+``, as it is shown: a path unquoted, relative to the current folder."""
+    key = word.partition("=")[0]
+    if key not in READ_PATHS:
+        return word
+    value = parse([word])[0].value()
+    return f"{key}={shown_path(value)}" if isinstance(value, str) else word
 
 
 def folder_for(plan: Plan, out: str | None) -> Path:

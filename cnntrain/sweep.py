@@ -23,7 +23,7 @@ from cnntrain.extras import needed
 from cnntrain.jobs import ENGINE, RECORD, Job, is_done, run_job
 from cnntrain.launchers import Launcher
 from cnntrain.names import argument, shown_path
-from cnntrain.plan import Plan, named_by
+from cnntrain.plan import Plan, named_by, with_short_path
 from cnntrain.settings import Composer
 from cnntrain.signals import StopJobs
 
@@ -167,7 +167,7 @@ class Sweep:
 
     def name_for(self, words: list[str]) -> str:
         """Return the name of a new job."""
-        (name,) = named_by([words], self.plan.varied)
+        (name,) = named_by([[with_short_path(word) for word in words]], self.plan.varied)
         while name in self.plan.jobs:  # a search may ask for the same point twice
             name += "+"
         return name

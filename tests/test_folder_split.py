@@ -296,3 +296,26 @@ def test_a_sweep_is_resumed_from_another_folder_with_its_own_data(
         rows = members.read(run, checkpoint.load(run / "checkpoints/best.pt")["split"])
         contents.append({row.content for row in rows or ()})
     assert contents[0] == contents[1] and len(contents[0]) == 30
+
+
+def test_a_sweep_over_folders_is_resumed_from_another_folder_with_its_own_data(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("ds1", "it's 2"):
+        noise(f"{folder}/a", range(10))
+        noise(f"{folder}/bb", range(10))
+    done = cnntrain("train", *RUN[2:-1], "data=folder", "data.root=ds1,'it\\'s 2'", "out=tries", "-m")
+    assert done.code == 0, done.err
+    second = "data.root-it-s-2"
+    assert (Path("tries") / "data.root-ds1").is_dir() and (Path("tries") / second).is_dir()
+    assert f"root: {Path('ds1').absolute()}" in Path("tries/data.root-ds1/config.yaml").read_text()
+    shutil.rmtree(Path("tries", second))
+    contents = Path("it's 2").absolute()
+    Path("other").mkdir()
+    monkeypatch.chdir("other")
+    noise("it's 2/a", range(500, 520))
+    noise("it's 2/bb", range(500, 520))
+    done = cnntrain("resume", "../tries")
+    assert done.code == 0, done.err
+    state = checkpoint.load(Path("../tries", second, "checkpoints/best.pt"))
+    assert state["config"]["data"]["root"] == str(contents)

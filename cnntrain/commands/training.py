@@ -26,7 +26,7 @@ from cnntrain.ranks import Spokesman, is_main, world_size
 
 def train(arguments: Sequence[str]) -> int:
     """``cnntrain train [overrides] [-m]``."""
-    from cnntrain.overrides import check_overrides, normalized, with_absolute_root
+    from cnntrain.overrides import check_overrides, normalized
 
     typed, arguments = arguments, quiet_as_override(arguments)
     flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
@@ -43,7 +43,7 @@ def train(arguments: Sequence[str]) -> int:
         overrides = first_job(overrides, config_dir)
         hydra_arguments = [word for word in hydra_arguments if word not in ("-m", "--multirun")]
     elif is_sweep:
-        return sweep(normalized(map(with_absolute_root, words)), config_dir, typed)
+        return sweep(overrides, config_dir, typed)
 
     if not is_sweep:
         check_single(overrides)
