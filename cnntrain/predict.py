@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.console import Console, count
+from cnntrain.console import Console, Whole, count, is_terminal
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Unreadable
 from cnntrain.data.read import read_square
@@ -25,6 +25,8 @@ from cnntrain.trained import Trained
 
 THREADS = 8  # that decode, at most
 WIDEST = 24  # columns of a class's name
+NARROWEST = 12  # columns of a file's name, on however narrow a terminal
+PERCENT = 7  # columns of a probability
 MOST_COUNTS = 20  # classes of which the number of images is shown
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 
@@ -66,7 +68,9 @@ def predict(
         UserError: a file can't be written.
     """
     console = screen_beside(csv_file, json_file, verbose=config["verbose"])
-    found, lines = [], Lines(files, trained.class_names)
+    top = min(config["top"], len(trained.class_names))
+    found, lines = [], Lines(console, files, trained.class_names, top)
+    lines.heading()
     with console.bar(len(files), 0, "predicting", unit="image") as bar:
         for prediction in predictions(
             trained, files, config["top"], config["invert"], config["eval_batch_size"]
@@ -74,13 +78,13 @@ def predict(
             found.append(prediction)
             bar.update()
             with bar.external_write_mode():
-                lines.show(console, prediction)
+                lines.show(prediction)
     failed = sum(bool(prediction.reason) for prediction in found)
     if len(found) - failed > 1:
         console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
     warn_of_inverse(console, trained, found, config["invert"])
     if csv_file is not None:
-        write(csv_file, as_csv(found, min(config["top"], len(trained.class_names))), console)
+        write(csv_file, as_csv(found, top), console)
     if json_file is not None:
         write(json_file, as_json(trained, found), console)
     if failed:
@@ -141,26 +145,75 @@ def judged(
 class Lines:
     """The lines that predictions become on the screen, in columns.
 
+    Files are named below the folder that holds them all, which the first line names. On a terminal a line
+    stays within its width: it names as many classes as fit, and of a name that is too long the end.
+
     Args:
+        console: where they are printed.
         files: all that are predicted.
         class_names: of the model.
+        top: how many classes each prediction has.
     """
 
-    def __init__(self, files: Sequence[Path], class_names: Sequence[str]) -> None:
-        self.file_width = max(columns(printable(file)) for file in files)
+    def __init__(self, console: Console, files: Sequence[Path], class_names: Sequence[str], top: int) -> None:
+        self.console = console
+        self.folder = folder_of(files)
+        self.file_width = max(columns(self.name(file)) for file in files)
         self.class_width = min(WIDEST, max(columns(printable(name)) for name in class_names))
+        self.others = top - 1
+        if is_terminal(console.screen.file):
+            one = self.class_width + 1 + PERCENT  # columns of a class and its probability
+            room = console.screen.width - 2 - one
+            self.file_width = max(NARROWEST, min(self.file_width, room))
+            self.others = max(0, min(self.others, (room - self.file_width) // (3 + one)))
 
-    def show(self, console: Console, prediction: Prediction) -> None:
+    def name(self, file: Path) -> str:
+        """Return what a file is called below the folder that holds them all."""
+        return printable(file if self.folder is None else file.relative_to(self.folder))
+
+    def heading(self) -> None:
+        """Print the folder that holds all files, if there is one to name."""
+        if self.folder is not None:
+            self.console.line("[dim]in {}:[/]", printable(self.folder))
+
+    def show(self, prediction: Prediction) -> None:
         """Print a line: the file, the class, and what else it might be."""
         if prediction.reason:
-            console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
+            self.console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
             return
         (best, share), *others = prediction.classes
-        parts: list[object] = [padded(prediction.file, self.file_width), padded(best, self.class_width)]
-        for name, chance in others:
-            parts += [padded(name, self.class_width), f"{chance:7.2%}"]
-        rest = "   [dim]{} {}[/]" * len(others)
-        console.line(f"{{}}  [bold]{{}}[/] {{}}{rest}", *parts[:2], f"{share:7.2%}", *parts[2:])
+        file = end_of(self.name(prediction.file), self.file_width)
+        parts: list[object] = [
+            padded(file, self.file_width),
+            self.padded_class(best),
+            f"{share:{PERCENT}.2%}",
+        ]
+        for name, chance in others[: self.others]:
+            parts += [self.padded_class(name), f"{chance:{PERCENT}.2%}"]
+        rest = "   [dim]{} {}[/]" * len(others[: self.others])
+        self.console.line(f"{{}}  [bold]{{}}[/] {{}}{rest}", *(Whole(part) for part in parts))
+
+    def padded_class(self, name: str) -> str:
+        """Return a class's name in its column; of a name that is too long for a terminal, the end."""
+        is_cut = is_terminal(self.console.screen.file)
+        return padded(end_of(printable(name), self.class_width) if is_cut else name, self.class_width)
+
+
+def folder_of(files: Sequence[Path]) -> Path | None:
+    """Return the folder that holds all of several files; None if there is none but the current one."""
+    if len(files) < 2 or len({file.is_absolute() for file in files}) > 1:
+        return None
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    return folder if folder.parts and folder != Path(folder.anchor) else None
+
+
+def end_of(text: str, width: int) -> str:
+    """Return a text that takes no more columns than a width: of a longer one the end, behind ``...``."""
+    if columns(text) <= width:
+        return text
+    while columns(text) > width - 3:
+        text = text[1:]
+    return f"...{text}"
 
 
 def padded(name: object, width: int) -> str:

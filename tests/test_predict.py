@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +19,12 @@ from conftest import Command, is_told
 from PIL import Image
 
 from cnntrain import cli
+from cnntrain.console import Console
 from cnntrain.data.decode import Unreadable, open_upright
 from cnntrain.data.sources import MNISTMini
+from cnntrain.predict import Lines, Prediction
 from cnntrain.spreadsheet import csv_of
+from cnntrain.text import columns
 from cnntrain.trained import load
 
 RUN = ("model=mlp", "limit=1000", "epochs=1", "precision=fp32", "report=false", "-q")
@@ -74,7 +79,8 @@ def test_what_is_no_image_is_named_and_the_rest_goes_on(cnntrain: Command, run: 
     assert "digits/text.png: not an image" in outcome.err
     assert "digits/truncated.png: image file is truncated" in outcome.err
     assert "2 files of 22 could not be read" in outcome.err and "Traceback" not in outcome.err
-    assert len(outcome.out.splitlines()) == 22 and outcome.out.endswith("written to all.json\n")
+    assert len(outcome.out.splitlines()) == 23 and outcome.out.startswith("in digits:\n0000_7.png  ")
+    assert outcome.out.endswith("written to all.json\n")
     report = json.loads(Path("all.json").read_text())
     assert len(report["predictions"]) == 20
     assert [Path(entry["file"]).name for entry in report["failed"]] == ["text.png", "truncated.png"]
@@ -227,13 +233,54 @@ def test_predictions_stand_in_columns_with_the_number_of_each_class(cnntrain: Co
     data = ("data=folder", "data.root=images", "model=mlp", "epochs=8", "report=false", "out=run")
     assert cnntrain("train", *data).code == 0
     outcome = cnntrain("predict", "run", "images", "--csv", "a.csv", "--json", "a.json")
-    *lines, counts = outcome.out.splitlines()[:17]
+    heading, *lines, counts = outcome.out.splitlines()[:18]
+    assert heading == "in images:" and lines[0].startswith("=cmd|'x'!A7/0.png  ")
     assert counts == "16 images: =cmd|'x'!A7 8, été 8"
     assert len({line.index("%") for line in lines}) == len({line.rindex("%") for line in lines}) == 1
     rows = Path("a.csv").read_text().splitlines()
     assert rows[1].startswith("images/=cmd|'x'!A7/0.png,'=cmd|'x'!A7,0.")
     assert "été" in Path("a.json").read_text()
     assert json.loads(Path("a.json").read_text())["checkpoint"] == "run/checkpoints/best.pt"
+
+
+class Terminal(io.StringIO):
+    """Standard output that is a terminal, of as many columns as COLUMNS says."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("width", "folder", "file", "classes", "shown"),
+    [
+        (80, "/home/a-person/photographs", "2026-11-25_13.27.jpg", ["cat", "dog", "fox", "owl", "rat"], 3),
+        (80, "/home/a-person/photographs", "12.jpg", [f"a class with a name {n}" for n in "abcde"], 2),
+        (
+            80,
+            "/home/a-person/photographs",
+            "long" * 30 + ".jpg",
+            [f"class of {'x' * 30} {n}" for n in "ab"],
+            1,
+        ),
+        (60, "photos", "\u7f51\u7edc" * 20 + ".jpg", ["\u7f51\u7edc" * 8, "\u7edc"], 1),
+    ],
+)
+def test_on_a_terminal_each_image_has_one_line(
+    monkeypatch: pytest.MonkeyPatch, width: int, folder: str, file: str, classes: list[str], shown: int
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", str(width))
+    files = [Path(folder, part, file) for part in ("first", "second")]
+    lines = Lines(Console(), files, classes, len(classes))
+    lines.heading()
+    for path in files:
+        lines.show(Prediction(path, tuple((name, 0.2) for name in classes)))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", sys.stdout.getvalue())  # type: ignore[attr-defined]
+    heading, *rows = text.splitlines()
+    assert heading == f"in {folder}:" and folder not in "".join(rows)
+    assert len(rows) == 2 and all(columns(row) <= width and row.count("20.00%") == shown for row in rows)
+    assert all(file[-8:] in row for row in rows)
+    assert all(f"{name[-2:]} " in rows[0] for name in classes[:shown])
 
 
 # Files that the user names
