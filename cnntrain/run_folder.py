@@ -201,6 +201,32 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_none(path)}")
 
 
+def load_best(run: str) -> tuple[dict[str, Any], Path]:
+    """Load the checkpoint of a run's best epoch; where that file is gone, the last one, and say so.
+
+    Args:
+        run: a run folder, a checkpoint file, or ``last``.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    path = find_checkpoint(run, BEST)
+    state = checkpoint.load(path)
+    if path != typed_path(run):
+        warn_of_no_best(path, state)
+    return state, path
+
+
+def warn_of_no_best(path: Path, state: dict[str, Any]) -> None:
+    """Say that a checkpoint is not of the best epoch, where it takes the place of one that is gone."""
+    best, now = state["progress"]["best"], state["progress"]["epoch"]
+    if path.name != BEST and best is not None and best["epoch"] != now:
+        Spokesman.remark(
+            f"warning: {shown_path(path.with_name(BEST))} is gone. {path.name} is used in its place. It is "
+            f"of epoch {now}; the best was epoch {best['epoch']}"
+        )
+
+
 def why_none(folder: Path) -> str:
     """Say why a folder holds no checkpoint, and what to do."""
     if (folder / CONFIG).exists():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain import checkpoint, distributed, run_folder
+from cnntrain import distributed, run_folder
 from cnntrain.calibrate import settle
 from cnntrain.criteria import build_criterion
 from cnntrain.data.crops import central
@@ -109,8 +109,7 @@ def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequenc
     Raises:
         CheckpointError: there is no such run, or its checkpoint is damaged.
     """
-    path = run_folder.find_checkpoint(str(run), checkpoint.BEST)
     amendments = check_amendments(overrides, ENGINE, "load")
-    state = checkpoint.load(path)
+    state, path = run_folder.load_best(str(run))
     config = opened(state, path, "predict", amendments, own={"trust": list(trust)})
     return Trained(config, path, state)

@@ -115,8 +115,7 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
         CheckpointError: there is no such checkpoint, or it is damaged.
         UserError: it is of another model.
     """
-    path = run_folder.find_checkpoint(run, checkpoint.BEST)
-    state = checkpoint.load(path)
+    state, path = run_folder.load_best(run)
     class_names = state["class_names"]
     weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}
     num_classes = config["data"]["num_classes"]

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import torch
 import yaml
@@ -106,6 +107,22 @@ def test_eval_measures_each_split(cnntrain: Command, finished: Path) -> None:
         assert report["examples"] == size
     best = summary(finished)["best"]
     assert json.loads((finished / "eval_val.json").read_text())["accuracy"] == best["val_accuracy"]
+
+
+@pytest.mark.parametrize("command", ["eval", "predict"])
+def test_a_best_epoch_that_is_gone_is_told(cnntrain: Command, command: str) -> None:
+    # Steps too short to change a weight: no later epoch is better than the first.
+    still = ("limit=32", "epochs=2", "model=mlp", "optim=sgd", "optim.lr=1e-30", "report=false")
+    assert cnntrain("train", *still, "out=run").code == 0
+    typed = {"predict": ["../x.png"]}.get(command, [])
+    PIL.Image.new("L", (28, 28)).save("../x.png")
+    assert "warning" not in cnntrain(command, "run", *typed).err
+    Path("run/checkpoints/best.pt").unlink()
+    done = cnntrain(command, "run", *typed)
+    assert done.code == 0, done.err
+    assert "best.pt is gone. last.pt is used in its place. It is of epoch 2; the best was epoch 1" in done.err
+    if command == "eval":
+        assert "is gone" not in cnntrain("eval", "run/checkpoints/last.pt").err
 
 
 def test_eval_says_that_data_have_other_classes(cnntrain: Command, finished: Path) -> None:

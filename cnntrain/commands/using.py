@@ -105,9 +105,8 @@ def best_of(
     run_name: str, amendments: Sequence[Any], command: str
 ) -> tuple[dict[str, Any], Path, dict[str, Any]]:
     """Return a run's best checkpoint, its file, and its configuration amended for a command."""
-    from cnntrain import checkpoint, run_folder
+    from cnntrain import run_folder
     from cnntrain.saved import opened
 
-    path = run_folder.find_checkpoint(run_name, checkpoint.BEST)
-    state = checkpoint.load(path)
+    state, path = run_folder.load_best(run_name)
     return state, path, opened(state, path, command, amendments)

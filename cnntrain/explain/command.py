@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain import checkpoint, run_folder
+from cnntrain import run_folder
 from cnntrain.arguments import EXPLAIN_FLAGS, TOPICS, config_dir_of, quiet_as_override, split_flags
 from cnntrain.automatic import complete
 from cnntrain.checks import check
@@ -129,6 +129,5 @@ def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
 def of_run(run: str, overrides: Sequence[str]) -> Subject:
     """Return a run's configuration, amended, and its best checkpoint."""
     amendments = check_amendments(overrides, AMENDABLE, "explain run=RUN")
-    path = run_folder.find_checkpoint(run, checkpoint.BEST)
-    state = checkpoint.load(path)
+    state, path = run_folder.load_best(run)
     return Subject(opened(state, path, "eval", amendments, own={"out": None}), path, state)

@@ -84,6 +84,8 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     finished = run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"])
     path = folder / run_folder.CHECKPOINTS / checkpoint.BEST
     shown = checkpoint.load(path) if path.exists() else state
+    if shown is state:
+        run_folder.warn_of_no_best(path.with_name(checkpoint.LAST), state)
     trained = Trained({**config, "compile": False}, path, shown)
     device, normalize, class_names = trained.device, trained.normalize, trained.class_names
 
