@@ -44,7 +44,7 @@ def show_header(
         f"{len(data.test):,} test",
     ]
     shape = "×".join(map(str, input_shape(config["data"])))
-    optim, schedule = config["optim"], config["schedule"]
+    optim = config["optim"]
     lr = optim.get("lr", "of its own")
     scales = joined([f"{name} ×{scale:g}" for name, scale in (config["lr_scale"] or {}).items()])
     scales = f" ({scales})" if scales else ""
@@ -66,7 +66,7 @@ def show_header(
             "optimizer": joined(
                 [
                     f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {lr}{scales}",
-                    f"{schedule['_target_'].rpartition('.')[2].lower()} schedule",
+                    f"{name_of_schedule(config['schedule']['_target_'])} schedule",
                     f"batch size {config['batch_size']}",
                 ]
             ),
@@ -80,6 +80,12 @@ def show_header(
         from omegaconf import OmegaConf
 
         console.line("\n{}", Whole(OmegaConf.to_yaml(config)), level=2)
+
+
+def name_of_schedule(target: str) -> str:
+    """Return the name of a schedule's class; of one of our own, the name that is typed."""
+    name = target.rpartition(".")[2]
+    return name.lower() if target.startswith("cnntrain.") else name
 
 
 def warn_of_workers(console: Console, workers: int, data: Data) -> None:

@@ -217,6 +217,7 @@ PLATEAU = ("schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",)
 def test_the_learning_rate_falls_when_the_monitored_value_does_not_get_better(cnntrain: Command) -> None:
     run = ("train", *RUN, *PLATEAU, "schedule.patience=0", "optim=sgd", "optim.lr=1e-7")
     assert cnntrain(*run, "epochs=4", "out=whole").code == 0
+    assert "; ReduceLROnPlateau schedule; " in Path("whole/train.log").read_text()
     assert [float(row["lr"]) for row in rows("whole")] == pytest.approx([1e-7, 1e-7, 1e-8, 1e-8], rel=1e-3)
     assert state("whole")["schedule"]["mode"] == "max"
     assert cnntrain(*run, "epochs=2", "out=parts").code == 0

@@ -110,11 +110,14 @@ def calibration(found: Calibration) -> Figure:
 
 @styled
 def robustness(accuracies: Sequence[float], chance: float) -> Figure:
-    """Return the accuracy against the distance by which the images are shifted."""
+    """Return the accuracy against the translation of the images."""
     figure, axes = canvas(xlabel="translation in pixels", ylabel="accuracy")
     axes.plot(SHIFTS, accuracies, color=COLOURS["curve"], marker="o", markersize=4)
     axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1)
-    axes.annotate("chance", (SHIFTS[-1], chance), (0, 3), textcoords="offset points", ha="right", fontsize=8)
+    beside = axes.get_yaxis_transform()  # right of the axes, where no point is
+    axes.annotate(
+        "chance", (1, chance), (4, 0), xycoords=beside, textcoords="offset points", va="center", fontsize=8
+    )
     axes.set_ylim(0, 1.02)
     axes.set_xticks(SHIFTS)
     percent(axes)
