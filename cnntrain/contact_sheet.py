@@ -24,12 +24,15 @@ LISTED = 200  # names
 SIDE = 96  # of an image on the page, in pixels
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#222}
+h1,h2,dd,li,summary{overflow-wrap:anywhere}h1{font-size:1.4rem}
 h2{font-size:1.05rem;margin:1.6rem 0 .4rem}h2 small{font-weight:400;color:#666}
 .row{display:flex;flex-wrap:wrap;gap:6px}figure{margin:0}figcaption{font-size:11px;color:#666;width:96px;
 overflow-wrap:anywhere;line-height:1.25}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;margin:0}dt{color:#666}dd{margin:0}
+dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.1rem 1rem;margin:0}
+dt{color:#666}dd{margin:0}
 code{overflow-wrap:anywhere}
 img{width:96px;height:96px;object-fit:contain;background:#eee;display:block;image-rendering:auto}
+@media(max-width:40rem){body{margin:.6rem auto}dl{grid-template-columns:minmax(0,1fr)}dd{margin:0 0 .4rem}}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}img{background:#2a2a2a}
 dt,h2 small,figcaption{color:#999}}
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -113,6 +114,9 @@ def test_faults_come_before_conversions_and_long_lists_are_folded(torchless: Com
     assert done.out.count(": transparent, composited on white") == 3 + 1  # in the heading
     page = Path("a.html").read_text()
     assert '<meta name="viewport"' in page and "<details>" in page
+    assert re.search(
+        r"h1,h2,[^}]*{overflow-wrap:anywhere}", page
+    )  # a long class name stays on a narrow screen
     found = json.loads(Path("a.json").read_text())
     assert found["tiny"] == ["d1/dot.png: 1x1"] and len(found["converted"]) == 33
     assert [line.partition(":")[0] for line in found["few_tested"]] == ["d0", "d1", "d3"]

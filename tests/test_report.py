@@ -29,7 +29,7 @@ from cnntrain.models.torchvision import Torchvision
 from cnntrain.overrides import normalized
 from cnntrain.precision import FP32
 from cnntrain.report.configured import command_of
-from cnntrain.report.figures import title
+from cnntrain.report.figures import robustness, title
 from cnntrain.report.predictions import Predictions, Verdicts
 from cnntrain.report.probes import accuracy_when_shifted, feature_maps, first_filters, images_in_time, which
 from cnntrain.text import loss_in_words
@@ -108,6 +108,16 @@ def test_it_marks_what_is_not_the_default(finished: Path) -> None:
     assert set(marked) == changed | {"precision", "channels_last", "threads"}
 
 
+@pytest.mark.parametrize("last", [0.9, 0.5, 0.11, 0.1])
+def test_the_label_of_chance_lies_on_no_point(last: float) -> None:
+    figure = robustness([0.9, 0.8, 0.6, 0.5, last], chance=0.1)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    (label,) = axes.texts
+    box = label.get_window_extent()
+    assert axes.get_window_extent().x1 < box.x0 < box.x1 < figure.bbox.x1
+
+
 PROBE = """
 <script>
 addEventListener("load", async () => {
@@ -144,6 +154,11 @@ addEventListener("load", async () => {
   found.down = column();
   found.mistakes = all("#mistakes .tile").length;
   found.wide = document.documentElement.scrollWidth - innerWidth;
+  const tables = all("main table").filter(table => table.scrollWidth > table.closest("section").clientWidth);
+  const hint = node => getComputedStyle(node).backgroundAttachment.includes("local");
+  found.hinted = tables.every(table => table.closest(".scroll") && hint(table.closest(".scroll")));
+  const nav = document.querySelector("nav");
+  found.cut = nav.scrollWidth - nav.clientWidth;
   const sent = performance.getEntriesByType("resource").filter(entry => !entry.name.startsWith("data:"));
   found.requests = sent.length;
   document.body.dataset.probe = JSON.stringify(found);
@@ -176,6 +191,7 @@ def test_a_browser_shows_it_and_a_cell_opens_its_images(finished: Path) -> None:
     assert min(found["sprite"]) >= 28 and found["brightest"] > 100
     assert found["up"] == sorted(found["up"]) and found["down"] == sorted(found["down"], reverse=True)
     assert found["mistakes"] == 24
+    assert found["hinted"] and found["cut"] <= 0  # what is cut shows that it scrolls
     assert found["wide"] <= 0 and found["requests"] == 0
 
 

@@ -34,6 +34,8 @@ const found = {before, after: names(), sort: document.querySelector("#jobs th[ar
   dots: document.querySelectorAll("#times .job").length,
   lines: document.querySelectorAll("#parallel .job").length,
   effects: document.querySelectorAll("#effects svg").length,
+  hinted: [...document.querySelectorAll(".scroll")].every(
+    node => getComputedStyle(node).backgroundAttachment.includes("local")),
   requests: performance.getEntriesByType("resource").length};
 document.body.dataset.probe = JSON.stringify(found);
 }
@@ -134,6 +136,7 @@ def test_a_browser_draws_it_and_sorts_it(sweep: Path) -> None:
     finished = sorted((row for row in rows if row["val_loss"]), key=lambda row: float(row["val_loss"]))
     assert found["after"][:5] == [row["job"] for row in finished]
     assert found["sort"] == "val_loss" and found["chosen"] == 4 and found["requests"] == 0
+    assert found["hinted"]  # a table that is cut shows that it scrolls
     assert finished[0]["job"] in found["told"]
     assert f"{float(finished[0]['val_accuracy']):.2%}" in found["cells"]
     assert (found["curves"], found["dots"], found["lines"], found["effects"]) == (5, 5, 5, 2)
