@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cnntrain.console import wilson_interval
 from cnntrain.examination import Examination
 
 OVERFITTING_EPOCHS = 3
 GAP, CLEAR_GAP = 0.15, 0.05  # between training and validation; and what chance must leave of it
+MIN_COMPARED = 10  # validation images, below which their accuracy is compared with nothing
 FEW_VALIDATION, ENOUGH_VALIDATION = 50, 100  # images; and how many to ask for
 MOST_HELD_OUT = 0.3  # share of the images that may be asked for as a validation set
 IMBALANCED = 10  # images of the largest class for one of the smallest
@@ -66,9 +68,11 @@ def gap_of_kept(train: Examination | None, val: Examination | None) -> str:
     if train is None or val is None:
         return ""
     gap = train.accuracy - val.accuracy
-    # The difference of two shares, at the lower end of its 95 % interval.
-    error = math.sqrt(sum(e.accuracy * (1 - e.accuracy) / len(e.wrong) for e in (train, val)))
-    if gap < GAP or gap - 1.96 * error < CLEAR_GAP:
+    # How far the difference may be off: its 95 % interval by the hybrid score method (Newcombe 1998).
+    low, _ = wilson_interval(train.accuracy, len(train.wrong))
+    _, high = wilson_interval(val.accuracy, len(val.wrong))
+    error = math.hypot(train.accuracy - low, high - val.accuracy)
+    if len(val.wrong) < MIN_COMPARED or gap < GAP or gap - error < CLEAR_GAP:
         return ""
     return (
         f"{train.accuracy:.1%} of {len(train.wrong):,} training images right (without augmentation), "

@@ -11,7 +11,8 @@ import pytest
 import torch
 from conftest import Command
 
-from cnntrain.diagnosis import waiting
+from cnntrain.diagnosis import gap_of_kept, waiting
+from cnntrain.examination import Examination
 from cnntrain.memorise import memorise
 
 SICK = """\
@@ -274,3 +275,22 @@ def test_a_probe_that_overflows_counts_as_nothing_learnt(monkeypatch: pytest.Mon
     found = memorise(model, torch.randn(12, 1, 4, 4), torch.arange(12) % 4)
     assert found is not None and (found.images, found.rate) == (12, 1e-2) and found.left < 0.5
     assert memorise(model, torch.randn(12, 1, 4, 4), torch.zeros(12, dtype=torch.int64)) is None  # one class
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "is_told"),
+    [
+        ((48, 48), (0, 2), False),  # too few to say anything
+        ((48, 48), (0, 10), True),
+        ((48, 48), (10, 12), False),
+        ((12, 12), (8, 10), False),
+        ((500, 500), (400, 500), True),
+    ],
+)
+def test_a_gap_counts_from_what_few_images_leave_of_it(
+    train: tuple[int, int], val: tuple[int, int], is_told: bool
+) -> None:
+    def seen(right: int, count: int) -> Examination:
+        return Examination({}, torch.ones(count), torch.arange(count) >= right)
+
+    assert bool(gap_of_kept(seen(*train), seen(*val))) == is_told
