@@ -20,6 +20,19 @@ def is_open(data: Mapping[str, Any], names: Sequence[str] = FOUND) -> bool:
     return any(data.get(name) == "auto" for name in names)
 
 
+def has_validation(data: Mapping[str, Any]) -> bool:
+    """Return whether some images validate: those that are held out, or a folder's own validation part.
+
+    Raises:
+        UserError: the folder can't be used.
+    """
+    if data["val_fraction"] > 0 or data["source"]["_target_"] != FOLDER:
+        return bool(data["val_fraction"] > 0)
+    from cnntrain.data.tree import look
+
+    return "val" in look(data["root"]).parts
+
+
 def complete(config: dict[str, Any]) -> None:
     """Put what the folder of images says in the place of each ``auto``.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from cnntrain.automatic import is_open
+from cnntrain.automatic import has_validation, is_open
 from cnntrain.config import defaults
 from cnntrain.errors import UserError
 from cnntrain.ranks import world_size
@@ -160,7 +160,7 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"accumulate={config['accumulate']} cuts a batch into more parts than batch_size={batch_size}"
         )
-    if config["early_stopping"] is not None and data["val_fraction"] == 0:
+    if config["early_stopping"] is not None and not has_validation(data):
         raise UserError(
             f"early_stopping={config['early_stopping']} needs a validation set, and data.val_fraction is 0"
         )

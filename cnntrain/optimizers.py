@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cnntrain import schedule_free
+from cnntrain.automatic import has_validation
 from cnntrain.build import build
 from cnntrain.errors import UserError, in_words
 from cnntrain.lean import steps_without_compiler, without_compiler
@@ -91,7 +92,7 @@ def mode_of(config: Config, name: str) -> str:
     mode = "max" if monitor == "val_accuracy" else "min"
     if typed not in (None, mode):
         raise UserError(f"schedule.mode={typed} does not fit monitor={monitor}: schedule.mode={mode}")
-    if config["data"]["val_fraction"] == 0:
+    if not has_validation(config["data"]):
         raise UserError(f"schedule: {name} needs a validation set, and data.val_fraction is 0")
     return mode
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cnntrain import run_folder
+from cnntrain.automatic import has_validation
 from cnntrain.checkpoint import write_atomically
 from cnntrain.checks import check
 from cnntrain.config import compose, plain
@@ -181,7 +182,7 @@ def searched(
         raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
     if settings["seeds"] is not None:
         raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
-    if settings["data"]["val_fraction"] == 0:
+    if not has_validation(settings["data"]):
         raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
     fixed = [with_absolute_path(words_of(o)) for o in overrides if not o.is_sweep_override()]
     check(settings)

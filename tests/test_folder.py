@@ -295,3 +295,23 @@ def test_a_image_that_was_changed_is_decoded_anew() -> None:
     Image.fromarray(chequered.astype(np.uint8)).save("images/grey/0.jpg", quality=95)
     census.cache_clear()
     assert census("images").digest != before
+
+
+def test_a_folders_own_validation_part_validates_whatever_the_fraction_is(cnntrain: Command) -> None:
+    for part in ("train", "val", "test"):
+        for name in ("a", "b"):
+            Path("images", part, name).mkdir(parents=True)
+            for number in range(6):
+                colour = (20 * number, 100 * (name == "b"), 50 * len(part))
+                Image.new("RGB", (8, 8), colour).save(f"images/{part}/{name}/{number}.png")
+    own = ("data=folder", "data.root=images", "data.val_fraction=0", "model=mlp", "epochs=1", "report=false")
+    plateau = "schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"
+    done = cnntrain("train", *own, plateau, "early_stopping=1", "out=run")
+    assert done.code == 0, done.err
+    search = ("-m", "sweeper=random", "sweeper.n_trials=1", "optim.lr=interval(1e-3,1e-2)")
+    done = cnntrain("train", *own, *search, "out=tries")
+    assert done.code == 0, done.err
+    shutil.rmtree("images/val")
+    for words in ((plateau,), ("early_stopping=1",), search):
+        census.cache_clear()
+        is_told(cnntrain("train", *own, *words), "needs a validation set")
