@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Command
 from forks import CONTEXT
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -226,6 +227,16 @@ def test_what_is_left_over_or_written_elsewhere_is_seen(tmp_path: Path) -> None:
     writes.left_over(case)
     assert case.faults == ["left over: run/.last.pt.tmp"]
     assert hostile.is_expected(Path("run/x")) and not hostile.is_expected(Path("elsewhere/x"))
+
+
+def test_each_leaf_of_a_checkpoint_is_replaced_by_each_odd_value(cnntrain: Command) -> None:
+    outcome = cnntrain("train", *hostile.SOURCE, "out=run")
+    assert outcome.code == 0, outcome.err
+    paths = list(hostile.leaves(hostile.state_of(Path("run/checkpoints/last.pt"))))
+    assert len(paths) > 200
+    tried = [hostile.choice(paths, n)[:2] for n in range(hostile.HOSTILE.full) if n % 4 != 3]
+    assert set(tried) == {(path, kind) for path in paths for kind in range(len(hostile.ODD))}
+    assert len({path for path, _ in tried[:18]}) == 18  # a short run goes to many places
 
 
 @pytest.mark.parametrize(

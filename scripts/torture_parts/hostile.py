@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import io
+import math
 import os
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def state_of(path: Path) -> dict[str, Any]:
     return state
 
 
+def choice(paths: Sequence[tuple[Any, ...]], number: int) -> tuple[tuple[Any, ...], int, int]:
+    """Return which leaf a case replaces by which odd value, and by which variant of it.
+
+    Successive cases go through all pairs of a leaf and a value, each once, and far apart.
+    """
+    step = number - number // 4  # among those that are no hostile ones
+    pairs = len(paths) * len(ODD)
+    stride = next(n for n in range(int(0.618 * pairs), 2 * pairs) if math.gcd(n, pairs) == 1)
+    leaf, kind = divmod(step * stride % pairs, len(ODD))
+    return paths[leaf], kind, leaf + step // pairs
+
+
 def attempt(case: Case, number: int) -> None:
     """Replace one leaf by an odd value, or every fourth time try one of the hostile ones; then use it."""
     source = reference(case.place, "hostile", *SOURCE)
@@ -85,10 +98,8 @@ def attempt(case: Case, number: int) -> None:
         name, change = kinds[number // 4 % len(kinds)]
         changed = change(state)
     else:
-        paths = list(leaves(state))
-        step = number - number // 4  # among those that are no hostile ones
-        where, kind = paths[step // len(ODD) * 37 % len(paths)], step % len(ODD)
-        value = ODD[kind](step // len(ODD))
+        where, kind, variant = choice(list(leaves(state)), number)
+        value = ODD[kind](variant)
         replace(state, where, value)
         name, changed = f"{'.'.join(map(str, where))} = {kind}", state
     case.commands.append(f"# {name!a}")
@@ -274,5 +285,5 @@ def prepare(place: Place) -> None:
 
 
 HOSTILE = Part(
-    "hostile", "checkpoints with odd values at each leaf, code, paths, NaN", 1600, 24, attempt, prepare
+    "hostile", "checkpoints with odd values at each leaf, code, paths, NaN", 2400, 24, attempt, prepare
 )
