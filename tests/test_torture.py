@@ -305,3 +305,10 @@ def test_wrong_arguments(arguments: list[str], words: str, capsys: pytest.Captur
     with pytest.raises(SystemExit, match="2"):
         torture.main(arguments)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("leaves", [222, 37, 997])
+def test_every_odd_value_is_tried_at_every_leaf(leaves: int) -> None:
+    pairs = leaves * len(hostile.ODD)
+    assert len({hostile.pair(step, leaves) for step in range(pairs)}) == pairs
+    assert len({place for place, _ in (hostile.pair(step, leaves) for step in range(24))}) > 12

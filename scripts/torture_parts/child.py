@@ -369,6 +369,7 @@ def python_streams(encoding: str) -> None:
 def ended_as_python_ends(arguments: Sequence[str]) -> int:
     """Call the command and return its exit code, once all is done that Python does at its end."""
     from cnntrain import cli
+    from cnntrain.__main__ import Process
 
     code = 0
     try:
@@ -385,6 +386,7 @@ def ended_as_python_ends(arguments: Sequence[str]) -> int:
             with contextlib.suppress(OSError):
                 traceback.print_exc()
         code = 1
+    Process().close(code)  # as the command does: a signal that comes from now on ends the process at once
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
