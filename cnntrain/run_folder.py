@@ -144,7 +144,7 @@ def is_the_file(opened: int, path: Path) -> bool:
 
 def check_still_new(folder: Path) -> None:
     """Raise a UserError if another process has trained in a folder since it was found empty."""
-    if any((folder / CHECKPOINTS / name).exists() for name in (LAST, PREVIOUS, BEST)):
+    if has_checkpoint(folder):
         raise UserError(f"{printable(folder)} holds a run by now, of another process: choose another folder")
 
 
@@ -239,10 +239,29 @@ def begun(run: str) -> Path | None:
     path = typed_path(run)
     if run == "last" and not path.exists():
         path = last_run()
-    names = (LAST, PREVIOUS, BEST)
-    if not (path / CONFIG).is_file() or any((path / CHECKPOINTS / name).exists() for name in names):
+    if not (path / CONFIG).is_file():
         return None
-    return path
+    return None if has_checkpoint(path) else path
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether a run has written a checkpoint.
+
+    best.pt is written before last.pt, and the row of its epoch after both. Alone, without a row, it is what a
+    kill between the two has left.
+    """
+    checkpoints = folder / CHECKPOINTS
+    if any((checkpoints / name).exists() for name in (LAST, PREVIOUS)):
+        return True
+    return (checkpoints / BEST).exists() and has_rows(folder / "metrics.csv")
+
+
+def has_rows(table: Path) -> bool:
+    """Return whether a table has a row below its heading."""
+    try:
+        return len(read_bytes(table).splitlines()) > 1
+    except (OSError, ValueError):
+        return False
 
 
 def starting_point(run: str) -> Path:

@@ -148,6 +148,22 @@ def test_a_run_without_a_checkpoint_begins_again(cnntrain: Command, stopped: Pat
     assert "is finished after 1 epochs" in cnntrain("resume", "run").out
 
 
+def test_a_run_that_was_killed_between_its_first_two_checkpoints_begins_again(
+    cnntrain: Command, stopped: Path, trained: Path
+) -> None:
+    (stopped / "checkpoints").mkdir(exist_ok=True)
+    best = (trained / "checkpoints/best.pt").read_bytes()
+    (stopped / "checkpoints/best.pt").write_bytes(best)
+    table = (trained / "metrics.csv").read_text()
+    (stopped / "metrics.csv").write_text(table)  # which says that the epoch has ended: last.pt was removed
+    is_told(cnntrain("resume", "run"), "best.pt holds the weights of an epoch", "init_from=")
+    (stopped / "metrics.csv").write_text(table.splitlines(keepends=True)[0])
+    outcome = cnntrain("resume", "run")
+    assert outcome.code == 0, outcome.err
+    assert "begins again" in outcome.out
+    assert (stopped / "checkpoints/last.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
