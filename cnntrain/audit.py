@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain import suggestion
+from cnntrain import recommended
 from cnntrain.audited import facts_of, show
 from cnntrain.config import conf_folder, read_yaml
 from cnntrain.contact_sheet import page
@@ -120,7 +120,7 @@ def examine(root: str, found: Census) -> Audit:
         left_out=round(left_out, 4),
         facts=facts,
         split=split_in_words(tree.parts, test_fraction),
-        command=suggestion.command(root, found, facts, parts, left_out, largest / max(1, smallest)),
+        command=recommended.command(root, found, facts, parts, left_out, largest / max(1, smallest)),
         refusal=refusal(parts),
     )
 
@@ -180,7 +180,7 @@ def conversion(record: np.void) -> str:
     if mode.startswith(DEEP):
         bits = "floats" if mode == "F" else f"{16 if mode.startswith('I;16') else 32} bits"
         done.append(f"{bits}, become 8{' bits' if mode == 'F' else ''}")
-    if "A" in mode or "a" in mode:
+    if record["is_transparent"]:
         done.append("transparent, composited on white")
     return "; ".join(done)
 

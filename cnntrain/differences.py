@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain.automatic import FOLDER
 from cnntrain.errors import UserError
 from cnntrain.ranking import REPEATS
 from cnntrain.run_files import read_yaml
@@ -13,7 +14,6 @@ from cnntrain.schema import leaves, shown
 
 CLASS = "._target_"
 SOURCE = "data.source"
-FOLDER = "cnntrain.data.folder.Folder"  # whose data are what lies in data.root
 # Keys that do not make a run another experiment.
 ASIDE = (
     *REPEATS,
@@ -68,7 +68,7 @@ def with_arguments_of_source(config: Mapping[str, Any]) -> dict[str, Any]:
 def data_set_of(config: Mapping[str, str]) -> str:
     """Return the data set of a configuration in words; of image folders, each folder is a data set."""
     target = config.get(f"{SOURCE}{CLASS}", "")
-    if target == FOLDER:
+    if target == FOLDER:  # whose data are what lies in data.root
         return config.get("data.root", "")
     return config.get(f"{SOURCE}.dataset", last_name(target))
 

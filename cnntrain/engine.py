@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from cnntrain.console import count
+from cnntrain.cores import cores
 
 ALL_THREADS = torch.get_num_threads()
 
@@ -55,9 +55,8 @@ def machine() -> str:
     if info.exists():
         lines = (line.partition(":") for line in info.read_text().splitlines())
         name = next((value.strip() for field, _, value in lines if field.strip() == "model name"), name)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     bf16 = "with" if has_bf16_instructions() else "without"
-    return f"{name}, {count(cores or 1, 'core')}, {bf16} bf16 instructions"
+    return f"{name}, {count(cores(), 'core')}, {bf16} bf16 instructions"
 
 
 def computes_bf16(device: torch.device) -> bool:

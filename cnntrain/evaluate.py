@@ -23,6 +23,11 @@ from cnntrain.trained import Trained
 from cnntrain.trained_on import Earlier
 from cnntrain.views import Views
 
+OTHERWISE = (
+    "name the folder as other data, of which no training image is tested on: "
+    "eval RUN data=folder data.root=DIR"
+)
+
 
 def is_finished(path: Path, state: dict[str, Any]) -> bool:
     """Say whether the run of a checkpoint has been trained to its end, and tested."""
@@ -57,7 +62,7 @@ def evaluate(
     trained, split = Trained(config, path, state), config["split"]
     device, class_names = trained.device, trained.class_names
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
-    run_split = split_of(config, state, run, (split,), other_data)
+    run_split = split_of(config, state, run, (split,), other_data, OTHERWISE)
     data = distributed.main_first(
         lambda: open_data(config, device, console, data_trust, class_names, run_split, Earlier(path, state))
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain import fork_server
+from cnntrain.cores import cores
 from cnntrain.extras import needed
 from cnntrain.jobs import Job, is_under_way
 from cnntrain.signals import HeldSignals
@@ -237,11 +238,6 @@ class Ray(Launcher):
     def at_a_time(self) -> int:
         """Return how many jobs run at a time."""
         return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def lost(reason: str) -> Record:

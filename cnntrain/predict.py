@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.console import Console, Whole, count, is_terminal
+from cnntrain.cores import cores
 from cnntrain.data.crops import central
 from cnntrain.data.decode import Unreadable
 from cnntrain.data.read import read_square
@@ -115,7 +116,7 @@ def predictions(
         return central(whole, size)[None]
 
     lots = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
         reading: list[Future[Tensor | str]] = [pool.submit(read, file) for file in lots[0]] if lots else []
         for lot, following in zip(lots, [*lots[1:], []], strict=True):
             images = [future.result() for future in reading]

@@ -24,6 +24,7 @@ USAGE = "usage: python predict.py FILE_OR_FOLDER...  (the likeliest class of eac
 FORMATS = [
     "AVIF",
     "BMP",
+    "DIB",
     "GIF",
     "ICO",
     "JPEG",
@@ -33,6 +34,7 @@ FORMATS = [
     "PPM",
     "QOI",
     "SGI",
+    "SUN",
     "TGA",
     "TIFF",
     "WEBP",

@@ -10,11 +10,11 @@ import torch
 
 from cnntrain import __version__
 from cnntrain.console import Console, Whole, count, joined
+from cnntrain.cores import cores
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.datasets import Data
 from cnntrain.diagnosis import Finding
 from cnntrain.fit import Fit
-from cnntrain.launchers import cores
 from cnntrain.metrics import Result
 from cnntrain.names import argument, network_name, shown_path
 from cnntrain.parts import Config, input_shape

@@ -77,7 +77,7 @@ def test_few_images_get_pretrained_weights_if_they_are_there(
 
 
 def test_a_file_named_like_weights_is_what_torchvision_looks_for() -> None:
-    from cnntrain.suggestion import PRETRAINED
+    from cnntrain.recommended import PRETRAINED
 
     models = pytest.importorskip("torchvision.models")
     for name, file in PRETRAINED.items():
@@ -162,3 +162,17 @@ def test_a_drawing_of_augmentation_needs_no_bad_file(cnntrain: Command) -> None:
         cnntrain("data", "images", "--augmented", "b.png", "augment=digits", "data.on_bad_image=stop"),
         "can't be read",
     )
+
+
+def test_a_transparent_colour_is_named_like_an_alpha_channel(torchless: Command) -> None:
+    for name in ("a", "b"):
+        Path("images", name).mkdir(parents=True)
+        for number in range(12):
+            image = Image.new("RGB", (9, 9), (20 * number, 100 * (name == "b"), 7))
+            image.putpixel((0, 0), (1, 2, 3))
+            image.save(f"images/{name}/{number}.png", transparency=(1, 2, 3))
+        for number in range(2):
+            Image.new("RGBA", (9, 9), (50 * number, 9, 200 * (name == "b"), 90)).save(
+                f"images/{name}/c{number}.png"
+            )
+    assert "28 images converted: transparent, composited on white (28)" in torchless("data", "images").out

@@ -44,7 +44,7 @@ def postscript(path: str) -> None:
 @pytest.mark.parametrize("name", ["holiday.png", "holiday.eps"])
 def test_postscript_starts_no_program_and_is_refused_by_name(ghostscript: Path, name: str) -> None:
     postscript(name)
-    with pytest.raises(Unreadable, match="EPS files are not read, which starts Ghostscript"):
+    with pytest.raises(Unreadable, match="EPS files are refused: reading them starts Ghostscript"):
         open_upright(Path(name))
     with pytest.raises(Unreadable, match="EPS"):
         read_pixels(Path(name), "RGB", 28)
@@ -54,11 +54,11 @@ def test_postscript_starts_no_program_and_is_refused_by_name(ghostscript: Path, 
 def test_no_command_starts_a_program_for_an_image(cnntrain: Command, ghostscript: Path) -> None:
     digits(Path("images"), 8)
     postscript("images/d0/holiday.png")
-    is_told(cnntrain(*RUN), "images/d0/holiday.png", "EPS files are not read")
-    assert "EPS files are not read" in cnntrain("data", "images", "--html", "a.html").out
+    is_told(cnntrain(*RUN), "images/d0/holiday.png", "EPS files are refused")
+    assert "EPS files are refused" in cnntrain("data", "images", "--html", "a.html").out
     assert cnntrain(*RUN, "data.on_bad_image=skip", "out=run").code == 0
     outcome = cnntrain("predict", "run", "images/d0/holiday.png")
-    assert outcome.code == 1 and "EPS files are not read" in outcome.err
+    assert outcome.code == 1 and "EPS files are refused" in outcome.err
     assert not ghostscript.exists()
 
 
@@ -320,3 +320,10 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
     assert cnntrain(*RUN, "data.value_range=[0,70000]").code == 0
     with pytest.raises(Unreadable, match=r"floats from 0 to 0\.5, and which of them are black and white"):
         open_upright(Path("images/b/0.tif"))
+
+
+def test_the_script_beside_an_exported_model_reads_the_same_formats() -> None:
+    from cnntrain import predict_onnx
+    from cnntrain.data import decode
+
+    assert sorted(predict_onnx.FORMATS) == sorted(decode.FORMATS)

@@ -151,7 +151,9 @@ def test_eval_refuses_when_a_test_image_is_gone_or_changed(cnntrain: Command) ->
         "data=folder data.root=DIR",
     )
     assert not Path("run/eval_test.json").exists()
-    is_told(cnntrain("resume", "run", "epochs=2"), gone)
+    refused = cnntrain("resume", "run", "epochs=2")
+    is_told(refused, gone, "put them back")
+    assert "eval RUN" not in refused.err
     is_told(cnntrain("report", "run"), gone)
     Path("elsewhere.png").rename(Path("images", gone).with_name("renamed.png"))  # is the same image
     assert again(cnntrain).code == 0

@@ -109,6 +109,7 @@ class Upright(NamedTuple):
         mode: of the file.
         size: width and height of the file's image, as they are seen, in pixels.
         is_turned: whether EXIF had it turned or mirrored.
+        is_transparent: whether the file has an alpha channel or a transparent colour.
         values: lowest and highest value, of an image of more than 8 bits that was scaled by its own range.
     """
 
@@ -116,6 +117,7 @@ class Upright(NamedTuple):
     mode: str
     size: tuple[int, int]
     is_turned: bool
+    is_transparent: bool
     values: tuple[float, float] | None = None
 
 
@@ -214,6 +216,7 @@ def upright_of(image: Image.Image, size: tuple[int, int], decoding: Decoding) ->
     """Decode an open image, whose size in the file is given."""
     mode = image.mode
     image.load()
+    transparent = is_transparent(image)
     check_size(image.size, decoding)  # some formats know it only now
     orientation = image.getexif().get(ORIENTATION, 1)
     flat, values = flattened(image, decoding.value_range)
@@ -221,7 +224,7 @@ def upright_of(image: Image.Image, size: tuple[int, int], decoding: Decoding) ->
         image.close()  # whose pixels are not needed any more
     upright = turned(flat, orientation)
     seen = (size[1], size[0]) if orientation in SWAPPING else size
-    return Upright(upright, mode, seen, upright is not flat, values)
+    return Upright(upright, mode, seen, upright is not flat, transparent, values)
 
 
 @contextlib.contextmanager
@@ -257,6 +260,11 @@ def opened(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
             yield image
 
 
+def is_transparent(image: Image.Image) -> bool:
+    """Return whether an image has an alpha channel, or a colour that is transparent."""
+    return "A" in image.mode or "a" in image.mode or "transparency" in image.info
+
+
 def room(pixels: int) -> int:
     """Return how many bytes the file of an image may have that is read whole."""
     return FILE_BYTES * pixels + 2**20
@@ -269,8 +277,9 @@ def refused_format(head: bytes, file: BinaryIO) -> str:
         accept = Image.OPEN[name][1]
         with contextlib.suppress(Exception):  # some look at more bytes than there are
             if name not in FORMATS and accept is not None and accept(head) is True:
-                why = ", which starts Ghostscript" if name == "EPS" else ""
-                return f"{name} files are not read{why}: save it as PNG or JPEG"
+                if name == "EPS":
+                    return "EPS files are refused: reading them starts Ghostscript; save it as PNG or JPEG"
+                return f"{name} files are not read: save it as PNG or JPEG"
     return ""
 
 
@@ -333,7 +342,7 @@ def flattened(
         low, high = extremes(image)
         return to_eight_bits(image, (low, high if high > low else low + 1)), (low, high)
     mode = "L" if image.mode in GREY else "RGB"
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+    if is_transparent(image):
         flat = Image.new(mode, image.size)
         for top, strip in strips(image):
             colour = strip.convert("RGBA")

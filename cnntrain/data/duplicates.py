@@ -44,7 +44,7 @@ def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
     candidates = np.flatnonzero((parent == np.arange(len(parent))) & (length > FLAT * looks.shape[1] ** 0.5))
     values = values[candidates] / length[candidates, None]
     planes = np.random.default_rng(0).standard_normal((looks.shape[1], BANDS * BITS)).astype(np.float32)
-    # The mean of all images is taken out, lest a set of like layouts falls into few buckets.
+    # The mean of all images is taken out. Else images of like layouts would fall into few buckets.
     signs = ((values - values.mean(0)) @ planes > 0).reshape(-1, BANDS, BITS) if len(values) else None
     for band in range(BANDS if signs is not None else 0):
         keys = signs[:, band] @ (1 << np.arange(BITS))  # type: ignore[index]

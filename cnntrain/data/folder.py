@@ -83,7 +83,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
         self.found = found_in(census, parts, split.members) if split.members else None
         if self.found is not None and split.binds:
-            check_there(self.found, split.needed, root)
+            check_there(self.found, split, root)
             parts, order = self.found.parts()
         else:
             order = np.arange(len(parts))

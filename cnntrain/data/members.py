@@ -63,6 +63,7 @@ class RunSplit:
         binds: the folder is the run's: its members are taken as recorded. Else it is other data.
         needed: parts that must be there as they were, if the record binds.
         guarded: parts of other data in which no image may be that the run was trained on.
+        otherwise: what a person can do who does not have a needed image any more.
     """
 
     members: list[Member] | None = None
@@ -70,6 +71,7 @@ class RunSplit:
     binds: bool = True
     needed: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
+    otherwise: str = ""
 
     def has_trained(self, census: Census) -> np.ndarray:
         """Return which images of a folder the run was trained on, by their contents, bool (N,)."""
@@ -216,12 +218,13 @@ def found_in(census: Census, parts: np.ndarray, members: Sequence[Member]) -> Fo
     return found
 
 
-def check_there(found: Found, needed: Sequence[str], root: str) -> None:
-    """Check that the images of some parts of a run are there, with the contents that they had.
+def check_there(found: Found, split: RunSplit, root: str) -> None:
+    """Check that the images of the parts that a command needs are there, with the contents that they had.
 
     Raises:
         UserError: they are not.
     """
+    needed = split.needed
     missing = found.missing(needed)
     if not missing:
         return
@@ -230,8 +233,8 @@ def check_there(found: Found, needed: Sequence[str], root: str) -> None:
     shown = printable(shown_path(root))
     raise UserError(
         f"data.root={shown}: {len(missing):,} of the run's {total:,} {which} are gone or changed "
-        f"({some(missing)})\nsince the run: {found.in_words()}; put them back, or name the folder as other "
-        "data, of which no training image is tested on: eval RUN data=folder data.root=DIR"
+        f"({some(missing)})\nsince the run: {found.in_words()}; put them back"
+        + (f", or {split.otherwise}" if split.otherwise else "")
     )
 
 
@@ -241,6 +244,7 @@ def split_of(
     run: Path | None,
     needed: tuple[str, ...] = (),
     other_data: bool = False,
+    otherwise: str = "",
 ) -> RunSplit | None:
     """Return what is known of the split of a checkpoint's run.
 
@@ -252,6 +256,7 @@ def split_of(
         run: its run folder, which has the record; None if there is none.
         needed: see :class:`RunSplit`.
         other_data: whether the user has named data anew.
+        otherwise: see :class:`RunSplit`.
     """
     if state is None or config["data"]["source"]["_target_"] != FOLDER:
         return None
@@ -262,4 +267,4 @@ def split_of(
         return RunSplit(is_by_index=not other_data, binds=not other_data)
     members = read(run, digest) if run is not None else None
     guarded = ("test", "val") if other_data else ()
-    return RunSplit(members, binds=not other_data, needed=needed, guarded=guarded)
+    return RunSplit(members, binds=not other_data, needed=needed, guarded=guarded, otherwise=otherwise)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain import cache
+from cnntrain.cores import cores
 from cnntrain.data.decode import Decoding, Unreadable, Upright, with_upright
 from cnntrain.data.depth import strips
 from cnntrain.regular import open_regular
@@ -24,7 +25,7 @@ from cnntrain.text import printable
 
 LOOK = 16  # side of the thumbnail by which images are compared
 MEASURED = 64  # side, in pixels, at which JPEGs are measured
-FORMAT = 3  # of the records; those of another one are never found
+FORMAT = 4  # of the records; those of another one are never found
 RECORD = np.dtype(
     [
         ("length", "i8"),  # of the file, in bytes
@@ -36,6 +37,7 @@ RECORD = np.dtype(
         ("height", "i4"),
         ("mode", "U8"),
         ("is_turned", "?"),  # by EXIF
+        ("is_transparent", "?"),  # in part, by an alpha channel or one transparent colour
         ("is_deep", "?"),  # more than 8 bits a value; its pixels are measured from its own lowest to highest
         ("low", "f8"),  # lowest value of a deep image, as the file has it
         ("high", "f8"),  # highest
@@ -91,7 +93,7 @@ def scan(
         return records
     done = set(range(len(files))) - set(todo)
     # Threads suffice: Pillow and hashlib decode without Python's lock.
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    pool = ThreadPoolExecutor(cores())
     try:
         for index, record in zip(
             todo, pool.map(lambda i: measured(root / files[i], decoding), todo), strict=True
@@ -164,7 +166,7 @@ def measured(path: Path, decoding: Decoding) -> np.ndarray:
 
 def measure(upright: Upright, record: np.ndarray) -> None:
     """Put into a record, (), what an image looks like."""
-    image, record["mode"], size, record["is_turned"], values = upright
+    image, record["mode"], size, record["is_turned"], record["is_transparent"], values = upright
     record["width"], record["height"] = size
     if values is not None:
         record["is_deep"], record["low"], record["high"] = True, *values

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-OUTPUTS, POINTER = "outputs", ".last"  # what run_folder.py calls them
+from cnntrain.run_folder import OUTPUTS, POINTER
+
 KINDS_OF_OUTPUT = frozenset({"train", "sweeps", "explain", "bench"})  # the folders in outputs/
 
 
@@ -113,10 +114,10 @@ def is_output(folder: Path) -> bool:
         return any((folder / name).exists() for name in ("checkpoints", "train.log", "metrics.csv"))
     if (folder / "train.log").is_file() and (folder / ".lock").exists():  # a run that is about to begin
         return True
-    if folder.name != OUTPUTS:
+    if folder.name != OUTPUTS.name:
         return False
     try:
         names = {entry.name for entry in os.scandir(folder)}
     except OSError:
         return False
-    return POINTER in names or (bool(names) and names <= KINDS_OF_OUTPUT | {"README.md", ".gitignore"})
+    return POINTER.name in names or (bool(names) and names <= KINDS_OF_OUTPUT | {"README.md", ".gitignore"})
