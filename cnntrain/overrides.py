@@ -84,10 +84,11 @@ def with_absolute_path(override: str) -> str:
         values = [parse([f"{key}={text}"])[0].value() for text in parsed.sweep_string_iterator()]
     else:
         return override
-    if not all(isinstance(value, str) and value for value in values):
+    texts = [value for value in values if isinstance(value, str) and value]
+    if len(texts) < len(values):
         return override
     # init_from takes the name of a run too.
-    found = {value: typed_path(value) for value in values}
+    found = {text: typed_path(text) for text in texts}
     paths = [
         str(path.absolute()) if path.exists() or key.endswith("data.root") else value
         for value, path in found.items()

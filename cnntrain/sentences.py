@@ -66,7 +66,7 @@ def on_translation(models: Sequence[Translated]) -> str:
     changes = "; ".join(change(model, at) for model in models)
     told = [f"Moved by {at} pixel{'' if at == 1 else 's'}: {changes}."]
     if len(models) == 2:
-        told.append(comparison(*models, at))
+        told.append(comparison(models[0], models[1], at))
     falling = [model for model in models if model.falls]
     if any(not model.is_convolutional for model in falling):
         told.append(

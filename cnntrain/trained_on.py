@@ -100,7 +100,10 @@ def earlier_run(path: Path, state: Mapping[str, Any], config: Mapping[str, Any])
         config: of the new run.
     """
     run = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    split = split_of(config, state, run, other_data=True)
+    try:
+        split = split_of(config, state, run, other_data=True)
+    except (LookupError, TypeError):  # of a checkpoint's configuration, which may hold anything
+        split = None
     return Earlier(path, state, None if split is None else split.members, goes_on=True)
 
 

@@ -14,6 +14,7 @@ from test_folder_split import noise, recorded, two_classes
 from cnntrain import checkpoint
 from cnntrain.data.census import census
 from cnntrain.data.splits import limited, stratified_split
+from cnntrain.trained_on import earlier_run
 
 SMALL = ("model=mlp", "model.hidden=[8]", "epochs=1", "report=false", "doctor=false")
 FAKE = ("data=fake", "data.source.size=400", *SMALL)
@@ -120,3 +121,13 @@ def test_training_images_that_lie_in_other_parts_by_now_neither_validate_nor_tes
     census.cache_clear()
     done = cnntrain("resume", "on", "epochs=2")
     assert done.code == 0 and "since the run" not in done.err, done.err
+
+
+@pytest.mark.parametrize(
+    "data", [None, 3, [], {}, {"source": 1}, {"source": {}}, {"val_fraction": [], "split_seed": "x"}]
+)
+def test_a_start_whose_configuration_holds_anything_tells_nothing(data: object) -> None:
+    state = {"config": {"data": data, "limit": None}, "data_fingerprint": 1, "split": None}
+    for target in ("cnntrain.data.folder.Folder", "cnntrain.data.sources.Fake"):
+        earlier = earlier_run(Path("x.pt"), state, {"data": {"source": {"_target_": target}}})
+        assert earlier.rule() is None and earlier.guard() is None
