@@ -168,7 +168,7 @@ def clip_batch_size(config: Config, images: int, console: Console) -> None:
     Args:
         config: its ``batch_size``, and with it ``accumulate``, becomes what is possible.
         images: number of images in the training set.
-        console: is told.
+        console: for the lines that say what was found.
 
     Raises:
         UserError: the images of one batch alone do not fit into the memory.

@@ -40,7 +40,7 @@ def build(
     Args:
         key: where the node stands, for messages.
         node: ``_target_`` and arguments, as plain types.
-        kind: class of which the result must be an instance.
+        kind: class that the result must be an instance of.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
         known: what only the run knows. Each is passed on if the class has an argument of that name which the
             node leaves open.

@@ -81,7 +81,7 @@ def check(
 
 
 def check_sockets(workers: int) -> None:
-    """Check, on Linux, that there is room for the sockets by which workers hand over their batches.
+    """Check, on Linux, that there is room for the sockets that workers send their batches through.
 
     Else torch would wait for ever for a batch from a worker that has failed.
     """

@@ -168,7 +168,7 @@ def prepare_hydra(config_dir: str | None = None) -> None:
     """Let Hydra's exceptions through, and let it find ``conf/`` and classes in the current folder.
 
     Args:
-        config_dir: the user's own folder of groups, unless Hydra is told of it in another way.
+        config_dir: the user's own folder of groups, unless Hydra knows it in another way.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"
     search_path_plugin().config_dir = config_dir

@@ -71,7 +71,7 @@ class Console:
             markup: with ``{}`` where a value is to stand, if there are values.
             values: shown as they are, without control characters.
             level: of ``verbose`` from which it is printed.
-            hang: columns by which its second line is indented, if a terminal is too narrow for one.
+            hang: indent, in columns, of its second line where a terminal is too narrow for one.
         """
         text = filled(markup, values)
         if self.verbose >= level:

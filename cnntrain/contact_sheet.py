@@ -1,4 +1,4 @@
-"""One page of HTML: images of each class, those that are there more than once, and what else was found."""
+"""One page of HTML: images of each class, those stored more than once, and what else was found."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
         root: the folder, as typed.
         census: its images.
         audit: what was found, as plain types.
-        facts: what is told of all images together.
+        facts: about all images together.
     """
     tree, labels = census.tree, np.array(census.tree.labels)
     told = "".join(

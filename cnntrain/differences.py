@@ -37,7 +37,7 @@ ASIDE = (
     "data.max_megapixels",
 )
 ASIDE_GROUPS = ("launcher", "sweeper", "logger")
-# Nor do these, which a trial of speed may choose otherwise on another day; that they differ is told.
+# Nor do these, which a trial of speed may choose otherwise on another day; that they differ is shown.
 NO_ACCOUNT = ("threads", "channels_last")
 
 
@@ -114,14 +114,14 @@ def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def repeats_in(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the keys by which the runs repeat an experiment: the seed; and the split's, if it is its own."""
+    """Return the keys that repeats of an experiment differ in: the seed, and the split's if it has one."""
     seed, split = REPEATS
     follows = all(config.get(split) == config.get(seed) for config in configs)
     return [seed] if follows or len(values_of(split, configs)) < 2 else [seed, split]
 
 
 def of_no_account(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return what differs and is told, but makes no other experiment, with its values."""
+    """Return what differs without making another experiment, with its values. It is shown."""
     found = {key: values_of(key, configs) for key in NO_ACCOUNT}
     return {key: values for key, values in found.items() if len(values) > 1}
 

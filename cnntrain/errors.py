@@ -1,4 +1,4 @@
-"""What a person is told when something goes wrong: one or two lines, and the exit code of the command."""
+"""What is printed when something goes wrong: one or two lines; and the exit code of the command."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def distance(a: str, b: str, typed: str, valid: str) -> float:
 
 
 def edits(a: str, b: str) -> int:
-    """Return the Damerau-Levenshtein distance of two words, of which adjacent letters may be swapped."""
+    """Return the Damerau-Levenshtein distance of two words; swapping adjacent letters counts as one edit."""
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, letter in enumerate(a, 1):

@@ -15,7 +15,7 @@ from cnntrain.precision import Precision
 RELUS = (nn.ReLU, nn.ReLU6)
 EXAMINED = 2000  # images that are looked at
 SECONDS, FEWEST = 15.0, 200  # after which no more are looked at, if there are so many
-FEWEST_UNITS = 4  # of a layer of which something is said
+FEWEST_UNITS = 4  # of a layer that is judged
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from cnntrain.signals import StopSignals
 from cnntrain.state import NOT_FINITE, first_not_finite, is_finite
 
 AfterEpoch = Callable[[Mapping[str, Any]], None]
-CHECK_EVERY = 32  # steps between two looks at the loss, each of which waits for the device
+CHECK_EVERY = 32  # steps between two looks at the loss; each look waits for the device
 AGREE_EVERY = 8  # steps after which the processes of a run ask each other whether to stop or to save
 
 

@@ -31,7 +31,7 @@ class Job:
         name: of its folder.
         folder: where it trains.
         settings: its configuration, checked.
-        varied: the overrides by which it differs from the other jobs.
+        varied: the overrides that set it apart from the other jobs.
         trust: packages that the configuration may name; None for what the user has typed.
         verbose: how much it prints; None: as its configuration says.
         threads: that it may use; None: as its configuration says.
@@ -128,7 +128,7 @@ def trained(job: Job) -> Mapping[str, Any]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a finished job by which it is ranked. Test data are not used for that.
+    """Return the figures of a finished job that it is ranked by. Test data are not used for that.
 
     Raises:
         KeyError: the summary lacks a figure.

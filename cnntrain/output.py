@@ -23,7 +23,7 @@ DESCRIPTORS = re.compile(r"/dev/fd|/proc/(?P<process>\d+)(/task/\d+)?/fd")
 
 
 def screen_beside(*names: str | None, verbose: int = 1) -> Console:
-    """Return a console for what is told beside files of these names: silent if one is standard output.
+    """Return a console for messages beside files of these names: silent if one is standard output.
 
     Raises:
         UserError: a folder is named.

@@ -1,6 +1,6 @@
 """What a sweep is to do: from overrides with several values to jobs, each with a name that stays.
 
-The plan is kept in the folder of the sweep. A job is named after the values by which it differs from the
+The plan is kept in the folder of the sweep. A job is named after the values that set it apart from the
 others, so that it has the same name whenever, wherever and in whichever order it runs.
 """
 
@@ -35,7 +35,7 @@ LONGEST_NAME = 100
 # Keys that say how a sweep is run, and nothing about its jobs.
 ABOUT_THE_SWEEP = ("out", "launcher", "sweeper", "on_error", "verbose", "seeds")
 WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
-KEPT = ("launcher",)  # which a resume keeps, unless it is told otherwise
+KEPT = ("launcher",)  # which a resume keeps, unless another is typed
 
 
 @dataclass(frozen=True)

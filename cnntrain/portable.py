@@ -23,7 +23,7 @@ FILES = {
     "`probabilities`, {output}.\n  The normalisation and the softmax are inside.",
     "pt2": '`model.pt2`: `torch.export.load("model.pt2").module()(images)`, with the same input and output.',
     "safetensors": "`model.safetensors`: the weights alone, by the names of the network's state_dict.\n  Its "
-    "input is float32, normalised; its output are logits.",
+    "input is float32, normalised; its outputs are logits.",
 }
 TEXT = """# {model}, exported by cnntrain {cnntrain}
 
@@ -41,7 +41,7 @@ The models take bytes of one size; nothing of this is inside them:
 3. Composite what is transparent on white, and apply the orientation that EXIF says.
 4. Convert to {mode}.
 5. Resize: {resize}, bilinear with antialiasing (`Image.Resampling.BILINEAR` of Pillow).{central}
-6. Bring it into the order (N, C, H, W), pixels from 0 to 255.
+6. Arrange the pixels as (N, C, H, W), with values from 0 to 255.
 {script}
 The metadata have this as `preprocessing`:
 

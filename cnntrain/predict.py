@@ -28,7 +28,7 @@ THREADS = 8  # that decode, at most
 WIDEST = 24  # columns of a class's name
 NARROWEST = 12  # columns of a file's name, on however narrow a terminal
 PERCENT = 7  # columns of a probability
-MOST_COUNTS = 20  # classes of which the number of images is shown
+MOST_COUNTS = 20  # classes that are listed with their number of images
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 
 

@@ -35,7 +35,7 @@ class Run:
         values: the keys in which the runs differ, without ``REPEATS``, and their values as typed.
         seed: the seed of the run.
         state: finished, failed, pruned, running or waiting.
-        figures: the results by which it is ranked; empty unless it is finished.
+        figures: the results that it is ranked by; empty unless it is finished.
         reason: why it failed.
         split_seed: the seed of its validation split, as typed; None where all runs have the same split.
         data: the data set, in words; empty where all runs have the same data set.

@@ -32,7 +32,7 @@ def is_main() -> bool:
 
 
 def local_rank() -> int:
-    """Return the number of this process among those of its machine, by which it takes a GPU."""
+    """Return the number of this process among those of its machine, which is also that of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0)) if world_size() > 1 else 0
 
 

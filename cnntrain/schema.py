@@ -1,6 +1,6 @@
 """What each key of the configuration means: its type, its range, one line of explanation.
 
-The values are in ``conf/``; nothing here repeats one. Imports no torch, so wrong input is told at once.
+The values are in ``conf/``; nothing here repeats one. Imports no torch, so wrong input is refused at once.
 """
 
 from __future__ import annotations
@@ -415,7 +415,7 @@ def with_lists(config: Mapping[str, Any]) -> dict[str, Any]:
         node: Any = result.get(group) if group else result
         if not isinstance(node, dict) or name not in node or not KEYS[key].takes_one(node[name]):
             continue
-        if not KEYS[key].accepts(node[name]):  # a mistake, which is told as it was typed
+        if not KEYS[key].accepts(node[name]):  # a mistake, which is reported as it was typed
             continue
         if group not in CLASS_GROUPS or is_described(str(node.get("_target_"))):
             node[name] = [node[name]]

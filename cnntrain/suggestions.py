@@ -71,7 +71,7 @@ def described(key: str, known: Mapping[str, Any]) -> str:
 
 
 def nearest_key(key: str, known: Sequence[str]) -> str | None:
-    """Return the key of which one that does not exist is a misspelling: in its group first, then in any."""
+    """Return the known key that a misspelt one stands for: in its group first, then in any."""
     group, _, name = key.rpartition(".")
     same_name = [other for other in known if other.rpartition(".")[2] == name]  # lr for optim.lr
     if same_name:

@@ -84,7 +84,7 @@ def folded(line: str, width: int, hang: int = 2) -> list[tuple[int, int]]:
     Args:
         line: without a newline.
         width: columns of the terminal.
-        hang: columns by which all lines but the first are indented.
+        hang: indent, in columns, of all lines but the first.
 
     Returns:
         Begin and end of each piece, without the blanks between them.

@@ -86,8 +86,8 @@ def check_shape(config: Config, state: Mapping[str, Any]) -> None:
     if input_shape(data) != known or data["num_classes"] != len(state["class_names"]):
         given, taken = ("×".join(map(str, shape)) for shape in (input_shape(data), known))
         raise UserError(
-            f"the model takes images of {taken} in {len(state['class_names'])} classes, and the data that "
-            f"are named have {given} in {data['num_classes']}: name data of the same classes"
+            f"the model takes images of {taken} in {len(state['class_names'])} classes, but the data "
+            f"have {given} in {data['num_classes']} classes: name data of the same classes"
         )
 
 

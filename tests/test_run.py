@@ -126,7 +126,7 @@ def test_a_best_epoch_that_is_gone_is_told(cnntrain: Command, command: str) -> N
 
 
 def test_eval_says_that_data_have_other_classes(cnntrain: Command, finished: Path) -> None:
-    told = "the model takes images of 1×28×28 in 10 classes, and the data that are named have 1×28×28 in 47"
+    told = "the model takes images of 1×28×28 in 10 classes, but the data have 1×28×28 in 47 classes"
     is_told(cnntrain("eval", str(finished), "data=emnist"), told)
 
 

@@ -42,7 +42,7 @@ def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
         for index in chosen.nonzero()[:, 0].tolist():
             result[index] = x[index].flip(-1)
         return result
-    # torch.where(chosen, x.flip(-1), x) as operations on bits, of which a CPU does many at a time.
+    # torch.where(chosen, x.flip(-1), x) as operations on bits: a CPU does many at a time.
     flipped = x.flip(-1)
     return (
         flipped.bitwise_xor_(x).bitwise_and_(255 * chosen.to(torch.uint8).view(-1, 1, 1, 1)).bitwise_xor_(x)

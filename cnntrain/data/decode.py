@@ -97,7 +97,7 @@ def default_megapixels() -> float:
 @functools.cache
 def suffixes() -> frozenset[str]:
     """Return the extensions, in small letters, of all files that can be read."""
-    kinds = (*FORMATS, "MPO")  # of which the first image is a plain JPEG
+    kinds = (*FORMATS, "MPO")  # whose first image is a plain JPEG
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds)
 
 

@@ -1,7 +1,7 @@
 """Which images of a folder show the same: exact copies, and near ones (scaled, recompressed, brighter).
 
-Near copies are found by a perceptual hash: the signs of random projections of a 16x16 thumbnail, by which
-like images fall into like buckets (Charikar 2002, Similarity Estimation Techniques from Rounding
+Near copies are found by a perceptual hash: the signs of random projections of a 16x16 thumbnail. Like
+images fall into like buckets (Charikar 2002, Similarity Estimation Techniques from Rounding
 Algorithms). Whatever shares a bucket is compared by correlation. The cost is bounded, since a bucket is
 compared in lots.
 """

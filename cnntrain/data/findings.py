@@ -27,7 +27,7 @@ FINDINGS = {
     "runs": ("folder", "written by cnntrain, so no class and no images to train on"),
     "tiny": ("image", "far smaller than the others"),
     "few_tested": ("class", "with few test images: accuracy is coarse"),
-    "copies": ("image", "there more than once"),
+    "copies": ("image", "stored more than once"),
     "near_copies": ("image", "with near-duplicates (other size, brightness or compression)"),
     "links": ("linked folder", "looked into"),
     "hidden": ("folder", "hidden by its name, so no class"),

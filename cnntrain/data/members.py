@@ -145,7 +145,7 @@ def packed(members: Sequence[Member]) -> bytes:
 
 
 def digest_of(record: bytes) -> str:
-    """Return the SHA-256 by which a checkpoint knows its run's record."""
+    """Return the SHA-256 of a run's record, which its checkpoints hold."""
     return hashlib.sha256(record).hexdigest()
 
 

@@ -57,7 +57,7 @@ def change(
         x: uint8 (N, C, H, W).
         levels: how strongly, float32 (N,), 0 to 1.
         generator: of the draws, on x's device.
-        widest: at level 1, the slope of a shear, the share of a side by which is moved, the degrees of a
+        widest: at level 1, the slope of a shear, the share of a side that a shift moves by, the degrees of a
             turn, how far the factor of an enhancement is from 1, and the bits that are lost.
     """
     shear, move, degrees, factor, bits = widest

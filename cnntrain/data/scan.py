@@ -23,7 +23,7 @@ from cnntrain.data.depth import strips
 from cnntrain.regular import open_regular
 from cnntrain.text import printable
 
-LOOK = 16  # side of the thumbnail by which images are compared
+LOOK = 16  # side of the thumbnails that are compared
 MEASURED = 64  # side, in pixels, at which JPEGs are measured
 FORMAT = 4  # of the records; those of another one are never found
 RECORD = np.dtype(
@@ -62,7 +62,7 @@ def scan(
     Args:
         root: the folder.
         files: relative to it.
-        advance: is told how many files are done.
+        advance: called with the number of files done.
         max_megapixels: millions of pixels that an image may have; None: what ``conf/train.yaml`` says.
     """
     own = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]

@@ -22,7 +22,7 @@ class Stopwatch:
         device: on which the items are worked on.
     """
 
-    SAMPLED = 16  # items of which one is timed, on a GPU
+    SAMPLED = 16  # items for each one that is timed, on a GPU
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

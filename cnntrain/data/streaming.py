@@ -121,7 +121,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
 
         Args:
             workers: processes that read.
-            advance: is told how many images have been read.
+            advance: called with the number of images read.
         """
         for name in ("targets", "labels"):
             try:
@@ -168,7 +168,7 @@ def read_all(dataset: StreamingDataset, workers: int, advance: Callable[[int], o
     Args:
         dataset: what to read.
         workers: processes that read; 0 reads in this one.
-        advance: is told how many images have been read.
+        advance: called with the number of images read.
 
     Raises:
         UserError: one of them can't be read.

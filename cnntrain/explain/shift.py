@@ -68,7 +68,7 @@ def falling(model: Examined, after_shifts: Callable[[int], object]) -> list[floa
 
     Args:
         model: what is measured.
-        after_shifts: is told how many shifts were measured.
+        after_shifts: called with the number of shifts measured.
     """
     found = []
     for pixels in range(MOST + 1):

@@ -23,7 +23,7 @@ from cnntrain.parts import Config
 from cnntrain.text import loss_in_words
 
 WITH, WITHOUT = "with zero_grad", "without"
-LAST = 10  # batches whose mean is told
+LAST = 10  # batches whose mean is shown
 
 
 class NeverCleared:

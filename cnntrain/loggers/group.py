@@ -19,7 +19,7 @@ class Loggers:
 
     Args:
         loggers: by their names.
-        console: where a failure is told.
+        console: for messages about failures.
     """
 
     def __init__(self, loggers: Mapping[str, Logger], console: Console) -> None:

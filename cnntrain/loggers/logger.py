@@ -1,4 +1,4 @@
-"""What a logger is told of a run."""
+"""What a logger gets to know about a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Logged:
-    """What a logger is told of a run when it begins.
+    """What a logger gets to know about a run when it begins.
 
     Args:
         folder: of the run.
@@ -41,7 +41,7 @@ class Logged:
 
     @property
     def sweep(self) -> str | None:
-        """The name of the sweep of which the run is a job."""
+        """The name of the sweep that the run belongs to."""
         return self.folder.parent.name if (self.folder.parent / SWEEP).exists() else None
 
     def parameters(self) -> dict[str, str]:

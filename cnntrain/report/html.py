@@ -1,4 +1,4 @@
-"""The small parts of which a page is made. All text that comes in is escaped here."""
+"""The small parts of a page. All text that comes in is escaped here."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def number(column: int, words: int) -> str:
 
 
 def sort_key(text: str) -> str:
-    """Return by what a cell is sorted, where it is a number that a program would not read."""
+    """Return the sort key of a cell whose number has a form that a program does not read."""
     plain = text.replace(",", "").removesuffix("%").strip()
     return f' data-value="{plain}"' if plain != text and plain.replace(".", "", 1).isdigit() else ""
 

@@ -42,7 +42,7 @@ def after_training(
 ) -> None:
     """Write the report of a run that has just ended, from what is in memory.
 
-    The run is over and saved: whatever goes wrong here is told, and no more.
+    The run is over and saved: whatever goes wrong here is only reported.
     """
     model = fitting.model
     if config["compile"]:  # the layers are called one by one, which a copy does in plain torch

@@ -79,7 +79,7 @@ function choosable(node, indices) {
   if (node.tagName !== "TR") element("title", {}, node, jobs[indices[0]].name);
 }
 
-// Tables. A column has a name, the value of a row by which to sort, and the text that is shown.
+// Tables. A column has a name, the value to sort a row by, and the text that is shown.
 const absent = value => value == null || value === "";
 function ordered(x, y) {
   const numbers = [x, y].map(Number);

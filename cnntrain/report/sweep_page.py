@@ -56,7 +56,7 @@ def page(
         runs: in the order of the ranking.
         points: the ranking.
         keys: in which the runs differ.
-        monitor: the figure by which they are ranked.
+        monitor: the figure that they are ranked by.
     """
     folder = Path(__file__).parent
     text = (folder / "sweep.html").read_text(encoding="utf-8")
@@ -191,7 +191,7 @@ def float_of(text: str) -> float:
 
 
 def in_order(text: str) -> tuple[float, str]:
-    """Return the key by which values are sorted: numbers first, by their size, then words."""
+    """Return the sort key of a value: numbers first, by their size, then words."""
     number = float_of(text)
     return number, "" if math.isfinite(number) else text
 
