@@ -148,8 +148,9 @@ Keys (without a value here: as in the run):
 cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
 Classifies image files after the same preprocessing as in training. FOLDER
-stands for all files in it except hidden ones. A file that can't be read is
-named, the others are classified, and the exit code is 1.
+stands for the files in it that have an image extension, except hidden ones.
+A file that can't be read is named, the others are classified, and the exit
+code is 1.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
 FILE may be - for standard output.

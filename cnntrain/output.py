@@ -36,7 +36,7 @@ def screen_beside(*names: str | None, verbose: int = 1) -> Console:
 
 def is_stdout(name: str) -> bool:
     """Return whether a name means standard output: ``-``, ``/dev/stdout`` or ``/dev/fd/1``."""
-    return name == "-" or descriptor_of(typed_path(name)) == 1
+    return name in ("-", "/dev/stdout") or descriptor_of(typed_path(name)) == 1
 
 
 def write(name: str, text: str, console: Console) -> None:
