@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import zipfile
 import zlib
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import CheckpointError, RunFailed
 from cnntrain.names import argument
 from cnntrain.other_versions import state_of_today
+from cnntrain.regular import NotRegular, open_regular
 from cnntrain.text import printable
 
 FORMAT_VERSION = 1
@@ -110,18 +111,32 @@ def verify(path: Path) -> None:
     Raises:
         CheckpointError: it is not there, not a checkpoint, of another version, truncated or damaged.
     """
+    with opened(path) as file:
+        verify_opened(file, path)
+
+
+def opened(path: Path) -> BufferedReader:
+    """Open a checkpoint, or raise a CheckpointError."""
     name = printable(path)
     try:
-        check_regular(path)
-        with zipfile.ZipFile(path) as archive:
-            check_uncompressed(archive, path)
-            versions = [n for n in archive.namelist() if n.rpartition("/")[2] == VERSION_RECORD]
-            version = archive.read(versions[0]).decode() if versions else None
-        whole = is_whole(path)
+        return open_regular(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {name}") from error
-    except PermissionError as error:
-        raise CheckpointError(f"{name} can't be read: {error.strerror}") from error
+    except NotRegular as error:
+        raise CheckpointError(f"{name} is no checkpoint: it is {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{name} can't be read: {error.strerror or error}") from error
+
+
+def verify_opened(file: BufferedReader, path: Path) -> None:
+    """Check an open file as :func:`verify` does."""
+    name = printable(path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            check_uncompressed(archive, file, path)
+            versions = [n for n in archive.namelist() if n.rpartition("/")[2] == VERSION_RECORD]
+            version = archive.read(versions[0]).decode() if versions else None
+        whole = is_whole(file)
     except CheckpointError:
         raise
     except Exception as error:  # a damaged archive makes zipfile raise almost anything
@@ -139,38 +154,39 @@ def verify(path: Path) -> None:
         raise CheckpointError(f"{name} is damaged: its checksum does not match")
 
 
-def check_regular(path: Path) -> None:
-    """Raise a CheckpointError if a path leads to a pipe, a device or a folder: to read one may never end."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError(f"{printable(path)} is no checkpoint: it is no regular file")
-
-
-def check_uncompressed(archive: zipfile.ZipFile, path: Path) -> None:
+def check_uncompressed(archive: zipfile.ZipFile, file: BufferedReader, path: Path) -> None:
     """Raise a CheckpointError if an archive would grow when it is read; torch writes records as they are."""
     records = archive.infolist()
     is_stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)
-    if not is_stored or sum(record.file_size for record in records) > path.stat().st_size:
+    if not is_stored or sum(record.file_size for record in records) > size_of(file):
         raise CheckpointError(f"{printable(path)} is no checkpoint of cnntrain: its records are compressed")
 
 
-def is_whole(path: Path) -> bool:
+def size_of(file: BufferedReader) -> int:
+    """Return the size of an open file in bytes."""
+    return os.fstat(file.fileno()).st_size
+
+
+def is_whole(file: BufferedReader) -> bool:
     """Say whether a file ends in the checksum of all that comes before.
 
     The records of the archive have checksums too, which torch does not look at; but a bit flipped in the
     archive's directory would pass them, and made torch read a tensor from memory that was never written.
     """
-    left, checksum = path.stat().st_size - DIGITS, 0
-    with path.open("rb") as file:
-        while left > 0:
-            chunk = file.read(min(CHUNK, left))
-            checksum = zlib.crc32(chunk, checksum)
-            left -= len(chunk)
-        return file.read() == hexadecimal(checksum)
+    left, checksum = size_of(file) - DIGITS, 0
+    file.seek(0)
+    while left > 0:
+        chunk = file.read(min(CHUNK, left))
+        if not chunk:  # it has become shorter meanwhile
+            return False
+        checksum = zlib.crc32(chunk, checksum)
+        left -= len(chunk)
+    return file.read(DIGITS + 1) == hexadecimal(checksum)
 
 
 def checksum_of(path: Path) -> str:
     """Return the checksum that a checkpoint ends in, in hexadecimal: it tells one from every other."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         file.seek(-DIGITS, os.SEEK_END)
         return file.read().decode()
 
@@ -184,20 +200,22 @@ def load(path: Path) -> dict[str, Any]:
     """Verify and read a checkpoint; its tensors come to the CPU.
 
     Raises:
-        CheckpointError: see :func:`verify`; or it holds more than tensors and plain types, or other values
+        CheckpointError: see :func:`verify`; or it holds anything but tensors and plain types, or other values
             than the schema of :mod:`cnntrain.state` lets through.
     """
-    verify(path)
-    import torch
+    with opened(path) as file:
+        verify_opened(file, path)
+        import torch
 
-    from cnntrain.state import check
+        from cnntrain.state import check
 
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a foreign or hostile file makes torch raise; never retried
-        raise CheckpointError(
-            f"{printable(path)} holds more than tensors and plain types, or less: not loaded"
-        ) from error
+        file.seek(0)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a foreign or hostile file makes torch raise; never retried
+            raise CheckpointError(
+                f"{printable(path)} could not be read as tensors and plain types"
+            ) from error
     parts = state if isinstance(state, dict) else {}
     missing = [name for name, kind in REQUIRED.items() if not isinstance(parts.get(name), kind)]
     for part, names in REQUIRED_WITHIN.items():

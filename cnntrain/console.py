@@ -24,6 +24,7 @@ from rich.text import Span, Text
 
 from cnntrain.bars import Bar
 from cnntrain.epoch_table import EpochTable
+from cnntrain.regular import append_regular
 from cnntrain.text import JOIN, READABLE, folded, loss_in_words, printable, without_controls
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cnntrain.metrics import Result
 
 T = TypeVar("T")
+AS_TEXT = {"encoding": "utf-8", "errors": READABLE}  # of train.log
 WIDTH_OF_A_FILE = 160  # columns: a table must not be folded to 80 because its reader is a file
 
 
@@ -180,7 +182,7 @@ class Console:
     def _record(self, renderable: RenderableType) -> None:
         if self.log is None:
             return
-        with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8", errors=READABLE) as file:
+        with contextlib.suppress(OSError), append_regular(self.log, **AS_TEXT) as file:
             plain = Screen(file=file, no_color=True, width=WIDTH_OF_A_FILE)
             is_line = isinstance(renderable, Text)
             if is_line:

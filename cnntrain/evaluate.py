@@ -87,8 +87,8 @@ def evaluate(
         )
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
-            f"{shown_path(run)} is not finished, and the test images are for the end: split=val takes those "
-            f"of validation\nto go on: cnntrain resume {argument(run)}"
+            f"{shown_path(run)} is not finished: keep the test set for the end; use split=val\n"
+            f"to go on: cnntrain resume {argument(run)}"
         )
     loader = EvalLoader(
         images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]

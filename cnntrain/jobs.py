@@ -13,10 +13,11 @@ from typing import Any
 
 from cnntrain import checkpoint, memory, run_files, run_folder, streams
 from cnntrain.config import add_current_folder
-from cnntrain.console import Console, Whole
+from cnntrain.console import AS_TEXT, Console, Whole
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
 from cnntrain.fork_server import unshield_path
-from cnntrain.text import READABLE
+from cnntrain.regular import append_regular
+from cnntrain.run_writes import LeadsOut, check_links
 
 RECORD = "job.json"
 PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
@@ -67,6 +68,7 @@ def run_job(job: Job) -> dict[str, Any]:
     unshield_path()
     os.chdir(job.cwd)  # engines start their processes where they like
     try:
+        check_links(job.folder, job.folder.parent)
         run_folder.make_folder(job.folder)
         if not run_folder.becomes_free(job.folder, PATIENCE_SECONDS):
             # Its record is not ours to write: whoever has the folder will.
@@ -75,6 +77,8 @@ def run_job(job: Job) -> dict[str, Any]:
         record |= {"state": "finished", **headline(trained(job))}
     except Interrupted:
         raise
+    except LeadsOut as error:  # the record and the log would lead out too
+        return record | {"state": "failed", "reason": str(error)}
     except Pruned as error:
         record |= {"state": "pruned", "reason": str(error)}
     except CnntrainError as error:
@@ -94,7 +98,7 @@ def run_job(job: Job) -> dict[str, Any]:
 
 def log_traceback(log: Path, error: BaseException) -> None:
     """Add where an error came from to the log of a job."""
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8", errors=READABLE) as file:
+    with contextlib.suppress(OSError), append_regular(log, **AS_TEXT) as file:
         traceback.print_exception(error, file=file)
 
 

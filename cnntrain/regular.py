@@ -1,4 +1,4 @@
-"""Files opened for reading only if they are regular ones: a FIFO would wait for ever, a device never ends."""
+"""Files opened only if they are regular ones: a FIFO would wait for ever, a device never ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
+from typing import Any, TextIO
 
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -27,21 +28,45 @@ def open_regular(path: Path) -> BufferedReader:
         NotRegular: it is something else.
         OSError: it can't be opened.
     """
+    return os.fdopen(opened(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")
+
+
+def append_regular(path: Path, **options: Any) -> TextIO:
+    """Open a regular file, which is made if there is none, to add text. It never waits for a reader.
+
+    Args:
+        path: of the file, or a link to it.
+        options: encoding and so on, as ``open`` takes them.
+
+    Raises:
+        NotRegular: it is something else.
+        OSError: it can't be opened.
+    """
+    return os.fdopen(opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", **options)
+
+
+def opened(path: Path, flags: int) -> int:
+    """Return the descriptor of a regular file."""
     try:
-        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
     except OSError:
-        check_regular(path.stat().st_mode)  # a socket can't even be opened
+        if path.exists():
+            check_regular(path.stat().st_mode)  # a socket, say, can't even be opened
         raise
     try:
         check_regular(os.fstat(number).st_mode)
-        return os.fdopen(number, "rb")
     except BaseException:
         os.close(number)
         raise
+    return number
 
 
 def check_regular(mode: int) -> None:
     """Raise NotRegular unless the mode of a file is that of a regular one."""
     if not stat.S_ISREG(mode):
-        kind = next((words for test, words in KINDS if test(mode)), "something else")
-        raise NotRegular(f"not a regular file, but {kind}")
+        raise NotRegular(f"not a regular file, but {kind_of(mode)}")
+
+
+def kind_of(mode: int) -> str:
+    """Return in words what a file is that is no regular one."""
+    return next((words for test, words in KINDS if test(mode)), "something else")

@@ -1,4 +1,4 @@
-"""Reading the plain files of a run or a sweep: JSON, YAML and one line of text, within bounds.
+"""Reading the plain files of a run or a sweep: JSON, YAML, CSV and one line of text, within bounds.
 
 They lie in folders that may come from anywhere. A reader here takes time and memory in proportion to the
 file, and raises nothing but OSError and ValueError, the latter with a reason in a line. No torch.
@@ -6,12 +6,15 @@ file, and raises nothing but OSError and ValueError, the latter with a reason in
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-import stat
+import os
 from pathlib import Path
 from typing import Any
 
+from cnntrain.regular import NotRegular, open_regular
 from cnntrain.text import printable
 
 LARGEST = 2**26  # bytes: summary.json of 1,000 classes has 2**23
@@ -28,13 +31,32 @@ def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
         ValueError: it is no regular file, which may have no end, or larger than a run's files are.
         OSError: it can't be read.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is no regular file")
-    if status.st_size > largest:
-        raise ValueError(f"it has {status.st_size:,} bytes, and {largest:,} are possible")
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except NotRegular as error:
+        raise ValueError(f"it is {error}") from error
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise ValueError(f"it has {size:,} bytes, and {largest:,} are possible")
         return file.read(largest)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file with a line of headings; what a row lacks is empty.
+
+    Raises:
+        ValueError: it is no such file.
+        OSError: it can't be read.
+    """
+    text = read_bytes(path).decode("utf-8")
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
+    except csv.Error as error:
+        raise ValueError(printable(error)) from error
+    if any(None in row for row in rows):
+        raise ValueError("it has rows of more columns than headings")
+    return rows
 
 
 def read_json(path: Path) -> Any:

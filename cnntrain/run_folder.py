@@ -17,6 +17,7 @@ from cnntrain.checkpoint import BEST, LAST, PREVIOUS, write_atomically
 from cnntrain.errors import CheckpointError, CnntrainError, RunFailed, UserError, nearest
 from cnntrain.names import argument, shown_path
 from cnntrain.ranks import Spokesman
+from cnntrain.regular import append_regular
 from cnntrain.run_files import read_bytes, read_json, read_line
 from cnntrain.text import printable
 
@@ -113,7 +114,7 @@ def locked(folder: Path) -> Iterator[None]:
         return
     while True:
         try:
-            lock = (folder / ".lock").open("a")
+            lock = append_regular(folder / ".lock")
         except OSError as error:
             raise RunFailed(
                 f"{printable(folder / '.lock')} can't be written: {error.strerror or error}"

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cnntrain.errors import CheckpointError, RunFailed
 from cnntrain.names import argument
-from cnntrain.run_folder import CHECKPOINTS
+from cnntrain.regular import kind_of
+from cnntrain.run_folder import CHECKPOINTS, SWEEP
 from cnntrain.text import printable
 
 
-def check_links(folder: Path) -> None:
-    """Check that no link in a run folder leads out of it: what is written there is to stay there.
+class LeadsOut(CheckpointError):
+    """What would be written into a run folder would go elsewhere."""
+
+
+def check_links(folder: Path, sweep: Path | None = None) -> None:
+    """Check that what is written into the folder of a run or a sweep stays there, and that nothing hangs.
+
+    Args:
+        folder: of the run or the sweep. A link to the whole folder is all right if a person typed it.
+        sweep: to which the run belongs: then the folder must lie there.
 
     Raises:
-        CheckpointError: one does. A link to the whole folder is all right.
+        LeadsOut: a link leads out of the folder, or a FIFO, a socket or a device is in it.
     """
+    if sweep is not None:
+        check_link(folder, sweep.resolve())
     inside = folder.resolve()
     for path in (*folder.glob("*"), *folder.glob(".*"), *(folder / CHECKPOINTS).glob("*")):
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            raise CheckpointError(
-                f"{printable(path)} is a link that leads out of the run folder: put there what it leads to"
-            )
+        check_link(path, inside)
+
+
+def check_link(path: Path, inside: Path) -> None:
+    """Raise LeadsOut if a path is a link that leads out of a folder, or a FIFO, a socket or a device."""
+    if path.is_symlink() and not path.resolve().is_relative_to(inside):
+        kind = "sweep" if (inside / SWEEP).exists() else "run"
+        raise LeadsOut(
+            f"{printable(path)} is a link that leads out of the {kind} folder: replace the link by the "
+            f"{'folder' if path.is_dir() else 'file'}"
+        )
+    with suppress(FileNotFoundError):  # a link to nowhere, or a temporary file of another process
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise LeadsOut(f"{printable(path)} is not a regular file, but {kind_of(mode)}: remove it")
 
 
 @contextmanager

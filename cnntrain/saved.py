@@ -165,9 +165,7 @@ def saved_config(
     config = with_lists({**config, **own})
     if trust is not None and config.get("compile") is True:
         config["compile"] = False
-        Spokesman.remark(
-            "compile=true starts a compiler, which a checkpoint may not: type it again to have it"
-        )
+        Spokesman.remark("compile=true in this checkpoint is ignored; type compile=true to compile")
     model = config.get("model")
     if isinstance(model, Mapping) and model.get("weights") is not None:
         # The checkpoint brings them; and those that were downloaded kept the stem that they came with.

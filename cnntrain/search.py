@@ -15,6 +15,7 @@ from cnntrain.errors import Pruned
 from cnntrain.overrides import parse
 from cnntrain.plan import draws_logarithms
 from cnntrain.ranking import LOWER_IS_BETTER
+from cnntrain.regular import append_regular
 from cnntrain.schema import KEYS, WHOLE
 
 try:
@@ -109,7 +110,7 @@ class KernelLock:
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        self.file = self.path.open("a")
+        self.file = append_regular(self.path)
         fcntl.lockf(self.file, fcntl.LOCK_EX)
         return True
 

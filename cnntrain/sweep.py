@@ -241,7 +241,8 @@ class Sweep:
         text = " ".join(varied) or name
         if record["state"] == "failed":
             self.failed.append(name)
-            if not file.exists() or "process was lost" in record["reason"]:
+            is_here = not file.parent.is_symlink()  # else the record would be written elsewhere
+            if is_here and (not file.exists() or "process was lost" in record["reason"]):
                 run_folder.make_folder(file.parent)
                 run_folder.write_json(file, {"overrides": list(varied), **record})
             self.console.warn(f"job {place} ({text}) failed: {record['reason']}")

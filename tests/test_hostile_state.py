@@ -218,7 +218,7 @@ def test_a_pipe_or_a_device_is_no_checkpoint(cnntrain: Command, run: Path, comma
     for name in ("last.pt", "best.pt"):
         (run / "checkpoints" / name).unlink()
         os.mkfifo(run / "checkpoints" / name)
-    is_told(cnntrain(command, "run"), "is no checkpoint: it is no regular file")
+    is_told(cnntrain(command, "run"), "/checkpoints/", "not a regular file, but a FIFO")
     for name in ("last.pt", "best.pt"):
         (run / "checkpoints" / name).unlink()
         (run / "checkpoints" / name).symlink_to("/dev/zero")

@@ -101,7 +101,7 @@ def test_a_signal_ends_the_run_at_a_step_that_can_be_resumed(
     assert f"cnntrain resume {stopped}" in err
     assert "Traceback" not in err
     looked_at = cnntrain("eval", str(stopped))
-    assert f"{stopped} is not finished, and the test images are for the end" in looked_at.err
+    assert f"{stopped} is not finished: keep the test set for the end; use split=val" in looked_at.err
     assert ", in epoch " in looked_at.out and not cnntrain("eval", str(stopped), "split=val").err
     assert cnntrain("resume", str(stopped)).code == 0
     assert not cnntrain("eval", str(stopped)).err

@@ -15,7 +15,12 @@ from conftest import TINY, Command, is_told
 
 from cnntrain import checkpoint, cli
 from cnntrain.checkpoint import write_atomically
+from cnntrain.console import Console
+from cnntrain.errors import RunFailed, UserError
+from cnntrain.report.of_run import history_of
+from cnntrain.report.sweep_page import curves_of
 from cnntrain.run_files import read_json, read_line, read_yaml
+from cnntrain.run_folder import locked
 
 DEEP = "[" * 100_000 + "]" * 100_000
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
@@ -250,6 +255,64 @@ def test_a_link_out_of_the_run_folder_is_not_written_through(cnntrain: Command, 
         (Path("elsewhere") / name).rename(run / name)
     Path("link").symlink_to("run")
     assert cnntrain("resume", "link", "epochs=2").code == 0
+
+
+SWEEP = ("-m", "limit=64", "epochs=1", "model=mlp", "report=false", "optim.lr=0.001,0.01", "-q", "out=sweep")
+
+
+@pytest.mark.parametrize("name", ["train.log", ".lock", "checkpoints/last.pt", "metrics.csv"])
+def test_a_fifo_in_a_run_folder_hangs_nothing(process: Command, run: Path, name: str) -> None:
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    outcome = process("resume", "run", "epochs=2")
+    is_told(outcome, f"run/{name} is not a regular file, but a FIFO: remove it")
+
+
+def test_a_fifo_hangs_neither_who_trains_nor_who_reads_metrics(run: Path) -> None:
+    os.mkfifo(run / "pipe")
+    (run / "metrics.csv").unlink()
+    os.mkfifo(run / "metrics.csv")
+    assert curves_of(run) == {"val_accuracy": [], "val_loss": []}
+    with pytest.raises(UserError, match="not a regular file, but a FIFO"):
+        history_of(run)
+    (run / ".lock").unlink(missing_ok=True)
+    os.mkfifo(run / ".lock")
+    with pytest.raises(RunFailed, match=r"\.lock can't be written: "), locked(run):
+        pass
+    Console(0, run / "pipe").line("a line")
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,2,3\n", "epoch\nnan\n", "lr\n1\n", 'epoch\n"' + "1" * 200_000 + '"\n', "\xff"]
+)
+def test_metrics_that_are_none_are_told(run: Path, text: str) -> None:
+    (run / "metrics.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"metrics\.csv (can't be read|has no column)"):
+        history_of(run)
+    curves_of(run)
+
+
+def test_the_jobs_of_a_sweep_write_nowhere_else(cnntrain: Command) -> None:
+    assert cnntrain("train", *SWEEP).code == 0
+    sweep = Path("sweep")
+    first, second = sorted(path.parent for path in sweep.glob("*/job.json"))
+    elsewhere = Path("elsewhere").absolute()
+    elsewhere.write_text("mine")
+    for job in (first, second):
+        (job / "job.json").write_text('{"state": "failed", "reason": "x", "overrides": []}')
+    (first / "train.log").unlink()
+    (first / "train.log").symlink_to(elsewhere)
+    outcome = cnntrain("resume", "sweep")
+    assert outcome.code == 1
+    assert f"{first}/train.log is a link that leads out of the run folder: replace the link by" in outcome.err
+    assert elsewhere.read_text() == "mine"
+    assert json.loads((second / "job.json").read_text())["state"] == "finished"
+
+    shutil.rmtree(first)
+    Path("folder").mkdir()
+    first.symlink_to(Path("folder").absolute())
+    is_told(cnntrain("resume", "sweep"), f"{first} is a link that leads out of the sweep folder: replace")
+    assert not list(Path("folder").iterdir())
 
 
 # ---- what resume can do

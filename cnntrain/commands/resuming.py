@@ -135,11 +135,13 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     check_alone()
     from cnntrain.config import add_current_folder, compose, plain
     from cnntrain.plan import Plan
+    from cnntrain.run_writes import check_links
     from cnntrain.saved import check_amendments
     from cnntrain.sweep import Sweep
 
     allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
     check_amendments(overrides, allowed, "resume of a sweep")
+    check_links(folder)
     plan = Plan.read(folder)
     # Where its jobs ran, they run again, unless another launcher is asked for.
     elsewhere = any(override.startswith("launcher=") for override in overrides)

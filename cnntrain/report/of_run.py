@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from cnntrain.parts import Config
 from cnntrain.report.predictions import Predictions, Verdicts
 from cnntrain.report.run_report import PAGE, write_report
 from cnntrain.report.shown import Evaluated, Shown
+from cnntrain.text import printable
 from cnntrain.trained import Trained
 
 PATIENCE = 10.0  # of who asks for a report, in that of who waits for a training to end
@@ -143,14 +143,16 @@ def is_there(folder: Path) -> bool:
 def history_of(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a run's metrics.csv, a figure that was not measured as None."""
     try:
-        with (folder / "metrics.csv").open() as file:
-            rows = [
-                {key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder / 'metrics.csv'} can't be read: {in_words(error)}") from error
-    return [
-        {key: None if math.isnan(value) else value for key, value in row.items()}
-        | {"epoch": int(row["epoch"])}
-        for row in rows
-    ]
+        rows = [
+            {key: float(value or "nan") for key, value in row.items()}
+            for row in run_files.read_csv(folder / "metrics.csv")
+        ]
+        return [
+            {key: None if math.isnan(value) else value for key, value in row.items()}
+            | {"epoch": int(row["epoch"])}
+            for row in rows
+        ]
+    except KeyError as error:
+        raise UserError(f"{printable(folder / 'metrics.csv')} has no column epoch") from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"{printable(folder / 'metrics.csv')} can't be read: {in_words(error)}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import math
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from cnntrain.ranking import BOUNDS, FIGURES, REPEATS, Point, Run, best_of, ranks_of, tests_of, value_of
 from cnntrain.report.table import repeats_of, verdict_on
+from cnntrain.run_files import read_csv
 from cnntrain.statistics import summarize
 
 PARTS = {"/*STYLE*/": "sweep.css", "/*SCRIPT*/": "sweep.js"}
@@ -141,8 +141,7 @@ def winner_of(point: Point) -> dict[str, Any]:
 def curves_of(folder: Path) -> dict[str, list[float | None]]:
     """Return each validation figure after each epoch of a run; nothing if it has no readable metrics.csv."""
     try:
-        with (folder / "metrics.csv").open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_csv(folder / "metrics.csv")
         curves = {name: [float(row[name] or "nan") for row in rows] for name in BOUNDS}
     except (OSError, ValueError, KeyError):
         return {name: [] for name in BOUNDS}
