@@ -24,7 +24,7 @@ from cnntrain.trained_on import Earlier
 from cnntrain.views import Views
 
 OTHERWISE = (
-    "name the folder as other data, of which no training image is tested on: "
+    "name the folder as other data, whose training images are left out of the test: "
     "eval RUN data=folder data.root=DIR"
 )
 

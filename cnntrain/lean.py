@@ -1,8 +1,8 @@
 """Optimizers and several processes without ``torch._dynamo``, whose import takes as long as that of torch.
 
 Optimizers tell torch's compiler to leave them alone, and import it to say so: 2 s at the first step of a run
-that compiles nothing. Here they are told that there is no compiler to be told. What they compute stays the
-same, and a torch that is built otherwise is left as it is. So are runs that do compile.
+that compiles nothing. Here they find no compiler. What they compute stays the same, and a torch that is built
+otherwise is left as it is. So are runs that do compile.
 """
 
 from __future__ import annotations

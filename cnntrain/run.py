@@ -273,7 +273,7 @@ def finish(
         fitting: the run, trained.
         data: its images.
         batches: of them.
-        loggers: that are told the end.
+        loggers: which learn how the run ended.
         started: the record of the checkpoint from which it started, if it did from one.
         begin: of the run, by the monotonic clock, in seconds.
 

@@ -32,7 +32,7 @@ class Earlier:
 
     Args:
         path: its checkpoint.
-        state: the contents, of which nothing is believed unchecked.
+        state: the contents; nothing in them is believed unchecked.
         members: the record of its split, if both runs have a folder of images.
         goes_on: whether these weights are trained further. Else they are evaluated.
     """
@@ -47,7 +47,7 @@ class Earlier:
         return RunSplit(self.members, binds=False, guarded=("test",)) if self.members else None
 
     def rule(self) -> tuple[float, int, int | None] | None:
-        """Return by which val_fraction, split_seed and limit it chose; None if that can't be told."""
+        """Return the val_fraction, split_seed and limit that it chose by; None if they are not known."""
         try:
             config = self.state["config"]
             known = config["data"]["val_fraction"], config["data"]["split_seed"], config["limit"]
