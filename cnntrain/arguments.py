@@ -37,6 +37,7 @@ DATA_FLAGS = {"--json": ANYTHING, "--html": ANYTHING, "--augmented": ANYTHING, *
 COMPARE_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING, "--html": ANYTHING}
 EXPLAIN_FLAGS = {**CONFIG_DIR_FLAGS, "--as-script": ANYTHING}
 TOPICS = ("zero_grad", "shift", "filters")  # of `explain`
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and train nothing
 
 
@@ -123,6 +124,10 @@ def run_files_and_overrides(
     overrides = [word for word in words if re.match(r"[\w.]+=", word) and not is_there(word)]
     run, *files = [word for word in words if word not in overrides] or [""]
     if not files:
+        if Path(run).suffix.lower() in IMAGES:
+            raise UserError(
+                f"predict needs a run before the images: cnntrain predict last {shlex.quote(run)}"
+            )
         needed = "images" if run else "a run and images"
         raise UserError(f"predict needs {needed}: cnntrain predict {run or 'last'} FILE_OR_FOLDER ...")
     return run, files, overrides, flags

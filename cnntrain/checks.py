@@ -11,7 +11,7 @@ from typing import Any
 from cnntrain.automatic import has_validation, is_open
 from cnntrain.config import defaults
 from cnntrain.errors import UserError
-from cnntrain.ranks import world_size
+from cnntrain.ranks import Spokesman, world_size
 from cnntrain.schema import (
     CLASS_GROUPS,
     GROUPS,
@@ -23,6 +23,7 @@ from cnntrain.schema import (
 )
 from cnntrain.shapes import cnn_sizes
 from cnntrain.suggestions import check_value, other_task, override_for, unknown_key
+from cnntrain.synonyms import OTHER_LOSS
 from cnntrain.text import printable
 
 # Keys that not every configuration has: those of other commands, and of some data sets.
@@ -80,6 +81,17 @@ def check(
         check_training(config)
 
 
+def remark_on_threads(threads: Any) -> None:
+    """Warn of more threads than cores, which wait for each other. ``auto`` chooses no such number."""
+    from cnntrain.launchers import cores
+
+    if isinstance(threads, int) and threads > cores():
+        Spokesman.remark(
+            f"warning: threads={threads} is slow: there are more threads than cores ({cores()}); "
+            "threads=auto takes the fastest number"
+        )
+
+
 def check_sockets(workers: int) -> None:
     """Check, on Linux, that there is room for the sockets that workers send their batches through.
 
@@ -102,6 +114,10 @@ def check_groups(config: Mapping[str, Any]) -> None:
     for group in GROUPS:
         node = config.get(group)
         if not isinstance(node, Mapping):
+            if group == "criterion" and isinstance(node, str):
+                instead = override_for("criterion._target_", node)
+                near = f"did you mean {instead}?" if instead else OTHER_LOSS
+                raise UserError(f"criterion={printable(node)} is not possible: {near}")
             now = " is missing" if node is None else f"={printable(shown(node))} is not possible"
             needed = (
                 "choose from conf/data"
@@ -133,6 +149,10 @@ def check_target(key: str, node: Mapping[str, Any]) -> None:
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
         raise UserError(f"{key}._target_={shown(target)} is no class: write, for example, my_pkg.MyClass")
     if "." not in target:
+        if instead := override_for(f"{key}._target_", target):
+            raise UserError(f"{key}._target_={target} names no module: did you mean {instead}?")
+        if key == "criterion":
+            raise UserError(f"{key}._target_={target} names no module: {OTHER_LOSS}")
         raise UserError(f"{key}._target_={target} names no module: write my_pkg.{target}, say")
 
 

@@ -71,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in HELP or argv[0] == "help":
         print(usage.of(*argv[1:3]) if argv[1:] else usage.overview())
         return 0
-    name, *arguments = argv
+    name, *arguments = (part for word in argv for part in parts_of_help(word))
     if name == "--version":
         print(f"cnntrain {__version__}")
         return 0
@@ -79,6 +79,9 @@ def run(argv: Sequence[str]) -> int:
         raise UserError(no_command(name, arguments))
     if name in PUBLIC and any(argument in HELP for argument in arguments):
         print(usage.of(name, subject_of_help(arguments)))
+        return 0
+    if name in PUBLIC and "--version" in arguments:
+        print(f"cnntrain {__version__}")
         return 0
     if world_size() > 1 and name not in TOGETHER:
         raise UserError(f"{name} works in one process: leave torchrun out")
@@ -118,6 +121,11 @@ def in_a_line(error: OSError) -> CnntrainError | None:
     if place is None or not (isinstance(error, PermissionError) or error.errno in MISPLACED):
         return None
     return UserError(f"{printable(place)}: {(error.strerror or '').lower()}")
+
+
+def parts_of_help(word: str) -> list[str]:
+    """Return ``--help=optim`` as the two words that it stands for, any other word as it is."""
+    return word.split("=", 1) if word.startswith("--help=") else [word]
 
 
 def subject_of_help(arguments: Sequence[str]) -> str:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnntrain.config import groups
+from cnntrain import synonyms
+from cnntrain.arguments import is_there
+from cnntrain.config import defaults, groups
 from cnntrain.errors import nearest
-from cnntrain.schema import KEYS
-from cnntrain.suggestions import elsewhere, for_flag, number_for, other_task, override_for, plain, with_point
+from cnntrain.help_texts import INTRODUCTIONS
+from cnntrain.schema import KEYS, PATH_KEYS
+from cnntrain.suggestions import (
+    data_for,
+    elsewhere,
+    for_flag,
+    is_twice,
+    number_for,
+    other_task,
+    override_for,
+    plain,
+    unknown_key,
+    with_point,
+)
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -45,12 +61,27 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
         near = next(iter(nearest(key, KEYS)), "")
         meant = f"did you mean {near}={value}?" if near else "write KEY=VALUE, such as epochs=10"
         return f"{typed}: {printable(key)} is no key: {meant}"
+    if not key.isascii():
+        return unknown_key(key, defaults(), value)
+    if (whole := with_its_end(value, behind)) is not None:
+        return f"{typed}: a list with spaces goes in quotes: {shlex.quote(f'{key}={whole}')}"
     if value.startswith("="):
         return f"{typed} has an = too many: {key}={value.lstrip('=') or 'VALUE'}"
     return (
         f"{typed}: the value is malformed\n"
         f"lists are written '{key}=[A,B]'; text with special characters is quoted twice: \"{key}='TEXT'\""
     )
+
+
+def with_its_end(value: str, behind: Sequence[str]) -> str | None:
+    """Return a value whose brackets the words behind it close, without spaces; None if they don't."""
+    for word in behind:
+        if all(value.count(begin) <= value.count(end) for begin, end in ("[]", "{}", "()")):
+            return None
+        value += word
+        if all(value.count(begin) == value.count(end) for begin, end in ("[]", "{}", "()")):
+            return value
+    return None
 
 
 def retyped(override: str, behind: Sequence[str]) -> str | None:
@@ -77,13 +108,35 @@ def without_equals(override: str, before: Sequence[str], behind: Sequence[str]) 
     following = "".join(behind[:2] if behind[:1] == ["="] else behind[:1]).lstrip("=")
     has_value = behind[:1] and (behind[0].startswith("=") or "=" not in behind[0])
     if override in known_keys():
-        return f"write {override}={following if has_value and following else 'VALUE'} without spaces"
+        is_apart = has_value and behind[0].startswith("=")
+        value = following if has_value and following else "VALUE"
+        return f"write {override}={value}{' without spaces' if is_apart else ''}"
+    key, _, begun = before[-1].partition("=") if before else ("", "", "")
+    if key in PATH_KEYS and begun:  # a path with a space in it
+        begun = re.sub(r"\\(['\\])", r"\1", begun[1:-1]) if begun[0] == "'" else begun
+        rest = itertools.takewhile(lambda word: "=" not in word, behind)
+        whole = " ".join([begun, override, *rest])
+        return f"text with spaces goes in quotes: {shlex.quote(f'{key}={whole}')}"
     head, *tail = re.split("[ :/]", override, maxsplit=1)
     if tail and head in known_keys():
-        return f"write it without spaces, such as {head}={tail[0].strip()}"
+        return f"write {head}={tail[0].strip()}"
+    if instead := of_another_kind(override):
+        return instead
     if near := nearest(override, KEYS):
-        return f"write it without spaces, such as {near[0]}=VALUE"
-    return elsewhere(override, following if has_value else "") or "write it without spaces, such as epochs=10"
+        return f"did you mean {near[0]}=VALUE?"
+    return elsewhere(override, following if has_value else "") or "options are written so: epochs=10"
+
+
+def of_another_kind(word: str) -> str:
+    """Return what to type for a command, a run or a folder of images in the place of an override, or ""."""
+    if word == "help":
+        return "for help, type cnntrain COMMAND --help"
+    if word in INTRODUCTIONS:
+        return f"only the first word is a command, as in cnntrain {word}"
+    if word == "last" or is_there(f"{word}/config.yaml"):
+        return "it names a run, for cnntrain resume, eval, report, predict or export"
+    instead = data_for(word) if is_there(word) else ""
+    return f"did you mean {instead}?" if instead else ""
 
 
 def known_keys() -> list[str]:
@@ -99,7 +152,11 @@ def several_values(override: Override) -> str:
         return f"unknown key {printable(key)}: {instead}"
     if point := with_point(key, value):
         return f"{override.input_line}: decimals are written with a point: {point}"
-    if rule is not None and rule.kind == "int" and re.fullmatch(r"(\d+),\1", value):  # a height and a width
+    if key == "device" and re.fullmatch(r"((cuda:)?\d+,?)+", value):
+        return f"{override.input_line} is not one device; {synonyms.ABSENT['devices']}"
+    if rule is not None and rule.kind == "factors" and (instead := override_for(key, value)):
+        return f"{override.input_line} lacks its braces: did you mean {instead}?"
+    if rule is not None and rule.kind == "int" and is_twice(value):
         return f"{override.input_line} names several values: did you mean {number_for(key, rule, value)}?"
     text = f"{override.input_line} names several values: add -m to run them all"
     if rule is not None and rule.kind == "list":

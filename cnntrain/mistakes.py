@@ -144,7 +144,7 @@ def unknown_override(
     if name and not isinstance(config.get(group), Mapping):
         return f"unknown key {key}: `cnntrain train --help all` lists every key"
     is_last_part = any(other.endswith(f".{key}") for other in known)  # lr, which looks like logger
-    near = [] if is_last_part else nearest(key, [*known, *offered])
+    near = [] if is_last_part else nearest(key, [*known, *(other for other in offered if other != group)])
     if near and near[0] in offered and near[0] not in known:
         return f"unknown key {key}: did you mean {filled(near[0], value)}?"
     if group in CLASS_GROUPS:

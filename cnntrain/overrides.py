@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cnntrain.config import conf_folder, groups, read_yaml
 from cnntrain.errors import UserError
 from cnntrain.malformed import CUSTOM_GROUPS, malformed, several_values, unknown_choice
-from cnntrain.schema import GROUPS
+from cnntrain.schema import GROUPS, PATH_KEYS
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-# Keys whose values are file names, which Hydra's grammar must not read.
-PATH_KEYS = ("out", "name", "data.root", "init_from", "json", "run")
-READ_PATHS = ("data.root", "init_from")  # those of them that a job reads
+READ_PATHS = ("data.root", "init_from")  # those of PATH_KEYS that a job reads
 DEEPEST = 20  # levels of nested lists and dictionaries; at 100, Hydra's parser runs out of stack
 
 

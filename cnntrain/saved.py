@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnntrain import own_runs
 from cnntrain.build import has_places, is_of_ours, is_trusted, refusal, targets
-from cnntrain.checks import check, check_device, leads_out
+from cnntrain.checks import check, check_device, leads_out, remark_on_threads
 from cnntrain.config import add_current_folder, compose, conf_folder, groups, plain, read_yaml
 from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.other_versions import config_of_today
@@ -51,6 +51,8 @@ def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: 
             check_choice(override, offered)
         else:
             check_value(key, override.value())
+        if key == "threads":
+            remark_on_threads(override.value())
         if key == "device":
             check_device(str(override.value()))
     # A group comes first, so that its keys can be changed.
@@ -62,7 +64,9 @@ def not_amendable(
 ) -> str:
     """Return the message for a key that a command does not take."""
     if key in KEYS or key in offered:
-        return f"{key} can't be changed by {command}\n{command} takes {', '.join(allowed)}"
+        anew = f": a new run can begin with its weights: cnntrain train init_from=last {key}=..."
+        anew = anew if command == "resume" and key != "init_from" else ""
+        return f"{key} can't be changed by {command}{anew}\n{command} takes {', '.join(allowed)}"
     near = nearest(key, allowed)
     instead = f"did you mean {filled(near[0], value)}?" if near else elsewhere(key, value)
     return f"unknown key {key}{f': {instead}' if instead else ''}\n{command} takes {', '.join(allowed)}"

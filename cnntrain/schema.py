@@ -140,6 +140,8 @@ def is_factor(name: Any, value: Any) -> bool:
     return isinstance(name, str) and name != "" and PREDICATES["float"](value) and value > 0
 
 
+# Keys whose values are file names, which Hydra's grammar must not read.
+PATH_KEYS = ("out", "name", "data.root", "init_from", "json", "run")
 WHOLE = ("int", "counts")  # kinds whose single values are whole numbers
 
 SEED_LIMIT = 2**63 - 1
@@ -223,7 +225,7 @@ KEYS: dict[str, Key] = {
     "name": Key("str", "name of the run folder; null: model and optimizer", optional=True),
     "verbose": Key(
         "int",
-        "0: warnings and errors only (-q), 1: normal, 2: configuration and classes too",
+        "warnings and errors only (0 or -q), normal (1), or configuration and classes too (2)",
         low=0,
         high=2,
     ),

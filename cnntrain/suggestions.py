@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from cnntrain import synonyms
 from cnntrain.arguments import is_there
 from cnntrain.config import default_in_words, defaults, groups, having
+from cnntrain.conversions import CONVERSIONS, decimal, is_number
 from cnntrain.errors import UserError, folded, nearest
 from cnntrain.schema import KEYS, Key, shown
 from cnntrain.text import printable
@@ -93,7 +95,7 @@ def elsewhere(key: str, value: str = "", known: Mapping[str, Any] | None = None)
         value: what was typed for it, in the words of that tool: ``accelerator=gpu`` is ``device=cuda``.
         known: the keys that exist, with their defaults; by default those of conf/.
     """
-    name = key.lstrip("+~-").lower().replace("-", "_")
+    name = without_accents(key.lstrip("+~-").lower().replace("-", "_"))
     prefix, _, last = name.rpartition(".")
     is_whole = not prefix or prefix in PREFIXES
     word = value.strip("'\"").lower()
@@ -102,11 +104,20 @@ def elsewhere(key: str, value: str = "", known: Mapping[str, Any] | None = None)
         last, is_off, is_on = last.removeprefix("no_"), not is_off, False
     if last in synonyms.SWITCHES and (is_off or is_on):
         return f"did you mean {synonyms.SWITCHES[last][is_off]}?"
-    if is_whole and last in synonyms.ABSENT:
-        return synonyms.ABSENT[last]
+    if name in synonyms.ABSENT or (is_whole and last in synonyms.ABSENT):
+        return synonyms.ABSENT.get(name) or synonyms.ABSENT[last]
+    known = defaults() if known is None else known
+    if is_whole and last in CONVERSIONS:
+        override = CONVERSIONS[last](printable(value.strip("'\"")))
+        ours = override.strip("'").partition("=")[0]
+        return f"did you mean {override}?{described(ours, known)}"
     target = synonyms.KEYS.get(last, last if prefix in PREFIXES and last in (*KEYS, *groups()) else "")
+    if target == "criterion._target_" and "." not in value and folded(value) not in synonyms.VALUES[target]:
+        return synonyms.OTHER_LOSS
+    if target == "device" and "," in value:
+        return synonyms.ABSENT["devices"]
     if target:
-        about = described(target, defaults() if known is None else known) if target in KEYS else ""
+        about = described(target, known) if target in KEYS else ""
         return f"did you mean {filled(target, value)}?{about}"
     if last in synonyms.SWITCHES:
         return f"did you mean {synonyms.SWITCHES[last][0]}?"
@@ -126,6 +137,8 @@ def filled(target: str, value: str) -> str:
         return synonyms.VALUES[target][folded(value)]
     if instead := with_point(target, value):
         return instead
+    if target in KEYS and KEYS[target].kind == "int" and is_twice(value):
+        return number_for(target, KEYS[target], value) or target
     if value and fits(target, value):
         return shlex.quote(f"{target}={value}")
     if value and (instead := override_for(target, value)):
@@ -175,7 +188,18 @@ def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
         return f"{key}={near[0]}"
     if key == "model" and (network := nearest(value, synonyms.TORCHVISION)):
         return f"model=torchvision model.name={network[0]}"
+    if rule is not None and rule.kind == "factors":
+        return factors_for(key, value)
     return number_for(key, rule, value) if rule is not None and rule.kind in ("int", "float", "bool") else ""
+
+
+def factors_for(key: str, value: str) -> str:
+    """Return the override for names with numbers that lack their braces, or for a number without a name."""
+    pairs = [re.fullmatch(r"\s*([\w.]+)[:=]\s*([^\s:=]+)\s*", pair) for pair in value.strip("{}").split(",")]
+    if all(pair and is_number(pair[2]) for pair in pairs):
+        inside = ",".join(f"{pair[1]}:{pair[2]}" for pair in pairs if pair)
+        return f"'{key}={{{inside}}}'"
+    return f"'{key}={{backbone:{value}}}'" if is_number(value) else ""
 
 
 def model_for(value: str) -> str:
@@ -204,6 +228,11 @@ def data_for(value: str) -> str:
     is_folder = is_there(value) and Path(value).is_dir()
     is_path = "/" in value or value.startswith((".", "~")) or is_folder
     return f"data=folder {shlex.quote(f'data.root={value}')}" if is_path and value else ""
+
+
+def is_twice(value: str) -> bool:
+    """Return whether a value is a whole number, a comma and the same again: a height and a width."""
+    return re.fullmatch(r"(\d+),\1", value) is not None
 
 
 def number_for(key: str, rule: Key, value: str) -> str:
@@ -235,17 +264,6 @@ def with_point(key: str, value: str) -> str:
     return number_for(key, rule, value) if is_decimal and rule is not None and rule.kind == "float" else ""
 
 
-def is_number(text: str) -> bool:
-    """Return whether a text is written as a finite number."""
-    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text) is not None
-
-
-def decimal(text: str, factor: float) -> float:
-    """Return a number with a decimal point or comma, multiplied; infinity if it is none."""
-    text = text.replace(",", ".")
-    return float(text) * factor if is_number(text) else float("inf")
-
-
 def for_flag(flag: str, value: str) -> str:
     """Return what to type for a flag that a command does not have, as the end of a sentence.
 
@@ -253,6 +271,8 @@ def for_flag(flag: str, value: str) -> str:
         flag: as typed, with its dashes.
         value: what stands behind its = or behind it.
     """
+    if not flag.strip("-"):
+        return "leave it out; options are written KEY=VALUE, such as epochs=10"
     if flag in ("-m", "--multirun"):
         return "only train takes several values: cnntrain train -m"
     key, value = printable(flag.lstrip("-").replace("-", "_")), "" if "=" in value else printable(value)
@@ -275,6 +295,13 @@ def other_task(name: str) -> str:
         if name.startswith(prefixes):
             return f"{printable(name)} is a {task} network, and cnntrain trains image classifiers"
     return ""
+
+
+def without_accents(text: str) -> str:
+    """Return text without the accents of its letters."""
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def plain(text: str) -> str:

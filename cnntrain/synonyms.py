@@ -13,7 +13,7 @@ KEYS: dict[str, str] = {
         ("epoch", "max_epochs", "num_epochs", "n_epochs", "nb_epoch", "nb_epochs", "num_train_epochs"),
         "epochs",
     ),
-    **dict.fromkeys(("total_epochs", "n_epoch", "nepochs", "ep", "epoques", "epoque", "époques"), "epochs"),
+    **dict.fromkeys(("total_epochs", "n_epoch", "nepochs", "ep", "epoques", "epoque", "e"), "epochs"),
     **dict.fromkeys(("bs", "batch", "b", "minibatch_size", "mini_batch_size", "batch_len"), "batch_size"),
     **dict.fromkeys(("train_batch_size", "per_device_train_batch_size", "total_batch_size"), "batch_size"),
     **dict.fromkeys(("taille_lot", "taille_batch", "lot"), "batch_size"),
@@ -42,10 +42,10 @@ KEYS: dict[str, str] = {
     **dict.fromkeys(("warmup_epochs", "warmup", "warm_up", "lr_warmup_epochs"), "schedule.warmup"),
     **dict.fromkeys(("step_size", "lr_step_size", "decay_epochs", "milestones"), "schedule.every"),
     **dict.fromkeys(("decay_rate", "lr_gamma", "lr_decay"), "schedule.gamma"),
-    **dict.fromkeys(("lrf", "eta_min", "min_lr", "final_lr", "lr_min"), "schedule.final"),
+    "lrf": "schedule.final",
     "pct_start": "schedule.rise",
     # loss
-    **dict.fromkeys(("loss", "loss_fn", "loss_function", "loss_func"), "criterion._target_"),
+    **dict.fromkeys(("loss", "loss_fn", "loss_function", "loss_func", "criterion"), "criterion._target_"),
     **dict.fromkeys(("smoothing", "label_smooth", "labelsmoothing"), "criterion.label_smoothing"),
     # stopping, checkpoints, fine-tuning
     **dict.fromkeys(("patience", "early_stop", "early_stopping_patience", "stop_patience"), "early_stopping"),
@@ -56,9 +56,7 @@ KEYS: dict[str, str] = {
     **dict.fromkeys(("unfreeze", "unfreeze_at"), "unfreeze_epoch"),
     **dict.fromkeys(("pretrained", "pretrained_weights"), "init_from"),
     # data
-    **dict.fromkeys(
-        ("dataset", "dataset_name", "ds", "train_dataset", "datamodule", "donnees", "données"), "data"
-    ),
+    **dict.fromkeys(("dataset", "dataset_name", "ds", "train_dataset", "datamodule", "donnees"), "data"),
     **dict.fromkeys(
         ("data_dir", "data_path", "dataset_path", "train_dir", "path"), "data=folder data.root={}"
     ),
@@ -73,7 +71,7 @@ KEYS: dict[str, str] = {
     **dict.fromkeys(
         ("val_split", "validation_split", "val_size", "val_ratio", "valid_pct"), "data.val_fraction"
     ),
-    **dict.fromkeys(("val_frac", "valid_size", "train_split", "val_percent"), "data.val_fraction"),
+    **dict.fromkeys(("val_frac", "valid_size", "val_percent"), "data.val_fraction"),
     **dict.fromkeys(("test_size", "test_split", "test_ratio"), "data=folder data.source.test_fraction={}"),
     **dict.fromkeys(("num_workers", "n_workers", "nworkers", "loader_workers", "j"), "workers"),
     **dict.fromkeys(
@@ -81,11 +79,9 @@ KEYS: dict[str, str] = {
     ),
     # model
     **dict.fromkeys(("arch", "a", "architecture", "net", "network", "module"), "model"),
-    **dict.fromkeys(("model_name", "backbone", "encoder", "base_model", "modele", "modèle"), "model"),
-    **dict.fromkeys(
-        ("hidden_size", "hidden_dim", "hidden_units", "hidden_layers", "hidden_dims"), "model.hidden"
-    ),
-    **dict.fromkeys(("hidden_layer_sizes", "units", "n_hidden", "num_hidden", "layers"), "model.hidden"),
+    **dict.fromkeys(("model_name", "backbone", "encoder", "base_model", "modele"), "model"),
+    **dict.fromkeys(("hidden_size", "hidden_dim", "hidden_units", "hidden_dims"), "model.hidden"),
+    **dict.fromkeys(("hidden_layer_sizes", "units", "n_hidden", "num_hidden"), "model.hidden"),
     **dict.fromkeys(
         ("filters", "num_filters", "n_filters", "out_channels", "conv_channels"), "model.channels"
     ),
@@ -104,7 +100,7 @@ KEYS: dict[str, str] = {
     **dict.fromkeys(("reprob", "random_erasing", "erasing", "random_erase", "cutout"), "augment.erase"),
     **dict.fromkeys(("mixup_alpha", "mix_up"), "augment.mixup"),
     **dict.fromkeys(("cutmix_alpha", "cut_mix"), "augment.cutmix"),
-    **dict.fromkeys(("random_resized_crop", "random_crop", "zoom_range"), "augment.crop"),
+    **dict.fromkeys(("random_resized_crop", "random_crop"), "augment.crop"),
     **dict.fromkeys(("trivial_augment", "trivial_augment_wide"), "augment.trivialaugment"),
     **dict.fromkeys(("rand_augment", "ra", "ra_magnitude"), "augment.randaugment"),
     # hardware
@@ -228,6 +224,14 @@ ABSENT: dict[str, str] = {
     **dict.fromkeys(
         ("benchmark", "cudnn_benchmark"), "cnntrain times its own choices; cnntrain bench measures"
     ),
+    **dict.fromkeys(
+        ("eta_min", "min_lr", "final_lr", "lr_min"),
+        "schedule.final=FACTOR is the final learning rate as a multiple of optim.lr, such as 0.01",
+    ),
+    **dict.fromkeys(
+        ("schedule.patience", "schedule.factor", "schedule.cooldown", "schedule.threshold"),
+        "it is for schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
+    ),
     **dict.fromkeys(("min_delta", "tolerance", "tol"), "early_stopping=N counts any improvement"),
     **dict.fromkeys(
         ("metrics", "callbacks", "callback", "plugins", "profiler"), "there is no such extension point"
@@ -243,6 +247,12 @@ ABSENT: dict[str, str] = {
         "out=FOLDER is the run folder; logger=wandb has logger.wandb.project=NAME",
     ),
 }
+
+# What a loss that is not one of torch's for classes is answered with.
+OTHER_LOSS = (
+    "cnntrain trains classifiers with cross entropy; another loss is named by its class: "
+    "criterion._target_=my_pkg.MyLoss"
+)
 
 # Words that mean a choice of a group, a value of a key, or overrides. Where capitals, dashes and
 # underscores are the only difference from a valid name, nothing has to be listed.

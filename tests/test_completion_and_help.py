@@ -89,6 +89,7 @@ def test_help_of_an_unknown_key_names_the_nearest(torchless: Command) -> None:
 
 def test_help_of_a_command_is_found_in_both_orders(torchless: Command) -> None:
     assert torchless("help", "predict").out == torchless("predict", "--help").out
+    assert torchless("train", "--help=optim").out == torchless("train", "--help", "optim").out
     assert torchless("explain", "shift", "--help").out == torchless("explain", "--help", "shift").out
 
 
@@ -153,7 +154,8 @@ def test_help_runs_nothing_wherever_it_stands(torchless: Command) -> None:
 
 
 def test_version(torchless: Command) -> None:
-    assert torchless("--version").out == f"cnntrain {__version__}\n"
+    for words in (["--version"], ["train", "--version"], ["eval", "last", "--version"]):
+        assert torchless(*words).out == f"cnntrain {__version__}\n"
 
 
 # ---- completion

@@ -70,6 +70,10 @@ def test_a_search_that_is_killed_goes_on_with_what_it_knew(cnntrain: Command) ->
     assert all(trial.state.is_finished() for trial in trials("s"))
     assert sorted(t.user_attrs["job"] for t in trials("s") if "job" in t.user_attrs) == sorted(after)
     assert cnntrain("resume", "s").code == 0 and len(records("s")) == 8  # nothing is left
+    told = "type its train command again with out=s and a larger sweeper.n_trials"
+    is_told(cnntrain("resume", "s", "sweeper.n_trials=9"), "sweeper.n_trials=9: ", told)
+    done = cnntrain(*words, "sweeper.n_trials=9")
+    assert done.code == 0 and len(records("s")) == 9, done.err
 
 
 def test_hopeless_jobs_are_stopped_by_their_validation_curve(cnntrain: Command) -> None:

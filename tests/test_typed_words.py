@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Command, is_told
+from conftest import TINY, Command, is_told
 
 from cnntrain import synonyms
 from cnntrain.cli import PUBLIC
@@ -104,6 +104,33 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "max_minutes=10": ("there is no time budget",),
     "shuffle=true": ("shuffled in each epoch",),
     "resume=true": ("cnntrain resume last",),
+    # values that mean something else here
+    "train_split=0.8": "data.val_fraction=0.2",
+    "train_size=80": "data.val_fraction=0.2",
+    "train_ratio=70%": "data.val_fraction=0.3",
+    "hidden_layers=2": "'model.hidden=[128,128]'",
+    "layers=3": "'model.hidden=[128,128,128]'",
+    "num_layers=64": "model.hidden",
+    "hidden_layers=[64,32]": "'model.hidden=[64,32]'",
+    "zoom_range=0.2": "augment.crop=0.64",
+    "zoom_range=[0.8,1.2]": "augment.crop",
+    "img_size=224,224": "data.image_size=224",
+    "device=0,1": ("device=0,1 is not one device; for several GPUs: torchrun",),
+    "device=cuda:0,cuda:1": ("torchrun",),
+    "gpu=0,1": ("torchrun",),
+    "min_lr=1e-5": ("schedule.final=FACTOR", "a multiple of optim.lr"),
+    "schedule.patience=2": ("schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",),
+    # losses
+    "loss=mse": ("with cross entropy; another loss is named by its class: criterion._target_=my_pkg.MyLoss",),
+    "criterion=mse": ("criterion=mse is not possible: cnntrain trains classifiers with cross entropy",),
+    "criterion._target_=mse": ("criterion._target_=mse names no module: cnntrain trains classifiers",),
+    "criterion=CrossEntropyLoss": "criterion._target_=torch.nn.CrossEntropyLoss",
+    "criterion._target_=CrossEntropyLoss": "criterion._target_=torch.nn.CrossEntropyLoss",
+    "loss=my_pkg.MyLoss": "criterion._target_=my_pkg.MyLoss",
+    # arguments of a class
+    "optim.foo=1": ("to give Adam an argument that is not listed in conf/: +optim.foo=VALUE",),
+    "lr_scale=head:10": "'lr_scale={head:10}'",
+    "lr_scale=head:10,layer1:1": "'lr_scale={head:10,layer1:1}'",
     # slips
     "epohcs=3": "epochs=3",
     "bach_size=3": "batch_size=3",
@@ -130,6 +157,7 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "data=ImageFolder": "data=folder data.root=DIR",
     "schedule=CosineAnnealingLR": "schedule=cosine",
     "schedule=none": "schedule=constant",
+    "schedule=ReduceLROnPlateau": "schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
     "schedule=plateau": "schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",
     "device=gpu": "device=cuda",
     "device=0": "device=cuda:0",
@@ -152,6 +180,10 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "model=torchvision model.name=fasterrcnn_resnet50_fpn": ("detection network",),
     "model=torchvision model.name=deeplabv3_resnet50": ("segmentation network",),
     # French, and text copied from slides
+    "époques=3": "epochs=3",
+    "épochs=3": "epochs=3",
+    "données=mnist": "data=mnist",
+    "modèle=mlp": "model=mlp",
     "optim.lr=0,01": "optim.lr=0.01",
     "model.dropout=0,5": "model.dropout=0.5",
     "model.dropout=50%": "model.dropout=0.5",
@@ -192,6 +224,8 @@ FLAGS = {
     "--lr=0.01": "optim.lr=0.01",
     "--learning-rate 0.01": "optim.lr=0.01",
     "--batch-size 32": "batch_size=32",
+    "-e 3": "epochs=3",
+    "--modèle mlp": "model=mlp",
     "-b 32": "batch_size=32",
     "-j 4": "workers=4",
     "--model resnet18": "model=torchvision model.name=resnet18",
@@ -354,6 +388,17 @@ def test_a_number_out_of_the_environment_is_decoded(
     is_told(outcome, "optim.lr='0.02' is text", "'optim.lr=${oc.decode:${oc.env:NAME}}'")
     outcome = torchless("train", "--cfg", "job", "--resolve", "optim.lr=${oc.decode:${oc.env:LR}}")
     assert "  lr: 0.02\n" in outcome.out
+
+
+@pytest.mark.parametrize("command", [("train", *TINY), ("eval", "last"), ("resume", "last")])
+def test_more_threads_than_cores_are_remarked_on(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    assert "warning: threads" not in cnntrain(*command, "threads=1").err
+    monkeypatch.setattr("cnntrain.launchers.cores", lambda: 0)
+    assert (
+        "warning: threads=1 is slow: there are more threads than cores" in cnntrain(*command, "threads=1").err
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "summary", "bench", "explain", "eval last", "predict last x"])

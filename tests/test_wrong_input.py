@@ -115,9 +115,7 @@ WRONG_WORDS = {
     "model=mlp model.hidden=sixty": ["model.hidden=sixty is not possible", "model.hidden takes a list"],
     "deterministic=1": ["deterministic takes true or false"],
     "data.source=foo": ["data.source=foo is not possible", "data.source._target_=my_pkg.MyDataset"],
-    "criterion=mse": [
-        "criterion=mse is not possible: name a class: criterion._target_=torch.nn.CrossEntropyLoss"
-    ],
+    "criterion=mse": ["criterion=mse is not possible: cnntrain trains classifiers with cross entropy"],
     "model=custom": ["model._target_ is missing"],
     "optim._target_=null": ["optim._target_ is missing"],
     "model._target_=MyNet": ["model._target_=MyNet names no module: write my_pkg.MyNet"],
@@ -164,10 +162,21 @@ WRONG_WORDS = {
     "device=cuda:x": ["device=cuda:x is not possible"],
     # no override at all
     "=3": ["=3 has no key before the ="],
-    "epochs": ["epochs is not KEY=VALUE", "epochs=VALUE"],
+    "epochs": ["epochs is not KEY=VALUE: write epochs=VALUE\n"],
+    "train": ["train is not KEY=VALUE: only the first word is a command"],
+    "help": ["for help, type cnntrain COMMAND --help"],
+    "last": ["last is not KEY=VALUE: it names a run, for cnntrain resume"],
+    "-- epochs=3": ["train has no flag --: leave it out"],
+    # text and lists with spaces, without quotes
+    "data=folder data.root=/a/my photos été epochs=3": [
+        "photos is not KEY=VALUE: text with spaces goes in quotes: 'data.root=/a/my photos été'"
+    ],
+    "out=it's here": ["here is not KEY=VALUE: text with spaces goes in quotes: 'out=it'\"'\"'s here'"],
+    "model=mlp model.hidden=[256, 128]": ["a list with spaces goes in quotes: 'model.hidden=[256,128]'"],
+    "lr_scale={head: 10, layer1: 1}": ["goes in quotes: 'lr_scale={head:10,layer1:1}'"],
     "epochs = 3": ["epochs is not KEY=VALUE: write epochs=3 without spaces"],
-    "epochs:3": ["epochs:3 is not KEY=VALUE", "such as epochs=3"],
-    "optim/adam": ["such as optim=adam"],
+    "epochs:3": ["epochs:3 is not KEY=VALUE: write epochs=3\n"],
+    "optim/adam": ["optim/adam is not KEY=VALUE: write optim=adam\n"],
     "epochs==": ["epochs== has an = too many"],
     "epochs==3": ["epochs==3 has an = too many: epochs=3"],
     "epochs=3,": ["epochs=3,: the value is malformed"],
@@ -228,6 +237,10 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["train", "a b=3"], ["a b is no key"]),
         (["completion"], ["completion takes the name of a shell: bash, zsh, fish"]),
         (["completion", "tcsh"], ["bash, zsh, fish"]),
+        (["summary", "last"], ["last is not KEY=VALUE: it names a run, for cnntrain resume, eval, report"]),
+        (["data", "/a/photos", "été"], ["a name with spaces goes in quotes: cnntrain data '/a/photos été'"]),
+        (["data", "/a/b", "é", "--augmented", "x.png"], ["cnntrain data --augmented x.png '/a/b é'"]),
+        (["predict", "nothere.png"], ["needs a run before the images: cnntrain predict last nothere.png"]),
         (["summary", "epochs=ten"], ["epochs=ten is not possible"]),
         (["summary", "modle=mlp"], ["unknown key modle: did you mean model=mlp?"]),
         (["summary", "-m", "model=cnn,mlp"], ["summary has no flag -m"]),
@@ -249,7 +262,14 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["eval", "last", "trust=5"], ["trust=5 is not possible", "a list"]),
         (["eval", "last", "~split"], ["eval changes keys, and removes none"]),
         (["eval", "last", "--split"], ["eval has no flag --split: write split=VALUE"]),
-        (["resume", "last", "optim.lr=3"], ["optim.lr can't be changed by resume", "resume takes epochs"]),
+        (
+            ["resume", "last", "optim.lr=3"],
+            [
+                "optim.lr can't be changed by resume: a new run can begin with its weights: "
+                "cnntrain train init_from=last optim.lr=...",
+                "resume takes epochs",
+            ],
+        ),
         (["resume", "last", "epochs=0"], ["epochs=0 is not possible"]),
         (["resume", "last", "model=mlp"], ["model can't be changed by resume"]),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from cnntrain.arguments import (
@@ -9,11 +10,13 @@ from cnntrain.arguments import (
     CONFIG_DIR_FLAGS,
     DATA_FLAGS,
     config_dir_of,
+    is_there,
     quiet_as_override,
     split_flags,
 )
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.schema import KEYS
+from cnntrain.text import printable
 
 
 def compare(arguments: Sequence[str]) -> int:
@@ -61,12 +64,22 @@ def audit(arguments: Sequence[str]) -> int:
     if "--augmented" in flags:
         return augmented(flags, words)
     folders = [word for word in words if word != "verbose=0"]
-    if len(folders) != 1:
+    if len(folders) > 1:
+        raise UserError(several_folders(folders, "cnntrain data"))
+    if not folders:
         raise UserError("data takes one folder of images: cnntrain data DIR")
     from cnntrain.audit import audit as audit_folder
 
     audit_folder(folders[0], flags.get("--json"), flags.get("--html"), verbose=int(folders == words))
     return 0
+
+
+def several_folders(folders: Sequence[str], command: str) -> str:
+    """Return the message for several folders, which may be one with a space in its name."""
+    text, name = f"data takes one folder of images, not {len(folders)}", " ".join(map(printable, folders))
+    if all(map(is_there, folders)):
+        return f"{text}: {name}"
+    return f"{text}; a name with spaces goes in quotes: {command} {shlex.quote(name)}"
 
 
 def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
@@ -81,7 +94,7 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
         raise UserError(f"{others[0]} is of the audit: leave it or --augmented out")
     folders = [word for word in words if "=" not in word]
     if len(folders) > 1:
-        raise UserError(f"data takes one folder of images, not {len(folders)}: {' '.join(folders)}")
+        raise UserError(several_folders(folders, f"cnntrain data --augmented {flags['--augmented']}"))
     of_folder = ["data=folder", f"data.root={folders[0]}"] if folders else []
     if folders and not any(word.startswith("data.on_bad_image=") for word in words):
         of_folder.append("data.on_bad_image=skip")  # a drawing of eight images needs no others

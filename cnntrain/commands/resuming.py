@@ -140,6 +140,12 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     from cnntrain.sweep import Sweep
 
     allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
+    searched = next((word for word in overrides if word.startswith(("sweeper.", "sweeper="))), None)
+    if searched is not None:
+        raise UserError(
+            f"{printable(searched)}: resume changes no search; for more trials, type its train command again "
+            f"with out={argument(folder)} and a larger sweeper.n_trials"
+        )
     check_amendments(overrides, allowed, "resume of a sweep")
     check_links(folder)
     plan = Plan.read(folder)

@@ -142,6 +142,7 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[
     from hydra.core.hydra_config import HydraConfig
 
     from cnntrain import run_folder
+    from cnntrain.checks import remark_on_threads
     from cnntrain.settings import checked, warn_of_unused
 
     hydra = HydraConfig.get()
@@ -163,6 +164,7 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[
             config.init_from = str(run_folder.starting_point(config.init_from))
         settings = checked(config, choices, hydra.overrides.task, config_dir)
         warn_of_unused(choices, config_dir)
+        remark_on_threads(settings["threads"])
         return together(settings["device"], work)
     except BaseException:
         for unused in (folder, hydra_folder):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config import conf_folder, default_choices, file_of, groups, raw_yaml
-from cnntrain.overrides import CUSTOM_GROUPS, PATH_KEYS
-from cnntrain.schema import leaves, shown
+from cnntrain.overrides import CUSTOM_GROUPS
+from cnntrain.schema import PATH_KEYS, leaves, shown
 
 CHOSEN = ("data", "augment", "model", "optim", "schedule")  # groups that make a run what it is
 MEASURED = ("precision", "channels_last", "threads")  # which the first run settles where they are auto
