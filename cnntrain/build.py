@@ -134,7 +134,8 @@ def has_places(node: Any) -> bool:
 def refusal(target: str, key: str) -> CheckpointError:
     """Return the error of a checkpoint that names a class which it may not."""
     return CheckpointError(
-        f"refusing to import {printable(target, 100)}, named in the checkpoint under {key}{advice(target)}"
+        f"refusing to import {printable(target, 100)}, named in a saved configuration under "
+        f"{key}{advice(target)}"
     )
 
 

@@ -9,6 +9,9 @@ configuration and the file from which each package of the user's own comes. So
 - a run that comes back changed is not taken for it, unless only its weights have changed;
 - a signed run beside another ``mynet.py``, in a folder that was unpacked from somewhere, is not either.
 
+The same holds for ``config.yaml`` of a run that has no checkpoint yet, and for the configurations of the jobs
+that ``sweep.yaml`` describes.
+
 Whoever can write to the user's own ``mynet.py`` needs no checkpoint. Without a valid signature, as with
 anybody's checkpoint, ``trust=[mynet]`` is asked for. No torch.
 """
@@ -30,6 +33,7 @@ from cnntrain.build import has_places, is_of_ours, targets
 
 LENGTH = 32  # bytes of the key
 SIGNATURE = "signature"
+COMMENT = "# signature: "
 
 
 def signature(config: Mapping[str, Any]) -> str | None:
@@ -50,6 +54,17 @@ def is_own(state: Mapping[str, Any]) -> bool:
         return False
     own = key(make=False)
     return own is not None and hmac.compare_digest(signed(state["config"], own).encode(), found.encode())
+
+
+def as_comment(found: str | None) -> str:
+    """Return the line of YAML that holds a signature; nothing without one."""
+    return "" if found is None else f"{COMMENT}{found}\n"
+
+
+def in_comment(text: str) -> str | None:
+    """Return the signature that YAML holds in a comment of its last line, or None."""
+    last = text.rstrip("\n").rpartition("\n")[2]
+    return last.removeprefix(COMMENT) if last.startswith(COMMENT) else None
 
 
 def needs_signature(config: Mapping[str, Any]) -> bool:

@@ -51,6 +51,7 @@ class Plan:
         search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
             ``space`` holds the override of each key that is searched, and ``fixed`` all others.
         command: what was typed, for those who look at the results.
+        signature: of the jobs' configurations, if they name classes of the user's own.
     """
 
     jobs: dict[str, list[str]]
@@ -60,6 +61,7 @@ class Plan:
     how: list[str] = field(default_factory=list)
     search: dict[str, Any] | None = None
     command: str = ""
+    signature: str | None = None
 
     def log_keys(self) -> list[str]:
         """Return the keys that a search draws on a log scale."""

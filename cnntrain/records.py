@@ -110,8 +110,9 @@ def git_commit() -> str | None:
     return described.stdout.strip() or None
 
 
-def write_yaml(path: Path, config: Config) -> None:
-    """Write a configuration as YAML, atomically."""
+def write_yaml(path: Path, config: Config, trust: Sequence[str] | None) -> None:
+    """Write a configuration as YAML, atomically; with its signature, if it is the user's own."""
     from omegaconf import OmegaConf
 
-    write_atomically(path, encoded(OmegaConf.to_yaml(config)))
+    signature = own_runs.signature(config) if trust is None else None
+    write_atomically(path, encoded(OmegaConf.to_yaml(config) + own_runs.as_comment(signature)))

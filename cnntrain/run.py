@@ -200,7 +200,7 @@ def work(
                 f"{config['epochs']} epochs done"
             )
         if is_main():
-            write_yaml(folder / "config.yaml", config)
+            write_yaml(folder / "config.yaml", config, trust)
             if data.record is not None and (split is None or split.members is None):
                 members.write(folder, data.record)
             run_folder.remember(folder)

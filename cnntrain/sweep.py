@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnntrain import run_folder
+from cnntrain import own_runs, run_folder
 from cnntrain.build import build
 from cnntrain.checkpoint import LAST
 from cnntrain.console import Console, Whole, count
@@ -23,7 +23,7 @@ from cnntrain.extras import needed
 from cnntrain.jobs import ENGINE, RECORD, Job, is_done, run_job
 from cnntrain.launchers import Launcher
 from cnntrain.names import argument, shown_path
-from cnntrain.plan import Plan, named_by, with_short_path
+from cnntrain.plan import ABOUT_THE_SWEEP, Plan, named_by, with_short_path
 from cnntrain.settings import Composer
 from cnntrain.signals import StopJobs
 
@@ -51,6 +51,7 @@ class Sweep:
             needed("optuna", "this search")
         self.composer = Composer(plan.config_dir)
         self.settings: dict[str, dict[str, Any]] = {}
+        self.known: list[str] | None = None  # packages of a sweep that is resumed by who typed it
         self.failed: list[str] = []
         self.stopped = False
         self.begin = time.monotonic()
@@ -64,6 +65,43 @@ class Sweep:
         for name in self.plan.jobs:
             self.settings_of(name)
 
+    def signed(self) -> dict[str, Any]:
+        """Return what is signed of a sweep: the configurations of its jobs, or where a search begins."""
+        search = self.plan.search
+        jobs = self.settings_of_search() if search is not None else map(self.settings_of, self.plan.jobs)
+        configured = [{name: v for name, v in job.items() if name not in ABOUT_THE_SWEEP} for job in jobs]
+        return {"search": search, "jobs": configured}
+
+    def settings_of_search(self) -> list[dict[str, Any]]:
+        """Return the configuration that all jobs of a search have in common, if it is possible by itself."""
+        assert self.plan.search is not None
+        try:
+            return [self.composer.settings(self.plan.search["fixed"])]
+        except UserError:
+            return []
+
+    def trust_if_own(self) -> bool:
+        """Trust the sweep as if it were typed if this user has typed it here, and say whether that is so."""
+        if self.plan.signature is None:
+            return False
+        try:
+            config = self.signed()
+        except UserError:  # a job that is not possible is told when it is its turn
+            return False
+        if not own_runs.is_own({"config": config, own_runs.SIGNATURE: self.plan.signature}):
+            return False
+        self.trust, self.known = None, own_runs.packages_of(config)
+        return True
+
+    def trust_in(self, settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Return the packages that a job may name; None for any.
+
+        The records of a search are not signed: its jobs name nothing that the search does not begin with.
+        """
+        if self.known is None or set(own_runs.packages_of(settings)) <= set(self.known):
+            return self.trust
+        return tuple(self.known)
+
     def run(self) -> int:
         """Do what is missing or failed, rank what is finished, and return the exit code.
 
@@ -74,6 +112,8 @@ class Sweep:
 
         interruption: Interrupted | None = None
         with run_folder.locked(self.folder), StopJobs() as signals:
+            if self.trust is None:
+                self.plan = replace(self.plan, signature=own_runs.signature(self.signed()))
             self.plan.write(self.folder)
             run_folder.remember(self.folder)
             try:
@@ -187,7 +227,7 @@ class Sweep:
             (self.folder / name).absolute() if parallel else self.folder / name,
             self.settings_of(name),
             plan.varied_of(name),
-            self.trust,
+            self.trust_in(self.settings_of(name)),
             verbose=self.console.verbose if self.launcher.shows_jobs else 0,
             threads=parallel,
             cwd=str(Path.cwd()),

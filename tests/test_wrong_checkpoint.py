@@ -158,7 +158,7 @@ def test_a_configuration_that_names_what_it_may_not(
     rewrite(run, change)
     is_told(
         cnntrain(command, "run"),
-        f"refusing to import {first_refused(node)}, named in the checkpoint under {key}",
+        f"refusing to import {first_refused(node)}, named in a saved configuration under {key}",
     )
     assert not Path("marker").exists()
 
@@ -366,6 +366,40 @@ def test_without_a_place_for_the_key_trust_is_asked_for(
     assert cnntrain("train", *TINY[:2], TINY[3], "model._target_=my_pkg.MyNet", "out=run").code == 0
     is_told(cnntrain("eval", "run"), "refusing to import my_pkg.MyNet", "trust=[my_pkg]")
     assert cnntrain("eval", "run", "trust=[my_pkg]").code == 0
+
+
+def test_a_run_of_ones_own_begins_again_without_trust(cnntrain: Command) -> None:
+    Path("my_pkg.py").write_text(MY_NET)
+    assert cnntrain("train", *TINY[:2], TINY[3], "model._target_=my_pkg.MyNet", "out=run").code == 0
+    shutil.rmtree("run/checkpoints")
+    shutil.copytree("run", "changed")
+    text = Path("changed/config.yaml").read_text()
+    Path("changed/config.yaml").write_text(text.replace("seed: 0", "seed: 1"))
+    assert text != Path("changed/config.yaml").read_text()
+    is_told(
+        cnntrain("resume", "changed"), "refusing to import my_pkg.MyNet, named in a saved configuration under"
+    )
+    outcome = cnntrain("resume", "run")
+    assert outcome.code == 0, outcome.err
+    assert cnntrain("eval", "run").code == 0
+
+
+def test_a_sweep_of_ones_own_goes_on_without_trust(cnntrain: Command) -> None:
+    Path("my_pkg.py").write_text(MY_NET)
+    words = (*TINY[:2], TINY[3], "model._target_=my_pkg.MyNet", "seed=1,2", "-q", "out=sweep")
+    outcome = cnntrain("train", "-m", *words)
+    assert outcome.code == 0, outcome.err
+    for job in Path("sweep").glob("seed*"):
+        shutil.rmtree(job)
+    shutil.copytree("sweep", "changed")
+    plan = Path("changed/sweep.yaml").read_text()
+    Path("changed/sweep.yaml").write_text(plan.replace("limit=200", "limit=201"))
+    outcome = cnntrain("resume", "changed")
+    assert outcome.code == 1 and "refusing to import my_pkg.MyNet" in outcome.err
+    outcome = cnntrain("resume", "sweep")
+    assert outcome.code == 0, outcome.err
+    job = next(Path("sweep").glob("seed*"))
+    assert cnntrain("eval", str(job)).code == 0
 
 
 # ---- checkpoints of other versions

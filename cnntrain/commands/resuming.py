@@ -80,13 +80,14 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
 
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
     """
-    from cnntrain import run_folder, run_writes
-    from cnntrain.run_files import read_yaml
+    from cnntrain import own_runs, run_folder, run_writes
+    from cnntrain.run_files import read_bytes, read_yaml
     from cnntrain.saved import opened
 
     path = folder / run_folder.CONFIG
     try:
         found = read_yaml(path)
+        signature = own_runs.in_comment(read_bytes(path).decode("utf-8", "replace"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{printable(path)} can't be read: {printable(error)}") from error
     if not isinstance(found, dict) or not has_names(found):
@@ -98,7 +99,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
             "fetched because a file names them: type its train command again, with another out=FOLDER"
         )
     run_writes.check_links(folder)
-    config = opened({"config": found}, path, "resume", amendments, trains=True)
+    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", amendments, trains=True)
     config["out"] = str(folder)
     remark_on_loggers(config, found)
     trust = config.pop("trust")
@@ -158,4 +159,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
     if trust:
         add_current_folder()
-    return Sweep(plan, folder, plain(compose(words)), trust).run()
+    sweep = Sweep(plan, folder, plain(compose(words)), trust)
+    if not trust and sweep.trust_if_own():
+        add_current_folder()
+    return sweep.run()
