@@ -144,7 +144,7 @@ def test_every_mode_becomes_the_colour_that_a_person_sees(
 ) -> None:
     kind = "tif" if mode == "CMYK" else "png"
     Image.new(mode, (8, 8), value).save(f"a.{kind}")  # type: ignore[arg-type]
-    image, found, _, is_turned, _ = open_upright(Path(f"a.{kind}"))
+    image, found, _, is_turned, *_ = open_upright(Path(f"a.{kind}"))
     pixel = np.atleast_1d(np.asarray(image)[0, 0])
     assert found == mode and not is_turned
     assert len(pixel) == len(expected) and np.allclose(pixel, expected, atol=1)
@@ -197,7 +197,7 @@ def test_a_turned_photograph_is_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save("a.jpg", exif=exif)
-    image, _, size, is_turned, _ = open_upright(Path("a.jpg"))
+    image, _, size, is_turned, *_ = open_upright(Path("a.jpg"))
     assert image.size == size == (40, 60) and is_turned
     assert np.asarray(image)[5].mean() > 200 > 50 > np.asarray(image)[55].mean()
 
