@@ -87,13 +87,30 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
             file.flush()
             os.fsync(file.fileno())
         if keep is not None and path.exists():
-            path.replace(keep)
+            keep_also(path, keep)
         temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     with suppress(OSError):  # not every system can sync a folder, and the file is in its place
         sync_folder(path.parent)
+
+
+def keep_also(path: Path, keep: Path) -> None:
+    """Give a file a second name. Where it can, it keeps the first meanwhile: others may be about to read it."""
+    link = keep.with_name(f".{keep.name}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # no hard links on FAT and on some network file systems
+        path.replace(keep)
+        return
+    try:
+        link.replace(keep)
+    finally:
+        link.unlink(
+            missing_ok=True
+        )  # two names of one file: replacing one by the other does nothing (rename(2))
 
 
 def sync_folder(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from cnntrain.errors import CnntrainError, RunFailed
+from cnntrain.errors import CnntrainError, Interrupted, RunFailed
 from cnntrain.lean import parallel_without_compiler
 from cnntrain.losses import Weigh
 from cnntrain.metrics import Result, RunningMean
@@ -25,6 +26,7 @@ from cnntrain.ranks import Spokesman, is_main, local_rank, rank, world_size
 T = TypeVar("T")
 # The first process must have decoded the data by then. A process that is lost shows at once.
 TIMEOUT = datetime.timedelta(hours=6)
+ANSWER_SECONDS = 1.0  # that the first process waits for the others when a run ends with an error
 TOLD = f"cnntrain/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
 LOST = (
     "one of the processes of this run was lost, so the others end; its checkpoints are whole\n"
@@ -42,7 +44,11 @@ def is_sign_of_loss(error: BaseException) -> bool:
 def decide_who_tells() -> None:
     """Let this process tell the user why the run ends if no other has, whichever are still alive."""
     try:
-        Spokesman.speaks = dist.distributed_c10d._get_default_store().add(TOLD, 1) == 1
+        store = dist.distributed_c10d._get_default_store()
+        Spokesman.speaks = store.add(TOLD, 1) == 1
+        end = time.monotonic() + ANSWER_SECONDS
+        while is_main() and store.add(TOLD, 0) < world_size() and time.monotonic() < end:
+            time.sleep(0.01)  # the store is in this process: it stays until the others have asked
     except Exception:  # the store has gone with its process
         Spokesman.speaks = True
 
@@ -65,6 +71,9 @@ def group(uses_cuda: bool) -> Iterator[None]:
     dist.init_process_group("nccl" if uses_cuda else "gloo", timeout=TIMEOUT)
     try:
         yield
+    except Interrupted:  # all stop at the same step
+        Spokesman.speaks = is_main()
+        raise
     except CnntrainError:
         decide_who_tells()
         raise

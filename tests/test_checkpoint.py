@@ -360,10 +360,30 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(path: Path, tmp_path: Pa
         finally:
             writer.send_signal(signal.SIGKILL)
             writer.wait()
-        found = [file for file in (path, path.with_name("previous.pt")) if file.exists()]
-        assert found
-        for file in found:
+        assert path.exists()
+        for file in (path, path.with_name("previous.pt")):
             checkpoint.verify(file)
+
+
+def test_a_kill_between_the_two_names_of_a_file_does_not_matter(path: Path) -> None:
+    keep, left = path.with_name("previous.pt"), path.with_name(".previous.pt.tmp")
+    written(path)
+    os.link(path, keep)  # killed before the new one took the name: both are one file
+    os.link(path, left)
+    checkpoint.write(checkpoint.serialize({**PLAIN, "progress": {"epoch": 4}}), path, keep=keep)
+    assert checkpoint.load(path)["progress"] == {"epoch": 4}
+    assert checkpoint.load(keep)["progress"] == PLAIN["progress"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["last.pt", "previous.pt"]
+
+
+def test_the_one_before_is_kept_where_there_are_no_hard_links(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    test_the_one_before_is_kept(path)
 
 
 def test_any_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

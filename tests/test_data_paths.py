@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +360,31 @@ def test_a_run_on_a_damaged_cache_ends_with_a_line_and_the_next_makes_it_anew(
     again = cnntrain(*run, "out=again")
     assert again.code == 0 and "cached to" in again.out
     assert all(torch.equal(weights("right")[name], weights("again")[name]) for name in weights("again"))
+
+
+WORKER = """
+import multiprocessing, os, signal, sys, time
+from cnntrain.data.workers import begin_worker
+
+def work():
+    begin_worker(0)
+    main = multiprocessing.parent_process()
+    while sys.argv[1] == "killed" and main.is_alive():
+        time.sleep(0.01)
+    sys.excepthook(ConnectionResetError, ConnectionResetError("reset"), None)
+
+worker = multiprocessing.get_context("fork").Process(target=work)
+worker.start()
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+worker.join()
+"""
+
+
+@pytest.mark.parametrize(("main", "told"), [("killed", ""), ("alive", "ConnectionResetError: reset\n")])
+def test_a_worker_dies_in_silence_when_the_main_process_is_killed(main: str, told: str) -> None:
+    done = subprocess.run([sys.executable, "-c", WORKER, main], capture_output=True, text=True, timeout=60)
+    assert done.stderr == told
 
 
 def test_images_in_memory_do_not_depend_on_the_file_they_came_from(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -37,7 +40,7 @@ class BatchLoader:
             batch_sampler=batches,  # type: ignore[arg-type]  # any sequence of indices will do
             collate_fn=as_it_is,
             num_workers=workers,
-            worker_init_fn=ignore_ctrl_c,
+            worker_init_fn=begin_worker,
             persistent_workers=workers > 0,
             prefetch_factor=AHEAD if workers else None,
             pin_memory=pin,
@@ -77,6 +80,14 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def ignore_ctrl_c(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes the step and then ends its workers."""
+def begin_worker(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which finishes the step and then ends its workers; die in silence with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = unless_alone
+
+
+def unless_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error, but not that of a worker whose main process was killed: its connections break, as they must."""
+    main = multiprocessing.parent_process()
+    if main is None or main.is_alive():
+        sys.__excepthook__(kind, error, trace)
