@@ -97,7 +97,7 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
 
 
 def keep_also(path: Path, keep: Path) -> None:
-    """Give a file a second name. Where it can, it keeps the first meanwhile: others may be about to read it."""
+    """Give a file a second name. It keeps the first meanwhile, where it can: others may be about to read it."""
     link = keep.with_name(f".{keep.name}.tmp")
     link.unlink(missing_ok=True)
     try:
@@ -108,9 +108,7 @@ def keep_also(path: Path, keep: Path) -> None:
     try:
         link.replace(keep)
     finally:
-        link.unlink(
-            missing_ok=True
-        )  # two names of one file: replacing one by the other does nothing (rename(2))
+        link.unlink(missing_ok=True)  # rename(2) does nothing where both names are of one file
 
 
 def sync_folder(path: Path) -> None:

@@ -81,13 +81,13 @@ def as_it_is(batch: Any) -> Any:
 
 
 def begin_worker(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes the step and then ends its workers; die in silence with it."""
+    """Leave Ctrl-C to the main process, which finishes the step and ends its workers; die in silence with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = unless_alone
 
 
 def unless_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an error, but not that of a worker whose main process was killed: its connections break, as they must."""
+    """Print an error, unless the main process was killed: then the connections of its workers break."""
     main = multiprocessing.parent_process()
     if main is None or main.is_alive():
         sys.__excepthook__(kind, error, trace)
