@@ -97,7 +97,7 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
 
 
 def keep_also(path: Path, keep: Path) -> None:
-    """Give a file a second name. It keeps the first meanwhile, where it can: others may be about to read it."""
+    """Give a file a second name. It keeps the first meanwhile, where it can: others may read it."""
     link = keep.with_name(f".{keep.name}.tmp")
     link.unlink(missing_ok=True)
     try:

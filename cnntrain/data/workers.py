@@ -81,7 +81,7 @@ def as_it_is(batch: Any) -> Any:
 
 
 def begin_worker(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes the step and ends its workers; die in silence with it."""
+    """Leave Ctrl-C to the main process, which ends its workers after the step; die in silence with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = unless_alone
 
@@ -89,5 +89,7 @@ def begin_worker(worker: int) -> None:
 def unless_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print an error, unless the main process was killed: then the connections of its workers break."""
     main = multiprocessing.parent_process()
+    if main is not None:
+        main.join(1.0)  # its connections break a moment before it is gone
     if main is None or main.is_alive():
         sys.__excepthook__(kind, error, trace)
