@@ -75,7 +75,7 @@ def main() -> NoReturn:
     process = Process()
     try:
         process.listen()
-        from cnntrain import cli
+        from cnntrain.cli import main as cli
 
         code = cli.answered(sys.argv[1:])
     except BaseException:

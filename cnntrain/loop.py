@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnntrain.losses import weigher
-from cnntrain.metrics import Evaluation, Result, RunningMean
-from cnntrain.precision import FP32, Precision
+from cnntrain.compute.precision import FP32, Precision
+from cnntrain.tasks.losses import weigher
+from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

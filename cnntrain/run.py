@@ -13,50 +13,49 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cnntrain import checkpoint, distributed, in_use, loop, run_folder, run_writes
-from cnntrain.average import MovingAverage
-from cnntrain.batch_memory import clip_batch_size
-from cnntrain.build import build
-from cnntrain.calibrate import settle
-from cnntrain.classes import check_same
-from cnntrain.console import Console
-from cnntrain.criteria import balanced, build_criterion
-from cnntrain.data import members
-from cnntrain.data.augment import Augment
+from cnntrain import loop
+from cnntrain.compute import ddp
+from cnntrain.compute.autotune import settle
+from cnntrain.compute.engine import Engine
+from cnntrain.compute.micro_batches import clip_batch_size
+from cnntrain.compute.precision import Precision
+from cnntrain.config.instantiate import build
+from cnntrain.config.schema import Config, input_shape
+from cnntrain.data.augment.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.data.members import EVERY_PART, split_of
+from cnntrain.data.open import Data, check_same_data, open_data, train_loader
 from cnntrain.data.streaming import StreamingDataset
-from cnntrain.data.tree import absolute
-from cnntrain.datasets import Data, check_same_data, open_data, train_loader
-from cnntrain.diagnosis import Finding
-from cnntrain.doctor import Doctor, Seen
-from cnntrain.engine import Engine
+from cnntrain.data.trained_on import earlier_run
 from cnntrain.errors import CheckpointError, in_words
-from cnntrain.examination import EXAMINED, evenly
-from cnntrain.fit import AfterEpoch, Fit
-from cnntrain.foresight import check_size
+from cnntrain.image_folder import members
+from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.members import EVERY_PART, split_of
 from cnntrain.loggers import Logged, Loggers, build_loggers
-from cnntrain.optimizers import build_optimizer, build_schedule
-from cnntrain.parts import (
-    Config,
-    be_deterministic,
-    build_freezing,
-    build_model,
-    compile_model,
-    find_device,
-    input_shape,
-)
-from cnntrain.precision import Precision
-from cnntrain.ranks import is_main, rank, world_size
-from cnntrain.records import about, summarize, write_yaml
-from cnntrain.report.predictions import Predictions
-from cnntrain.restoring import Fresh
-from cnntrain.screen import show_end, show_findings, show_header
-from cnntrain.seeding import random_state_of, seed_apart, seed_everything, set_random_state
+from cnntrain.optim.ema import MovingAverage
+from cnntrain.runs import checkpoint, run_folder, run_writes
+from cnntrain.runtime import distributed
+from cnntrain.runtime.console import Console
+from cnntrain.runtime.ranks import is_main, rank, world_size
+from cnntrain.runtime.rng import random_state_of, seed_apart, seed_everything, set_random_state
+from cnntrain.tasks import metrics
+from cnntrain.tasks.classification.classes import check_same
+from cnntrain.tasks.classification.predictions import Predictions
 from cnntrain.text import printable
-from cnntrain.trained_on import earlier_run
-from cnntrain.trial import try_out
-from cnntrain.warm_start import recorded, start_from
+from cnntrain.training.components import in_use
+from cnntrain.training.components.components import build_freezing, build_model
+from cnntrain.training.components.criterion import balanced, build_criterion
+from cnntrain.training.components.device import be_deterministic, compile_model, find_device
+from cnntrain.training.components.foresight import check_size
+from cnntrain.training.components.optimizer import build_optimizer, build_schedule
+from cnntrain.training.components.trial import try_out
+from cnntrain.training.display import show_end, show_findings, show_header
+from cnntrain.training.doctor.diagnosis import Finding
+from cnntrain.training.doctor.diagnostics import EXAMINED, evenly
+from cnntrain.training.doctor.doctor import Doctor, Seen
+from cnntrain.training.init_from import recorded, start_from
+from cnntrain.training.record import about, summarize, write_yaml
+from cnntrain.training.restoring import Fresh
+from cnntrain.training.trainer import AfterEpoch, Fit
 
 IMAGES_LOGGED = 64
 
@@ -284,7 +283,7 @@ def finish(
     if is_main():
         best = folder / run_folder.CHECKPOINTS / checkpoint.BEST
         model.load_state_dict(checkpoint.load(best)["model"])
-    distributed.same_weights(model)
+    ddp.same_weights(model)
     seen = Predictions()
     result = loop.evaluate(
         model,
@@ -294,7 +293,7 @@ def finish(
         fitting.precision,
         after_batch=seen.add,
     )
-    result = distributed.whole(result)
+    result = metrics.whole(result)
     found: list[Finding] = []
     if doctor is not None and is_main():
         try:
@@ -317,7 +316,7 @@ def finish(
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
     verdicts = seen.joined()
     if config.get("report") and is_main():
-        from cnntrain.report.of_run import after_training  # which imports matplotlib
+        from cnntrain.report.entry import after_training  # which imports matplotlib
 
         after_training(console, config, summary, fitting, data, batches.normalize, result, verdicts)
     return summary

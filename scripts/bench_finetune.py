@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from cnntrain.cli import run
-from cnntrain.data.sources import MNISTMini
-from cnntrain.statistics import Summary, paired_p, summarize
+from cnntrain.cli.main import run
+from cnntrain.compare.statistics import Summary, paired_p, summarize
+from cnntrain.data.sources.builtin import MNISTMini
 
 KNOWN, NEW = range(5), range(5, 10)
 COMMON = ("data=folder", "model=cnn", "augment=digits", "precision=fp32", "threads=1", "channels_last=false")

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cnntrain.data.augment import Augment
-from cnntrain.data.folder import Folder
+from cnntrain.data.augment.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.sources.folder import Folder
 from cnntrain.data.streaming import StreamingDataset
 
 IMAGES = 1_281_167  # of ImageNet-1k's training part

@@ -29,11 +29,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from cnntrain import memory
-from cnntrain.data.augment import Augment
-from cnntrain.data.folder import Folder
+from cnntrain.data.augment.augment import Augment
 from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.sources.folder import Folder
 from cnntrain.data.streaming import StreamingDataset, read_all
+from cnntrain.runtime import memory
 
 SIDE, STORED, BATCH = 224, 256, 64  # smaller files are stored as they are
 REFERENCE = "reference"

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cnntrain.cli import run
+from cnntrain.cli.main import run
 from cnntrain.errors import CnntrainError
 
 FAMILIES = (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from cnntrain.data.idx import read_idx
+from cnntrain.data.sources.idx import read_idx
 
 TARGET = Path(__file__).parent.parent / "cnntrain" / "data" / "mnist_mini"
 PER_CLASS = {"train": 500, "t10k": 100}

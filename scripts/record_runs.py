@@ -52,7 +52,7 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "two processes": (*CNN, "augment=digits"),
     "a sweep": ("-m", *MLP, "optim=sgd,adam", "seed=0,1"),
 }
-OF_THE_MOMENT = (
+OF_THE_MOMENT: tuple[str, ...] = (
     "seconds",
     "images_per_second",
     "loader_share",
@@ -155,7 +155,7 @@ def write_images(folder: Path) -> None:
     sys.path.insert(0, str(ROOT))
     from PIL import Image
 
-    from cnntrain.data.sources import MNISTMini
+    from cnntrain.data.sources.builtin import MNISTMini
 
     digits = MNISTMini(train=True)
     for number in range(300):

@@ -14,8 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from cnntrain import cli
-from cnntrain.data.census import census
+from cnntrain.cli import main
+from cnntrain.image_folder.inventory import census
 
 # Enough to learn something, little enough to take a fraction of a second.
 TINY = ("limit=200", "epochs=1", "model=mlp", "report=false")
@@ -65,7 +65,7 @@ def cnntrain(
         monkeypatch.setattr(sys, "argv", ["cnntrain", *arguments])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         captured = capfd.readouterr()
         return Outcome(int(end.value.code or 0), captured.out, captured.err)
 
@@ -79,7 +79,7 @@ def cnntrain(
 @pytest.fixture
 def torchless(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a command in this process, where whoever imports torch fails."""
-    for module in ("torch", "cnntrain.run", "cnntrain.summary"):
+    for module in ("torch", "cnntrain.run", "cnntrain.models.summary"):
         monkeypatch.setitem(sys.modules, module, None)
     return cnntrain
 

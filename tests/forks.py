@@ -70,6 +70,6 @@ def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: li
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in sys.modules if name.partition(".")[0] == "cnntrain"]:
         del sys.modules[name]  # if joblib's processes come of the same one
-    from cnntrain import cli
+    from cnntrain.cli import main
 
-    cli.main()
+    main.main()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnntrain.data.sources import MNISTMini
+from cnntrain.data.sources.builtin import MNISTMini
 
 
 def digits(root: Path, per_class: int = 20, classes: tuple[int, ...] = (0, 1, 3), first: int = 0) -> Path:

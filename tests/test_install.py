@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+def test_every_package_is_in_the_wheel() -> None:
+    named = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {path.parent for path in (CHECKOUT / "cnntrain").rglob("__init__.py")}
+    of_data = {"cnntrain.conf", "cnntrain.data.mnist_mini"}  # which hold no code
+    assert set(named) == of_data | {".".join(path.relative_to(CHECKOUT).parts) for path in there}
+
+
 def train(python: list[str], path: Path | None) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
     command = [*python, "-m", "cnntrain", "train", *TINY, "optim=rmsprop", "schedule=step"]
@@ -51,7 +59,7 @@ def test_from_a_wheel_in_an_empty_folder(source: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     where = subprocess.run(
-        [sys.executable, "-c", "import cnntrain.config as c; print(c.conf_folder())"],
+        [sys.executable, "-c", "import cnntrain.config.compose as c; print(c.conf_folder())"],
         env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
         capture_output=True,
         text=True,

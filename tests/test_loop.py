@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.loop import evaluate, train_epoch
-from cnntrain.metrics import RunningMean
 from cnntrain.models import CNN, MLP
-from cnntrain.optim import Constant
+from cnntrain.optim.schedules import Constant
+from cnntrain.tasks.metrics import RunningMean
 
 CPU = torch.device("cpu")
 Batches = list[tuple[Tensor, Tensor]]

@@ -11,7 +11,7 @@ from conftest import TINY
 HEAVY = ("torch._dynamo", "torch._inductor", "torchvision", "sympy", "matplotlib")
 SCRIPT = f"""
 import sys
-from cnntrain.cli import run
+from cnntrain.cli.main import run
 for optim in ("sgd", "adam", "adamw", "rmsprop"):
     assert run(["train", *sys.argv[1:], f"optim={{optim}}"]) == 0
     print(optim, "imported:", [name for name in {HEAVY} if name in sys.modules])
@@ -27,7 +27,7 @@ def test_a_run_imports_neither_compiler_nor_torchvision_nor_what_it_does_not_dra
 
 SHOWING = f"""
 import contextlib, os, sys
-from cnntrain.cli import run
+from cnntrain.cli.main import run
 with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
     for command in (["summary", "model=mlp"], ["summary", "model=cnn"], ["explain", "model=cnn"]):
         assert run(command) == 0

@@ -29,7 +29,7 @@ from torture_parts.child import Streams
 from torture_parts.harness import Case, Part, Place, Row, preload, table
 from torture_parts.long import Seen, growth
 
-from cnntrain import checkpoint, run_folder
+from cnntrain.runs import checkpoint, run_folder
 
 
 def apart(work: Callable[..., Any]) -> Any:
@@ -139,13 +139,13 @@ def test_each_detector_fires() -> None:
 
 
 def planted(folder: Path) -> dict[str, list[str]]:
-    from cnntrain import cli
+    from cnntrain.cli import main
 
     child.MEMORY = child.largest_memory(os.getpid()) + 200 * 2**20
     child.outlives.__defaults__ = (0.2,)  # type: ignore[attr-defined]
     found = {}
     for name, (fault, _) in PLANTED.items():
-        cli.main = fault  # type: ignore[assignment]
+        main.main = fault  # type: ignore[assignment]
         case = Case(Place(folder / "place"), "case", "0")
         streams = Streams(full=(1,)) if "flushed" in name else Streams()
         case.command(name, streams=streams, timeout=2)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.data.crops import central
+from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import to_square
 from cnntrain.errors import UserError
 

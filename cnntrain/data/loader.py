@@ -13,13 +13,13 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Sampler
 
-from cnntrain.data.augment import Augment
+from cnntrain.compute.ddp import Share
+from cnntrain.data.augment.augment import Augment
+from cnntrain.data.batches import Batch, BatchLoader, raised
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.stopwatch import Stopwatch
 from cnntrain.data.streaming import StreamingDataset
-from cnntrain.data.workers import Batch, BatchLoader, raised
-from cnntrain.distributed import Share
-from cnntrain.seeding import seed_for
+from cnntrain.data.wait_time import Stopwatch
+from cnntrain.runtime.rng import seed_for
 
 AT_ONCE = 2**18  # values of small batches that are gathered together, 1 MB as floats
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cnntrain.image_folder.decode import Decoding, read_pixels
 
 
 def to_square(images: Tensor, side: int, resize: str) -> Tensor:
@@ -52,3 +56,33 @@ def scaled(images: Tensor, height: int, width: int) -> Tensor:
     if is_colour:  # in this layout torch's kernel for bytes takes a third of the time
         images = images.contiguous(memory_format=torch.channels_last)
     return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True)
+
+
+def read_square(
+    path: Path,
+    channels: int,
+    side: int,
+    resize: str,
+    invert: bool = False,
+    decoding: Decoding | None = None,
+) -> Tensor:
+    """Read an image as a person sees it, scaled to a square: uint8 (channels, side, side).
+
+    The colours of a pixel lie side by side in memory, as files have them.
+
+    Args:
+        path: of the file, of any kind that Pillow reads.
+        channels: 1 for grey, 3 for colour.
+        side: in pixels.
+        resize: how it is scaled, see :func:`cnntrain.data.resize.to_square`.
+        invert: turn dark on white into white on dark; what ``pad`` adds stays black.
+        decoding: within which bounds; None: Pillow's alone.
+
+    Raises:
+        Unreadable: it is no image, a damaged one, or one that is refused.
+    """
+    pixels = torch.from_numpy(read_pixels(path, "L" if channels == 1 else "RGB", side, decoding))
+    pixels = pixels.permute(2, 0, 1)
+    if invert:
+        pixels = 255 - pixels
+    return to_square(pixels[None], side, resize)[0]

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.data.crops import central
+from cnntrain.data.augment.crop import central
+from cnntrain.data.batches import Batch, BatchLoader, raised
 from cnntrain.data.images import InMemoryDataset, as_bytes, checksum, fit_images, sample
-from cnntrain.data.workers import Batch, BatchLoader, raised
 from cnntrain.errors import UserError, in_words
 
 READ_AT_ONCE = 64  # images, when all of them are read

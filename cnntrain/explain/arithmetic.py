@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.summary import WINDOWS, Layer, layers, side
+from cnntrain.models.summary import WINDOWS, Layer, layers, side
 
 NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 

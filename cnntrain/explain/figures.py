@@ -11,11 +11,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnntrain.checkpoint import write_atomically
+from cnntrain.config.schema import Config
 from cnntrain.errors import RunFailed
-from cnntrain.parts import Config
-from cnntrain.report.drawing import COLOURS, canvas, png, styled
-from cnntrain.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
+from cnntrain.report.style import COLOURS, canvas, png, styled
+from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
 
 LINES = (COLOURS["curve"], COLOURS["mark"], "#2f9e44", "#7048e8")
 

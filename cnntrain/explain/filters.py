@@ -13,18 +13,19 @@ import torch.nn.functional as F
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.console import Console, count
-from cnntrain.data.workers import raised
+from cnntrain.config.schema import input_shape
+from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Place, Traced, trace
-from cnntrain.explain.command import Subject
-from cnntrain.explain.drawing import images, rows, words
-from cnntrain.explain.parts import Examined, examined
-from cnntrain.names import shown_names, shown_path
-from cnntrain.parts import describe_model, input_shape
-from cnntrain.report.drawing import canvas, styled
-from cnntrain.sentences import on_filters
+from cnntrain.explain.setup import Examined, examined
+from cnntrain.explain.subject import Subject
+from cnntrain.explain.terminal import images, rows, words
+from cnntrain.report.style import canvas, styled
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import shown_names, shown_path
+from cnntrain.training.components.components import describe_model
+from cnntrain.training.sentences import on_filters
 
 FILTERS = 16  # of a layer that are drawn
 BEST = 8  # images for each

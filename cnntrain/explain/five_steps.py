@@ -10,14 +10,14 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain import sentences
-from cnntrain.console import Console
-from cnntrain.explain.drawing import heading, rows, words
-from cnntrain.explain.opening import TENSOR, facts, show_batch, show_model
-from cnntrain.explain.parts import Parts, assemble
-from cnntrain.parts import Config
-from cnntrain.seeding import random_state, set_random_state
+from cnntrain.config.schema import Config
+from cnntrain.explain.batch_view import TENSOR, facts, show_batch, show_model
+from cnntrain.explain.setup import Parts, assemble
+from cnntrain.explain.terminal import heading, rows, words
+from cnntrain.runtime.console import Console
+from cnntrain.runtime.rng import random_state, set_random_state
 from cnntrain.text import JOIN, printable
+from cnntrain.training import sentences
 
 HOW = {
     "SGD": "SGD subtracts lr · gradient; momentum adds what is left of the steps before, and there are none "

@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.console import Console, count
-from cnntrain.data.workers import raised
+from cnntrain.data.batches import raised
 from cnntrain.explain import figures
-from cnntrain.explain.command import Subject
-from cnntrain.explain.drawing import rows, words
-from cnntrain.explain.parts import Examined, examined
-from cnntrain.names import shown_path
-from cnntrain.report.drawing import percent
-from cnntrain.sentences import Translated, on_translation
+from cnntrain.explain.setup import Examined, examined
+from cnntrain.explain.subject import Subject
+from cnntrain.explain.terminal import rows, words
+from cnntrain.report.style import percent
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import shown_path
+from cnntrain.training.sentences import Translated, on_translation
 
 MOST = 4  # pixels
 BATCH = 500

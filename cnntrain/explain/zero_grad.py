@@ -11,16 +11,16 @@ from rich.markup import escape
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cnntrain import loop, sentences
-from cnntrain.console import Console
+from cnntrain import loop
+from cnntrain.config.schema import Config
 from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
-from cnntrain.explain.drawing import curves, rows, words
-from cnntrain.explain.parts import Parts, assemble, train
-from cnntrain.metrics import RunningMean
-from cnntrain.names import network_name, shown_path
-from cnntrain.parts import Config
-from cnntrain.text import loss_in_words
+from cnntrain.explain.setup import Parts, assemble, train
+from cnntrain.explain.terminal import curves, rows, words
+from cnntrain.runtime.console import Console
+from cnntrain.tasks.metrics import RunningMean
+from cnntrain.text import loss_in_words, network_name, shown_path
+from cnntrain.training import sentences
 
 WITH, WITHOUT = "with zero_grad", "without"
 LAST = 10  # batches whose mean is shown

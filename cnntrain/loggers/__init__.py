@@ -1,7 +1,7 @@
 """Where a run's figures go besides its folder: TensorBoard, MLflow, Weights & Biases. All of them offline."""
 
+from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.group import Loggers, build_loggers
-from cnntrain.loggers.logger import Logged, Logger
 from cnntrain.loggers.mlflow import MLflow
 from cnntrain.loggers.tensorboard import TensorBoard
 from cnntrain.loggers.wandb import WandB

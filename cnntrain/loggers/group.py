@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from cnntrain.build import build
-from cnntrain.console import Console
+from cnntrain.config.instantiate import build
 from cnntrain.errors import in_words
+from cnntrain.loggers.base import Logged, Logger, Row
 from cnntrain.loggers.images import heat
-from cnntrain.loggers.logger import Logged, Logger, Row
+from cnntrain.runtime.console import Console
 
 
 class Loggers:

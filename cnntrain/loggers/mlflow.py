@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.extras import needed
+from cnntrain.loggers.base import NAMES, Logged, Logger, Row
 from cnntrain.loggers.images import grid
-from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
-from cnntrain.names import shown_path
-from cnntrain.run_folder import OUTPUTS
+from cnntrain.runs.run_folder import OUTPUTS
+from cnntrain.runtime.optional import needed
+from cnntrain.text import shown_path
 
 
 class MLflow(Logger):

@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.errors import UserError
-from cnntrain.extras import needed
+from cnntrain.loggers.base import NAMES, Logged, Logger, Row
 from cnntrain.loggers.images import grid
-from cnntrain.loggers.logger import NAMES, Logged, Logger, Row
-from cnntrain.names import argument
+from cnntrain.runtime.optional import needed
+from cnntrain.text import argument
 
 
 class WandB(Logger):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from cnntrain.models.conv_arithmetic import cnn_sizes, of_each
 from cnntrain.models.mlp import MLP
-from cnntrain.shapes import cnn_sizes, of_each
 
 POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 

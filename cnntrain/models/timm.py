@@ -11,8 +11,7 @@ from urllib.error import HTTPError, URLError
 from torch import Tensor, nn
 
 from cnntrain.errors import UserError, did_you_mean, in_words
-from cnntrain.extras import needed
-from cnntrain.models.fitting import (
+from cnntrain.models.adapt import (
     PATCH,
     cant_take,
     is_small,
@@ -21,7 +20,8 @@ from cnntrain.models.fitting import (
     takes,
     unknown_weights,
 )
-from cnntrain.ranks import Spokesman
+from cnntrain.runtime.optional import needed
+from cnntrain.runtime.ranks import Spokesman
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first
 PATIENCE_SECONDS = 10.0

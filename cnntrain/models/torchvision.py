@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.models.fitting import (
+from cnntrain.models.adapt import (
     PATCH,
     cant_take,
     give_classes,
@@ -20,7 +20,7 @@ from cnntrain.models.fitting import (
     take_small_images,
     unknown_weights,
 )
-from cnntrain.ranks import Spokesman
+from cnntrain.runtime.ranks import Spokesman
 
 
 class Torchvision(nn.Module):

@@ -11,18 +11,19 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from cnntrain.build import build
-from cnntrain.console import Console
-from cnntrain.data.augment import Augment
-from cnntrain.datasets import open_data
+from cnntrain.config.instantiate import build
+from cnntrain.config.schema import Config
+from cnntrain.data.augment.augment import Augment
+from cnntrain.data.open import open_data
 from cnntrain.errors import UserError
-from cnntrain.names import shown_names, shown_path
-from cnntrain.output import write_named
-from cnntrain.parts import Config, find_device
-from cnntrain.report.drawing import png, styled
 from cnntrain.report.gallery import images_of
 from cnntrain.report.mosaic import mosaic
-from cnntrain.seeding import seed_for
+from cnntrain.report.style import png, styled
+from cnntrain.runs.named_output import write_named
+from cnntrain.runtime.console import Console
+from cnntrain.runtime.rng import seed_for
+from cnntrain.text import shown_names, shown_path
+from cnntrain.training.components.device import find_device
 
 IMAGES = 8  # rows
 DRAWS = 8  # columns, besides the image itself

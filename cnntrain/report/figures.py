@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnntrain.report.drawing import COLOURS, borderless, canvas, percent, styled
+from cnntrain.report.model_views import SHIFTS, Filters, Maps
 from cnntrain.report.mosaic import mosaic
-from cnntrain.report.predictions import BINS, Calibration
-from cnntrain.report.probes import SHIFTS, Filters, Maps
+from cnntrain.report.style import COLOURS, borderless, canvas, percent, styled
+from cnntrain.tasks.classification.predictions import BINS, Calibration
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
 LARGEST_IMAGE = 160
@@ -148,7 +148,7 @@ def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
 
     Args:
         images: uint8 (N, H, W, 1 or 3).
-        layers: from :func:`cnntrain.report.probes.feature_maps`, of the same images.
+        layers: from :func:`cnntrain.report.model_views.feature_maps`, of the same images.
     """
     images = sized(images, LARGEST_IMAGE)
     tiles = [[images[index].squeeze() for index in range(len(images))]]

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnntrain.data.batches import raised
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.streaming import StreamingDataset, batch_of
-from cnntrain.data.workers import raised
+from cnntrain.report.data import Evaluated
 from cnntrain.report.html import tile
 from cnntrain.report.mosaic import Sprite, most_tiles
-from cnntrain.report.predictions import Verdicts
-from cnntrain.report.shown import Evaluated
+from cnntrain.tasks.classification.predictions import Verdicts
 from cnntrain.text import printable
 
 MOST, MOST_STREAMED = 1200, 300  # images; those that are streamed must be decoded once more

@@ -368,8 +368,8 @@ def python_streams(encoding: str) -> None:
 
 def ended_as_python_ends(arguments: Sequence[str]) -> int:
     """Call the command and return its exit code, once all is done that Python does at its end."""
-    from cnntrain import cli
     from cnntrain.__main__ import Process
+    from cnntrain.cli import main
 
     code = 0
     try:
@@ -378,7 +378,7 @@ def ended_as_python_ends(arguments: Sequence[str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     try:
-        cli.main()
+        main.main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

@@ -56,7 +56,7 @@ EVERYONES = (
 PROGRAM, CONNECTION, WRITTEN = "program started:", "connection:", "written outside:"
 
 
-OF_BENCH = ("from cnntrain.cli import run", "import torch; from cnntrain.memory import peak")
+OF_BENCH = ("from cnntrain.cli.main import run", "import torch; from cnntrain.runtime.memory import peak")
 
 
 def is_own(words: Any) -> bool:

@@ -321,33 +321,16 @@ def is_right(row: Row) -> bool:
 def preload() -> None:
     """Import what the commands use, once, so that no child has to."""
     import importlib
+    import pkgutil
 
     import torch
 
     torch.set_num_threads(1)
-    names = (
-        "cli",
-        "run",
-        "evaluate",
-        "predict",
-        "export",
-        "compare",
-        "audit",
-        "bench",
-        "summary",
-        "sweep",
-        "plan",
-    )
-    others = (
-        "report.of_run",
-        "report.augmented",
-        "explain.command",
-        "explain.five_steps",
-        "trained",
-        "settings",
-    )
-    for name in (*names, *others):
-        importlib.import_module(f"cnntrain.{name}")
+    import cnntrain
+
+    for module in pkgutil.walk_packages(cnntrain.__path__, "cnntrain."):
+        if not module.name.endswith(("predict_onnx", "__main__")):  # which are programs
+            importlib.import_module(module.name)
     for name in (
         "hydra.main",
         "rich.table",

@@ -129,7 +129,7 @@ def is_expected(path: Path) -> bool:
 
 def serialized(case: Case, state: Any) -> bytes:
     """Return the bytes of a checkpoint with the checksum that is right for them."""
-    from cnntrain import checkpoint
+    from cnntrain.runs import checkpoint
 
     try:
         return bytes(checkpoint.serialize(state))

@@ -1,0 +1,1 @@
+"""``cnntrain bench``: how fast training is on this machine, beside other ways to do it."""

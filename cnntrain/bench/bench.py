@@ -1,0 +1,163 @@
+"""How fast training is on this machine, side by side: the floor, this tool, and the textbook loop.
+
+All train the configured model on the configured data in one process, in turns, so that whatever else the
+machine does slows each of them alike. A ratio is the median of the ratios within a turn.
+"""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from cnntrain import __version__
+from cnntrain.bench.baselines import Contender, Own, contenders
+from cnntrain.compute.engine import ALL_THREADS
+from cnntrain.config.schema import Config
+from cnntrain.errors import UserError
+from cnntrain.runs import run_folder
+from cnntrain.runs.named_output import is_stdout, json_of, screen_beside, write
+from cnntrain.runtime import hardware
+from cnntrain.runtime.console import Console, Whole, bytes_in_words
+from cnntrain.text import network_name, shown_path
+from cnntrain.training.record import versions
+
+
+def peak_memory(overrides: Sequence[str]) -> dict[str, int]:
+    """Return the peak memory, in bytes, of a process that trains for a few steps, and of an idle one."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Behind what was typed, so that it counts.
+        short = ["epochs=1", "limit=2000", f"out={folder}/run", "verbose=0"]
+        training = f"from cnntrain.cli.main import run; run({['train', *overrides, *short]!r})"
+        return {"training": peak_of(training), "importing torch alone": peak_of("import torch")}
+
+
+def peak_of(code: str) -> int:
+    """Return the largest memory, in bytes, that a process took which ran some code.
+
+    It tells so itself, since what the system counts for a child begins with the memory of its parent.
+    """
+    telling = f"{code}; from cnntrain.runtime.memory import peak; print(peak())"
+    done = subprocess.run([sys.executable, "-c", telling], capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2].partition("Error: ")
+        raise UserError(f"bench trains for a few steps, which failed: {reason[2] or reason[0]}")
+    return int(done.stdout.split()[-1])
+
+
+def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[str]) -> dict[str, Any]:
+    """Measure everything, show it, and return it for the JSON file.
+
+    Args:
+        config: of a run, as plain types.
+        repeats: rounds of each contender; the median is reported.
+        seconds: of a turn.
+        overrides: from which the configuration was composed.
+    """
+    console = Console(config["verbose"])
+    found, data = contenders(config, console)  # which tell what can't be measured
+    memory = peak_memory(overrides)
+    own = next(contender for contender in found if isinstance(contender, Own))
+    begin = hardware.ProcessorTime.now()
+    with console.bar(repeats, 0, "measuring", unit="round") as bar:
+        for contender in found:
+            contender.warm_up(seconds)
+        for turn in range(repeats):
+            for contender in found[turn % len(found) :] + found[: turn % len(found)]:
+                contender.turn(config["batch_size"])
+            bar.update()
+        shares = own.shares(seconds)
+    is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, hardware.ProcessorTime.now(), ALL_THREADS)
+    torch.set_num_threads(ALL_THREADS)
+    rows = [row(contender, found[0]) for contender in found]
+    parameters = sum(p.numel() for p in own.model.parameters())
+    report = {
+        "model": f"{network_name(config['model'], type(own.model).__name__)}, {parameters:,} parameters",
+        "data": data.path,
+        "batch_size": config["batch_size"],
+        "device": str(own.device),
+        "machine_busy": is_busy,
+        "repeats": repeats,
+        "seconds": seconds,
+        "rates": rows,
+        "shares_of_a_step": shares,
+        "peak_memory_bytes": memory,
+        "overrides": list(overrides),
+        "versions": versions(),
+    }
+    show(console, report)
+    return report
+
+
+def row(contender: Contender, floor: Contender) -> dict[str, Any]:
+    """Return the figures of a contender: images per second, and the ratio to the floor within each turn."""
+    ratios = [rate / other for rate, other in zip(contender.rates, floor.rates, strict=True)]
+    return {
+        "name": contender.name,
+        "explanation": contender.explanation,
+        "images_per_second": statistics.median(contender.rates),
+        "slowest": min(contender.rates),
+        "fastest": max(contender.rates),
+        "ratio_to_floor": statistics.median(ratios),
+    }
+
+
+def show(console: Console, report: dict[str, Any]) -> None:
+    """Print the report."""
+    about = f"{report['model']}, batch size {report['batch_size']}, {report['device']}; data {report['data']}"
+    console.line(f"[bold]cnntrain {__version__}[/]  {{}}\n", Whole(about))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("training")
+    for heading in ("images/s", "slowest", "fastest", "of the floor"):
+        table.add_column(heading, justify="right")
+    table.add_column("what it is", style="dim")
+    for line in report["rates"]:
+        rates = (f"{line[name]:,.0f}" for name in ("images_per_second", "slowest", "fastest"))
+        table.add_row(line["name"], *rates, f"{line['ratio_to_floor']:.2f}", line["explanation"])
+    console.table(table)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in report["shares_of_a_step"].items())
+    memory = report["peak_memory_bytes"]
+    training, idle = memory["training"], memory["importing torch alone"]
+    console.line(f"\na step of cnntrain: {shares}")
+    console.line(
+        f"peak memory of a run: {bytes_in_words(training)}, "
+        f"{bytes_in_words(max(0, training - idle))} above a process that only imports torch"
+    )
+    console.line(
+        f"[dim]median of {report['repeats']} rounds of {report['seconds']:g} s per method, interleaved[/]"
+    )
+    if report["machine_busy"]:
+        console.warn(
+            "other processes used the processor, which slows methods with many threads most: these ratios "
+            "say little about a quiet machine"
+        )
+
+
+def bench(config: Config, own: Config, overrides: Sequence[str]) -> None:
+    """Run ``cnntrain bench``.
+
+    Args:
+        config: of a run, as plain types.
+        own: of conf/bench.yaml, amended.
+        overrides: those of the run.
+    """
+    target = own["json"] or shown_path(default_target())
+    console = screen_beside(target, verbose=config["verbose"])
+    if not is_stdout(target):
+        run_folder.make_folder(run_folder.typed_path(target).parent)
+    report = measure({**config, "verbose": console.verbose}, own["repeats"], own["seconds"], overrides)
+    write(target, json_of(report), console)
+
+
+def default_target() -> Path:
+    """Return a new file under ``outputs/bench``."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return run_folder.OUTPUTS / "bench" / f"{now}.json"

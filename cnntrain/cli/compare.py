@@ -1,0 +1,171 @@
+"""``cnntrain compare``: finished runs and sweeps from anywhere, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from cnntrain.compare.diff import (
+    config_of,
+    data_set_of,
+    differing,
+    of_no_account,
+    repeats_in,
+    with_classes_named,
+)
+from cnntrain.compare.page import About, page
+from cnntrain.compare.ranking import FIGURES, Point, Run, as_csv, in_order, tests_of
+from cnntrain.compare.table import show
+from cnntrain.errors import CheckpointError, UserError
+from cnntrain.runs import run_files, run_folder
+from cnntrain.runs.job_record import RECORD, headline, record_of
+from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runtime.console import count
+from cnntrain.sweep.plan import Plan
+from cnntrain.text import argument, shown_path
+
+
+def compare(
+    names: Sequence[str], monitor: str, csv_file: str | None, json_file: str | None, html_file: str | None
+) -> None:
+    """Rank runs by their validation figures, each data set's apart, and show in which keys they differ.
+
+    Args:
+        names: run folders and sweeps, as typed.
+        monitor: ``val_accuracy`` or ``val_loss``.
+        csv_file: where to write a row for each run.
+        json_file: where to write all that is shown.
+        html_file: where to write the page to look at.
+
+    Raises:
+        UserError: a name is no run, fewer than two runs are meant, or a file can't be written.
+    """
+    console = screen_beside(csv_file, json_file, html_file)
+    folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))
+    if len(folders) < 2:
+        raise UserError("compare needs at least two runs, or a sweep: cnntrain compare RUN RUN")
+    found = [config_of(folder) for folder in folders]
+    data = [data_set_of(config) for config in found]
+    configs = with_classes_named(found)
+    begun = [config for config in configs if config]
+    keys, repeats = differing(begun), repeats_in(begun)
+    runs = [run_of(folder, config, keys, repeats) for folder, config in zip(folders, configs, strict=True)]
+    for run, name in zip(runs, data, strict=True):
+        run.data = name if len(set(data) - {""}) > 1 else ""
+    points = show(console, runs, [*keys, *repeats], monitor)
+    for key, values in of_no_account(begun).items():
+        console.line(
+            f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
+        )
+    for sweep in unfinished_sweeps(runs):
+        console.line(f"to run the missing jobs: {escape(f'cnntrain resume {argument(sweep)}')}")
+
+    order, columns = in_order(runs, points), [*keys, *repeats]
+    if csv_file is not None:
+        write(csv_file, as_csv(order, points, columns), console)
+    if html_file is not None:
+        about = About(count(len(runs), "run"), Path(html_file).absolute().parent)
+        write(html_file, page(about, order, points, columns, monitor), console)
+    if json_file is not None:
+        write(json_file, json_of(as_dict(runs, points, monitor)), console)
+
+
+def folders_of(name: str) -> list[Path]:
+    """Return the run folders that a typed name means: its own, or those of the jobs of a sweep."""
+    sweep = run_folder.find_sweep(name)
+    if sweep is not None:
+        return sorted({*runs_in(sweep), *planned_in(sweep)})
+    path = run_folder.typed_path(name)
+    if name == "last" and not path.exists():
+        path = run_folder.last_run()
+    if path.is_file() and path.parent.name == run_folder.CHECKPOINTS:
+        path = path.parent.parent
+    if not path.exists():
+        raise UserError(f"there is no run {name}; {run_folder.hint(name)}")
+    if (path / "config.yaml").exists():
+        return [path]
+    inside = sorted(runs_in(path))
+    if not inside:
+        raise UserError(f"{shown_path(path)} is no run folder: it holds no config.yaml, and no run folders")
+    return inside
+
+
+def runs_in(folder: Path) -> set[Path]:
+    """Return the run folders and the jobs that lie in a folder."""
+    return {path.parent for file in ("config.yaml", RECORD) for path in folder.glob(f"*/{file}")}
+
+
+def planned_in(sweep: Path) -> set[Path]:
+    """Return the folders of a sweep's jobs, also of those that have not started."""
+    try:
+        return {sweep / name for name in Plan.read(sweep).jobs}
+    except CheckpointError:  # a plan that is damaged hides no run that is there
+        return set()
+
+
+def unfinished_sweeps(runs: Sequence[Run]) -> list[Path]:
+    """Return the sweeps of which some jobs have not finished."""
+    parents = {run.folder.parent for run in runs if run.state in ("running", "waiting")}
+    return sorted(parent for parent in parents if (parent / run_folder.SWEEP).exists())
+
+
+def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats: Sequence[str]) -> Run:
+    """Return a run with its values of some keys, and what tells it from its repeats."""
+    values = {key: config[key] for key in keys if key in config}
+    seed = int(config["seed"]) if config.get("seed", "").isdigit() else None
+    split_seed = config.get("data.split_seed") if "data.split_seed" in repeats else None
+    state = "running" if folder.exists() else "waiting"
+    run = Run(str(folder), folder, values, seed, state=state, split_seed=split_seed)
+    record = record_of(folder) or {}
+    if record.get("state") in ("failed", "pruned"):
+        run.state, run.reason = record["state"], record.get("reason", "")
+        return run
+    try:
+        summary = run_files.read_json(folder / "summary.json")
+        if not goes_on(config, summary):
+            run.state, run.figures = "finished", headline(summary)
+            run.seed = run.figures.pop("seed")
+        return run
+    except FileNotFoundError:
+        return run
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'summary.json'} can't be read: {error}") from error
+
+
+def goes_on(config: Mapping[str, str], summary: Mapping[str, Any]) -> bool:
+    """Say whether a run was resumed for more epochs than those after which its summary was written."""
+    may_stop_early = config.get("early_stopping", "null") != "null"
+    return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])
+
+
+def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[str, Any]:
+    """Return what is shown, for programs."""
+    return {
+        "monitor": monitor,
+        "points": [
+            {
+                "data": point.data,
+                "rank": point.rank,
+                "values": point.values,
+                "runs": [str(run.folder) for run in point.runs],
+                "seeds": [run.seed for run in point.runs],
+                "n": point.repeats,
+                "planned": point.planned,
+                "mean": point.summary and point.summary.mean,
+                "std": point.summary and point.summary.std,
+                "interval_95": point.summary and point.summary.interval,
+                "p_vs_best": point.p,
+                **{figure: point.mean(figure) for figure in FIGURES},
+                **({"test_accuracy": tests_of(point)} if point.rank == 1 else {}),
+            }
+            for point in points
+        ],
+        "unfinished": [
+            {"run": str(run.folder), "state": run.state, "reason": run.reason}
+            for run in runs
+            if run.state != "finished"
+        ],
+    }

@@ -1,0 +1,103 @@
+"""``eval``, ``report``, ``predict`` and ``export``: the commands that take a trained model."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.cli.flags import run_and_overrides, run_files_and_overrides
+from cnntrain.cli.torchrun import together
+from cnntrain.config.amendable import EVALUABLE, EXPORTABLE, EXPORTERS, PREDICTABLE, REPORTABLE
+from cnntrain.errors import UserError
+
+SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
+
+
+def evaluate(arguments: Sequence[str]) -> int:
+    """``cnntrain eval RUN [overrides]``."""
+    from cnntrain.config.from_checkpoint import check_amendments, data_trust
+
+    run_name, overrides = run_and_overrides(arguments, "eval")
+    amendments = check_amendments(overrides, EVALUABLE, "eval")
+    state, path, config = best_of(run_name, amendments, "eval")
+    keys = [amendment.key_or_group for amendment in amendments]
+    names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
+
+    def work(by_main: Any) -> None:
+        from cnntrain.inference.evaluate import evaluate as evaluate_run
+
+        command = shlex.join(["cnntrain", "eval", *arguments])
+        evaluate_run(config, path, state, command, names_data, data_trust(config, amendments))
+
+    together(config["device"], work)
+    return 0
+
+
+def report(arguments: Sequence[str]) -> int:
+    """``cnntrain report RUN [overrides]``."""
+    from cnntrain.config.from_checkpoint import check_amendments, opened
+    from cnntrain.runs import checkpoint, run_folder, run_writes
+
+    run_name, overrides = run_and_overrides(arguments, "report")
+    amendments = check_amendments(overrides, REPORTABLE, "report")
+    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
+    if path.parent.name != run_folder.CHECKPOINTS:
+        raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
+    run_writes.check_links(path.parent.parent)
+    state, path = run_folder.load_or_previous(path)
+    config = opened(state, path, "report", amendments)
+    from cnntrain.report.entry import from_folder
+
+    from_folder(config, path.parent.parent, state)
+    return 0
+
+
+def predict(arguments: Sequence[str]) -> int:
+    """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
+    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.inference.image_files import files_of
+
+    run_name, words, overrides, flags = run_files_and_overrides(arguments)
+    amendments = check_amendments(overrides, PREDICTABLE, "predict")
+    files = files_of(words)
+    state, path, config = best_of(run_name, amendments, "predict")
+    from cnntrain.inference.model import Trained
+    from cnntrain.inference.predict import predict as predict_files
+
+    trained = Trained(config, path, state)
+    return int(bool(predict_files(trained, files, config, flags.get("--csv"), flags.get("--json"))))
+
+
+def export(arguments: Sequence[str]) -> int:
+    """``cnntrain export RUN [overrides]``."""
+    from cnntrain.config.from_checkpoint import check_amendments, data_trust
+    from cnntrain.runs.run_folder import CHECKPOINTS
+    from cnntrain.runs.run_writes import check_links
+    from cnntrain.runtime.optional import needed
+
+    run_name, overrides = run_and_overrides(arguments, "export")
+    amendments = check_amendments(overrides, EXPORTABLE, "export")
+    typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), list(EXPORTERS))
+    for kind in typed if isinstance(typed, list) else [typed]:
+        for package in EXPORTERS[kind]:
+            needed(package, f"format {kind}", "export")
+    state, path, config = best_of(run_name, amendments, "export")
+    if path.parent.name == CHECKPOINTS:
+        check_links(path.parent.parent)
+    from cnntrain.inference.export import export as export_run
+
+    export_run(config, path, state, data_trust(config, amendments))
+    return 0
+
+
+def best_of(
+    run_name: str, amendments: Sequence[Any], command: str
+) -> tuple[dict[str, Any], Path, dict[str, Any]]:
+    """Return a run's best checkpoint, its file, and its configuration amended for a command."""
+    from cnntrain.config.from_checkpoint import opened
+    from cnntrain.runs import run_folder
+
+    state, path = run_folder.load_best(run_name)
+    return state, path, opened(state, path, command, amendments)

@@ -1,0 +1,153 @@
+"""The commands that train nothing for keeps: compare, summary, data, explain, bench, completion."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from cnntrain.cli.flags import (
+    COMPARE_FLAGS,
+    CONFIG_DIR_FLAGS,
+    DATA_FLAGS,
+    config_dir_of,
+    quiet_as_override,
+    split_flags,
+)
+from cnntrain.config.schema import KEYS
+from cnntrain.errors import UserError, did_you_mean
+from cnntrain.text import is_there, printable
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """``cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]``."""
+    from cnntrain.cli.compare import compare as compare_runs
+    from cnntrain.config.mistakes.suggestions import check_value
+
+    flags, words = split_flags(arguments, COMPARE_FLAGS, "compare")
+    names = [word for word in words if not word.startswith("monitor=")]
+    monitor = next((word.partition("=")[2] for word in words if word not in names), "val_accuracy")
+    check_value("monitor", monitor)
+    if not names:
+        raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")
+    compare_runs(names, monitor, *(flags.get(f"--{kind}") for kind in ("csv", "json", "html")))
+    return 0
+
+
+def summary(arguments: Sequence[str]) -> int:
+    """``cnntrain summary [overrides]``."""
+    from cnntrain.config.compose import compose, plain
+    from cnntrain.config.composer import composing
+    from cnntrain.config.overrides import check_overrides, normalized
+    from cnntrain.config.validate import check
+    from cnntrain.image_folder.auto import SHAPE, complete, is_open
+
+    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "summary")
+    overrides = normalized(words)
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    reads_data = is_open(config["data"], SHAPE)
+    check(config, trains=False, runs_here=False, reads_data=reads_data)
+    if reads_data:
+        complete(config)
+        check(config, trains=False, runs_here=False)
+    from cnntrain.explain.summary import show
+
+    show(config)
+    return 0
+
+
+def audit(arguments: Sequence[str]) -> int:
+    """``cnntrain data DIR [--json FILE] [--html FILE]``, or ``[DIR] --augmented FILE [overrides]``."""
+    flags, words = split_flags(quiet_as_override(arguments), DATA_FLAGS, "data")
+    if "--augmented" in flags:
+        return augmented(flags, words)
+    folders = [word for word in words if word != "verbose=0"]
+    if len(folders) > 1:
+        raise UserError(several_folders(folders, "cnntrain data"))
+    if not folders:
+        raise UserError("data takes one folder of images: cnntrain data DIR")
+    from cnntrain.data.audit.audit import audit as audit_folder
+
+    audit_folder(folders[0], flags.get("--json"), flags.get("--html"), verbose=int(folders == words))
+    return 0
+
+
+def several_folders(folders: Sequence[str], command: str) -> str:
+    """Return the message for several folders, which may be one with a space in its name."""
+    text, name = f"data takes one folder of images, not {len(folders)}", " ".join(map(printable, folders))
+    if all(map(is_there, folders)):
+        return f"{text}: {name}"
+    return f"{text}; a name with spaces goes in quotes: {command} {shlex.quote(name)}"
+
+
+def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
+    """``cnntrain data [DIR] --augmented FILE [overrides]``: DIR stands for ``data=folder data.root=DIR``."""
+    from pathlib import Path
+
+    from cnntrain.config.composer import Composer
+    from cnntrain.config.overrides import check_overrides, normalized
+
+    others = [flag for flag in ("--json", "--html") if flag in flags]
+    if others:
+        raise UserError(f"{others[0]} is of the audit: leave it or --augmented out")
+    folders = [word for word in words if "=" not in word]
+    if len(folders) > 1:
+        raise UserError(several_folders(folders, f"cnntrain data --augmented {flags['--augmented']}"))
+    of_folder = ["data=folder", f"data.root={folders[0]}"] if folders else []
+    if folders and not any(word.startswith("data.on_bad_image=") for word in words):
+        of_folder.append("data.on_bad_image=skip")  # a drawing of eight images needs no others
+    overrides = normalized([*of_folder, *(word for word in words if word not in folders)])
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = Composer(config_dir).settings(overrides)
+    from cnntrain.report.augmented import draw
+
+    draw(config, Path(flags["--augmented"] or ""))
+    return 0
+
+
+def explain(arguments: Sequence[str]) -> int:
+    """``cnntrain explain [zero_grad|shift|filters] [overrides] [--as-script FILE]``."""
+    from cnntrain.cli.explain import explain as explain_command
+
+    return explain_command(arguments)
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """``cnntrain bench [overrides]``."""
+    from cnntrain.config.compose import compose, conf_folder, plain, read_yaml
+    from cnntrain.config.composer import composing
+    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.overrides import check_overrides, normalized
+    from cnntrain.config.validate import check
+    from cnntrain.image_folder.auto import complete
+
+    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "bench")
+    own = read_yaml(conf_folder() / "bench.yaml")
+    mine = [word for word in words if word.partition("=")[0] in own]
+    own.update((o.key_or_group, o.value()) for o in check_amendments(mine, tuple(own), "bench"))
+    overrides = normalized(word for word in words if word not in mine)
+    for key in (override.partition("=")[0] for override in overrides):
+        if "." not in key and key not in KEYS and (near := did_you_mean(key, own)):
+            raise UserError(f"unknown key {key}{near}")
+    config_dir = config_dir_of(flags)
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
+    check(config)
+    complete(config)
+    check(config)
+    from cnntrain.bench.bench import bench as run_bench
+
+    run_bench(config, own, overrides)
+    return 0
+
+
+def completion(arguments: Sequence[str]) -> int:
+    """``cnntrain completion SHELL``."""
+    from cnntrain.cli import completion as module
+
+    if len(arguments) != 1 or arguments[0] not in module.SCRIPTS:
+        raise UserError(f"completion takes the name of a shell: {', '.join(module.SCRIPTS)}")
+    print(module.SCRIPTS[arguments[0]])
+    return 0

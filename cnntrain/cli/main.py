@@ -1,0 +1,193 @@
+"""The command line: finds the command, and tells how it ended. No torch, no Hydra."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from cnntrain import __version__
+from cnntrain.cli.inference import evaluate, export, predict, report
+from cnntrain.cli.inspect import audit, bench, compare, completion, explain, summary
+from cnntrain.cli.resume import resume
+from cnntrain.cli.train import train
+from cnntrain.errors import (
+    CnntrainError,
+    Interrupted,
+    RunFailed,
+    UserError,
+    did_you_mean,
+    in_words,
+    place_of,
+    reraise_interruption,
+    told,
+)
+from cnntrain.runtime import memory, streams
+from cnntrain.runtime.ranks import Spokesman, world_size
+from cnntrain.runtime.signals import hasten_end
+from cnntrain.text import printable
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(answered(sys.argv[1:]))
+
+
+def answered(arguments: Sequence[str]) -> int:
+    """Run a command line, print how it ended if that was not well, and return its exit code."""
+    streams.prepare()
+    memory.keep()
+    try:
+        code = run(arguments)
+    except CnntrainError as error:
+        # An interruption is what the user asked for, not an error.
+        Spokesman.tell(f"\n{told(error)}" if isinstance(error, Interrupted) else f"cnntrain: {told(error)}")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        Spokesman.tell("\ncnntrain: interrupted")
+        code = 128 + signal.SIGINT
+    lost = streams.lost()
+    if lost is not None:
+        Spokesman.tell(f"cnntrain: standard output can't be written: {lost.strerror}")
+        code = code or int(prints_only(arguments))
+    hasten_end()
+    return code
+
+
+def prints_only(arguments: Sequence[str]) -> bool:
+    """Return whether a command only prints."""
+    return not arguments or arguments[0] not in IN_FILES or any(word in HELP for word in arguments)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code.
+
+    Raises:
+        CnntrainError: what is wrong, in words for the user.
+    """
+    from cnntrain.cli import help
+
+    if not argv or argv[0] in HELP or argv[0] == "help":
+        print(help.of(*argv[1:3]) if argv[1:] else help.overview())
+        return 0
+    name, *arguments = (part for word in argv for part in parts_of_help(word))
+    if name == "--version":
+        print(f"cnntrain {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UserError(no_command(name, arguments))
+    if name in PUBLIC and any(argument in HELP for argument in arguments):
+        print(help.of(name, subject_of_help(arguments)))
+        return 0
+    if name in PUBLIC and "--version" in arguments:
+        print(f"cnntrain {__version__}")
+        return 0
+    if world_size() > 1 and name not in TOGETHER:
+        raise UserError(f"{name} works in one process: leave torchrun out")
+    from cnntrain.config.mistakes import malformed
+
+    malformed.COMMANDS.update(PUBLIC)
+    try:
+        return COMMANDS[name](arguments)
+    except Interrupted:
+        raise
+    except CnntrainError as error:
+        reraise_interruption(error)
+        raise
+    except OSError as error:  # wherever it arises
+        explained = in_a_line(error) or of_users_code(error)
+        if explained is None:
+            raise
+        raise explained from error
+    except Exception as error:  # whatever code of the user's may raise
+        reraise_interruption(error)
+        explained = of_users_code(error)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def of_users_code(error: Exception) -> CnntrainError | None:
+    """Return an error that came through code of the user's, for the user; None if it did not."""
+    return None if place_of(error) is None else UserError(f"code of your own failed: {in_words(error)}")
+
+
+def in_a_line(error: OSError) -> CnntrainError | None:
+    """Return what the system refused, for the user: no permission, a full disk, a folder in place of a file.
+
+    None if it may be a mistake of the program's.
+    """
+    place = error.filename2 or error.filename
+    if error.errno in FULL:
+        return RunFailed(f"{printable(place or 'a file')} can't be written: {(error.strerror or '').lower()}")
+    if place is None or not (isinstance(error, PermissionError) or error.errno in MISPLACED):
+        return None
+    return UserError(f"{printable(place)}: {(error.strerror or '').lower()}")
+
+
+def parts_of_help(word: str) -> list[str]:
+    """Return ``--help=optim`` as the two words that it stands for, any other word as it is."""
+    return word.split("=", 1) if word.startswith("--help=") else [word]
+
+
+def subject_of_help(arguments: Sequence[str]) -> str:
+    """Return the word behind ``--help``: ``all``, a group or a key; "" if there is none."""
+    behind = [*arguments, ""][next(i for i, word in enumerate(arguments) if word in HELP) + 1]
+    return "" if behind.startswith("-") else behind
+
+
+def no_command(name: str, behind: Sequence[str]) -> str:
+    """Return the message for a first word that is no command, with what was probably meant."""
+    from cnntrain.config.mistakes.suggestions import for_flag
+    from cnntrain.config.mistakes.synonyms import COMMANDS as ELSEWHERE
+
+    typed = printable(name)
+    if name.startswith("-"):
+        flag, _, value = name.partition("=")
+        if near := did_you_mean(name, ("--help", "--version")):
+            return f"cnntrain has no flag {typed}{near}"
+        instead = for_flag(flag, value or "".join(behind[:1])).removeprefix("write ")
+        example = (
+            f"cnntrain train {instead}" if "=" in instead.partition(" ")[0] else "cnntrain train KEY=VALUE"
+        )
+        return f"cnntrain has no flag {typed}: a command comes first, such as {example}"
+    if "=" in name:
+        return f"unknown command '{typed}': did you mean cnntrain train {typed}?"
+    if name.lower() in ELSEWHERE:
+        return f"unknown command '{typed}': did you mean cnntrain {ELSEWHERE[name.lower()]}?"
+    return f"unknown command '{typed}'{did_you_mean(name, PUBLIC) or ': see cnntrain --help'}"
+
+
+def complete(arguments: Sequence[str]) -> int:
+    """``cnntrain _complete WORD...``: what may stand where the last word begins; the scripts call it."""
+    from cnntrain.cli.completion import candidates
+
+    for candidate in candidates(list(arguments), PUBLIC):
+        print(candidate)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": train,
+    "resume": resume,
+    "eval": evaluate,
+    "report": report,
+    "predict": predict,
+    "export": export,
+    "compare": compare,
+    "summary": summary,
+    "data": audit,
+    "explain": explain,
+    "bench": bench,
+    "completion": completion,
+    "_complete": complete,
+}
+# Why the system refuses to write, and to open: the disk, and somebody else's folders.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)
+PUBLIC = [name for name in COMMANDS if not name.startswith("_")]
+TOGETHER = ("train", "resume", "eval")  # which several processes of torchrun's do together
+HELP = ("-h", "--help")
+IN_FILES = ("train", "resume", "eval", "report", "export")  # whose results are complete without the screen

@@ -1,0 +1,165 @@
+"""``resume``: a run or a sweep goes on where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.cli.flags import run_and_overrides
+from cnntrain.cli.torchrun import together
+from cnntrain.cli.train import check_alone
+from cnntrain.config.amendable import RESUMABLE, SWEEP_RESUMABLE
+from cnntrain.config.schema import KEYS, with_lists
+from cnntrain.errors import CheckpointError, UserError
+from cnntrain.runtime.ranks import Spokesman
+from cnntrain.text import argument, printable, without_controls
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """``cnntrain resume RUN [overrides]``."""
+    from cnntrain.config.from_checkpoint import check_amendments, opened
+    from cnntrain.runs import checkpoint, run_folder, run_writes
+
+    run_name, overrides = run_and_overrides(arguments, "resume")
+    sweep_folder = run_folder.find_sweep(run_name)
+    if sweep_folder is not None:
+        return resume_sweep(sweep_folder, overrides)
+    amendments = check_amendments(overrides, RESUMABLE, "resume")
+    begun = run_folder.begun(run_name)
+    if begun is not None:
+        return begin_again(begun, amendments)
+    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
+    folder = path.parent.parent
+    if path.parent.name != run_folder.CHECKPOINTS:
+        raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
+    run_writes.check_links(folder)
+    state, path = run_folder.load_or_previous(path)
+    config = opened(state, path, "resume", amendments, trains=True)
+    config["out"] = str(folder)
+    remark_on_loggers(config, state["config"])
+    if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
+        print(without_controls(finished(folder, state["progress"], config)))
+        return 0
+    if "optimizer" not in state:
+        raise CheckpointError(only_weights(path))
+
+    def work(by_main: Any) -> None:
+        from cnntrain.run import resume as resume_run
+
+        resume_run(config, folder, state)
+
+    together(config["device"], work)
+    return 0
+
+
+def finished(folder: Path, progress: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Say that a run is finished, and what to type for a longer one."""
+    epoch, patience = progress["epoch"], config["early_stopping"]
+    done, longer = f"{printable(folder)} is finished after {epoch} epochs", "epochs=N"
+    if patience is not None and progress["stale"] >= patience:
+        done += f", stopped early by early_stopping={patience}"
+        longer = f"early_stopping=null{'' if config['epochs'] > epoch else ' epochs=N'}"
+    return f"{done}; to train longer: {longer}"
+
+
+def only_weights(path: Path) -> str:
+    """Say what a checkpoint without the optimizer's state is good for."""
+    from cnntrain.runs import checkpoint
+
+    folder, start = path.parent.parent, f"cnntrain train init_from={argument(path)}"
+    text = f"{printable(path)} holds the weights of an epoch, not the state of the optimizer to go on from"
+    if path.with_name(checkpoint.LAST).exists():
+        return f"{text}\ncnntrain resume {argument(folder)} goes on from last.pt; {start} begins anew"
+    return f"{text}: {start} begins anew with them"
+
+
+def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
+    """Begin a run that was stopped before its first checkpoint, from its ``config.yaml``.
+
+    That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
+    """
+    from cnntrain.config import own_runs
+    from cnntrain.config.from_checkpoint import opened
+    from cnntrain.runs import run_folder, run_writes
+    from cnntrain.runs.run_files import read_bytes, read_yaml
+
+    path = folder / run_folder.CONFIG
+    try:
+        found = read_yaml(path)
+        signature = own_runs.in_comment(read_bytes(path).decode("utf-8", "replace"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{printable(path)} can't be read: {printable(error)}") from error
+    if not isinstance(found, dict) or not has_names(found):
+        raise CheckpointError(f"{printable(path)} is damaged, or no configuration of cnntrain's")
+    model = found.get("model")
+    if isinstance(model, dict) and model.get("weights") is not None:
+        raise CheckpointError(
+            f"{printable(folder)} was stopped before its first checkpoint, and pretrained weights are not "
+            "fetched because a file names them: type its train command again, with another out=FOLDER"
+        )
+    run_writes.check_links(folder)
+    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", amendments, trains=True)
+    config["out"] = str(folder)
+    remark_on_loggers(config, found)
+    trust = config.pop("trust")
+    if Spokesman.speaks:
+        print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
+
+    def work(by_main: Any) -> None:
+        from cnntrain.run import train as train_run
+
+        train_run(config, folder, trust)
+
+    together(config["device"], work)
+    return 0
+
+
+def has_names(node: Any) -> bool:
+    """Say whether all keys of a configuration are text."""
+    if isinstance(node, dict):
+        return all(isinstance(key, str) and has_names(value) for key, value in node.items())
+    return not isinstance(node, list) or all(map(has_names, node))
+
+
+def remark_on_loggers(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Say that loggers of a resumed run send nothing, if theirs would."""
+    if config["logger"] != (saved.get("logger") or {}):
+        Spokesman.remark(
+            "loggers of a resumed run record on this machine: logger.mlflow.uri=URI or "
+            "logger.wandb.mode=online send to their servers"
+        )
+
+
+def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
+    """``cnntrain resume SWEEP [overrides]``: what is missing or failed, then the ranking."""
+    check_alone()
+    from cnntrain.config.compose import add_current_folder, compose, plain
+    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.runs.run_writes import check_links
+    from cnntrain.sweep.plan import Plan
+    from cnntrain.sweep.sweep import Sweep
+
+    allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
+    searched = next((word for word in overrides if word.startswith(("sweeper.", "sweeper="))), None)
+    if searched is not None:
+        raise UserError(
+            f"{printable(searched)}: resume changes no search; for more trials, type its train command again "
+            f"with out={argument(folder)} and a larger sweeper.n_trials"
+        )
+    check_amendments(overrides, allowed, "resume of a sweep")
+    check_links(folder)
+    plan = Plan.read(folder)
+    # Where its jobs ran, they run again, unless another launcher is asked for.
+    elsewhere = any(override.startswith("launcher=") for override in overrides)
+    kept = [word for word in plan.how if not (elsewhere and word.startswith("launcher"))]
+    amendments = check_amendments([*kept, *overrides], allowed, "resume of a sweep")
+    typed = with_lists({o.key_or_group: o.value() for o in amendments})
+    trust = [str(package) for package in typed.get("trust", [])]
+    words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
+    if trust:
+        add_current_folder()
+    sweep = Sweep(plan, folder, plain(compose(words)), trust)
+    if not trust and sweep.trust_if_own():
+        add_current_folder()
+    return sweep.run()

@@ -1,0 +1,214 @@
+"""``train``, with ``-m`` a sweep, and ``resume``: the commands that train."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cnntrain.cli.flags import HYDRA_FLAGS, SHOWING, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.torchrun import together
+from cnntrain.errors import UserError
+from cnntrain.runtime.ranks import Spokesman, is_main, world_size
+from cnntrain.sweep import forkserver
+from cnntrain.text import network_name
+
+
+def train(arguments: Sequence[str]) -> int:
+    """``cnntrain train [overrides] [-m]``."""
+    from cnntrain.config.overrides import check_overrides, normalized
+
+    typed, arguments = arguments, quiet_as_override(arguments)
+    flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
+    overrides = normalized(words)
+    config_dir = config_dir_of(flags)
+    repeats = any(o.startswith("seeds=") and o != "seeds=null" for o in overrides)
+    is_sweep = "-m" in flags or "--multirun" in flags or "hydra.mode=MULTIRUN" in overrides or repeats
+    hydra_arguments = [word for flag, value in flags.items() for word in (flag, value) if word]
+    shows = any(flag in flags for flag in SHOWING)
+    if is_sweep and not shows and "launcher=joblib" in overrides:
+        forkserver.start()  # which takes longer than all that is checked here
+    check_overrides(overrides, config_dir, is_sweep)
+    if is_sweep and shows:
+        overrides = first_job(overrides, config_dir)
+        hydra_arguments = [word for word in hydra_arguments if word not in ("-m", "--multirun")]
+    elif is_sweep:
+        return sweep(overrides, config_dir, typed)
+
+    if not is_sweep:
+        check_single(overrides)
+    config_name = flags.get("--config-name") or flags.get("-cn") or "train"
+    outcome: list[BaseException] = []
+
+    def job(config: Any) -> None:
+        try:
+            train_job(config, None, config_dir)
+        except Exception as error:  # else Hydra would print words of its own
+            outcome.append(error)
+
+    if shows:
+        if any(flags.get(flag) in ("job", "all") for flag in ("--cfg", "-c")):
+            check_shown(overrides, config_dir, config_name)
+        show(hydra_arguments, overrides, config_dir)
+        return 0
+    through_hydra(job, overrides, config_dir, config_name)
+    if outcome:
+        raise outcome[0]
+    return 0
+
+
+def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]) -> int:
+    """``cnntrain train -m``: every job, then the ranking.
+
+    Args:
+        overrides: normalized.
+        config_dir: the user's own folder of groups.
+        typed: the arguments as they were typed, to be shown.
+    """
+    check_alone()
+    from cnntrain.config.composer import composing
+    from cnntrain.runs.run_folder import starting_point
+    from cnntrain.sweep.plan import folder_for, planned
+    from cnntrain.sweep.sweep import Sweep
+
+    plan, settings, out = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    plan = replace(plan, command=shlex.join(["cnntrain", "train", *typed]))
+    launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
+    launch.check()
+    for run in {job["init_from"] for job in launch.settings.values()} - {None}:
+        starting_point(run)
+    launch.folder = folder_for(plan, out)
+    return launch.run()
+
+
+def check_single(overrides: Sequence[str]) -> None:
+    """Refuse, for a single run, another way to do a sweep than the default one."""
+    for override in overrides:
+        if override.startswith(("launcher=", "sweeper=")) and override not in (
+            "launcher=local",
+            "sweeper=grid",
+        ):
+            raise UserError(f"{override} is for sweeps: add -m, or leave it out")
+
+
+def check_shown(overrides: Sequence[str], config_dir: str | None, config_name: str) -> None:
+    """Check a configuration that is only shown as if a run were to begin with it; no data are read."""
+    from cnntrain.config.compose import compose
+    from cnntrain.config.composer import composing, valid
+
+    def work() -> None:
+        config = compose(overrides, config_dir, config_name, with_hydra=True)
+        valid(config, config.hydra.runtime.choices, overrides, config_dir)
+
+    composing(work, overrides, config_dir)
+
+
+def check_alone() -> None:
+    """Refuse to do a sweep once in each process of torchrun's."""
+    if world_size() > 1:
+        raise UserError(
+            "torchrun starts several processes for one run, and a sweep is many runs: "
+            "start it without torchrun, and launcher=joblib or submitit runs its jobs side by side"
+        )
+
+
+def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+    """Return the overrides of a sweep's first job, which is what Hydra can show of it."""
+    from cnntrain.config.composer import composing
+    from cnntrain.sweep.plan import ABOUT_THE_SWEEP, planned
+
+    plan, _, _ = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
+    if plan.search is not None:
+        Spokesman.remark("this is what all jobs of the search have in common")
+        return [*plan.search["fixed"], *about]
+    name, job = next(iter(plan.jobs.items()))
+    Spokesman.remark(f"this is the first of {len(plan.jobs)} jobs: {name}")
+    return [*job, *about]
+
+
+def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[str, Any]:
+    """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from cnntrain.config.composer import checked, warn_of_unused
+    from cnntrain.config.validate import remark_on_threads
+    from cnntrain.runs import run_folder
+
+    hydra = HydraConfig.get()
+    hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
+
+    def work(by_main: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+        nonlocal folder
+        if folder is None:
+            label = settings["name"] or "-".join(label_of(settings, hydra, g) for g in ("model", "optim"))
+            folder = by_main(lambda: run_folder.new(settings["out"] or hydra_folder, label))
+        settings["out"] = str(folder)
+        from cnntrain.run import train as train_run
+
+        return train_run(settings, folder)
+
+    try:
+        choices = hydra.runtime.choices
+        if isinstance(config.init_from, str) and config.init_from:
+            config.init_from = str(run_folder.starting_point(config.init_from))
+        settings = checked(config, choices, hydra.overrides.task, config_dir)
+        warn_of_unused(choices, config_dir)
+        remark_on_threads(settings["threads"])
+        return together(settings["device"], work)
+    except BaseException:
+        for unused in (folder, hydra_folder):
+            if unused is not None and is_main():
+                run_folder.discard_if_unused(Path(unused))
+        raise
+
+
+def label_of(settings: dict[str, Any], hydra: Any, group: str) -> str:
+    """Return the name of a network or the choice of a group or, if that says nothing, its class's name."""
+    choice = str(hydra.runtime.choices[group])
+    kind = str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
+    return re.sub(r"[^\w.+-]+", "-", network_name(settings[group], kind))
+
+
+def through_hydra(
+    job: Callable[[Any], Any], overrides: Sequence[str], config_dir: str | None, config_name: str
+) -> None:
+    """Let Hydra compose the configuration and call the job, as under ``hydra.main``.
+
+    Which would compose it twice, the first time to find out whether it asks for a sweep: 0.1 s.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    from cnntrain.config.compose import initialized
+    from cnntrain.config.composer import composing
+
+    def work() -> None:
+        with initialized(config_dir):
+            app = GlobalHydra.instance().hydra
+            assert app is not None
+            app.run(config_name, job, [*overrides, "hydra.mode=RUN"])
+
+    composing(work, overrides, config_dir)
+
+
+def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> None:
+    """Let Hydra print a configuration, or what it knows of it."""
+    import logging
+
+    import hydra
+
+    from cnntrain.config.compose import conf_folder, prepare_hydra
+    from cnntrain.config.composer import composing
+
+    prepare_hydra()
+    logging.raiseExceptions = False  # --info is logged, and | head is no reason for a hundred tracebacks
+    typed, sys.argv = sys.argv, ["cnntrain", *hydra_arguments, "hydra.job.name=cnntrain", *overrides]
+    entry = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
+    try:
+        composing(entry(lambda config: None), overrides, config_dir)
+    finally:
+        sys.argv = typed

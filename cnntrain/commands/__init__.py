@@ -1,1 +1,0 @@
-"""What each command does, up to the point where torch is needed."""

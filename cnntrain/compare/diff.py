@@ -1,0 +1,131 @@
+"""In which keys the configurations of runs differ, as far as that makes another experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.schema import leaves, shown
+from cnntrain.errors import UserError
+from cnntrain.image_folder.auto import FOLDER
+from cnntrain.runs.run_files import read_yaml
+
+CLASS = "._target_"
+SOURCE = "data.source"
+REPEATS = ("seed", "data.split_seed")  # keys that repeat an experiment; all others make another one
+# Keys that do not make a run another experiment.
+ASIDE = (
+    *REPEATS,
+    "seeds",
+    "out",
+    "name",
+    "verbose",
+    "report",
+    "on_error",
+    "device",
+    "compile",
+    "deterministic",
+    "doctor",
+    "workers",
+    "eval_batch_size",
+    "save_every_steps",
+    "save_every_minutes",
+    "data.root",
+    "data.cache",
+    "data.cache_gb",
+    "data.max_megapixels",
+)
+ASIDE_GROUPS = ("launcher", "sweeper", "logger")
+# Nor do these, which a trial of speed may choose otherwise on another day; that they differ is shown.
+NO_ACCOUNT = ("threads", "channels_last")
+
+
+def config_of(folder: Path) -> dict[str, str]:
+    """Return the configuration of a run, each key with its value as typed; nothing before it has begun."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return {}
+    try:
+        config = dict(leaves(read_yaml(path)))
+        return {key: shown(value) for key, value in with_arguments_of_source(config).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} can't be read: {reason}") from error
+
+
+def with_arguments_of_source(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which each argument of the data set is a key, as those of a model are."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if key == SOURCE and isinstance(value, Mapping):
+            found |= {f"{SOURCE}.{name}": argument for name, argument in value.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def data_set_of(config: Mapping[str, str]) -> str:
+    """Return the data set of a configuration in words; of image folders, each folder is a data set."""
+    target = config.get(f"{SOURCE}{CLASS}", "")
+    if target == FOLDER:  # whose data are what lies in data.root
+        return config.get("data.root", "")
+    return config.get(f"{SOURCE}.dataset", last_name(target))
+
+
+def with_classes_named(configs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Name a class by its last name, under the name of its group: ``optim`` is ``Adam``.
+
+    Where two classes have the same last name, both keep their modules.
+    """
+    keys = {key for config in configs for key in config if key.endswith(CLASS)}
+    ambiguous = set()
+    for key in keys:
+        full = {config[key] for config in configs if key in config}
+        if len({last_name(name) for name in full}) < len(full):
+            ambiguous.add(key)
+    return [
+        {
+            key.removesuffix(CLASS): last_name(value) if key in keys - ambiguous else value
+            for key, value in config.items()
+        }
+        for config in configs
+    ]
+
+
+def last_name(name: str) -> str:
+    """Return the name of a class without its module."""
+    return name.rpartition(".")[2]
+
+
+def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys that do not have the same value in all configurations that have them.
+
+    Arguments of a class count only where the class is the same; that it is another one is a key of its own.
+    """
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return [
+        key
+        for key in keys
+        if key not in (*ASIDE, *NO_ACCOUNT)
+        and key.partition(".")[0] not in ASIDE_GROUPS
+        and len(values_of(key, configs)) > 1
+    ]
+
+
+def repeats_in(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys that repeats of an experiment differ in: the seed, and the split's if it has one."""
+    seed, split = REPEATS
+    follows = all(config.get(split) == config.get(seed) for config in configs)
+    return [seed] if follows or len(values_of(split, configs)) < 2 else [seed, split]
+
+
+def of_no_account(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return what differs without making another experiment, with its values. It is shown."""
+    found = {key: values_of(key, configs) for key in NO_ACCOUNT}
+    return {key: values for key, values in found.items() if len(values) > 1}
+
+
+def values_of(key: str, configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the different values of a key."""
+    return list(dict.fromkeys(config[key] for config in configs if key in config))

@@ -1,0 +1,209 @@
+"""``sweep.html``: a sweep in one file that needs no network and no server."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cnntrain.compare.diff import REPEATS
+from cnntrain.compare.ranking import BOUNDS, FIGURES, Point, Run, best_of, ranks_of, tests_of, value_of
+from cnntrain.compare.statistics import summarize
+from cnntrain.compare.table import repeats_of, verdict_on
+from cnntrain.runs.run_files import read_csv
+
+PARTS = {"/*STYLE*/": "sweep.css", "/*SCRIPT*/": "sweep.js"}
+DATA = "/*DATA*/"
+MOST_VALUES = 12  # of a key that are shown one by one
+BINS = 5  # into which more numbers than that are put
+WIDE = 10  # a key whose values are so many times apart may be meant on a log scale
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class About:
+    """What the page says of all its runs.
+
+    Args:
+        title: its heading.
+        folder: where the page will be, absolute; its links start there.
+        name: of the sweep's folder; empty if the runs are from several.
+        command: what was typed; empty if that is not known.
+        data: the data set in words; empty if that is not known.
+        log_keys: the keys that a search drew on a log scale.
+    """
+
+    title: str
+    folder: Path
+    name: str = ""
+    command: str = ""
+    data: str = ""
+    log_keys: frozenset[str] = frozenset()
+
+
+def page(
+    about: About, runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], monitor: str
+) -> str:
+    """Return the page of some runs.
+
+    Args:
+        about: what is said of all of them.
+        runs: in the order of the ranking.
+        points: the ranking.
+        keys: in which the runs differ.
+        monitor: the figure that they are ranked by.
+    """
+    folder = Path(__file__).parent
+    text = (folder / "sweep.html").read_text(encoding="utf-8")
+    for place, name in PARTS.items():
+        text = text.replace(place, (folder / name).read_text(encoding="utf-8").rstrip())
+    data = data_of(about, runs, points, keys, monitor)
+    # So that nothing in the data can end the <script> that holds them.
+    return text.replace(DATA, json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
+
+
+def data_of(
+    about: About, runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], monitor: str
+) -> dict[str, Any]:
+    """Return what the page knows."""
+    ranks = ranks_of(points)
+    group_of = {id(run): number for number, point in enumerate(points) for run in point.runs}
+    jobs = [
+        {"rank": ranks.get(id(run)), "group": group_of.get(id(run)), **job_of(run, keys, about.folder)}
+        for run in runs
+    ]
+    varied = [key for key in keys if key not in REPEATS] or list(keys)
+    scattered = [key for key in varied if is_scattered(key, jobs)]
+    effects = {key: effect_of(key, jobs, monitor) for key in varied if key not in scattered}
+    repeated = any(point.planned > 1 for point in points)
+    return {
+        "title": about.title,
+        "name": about.name,
+        "command": about.command,
+        "data": about.data,
+        "monitor": monitor,
+        "keys": list(keys),
+        "varied": varied,
+        "figures": list(FIGURES),
+        "log": [key for key in varied if key in about.log_keys or is_logarithmic(key, jobs)],
+        "scattered": scattered,
+        "winners": [winner_of(point) for point in best_of(points)],
+        "jobs": jobs,
+        "points": [point_of(point, runs) for point in points] if repeated else [],
+        "effects": [{"key": key, "groups": groups} for key, groups in effects.items() if groups],
+    }
+
+
+def job_of(run: Run, keys: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Return what the page shows of a run."""
+    report = run.folder / REPORT
+    link = quote(os.path.relpath(report.absolute(), folder)) if report.exists() else ""
+    return {
+        "name": run.name,
+        "values": {key: value for key in keys if (value := value_of(run, key))},
+        "data": run.data,
+        "state": run.state,
+        "reason": run.reason,
+        "figures": run.figures,
+        "curves": curves_of(run.folder),
+        "report": link,
+    }
+
+
+def point_of(point: Point, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the page shows of runs that repeat one experiment."""
+    index_of = {id(run): index for index, run in enumerate(runs)}
+    return {
+        "rank": point.rank,
+        "data": point.data,
+        "values": point.values,
+        "figures": {figure: point.mean(figure) for figure in FIGURES},
+        "std": point.summary and point.summary.std,
+        "interval": point.summary and point.summary.interval,
+        "repeats": repeats_of(point),
+        "verdict": verdict_on(point),
+        "jobs": [index_of[id(run)] for run in point.runs],
+    }
+
+
+def winner_of(point: Point) -> dict[str, Any]:
+    """Return the test accuracy of a best point, the mean over its repeats."""
+    tests = tests_of(point)
+    mean = sum(tests) / len(tests) if tests else None
+    return {"data": point.data, "test_accuracy": mean, "n": len(tests)}
+
+
+def curves_of(folder: Path) -> dict[str, list[float | None]]:
+    """Return each validation figure after each epoch of a run; nothing if it has no readable metrics.csv."""
+    try:
+        rows = read_csv(folder / "metrics.csv")
+        curves = {name: [float(row[name] or "nan") for row in rows] for name in BOUNDS}
+    except (OSError, ValueError, KeyError):
+        return {name: [] for name in BOUNDS}
+    return {name: [v if math.isfinite(v) else None for v in values] for name, values in curves.items()}
+
+
+def is_logarithmic(key: str, jobs: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the values of a key lie more evenly on a log scale than on a linear one."""
+    values = sorted({float_of(job["values"].get(key, "")) for job in jobs})
+    if len(values) < 3 or not (values[0] > 0 and values[-1] < math.inf and values[-1] / values[0] >= WIDE):
+        return False
+    middle = values[len(values) // 2]
+    return (middle - values[0]) / (values[-1] - values[0]) < 0.35
+
+
+def is_scattered(key: str, jobs: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether nearly each job has a number of its own for a key, as those of a search have."""
+    values = [float_of(job["values"].get(key, "")) for job in jobs]
+    numbers = [value for value in values if math.isfinite(value)]
+    return len(numbers) >= 5 and len(numbers) == len(values) and len(set(numbers)) > 0.8 * len(numbers)
+
+
+def effect_of(key: str, jobs: Sequence[Mapping[str, Any]], monitor: str) -> list[dict[str, Any]]:
+    """Return the mean result and its 95 % interval for each value of a key, in their order.
+
+    Nothing if there are too many words; many numbers are put into bins of as many jobs each.
+    """
+    found = [(job["values"].get(key, "–"), job["figures"].get(monitor)) for job in jobs]
+    results = [(text, result) for text, result in found if result is not None]
+    texts = {text for text, _ in results}
+    if len(texts) <= MOST_VALUES:
+        groups = [(text, [r for t, r in results if t == text]) for text in sorted(texts, key=in_order)]
+    elif all(math.isfinite(float_of(text)) for text in texts):
+        groups = binned(sorted((float(text), result) for text, result in results))
+    else:
+        return []
+    return [{"text": text, "n": len(r), **mean_of(r, monitor)} for text, r in groups]
+
+
+def float_of(text: str) -> float:
+    """Return a value as a number; infinity if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
+
+
+def in_order(text: str) -> tuple[float, str]:
+    """Return the sort key of a value: numbers first, by their size, then words."""
+    number = float_of(text)
+    return number, "" if math.isfinite(number) else text
+
+
+def binned(pairs: Sequence[tuple[float, float]]) -> list[tuple[str, list[float]]]:
+    """Put results into bins by the number that belongs to each, named ``low … high``."""
+    edges = [round(len(pairs) * number / BINS) for number in range(BINS + 1)]
+    bins = [pairs[start:end] for start, end in itertools.pairwise(edges)]
+    return [(f"{part[0][0]:.4g} … {part[-1][0]:.4g}", [result for _, result in part]) for part in bins]
+
+
+def mean_of(results: Sequence[float], monitor: str) -> dict[str, Any]:
+    """Return the mean and its 95 % interval."""
+    summary = summarize(results, *BOUNDS[monitor])
+    return {"mean": summary.mean, "interval": summary.interval}

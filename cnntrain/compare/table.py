@@ -1,0 +1,289 @@
+"""The ranking in the terminal, one line for each point, and what it means in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.markup import escape
+from rich.table import Table
+
+from cnntrain.compare.diff import REPEATS
+from cnntrain.compare.ranking import (
+    BOUNDS,
+    FIGURES,
+    LEVEL,
+    Point,
+    Run,
+    best_of,
+    by_data,
+    ranked,
+    tests_of,
+    value_of,
+)
+from cnntrain.compare.statistics import summarize
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import argument, printable
+
+STATES = {"failed": "failed", "pruned": "pruned", "running": "not finished", "waiting": "not started"}
+NAMED = ("failed", "running")  # the states in which the names of the runs are of interest
+MOST_NAMED = 5
+# Columns that a narrow screen leaves out, the first one first. sweep.csv has them all.
+SPARE = ("epochs", "epochs done", "seconds", "std", "val_loss", "val_accuracy")
+GAP = 2  # blanks between two columns
+LONGEST_VALUE = 40  # characters of a value in the list of differences
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the ranking: its heading and a cell for each point."""
+
+    title: str
+    cells: list[str]
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """Its width on the screen, with the gap behind it."""
+        return max(map(cell_len, (self.title, *self.cells))) + GAP
+
+
+def show(console: Console, runs: Sequence[Run], keys: Sequence[str], monitor: str) -> list[Point]:
+    """Print the ranking of each data set and what it means; return all points."""
+    points = ranked(runs, monitor)
+    groups = by_data(points)
+    if len(groups) > 1:
+        console.line()
+        console.line("Results on different data sets can't be compared: each data set has a ranking.")
+    for data, same in groups.items():
+        title = f"Ranking by {monitor}" + (f" on {printable(data)}" if data else "")
+        console.line()
+        show_ranking(console, title, same, keys, monitor)
+    console.line()
+    explain(console, runs, points)
+    for best in best_of(points):
+        show_winner(console, best, monitor)
+    return points
+
+
+def show_ranking(
+    console: Console, title: str, points: Sequence[Point], keys: Sequence[str], monitor: str
+) -> None:
+    """Print one ranking so that it fits the screen: keys as columns if there is room, else as a list."""
+    repeated = is_repeated(points)
+    keys = [key for key in keys if len({key_of(point, key) for point in points}) > 1]
+    keys = [key for key in keys if not (repeated and key in REPEATS)]
+    width = console.screen.width
+    rank = Column("rank", [str(point.rank or "–") for point in points])
+    figures = figures_of(points, monitor, repeated, "epochs done" if "epochs" in keys else "epochs")
+    values = [Column(key, [key_of(point, key) for point in points], right=False) for key in keys]
+    folder, names = short_names([point.runs[0].name for point in points])
+    runs = [] if repeated else [Column("run", names, right=False)]
+    if folder and not repeated:
+        title += f", runs in {printable(folder)}"
+
+    columns = fitting([rank, *runs, *values], figures, width)
+    # The name of a sweep's job is made of its values.
+    if columns is None and values and all(os.sep not in name for name in names):
+        columns = fitting([rank, *values], figures, width)
+    listed = columns is None
+    if columns is None:
+        room = width - rank.width - sum(column.width for column in figures if column.title not in SPARE)
+        runs = [Column("run", [middle(name, room - GAP) for name in names], right=False) for _ in runs]
+        columns = fitting([rank, *runs], figures, width) or [rank, *figures]
+    console.line(f"[bold]{escape(title)}[/]")
+    console.table(table_of(columns, points))
+    if listed:
+        show_differences(console, points, keys)
+    if repeated and any(os.sep in point.runs[0].name for point in points):
+        console.line()
+        console.line("Runs by rank:")
+        console.facts(
+            {str(n): some([run.name for run in point.runs], 2) for n, point in enumerate(points, 1)}
+        )
+
+
+def is_repeated(points: Sequence[Point]) -> bool:
+    """Return whether a point was to have several repeats."""
+    return any(point.planned > 1 for point in points)
+
+
+def fitting(first: Sequence[Column], figures: Sequence[Column], width: int) -> list[Column] | None:
+    """Return the columns that fit a width: ``first``, and as many figures as there is room for.
+
+    None if ``first`` and the figures that can't be spared do not fit.
+    """
+    spare = [title for title in SPARE if any(column.title == title for column in figures[1:])]
+    for number in range(len(spare) + 1):
+        kept = [c for c in figures if c is figures[0] or c.title not in spare[:number]]
+        columns = [*first, *kept]
+        if sum(column.width for column in columns) - GAP <= width:
+            return columns
+    return None
+
+
+def table_of(columns: Sequence[Column], points: Sequence[Point]) -> Table:
+    """Return the table of rich."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for column in columns:
+        table.add_column(escape(column.title), justify="right" if column.right else "left", no_wrap=True)
+    for index, point in enumerate(points):
+        cells = (escape(column.cells[index]) for column in columns)
+        table.add_row(*cells, style="bold green" if point.rank == 1 else None)
+    return table
+
+
+def show_differences(console: Console, points: Sequence[Point], keys: Sequence[str]) -> None:
+    """List the keys in which points differ, each value with the ranks of the points that have it."""
+    lines = {}
+    for key in keys:
+        ranks: dict[str, list[int]] = {}
+        for number, point in enumerate(points, 1):
+            ranks.setdefault(key_of(point, key), []).append(number)
+        lines[key] = "; ".join(f"{value or '–'} ({numbers(found)})" for value, found in ranks.items())
+    if lines:
+        console.line()
+        console.line("They differ in these keys, with the ranks in brackets:")
+        console.facts(lines)
+
+
+def numbers(found: Sequence[int]) -> str:
+    """Return whole numbers in words: ``1–3, 7``."""
+    parts: list[list[int]] = []
+    for number in found:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("–".join(map(str, part)) for part in parts)
+
+
+def key_of(point: Point, key: str) -> str:
+    """Return the value of a key that all runs of a point have, cut to what a line can hold."""
+    return printable(value_of(point.runs[0], key), LONGEST_VALUE)
+
+
+def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the folder that names of run folders have in common, and the names without it."""
+    folders = {str(Path(name).parent) for name in names}
+    if len(folders) > 1 or folders == {"."}:
+        return "", [printable(name) for name in names]
+    return folders.pop(), [printable(Path(name).name) for name in names]
+
+
+def middle(text: str, longest: int) -> str:
+    """Return text without its middle if it is too long for a column."""
+    if len(text) <= longest:
+        return text
+    tail = max(1, longest // 2)
+    return f"{text[: max(1, longest - tail - 1)]}…{text[-tail:]}"
+
+
+def figures_of(points: Sequence[Point], monitor: str, repeated: bool, epochs: str) -> list[Column]:
+    """Return the columns of the results, the monitored one first, that of the epochs called ``epochs``."""
+
+    def column(title: str, cell: Callable[[Point], str]) -> Column:
+        return Column(title, [cell(point) for point in points])
+
+    columns = [column(monitor, lambda p: shown(monitor, p.summary.mean if p.summary else None))]
+    if repeated:
+        columns += [
+            column("95% interval", lambda p: interval_of(p, monitor)),
+            column("std", lambda p: shown(monitor, p.summary.std if p.summary else None)),
+            column("n", repeats_of),
+            column("p vs. best", verdict_on),
+        ]
+    others = [figure for figure in FIGURES if figure != monitor]
+    for figure in others:
+        title = epochs if figure == "epochs_done" else figure
+        columns.append(column(title, lambda p, figure=figure: shown(figure, p.mean(figure))))  # type: ignore[misc]
+    return columns
+
+
+def interval_of(point: Point, monitor: str) -> str:
+    """Return the 95 % interval of a point's mean."""
+    interval = point.summary.interval if point.summary else None
+    return "–" if interval is None else " to ".join(shown(monitor, end) for end in interval)
+
+
+def repeats_of(point: Point) -> str:
+    """Return how many repeats of a point are finished, and how many were planned."""
+    return str(point.repeats) if point.repeats == point.planned else f"{point.repeats} of {point.planned}"
+
+
+def verdict_on(point: Point) -> str:
+    """Return what the test says of a point."""
+    if point.rank == 1:
+        return "best"
+    if point.p is None:
+        return "–"
+    # On its side of the level, however it is rounded.
+    return f"{point.p:.2g}" if (float(f"{point.p:.2g}") >= LEVEL) == (point.p >= LEVEL) else f"{point.p:.4f}"
+
+
+def explain(console: Console, runs: Sequence[Run], points: Sequence[Point]) -> None:
+    """Say what the figures mean, and which runs are missing."""
+    if is_repeated(points):
+        explain_repeats(console, points)
+    for state, verb in STATES.items():
+        names = [run.name for run in runs if run.state == state]
+        if names:
+            told = f": {some(names)}" if state in NAMED else ""
+            console.warn(f"{count(len(names), 'job')} of {len(runs)} {verb}{told}")
+    if points and not best_of(points):
+        console.line("nothing is ranked: no images were held out for validation (data.val_fraction=0)")
+
+
+def explain_repeats(console: Console, points: Sequence[Point]) -> None:
+    """Say what the statistics over repeats are, and what would make them more certain."""
+    tested = [point for point in points if point.p is not None]
+    console.line(
+        "[dim]n repeats with other seeds; mean, its 95% interval (Student's t) and standard deviation"
+        + ("; p: paired t-test, Holm's correction[/]" if tested else "[/]")
+    )
+    close = [point for point in tested if point.p is not None and point.p >= LEVEL]
+    if close:
+        console.line(
+            f"p ≥ {LEVEL}: not significantly different from the best; more repeats (seeds=N) tell more"
+        )
+    if any(point.repeats < point.planned for point in points):
+        console.line(
+            "[dim]2 of 3: one of three repeats did not finish; the mean is that of the others, so a point "
+            "that sometimes fails looks better than it is[/]"
+        )
+    if any(len(point.runs) > point.repeats for point in points):
+        console.line("[dim]runs of the same configuration and seed count once, by their mean[/]")
+
+
+def some(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Name a few, and count the others."""
+    more = len(names) - most
+    shown_names = ", ".join(printable(name) for name in names[:most])
+    return shown_names + (f" and {more:,} more" if more > 0 else "")
+
+
+def show_winner(console: Console, best: Point, monitor: str) -> None:
+    """Print the test accuracy of the best point of a data set, and the command that shows more."""
+    where = f" on {printable(best.data)}" if best.data else ""
+    tests = tests_of(best)
+    if tests:
+        summary = summarize(tests, *BOUNDS["val_accuracy"])
+        spread = ""
+        if summary.interval is not None:
+            low, high = summary.interval
+            spread = f" (95% interval {low:.2%} to {high:.2%}, n = {summary.n})"
+        console.line(f"test accuracy of the best{escape(where)}: [bold]{summary.mean:.2%}[/]{spread}")
+    console.command("best", f"cnntrain eval {argument(best.best_run(monitor).folder)}")
+
+
+def shown(figure: str, value: float | None) -> str:
+    """Return a figure as the table shows it."""
+    if value is None:
+        return "–"
+    loss = "{:.4f}" if value < 1e4 else "{:.2e}"
+    seconds = "{:.1f}" if value >= 10 else "{:.2f}"
+    styles = {"val_accuracy": "{:.2%}", "val_loss": loss, "seconds": seconds, "epochs_done": "{:g}"}
+    return styles[figure].format(value)

@@ -1,0 +1,1 @@
+"""The configuration: what each key is, how it is composed, checked and turned into objects."""

@@ -1,0 +1,250 @@
+"""The configuration that a checkpoint holds, which is not to be trusted, and what may change in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnntrain.config import own_runs
+from cnntrain.config.compose import add_current_folder, compose, conf_folder, groups, plain, read_yaml
+from cnntrain.config.instantiate import has_places, is_of_ours, is_trusted, refusal, targets
+from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
+from cnntrain.config.other_versions import config_of_today
+from cnntrain.config.overrides import check_choice, parse, quoted
+from cnntrain.config.schema import KEYS, shown, with_lists
+from cnntrain.config.validate import check, check_device, leads_out, remark_on_threads
+from cnntrain.errors import CheckpointError, UserError, nearest
+from cnntrain.runtime.ranks import Spokesman
+from cnntrain.text import printable
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+# Whatever the images are, the network gets them as it got those that it was trained on.
+PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "value_range", "mean", "std")
+PLACES = ("data.root", "out", "init_from")  # keys that may lead anywhere: read from, or named anew
+FETCHES = re.compile(r"^weights|pretrained|^checkpoint")  # arguments that have weights downloaded or read
+
+
+def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: str) -> list[Override]:
+    """Parse and check, before the checkpoint is read, what is typed behind ``resume RUN`` or ``eval RUN``.
+
+    Args:
+        overrides: as typed; ``data=mnist`` takes a whole group from conf/.
+        allowed: keys that the command takes, with all that is below them.
+        command: its name, for messages.
+    """
+    offered = groups()
+    parsed = parse([quoted(override) for override in overrides])
+    for override in parsed:
+        key = override.key_or_group
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line} names several values, and {command} takes one")
+        if override.is_delete():
+            raise UserError(f"{override.input_line}: {command} changes keys, and removes none")
+        if key not in allowed and not (key.startswith("data.source.") and "data.source" in allowed):
+            value = (override.input_line or "").partition("=")[2]
+            raise UserError(not_amendable(key, value, allowed, command, offered))
+        if key in offered:
+            check_choice(override, offered)
+        else:
+            check_value(key, override.value())
+        if key == "threads":
+            remark_on_threads(override.value())
+        if key == "device":
+            check_device(str(override.value()))
+    # A group comes first, so that its keys can be changed.
+    return sorted(parsed, key=lambda override: override.key_or_group not in offered)
+
+
+def not_amendable(
+    key: str, value: str, allowed: Sequence[str], command: str, offered: Mapping[str, Any]
+) -> str:
+    """Return the message for a key that a command does not take."""
+    if key in KEYS or key in offered:
+        anew = f": a new run can begin with its weights: cnntrain train init_from=last {key}=..."
+        anew = anew if command == "resume" and key != "init_from" else ""
+        return f"{key} can't be changed by {command}{anew}\n{command} takes {', '.join(allowed)}"
+    near = nearest(key, allowed)
+    instead = f"did you mean {filled(near[0], value)}?" if near else elsewhere(key, value)
+    return f"unknown key {key}{f': {instead}' if instead else ''}\n{command} takes {', '.join(allowed)}"
+
+
+def amended(config: Mapping[str, Any], amendments: Sequence[Override]) -> dict[str, Any]:
+    """Return a saved configuration with overrides laid over it.
+
+    Args:
+        config: plain types, from a checkpoint.
+        amendments: from :func:`check_amendments`.
+    """
+    from omegaconf import OmegaConf
+
+    offered = groups()
+    result = OmegaConf.create(dict(config))
+    for override in amendments:
+        key = override.key_or_group
+        if key in offered:
+            result[key] = compose([override.input_line or ""])[key]
+        else:
+            OmegaConf.update(result, key, override.value(), merge=False, force_add=True)
+    return plain(result)
+
+
+def opened(
+    state: Mapping[str, Any],
+    path: Path,
+    command: str,
+    amendments: Sequence[Override],
+    trains: bool = False,
+    own: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the configuration with which a command works on a checkpoint, checked.
+
+    Its ``trust`` becomes None if the run is one of the user's own: then it is as if typed by the user.
+
+    Args:
+        state: the checkpoint.
+        path: its file.
+        command: whose YAML file in conf/ adds keys of its own.
+        amendments: what was typed, from :func:`check_amendments`.
+        trains: check too what matters to training alone.
+        own: what the command adds besides.
+
+    Raises:
+        CheckpointError: the configuration is none that ``train`` would have written, or is not to be trusted.
+        UserError: what was typed does not go with it.
+    """
+    added = {**read_yaml(conf_folder() / f"{command}.yaml"), **(own or {})}
+    typed = with_lists({override.key_or_group: override.value() for override in amendments})
+    trust = [str(package) for package in typed.get("trust", added["trust"])]
+    is_of_this_user = own_runs.is_own(state)
+    saved = saved_config(state, path, added, None if is_of_this_user else trust)
+    config = amended(saved, amendments)
+    if not trains:
+        keep_preprocessing(config, saved["data"])
+    check(config, trains=trains)
+    if trust or is_of_this_user:
+        add_current_folder()
+    if is_of_this_user:
+        config["trust"] = None
+    return config
+
+
+def keep_preprocessing(config: dict[str, Any], trained_on: Mapping[str, Any]) -> None:
+    """Let images, whatever they are, reach the network as those did that it was trained on."""
+    config["data"].update({name: trained_on[name] for name in PREPROCESSING})
+    if config["data"]["num_classes"] == "auto":  # a folder may lack some of the classes
+        config["data"]["num_classes"] = trained_on["num_classes"]
+
+
+def data_trust(config: Mapping[str, Any], amendments: Sequence[Override]) -> Sequence[str] | None:
+    """Return what may be named as data: anything, if the user typed which data to take."""
+    is_typed = any(o.key_or_group == "data" or o.key_or_group.startswith("data.source") for o in amendments)
+    return None if is_typed else config["trust"]
+
+
+def saved_config(
+    state: Mapping[str, Any], path: Path, own: Mapping[str, Any], trust: Sequence[str] | None = ()
+) -> dict[str, Any]:
+    """Return the configuration of a checkpoint with what the command's own YAML file adds to it.
+
+    Args:
+        state: the checkpoint.
+        path: its file.
+        own: keys of the command.
+        trust: packages that it may name; None for a run of the user's own.
+
+    Raises:
+        CheckpointError: it is none that ``train`` would have written.
+    """
+    refuse_interpolations(state["config"], path)
+    config, left_out = config_of_today(state["config"])
+    if left_out:
+        Spokesman.remark(
+            f"warning: {printable(path)} is of another version of cnntrain: this one does not know "
+            f"{printable(', '.join(left_out))} and goes on without"
+        )
+    config = with_lists({**config, **own})
+    if trust is not None and config.get("compile") is True:
+        config["compile"] = False
+        Spokesman.remark("compile=true in this checkpoint is ignored; type compile=true to compile")
+    model = config.get("model")
+    if isinstance(model, Mapping) and model.get("weights") is not None:
+        # The checkpoint brings them; and those that were downloaded kept the stem that they came with.
+        stem = {"small": False} if model.get("small") == "auto" else {}
+        config["model"] = {**model, **stem, "weights": None}
+    config["logger"] = stays_here(config.get("logger"))
+    try:
+        check(config, trains=False, runs_here=False)
+        if trust is not None:
+            for key, node in config.items():
+                refuse_acts(key, node, trust)
+    except CheckpointError:
+        raise
+    except (UserError, RecursionError) as error:
+        raise CheckpointError(
+            f"{printable(path)} holds a configuration that train does not write: {printable(error, 400)}"
+        ) from error
+    return config
+
+
+def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
+    """Raise a UserError if a saved value would fetch something, or write outside of the run folder.
+
+    That are arguments without names, through which anything reaches a class unseen, pretrained weights, and
+    paths. Classes of trusted packages may have what they like.
+
+    Args:
+        key: where the value stands.
+        node: the value.
+        trust: packages that the user trusts.
+    """
+    if isinstance(node, Mapping):
+        refused = [t for t in targets(node) if not is_of_ours(t) and not is_trusted(t, trust)]
+        if refused and "_target_" in node and has_places(node):
+            raise refusal(refused[0], key)
+        if is_trusted(str(node.get("_target_", "")), trust):
+            node = {name: value for name, value in node.items() if isinstance(value, Mapping)}
+        for name, value in node.items():
+            if name.startswith("_") and name != "_target_":
+                raise UserError(f"{key}.{name} is not possible: in a checkpoint arguments have names")
+            if FETCHES.search(name) and value not in (None, False):
+                raise UserError(f"{key}.{name}={shown(value)} would fetch weights: a checkpoint has its own")
+            refuse_acts(f"{key}.{name}", value, trust)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            refuse_acts(key, item, trust)
+    elif isinstance(node, str) and key not in PLACES and leads_out(node):
+        raise UserError(f"{key}={node} leads out of the run folder")
+
+
+def stays_here(loggers: Any) -> Any:
+    """Return saved loggers without the servers that they name: a checkpoint is not to send anything."""
+    if not isinstance(loggers, Mapping):
+        return loggers
+    local = {"uri": None, "mode": "offline"}
+    return {
+        name: {key: local.get(key, value) for key, value in node.items()}
+        if isinstance(node, Mapping)
+        else node
+        for name, node in loggers.items()
+    }
+
+
+def refuse_interpolations(node: Any, path: Path) -> None:
+    """Raise a CheckpointError if a saved configuration holds ``${...}``, which would run when it is read.
+
+    Whatever ``train`` saves is resolved, so none of its checkpoints has any.
+    """
+    if isinstance(node, Mapping):
+        node = [*node.keys(), *node.values()]
+    if isinstance(node, list | tuple):
+        for item in node:
+            refuse_interpolations(item, path)
+    elif isinstance(node, str) and "${" in node:
+        raise CheckpointError(
+            f"{printable(path)} holds a configuration that train does not write: "
+            f"{printable(node, 60)} would run when it is read"
+        )

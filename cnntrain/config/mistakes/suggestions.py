@@ -1,0 +1,308 @@
+"""What to type in the place of a wrong key, value or flag: a slip of the fingers, or another tool's name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.compose import default_in_words, defaults, groups, having
+from cnntrain.config.mistakes import synonyms
+from cnntrain.config.mistakes.conversions import CONVERSIONS, decimal, is_number
+from cnntrain.config.schema import KEYS, Key, shown
+from cnntrain.errors import UserError, folded, nearest
+from cnntrain.text import is_there, printable
+
+# What other tools put before the names of their options, as in trainer.max_epochs.
+PREFIXES = ("trainer", "train", "training", "args", "fit", "hparams", "hp", "cfg", "config", "params")
+
+
+def check_value(key: str, value: Any) -> None:
+    """Raise a UserError unless a value suits its key. Keys that are not in the table are let through."""
+    rule = KEYS.get(key)
+    if rule is None or rule.accepts(value):
+        return
+    text = shown(value)
+    if is_text_of_another_type(rule, value):
+        raise UserError(
+            f"{key}='{printable(text)}' is text, and {key} takes {rule.describe()}\n"
+            f"leave out the quotes; for an environment variable: '{key}=${{oc.decode:${{oc.env:NAME}}}}'"
+        )
+    instead = override_for(key, text)
+    near = f": did you mean {instead}?" if instead else ""
+    raise UserError(
+        f"{key}={printable(text)} is not possible{near}\n{key} takes {rule.describe()}: {rule.doc}"
+    )
+
+
+def is_text_of_another_type(rule: Key, value: Any) -> bool:
+    """Return whether a text would be valid without its quotes, as the text of an environment variable is."""
+    return isinstance(value, str) and not isinstance(decoded(value), str) and rule.accepts(decoded(value))
+
+
+def unknown_key(key: str, known: Mapping[str, Any], value: str = "") -> str:
+    """Return the message for a key that does not exist, with the key that was probably meant.
+
+    Args:
+        key: as typed.
+        known: the keys that exist, with their defaults.
+        value: what was typed for it.
+    """
+    instead = elsewhere(key, value, known)
+    if not instead:
+        near = nearest_key(key, [other for other in known if other != key])
+        if near is None:
+            return f"unknown key {printable(key)}: `cnntrain train --help all` lists every key"
+        instead = f"did you mean {filled(near, value)}?{described(near, known)}"
+    return f"unknown key {printable(key)}: {instead}"
+
+
+def described(key: str, known: Mapping[str, Any]) -> str:
+    """Return the type and the default of a key, in brackets."""
+    parts = [KEYS[key].describe()] if key in KEYS else []
+    if key in known:
+        value, note = default_in_words(shown(known[key]))
+        parts.append(note or f"default {value}")
+    parts.append(having(key))
+    about = "; ".join(filter(None, parts))
+    return f" ({about})" if about else ""
+
+
+def nearest_key(key: str, known: Sequence[str]) -> str | None:
+    """Return the known key that a misspelt one stands for: in its group first, then in any."""
+    group, _, name = key.rpartition(".")
+    same_name = [other for other in known if other.rpartition(".")[2] == name]  # lr for optim.lr
+    if same_name:
+        return same_name[0]
+    own = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == group}
+    any_group = {other.rpartition(".")[2]: other for other in reversed(known)}
+    for names in (own, any_group):
+        near = nearest(name, (n for n in names if n != "_target_"))
+        if near:
+            return names[near[0]]
+    return None
+
+
+def elsewhere(key: str, value: str = "", known: Mapping[str, Any] | None = None) -> str:
+    """Return what another tool's name for a key is here, as the end of a sentence; "" if it is no such name.
+
+    Args:
+        key: as typed, perhaps with a prefix: ``learning_rate``, ``trainer.max_epochs``, ``optim.wd``.
+        value: what was typed for it, in the words of that tool: ``accelerator=gpu`` is ``device=cuda``.
+        known: the keys that exist, with their defaults; by default those of conf/.
+    """
+    name = without_accents(key.lstrip("+~-").lower().replace("-", "_"))
+    prefix, _, last = name.rpartition(".")
+    is_whole = not prefix or prefix in PREFIXES
+    word = value.strip("'\"").lower()
+    is_off, is_on = word in synonyms.FALSE, word in synonyms.TRUE or not word
+    if last.startswith("no_") and last not in synonyms.SWITCHES:  # --no-amp
+        last, is_off, is_on = last.removeprefix("no_"), not is_off, False
+    if last in synonyms.SWITCHES and (is_off or is_on):
+        return f"did you mean {synonyms.SWITCHES[last][is_off]}?"
+    if name in synonyms.ABSENT or (is_whole and last in synonyms.ABSENT):
+        return synonyms.ABSENT.get(name) or synonyms.ABSENT[last]
+    known = defaults() if known is None else known
+    if is_whole and last in CONVERSIONS:
+        override = CONVERSIONS[last](printable(value.strip("'\"")))
+        ours = override.strip("'").partition("=")[0]
+        return f"did you mean {override}?{described(ours, known)}"
+    target = synonyms.KEYS.get(last, last if prefix in PREFIXES and last in (*KEYS, *groups()) else "")
+    if target == "criterion._target_" and "." not in value and folded(value) not in synonyms.VALUES[target]:
+        return synonyms.OTHER_LOSS
+    if target == "device" and "," in value:
+        return synonyms.ABSENT["devices"]
+    if target:
+        about = described(target, known) if target in KEYS else ""
+        return f"did you mean {filled(target, value)}?{about}"
+    if last in synonyms.SWITCHES:
+        return f"did you mean {synonyms.SWITCHES[last][0]}?"
+    return ""
+
+
+def filled(target: str, value: str) -> str:
+    """Return the override to type for a key of ours, or for an override in which ``{}`` is the value.
+
+    A value that does not suit the key is left out: the range of the key stands beside it.
+    """
+    value = printable(value)
+    if "{}" in target:
+        return target.replace("{}", shlex.quote(value) if value else "VALUE")
+    offered = groups()
+    if value and folded(value) in synonyms.VALUES.get(target, {}):
+        return synonyms.VALUES[target][folded(value)]
+    if instead := with_point(target, value):
+        return instead
+    if target in KEYS and KEYS[target].kind == "int" and is_twice(value):
+        return number_for(target, KEYS[target], value) or target
+    if value and fits(target, value):
+        return shlex.quote(f"{target}={value}")
+    if value and (instead := override_for(target, value)):
+        return instead
+    return f"{target}={'|'.join(offered[target])}" if target in offered else target
+
+
+def fits(key: str, value: str) -> bool:
+    """Return whether a key or a group can have a value, as typed; of several values, Hydra asks each."""
+    offered = groups()
+    if key in offered:
+        return value in offered[key]
+    return key not in KEYS or "," in value or KEYS[key].accepts(decoded(value))
+
+
+def decoded(text: str) -> Any:
+    """Return the value that an override's text stands for, for most types."""
+    import yaml
+
+    try:
+        return float(text) if re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", text) else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        return text
+
+
+def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
+    """Return the override that a wrong value of a key probably means, or "".
+
+    Args:
+        key: a key or a group.
+        value: as typed.
+        choices: those of the group; by default those that conf/ offers.
+    """
+    value, choices = printable(value), choices or groups().get(key, ())
+    word = folded(value)
+    rule = KEYS.get(key)
+    listed = (*choices, *(rule.choices if rule else ()))
+    same = next((choice for choice in listed if folded(choice) == word and choice != value), None)
+    if same is not None:
+        return f"{key}={same}"
+    if word and word in synonyms.VALUES.get(key, {}):
+        return synonyms.VALUES[key][word]
+    of_group = {"model": model_for, "optim": optimizer_for, "data": data_for}.get(key)
+    if of_group is not None and (instead := of_group(value)):
+        return instead
+    if near := nearest(value, [choice for choice in listed if choice != "custom"]):
+        return f"{key}={near[0]}"
+    if key == "model" and (network := nearest(value, synonyms.TORCHVISION)):
+        return f"model=torchvision model.name={network[0]}"
+    if rule is not None and rule.kind == "factors":
+        return factors_for(key, value)
+    return number_for(key, rule, value) if rule is not None and rule.kind in ("int", "float", "bool") else ""
+
+
+def factors_for(key: str, value: str) -> str:
+    """Return the override for names with numbers that lack their braces, or for a number without a name."""
+    pairs = [re.fullmatch(r"\s*([\w.]+)[:=]\s*([^\s:=]+)\s*", pair) for pair in value.strip("{}").split(",")]
+    if all(pair and is_number(pair[2]) for pair in pairs):
+        inside = ",".join(f"{pair[1]}:{pair[2]}" for pair in pairs if pair)
+        return f"'{key}={{{inside}}}'"
+    return f"'{key}={{backbone:{value}}}'" if is_number(value) else ""
+
+
+def model_for(value: str) -> str:
+    """Return the override for the name of a network: resnet18, ResNet-50, vit_tiny_patch16_224."""
+    by_name = {folded(name): name for name in synonyms.TORCHVISION}
+    name = by_name.get(folded(value))
+    if name is not None:
+        return f"model=torchvision model.name={name}"
+    if value.lower().startswith(synonyms.TIMM):
+        return f"model=timm model.name={value.lower()}"
+    return ""
+
+
+def optimizer_for(value: str) -> str:
+    """Return the override for the name of one of torch's optimizers, with or without ``torch.optim.``."""
+    name = folded(value.rpartition(".")[2])
+    for choice in groups()["optim"]:
+        if folded(choice) == name and choice != "custom":
+            return f"optim={choice}"
+    found = next((optimizer for optimizer in synonyms.OPTIMIZERS if folded(optimizer) == name), None)
+    return f"optim._target_=torch.optim.{found}" if found else ""
+
+
+def data_for(value: str) -> str:
+    """Return the override for a folder that was given as a data set."""
+    is_folder = is_there(value) and Path(value).is_dir()
+    is_path = "/" in value or value.startswith((".", "~")) or is_folder
+    return f"data=folder {shlex.quote(f'data.root={value}')}" if is_path and value else ""
+
+
+def is_twice(value: str) -> bool:
+    """Return whether a value is a whole number, a comma and the same again: a height and a width."""
+    return re.fullmatch(r"(\d+),\1", value) is not None
+
+
+def number_for(key: str, rule: Key, value: str) -> str:
+    """Return the override for a number or a truth value that is written in another way."""
+    if rule.kind == "bool":
+        for words, meant in ((synonyms.TRUE, "true"), (synonyms.FALSE, "false")):
+            if value.lower() in words:
+                return f"{key}={meant}"
+        return ""
+    text = value.strip().rstrip("f").replace(" ", "")
+    candidates = [text.replace(",", "."), text.strip("[]()").split(",")[0]]
+    if text.endswith("%"):
+        candidates.insert(0, f"{decimal(text[:-1], 0.01):g}")
+    if sides := re.fullmatch(r"[\[(]?(\d+)[x,](\d+)[\])]?", text):  # 224x224, [224,224]
+        candidates.insert(0, sides[1] if sides[1] == sides[2] else "")
+    whole = decimal(text, 1.0)
+    if whole.is_integer() and abs(whole) < 1e15:  # 10.0, 1e3
+        candidates.insert(0, str(int(whole)))
+    for candidate in candidates:
+        if candidate and candidate != value and is_number(candidate) and rule.accepts(decoded(candidate)):
+            return f"{key}={candidate}"
+    return ""
+
+
+def with_point(key: str, value: str) -> str:
+    """Return the override for a number with a decimal comma, 0,01; "" for any other value."""
+    rule = KEYS.get(key)
+    is_decimal = re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", value) is not None
+    return number_for(key, rule, value) if is_decimal and rule is not None and rule.kind == "float" else ""
+
+
+def for_flag(flag: str, value: str) -> str:
+    """Return what to type for a flag that a command does not have, as the end of a sentence.
+
+    Args:
+        flag: as typed, with its dashes.
+        value: what stands behind its = or behind it.
+    """
+    if not flag.strip("-"):
+        return "leave it out; options are written KEY=VALUE, such as epochs=10"
+    if flag in ("-m", "--multirun"):
+        return "only train takes several values: cnntrain train -m"
+    key, value = printable(flag.lstrip("-").replace("-", "_")), "" if "=" in value else printable(value)
+    if instead := elsewhere(key, value):
+        override = instead.partition("did you mean ")[2].partition("?")[0]
+        return f"write {override if '=' in override else f'{override}=VALUE'}" if override else instead
+    known = [*KEYS, *groups()]
+    same_name = [other for other in known if other.rpartition(".")[2] == key or other == key]
+    near = (same_name or nearest(key, known))[:1]
+    if near:
+        instead = filled(near[0], value)
+        return f"write {instead if '=' in instead else f'{instead}=VALUE'}"
+    return f"options are written KEY=VALUE: {key}={value or '...'}"
+
+
+def other_task(name: str) -> str:
+    """Return what a network is for if it does not classify images: a sentence; "" for all others."""
+    name = name.lower().rpartition("/")[2]
+    for prefixes, task in ((synonyms.DETECTION, "detection"), (synonyms.SEGMENTATION, "segmentation")):
+        if name.startswith(prefixes):
+            return f"{printable(name)} is a {task} network, and cnntrain trains image classifiers"
+    return ""
+
+
+def without_accents(text: str) -> str:
+    """Return text without the accents of its letters."""
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
+def plain(text: str) -> str:
+    """Return typed text with the plain characters for those of word processors, slides and web pages."""
+    return "".join(synonyms.TYPOGRAPHY.get(char, char) for char in text)

@@ -1,0 +1,131 @@
+"""What of a run's configuration is not the default, and the command that makes the run again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
+from cnntrain.config.overrides import CUSTOM_GROUPS
+from cnntrain.config.schema import PATH_KEYS, leaves, shown
+
+CHOSEN = ("data", "augment", "model", "optim", "schedule")  # groups that make a run what it is
+MEASURED = ("precision", "channels_last", "threads")  # which the first run settles where they are auto
+ASIDE = ("out", "name", "verbose", "seeds", "on_error", "report", "trust", "launcher", "sweeper", "logger")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of a configuration, with its value and its default as they would be typed."""
+
+    key: str
+    value: str
+    default: str
+    differs: bool
+
+
+def settings(config: Mapping[str, Any], typed: str = "") -> list[Setting]:
+    """Return every key of a run's configuration beside its default.
+
+    Args:
+        config: of the run, resolved.
+        typed: the run's command; it tells whether a value that may be measured was asked for.
+    """
+    found, known = [], default_values()
+    for key, value in leaves(config):
+        if key.partition(".")[0] in ASIDE:
+            continue
+        default = resolved(known.get(key, "–"), config)
+        differs = not same(value, default)
+        if key in MEASURED:
+            differs = differs and f"{key}=" in typed
+        found.append(Setting(key, shown(value), shown(default), differs))
+    return found
+
+
+def command_of(config: Mapping[str, Any]) -> str | None:
+    """Return the command that makes a run again; None where it takes a file that is not here.
+
+    It names what the run has measured (number format, memory layout, threads) too, since that decides the
+    last bits.
+    """
+    own = values_of_train()
+    words = [word for key, word in words_of(config, own) if key.partition(".")[0] not in CHOSEN]
+    for group in CHOSEN:
+        choice = nearest_choice(group, config[group])
+        if choice is None and group not in CUSTOM_GROUPS:
+            return None
+        if choice is not None and choice != default_choices()[group]:
+            words.append(f"{group}={choice}")
+        known = {**own, **(values_of(group, choice) if choice else {})}
+        known = {key: resolved(value, config) for key, value in known.items()}
+        words += [word for _, word in words_of({group: config[group]}, known)]
+    return shlex.join(["cnntrain", "train", *words])
+
+
+def words_of(node: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each key of a configuration that differs from what is known, and its override."""
+    for key, value in leaves(node):
+        if key.partition(".")[0] in ASIDE or (key in known and same(value, known[key])):
+            continue
+        text = shown(value)
+        if isinstance(value, str) and key not in PATH_KEYS and not re.fullmatch(r"[\w./:+-]*", text):
+            text = "'" + text.replace("'", r"\'") + "'"
+        yield key, f"{key}={text}"
+
+
+def nearest_choice(group: str, node: Mapping[str, Any]) -> str | None:
+    """Return the choice of a group from which a configuration differs least; None if it has another class."""
+    default = default_choices()[group]
+    found = []
+    for choice in groups().get(group, ()):
+        known = values_of(group, choice)
+        identity = "data.source" if group == "data" else f"{group}._target_"
+        wanted = node["source"] if group == "data" else node["_target_"]
+        if known.get(identity) == wanted:
+            different = sum(1 for _ in words_of({group: node}, known))
+            found.append((different, choice != default, choice))
+    return min(found)[2] if found else None
+
+
+def default_values() -> dict[str, Any]:
+    """Return what ``cnntrain train`` does when nothing else is said: each key with its value."""
+    found = values_of_train()
+    for group in CHOSEN:
+        found.update(values_of(group, default_choices()[group]))
+    return found
+
+
+def values_of_train() -> dict[str, Any]:
+    """Return each key of train.yaml with its value; it has some of every data set."""
+    own = raw_yaml(conf_folder() / "train.yaml")
+    return dict(leaves({name: value for name, value in own.items() if name not in ("defaults", "hydra")}))
+
+
+def values_of(group: str, choice: str) -> dict[str, Any]:
+    """Return each key of a choice with its value, as its file has it, or those on which it builds."""
+    content = raw_yaml(file_of(group, choice))
+    found = dict(leaves({group: {name: value for name, value in content.items() if name != "defaults"}}))
+    for base in content.get("defaults", []):
+        if base in groups()[group] and base != choice:
+            found = {**values_of(group, base), **found}
+    return found
+
+
+def resolved(value: Any, config: Mapping[str, Any]) -> Any:
+    """Return a default that refers to another key, ``${seed}``, as it is in this configuration."""
+    reference = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
+    return config.get(reference[1], value) if reference else value
+
+
+def same(value: Any, default: Any) -> bool:
+    """Say whether two values are the same to train: 1e-3, which YAML reads as text, is 0.001."""
+    if isinstance(value, list) and isinstance(default, list):
+        return len(value) == len(default) and all(map(same, value, default))
+    try:
+        return float(value) == float(default)
+    except (TypeError, ValueError):
+        return shown(value) == shown(default)

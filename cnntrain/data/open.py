@@ -1,0 +1,228 @@
+"""From ``data=...`` to the images that train, validate and test: in memory or, if too large, streamed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.config.schema import Config
+from cnntrain.data.augment.augment import Augment
+from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.reader import SHARE, Reader
+from cnntrain.data.sources.builtin import DataMissing
+from cnntrain.data.sources.folder import Folder
+from cnntrain.data.splits import limited
+from cnntrain.data.streaming import StreamingDataset
+from cnntrain.data.trained_on import Earlier, apart, is_same_images, parted
+from cnntrain.errors import UserError
+from cnntrain.image_folder.findings import heading, left_out
+from cnntrain.image_folder.members import FILE, Member, RunSplit, packed
+from cnntrain.runtime.console import Console, bytes_in_words, count
+from cnntrain.text import argument, printable, shown_path, some
+
+SKIPPED = 3  # files that can't be read and are named at once; the others with verbose=2
+NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass
+class Data:
+    """The images of a run, which do what, in words where they are and why, and what was left out.
+
+    ``train_files`` and ``test_files`` name the file of each image; None where images have none.
+    ``held_back`` counts the images that are left out of validation, because the model was trained on them.
+    """
+
+    train: InMemoryDataset | StreamingDataset
+    test: InMemoryDataset | StreamingDataset
+    train_indices: Tensor
+    val_indices: Tensor
+    path: str
+    skipped: list[str]
+    members: list[Member] | None = None  # of a folder: which image does what
+    train_files: Sequence[str] | None = None
+    test_files: Sequence[str] | None = None
+    held_back: int = 0
+
+    @functools.cached_property
+    def record(self) -> bytes | None:
+        """``members`` as they are written into the run folder; None if the data are no folder."""
+        return None if self.members is None else packed(self.members)
+
+
+def open_data(
+    config: Config,
+    device: torch.device,
+    console: Console,
+    trust: Sequence[str] | None,
+    class_names: Sequence[str] | None = None,
+    run_split: RunSplit | None = None,
+    earlier: Earlier | None = None,
+) -> Data:
+    """Read or open the training and the test images and split off the validation set.
+
+    Args:
+        config: of the run. If the split of ``earlier`` is kept, ``data.val_fraction`` and ``data.split_seed``
+            become those of it.
+        device: on which the batches are wanted.
+        console: told before anything is downloaded.
+        trust: packages that a checkpoint's configuration may name; None for what the user typed.
+        class_names: in the order of a trained model's outputs; None for a new one.
+        run_split: of the run whose model it is, from :func:`cnntrain.image_folder.members.split_of`.
+        earlier: the run that trained the weights, which are evaluated or trained further. None of its
+            training images is to validate.
+
+    Raises:
+        UserError: the data can't be read, or are not those that the run needs.
+    """
+    data, workers = config["data"], config["workers"]
+    reader = Reader(data, workers, console, trust)
+    reader.known["class_names"] = None if class_names is None else list(class_names)
+    reader.known["run_split"] = run_split or (earlier.guard() if earlier is not None else None)
+    try:
+        train, test = reader.read(True), reader.read(False)
+    except DataMissing as missing:
+        if trust is not None:
+            raise UserError(
+                f"{missing.what}, and a data set that a checkpoint names is not downloaded\n"
+                "name the folder that holds it, data.root=DIR, or download it by cnntrain train data=NAME"
+            ) from missing
+        console.warn(f"{missing.what}: downloading it to {shown_path(missing.root)}")
+        reader.known["download"] = True
+        train, test = reader.read(True), reader.read(False)
+    folder: Any = reader.opened.get(True)
+    indices, val_indices = parted(folder, train, data["val_fraction"], data["split_seed"])
+    held_back = folder.held_back if isinstance(folder, Folder) else 0
+    if isinstance(folder, Folder):
+        reader.notes += remarks(reader, console)
+    if earlier is not None:
+        chosen = len(val_indices)
+        indices, val_indices = apart(earlier, config, folder, train, (indices, val_indices), console)
+        held_back += 0 if earlier.goes_on else chosen - len(val_indices)
+    train_indices = limited(indices, config["limit"], data["split_seed"])
+    if isinstance(train, InMemoryDataset) and isinstance(test, InMemoryDataset):
+        train, test, where = placed(train, test, device, workers, reader.on_disk)
+        where += f", {bytes_in_words(train.whole.size + test.whole.size)}"
+    else:
+        where = f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
+    words = "; ".join([where, *reader.notes])
+    data = Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
+    data.held_back = held_back
+    if isinstance(folder, Folder):
+        tested = dict.fromkeys(range(len(test)), "test")
+        trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
+        data.members = [*folder.members(trained), *reader.opened[False].members(tested)]
+        if run_split is not None and run_split.binds and run_split.members is not None:
+            data.members = run_split.members  # whatever files are called by now
+    data.train_files = files_of(folder, len(train))
+    data.test_files = files_of(reader.opened.get(False), len(test))
+    return data
+
+
+def files_of(dataset: Any, number: int) -> list[str] | None:
+    """Return the file of each image: what ``Folder`` and torchvision's folders know; None for other data."""
+    files = getattr(dataset, "files", None)
+    if files is None and isinstance(samples := getattr(dataset, "samples", None), list):
+        files = [sample[0] for sample in samples if isinstance(sample, tuple)]
+    if not isinstance(files, list | tuple) or len(files) != number:
+        return None
+    return [str(file) for file in files]
+
+
+def remarks(reader: Reader, console: Console) -> list[str]:
+    """Return what to say of a folder of images; warn of what is left out and of what makes results wrong."""
+    train, test = reader.opened[True], reader.opened[False]
+    root = shown_path(train.root)
+    for line in left_out(train.census.tree):
+        console.warn(line)
+    links = train.census.tree.found.links
+    if links:
+        console.line("{}: {}", heading("links", links), some(links))
+    if train.skipped:
+        console.warn(
+            f"skipped {count(len(train.skipped), 'file')} that can't be read: "
+            f"{'; '.join(train.skipped[:SKIPPED])}{'; ...' if len(train.skipped) > SKIPPED else ''}"
+        )
+        for name in train.skipped[SKIPPED:]:
+            console.line("  {}", name, level=2)
+    for (part, other), files in train.copies.items():
+        console.warn(
+            f"leakage: {count(len(files), 'image')} of the {NAMES[part]} part also in the {NAMES[other]} "
+            f"part, as exact or near copies ({printable(files[0])}): "
+            f"{NAMES[other]} accuracy will be inflated; to list them all: "
+            f"cnntrain data {argument(train.root)}"
+        )
+    split: RunSplit = train.run_split
+    if train.found is not None and split.binds and train.found.in_words():
+        console.warn(f"{root} since the run: {train.found.in_words()}; the run's own images are used")
+    elif train.found is not None and test.held_back:
+        console.warn(
+            f"{count(test.held_back, 'image')} of the test part left out: the model was trained on them"
+        )
+    return [] if test.has_own_test else [f"{len(test):,} held out for testing, by a hash of each file"]
+
+
+def placed(
+    train: InMemoryDataset, test: InMemoryDataset, device: torch.device, workers: int, on_disk: bool
+) -> tuple[InMemoryDataset, InMemoryDataset, str]:
+    """Move images to the accelerator, unless workers gather the batches or it lacks the memory."""
+    where = "on disk" if on_disk else "in memory"
+    if device.type == "cpu" or workers > 0:
+        return train, test, where
+    size = train.whole.size + test.whole.size
+    if device.type == "cuda" and size > SHARE * torch.cuda.mem_get_info(device)[0]:
+        return train, test, f"{where}, since {device} has too little"
+    return train.to(device), test.to(device), f"on {device}"
+
+
+def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
+    """Return whether the training images are those that a checkpoint's run began with."""
+    return is_same_images(state, data.train)
+
+
+def warn_of_no_record(
+    run_split: RunSplit, state: Mapping[str, Any], data: Data, root: str, console: Console
+) -> None:
+    """Say that a run of a folder has no record of its split, and whether its training images are these."""
+    if not run_split.binds:
+        console.warn(
+            f"there is no record of which images the run was trained on ({FILE}): if they are among these "
+            "data, the accuracy is inflated"
+        )
+        return
+    same = "which are those of the run, as far as a checksum of labels and samples tells"
+    other = "which are not those of the run: the images evaluated may be ones that it was trained on"
+    console.warn(
+        f"there is no record of which images the run held out ({FILE}); they are chosen by its rule from "
+        f"those of data.root={shown_path(root)}, {same if is_same_data(state, data) else other}"
+    )
+
+
+def check_same_data(state: Mapping[str, Any], data: Data) -> None:
+    """Raise a UserError if the training images are not those that the run began with."""
+    if not is_same_data(state, data):
+        raise UserError(
+            "the training data are not those that this run began with: resume needs the same files "
+            "(data.root=DIR), or start a new run"
+        )
+
+
+def train_loader(
+    config: Config, data: Data, augment: Augment, normalize: Normalize, device: torch.device
+) -> TrainLoader:
+    """Return the training batches of a run."""
+    return TrainLoader(
+        data.train,
+        data.train_indices,
+        config["batch_size"],
+        config["seed"],
+        augment,
+        normalize,
+        device,
+        config["workers"],
+    )

@@ -1,0 +1,222 @@
+"""One part of the configured data set: from the cache, into memory, onto the disk, or as it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from cnntrain.config.instantiate import build, check_trusted, locate
+from cnntrain.config.schema import Config
+from cnntrain.data import decoded_cache
+from cnntrain.data.batches import Batch
+from cnntrain.data.images import InMemoryDataset, fit
+from cnntrain.data.sources.folder import Folder
+from cnntrain.data.streaming import StreamingDataset, all_batches, read_all
+from cnntrain.errors import UserError
+from cnntrain.runs import cache_dir
+from cnntrain.runtime import memory
+from cnntrain.runtime.console import Console, bytes_in_words, count
+
+# To the class that reads.
+PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize", "max_megapixels", "value_range")
+AT_ONCE = 1024  # images that are written to the cache
+SHARE = 0.5  # of the free memory that data may take
+
+
+class Reader:
+    """Reads the training and the test part of the configured data set.
+
+    Args:
+        data: the group ``data`` of the configuration.
+        workers: processes that decode.
+        console: for the progress of long reading.
+        trust: packages that a checkpoint's configuration may name; None for what the user typed.
+    """
+
+    def __init__(self, data: Config, workers: int, console: Console, trust: Sequence[str] | None) -> None:
+        self.data = data
+        self.workers = workers
+        self.console = console
+        self.trust = trust
+        self.side: int = data["resize_size"] or data["image_size"]
+        self.known: dict[str, Any] = {
+            **{name: data.get(name) for name in PASSED_ON},
+            "image_size": self.side,
+        }
+        self.notes: list[str] = []
+        self.opened: dict[bool, Any] = {}  # what was built, by whether it is the training part
+        self.on_disk = False  # whether images are gathered from the disk, for want of memory
+
+    def read(self, is_train: bool) -> InMemoryDataset | StreamingDataset:
+        """Return one part: in memory, on the disk, or to be decoded batch by batch, as ``data.cache`` says.
+
+        Raises:
+            DataMissing: it could be downloaded.
+            UserError: it can't be read, or does not fit the configuration.
+        """
+        if is_train:
+            self.notes = []
+        files = self.files(is_train)
+        place = decoded_cache.place(self.facts(is_train), files) if files else None
+        images = self.from_cache(place)
+        if images is None:
+            dataset = self.opened[is_train] = self.build(is_train)
+            if isinstance(dataset, Folder):  # whose files are known by then
+                own = {"digest": dataset.digest, "classes": dataset.classes}
+                place = decoded_cache.place({**self.facts(is_train), **own}, [])
+                images = self.from_cache(place)
+        found = images or self.made(dataset, place)
+        return self.checked(found.seen_at(self.data["image_size"]))
+
+    def facts(self, is_train: bool) -> dict[str, Any]:
+        """Return what the decoded images depend on, besides the files."""
+        code = inspect.getsourcefile(locate("data.source", self.data["source"]["_target_"]))
+        return {
+            "source": self.data["source"],
+            "train": is_train,
+            "known": {name: self.known.get(name) for name in ("num_classes", "on_bad_image", "value_range")},
+            "code": hashlib.sha256(Path(code).read_bytes()).hexdigest() if code else None,
+            **self.shape(),
+        }
+
+    def build(self, is_train: bool) -> Any:
+        """Build the data set that the configuration names."""
+        return build("data.source", self.data["source"], Dataset, self.trust, train=is_train, **self.known)
+
+    def files(self, is_train: bool) -> list[Path]:
+        """Return the files that a part is made of, if its class can tell them by a method ``files``."""
+        node = self.data["source"]
+        check_trusted("data.source", node, Dataset, self.trust)
+        kind = locate("data.source", node["_target_"])
+        if not isinstance(inspect.getattr_static(kind, "files", None), staticmethod | classmethod):
+            return []
+        tell = kind.files
+        names = inspect.signature(tell).parameters
+        given = {**self.known, **node, "train": is_train}
+        return list(tell(**{name: given[name] for name in names if name in given}))
+
+    def shape(self) -> dict[str, Any]:
+        """Return to what images are brought."""
+        return {"channels": self.data["channels"], "side": self.side, "resize": self.data["resize"]}
+
+    def from_cache(self, place: Path | None) -> InMemoryDataset | None:
+        """Return images that the cache has, or None."""
+        if place is None or self.data["cache"] == "off":
+            return None
+        try:
+            size = place.stat().st_size
+        except OSError:  # it is not there, or nobody may look into the cache
+            return None
+        fits = self.data["cache"] == "ram" or (self.data["cache"] == "auto" and size <= SHARE * memory.free())
+        images = decoded_cache.read(place, into_memory=fits)
+        if images is not None:
+            self.note(f"loaded from cache, {cache_dir.shown(place.parent)}")
+            self.on_disk |= not fits
+        return images
+
+    def made(self, dataset: Any, place: Path | None) -> InMemoryDataset | StreamingDataset:
+        """Decode images into memory or to the disk, or leave them to be decoded batch by batch."""
+        streamed = StreamingDataset(dataset, **self.shape())
+        how, why = self.way(dataset, streamed, place)
+        if how == "disk" and place is not None:
+            with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
+                batches = all_batches(streamed, self.workers, bar.update)
+                images = self.keep(place, batches, streamed)
+            if images is not None:
+                self.on_disk = True
+                return images
+            how, why = "off", self.notes.pop()
+        if how == "ram":
+            images = self.in_memory(dataset, streamed)
+            if place is not None:
+                lots = zip(images.images.split(AT_ONCE), images.labels.split(AT_ONCE), strict=True)
+                self.keep(place, lots, images)
+            return images
+        with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="image") as bar:
+            streamed.find_labels(self.workers, bar.update)
+        self.note(why)
+        return streamed
+
+    def way(self, dataset: Any, streamed: StreamingDataset, place: Path | None) -> tuple[str, str]:
+        """Return ``ram``, ``disk`` or ``off``, and why nothing better.
+
+        Raises:
+            UserError: what was asked for is not possible.
+        """
+        asked, size, free = self.data["cache"], streamed.size, memory.free()
+        in_words = f"{bytes_in_words(size)} of images"
+        if asked == "off":
+            return "off", "data.cache=off"
+        if asked == "ram" and size > free and not isinstance(dataset, InMemoryDataset):
+            raise UserError(
+                f"data.cache=ram is not possible: {in_words}, {bytes_in_words(free)} of memory free; "
+                "data.cache=auto finds another way"
+            )
+        if asked == "ram" or (
+            asked == "auto" and (isinstance(dataset, InMemoryDataset) or size <= SHARE * free)
+        ):
+            return "ram", ""
+        if place is None:
+            why = f"{streamed.name} has no method files, without which no cache is safe"
+        else:
+            why = cache_dir.obstacle(decoded_cache.folder(), size, self.data["cache_gb"])
+        if not why:
+            return "disk", ""
+        if asked == "disk":
+            raise UserError(
+                f"data.cache=disk is not possible: {in_words}, {why}; data.cache=off decodes in each epoch"
+            )
+        return "off", f"{in_words}, {bytes_in_words(free)} of memory free, {why}"
+
+    def note(self, text: str) -> None:
+        """Remember where the images are, or why, to be shown once for both parts."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    @property
+    def bound(self) -> int:
+        """Bytes that the decoded data sets in the cache may have together."""
+        return int(1e9 * self.data["cache_gb"])
+
+    def keep(
+        self, place: Path, batches: Iterable[Batch], images: InMemoryDataset | StreamingDataset
+    ) -> InMemoryDataset | None:
+        """Write images to the cache, for which older ones make room; None if that is not possible."""
+        why = cache_dir.obstacle(place.parent, images.size, self.data["cache_gb"])
+        if why:
+            self.note(f"not cached: {why}")
+            return None
+        number, size = cache_dir.make_room(place.parent, images.size, self.bound)
+        if number:
+            self.console.line(
+                f"[dim]cache: removed the {count(number, 'data set')} used longest ago, "
+                f"{bytes_in_words(size)}: data.cache_gb={self.data['cache_gb']:g}[/]"
+            )
+        names = images.class_names if isinstance(images, InMemoryDataset) else images.own_names
+        error = decoded_cache.write(place, batches, len(images), names)
+        if error is not None:
+            self.note(f"not cached: {cache_dir.shown(place.parent)}: {error.strerror or error}")
+            return None
+        self.note(f"cached to {cache_dir.shown(place.parent)}")
+        return decoded_cache.read(place, into_memory=False)
+
+    def in_memory(self, dataset: Any, streamed: StreamingDataset) -> InMemoryDataset:
+        """Return all images of a data set, decoded."""
+        if isinstance(dataset, InMemoryDataset):
+            return fit(dataset, **self.shape())
+        with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
+            return read_all(streamed, self.workers, bar.update)
+
+    def checked(self, images: InMemoryDataset | StreamingDataset) -> InMemoryDataset | StreamingDataset:
+        """Check that the data have the classes that the configuration says."""
+        told, found = self.data["num_classes"], len(images.class_names)
+        if found != told:
+            raise UserError(
+                f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"
+            )
+        return images

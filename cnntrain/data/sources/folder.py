@@ -1,0 +1,204 @@
+"""A folder of images as a data set: ``data=folder data.root=DIR``."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cnntrain.data.resize import read_square
+from cnntrain.errors import UserError
+from cnntrain.image_folder.decode import Decoding, Unreadable
+from cnntrain.image_folder.index import look_alike
+from cnntrain.image_folder.inventory import Census, refusal, usable
+from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
+from cnntrain.text import printable, shown_path, some
+
+
+class Folder(Dataset[tuple[Tensor, int]]):
+    """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``. Nothing is copied or moved.
+
+    Each image is scaled to a square as it is read, as ``cnntrain predict`` does it.
+
+    Args:
+        root: the folder.
+        train: the training and the validation part, or else the test part.
+        channels: 1 for grey, 3 for colour.
+        image_size: height and width, in pixels.
+        resize: how it becomes a square, see :func:`cnntrain.data.resize.to_square`.
+        on_bad_image: ``stop`` at files that can't be read, or ``skip`` them.
+        test_fraction: share of each class that is the test part, if the folder has none of its own.
+        max_megapixels: millions of pixels that an image may have.
+        value_range: values that become black and white in images of more than 8 bits; None knows those of
+            16-bit files alone.
+        class_names: those of a checkpoint, in the order of its outputs; the folder may have fewer. None takes
+            the folder's.
+        run_split: of the run whose checkpoint it is, see
+            :class:`cnntrain.image_folder.members.RunSplit`. None for a
+            new run.
+
+    Raises:
+        UserError: an image can't be read, a class is not among ``class_names``, or an image that the run
+            needs is not there.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train: bool,
+        channels: int,
+        image_size: int,
+        resize: str = "crop",
+        on_bad_image: str = "stop",
+        test_fraction: float = 0.15,
+        class_names: list[str] | None = None,
+        run_split: RunSplit | None = None,
+        max_megapixels: float | None = None,
+        value_range: list[float] | None = None,
+    ) -> None:
+        if not 0 < test_fraction < 1:
+            raise UserError(
+                f"data.source.test_fraction={test_fraction} is not possible: it takes a number above 0 and "
+                "below 1"
+            )
+        if channels not in (1, 3):
+            raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
+        split = run_split or RunSplit()
+        if split.members and split.binds:  # a bad file that the run had is missed by check_there
+            on_bad_image = "skip"
+        census = usable(root, on_bad_image, max_megapixels=max_megapixels)
+        tree = census.tree
+        parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
+        self.census, self.run_split = census, split
+        self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
+        self.decoding = Decoding(max_megapixels, value_range, lock())
+        self.classes = list(class_names or tree.classes)
+        self.held_back = 0  # images of the test or of the validation part that the run was trained on
+        self.found = found_in(census, parts, split.members) if split.members else None
+        if self.found is not None and split.binds:
+            check_there(self.found, split, root)
+            parts, order = self.found.parts()
+        else:
+            order = np.arange(len(parts))
+            is_trained = np.isin(parts, split.guarded) & split.has_trained(census)
+            self.held_back = int((is_trained & (parts == ("val" if train else "test"))).sum())
+            parts[is_trained] = UNUSED
+        mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
+        if not len(mine):
+            why = refusal(parts) or "no image is left"
+            raise UserError(f"data.root={printable(shown_path(root))}: {why}")
+        self.files = [tree.files[index] for index in mine]
+        self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
+        self.parts = parts[mine]
+        self.indices = mine
+        self.digest = census.digest(mine)
+        self.skipped = census.bad
+        self.has_own_test = "test" in tree.parts
+        self.copies = copies_across(census, parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs to read images: not what is known of the whole folder."""
+        return {
+            name: value for name, value in vars(self).items() if name not in ("census", "run_split", "found")
+        }
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The number of the group of like images of each, int64 (N,)."""
+        return self.census.groups[self.indices]
+
+    def labels_of(self, names: list[str]) -> list[int]:
+        """Return the labels of images from the names of their classes.
+
+        Raises:
+            UserError: the model does not know a class.
+        """
+        index = {name: label for label, name in enumerate(self.classes)}
+        unknown = sorted(set(names) - index.keys())
+        if unknown:
+            why = look_alike(unknown[0], self.classes)
+            shown = printable(shown_path(self.root))
+            raise UserError(
+                f"data.root={shown} has a class {unknown[0]}, which the model does not know: "
+                f"it knows {some(self.classes)}{'; ' if why else ''}{why}"
+            )
+        return [index[name] for name in names]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return one image, uint8 (channels, image_size, image_size), and its label."""
+        path = self.root / self.files[index]
+        try:
+            image = read_square(path, self.channels, self.image_size, self.resize, decoding=self.decoding)
+        except Unreadable as error:
+            raise UserError(f"{path} can't be read any more: {error}") from error
+        return image, self.targets[index]
+
+    def split(self, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+        """Return the indices of the training and of the validation part, int64.
+
+        A validation part of the folder's own, or that of the run, is taken as it is. Else a share of each
+        class is held out by a hash of each image, with copies on one side.
+
+        Args:
+            val_fraction: share of each class.
+            seed: another seed gives another choice.
+        """
+        chosen = self.parts == "val"
+        if not chosen.any() and not (self.found is not None and self.run_split.binds):
+            index_seed = seed if self.run_split.is_by_index else None
+            chosen = self.census.held_out(self.indices, val_fraction, f"val {seed}", index_seed)
+            if "val" in self.run_split.guarded:
+                is_trained = self.run_split.has_trained(self.census)[self.indices]
+                self.held_back += int((chosen & is_trained).sum())
+                chosen &= ~is_trained
+        trains = ~chosen & (self.parts != UNUSED)
+        return torch.from_numpy(np.flatnonzero(trains)), torch.from_numpy(np.flatnonzero(chosen))
+
+    def members(self, parts: Mapping[int, str]) -> list[Member]:
+        """Return the record of the images, in their order.
+
+        Args:
+            parts: of each image, by its index here; those that it lacks are unused.
+        """
+        contents = self.census.records["content"][self.indices].tolist()
+        return [
+            Member(parts.get(place, UNUSED), self.classes[label], content[:DIGITS].decode(), file)
+            for place, (label, content, file) in enumerate(
+                zip(self.targets, contents, self.files, strict=True)
+            )
+        ]
+
+
+def copies_across(census: Census, parts: np.ndarray) -> dict[tuple[str, str], list[str]]:
+    """Return the files of a part that are exact or near copies of another part's, by the two parts.
+
+    Args:
+        census: of the folder.
+        parts: of its images.
+    """
+    found = {}
+    for part, other in (("train", "test"), ("train", "val"), ("val", "test")):
+        places = np.flatnonzero(parts == part)
+        there = np.unique(census.groups[parts == other])
+        files = [census.tree.files[i] for i in places[np.isin(census.groups[places], there)]]
+        if files:
+            found[part, other] = files
+    return found
+
+
+def lock() -> Any:
+    """Return a lock that the processes which load images share; of this one alone where there is no such."""
+    with contextlib.suppress(OSError, ImportError):
+        return multiprocessing.Lock()
+    return threading.Lock()

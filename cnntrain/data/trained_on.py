@@ -1,0 +1,188 @@
+"""Which images an earlier run was trained on, so that none of them validates the model that it gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.config.mistakes.suggestions import check_value
+from cnntrain.data.images import InMemoryDataset, checksum
+from cnntrain.data.sources.folder import Folder
+from cnntrain.data.splits import limited, stratified_split
+from cnntrain.data.streaming import StreamingDataset
+from cnntrain.errors import UserError
+from cnntrain.image_folder.members import Member, RunSplit, split_of
+from cnntrain.runs.run_folder import CHECKPOINTS
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import printable
+
+Images = InMemoryDataset | StreamingDataset
+# Of the group data: what the shape and the values of images depend on, and with them the fingerprint.
+LOOKS = ("channels", "image_size", "resize", "resize_size", "value_range")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The run whose weights a command begins with.
+
+    Args:
+        path: its checkpoint.
+        state: the contents; nothing in them is believed unchecked.
+        members: the record of its split, if both runs have a folder of images.
+        goes_on: whether these weights are trained further. Else they are evaluated.
+    """
+
+    path: Path
+    state: Mapping[str, Any]
+    members: list[Member] | None = None
+    goes_on: bool = False
+
+    def guard(self) -> RunSplit | None:
+        """Return what keeps its training images out of the test part of a folder."""
+        return RunSplit(self.members, binds=False, guarded=("test",)) if self.members else None
+
+    def rule(self) -> tuple[float, int, int | None] | None:
+        """Return the val_fraction, split_seed and limit that it chose by; None if they are not known."""
+        try:
+            config = self.state["config"]
+            known = config["data"]["val_fraction"], config["data"]["split_seed"], config["limit"]
+            for key, value in zip(("data.val_fraction", "data.split_seed", "limit"), known, strict=True):
+                check_value(key, value)
+        except (LookupError, TypeError, UserError):
+            return None
+        return known
+
+    def is_of(self, data: Mapping[str, Any], train: Images) -> bool:
+        """Return whether it was trained on the same images, perhaps of another size.
+
+        Args:
+            data: the group ``data`` of the configuration.
+            train: its training images.
+        """
+        if is_same_images(self.state, train):
+            return True
+        before = self.state["config"].get("data")
+        if not isinstance(before, Mapping) or all(before.get(name) == data.get(name) for name in LOOKS):
+            return False
+        return all(before.get(name) == data.get(name) for name in ("source", "root"))
+
+    def trained_on(self, data: Mapping[str, Any], dataset: Any, train: Images) -> Tensor | None:
+        """Return which images it was trained on, bool (N,), on the CPU; None if that can't be told.
+
+        Args:
+            data: the group ``data`` of the configuration.
+            dataset: what was built of it; None if the images came from the cache.
+            train: the images.
+        """
+        if isinstance(dataset, Folder) and self.members is not None:
+            return torch.from_numpy(dataset.run_split.has_trained(dataset.census)[dataset.indices])
+        rule = self.rule()
+        by_index = isinstance(dataset, Folder) and not isinstance(self.state.get("split"), str)
+        if rule is None or by_index or not self.is_of(data, train):
+            return None
+        val_fraction, seed, limit = rule
+        trained = torch.zeros(len(train), dtype=torch.bool)
+        trained[limited(parted(dataset, train, val_fraction, seed)[0], limit, seed)] = True
+        return trained
+
+
+def earlier_run(path: Path, state: Mapping[str, Any], config: Mapping[str, Any]) -> Earlier:
+    """Return the run that a new one starts from.
+
+    Args:
+        path: the checkpoint of ``init_from``.
+        state: its contents.
+        config: of the new run.
+    """
+    run = path.parent.parent if path.parent.name == CHECKPOINTS else None
+    try:
+        split = split_of(config, state, run, other_data=True)
+    except (LookupError, TypeError):  # of a checkpoint's configuration, which may hold anything
+        split = None
+    return Earlier(path, state, None if split is None else split.members, goes_on=True)
+
+
+def is_same_images(state: Mapping[str, Any], train: Images) -> bool:
+    """Return whether training images are those that a checkpoint's run began with."""
+    known = state["data_fingerprint"]
+    if known == train.fingerprint:
+        return True
+    # Before 2026-11-24 the checksum was of all images.
+    return isinstance(train, InMemoryDataset) and bool(known == checksum(train.images, train.labels))
+
+
+def parted(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices of the training and of the validation part, int64.
+
+    Args:
+        dataset: what was built; None if the images came from the cache.
+        train: the images of both parts.
+        val_fraction: share of each class that validates.
+        seed: another seed gives another choice.
+    """
+    if isinstance(dataset, Folder):
+        return dataset.split(val_fraction, seed)
+    return stratified_split(train.labels, val_fraction, seed)
+
+
+def apart(
+    earlier: Earlier,
+    config: Mapping[str, Any],
+    dataset: Any,
+    train: Images,
+    parts: tuple[Tensor, Tensor],
+    console: Console,
+) -> tuple[Tensor, Tensor]:
+    """Return the parts of a run without the images in validation that an earlier run was trained on.
+
+    A run that goes on with the weights of another keeps the split of that, which its configuration then says.
+
+    Args:
+        earlier: the run that trained the weights.
+        config: of this run; ``data.val_fraction`` and ``data.split_seed`` of it may change.
+        dataset: what was built; None if the images came from the cache.
+        train: the images of both parts.
+        parts: the indices of the training and of the validation part, int64, as the configuration says.
+        console: where it is said.
+    """
+    data, (indices, val) = config["data"], parts
+    if isinstance(dataset, Folder) and not earlier.goes_on:  # which leaves them out itself
+        return parts
+    trained = earlier.trained_on(data, dataset, train)
+    name = printable(earlier.path)
+    if trained is None:
+        before = earlier.state["config"].get("data")
+        same = isinstance(before, Mapping) and all(before.get(k) == data.get(k) for k in ("source", "root"))
+        if earlier.goes_on and same and len(val) and isinstance(dataset, Folder):
+            console.warn(
+                f"init_from={name}: there is no record of which images that run was trained on: if they "
+                "are among the validation images, val accuracy is inflated"
+            )
+        return parts
+    common = int(trained[val].sum())
+    if not common:
+        return parts
+    if not earlier.goes_on:
+        return indices, val[~trained[val]]
+    why = f"init_from={name} was trained on {common:,} of the {count(len(val), 'validation image')}"
+    rule = earlier.rule()
+    if rule is not None and rule[0] > 0 and rule[:2] != (data["val_fraction"], data["split_seed"]):
+        before = parted(dataset, train, *rule[:2])
+        if int(trained[before[1]].sum()) < common:
+            indices, val = before
+            data["val_fraction"], data["split_seed"] = rule[:2]
+            now = f"data.val_fraction={rule[0]:g} data.split_seed={rule[1]}"
+            console.line("{}", f"{why} of this split: that run's split is kept, {now}")
+    left = val[~trained[val]]
+    if len(left) == len(val):
+        return indices, val
+    if isinstance(dataset, Folder) and len(left):  # whose record says which they are
+        console.warn(f"{why}: they are moved to training, and {len(left):,} are left to validate")
+        return torch.cat([indices, val[trained[val]]]).sort().values, left
+    console.warn(f"{why}, and held out none instead: val accuracy is inflated")
+    return indices, val

@@ -1,0 +1,91 @@
+"""What `cnntrain explain` begins with: the batch, and the model layer by layer."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from torch import Tensor, nn
+
+from cnntrain import __version__
+from cnntrain.config.schema import Config, input_shape
+from cnntrain.explain.arithmetic import (
+    field_in_words,
+    parameters_in_words,
+    shape_in_words,
+    size_in_words,
+    total_in_words,
+    trace,
+)
+from cnntrain.explain.setup import Parts
+from cnntrain.explain.terminal import images, rows, words
+from cnntrain.runtime.console import Console
+from cnntrain.text import network_name, shown_names
+from cnntrain.training.components.components import describe_model
+
+TENSOR = ("tensor", "shape", "dtype", "device")
+
+
+def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
+    """Show what comes in: some images and their labels, and the two tensors."""
+    config, names = parts.config, shown_names(parts.data.train.class_names)
+    words(console, f"[bold]cnntrain {__version__}[/]  one batch through the five steps of training\n")
+    low, high = float(x.min()), float(x.max())
+    labels = y if y.dim() == 1 else y.argmax(dim=1)
+    images(console, (x - low) / max(1e-12, high - low), [names[label] for label in labels.tolist()])
+    console.line()
+    rows(
+        console,
+        (*TENSOR, "values"),
+        [
+            (*facts("x, images", x), f"{low:.2f} to {high:.2f}, mean {float(x.mean()):.2f}"),
+            (*facts("y, labels", y), ", ".join(names[label] for label in labels[:6].tolist()) + ", ..."),
+        ],
+    )
+    mean, std = (", ".join(f"{v:g}" for v in config["data"][name]) for name in ("mean", "std"))
+    changes = [f"{k} {v:g}" for k, v in config["augment"].items() if k != "_target_" and v]
+    augmented = f" after augmentation ({', '.join(changes)})" if changes else ""
+    words(
+        console,
+        f"The first {len(x)} images of epoch 1, in the order of seed={config['seed']}{augmented}. "
+        f"Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their mean is about 0 "
+        "and their std about 1 over the training set.",
+    )
+
+
+def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:
+    """Return name, shape, number format and device of a tensor."""
+    shape = f"({', '.join(map(str, tensor.shape))})"
+    return name, shape, str(tensor.dtype).removeprefix("torch."), str(tensor.device)
+
+
+def show_model(console: Console, config: Config) -> None:
+    """Show the arithmetic behind each layer: output size, parameters, receptive field."""
+    model = describe_model(config, trust=None)
+    shape = input_shape(config["data"])
+    traced = trace(model, shape)
+    total = sum(p.numel() for p in model.parameters())
+    name = network_name(config["model"], type(model).__name__)
+    words(console, f"\n[bold]The model[/]  {escape(name)}, layer by layer, for one image\n")
+    rows(
+        console,
+        ("layer", "kind", "output", "output size", "parameters", "receptive field"),
+        [
+            (
+                row.layer.name,
+                row.layer.kind,
+                shape_in_words(row.layer.output_shape),
+                size_in_words(row),
+                parameters_in_words(row),
+                field_in_words(row),
+            )
+            for row in traced
+        ],
+        left=2,
+    )
+    words(console, f"\nParameters: {total_in_words(traced, total)}")
+    if any(isinstance(row.module, nn.Conv2d) for row in traced):
+        words(
+            console,
+            "[dim]output size: (size + 2·padding − kernel)/stride + 1;  parameters of a convolution: "
+            "kernel·kernel·inputs·filters + a bias for each filter, used at every place;  receptive field: "
+            "that before + (kernel − 1)·distance of neighbours, which every stride multiplies.[/]",
+        )

@@ -1,0 +1,1 @@
+"""``cnntrain explain --as-script FILE``: the configured run as one plain PyTorch file."""

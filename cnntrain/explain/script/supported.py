@@ -1,0 +1,72 @@
+"""What a plain script can do of a run, and what not, told before any of it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.schema import Config, shown
+from cnntrain.data.reader import Reader
+from cnntrain.data.sources.builtin import Torchvision
+from cnntrain.errors import UserError
+from cnntrain.runtime.console import Console
+
+MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
+SCHEDULES = tuple(f"cnntrain.optim.{name}" for name in ("Constant", "Step", "Cosine", "OneCycle"))
+AUGMENT = "cnntrain.data.augment.Augment"
+SOURCES = "cnntrain.data.sources"
+# Keys that the weights do not depend on, those that the script knows, and those that it can't do.
+WITHOUT_EFFECT = (
+    *("compile", "workers", "save_every_steps", "save_every_minutes", "out", "name", "seeds", "on_error"),
+    *("verbose", "doctor", "launcher", "sweeper", "logger", "report"),
+)
+WRITTEN = (
+    *("model", "optim", "schedule", "data", "augment", "criterion", "epochs", "batch_size", "limit", "seed"),
+    *("eval_batch_size", "device", "precision", "channels_last", "threads", "deterministic", "grad_clip"),
+    *("balance_classes", "accumulate", "ema", "early_stopping", "monitor"),
+)
+REFUSED = ("init_from", "freeze", "unfreeze_epoch", "lr_scale")
+IDX_SETS = ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")
+
+
+def check_writable(config: Config) -> None:
+    """Raise a UserError that names what a plain script can't do."""
+    defaults = read_yaml(conf_folder() / "train.yaml")
+    for key in config.keys() - {*WITHOUT_EFFECT, *WRITTEN}:
+        if config[key] != defaults.get(key):
+            raise UserError(f"{key}={shown(config[key])} can't be written as a script: leave it out")
+    if config["precision"] == "fp16":
+        raise UserError("precision=fp16 can't be written as a script: precision=bf16 or precision=fp32 can")
+    if config["data"]["resize_size"] is not None:
+        raise UserError("data.resize_size can't be written as a script: leave it out")
+    if config["criterion"].get("weight") is not None:
+        raise UserError("criterion.weight can't be written as a script: leave it out")
+    if config["schedule"]["_target_"].endswith("ReduceLROnPlateau"):
+        raise UserError("ReduceLROnPlateau can't be written as a script: choose another schedule")
+    for group in ("model", "optim", "schedule", "augment", "criterion"):
+        target = config[group]["_target_"]
+        if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT):
+            raise UserError(f"{group}._target_={target} can't be written as a script without cnntrain")
+    if config["augment"]["_target_"] != AUGMENT:
+        raise UserError(f"augment._target_={config['augment']['_target_']} can't be written as a script")
+
+
+def files_of(config: Config) -> dict[str, list[Path]]:
+    """Return the files of images and labels that train and that test, which must be there."""
+    data = config["data"]
+    node, name = data["source"], data["source"].get("dataset")
+    if node["_target_"] != f"{SOURCES}.MNISTMini" and (
+        node["_target_"] != f"{SOURCES}.Torchvision" or name not in IDX_SETS
+    ):
+        raise UserError(
+            f"the data of {name or node['_target_']} can't be written as a script, which reads IDX files: "
+            "data=mnist_mini, mnist, fashion_mnist, kmnist or emnist"
+        )
+    reader = Reader(data, 0, Console(0), None)
+    found = {part: [file.absolute() for file in reader.files(part == "train")] for part in ("train", "test")}
+    if not all(found.values()):
+        root = Path(data["root"]).expanduser()
+        Torchvision(
+            name, str(root), train=not found["train"], split=node.get("split")
+        )  # says what is missing
+    return found

@@ -1,0 +1,207 @@
+"""What the explanations work with: the parts of a run, put together as ``run.py`` does; a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from cnntrain import loop
+from cnntrain.compute.autotune import settle
+from cnntrain.compute.engine import Engine
+from cnntrain.compute.micro_batches import clip_batch_size
+from cnntrain.compute.precision import Precision
+from cnntrain.config.instantiate import build
+from cnntrain.config.schema import Config
+from cnntrain.data.augment.augment import Augment
+from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.open import Data, open_data, train_loader, warn_of_no_record
+from cnntrain.data.trained_on import earlier_run
+from cnntrain.explain.subject import Subject
+from cnntrain.image_folder.members import split_of
+from cnntrain.inference.model import Trained
+from cnntrain.optim.freezing import Freezing
+from cnntrain.runs.run_folder import CHECKPOINTS
+from cnntrain.runtime.console import Console
+from cnntrain.runtime.rng import seed_everything
+from cnntrain.tasks.classification.classes import check_same
+from cnntrain.tasks.metrics import RunningMean
+from cnntrain.text import network_name
+from cnntrain.training.components.components import build_freezing, build_model
+from cnntrain.training.components.criterion import balanced, build_criterion
+from cnntrain.training.components.device import be_deterministic, find_device
+from cnntrain.training.components.optimizer import build_optimizer, build_schedule
+from cnntrain.training.init_from import start_from
+
+
+@dataclass
+class Parts:
+    """All that the five steps need, as a run with this configuration has it before its first step."""
+
+    config: Config
+    device: torch.device
+    engine: Engine
+    precision: Precision
+    model: nn.Module
+    criterion: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    batches: TrainLoader
+    data: Data
+    normalize: Normalize
+    freezing: Freezing
+
+
+@dataclass
+class Examined:
+    """A model that has learnt, and what it is looked at with.
+
+    Args:
+        name: in tables and images.
+        config: from which it was built.
+        model: in evaluation mode.
+        precision: the number format of its forward pass.
+        data: the images.
+        normalize: turns bytes into what the model takes.
+    """
+
+    name: str
+    config: Config
+    model: nn.Module
+    precision: Precision
+    data: Data
+    normalize: Normalize
+
+
+def settled_engine(config: Config) -> Engine:
+    """Return the engine that a run would choose here, which reads no data."""
+    device = find_device(config["device"])
+    model = build_model(config, None).to(device)
+    engine, _ = settle(config, model, build_criterion(config, None).to(device), device)
+    return engine
+
+
+def assemble(config: Config, console: Console, data: Data | None = None) -> Parts:
+    """Put the parts of a run together.
+
+    Args:
+        config: of a run, checked, as plain types.
+        console: told before anything is downloaded.
+        data: the images, if they are open already.
+    """
+    device = find_device(config["device"])
+    be_deterministic(config["deterministic"])
+    seed_everything(config["seed"])
+    model = build_model(config, None).to(device)
+    criterion = build_criterion(config, None).to(device)
+    start = start_from(config["init_from"], model, config) if config["init_from"] is not None else None
+    freezing = build_freezing(config, model)
+    earlier = earlier_run(start.path, start.state, config) if start is not None else None
+    data = data or open_data(config, device, console, None, earlier=earlier)
+    clip_batch_size(config, len(data.train_indices), console)
+    engine, _ = settle(config, model, criterion, device)
+    engine.prepare(model)
+    optimizer = build_optimizer(config, None, model)
+    augment = build("augment", config["augment"], Augment, None)
+    if start is not None:
+        start.renew_head(model, data.train.class_names)
+    if config["balance_classes"]:
+        criterion = balanced(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
+    normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
+    batches = train_loader(config, data, augment, normalize, device)
+    schedule = build_schedule(config, None, optimizer, len(batches))
+    precision = Precision(engine.precision, device)
+    config = {**config, **asdict(engine)}
+    return Parts(
+        config,
+        device,
+        engine,
+        precision,
+        model,
+        criterion,
+        optimizer,
+        schedule,
+        batches,
+        data,
+        normalize,
+        freezing,
+    )
+
+
+def train(parts: Parts, optimizer: Any, console: Console, name: str, mean: RunningMean | None = None) -> None:
+    """Train for the configured epochs, with a bar.
+
+    Args:
+        parts: of the run.
+        optimizer: theirs, as it is to be called.
+        console: where the bar is shown.
+        name: of what is trained.
+        mean: told the loss of every batch.
+    """
+    with console.bar(parts.config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
+
+        def after_step() -> None:
+            bar.update()
+
+        for epoch in range(parts.config["epochs"]):
+            parts.freezing.begin_epoch(parts.model, epoch)
+            loop.train_epoch(
+                parts.model,
+                parts.freezing.keep(parts.model, parts.batches.epoch(epoch)),
+                parts.criterion,
+                optimizer,
+                parts.schedule,
+                precision=parts.precision,
+                grad_clip=parts.config["grad_clip"],
+                accumulate=parts.config["accumulate"],
+                mean=mean,
+                after_step=after_step,
+            )
+
+
+def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
+    """Train a model for the configured epochs, as a run would, and keep it as it is then."""
+    parts = assemble(config, console, data)
+    name = network_name(config["model"], type(parts.model).__name__)
+    train(parts, parts.precision.wrap(parts.optimizer), console, name)
+    return Examined(name, parts.config, parts.model.eval(), parts.precision, parts.data, parts.normalize)
+
+
+def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) -> Examined:
+    """Return the model of a checkpoint.
+
+    Args:
+        config: the checkpoint's, amended.
+        path: the checkpoint file.
+        state: its contents.
+        console: told before anything is downloaded.
+    """
+    loaded = Trained(config, path, state)
+    run = path.parent.parent if path.parent.name == CHECKPOINTS else None
+    split = split_of(config, state, run, ("test",))
+    data = open_data(config, loaded.device, console, config["trust"], loaded.class_names, split)
+    if split is not None and split.members is None:
+        warn_of_no_record(split, state, data, config["data"]["root"], console)
+    check_same(data.train.class_names, loaded.class_names)
+    name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
+    return Examined(name, config, loaded.model, loaded.precision, data, loaded.normalize)
+
+
+def examined(subjects: Sequence[Subject], console: Console) -> list[Examined]:
+    """Return a trained model for each subject: a run's own, or one that is trained now."""
+    found: list[Examined] = []
+    for subject in subjects:
+        if subject.state is not None and subject.path is not None:
+            found.append(of_run(subject.config, subject.path, subject.state, console))
+        else:
+            # Subjects that are trained now differ in their models alone, so they share the data.
+            found.append(trained(subject.config, console, found[0].data if found else None))
+        same = sum(other.name.partition(" (")[0] == found[-1].name for other in found)
+        found[-1].name += f" ({same})" if same > 1 else ""
+    return found

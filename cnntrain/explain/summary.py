@@ -1,0 +1,58 @@
+"""``cnntrain summary``: a model's layers as a table."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.schema import Config, input_shape, shown
+from cnntrain.models.summary import Layer, layers
+from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.text import network_name, printable
+from cnntrain.training.components.components import build_freezing, describe_model
+
+
+def show(config: Config) -> None:
+    """Print the summary of the configured model."""
+    shape = input_shape(config["data"])
+    model = describe_model(config, trust=None)
+    rows = layers(model, shape)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("layer", "kind"):
+        table.add_column(heading, overflow="fold")  # rather than cut
+    for heading in ("output", "parameters", "MACs", "receptive field"):
+        table.add_column(heading, justify="right")
+    table.add_row("", "input", "×".join(map(str, shape)), "", "", "1")
+    for row in rows:
+        size = "×".join(map(str, row.output_shape))
+        field = "–" if row.receptive_field is None else f"{row.receptive_field}"
+        figures = (f"{row.parameters:,}", f"{row.multiply_adds:,}", field)
+        table.add_row(escape(printable(row.name)), row.kind, size, *figures)
+    freezing = build_freezing(config, model)
+    console = Console(max(1, config["verbose"]))
+    console.table(table)
+    console.line()
+    size, work = bytes_in_words(4 * freezing.total), sum(row.multiply_adds for row in rows)
+    name = network_name(config["model"], type(model).__name__)
+    totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work:,} MACs per image"
+    console.line(f"[bold]{{}}: {totals}", name)
+    if freezing.names:
+        console.line("{}, with freeze={}", freezing, shown(config["freeze"]))
+    weighted = [row for row in rows if row.parameters]
+    if weighted and weighted[0].kind == "Linear":
+        show_convolution_instead(console, config, weighted[0])
+
+
+def show_convolution_instead(console: Console, config: Config, layer: Layer) -> None:
+    """Say what a convolution in place of a fully connected first layer would need."""
+    channels, height, width = input_shape(config["data"])
+    cnn = read_yaml(conf_folder() / "model" / "cnn.yaml")
+    filters, side = cnn["channels"][0], cnn["kernel_size"]
+    parameters = filters * (channels * side * side + 1)
+    console.line(
+        f"The first layer has a weight for each pair of one of {channels * height * width:,} input values "
+        f"and one of {layer.output_shape[-1]:,} units: {layer.parameters:,} parameters.\n"
+        f"A convolution sees the same image through {filters} filters of {side}x{side} (model=cnn): "
+        f"{parameters:,}, whatever the size of the image."
+    )

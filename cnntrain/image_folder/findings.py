@@ -1,0 +1,66 @@
+"""The kinds of findings in a folder of images, in words: for the audit, and for what ``train`` leaves out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from cnntrain.image_folder.index import Tree
+from cnntrain.image_folder.layout import PARTS
+from cnntrain.runtime.console import count
+from cnntrain.text import printable, some
+
+KINDS = 8  # extensions and conversions that are named
+# Every kind of finding: the field of Audit, what one is called, and what is wrong; the gravest first.
+FINDINGS = {
+    "unreadable": ("file", "that can't be read"),
+    "denied": ("folder", "that may not be read"),
+    "leaks": ("image", "in several parts (leakage: test accuracy will be inflated)"),
+    "across_classes": ("image", "in several classes"),
+    "empty": ("folder", "without readable images, so no class"),
+    "unused": ("folder", "beside train/ not used: known names are " + ", ".join(PARTS)),
+    "loose": ("image", "in no class folder, so not used"),
+    "others": ("file", "skipped: not an image extension"),
+    "special": ("file", "left out: no regular file, but a pipe, a socket or a device"),
+    "loops": ("folder", "left out: a link to a folder that is looked into already"),
+    "runs": ("folder", "written by cnntrain, so no class and no images to train on"),
+    "tiny": ("image", "far smaller than the others"),
+    "few_tested": ("class", "with few test images: accuracy is coarse"),
+    "copies": ("image", "stored more than once"),
+    "near_copies": ("image", "with near-duplicates (other size, brightness or compression)"),
+    "links": ("linked folder", "looked into"),
+    "hidden": ("folder", "hidden by its name, so no class"),
+    "converted": ("image", "converted"),
+}
+LEFT_OUT = ("denied", "empty", "unused", "loose", "others", "special", "loops", "runs")  # told by train, too
+SUMMED = ("others", "converted")  # kinds whose findings are summed up by what they have in common
+
+
+def left_out(tree: Tree) -> list[str]:
+    """Return what of a folder is not trained on and might have been meant to be, a sentence for each kind."""
+    found = {**vars(tree.found), **vars(tree)}
+    told = [(kind, found[kind]) for kind in LEFT_OUT if found[kind]]
+    return [heading(kind, names) + ("" if kind in SUMMED else f": {some(names)}") for kind, names in told]
+
+
+def heading(kind: str, items: Sequence[Any]) -> str:
+    """Return how many findings of a kind there are, and what is wrong with them."""
+    noun, what = FINDINGS[kind]
+    plural = f"{len(items):,} classes" if noun == "class" and len(items) > 1 else count(len(items), noun)
+    return f"{plural} {what}{f': {kinds_of(kind, items)}' if kind in SUMMED else ''}"
+
+
+def kinds_of(kind: str, items: Sequence[str]) -> str:
+    """Return how many findings there are of each kind: ``.txt (3), .heic (1)``."""
+    if kind == "others":
+        kinds = Counter(extension(item) for item in items)
+    else:
+        kinds = Counter(what for item in items for what in item.rpartition(": ")[2].split("; "))
+    return ", ".join(f"{name} ({number:,})" for name, number in kinds.most_common(KINDS))
+
+
+def extension(name: str) -> str:
+    """Return the extension of a file, ``.heic``, printable; or what else to call its kind."""
+    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return printable(f".{suffix.lower()}", 20) if dot and stem else "without extension"

@@ -1,0 +1,254 @@
+"""All that is known of a folder of images before it is trained on: found without torch, and once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnntrain.errors import UserError
+from cnntrain.image_folder import duplicates
+from cnntrain.image_folder.depth import SIXTEEN_BITS, NoRange, common_range
+from cnntrain.image_folder.index import Tree, absolute, look
+from cnntrain.image_folder.scan import scan
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import printable, some
+
+LARGEST = 224  # side, in pixels, that image_size=auto takes at most
+LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601
+TEST_SALT = "test"  # so that the test images are the same whatever the seed of a run is
+TEST_SEED = 0  # of the choice by index, for runs that have no record of their split
+SMALL, STEP = 64, 32  # image_size=auto is a multiple of STEP above SMALL, as networks halve it five times
+
+
+@dataclass
+class Census:
+    """The images of a folder, what each is, and which of them show the same.
+
+    Args:
+        tree: where each image is, and its class.
+        records: what each is, of dtype ``scan.RECORD``.
+        groups: number of the group of like images, int64 (N,).
+        known_parts: what :meth:`parts` has returned, by its arguments.
+    """
+
+    tree: Tree
+    records: np.ndarray
+    groups: np.ndarray
+    known_parts: dict[tuple[float, bool], np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Which images can be read, bool (N,)."""
+        return self.records["error"] == ""
+
+    @property
+    def bad(self) -> list[str]:
+        """Each file that can't be read, and why."""
+        return self.bad_of(np.arange(len(self.records)))
+
+    def bad_of(self, indices: np.ndarray) -> list[str]:
+        """Return each file among some that can't be read, printable, and why."""
+        wrong = indices[~self.readable[indices]]
+        return [
+            f"{printable(self.tree.files[i], 1000)}: {printable(self.records['error'][i])}" for i in wrong
+        ]
+
+    def digest(self, indices: np.ndarray) -> str:
+        """Return a hash of the names and the contents of some images, in their order."""
+        told = hashlib.sha256()
+        for index in indices.tolist():
+            told.update(os.fsencode(self.tree.files[index]) + b"\0" + self.records["content"][index])
+        return told.hexdigest()
+
+    def parts(self, test_fraction: float, by_index: bool = False) -> np.ndarray:
+        """Return the part of each image that can be read, ``train``, ``val`` or ``test``; else empty. (N,).
+
+        Args:
+            test_fraction: share of the training images held out for testing, where there is no test part.
+            by_index: choose them as runs did that have no record of their split.
+        """
+        asked = (test_fraction, by_index)
+        if asked in self.known_parts:
+            return self.known_parts[asked].copy()
+        parts = np.array([part or "train" for part in self.tree.parts], dtype="U5")
+        parts[~self.readable] = ""
+        if "test" not in parts:
+            mine = np.flatnonzero(parts == "train")
+            parts[mine[self.held_out(mine, test_fraction, TEST_SALT, TEST_SEED if by_index else None)]] = (
+                "test"
+            )
+        self.known_parts[asked] = parts
+        return parts.copy()
+
+    def held_out(
+        self, mine: np.ndarray, fraction: float, salt: str, index_seed: int | None = None
+    ) -> np.ndarray:
+        """Return which of some images are held out, bool (M,).
+
+        Args:
+            mine: indices of the images, int64 (M,).
+            fraction: share of each class.
+            salt: see :func:`duplicates.held_out`.
+            index_seed: of a choice by index, as runs made it that have no record of their split; else None.
+        """
+        labels, groups = np.array(self.tree.labels)[mine], self.groups[mine]
+        if index_seed is not None:
+            return duplicates.held_out_by_index(labels, groups, fraction, index_seed)
+        return duplicates.held_out(labels, groups, self.records["content"][mine], fraction, salt)
+
+    def facts(
+        self,
+        test_fraction: float,
+        channels: int | str = "auto",
+        value_range: Sequence[float] | str | None = "auto",
+    ) -> dict[str, Any]:
+        """Return what ``auto`` stands for: classes, channels, size, and mean and deviation of the train part.
+
+        Args:
+            test_fraction: share held out for testing, where there is no test part.
+            channels: to which the images are converted; ``auto``: 1 if all are grey, else 3.
+            value_range: values that are black and white in images of more than 8 bits; ``auto``: found in the
+                training images.
+
+        Raises:
+            UserError: images of more than 8 bits have no scale in common.
+        """
+        seen = self.records[self.readable]
+        if channels == "auto":
+            channels = 1 if seen["is_grey"].all() else 3
+        train = self.records[self.parts(test_fraction) == "train"]
+        if value_range == "auto":
+            value_range = found_range(train, seen)
+        mean, square = in_range(train, value_range)
+        std = np.sqrt(np.maximum(square - mean**2, 1e-6))
+        if channels == 1:  # luma of the means; of the deviations it is near enough
+            mean, std = LUMA @ mean[:, None], LUMA @ std[:, None]
+        return {
+            "num_classes": len(self.tree.classes),
+            "channels": channels,
+            "value_range": value_range,
+            "image_size": fitting_size(float(np.median(np.minimum(seen["width"], seen["height"])))),
+            "mean": [round(float(value), 4) for value in mean],
+            "std": [round(float(value), 4) for value in std],
+        }
+
+
+def refusal(parts: np.ndarray) -> str:
+    """Return why a folder can't be trained on, from the parts of its images; empty if it can."""
+    if not (parts == "test").any():
+        return (
+            "no image is left to test with: classes need at least two images that differ, or a folder test/"
+        )
+    return "" if (parts == "train").any() else "no image is left to train on"
+
+
+def fitting_size(side: float) -> int:
+    """Return the size of a network's images for files of a shorter side, in pixels."""
+    if side <= SMALL:
+        return int(side)
+    return int(min(LARGEST, max(SMALL, STEP * round(side / STEP))))
+
+
+def found_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
+    """Return the values that become black and white in images of more than 8 bits; None if there are none.
+
+    Args:
+        train: records of the training part, in which the values are found.
+        seen: records of all images, which count where the training part has none of more than 8 bits.
+
+    Raises:
+        UserError: they have no scale in common.
+    """
+    all_deep, deep = seen[seen["is_deep"]], train[train["is_deep"]]
+    if not len(all_deep):
+        return None
+    deep = deep if len(deep) else all_deep
+    try:
+        return common_range(deep["low"], deep["high"], (all_deep["mode"] == "F").tolist())
+    except NoRange as error:
+        raise UserError(f"{error}: say what is black and white, data.value_range=[BLACK,WHITE]") from error
+
+
+def in_range(records: np.ndarray, value_range: Sequence[float] | str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each channel and that of the squares, float64 (3,), of pixels from 0 to 1.
+
+    Images of more than 8 bits were measured between their own lowest and highest values.
+    """
+    mean, square = records["mean"].copy(), records["square"].copy()
+    deep = np.flatnonzero(records["is_deep"])
+    if len(deep):
+        black, white = SIXTEEN_BITS if value_range is None else map(float, value_range)
+        low, high = records["low"][deep, None], records["high"][deep, None]
+        scale, shift = np.maximum(high - low, 1e-12) / (white - black), (low - black) / (white - black)
+        square[deep] = scale**2 * square[deep] + 2 * scale * shift * mean[deep] + shift**2
+        mean[deep] = scale * mean[deep] + shift
+    return mean.mean(0), square.mean(0)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A folder to look through: the same whatever way it was typed."""
+
+    path: str
+    typed: str = field(compare=False)
+    verbose: int = field(compare=False)
+    max_megapixels: float | None = None
+
+
+def census(root: str, verbose: int = 1, max_megapixels: float | None = None) -> Census:
+    """Look at every image of a folder, with a progress bar, or at what the cache knows of it.
+
+    A process does so once for a folder.
+
+    Raises:
+        UserError: it is no folder of images, or none of a class can be read.
+    """
+    return taken(Request(str(absolute(root)), str(root), verbose, max_megapixels))
+
+
+@functools.lru_cache(maxsize=4)
+def taken(request: Request) -> Census:
+    """Return the census of a folder, see :func:`census`."""
+    tree, shown = look(request.typed), printable(request.typed)
+    name = printable(Path(request.path).name)
+    with Console(request.verbose).bar(len(tree.files), 0, f"looking at {name}", unit="image") as bar:
+        records = scan(tree.root, tree.files, bar.update, request.max_megapixels)
+    found = Census(tree, records, duplicates.alike(records["pixels"], records["look"]))
+    labels = np.array(tree.labels)
+    for label, class_name in enumerate(tree.classes):
+        if not found.readable[labels == label].any():
+            why = found.bad_of(np.flatnonzero(labels == label))[0]
+            raise UserError(f"data.root={shown}: no image of class {class_name} can be read: {why}")
+    return found
+
+
+census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+
+
+def usable(root: str, on_bad_image: str, verbose: int = 1, max_megapixels: float | None = None) -> Census:
+    """Return the census of a folder that is to be trained on.
+
+    Raises:
+        UserError: an image or a folder can't be read, and ``on_bad_image`` is ``stop``.
+    """
+    found = census(root, verbose, max_megapixels)
+    denied = found.tree.found.denied
+    if (not found.bad and not denied) or on_bad_image == "skip":
+        return found
+    lines = [f"{count(len(denied), 'folder')} that may not be read: {some(denied)}"] if denied else []
+    if found.bad:
+        first = f"{printable(root)}/{found.bad[0]}"
+        of = f"{len(found.bad):,} of {count(len(found.tree.files), 'image')} can't be read, the first is "
+        lines.append(f"{of if len(found.bad) > 1 else ''}{first}")
+    raise UserError(
+        f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves them out; to list them all: "
+        f"{printable(shlex.join(['cnntrain', 'data', root]), 1000)}"
+    )

@@ -1,0 +1,134 @@
+"""``cnntrain eval``: what a trained model makes of one of the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnntrain import loop
+from cnntrain.config.schema import Config
+from cnntrain.data.loader import EvalLoader
+from cnntrain.data.open import open_data, warn_of_no_record
+from cnntrain.data.trained_on import Earlier
+from cnntrain.errors import CheckpointError, RunFailed, UserError
+from cnntrain.image_folder.members import split_of
+from cnntrain.inference.model import Trained
+from cnntrain.runs import checkpoint, run_folder
+from cnntrain.runtime import distributed
+from cnntrain.runtime.console import Console, count
+from cnntrain.runtime.ranks import is_main
+from cnntrain.tasks import metrics
+from cnntrain.tasks.classification.classes import renumbered, renumbering
+from cnntrain.tasks.classification.screen import show_classes, show_result
+from cnntrain.tasks.classification.tta import Views
+from cnntrain.tasks.metrics import Result
+from cnntrain.text import argument, shown_path
+
+OTHERWISE = (
+    "name the folder as other data, whose training images are left out of the test: "
+    "eval RUN data=folder data.root=DIR"
+)
+
+
+def is_finished(path: Path, state: dict[str, Any]) -> bool:
+    """Say whether the run of a checkpoint has been trained to its end, and tested."""
+    run = path.parent.parent
+    try:
+        last = state if path.name == checkpoint.LAST else checkpoint.load(path.with_name(checkpoint.LAST))
+    except CheckpointError:  # it was removed, say; this one can be evaluated all the same
+        return (run / "summary.json").exists()
+    config = last["config"]
+    return run_folder.is_finished(run, last, config["epochs"], config["early_stopping"])
+
+
+def evaluate(
+    config: Config,
+    path: Path,
+    state: dict[str, Any],
+    command: str,
+    other_data: bool = False,
+    data_trust: Sequence[str] | None = (),
+) -> Result:
+    """Evaluate a checkpoint on one of the splits, and write ``eval_<split>.json`` beside a run's other files.
+
+    Args:
+        config: the checkpoint's configuration with that of ``conf/eval.yaml``, amended.
+        path: the checkpoint file.
+        state: its contents.
+        command: as typed.
+        other_data: whether data were named in it, rather than those of the run moved or left in their place.
+        data_trust: packages that the configuration may name under ``data``; None for what the user typed.
+    """
+    console = Console(config["verbose"] if is_main() else -1)
+    trained, split = Trained(config, path, state), config["split"]
+    device, class_names = trained.device, trained.class_names
+    run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
+    run_split = split_of(config, state, run, (split,), other_data, OTHERWISE)
+    data = distributed.main_first(
+        lambda: open_data(config, device, console, data_trust, class_names, run_split, Earlier(path, state))
+    )
+    if run_split is not None and run_split.members is None:
+        warn_of_no_record(run_split, state, data, config["data"]["root"], console)
+    numbers = renumbering(data.train.class_names, class_names)
+    if numbers is not None:
+        console.line("the data have the classes of the model in another order: they are matched by name")
+    images, indices = {
+        "train": (data.train, data.train_indices),
+        "val": (data.train, data.val_indices),
+        "test": (data.test, torch.arange(len(data.test))),
+    }[split]
+    if split == "val" and data.held_back:
+        left = f"{count(data.held_back, 'image')} of the val part left out: the model was trained on them"
+        if len(indices) == 0:
+            raise UserError(f"split=val holds no images: {left}")
+        console.warn(left)
+    if len(indices) == 0:
+        raise UserError(
+            f"split={split} holds no images: data.val_fraction is {config['data']['val_fraction']}"
+        )
+    if run is not None and split == "test" and not is_finished(path, state):
+        console.warn(
+            f"{shown_path(run)} is not finished: keep the test set for the end; use split=val\n"
+            f"to go on: cnntrain resume {argument(run)}"
+        )
+    loader = EvalLoader(
+        images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
+    )
+    model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
+    batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
+    result = loop.evaluate(model, batches, trained.criterion, len(class_names), trained.precision)
+    result = metrics.whole(result)
+    if not torch.isfinite(torch.tensor(result.loss)):
+        raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
+
+    views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
+    if data.members is not None:
+        recorded = (
+            ", those that the run recorded" if run_split and run_split.members and run_split.binds else ""
+        )
+        root = shown_path(config["data"]["root"])
+        console.line("data.root={}: {}", root, f"{count(len(indices), f'{split} image')}{recorded}")
+    console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
+    show_result(console, split, result)
+    show_classes(console, result.per_class(class_names))
+    if run is not None and is_main():
+        report = {
+            "checkpoint": path.name,
+            "split": split,
+            "tta": config["tta"],
+            **result.as_dict(),
+            "per_class": result.per_class(class_names),
+            "confusion_matrix": result.confusion.tolist(),
+            "command": command,
+        }
+        target = run / f"eval_{split}.json"
+        try:
+            run_folder.write_json(target, report)
+        except OSError as error:  # a colleague's run, or a read-only disk: the result is on the screen
+            console.warn(f"{shown_path(target)} can't be written: {error.strerror or error}")
+        else:
+            console.line("[dim]written to {}[/]", shown_path(target))
+    return result

@@ -1,0 +1,62 @@
+"""The image files that are meant by what a person types: files, and folders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cnntrain.errors import UserError, nearest
+from cnntrain.image_folder.findings import heading
+from cnntrain.image_folder.index import told_apart
+from cnntrain.image_folder.not_read import advice_for
+from cnntrain.image_folder.walk import Found, walk
+from cnntrain.runs.run_folder import typed_path
+from cnntrain.runtime.ranks import Spokesman
+from cnntrain.text import printable, some
+
+
+def files_of(names: Iterable[str]) -> list[Path]:
+    """Return the files that typed names mean; of a folder the images in it, as training looks into folders.
+
+    A file that is named itself is among them whatever its extension. Linked folders are looked into, each
+    once; links to nowhere are among the files. Hidden files, pipes and devices, and what cnntrain has written
+    are not. What is left out of a folder is said in a line for each kind.
+
+    Raises:
+        UserError: there is no such file or folder, it may not be read, a folder holds no image, or a file is
+            a pipe or a device.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = typed_path(name)
+        if not path.exists():
+            near = nearest(path.name, (other.name for other in path.parent.glob("*")))
+            meant = f": did you mean {printable(path.parent / near[0])}?" if near else ""
+            raise UserError(f"there is no file or folder {printable(name)}{meant}")
+        if not path.is_dir() and not path.is_file():
+            raise UserError(f"{printable(name)} is no regular file, but a pipe, a socket or a device")
+        found.update(dict.fromkeys(images_in(path, name) if path.is_dir() else [path]))
+    return list(found)
+
+
+def images_in(folder: Path, name: str) -> list[Path]:
+    """Return the images below a folder, which is called by the name that was typed, and say what is left out.
+
+    Raises:
+        UserError: there are none.
+    """
+    there = Found()
+    images, others = told_apart(walk(folder, "", there))
+    if there.denied and not images:
+        raise UserError(f"the folder {printable(name)} may not be read")
+    skipped = "; ".join([heading("others", others), *advice_for(others)]) if others else ""
+    for kind in ("denied", "special", "loops", "runs"):
+        if left_out := getattr(there, kind):
+            Spokesman.remark(f"warning: {printable(name)}: {heading(kind, left_out)}: {some(left_out)}")
+    if not images:
+        raise UserError(
+            f"the folder {printable(name)} holds no {f'images: {skipped}' if skipped else 'files'}"
+        )
+    if skipped:
+        Spokesman.remark(f"warning: {printable(name)}: {skipped}")
+    return sorted(folder / file for file in images)

@@ -1,0 +1,118 @@
+"""A trained model with all that it takes to use it: ``load("outputs/train/RUN").predict(images)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.compute.autotune import settle
+from cnntrain.compute.precision import Precision
+from cnntrain.config.from_checkpoint import check_amendments, opened
+from cnntrain.config.schema import Config, input_shape
+from cnntrain.data.augment.crop import central
+from cnntrain.data.images import fit_images
+from cnntrain.data.loader import Normalize
+from cnntrain.errors import UserError
+from cnntrain.image_folder.decode import Decoding
+from cnntrain.runs import run_folder
+from cnntrain.runtime import distributed
+from cnntrain.training.components.components import build_model, load_weights
+from cnntrain.training.components.criterion import build_criterion
+from cnntrain.training.components.device import compile_model, find_device
+from cnntrain.training.components.foresight import check_size
+
+ENGINE = ("device", "precision", "channels_last", "threads", "compile")
+
+
+class Trained:
+    """A model from a checkpoint, with its preprocessing and the names of its classes.
+
+    Args:
+        config: the checkpoint's configuration, amended by the command's.
+        path: the checkpoint file.
+        state: its contents.
+    """
+
+    def __init__(self, config: Config, path: Path, state: Mapping[str, Any]) -> None:
+        self.path = path
+        self.age = age_of(state["progress"])
+        self.class_names = tuple(state["class_names"])
+        self.normalization: dict[str, list[float]] = state["normalization"]
+        self.shape = input_shape(config["data"])
+        check_shape(config, state)
+        self.resize: str = config["data"]["resize"]
+        self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
+        self.decoding = Decoding(config["data"]["max_megapixels"], config["data"]["value_range"])
+        self.device = find_device(config["device"])
+        check_size(config, state["model"], path, config["trust"])
+        model = build_model(config, config["trust"])
+        load_weights(model, state["model"], path)
+        self.model: nn.Module = model.to(self.device).eval()
+        self.criterion = build_criterion(config, config["trust"]).to(self.device)
+        engine, _ = distributed.by_main(lambda: settle(config, self.model, self.criterion, self.device))
+        engine.prepare(self.model)
+        if config["compile"]:
+            compile_model(self.model, self.shape, self.device)
+        self.precision = Precision(engine.precision, self.device)
+        self.normalize = Normalize(
+            self.normalization["mean"], self.normalization["std"], self.device, engine.memory_format
+        )
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the probability of each class, float32 (N, classes), on the CPU.
+
+        Args:
+            images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
+                Those of the network's own size are taken as they are, others are scaled as in training.
+        """
+        channels, size, _ = self.shape
+        side = size if images.shape[2:] == (size, size) else self.resize_size
+        images = central(fit_images(images.cpu(), channels, side, self.resize), size)
+        x = self.normalize(images.to(self.device))
+        with self.precision.autocast():
+            logits = self.model(x)
+        return logits.float().softmax(dim=1).cpu()
+
+
+def check_shape(config: Config, state: Mapping[str, Any]) -> None:
+    """Check that data which were named for a model have images and classes such as it takes.
+
+    Raises:
+        UserError: they have not.
+    """
+    data, known = config["data"], tuple(state["input_shape"])
+    if input_shape(data) != known or data["num_classes"] != len(state["class_names"]):
+        given, taken = ("×".join(map(str, shape)) for shape in (input_shape(data), known))
+        raise UserError(
+            f"the model takes images of {taken} in {len(state['class_names'])} classes, but the data "
+            f"have {given} in {data['num_classes']} classes: name data of the same classes"
+        )
+
+
+def age_of(progress: Mapping[str, Any]) -> str:
+    """Say how long a model was trained: to the end of an epoch, or to a step in the middle of one."""
+    if progress.get("step_in_epoch"):
+        return f"step {progress['step']:,}, in epoch {progress['epoch'] + 1}"
+    return f"epoch {progress['epoch']}"
+
+
+def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> Trained:
+    """Return the trained model of a run.
+
+    Args:
+        run: a run folder, a checkpoint file, or ``last``.
+        overrides: of the keys device, precision, channels_last, threads and compile.
+        trust: packages of yours that the checkpoint may name.
+
+    Raises:
+        CheckpointError: there is no such run, or its checkpoint is damaged.
+    """
+    amendments = check_amendments(overrides, ENGINE, "load")
+    state, path = run_folder.load_best(str(run))
+    config = opened(state, path, "predict", amendments, own={"trust": list(trust)})
+    return Trained(config, path, state)

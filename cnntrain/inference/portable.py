@@ -1,0 +1,111 @@
+"""What lies beside an exported model: how image files become its input, in words and as a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.errors import RunFailed
+from cnntrain.inference.model import Trained
+from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.text import encoded, printable, some
+
+README, SCRIPT = "README.md", "predict.py"
+RESIZE = {
+    "crop": "take the square in the middle, as wide as the shorter side, and scale it to {} x {} pixels",
+    "pad": "scale the longer side to {} pixels, and put black beside it to make a square of {}",
+    "squash": "scale it to {} x {} pixels, out of proportion",
+}
+FILES = {
+    "onnx": "`model.onnx`: for onnxruntime and other programs.\n  Input `images`, {input};\n  output "
+    "`probabilities`, {output}.\n  The normalisation and the softmax are inside.",
+    "pt2": '`model.pt2`: `torch.export.load("model.pt2").module()(images)`, with the same input and output.',
+    "safetensors": "`model.safetensors`: the weights alone, by the names of the network's state_dict.\n  Its "
+    "input is float32, normalised; its outputs are logits.",
+}
+TEXT = """# {model}, exported by cnntrain {cnntrain}
+
+{files}
+
+Each file holds, in its metadata, the names of the {count} classes, the normalisation and the preprocessing.
+The classes: {names}.
+
+## From an image file to the input
+
+The models take bytes of one size; nothing of this is inside them:
+
+1. Decode the file. A JPEG is decoded at 1/2, 1/4 or 1/8, as long as its sides keep {resize_size} pixels.
+2. Images of more than 8 bits: {value_range}.
+3. Composite what is transparent on white, and apply the orientation that EXIF says.
+4. Convert to {mode}.
+5. Resize: {resize}, bilinear with antialiasing (`Image.Resampling.BILINEAR` of Pillow).{central}
+6. Arrange the pixels as (N, C, H, W), with values from 0 to 255.
+{script}
+The metadata have this as `preprocessing`:
+
+```json
+{preprocessing}
+```
+"""
+RUN = """
+`predict.py` does so with Pillow and numpy, and runs `model.onnx` with onnxruntime. It needs nothing of
+cnntrain, and gives the probabilities of `cnntrain predict`, up to the precision that predict computes in
+(`precision=fp32` is that of the script). A file that it can't read gets a line on standard error:
+
+```sh
+pip install onnxruntime pillow numpy
+python predict.py FILE_OR_FOLDER...
+```
+"""
+
+
+def preprocessing(trained: Trained) -> dict[str, Any]:
+    """Return how an image file becomes the input of a model, as plain types."""
+    value_range = trained.decoding.value_range
+    return {
+        "value_range": None if value_range is None else list(value_range),
+        "background": "white",
+        "exif": "orientation applied",
+        "mode": "L" if trained.shape[0] == 1 else "RGB",
+        "resize": trained.resize,
+        "resize_size": trained.resize_size,
+        "filter": "bilinear, antialiased",
+        "image_size": trained.shape[1],
+    }
+
+
+def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str]) -> None:
+    """Write the README and, for ONNX, the script.
+
+    Args:
+        folder: of the exported models.
+        formats: in which the model was exported.
+        facts: what the metadata of the files say.
+
+    Raises:
+        RunFailed: a file can't be written.
+    """
+    how, names = json.loads(facts["preprocessing"]), json.loads(facts["class_names"])
+    black, white = how["value_range"] or (0, 65535)
+    size, side = how["resize_size"], how["image_size"]
+    text = TEXT.format(
+        **{name: facts[name] for name in ("cnntrain", "model")},
+        files="\n".join(f"- {FILES[kind].format_map(facts)}" for kind in formats),
+        count=len(names),
+        names=printable(some(names)),
+        resize_size=size,
+        value_range=f"{black:g} becomes 0 and {white:g} becomes 255, what lies beyond is cut off",
+        mode="grey (`L`)" if how["mode"] == "L" else "colour (`RGB`)",
+        resize=RESIZE[how["resize"]].format(size, size),
+        central="" if size == side else f" Of that take the middle, {side} x {side} pixels.",
+        script=RUN if "onnx" in formats else "",
+        preprocessing=json.dumps(how, indent=2),
+    )
+    try:
+        write_atomically(folder / README, encoded(text))
+        if "onnx" in formats:
+            write_atomically(folder / SCRIPT, Path(__file__).with_name("predict_onnx.py").read_bytes())
+    except OSError as error:
+        raise RunFailed(f"{folder} can't be written: {error.strerror or error}") from error

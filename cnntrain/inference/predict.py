@@ -1,0 +1,274 @@
+"""What a trained model makes of image files: a table, CSV or JSON, and the names of those it can't read."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.data.augment.crop import central
+from cnntrain.data.resize import read_square
+from cnntrain.image_folder.decode import Unreadable
+from cnntrain.inference.model import Trained
+from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runs.safe_csv import csv_of
+from cnntrain.runtime.console import Console, Whole, count, is_terminal
+from cnntrain.runtime.hardware import cores
+from cnntrain.text import columns, printable, shown_path
+
+THREADS = 8  # that decode, at most
+WIDEST = 24  # columns of a class's name
+NARROWEST = 12  # columns of a file's name, on however narrow a terminal
+PERCENT = 7  # columns of a probability
+MOST_COUNTS = 20  # classes that are listed with their number of images
+FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model makes of a file.
+
+    Args:
+        file: as typed, or below the folder that was typed.
+        classes: the likeliest, with their probabilities, the first one the prediction; empty if it failed.
+        reason: why it could not be read.
+        mean: of the pixels that the network gets, from 0 to 1.
+    """
+
+    file: Path
+    classes: tuple[tuple[str, float], ...] = ()
+    reason: str = ""
+    mean: float = 0.0
+
+
+def predict(
+    trained: Trained,
+    files: Sequence[Path],
+    config: dict[str, Any],
+    csv_file: str | None,
+    json_file: str | None,
+) -> int:
+    """Show what a model makes of image files, and return how many could not be read.
+
+    Args:
+        trained: the model.
+        files: of images.
+        config: with the keys ``top``, ``invert``, ``eval_batch_size`` and ``verbose``.
+        csv_file: where to write a row for each file; ``-`` for standard output.
+        json_file: where to write all as JSON, likewise.
+
+    Raises:
+        UserError: a file can't be written.
+    """
+    console = screen_beside(csv_file, json_file, verbose=config["verbose"])
+    top = min(config["top"], len(trained.class_names))
+    found, lines = [], Lines(console, files, trained.class_names, top)
+    lines.heading()
+    with console.bar(len(files), 0, "predicting", unit="image") as bar:
+        for prediction in predictions(
+            trained, files, config["top"], config["invert"], config["eval_batch_size"]
+        ):
+            found.append(prediction)
+            bar.update()
+            with bar.external_write_mode():
+                lines.show(prediction)
+    failed = sum(bool(prediction.reason) for prediction in found)
+    if len(found) - failed > 1:
+        console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
+    warn_of_inverse(console, trained, found, config["invert"])
+    if csv_file is not None:
+        write(csv_file, as_csv(found, top), console)
+    if json_file is not None:
+        write(json_file, as_json(trained, found), console)
+    if failed:
+        console.warn(f"{count(failed, 'file')} of {len(files):,} could not be read")
+    return failed
+
+
+def predictions(
+    trained: Trained, files: Sequence[Path], top: int, invert: bool, batch_size: int
+) -> Iterator[Prediction]:
+    """Yield what a model makes of each file, in order.
+
+    Args:
+        trained: the model.
+        files: of images.
+        top: how many of the likeliest classes.
+        invert: turn dark on white into white on dark first, as handwritten digits are in MNIST.
+        batch_size: images that the model sees at a time.
+    """
+    channels, size, _ = trained.shape
+    top = min(top, len(trained.class_names))
+
+    def read(file: Path) -> Tensor | str:
+        try:
+            whole = read_square(file, channels, trained.resize_size, trained.resize, invert, trained.decoding)
+        except Unreadable as error:
+            return str(error)
+        return central(whole, size)[None]
+
+    lots = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
+    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
+        reading: list[Future[Tensor | str]] = [pool.submit(read, file) for file in lots[0]] if lots else []
+        for lot, following in zip(lots, [*lots[1:], []], strict=True):
+            images = [future.result() for future in reading]
+            reading = [pool.submit(read, file) for file in following]  # while the model is at it
+            yield from judged(trained, lot, images, top)
+
+
+def judged(
+    trained: Trained, files: Sequence[Path], images: Sequence[Tensor | str], top: int
+) -> Iterator[Prediction]:
+    """Yield what a model makes of a batch of images, some of which may be the reason why there is none."""
+    good = [image for image in images if isinstance(image, Tensor)]
+    ranked: Iterator[Any] = iter(())
+    if good:
+        ordered = trained.predict(torch.cat(good)).sort(dim=1, descending=True, stable=True)
+        ranked = iter(zip(ordered.indices[:, :top].tolist(), ordered.values[:, :top].tolist(), strict=True))
+    for file, image in zip(files, images, strict=True):
+        if isinstance(image, str):
+            yield Prediction(file, reason=image)
+            continue
+        indices, values = next(ranked)
+        names = (trained.class_names[index] for index in indices)
+        mean = image.float().mean().item() / 255
+        yield Prediction(file, tuple(zip(names, values, strict=True)), mean=mean)
+
+
+class Lines:
+    """The lines that predictions become on the screen, in columns.
+
+    Files are named below the folder that holds them all, which the first line names. On a terminal a line
+    stays within its width: it names as many classes as fit, and of a name that is too long the end.
+
+    Args:
+        console: where they are printed.
+        files: all that are predicted.
+        class_names: of the model.
+        top: how many classes each prediction has.
+    """
+
+    def __init__(self, console: Console, files: Sequence[Path], class_names: Sequence[str], top: int) -> None:
+        self.console = console
+        self.folder = folder_of(files)
+        self.file_width = max(columns(self.name(file)) for file in files)
+        self.class_width = min(WIDEST, max(columns(printable(name)) for name in class_names))
+        self.others = top - 1
+        if is_terminal(console.screen.file):
+            one = self.class_width + 1 + PERCENT  # columns of a class and its probability
+            room = console.screen.width - 2 - one
+            self.file_width = max(NARROWEST, min(self.file_width, room))
+            self.others = max(0, min(self.others, (room - self.file_width) // (3 + one)))
+
+    def name(self, file: Path) -> str:
+        """Return what a file is called below the folder that holds them all."""
+        return printable(file if self.folder is None else file.relative_to(self.folder))
+
+    def heading(self) -> None:
+        """Print the folder that holds all files, if there is one to name."""
+        if self.folder is not None:
+            self.console.line("[dim]in {}:[/]", printable(self.folder))
+
+    def show(self, prediction: Prediction) -> None:
+        """Print a line: the file, the class, and what else it might be."""
+        if prediction.reason:
+            self.console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
+            return
+        (best, share), *others = prediction.classes
+        file = end_of(self.name(prediction.file), self.file_width)
+        parts: list[object] = [
+            padded(file, self.file_width),
+            self.padded_class(best),
+            f"{share:{PERCENT}.2%}",
+        ]
+        for name, chance in others[: self.others]:
+            parts += [self.padded_class(name), f"{chance:{PERCENT}.2%}"]
+        rest = "   [dim]{} {}[/]" * len(others[: self.others])
+        self.console.line(f"{{}}  [bold]{{}}[/] {{}}{rest}", *(Whole(part) for part in parts))
+
+    def padded_class(self, name: str) -> str:
+        """Return a class's name in its column; of a name that is too long for a terminal, the end."""
+        is_cut = is_terminal(self.console.screen.file)
+        return padded(end_of(printable(name), self.class_width) if is_cut else name, self.class_width)
+
+
+def folder_of(files: Sequence[Path]) -> Path | None:
+    """Return the folder that holds all of several files; None if there is none but the current one."""
+    if len(files) < 2 or len({file.is_absolute() for file in files}) > 1:
+        return None
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    return folder if folder.parts and folder != Path(folder.anchor) else None
+
+
+def end_of(text: str, width: int) -> str:
+    """Return a text that takes no more columns than a width: of a longer one the end, behind ``...``."""
+    if columns(text) <= width:
+        return text
+    while columns(text) > width - 3:
+        text = text[1:]
+    return f"...{text}"
+
+
+def padded(name: object, width: int) -> str:
+    """Return a name with blanks behind it, as wide as a column of the screen."""
+    text = printable(name)
+    return text + " " * max(0, width - columns(text))
+
+
+def counts_of(found: Sequence[Prediction]) -> str:
+    """Return in words how many images are of which class, the commonest first."""
+    counts = Counter(prediction.classes[0][0] for prediction in found if prediction.classes)
+    listed = [f"{printable(name)} {number:,}" for name, number in counts.most_common(MOST_COUNTS)]
+    return ", ".join([*listed, *(["..."] if len(counts) > MOST_COUNTS else [])])
+
+
+def warn_of_inverse(
+    console: Console, trained: Trained, found: Sequence[Prediction], is_inverted: bool
+) -> None:
+    """Warn of grey images that look like the training images only once black and white are exchanged."""
+    if trained.shape[0] != 1:
+        return
+    usual = trained.normalization["mean"][0]
+    means = [prediction.mean for prediction in found if not prediction.reason]
+    odd = [m for m in means if abs(m - usual) > FAR and abs(1 - m - usual) < abs(m - usual) / 2]
+    if not odd:
+        return
+    mean = sum(odd) / len(odd)
+    advice = "leave invert=true out" if is_inverted else "invert=true turns dark on white into white on dark"
+    console.warn(
+        f"{count(len(odd), 'image')} of {len(means):,} unlike the training images: mean {mean:.2f}, training "
+        f"{usual:.2f} (0 black, 1 white), {1 - mean:.2f} if inverted; {advice}"
+    )
+
+
+def as_csv(found: Sequence[Prediction], top: int) -> str:
+    """Return a row for each file."""
+    names = [
+        f"{name}{'' if number == 1 else f'_{number}'}"
+        for number in range(1, top + 1)
+        for name in ("class", "probability")
+    ]
+    rows: list[list[object]] = [["file", *names, "error"]]
+    for prediction in found:
+        values = [value for name, share in prediction.classes for value in (name, f"{share:.6g}")]
+        values += [""] * (2 * top - len(values))
+        rows.append([prediction.file, *values, prediction.reason])
+    return csv_of(rows)
+
+
+def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
+    """Return all of it for programs."""
+    good = [
+        {"file": str(p.file), "classes": [{"class": name, "probability": share} for name, share in p.classes]}
+        for p in found
+        if not p.reason
+    ]
+    failed = [{"file": str(p.file), "reason": p.reason} for p in found if p.reason]
+    return json_of({"checkpoint": shown_path(trained.path), "predictions": good, "failed": failed})

@@ -1,0 +1,161 @@
+"""A model's layers: output shapes, parameters, multiply-adds, receptive fields; no memory for large ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
+UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
+WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+# Functions that mix positions, by part of their name. Where a layer calls them, the layer knows how.
+MIXING = ("conv", "pool", "attention", "linear", "matmul", "mm", "einsum", "roll", "fold", "grid")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer, as the summary shows it.
+
+    Args:
+        name: its path in the model.
+        kind: its class.
+        output_shape: without the batch.
+        parameters: numbers to learn.
+        multiply_adds: for one image.
+        receptive_field: side, in pixels, of what one output sees; None where that can't be told.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    receptive_field: int | None
+
+
+class FieldTracker(TorchFunctionMode):
+    """Carries receptive fields through every operation between the layers: activations, sums, flattening.
+
+    The arithmetic: a window of side k over positions j pixels apart adds (k - 1) · j to the field, and its
+    stride multiplies j (Araujo, Norris and Sim 2019, Computing Receptive Fields of CNNs).
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Give the result the largest field among the inputs, unless positions may have been mixed."""
+        kwargs = kwargs or {}
+        inputs = [x for x in tensors_in([args, list(kwargs.values())]) if field_of(x) is not None]
+        field = max((field_of(x) or UNKNOWN for x in inputs), default=None)
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "")
+        if field is None or name.startswith("new_") or name.endswith("_like"):  # only shaped by the inputs
+            return result
+        for output in tensors_in(result):
+            set_field(output, field if keeps_positions(name, inputs, output) else UNKNOWN)
+        return result
+
+
+def keeps_positions(function: str, inputs: list[Tensor], output: Tensor) -> bool:
+    """Say whether each position of a result comes from the same position, or edge, of the inputs."""
+    if function == "pad":
+        return True
+    if any(word in function for word in MIXING):
+        return False
+    return any(output.shape[2:] == x.shape[2:] or output.numel() == x.numel() for x in inputs)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors in nested lists and tuples."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [x for item in value for x in tensors_in(item)] if isinstance(value, list | tuple) else []
+
+
+def field_of(value: Tensor) -> Field | None:
+    """Return the field that a tensor carries; None if it does not come from the image, as a weight does."""
+    return getattr(value, "_cnntrain_field", None)
+
+
+def set_field(value: Tensor, field: Field) -> None:
+    """Let a tensor carry a field."""
+    value._cnntrain_field = field  # type: ignore[attr-defined]
+
+
+def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
+    """Return every layer that the forward pass of a model calls, in its order.
+
+    Args:
+        model: on any device; on the meta device nothing is computed.
+        shape: channels, height and width of an image.
+    """
+    found: list[Layer] = []
+    names = {module: name for name, module in model.named_modules()}
+
+    def after_layer(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return
+        field = widened(module, args, output, max(shape[1:]))
+        set_field(output, field)
+        found.append(
+            Layer(
+                names[module],
+                type(module).__name__,
+                tuple(output.shape[1:]),
+                sum(p.numel() for p in module.parameters(recurse=False)),
+                multiply_adds(module, output),
+                None if field == UNKNOWN else int(field[0]),
+            )
+        )
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    handles = [module.register_forward_hook(after_layer) for module in leaves]
+    some = next(model.parameters(), None)
+    x = torch.zeros(1, *shape, device="meta" if some is None else some.device)
+    set_field(x, (1, 1))
+    try:
+        with torch.no_grad(), FieldTracker():
+            model.eval()(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int) -> Field:
+    """Return the field behind a layer, from what went in and came out, and the side of the image."""
+    if isinstance(module, nn.Linear):  # of more than (N, values) it is unknown what they are
+        return (image, 1) if output.dim() == 2 else UNKNOWN
+    before = (field_of(args[0]) if args else None) or UNKNOWN
+    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+        if output.shape[2:].numel() == 1:
+            return image, 1
+        return before if output.shape[2:] == args[0].shape[2:] else UNKNOWN
+    if not isinstance(module, WINDOWS):
+        return field_of(output) or UNKNOWN
+    kernel, stride = side(module.kernel_size), side(module.stride)
+    dilation = side(getattr(module, "dilation", 1))
+    if before == UNKNOWN or kernel is None or stride is None or dilation is None:
+        return UNKNOWN
+    field, distance = before
+    return field + dilation * (kernel - 1) * distance, distance * stride
+
+
+def side(value: Any) -> int | None:
+    """Return the side of a square window; None if it is not square."""
+    if isinstance(value, tuple):
+        return int(value[0]) if len(set(value)) == 1 else None
+    return int(value)
+
+
+def multiply_adds(module: nn.Module, output: Tensor) -> int:
+    """Return the multiply-adds of a convolution or a linear layer for one image; 0 for any other."""
+    if isinstance(module, nn.Conv2d):
+        kernel = module.kernel_size
+        return output.numel() * (module.in_channels // module.groups) * kernel[0] * kernel[1]
+    if isinstance(module, nn.Linear):
+        return output.numel() * module.in_features
+    return 0

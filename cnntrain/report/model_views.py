@@ -1,0 +1,202 @@
+"""What can be asked of a trained model: what its filters look like, what its layers see, what shifts do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cnntrain.compute.precision import Precision
+from cnntrain.data.loader import Normalize
+
+MOST_FILTERS = 64
+MOST_LAYERS = 12  # whose feature maps are shown
+FEWEST_STAGES = 4  # below which layers are shown that are evenly spread
+MOST_MAPS = 16  # of each of them
+SHIFTS = (0, 1, 2, 3, 4)  # pixels
+DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+SHIFT_SECONDS = 2.0  # that they may take, which bounds the images
+MOST_SHIFTED, FEWEST_SHIFTED = 1000, 100  # images
+VALUES = 2**18  # of a batch, whose feature maps should fit into the caches
+# What these give out is what came in, but for its shape or in training.
+SILENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout2d)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The weights of the first layer, as images.
+
+    Args:
+        layer: its name.
+        kind: its class.
+        weights: float32 (filters, channels, height, width), on the CPU.
+        total: filters that the layer has.
+    """
+
+    layer: str
+    kind: str
+    weights: Tensor
+    total: int
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a layer makes of some images.
+
+    Args:
+        layer: its name.
+        kind: its class.
+        values: float32 (N, maps, height, width), on the CPU; (N, 1, 1, values) if it knows no places.
+        total: maps, or values, that the layer has.
+        ends_stage: whether it is the last one before the resolution changes, of a network with many layers.
+    """
+
+    layer: str
+    kind: str
+    values: Tensor
+    total: int
+    ends_stage: bool = False
+
+
+def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> Filters | None:
+    """Return the filters of the first layer that fits the image; None if there is no such layer.
+
+    Args:
+        model: any network; a Conv2d must take the image's channels, a Linear all of its values.
+        shape: channels, height and width of an image.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Conv2d) and layer.in_channels == shape[0] and layer.groups == 1:
+            weights = layer.weight
+        elif isinstance(layer, nn.Linear) and layer.in_features == shape[0] * shape[1] * shape[2]:
+            weights = layer.weight.view(-1, *shape)
+        else:
+            continue
+        some = weights[:MOST_FILTERS].detach().float().cpu()
+        return Filters(name, type(layer).__name__, some, len(weights))
+    return None
+
+
+@torch.no_grad()
+def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps]:
+    """Return what layers make of images, float (N, C, H, W), in the order in which they are done.
+
+    Of up to ``MOST_LAYERS`` layers all are there; of more, the ends of the stages, which are the outermost
+    modules that end a resolution, and the output.
+    """
+    found: dict[str, Maps] = {}
+
+    def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(layer: nn.Module, args: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and len(output) == len(x) and output.dim() in (2, 4):
+                maps = output if output.dim() == 4 else output[:, None, None, :]
+                total = output.shape[1]
+                found.pop(name, None)  # of a layer that is called twice, the last call counts
+                found[name] = Maps(name, type(layer).__name__, maps[:, :MOST_MAPS].float().cpu(), total)
+
+        return note
+
+    modules = [(name, m) for name, m in model.named_modules() if not isinstance(m, SILENT)]
+    handles = [m.register_forward_hook(noting(name)) for name, m in modules]
+    try:
+        with precision.autocast():
+            model.eval()(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    inner = {name for name, module in model.named_modules() if list(module.children())}
+    layers = [maps for name, maps in found.items() if name not in inner]
+    if len(layers) <= MOST_LAYERS:
+        return layers
+    stages = ends_of_stages([maps for name, maps in found.items() if name], layers[-1])
+    if len(stages) >= FEWEST_STAGES:
+        return stages
+    chosen = torch.linspace(0, len(layers) - 1, MOST_LAYERS).round().int().tolist()
+    return [layers[index] for index in chosen]
+
+
+def ends_of_stages(done: Sequence[Maps], output: Maps) -> list[Maps]:
+    """Return the outermost module that is the last to give each resolution, in order, and the output.
+
+    Args:
+        done: by all modules, inner ones too, in the order in which they are done.
+        output: of the last layer.
+    """
+    ends: dict[tuple[int, ...], Maps] = {}
+    for maps in done:
+        size = tuple(maps.values.shape[2:])
+        if maps.values.shape[1] == 1 and size[0] == 1:  # values
+            continue
+        known = ends.get(size)
+        if known is None or maps.layer.count(".") <= known.layer.count("."):
+            ends.pop(size, None)
+            ends[size] = maps
+    return [replace(maps, ends_stage=True) for maps in ends.values() if maps.layer != output.layer] + [output]
+
+
+def which(layers: Sequence[Maps]) -> str:
+    """Return which layers are shown, in words."""
+    if any(maps.ends_stage for maps in layers):
+        return "the ends of the stages, where the resolution changes, and the output"
+    return "the layers" if len(layers) < MOST_LAYERS else f"{len(layers)} of the layers, evenly spread"
+
+
+@torch.no_grad()
+def images_in_time(
+    model: nn.Module, images: Tensor, normalize: Normalize, precision: Precision, seconds: float
+) -> int:
+    """Return how many images can be shifted in some seconds, by trying a few; 0 if too few to tell.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes).
+        images: uint8 (N, C, H, W), those that there are.
+        normalize: turns bytes into what the model wants.
+        precision: the number format of the forward pass.
+        seconds: that it may take.
+    """
+    few = images[: max(4, min(64, VALUES // 2 // images[0].numel()))]
+    begin = 0.0
+    for _ in range(2):  # the first time, memory is found and kernels are chosen
+        begin = time.monotonic()
+        with precision.autocast():
+            model.eval()(normalize(few)).sum().item()  # which waits for a GPU
+    passes = 1 + (len(SHIFTS) - 1) * len(DIRECTIONS)
+    affordable = int(seconds / passes * len(few) / max(time.monotonic() - begin, 1e-9))
+    return min(len(images), affordable) if affordable >= min(FEWEST_SHIFTED, len(images)) else 0
+
+
+@torch.no_grad()
+def accuracy_when_shifted(
+    model: nn.Module, images: Tensor, labels: Tensor, normalize: Normalize, precision: Precision
+) -> list[float]:
+    """Return the accuracy for each distance in ``SHIFTS``, the mean over four directions.
+
+    Args:
+        model: maps float (N, C, H, W) to logits (N, classes).
+        images: uint8 (N, C, H, W), on the model's device; what a shift brings in is black.
+        labels: int64 (N,), there too.
+        normalize: turns bytes into what the model wants.
+        precision: the number format of the forward pass.
+    """
+    model.eval()
+    accuracies, size = [], max(1, VALUES // images[0].numel())
+    for distance in SHIFTS:
+        directions = DIRECTIONS if distance else DIRECTIONS[:1]
+        correct = 0
+        for down, right in directions:
+            for x, y in zip(images.split(size), labels.split(size), strict=True):
+                with precision.autocast():
+                    output = model(normalize(shifted(x, down * distance, right * distance)))
+                correct += int((output.argmax(dim=1) == y).sum())
+        accuracies.append(correct / (len(labels) * len(directions)))
+    return accuracies
+
+
+def shifted(images: Tensor, down: int, right: int) -> Tensor:
+    """Return images, uint8 (N, C, H, W), moved by some pixels; what comes in is black."""
+    return F.pad(images, (right, -right, down, -down))

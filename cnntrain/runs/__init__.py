@@ -1,0 +1,1 @@
+"""The files that survive a run: run folders, checkpoints, the cache folder."""

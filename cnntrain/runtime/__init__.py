@@ -1,0 +1,1 @@
+"""The process and the machine: screen, signals, memory, random numbers, several processes."""

@@ -1,0 +1,91 @@
+"""Ctrl-C and SIGTERM: heard at once, and nothing that is finished is lost. No torch."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any, Self
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """Takes over Ctrl-C and SIGTERM within a ``with``, as far as this is the main thread, which alone can.
+
+    Attributes:
+        received: the signal that has come; 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Take over the signals."""
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.getsignal(number) for number in STOPPING}
+            self.hold()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give the signals back."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def hold(self) -> None:
+        """Take the signals, again if somebody else has taken them."""
+        for number in self.before:
+            signal.signal(number, self.note)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal."""
+        self.received = number
+
+
+class StopSignals(Signals):
+    """Notes a signal, so that a run can finish its step. A second one ends the process at once."""
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal; the handler of before serves the next one."""
+        self.received = number
+        signal.signal(number, self.before[number])
+
+
+class StopJobs(Signals):
+    """Raises KeyboardInterrupt in a sweep when a signal comes, and remembers which one it was.
+
+    It is no Exception, since Hydra takes those that come while it composes for mistakes of the user's. It has
+    to be remembered, since Python drops what is raised within a finalizer.
+    """
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Stop what is under way."""
+        self.received = number
+        self.check()
+
+    def check(self) -> None:
+        """Raise what stops a sweep, if a signal has come."""
+        if self.received:
+            raise KeyboardInterrupt
+
+
+class HeldSignals(Signals):
+    """Keeps signals back, until :meth:`check`, while an engine runs that can't bear an exception."""
+
+    def check(self) -> None:
+        """Do what a signal would have done, if one has come."""
+        if not self.received:
+            return
+        handler = self.before[self.received]
+        if callable(handler):
+            handler(self.received, None)
+        raise KeyboardInterrupt
+
+
+def hasten_end() -> None:
+    """Let Python end without looking for cycles in all of torch first, which takes half a second."""
+    if "triton" not in sys.modules:  # whose bindings would complain of leaks
+        gc.freeze()

@@ -1,0 +1,138 @@
+"""One job of a sweep: a run with overrides of its own, in a folder of its own, wherever it is executed."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.compose import add_current_folder
+from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
+from cnntrain.runs import checkpoint, run_files, run_folder
+from cnntrain.runs.job_record import RECORD, headline, record_of
+from cnntrain.runs.run_writes import LeadsOut, check_links
+from cnntrain.runtime import memory, streams
+from cnntrain.runtime.console import AS_TEXT, Console, Whole
+from cnntrain.runtime.regular_files import append_regular
+from cnntrain.sweep.forkserver import unshield_path
+
+PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
+ENGINE = ("precision", "channels_last", "threads")  # which a run keeps from its first step to its last
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to know to do a job.
+
+    Args:
+        name: of its folder.
+        folder: where it trains.
+        settings: its configuration, checked.
+        varied: the overrides that set it apart from the other jobs.
+        trust: packages that the configuration may name; None for what the user has typed.
+        verbose: how much it prints; None: as its configuration says.
+        threads: that it may use; None: as its configuration says.
+        cwd: the folder in which the user typed.
+        trial: number of the point of a search.
+        search: the group ``sweeper`` of the configuration, if a search may end the job early.
+        header: whether the screen shows what is trained on what, which the job before has shown already.
+    """
+
+    name: str
+    folder: Path
+    settings: Mapping[str, Any]
+    varied: tuple[str, ...]
+    trust: tuple[str, ...] | None
+    verbose: int | None = None
+    threads: int | None = None
+    cwd: str = "."
+    trial: int | None = None
+    search: Mapping[str, Any] | None = None
+    header: bool = True
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Do a job, or what is left of it, and return its record, which is written to ``job.json`` too.
+
+    Raises:
+        Interrupted: a signal came; the checkpoint is written, and the record says that it is not finished.
+    """
+    record: dict[str, Any] = {"state": "running", "overrides": list(job.varied)}
+    log = job.folder / "train.log"
+    streams.prepare()  # in a process of the engine's too
+    memory.keep()
+    unshield_path()
+    os.chdir(job.cwd)  # engines start their processes where they like
+    try:
+        check_links(job.folder, job.folder.parent)
+        run_folder.make_folder(job.folder)
+        if not run_folder.becomes_free(job.folder, PATIENCE_SECONDS):
+            # Its record is not ours to write: whoever has the folder will.
+            return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
+        run_folder.write_json(job.folder / RECORD, record)
+        record |= {"state": "finished", **headline(trained(job))}
+    except Interrupted:
+        raise
+    except LeadsOut as error:  # the record and the log would lead out too
+        return record | {"state": "failed", "reason": str(error)}
+    except Pruned as error:
+        record |= {"state": "pruned", "reason": str(error)}
+    except CnntrainError as error:
+        reraise_interruption(error)
+        record |= {"state": "failed", "reason": str(error)}
+        Console(0, log).line("failed: {}", Whole(str(error)))
+        if error.__cause__ is not None:
+            log_traceback(log, error.__cause__)
+    except Exception as error:
+        reraise_interruption(error)
+        reason = f"{type(error).__name__}: {error}; the traceback is in {log}"
+        record |= {"state": "failed", "reason": reason}
+        log_traceback(log, error)
+    run_folder.write_json(job.folder / RECORD, record)
+    return record
+
+
+def log_traceback(log: Path, error: BaseException) -> None:
+    """Add where an error came from to the log of a job."""
+    with contextlib.suppress(OSError), append_regular(log, **AS_TEXT) as file:
+        traceback.print_exception(error, file=file)
+
+
+def trained(job: Job) -> Mapping[str, Any]:
+    """Train a job from its checkpoint, or from the beginning if it has none, and return its summary."""
+    # No report, which keeps a sweep quick; the best job gets one in the end.
+    settings = {**copy.deepcopy(dict(job.settings)), "out": str(job.folder), "report": False}
+    if job.trust is None:
+        add_current_folder()
+    if job.verbose is not None:
+        settings["verbose"] = job.verbose
+    if job.threads is not None and settings["threads"] == "auto":
+        settings["threads"] = job.threads
+    from cnntrain import run
+    from cnntrain.training.trainer import AfterEpoch
+
+    after_epoch: AfterEpoch = run.nothing_after_epoch
+    if job.search is not None and job.trial is not None:
+        from cnntrain.sweep.search import pruning
+
+        sweep, epochs = job.folder.parent, settings["epochs"]
+        after_epoch = pruning(sweep, settings["monitor"], job.search, job.trial, epochs)
+    last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
+    if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
+        return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)
+    state, _ = run_folder.load_or_previous(last)
+    if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
+        return run_files.read_json(job.folder / "summary.json")
+    settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
+    return run.work(settings, job.folder, state, job.trust, after_epoch, job.header)
+
+
+def is_under_way(job: Job) -> bool:
+    """Say whether a job has begun and not ended, as far as its record knows."""
+    record = record_of(job.folder)
+    return record is not None and record["state"] == "running"

@@ -1,0 +1,1 @@
+"""Training: the trainer, its progress, and what it records."""

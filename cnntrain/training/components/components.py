@@ -1,0 +1,103 @@
+"""The parts of a run that the configuration names. Each is tried before any data is read."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from cnntrain.config.instantiate import build
+from cnntrain.config.schema import Config, input_shape
+from cnntrain.errors import CheckpointError, UserError, in_words
+from cnntrain.optim.freezing import Freezing
+
+SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an image, that are soon computed
+
+
+def build_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the network for the shape and the classes of the data, and check its output on zeros."""
+    model = untried(config, trust)
+    check_takes(model, config, "cpu")
+    return model
+
+
+def describe_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the network for its shapes alone: without memory, unless it is small.
+
+    On the meta device, torch takes 2 s to import its compiler for the first layer that it calls.
+    """
+    with torch.device("meta"):
+        model = untried(config, trust)
+    device = "meta"
+    sizes = [math.inf if is_lazy(p) else p.numel() for p in model.parameters()]
+    is_small = sum(sizes) <= SMALL and math.prod(input_shape(config["data"])) <= SMALL_IMAGE
+    if is_small and "torch._dynamo" not in sys.modules:
+        with torch.random.fork_rng(devices=[]):
+            model, device = untried(config, trust), "cpu"
+    check_takes(model, config, device)
+    return model
+
+
+def untried(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the network for the shape and the classes of the data."""
+    shape = input_shape(config["data"])
+    model: nn.Module = build(
+        "model",
+        config["model"],
+        nn.Module,
+        trust,
+        input_shape=shape,
+        in_channels=shape[0],
+        image_size=shape[1],
+        in_features=shape[0] * shape[1] * shape[2],
+        num_classes=config["data"]["num_classes"],
+    )
+    return model
+
+
+def check_takes(model: nn.Module, config: Config, device: str) -> None:
+    """See that a network takes images of the data's shape and gives a logit for each class.
+
+    Args:
+        model: the network, which is left in evaluation mode.
+        config: of the run.
+        device: of the network.
+
+    Raises:
+        UserError: it does not.
+    """
+    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    name = type(model).__name__
+    model.eval()  # so that the trial below draws nothing and changes no statistics
+    with torch.device(device):
+        try:
+            with torch.no_grad():
+                output = model(torch.zeros(2, *shape))
+        except Exception as error:  # whatever a network of the user's may raise
+            size = "x".join(map(str, shape))
+            raise UserError(f"model: {name} can't take images of {size}: {in_words(error)}") from error
+    if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
+
+
+def build_freezing(config: Config, model: nn.Module) -> Freezing:
+    """Freeze what the configuration says of a model; nothing, if it says nothing."""
+    patterns = config["freeze"] or []
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    return Freezing(model, patterns, config["unfreeze_epoch"], config["data"]["num_classes"])
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Load a checkpoint's weights into the model that its configuration describes."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: the weights do not fit the model that the configuration describes"
+        ) from error

@@ -1,0 +1,82 @@
+"""The criterion that the configuration names, tried before any data is read."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.config.instantiate import build
+from cnntrain.config.schema import Config, shown
+from cnntrain.errors import UserError, in_words
+from cnntrain.tasks.losses import check_mean
+
+
+def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
+    """Build the loss, and check that it maps logits and labels to the mean over the examples."""
+    node, known = dict(config["criterion"]), {}
+    if isinstance(node.get("weight"), list):  # which torch wants as a tensor
+        known["weight"] = class_weights(node.pop("weight"), config["data"]["num_classes"])
+    criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
+    num_classes = config["data"]["num_classes"]
+    logits, labels = torch.zeros(2, num_classes), torch.tensor([0, 1])
+    mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
+    if mixes:  # labels are shares of the classes
+        labels = torch.full_like(logits, 1 / num_classes)
+    name = type(criterion).__name__
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            loss = criterion(logits, labels)
+    except Exception as error:  # whatever a loss of the user's may raise
+        raise UserError(
+            f"criterion: {name} can't compare logits with class numbers: {in_words(error)}"
+        ) from error
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
+    with torch.random.fork_rng([]), warnings.catch_warnings(action="ignore"):
+        check_mean(criterion, num_classes, mixes)
+    return criterion
+
+
+def class_weights(typed: list[Any], num_classes: int) -> Tensor:
+    """Return the weights of the classes, float32 (classes,)."""
+    are_numbers = all(isinstance(weight, int | float) for weight in typed)
+    if not are_numbers or len(typed) != num_classes:
+        raise UserError(
+            f"criterion.weight={shown(typed)} is not possible: it takes {num_classes} numbers, one a class"
+        )
+    return torch.tensor(typed, dtype=torch.float32)
+
+
+def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Module:
+    """Return the loss weighted by inverse class frequency, so that all classes count the same.
+
+    See King and Zeng 2001, Logistic Regression in Rare Events Data. It is for training; evaluation keeps to
+    the plain one.
+
+    Args:
+        criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
+        labels: of the training images, int64 (N,).
+        num_classes: number of classes.
+
+    Raises:
+        UserError: the loss has no weights.
+    """
+    if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss):
+        raise UserError(
+            f"balance_classes=true needs a loss with weights, such as torch.nn.CrossEntropyLoss, and "
+            f"{type(criterion).__name__} has none"
+        )
+    if criterion.weight is not None:
+        raise UserError("balance_classes=true and criterion.weight both weight the classes: leave one out")
+    counts = labels.bincount(minlength=num_classes).clamp(min=1)
+    weight = len(labels) / (num_classes * counts.float())
+    device = next((p.device for p in criterion.buffers()), labels.device)
+    weighted = copy.deepcopy(criterion)
+    weighted.weight = weight.to(device)
+    return weighted

@@ -1,0 +1,87 @@
+"""What a checkpoint's model would take, found out without memory: before it is built.
+
+A configuration of a few bytes can describe a network of a hundred gigabytes, or images of that size. The meta
+device of torch knows shapes without values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.config.instantiate import is_of_ours, targets
+from cnntrain.config.schema import Config, input_shape
+from cnntrain.errors import CheckpointError
+from cnntrain.runtime import memory
+from cnntrain.runtime.console import bytes_in_words
+from cnntrain.text import printable
+from cnntrain.training.components.components import check_takes, untried
+
+BYTES = 4  # of a value, as fp32
+USUAL = 2 * 3 * 1024**2  # values of two images
+
+
+def check_size(config: Config, weights: Mapping[str, Any], path: Path, trust: Sequence[str] | None) -> None:
+    """Check that a checkpoint's weights fit the model it describes, and that two images fit into the memory.
+
+    What the user typed is not looked at, nor are classes of others, which may need values.
+
+    Args:
+        config: of the checkpoint.
+        weights: of the model, by name.
+        path: of the checkpoint.
+        trust: packages that the checkpoint may name; None for what the user typed.
+
+    Raises:
+        CheckpointError: they do not.
+    """
+    if trust is None or not all(map(is_of_ours, targets(config["model"]))):
+        return
+    with torch.device("meta"):
+        model = untried(config, trust)
+    empty = model.state_dict()
+    for name in {**empty, **weights}:
+        here, there = empty.get(name), weights.get(name)
+        if isinstance(here, Tensor) and isinstance(there, Tensor) and here.shape == there.shape:
+            continue
+        if not name.endswith("_extra_state"):
+            raise CheckpointError(
+                f"{printable(path)}: the weights do not fit the model that the configuration describes: "
+                f"{printable(name, 100)}"
+            )
+    needed, free = BYTES * largest_output(model, config), memory.free()
+    if needed > free:
+        raise CheckpointError(
+            f"{printable(path)}: two images take {bytes_in_words(needed)} in a single layer, and "
+            f"{bytes_in_words(free)} of memory are free"
+        )
+
+
+def largest_output(model: nn.Module, config: Config) -> int:
+    """Return the number of values of the largest tensor that a layer makes of two images.
+
+    For images of usual sizes only that of the images is looked at: the first call of a layer on the meta
+    device takes 2 s.
+
+    Args:
+        model: on the meta device.
+        config: of the checkpoint.
+    """
+    shape = input_shape(config["data"])
+    outputs = [2 * math.prod(shape)]
+    if outputs[0] <= USUAL:
+        return outputs[0]
+
+    def record(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            outputs.append(output.numel())
+
+    for module in model.modules():
+        module.register_forward_hook(record)
+    check_takes(model, config, "meta")
+    return max(outputs)

@@ -1,0 +1,141 @@
+"""What a run says of itself on the screen: the header before it begins, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cnntrain import __version__
+from cnntrain.config.schema import Config, input_shape
+from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.open import Data
+from cnntrain.runtime.console import Console, Whole, count, joined
+from cnntrain.runtime.hardware import cores
+from cnntrain.tasks.classification.screen import show_classes, show_result
+from cnntrain.tasks.metrics import Result
+from cnntrain.text import argument, loss_in_words, network_name, shown_path
+from cnntrain.training.doctor.diagnosis import Finding, show_finding
+from cnntrain.training.init_from import in_words
+from cnntrain.training.sentences import on_running_mean
+from cnntrain.training.trainer import Fit
+
+MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
+
+
+def show_header(
+    console: Console,
+    config: Config,
+    folder: Path,
+    fitting: Fit,
+    data: Data,
+    device: torch.device,
+    engine: str,
+    started: Mapping[str, Any] | None,
+    level: int = 1,
+) -> None:
+    """Print what is about to be trained, on what, and where it goes."""
+    model = fitting.model
+    sizes = [
+        f"{len(data.train_indices):,} train",
+        f"{len(data.val_indices):,} val",
+        f"{len(data.test):,} test",
+    ]
+    shape = "×".join(map(str, input_shape(config["data"])))
+    optim = config["optim"]
+    lr = optim.get("lr", "of its own")
+    scales = joined([f"{name} ×{scale:g}" for name, scale in (config["lr_scale"] or {}).items()])
+    scales = f" ({scales})" if scales else ""
+    fused = " (fused)" if optim.get("fused") else ""
+    name_of_gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    averaged = f", averaged over steps (ema {config['ema']:g})" if config["ema"] is not None else ""
+    source = config["data"]["source"]
+    name = source.get("dataset", source["_target_"].rpartition(".")[2])
+    used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
+    warn_of_workers(console, config["workers"], data)
+    console.line(f"[bold]cnntrain {__version__}[/]", level=level)
+    console.facts(
+        {
+            "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
+            "": data.path,
+            "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
+            "model": f"{network_name(config['model'], type(model).__name__)}, {fitting.freezing}{averaged}",
+            **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
+            "optimizer": joined(
+                [
+                    f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {lr}{scales}",
+                    f"{name_of_schedule(config['schedule']['_target_'])} schedule",
+                    f"batch size {config['batch_size']}",
+                ]
+            ),
+            "device": f"{device}{name_of_gpu}",
+            "precision": engine,
+            "run folder": shown_path(folder),
+        },
+        level,
+    )
+    if console.verbose >= 2:
+        from omegaconf import OmegaConf
+
+        console.line("\n{}", Whole(OmegaConf.to_yaml(config)), level=2)
+
+
+def name_of_schedule(target: str) -> str:
+    """Return the name of a schedule's class; of one of our own, the name that is typed."""
+    name = target.rpartition(".")[2]
+    return name.lower() if target.startswith("cnntrain.") else name
+
+
+def warn_of_workers(console: Console, workers: int, data: Data) -> None:
+    """Say why worker processes will not make loading faster, if they will not."""
+    if workers and isinstance(data.train, InMemoryDataset):
+        console.warn(
+            f"workers={workers}: the images are in memory, and worker processes cost more time there than "
+            "they save: workers=0 is faster"
+        )
+    elif workers > cores():
+        console.warn(
+            f"workers={workers}: this process may use {count(cores(), 'core')}, and more workers than cores "
+            "load no faster"
+        )
+
+
+def data_classes(data: Data) -> str:
+    """Return the number of classes in words."""
+    return f"{len(data.train.class_names)} classes"
+
+
+def show_end(
+    console: Console,
+    folder: Path,
+    fitting: Fit,
+    result: Result,
+    class_names: tuple[str, ...],
+    tells_test: bool,
+) -> None:
+    """Print the test result, if it is to be told, where everything is, and what to type next."""
+    best = fitting.progress.best
+    chosen = f"epoch {best['epoch']}, the best by {fitting.monitor}" if best else "the last epoch"
+    console.line()
+    if tells_test:
+        show_result(console, "test", result)
+        show_classes(console, result.per_class(class_names), level=2)
+    elif best:
+        console.line(
+            f"[bold]val accuracy {best['val_accuracy']:.2%}[/]  loss {loss_in_words(best['val_loss'])}"
+        )
+    loading = f"data loading: {fitting.train_batches.stopwatch.share:.0%} of training time"
+    console.line(f"[dim]weights of {chosen}; {loading}[/]")
+    if tells_test and (told := on_running_mean(fitting.progress.history)):
+        console.line(f"[dim]{told}[/]")
+    console.line("run folder: [bold]{}[/]", shown_path(folder))
+    if tells_test:
+        console.command("every class", f"cnntrain eval {argument(folder)}")
+
+
+def show_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Print what the training doctor has found: the first few, the others are in summary.json."""
+    for finding in findings[:MOST_TOLD]:
+        show_finding(console, finding)

@@ -1,0 +1,246 @@
+"""The training doctor: watches a run, and names its problems, the evidence and a suggested fix.
+
+It never changes the training: no bit of the weights, nor of the generators. On little evidence it is silent.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cnntrain.compute.precision import Precision
+from cnntrain.data.batches import Batch
+from cnntrain.optim.schedules import lr_of
+from cnntrain.tasks.metrics import RunningMean
+from cnntrain.training.doctor import diagnosis
+from cnntrain.training.doctor.diagnosis import Finding, nice
+from cnntrain.training.doctor.diagnostics import examine
+from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, Memorised, memorise
+
+RATIO_AT = 5  # steps after which the weights are compared with those of the start
+RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of an update to the weights
+RATIO_GOOD = 0.02  # Adam's first steps are larger than the 0.001 that is usual later on
+NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
+LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
+FEW_STEPS = 50  # before which a network still looks as it began
+# Whose steps are about as long as their learning rate, as those of the probe are.
+LIKE_ADAM = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The images of a run, as the doctor looks at them when it is over.
+
+    Args:
+        counts: training images of each class.
+        class_names: of the classes.
+        val_images: images of the validation set.
+        train: batches of training images as they are, evenly spread over the training set.
+        val: batches of validation images, evenly spread too; None without a validation set.
+        is_streamed: whether images are decoded when their batch is made.
+    """
+
+    counts: Sequence[int]
+    class_names: Sequence[str]
+    val_images: int
+    train: Iterable[Batch]
+    val: Iterable[Batch] | None
+    is_streamed: bool
+
+
+class Doctor:
+    """Watches the training of a model.
+
+    Args:
+        model: what is trained.
+        optimizer: trains it.
+        criterion: the loss.
+        precision: number format of the forward pass.
+        config: of the run.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        criterion: nn.Module,
+        precision: Precision,
+        config: Mapping[str, Any],
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.precision = precision
+        self.config = config
+        self.num_classes: int = config["data"]["num_classes"]
+        # The chance level is known for cross entropy alone.
+        self.chance = math.log(self.num_classes) if type(criterion) is nn.CrossEntropyLoss else None
+        self.first_loss: float | None = None
+        self.first_batch: Batch | None = None
+        self.looked_at: list[Tensor] = []  # since others may be trained in a later epoch
+        self.start_of_run: list[Tensor] | None = None
+        self.rates: list[float] = []
+        self.ratio: float | None = None
+        self.told: Finding | None = None
+        self.waited = self.worked = 0.0
+        self.step = 0
+
+    def watch(self, batches: Iterator[Batch], resumed: bool) -> Iterator[Batch]:
+        """Yield the batches of an epoch, and time how long each is waited for.
+
+        Args:
+            batches: of the epoch.
+            resumed: whether steps were made before, so that these do not show how it began.
+        """
+        self.step = 0
+        begin = time.perf_counter()
+        for batch in batches:
+            if not resumed and self.first_batch is None:
+                self.first_batch = batch
+                self.looked_at = self.weights()
+                self.start_of_run = [weight.clone() for weight in self.looked_at]
+            arrived = time.perf_counter()
+            yield batch
+            if self.step > RATIO_AT:  # the first ones warm up
+                self.waited += arrived - begin
+                self.worked += time.perf_counter() - arrived
+            begin = time.perf_counter()
+
+    def after_step(self, mean: RunningMean) -> Finding | None:
+        """Look at the first steps of the run: how wrong it begins, and how far the weights move.
+
+        Returns:
+            What can be told at once, since no later step will make it better.
+        """
+        self.step += 1
+        if self.start_of_run is None or self.step > RATIO_AT:
+            return None
+        if self.step == 1:
+            self.first_loss = mean.loss
+        self.rates.append(lr_of(self.optimizer))
+        if self.step == RATIO_AT and sum(self.rates) > 0:
+            pairs = zip(self.looked_at, self.start_of_run, strict=True)
+            moved = sorted(float((now - then).norm() / then.norm()) for now, then in pairs if then.any())
+            # As if there were no warm-up, which makes the first steps small.
+            full = self.config["optim"].get("lr", self.rates[-1]) / (sum(self.rates) / RATIO_AT)
+            self.ratio = full * moved[len(moved) // 2] / RATIO_AT if moved else None
+            self.start_of_run = None
+            self.told = self.start()
+        return self.told if self.step == RATIO_AT else None
+
+    def weights(self) -> list[Tensor]:
+        """Return the weights that are trained, without biases and the like."""
+        return [p.detach() for p in self.model.parameters() if p.dim() > 1 and p.requires_grad]
+
+    def findings(self, history: Sequence[Mapping[str, Any]], seen: Seen) -> list[Finding]:
+        """Return the problems of the run, now that it is over and the model has the weights that are kept.
+
+        Args:
+            history: the rows of metrics.csv.
+            seen: its images.
+        """
+        config, cause = self.config, self.start() or self.learning(history)
+        train = val = None
+        if seen.val is not None and history:
+            train, val = (examine(self.model, batches, self.precision) for batches in (seen.train, seen.val))
+        found = [
+            cause,
+            diagnosis.overfitting(config, history, train, val),
+            diagnosis.few_validation_images(config, len(history), sum(seen.counts), seen.val_images),
+            diagnosis.imbalance(config, seen.counts, seen.class_names),
+            diagnosis.waiting(config, self.waited, self.worked, seen.is_streamed),
+        ]
+        # A cause explains what else would be seen there.
+        if val is not None and cause is None and history[-1]["step"] >= FEW_STEPS:
+            found += [diagnosis.dead_units(config, val), diagnosis.wrong_labels(val)]
+        return [finding for finding in found if finding is not None]
+
+    def start(self) -> Finding | None:
+        """Compare the first loss with the chance level, ln(classes)."""
+        if self.first_loss is None or self.chance is None or self.first_batch is None:
+            return None
+        if self.first_loss < 1.5 * self.chance + 0.5:
+            return None
+        evidence = f"loss {self.first_loss:.2f} before the first step, {self.chance_in_words()}"
+        x, data = self.first_batch[0], self.config["data"]
+        mean, std = x.mean(dim=(0, 2, 3)).tolist(), x.std(dim=(0, 2, 3)).tolist()
+        if all(abs(m) < 1 and 0.3 < s < 3 for m, s in zip(mean, std, strict=True)):
+            fix = "initialise the last layer of the model with smaller weights"
+            return Finding("the loss begins far above chance", evidence, fix)
+        olds = [
+            (d[0] if len(d) == 1 else d[c]) for d in (data["mean"], data["std"]) for c in range(len(mean))
+        ]
+        old_mean, old_std = olds[: len(mean)], olds[len(mean) :]
+        means = ",".join(f"{o + s * m:.3g}" for o, s, m in zip(old_mean, old_std, mean, strict=True))
+        stds = ",".join(f"{o * s:.3g}" for o, s in zip(old_std, std, strict=True))
+        evidence += f"; pixels reach the network with mean {mean[0]:.2g} and std {std[0]:.2g}"
+        fix = f"'data.mean=[{means}]' 'data.std=[{stds}]'"
+        return Finding("the images are not normalised", evidence, fix)
+
+    def learning(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
+        """Say why a run has learnt nothing."""
+        start = self.first_loss if self.chance is None else self.chance
+        if not history or start is None or history[-1]["train_loss"] < NOT_LEARNT * start:
+            return None
+        right = max(history[-1]["train_accuracy"], history[-1]["val_accuracy"] or 0.0)
+        if right - 1 / self.num_classes > LEARNT * (1 - 1 / self.num_classes):  # smoothed or mixed labels
+            return None
+        steps, lr = history[-1]["step"], self.config["optim"].get("lr")
+        level = f"{start:.2f} at the start" if self.chance is None else self.chance_in_words()
+        evidence = f"train loss {history[-1]['train_loss']:.3g} after {steps:,} steps, {level}"
+        probe = None
+        if self.ratio and lr is not None:
+            healthy = f"healthy at the start: {RATIO_TOO_SMALL:g} to {RATIO_TOO_LARGE:g}"
+            ratio = f"{evidence}; update/weight ratio {self.ratio:.2g} ({healthy})"
+            if self.ratio > RATIO_TOO_LARGE:
+                # A run that has diverged overstates the ratio.
+                smaller = nice(lr * min(0.1, max(1e-3, RATIO_GOOD / self.ratio)))
+                return Finding("the learning rate is too high", ratio, f"optim.lr={smaller}")
+            if self.ratio < RATIO_TOO_SMALL:
+                probe = self.probe()
+                if probe is None or probe.left <= USELESS:  # else gradients are the reason, not the rate
+                    larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
+                    return Finding("the learning rate is too low", ratio, f"optim.lr={larger}")
+        if steps >= STEPS and probe is None:
+            probe = self.probe()
+        return None if probe is None else self.one_batch(probe, evidence, lr)
+
+    def probe(self) -> Memorised | None:
+        """Try whether copies of the model can memorise the first batch of the run."""
+        return None if self.first_batch is None else memorise(self.model, *self.first_batch)
+
+    def chance_in_words(self) -> str:
+        """Return the loss of a model that knows nothing."""
+        return f"chance level ln({self.num_classes}) = {self.chance:.2f}"
+
+    def one_batch(self, probe: Memorised, evidence: str, lr: float | None) -> Finding:
+        """Say what one batch shows of a model that has learnt nothing.
+
+        Args:
+            probe: how far copies of the model got with it.
+            evidence: that nothing was learnt.
+            lr: learning rate of the run; None if the optimizer has none of that name.
+        """
+        tried = f"{probe.images} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
+        evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
+        if probe.ends_in_softmax and self.chance is not None:
+            fix = "return logits from forward: CrossEntropyLoss applies the softmax itself"
+            return Finding("the model ends in a softmax, and the loss applies another", evidence, fix)
+        if probe.left > USELESS:
+            fix = "check that gradients reach every layer: cnntrain explain shows them"
+            return Finding("the model can't overfit even one batch", evidence, fix)
+        comparable = lr if isinstance(self.optimizer, LIKE_ADAM) else None
+        needs_more = probe.rate > (comparable or 1e-3)
+        if needs_more or probe.left > DONE:
+            fix = "more epochs, or a larger model"
+            if lr is not None and (needs_more or comparable is None):
+                fix = f"optim.lr={nice(10 * lr if comparable is None else probe.rate)}"
+            return Finding("training is too slow", evidence, fix)
+        fix = "check that the labels belong to the images; if they do, train longer or use a larger model"
+        return Finding("the model memorises one batch, but not the training set", evidence, fix)

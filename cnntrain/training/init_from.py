@@ -1,0 +1,182 @@
+"""A run that starts from the weights of another: ``init_from=RUN``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.config.compose import choice_values, file_of, groups, raw_yaml
+from cnntrain.config.schema import leaves, shown
+from cnntrain.errors import CheckpointError, UserError
+from cnntrain.optim.param_names import head_of, is_inside
+from cnntrain.runs import checkpoint, run_folder
+from cnntrain.tasks.classification.classes import difference
+from cnntrain.text import printable
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Start:
+    """Where a run started.
+
+    Args:
+        path: the checkpoint.
+        epoch: after which it was written.
+        class_names: that its model knows.
+        head: name of the last layer; None where it can't be told.
+        new_head: the weights of a new one, as the seed gives them.
+        is_new: whether the head is a new one.
+        state: the checkpoint's contents, but for the weights.
+    """
+
+    path: Path
+    epoch: int
+    class_names: list[str]
+    head: str | None
+    new_head: Weights
+    is_new: bool
+    state: Mapping[str, Any]
+
+    @torch.no_grad()
+    def renew_head(self, model: nn.Module, class_names: Sequence[str]) -> None:
+        """Fit the head to the classes of this run, by their names: in their order, or else a new one.
+
+        Raises:
+            UserError: the classes are others, and which layer gives them can't be told.
+        """
+        if self.is_new or self.class_names == list(class_names):
+            return
+        if not self.new_head:
+            raise UserError(
+                f"init_from={printable(self.path)}: {difference(class_names, self.class_names)}\n"
+                f"{type(model).__name__} has no last layer of {len(class_names)} outputs to be replaced"
+            )
+        own = model.state_dict()
+        if sorted(class_names) == sorted(self.class_names) and len(set(class_names)) == len(class_names):
+            place = torch.tensor([self.class_names.index(name) for name in class_names])
+            for name in self.new_head:
+                if own[name].dim() and len(own[name]) == len(place):
+                    own[name].copy_(own[name][place.to(own[name].device)].clone())
+            return
+        for name, weight in self.new_head.items():
+            own[name].copy_(weight)
+        self.is_new = True
+
+    def record(self) -> dict[str, Any]:
+        """Return what the run writes down of it, as plain types."""
+        return {
+            "checkpoint": str(self.path),
+            "crc32": checkpoint.checksum_of(self.path),
+            "epoch": self.epoch,
+            "class_names": self.class_names,
+            "new_head": self.head if self.is_new else None,
+        }
+
+
+def in_words(record: Mapping[str, Any], class_names: Sequence[str]) -> str:
+    """Return in a line where a run started, and which layer is a new one.
+
+    Args:
+        record: see :meth:`Start.record`.
+        class_names: of this run.
+    """
+    count, before = len(class_names), len(record["class_names"])
+    instead = f"in place of {before}" if count != before else "of other names"
+    is_same = record["class_names"] == list(class_names)
+    head = "with its head" if is_same else "with its head, put into the order of these classes"
+    if record["new_head"] is not None:
+        head = f"with a new head ({record['new_head']}) for {count} classes {instead}"
+    return f"the weights of {printable(record['checkpoint'])}, epoch {record['epoch']}, {head}"
+
+
+def recorded(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the record that a run's own checkpoint holds of where it started, if it has one."""
+    return None if state is None else state["init_from"]
+
+
+def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
+    """Give a model the weights of a checkpoint, all but the head if that is for another number of classes.
+
+    The checkpoint is data: of it come tensors that fit, by name and shape, and nothing is built.
+
+    Args:
+        run: a run folder, a checkpoint file, or ``last``.
+        model: of this run, with weights of its own.
+        config: of this run.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is damaged.
+        UserError: it is of another model.
+    """
+    state, path = run_folder.load_best(run)
+    class_names = state["class_names"]
+    weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}
+    num_classes = config["data"]["num_classes"]
+    head = head_of(model, num_classes)
+    own = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+    new_head = {} if head is None else {name: own[name] for name in own if is_inside(name, head)}
+    is_new = bool(new_head) and all(
+        name in weights and weights[name].shape[1:] == weight.shape[1:] for name, weight in new_head.items()
+    )
+    is_new = is_new and any(weights[name].shape != weight.shape for name, weight in new_head.items())
+    taken = {**weights, **new_head} if is_new else weights
+    reason = misfit(taken, own)
+    if reason is not None:
+        name = type(model).__name__
+        raise UserError(
+            f"init_from={printable(path)}: its weights do not fit {name}: {reason}{advice(state, config)}"
+        )
+    try:
+        model.load_state_dict(taken)
+    except RuntimeError as error:  # tensors of a kind that no model has
+        raise CheckpointError(f"{path}: its weights can't be loaded") from error
+    rest = {name: state[name] for name in ("config", "data_fingerprint", "split")}
+    return Start(path, state["progress"]["epoch"], class_names, head, new_head, is_new, rest)
+
+
+def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """Return the first thing in which weights differ from those of a model, or None."""
+    for name, weight in own.items():
+        if name not in weights:
+            return f"it has no {name}"
+        if weights[name].shape != weight.shape:
+            there, here = ("×".join(map(str, w.shape)) or "one number" for w in (weights[name], weight))
+            return f"{name} is {there} there and {here} here"
+    extra = next((str(name) for name in weights if name not in own), None)
+    return None if extra is None else f"its {printable(extra, 100)!r} has no place here"
+
+
+def advice(state: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return, on a line of its own, what to type so that the model is that of the checkpoint."""
+    there = state["config"]
+    if not isinstance(there.get("model"), Mapping) or not isinstance(there.get("data"), Mapping):
+        return ""
+    model, words = there["model"], []
+    target = str(model.get("_target_"))
+    known = {key: shown(value) for key, value in leaves({"model": config["model"]})}
+    if target != config["model"]["_target_"]:
+        choice = next((choice for choice in groups()["model"] if class_of(choice) == target), None)
+        known = choice_values("model", choice) if choice else {}
+        words.append(f"model={choice}" if choice else f"model._target_={target}")
+    for key, value in leaves({"model": model}):
+        if key not in ("model._target_", "model.weights") and shown(value) != known.get(key):
+            words.append(shlex.quote(f"{key}={shown(value)}"))
+    for name in ("channels", "image_size"):
+        if there["data"].get(name) != config["data"][name]:
+            words.append(f"data.{name}={there['data'].get(name)}")
+    text = " ".join(words)
+    return (
+        f"\nto take that run's model, add {text}" if words and text.isprintable() and len(text) < 500 else ""
+    )
+
+
+def class_of(choice: str) -> str | None:
+    """Return the class that a choice of the group ``model`` names."""
+    return raw_yaml(file_of("model", choice)).get("_target_")

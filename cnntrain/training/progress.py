@@ -1,0 +1,122 @@
+"""Where a run is, and the table of its epochs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.safe_csv import csv_of
+from cnntrain.runtime.ranks import is_main
+from cnntrain.tasks.metrics import Result, RunningMean
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "lr",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "seconds",
+    "images_per_second",
+)
+
+
+@dataclass
+class Progress:
+    """Where a run is. All of it is in the checkpoint.
+
+    Args:
+        epoch: epochs that are over.
+        step_in_epoch: steps of the epoch under way.
+        step: steps of the run.
+        best: the row of the best epoch; None before the first, or without validation.
+        stale: epochs since the best one.
+        history: a row for each epoch that is over.
+        mean: sums of the epoch under way.
+        epoch_seconds: time spent on the epoch under way, before it was interrupted.
+        lr: learning rate of the last step.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    best: dict[str, Any] | None = None
+    stale: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    mean: dict[str, Any] | None = None
+    epoch_seconds: float = 0.0
+    lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Keep each row of metrics.csv as text: to format thousands anew would take longer than an epoch."""
+        self.lines: list[str] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it. It is not copied, as it is serialized at once."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Progress:
+        """Return what a checkpoint holds of it; what another version wrote besides is left out."""
+        return cls(**{item.name: state[item.name] for item in fields(cls) if item.name in state})
+
+    def row(self, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
+        """Return the row of the epoch under way, which has just ended, as metrics.csv has it."""
+        return {
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "lr": self.lr,
+            "train_loss": train.loss,
+            "train_accuracy": train.accuracy,
+            "val_loss": None if val is None else val.loss,
+            "val_accuracy": None if val is None else val.accuracy,
+            "seconds": seconds,
+            "images_per_second": train.seen / seconds,
+        }
+
+    def end_epoch(self, row: dict[str, Any], monitor: str) -> bool:
+        """Count an epoch, and say whether it is the best so far.
+
+        Args:
+            row: its row of metrics.csv; without validation, ``val_loss`` is None and no epoch is the best.
+            monitor: ``val_accuracy`` or ``val_loss``.
+        """
+        self.epoch += 1
+        self.history.append(row)
+        self.step_in_epoch, self.mean, self.epoch_seconds = 0, None, 0.0
+        if row["val_loss"] is None:
+            return False
+        if not self.is_better(row, monitor):
+            self.stale += 1
+            return False
+        self.best, self.stale = row, 0
+        return True
+
+    def is_better(self, row: dict[str, Any], monitor: str) -> bool:
+        """Say whether an epoch is better than the best so far; the loss decides between equal accuracies."""
+        best = self.best
+        if best is None:
+            return True
+        if monitor == "val_loss":
+            return bool(row["val_loss"] < best["val_loss"])
+        return (row["val_accuracy"], -row["val_loss"]) > (best["val_accuracy"], -best["val_loss"])
+
+    def is_stale(self, patience: int | None) -> bool:
+        """Say whether the last ``patience`` epochs were all no better than the best."""
+        return patience is not None and self.stale >= patience
+
+    def write_metrics(self, folder: Path) -> None:
+        """Write metrics.csv anew from the history, so that it always agrees with the checkpoint."""
+        if not is_main():
+            return
+        for row in self.history[len(self.lines) :]:
+            self.lines.append(csv_of([[rounded(row.get(name)) for name in COLUMNS]]))
+        write_atomically(folder / "metrics.csv", "".join([csv_of([COLUMNS]), *self.lines]).encode())
+
+
+def rounded(value: Any) -> Any:
+    """Return a value as metrics.csv shows it: floats with six significant digits."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,0 +1,236 @@
+"""`cnntrain explain --as-script FILE`: one plain file that ends with the weights of the run."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Command, full_mnist, is_told, run_folders
+
+from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.data.sources.builtin import MNISTMini
+from cnntrain.explain.script.supported import REFUSED, WITHOUT_EFFECT, WRITTEN
+
+SMALL = ("limit=200", "epochs=2", "precision=fp32", "channels_last=false", "threads=1")
+CNN = ("model=cnn", "model.channels=[4,8]", "model.head=[16]")
+
+
+def assert_same_weights(cnntrain: Command, *overrides: str) -> str:
+    """Train, and run the script of the same command; return its text."""
+    assert cnntrain("train", *overrides, "report=false", "doctor=false").code == 0
+    outcome = cnntrain("explain", *overrides, "--as-script", "lesson.py")
+    assert outcome.code == 0, outcome.err
+    runpy.run_path("lesson.py", run_name="__main__")
+    (folder,) = run_folders()
+    run = torch.load(folder / "checkpoints" / "best.pt", weights_only=True)["model"]
+    script = torch.load("lesson.pt", weights_only=True)
+    assert [tuple(w.shape) for w in run.values()] == [tuple(w.shape) for w in script.values()]
+    assert all(torch.equal(one, other) for one, other in zip(run.values(), script.values(), strict=True))
+    return Path("lesson.py").read_text()
+
+
+@pytest.mark.parametrize("optim", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_the_script_ends_with_the_weights_of_the_run(cnntrain: Command, model: str, optim: str) -> None:
+    words = CNN if model == "cnn" else ("model=mlp", "model.hidden=[32]")
+    assert_same_weights(cnntrain, *SMALL, *words, f"optim={optim}")
+
+
+OPTIONS = {
+    "all that draws": [*CNN, "augment=digits", "augment.erase=0.3", "augment.flip=0.2", "model.dropout=0.3"],
+    "an average": [*CNN, "model.batch_norm=true", "ema=0.9", "schedule=cosine"],
+    "policies": ["model=mlp", "augment=trivial", "augment.randaugment=9", "augment.jitter=0.3"],
+    "mixing": ["model=mlp", "augment.mixup=0.3", "augment.cutmix=1", "batch_size=50", "optim=adamw"],
+    "other layers": [
+        *CNN,
+        "model.padding=valid",
+        "model.kernel_size=[5,3]",
+        "model.batch_norm=true",
+        "model.pool=avg",
+        "model.pool_size=[2,1]",
+        "data.image_size=20",
+        "data.channels=3",
+    ],
+    "parts and steps": [
+        "model=mlp",
+        "grad_clip=0.5",
+        "accumulate=3",
+        "optim=sgd",
+        "optim.nesterov=true",
+        "schedule=step",
+        "schedule.every=0.5",
+        "schedule.warmup=0.3",
+    ],
+    "another loss": [
+        "model=mlp",
+        "criterion.label_smoothing=0.1",
+        "monitor=val_loss",
+        "balance_classes=true",
+        "accumulate=3",
+        "seed=7",
+        "schedule.warmup=1",
+        "schedule.final=0.1",
+        "eval_batch_size=100",
+    ],
+    "one cycle": ["model=mlp", "schedule=onecycle", "data.val_fraction=0", "model.activation=GELU"],
+    "stopped early": [
+        "model=mlp",
+        "schedule=constant",
+        "early_stopping=1",
+        "optim._target_=torch.optim.NAdam",
+        "optim.lr=0.1",
+        "epochs=4",
+    ],
+    "torch's own schedule": [
+        "model=mlp",
+        "schedule._target_=torch.optim.lr_scheduler.StepLR",
+        "~schedule.final",
+        "~schedule.warmup",
+        "+schedule.step_size=5",
+    ],
+    "bf16 and channels last": [*CNN, "precision=bf16", "channels_last=true", "limit=64", "epochs=1"],
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_every_option_is_written(cnntrain: Command, options: list[str]) -> None:
+    assert_same_weights(cnntrain, *SMALL, *options)
+
+
+def test_a_model_of_ones_own_is_imported_by_its_name(cnntrain: Command) -> None:
+    Path("nets_written.py").write_text(
+        "from torch import nn\n"
+        "class MyNet(nn.Module):\n"
+        "    def __init__(self, in_features, num_classes, width=4):\n"
+        "        super().__init__()\n"
+        "        self.layers = nn.Sequential(\n"
+        "            nn.Flatten(), nn.Linear(in_features, width), nn.Linear(width, num_classes))\n"
+        "    def forward(self, x):\n"
+        "        return self.layers(x)\n"
+    )
+    text = assert_same_weights(cnntrain, *SMALL, "model._target_=nets_written.MyNet", "model.width=6")
+    assert "from nets_written import MyNet" in text
+
+
+@pytest.mark.parametrize(
+    "words", [CNN, ("model=mlp", "augment.mixup=0.2"), ("model=mlp", "early_stopping=2")]
+)
+def test_the_script_is_one_to_hand_out(cnntrain: Command, words: tuple[str, ...]) -> None:
+    """Plain torch, formatted as our own code is, with the five steps numbered."""
+    cnntrain("explain", *SMALL, *words, "--as-script", "lesson.py")
+    text = Path("lesson.py").read_text()
+    assert "hydra" not in text.replace("cnntrain train", "") and "import cnntrain" not in text
+    functions = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    assert {"train_epoch", "evaluate", "main"} <= set(functions)
+    places = [text.index(f"# {step}. ") for step in range(1, 6)]
+    assert places == sorted(places)
+    config = str(Path(__file__).parents[2] / "pyproject.toml")
+    for check in (["check", "--ignore=RUF003"], ["format", "--check", "--diff"]):
+        command = [sys.executable, "-m", "ruff", *check, "--config", config, "lesson.py"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_arithmetic_is_in_the_script(cnntrain: Command) -> None:
+    cnntrain("explain", "model=mlp", "precision=fp32", "--as-script", "lesson.py")
+    assert "784·128 + 128 + 128·10 + 10 = 101,770 parameters" in Path("lesson.py").read_text()
+
+
+def test_files_are_read_as_they_are(cnntrain: Command) -> None:
+    """EMNIST's images are transposed; some of its files are compressed here, and some are not."""
+    folder = Path("data/EMNIST/raw")
+    folder.mkdir(parents=True)
+    for is_train in (True, False):
+        part = "train" if is_train else "test"
+        for file, kind in zip(MNISTMini.files(is_train), ("images-idx3", "labels-idx1"), strict=True):
+            target = folder / f"emnist-digits-{part}-{kind}-ubyte"
+            if is_train:
+                target.with_name(f"{target.name}.gz").write_bytes(file.read_bytes())
+            else:
+                target.write_bytes(gzip.decompress(file.read_bytes()))
+    words = ("data=emnist", "data.source.split=digits", "data.num_classes=10", "model=mlp")
+    assert "transposed" in assert_same_weights(cnntrain, *SMALL, *words)
+
+
+def test_the_files_of_mnist_are_named(cnntrain: Command) -> None:
+    root = full_mnist()
+    cnntrain("explain", "model=mlp", "data=mnist", f"data.root={root}", "--as-script", "lesson.py")
+    assert str(root / "MNIST" / "raw" / "train-images") in Path("lesson.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["precision=fp16"], ["precision=fp16 can't be written as a script"]),
+        (["data=fake"], ["Fake can't be written as a script", "mnist_mini"]),
+        (["data=cifar10"], ["CIFAR10 can't be written as a script"]),
+        (["data=mnist", "data.root=nowhere"], ["MNIST is not in nowhere", "data.root"]),
+        (["shift"], ["--as-script writes a run", "shift"]),
+        (["optim.lr=-1"], ["optim.lr=-1 is not possible"]),
+        (["run=last"], ["run=last", "explain shift"]),
+    ],
+)
+def test_what_cannot_be_written_is_told(cnntrain: Command, words: list[str], told: list[str]) -> None:
+    is_told(cnntrain("explain", *words, "--as-script", "lesson.py"), *told)
+    assert not Path("lesson.py").exists()
+
+
+def test_every_key_of_a_run_is_written_has_no_effect_on_the_weights_or_is_refused() -> None:
+    """A key that is new belongs into one of the lists; until then, its use is refused."""
+    assert set(read_yaml(conf_folder() / "train.yaml")) <= {*WRITTEN, *WITHOUT_EFFECT, *REFUSED}
+
+
+def test_a_file_that_is_there_is_left_alone(cnntrain: Command) -> None:
+    Path("lesson.py").write_text("mine")
+    is_told(cnntrain("explain", "--as-script", "lesson.py"), "lesson.py", "another name")
+    assert Path("lesson.py").read_text() == "mine"
+    is_told(cnntrain("explain", "--as-script", "lesson.py/under.py"), "lesson.py")
+
+
+HOSTILE = [
+    r"name=a\x",
+    r"name=a\N{x} \u12 \\",
+    'name=a"""b',
+    'name=ends with "quotes"',
+    "name='''",
+    "name=two  spaces   and more " + "long " * 30,
+    "name={{ 7 * 7 }} {% raw %}",
+    "name=#\N{RIGHT-TO-LEFT OVERRIDE}é",
+    "name=a\x1b[31mb",
+    "name=a\nimport os",
+]
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_whatever_was_typed_the_script_compiles_and_holds_the_command(cnntrain: Command, word: str) -> None:
+    words = ("model=mlp", *SMALL, word)
+    outcome = cnntrain("explain", *words, "--as-script", "lesson.py")
+    assert (outcome.code, outcome.err) == (0, "") or is_told(outcome, "name=") is None
+    if outcome.code:
+        return
+    text = Path("lesson.py").read_text()
+    compile(text, "lesson.py", "exec", flags=0, dont_inherit=True)
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring is not None and "\x1b" not in text
+    shown = docstring[docstring.index("    cnntrain train") : docstring.index("\n\nRun it with")]
+    if word.isprintable():
+        assert shlex.split(shown.replace(" \\\n", " ")) == ["cnntrain", "train", *words]
+
+
+@pytest.mark.parametrize("file", ['a"b.py', r"a\x.py", '""".py', "a\nb.py", "a'b.py", "\udcff.py"])
+def test_whatever_its_name_the_script_compiles(cnntrain: Command, file: str) -> None:
+    outcome = cnntrain("explain", "model=mlp", *SMALL, "--as-script", file)
+    assert (outcome.code, outcome.err) == (0, ""), outcome
+    script = ast.parse(Path(file).read_text())
+    saved = [
+        node for node in ast.walk(script) if isinstance(node, ast.Call) and "with_name" in ast.dump(node)
+    ]
+    names = [argument.value for call in saved for argument in call.args if isinstance(argument, ast.Constant)]
+    assert file.removesuffix(".py") + ".pt" in names
