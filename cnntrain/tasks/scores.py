@@ -1,0 +1,114 @@
+"""The scores of a task, and what follows from them: columns, headings, formats, ranking.
+
+A task declares its scores once, as a tuple. The columns of metrics.csv, the screen, loggers, rankings and the
+values that ``monitor`` takes follow from it. Plain data, no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.text import loss_in_words
+
+TRAIN, VAL, TEST = "train", "val", "test"  # the parts of the data on which a score is measured
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number that tells how well a model does on some images.
+
+    Args:
+        name: the name in files, such as ``accuracy``.
+        heading: the name in a table on the screen, such as ``acc``.
+        higher_is_better: whether a larger number is a better one.
+        is_fraction: whether it lies between 0 and 1 and is shown as a percentage.
+        bounds: the smallest and the largest possible value, which no interval exceeds.
+    """
+
+    name: str
+    heading: str
+    higher_is_better: bool
+    is_fraction: bool = False
+    bounds: tuple[float, float] = (0.0, math.inf)
+
+    def text(self, value: float) -> str:
+        """Return a value as the screen shows it."""
+        return f"{value:.2%}" if self.is_fraction else loss_in_words(value)
+
+
+LOSS = Score("loss", "loss", higher_is_better=False)  # each task has one: the mean of its criterion
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A score on a part of the data, such as the accuracy on the validation images.
+
+    Args:
+        part: ``train``, ``val`` or ``test``.
+        score: what is measured.
+    """
+
+    part: str
+    score: Score
+
+    @property
+    def name(self) -> str:
+        """The name in metrics.csv, in rankings and in ``monitor``, such as ``val_accuracy``."""
+        return f"{self.part}_{self.score.name}"
+
+    @property
+    def heading(self) -> str:
+        """The heading of its column on the screen, such as ``val acc``."""
+        return f"{self.part} {self.score.heading}"
+
+    @property
+    def tag(self) -> str:
+        """The name in loggers, such as ``val/accuracy``."""
+        return f"{self.part}/{self.score.name}"
+
+    def value_in(self, result: Any) -> float:
+        """Return the value that a result has as an attribute of the score's name."""
+        return float(getattr(result, self.score.name))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a task, and what follows from them.
+
+    Args:
+        tracked: what is measured after each epoch: the loss first, then the others, the most important one
+            first.
+    """
+
+    tracked: tuple[Score, ...]
+
+    def on(self, part: str) -> tuple[Figure, ...]:
+        """Return the figures of a part of the data."""
+        return tuple(Figure(part, score) for score in self.tracked)
+
+    @property
+    def epoch(self) -> tuple[Figure, ...]:
+        """What is measured in each epoch, in the order of metrics.csv: in training, then in validation."""
+        return (*self.on(TRAIN), *self.on(VAL))
+
+    @property
+    def ranked(self) -> tuple[Figure, ...]:
+        """The figures by which epochs and runs may be ranked, the usual one first and the loss last."""
+        loss, *others = self.on(VAL)
+        return (*others, loss)
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The values that ``monitor`` takes."""
+        return tuple(figure.name for figure in self.ranked)
+
+    @property
+    def val_loss(self) -> Figure:
+        """The figure that decides between epochs, or runs, that are equal in the monitored one."""
+        return self.on(VAL)[0]
+
+    def monitored(self, monitor: str) -> Figure:
+        """Return the figure that a value of ``monitor`` names."""
+        return next(figure for figure in self.ranked if figure.name == monitor)
