@@ -53,9 +53,10 @@ from cnntrain.training.doctor.diagnosis import Finding
 from cnntrain.training.doctor.diagnostics import EXAMINED, evenly
 from cnntrain.training.doctor.doctor import Doctor, Seen
 from cnntrain.training.init_from import recorded, start_from
+from cnntrain.training.learner import Learner
 from cnntrain.training.record import about, summarize, write_yaml
 from cnntrain.training.restoring import Fresh
-from cnntrain.training.trainer import AfterEpoch, Fit
+from cnntrain.training.trainer import AfterEpoch, Budget, Output, Trainer
 
 IMAGES_LOGGED = 64
 
@@ -156,46 +157,48 @@ def work(
         batches = batches_of(config, data, augment, device, engine)
         schedule = parts["schedule"] = build_schedule(config, trust, optimizer, len(batches.train))
 
-        fitting = Fit(
-            folder,
+        learner = Learner(
             model,
             criterion,
             val_criterion,
             optimizer,
             schedule,
-            precision,
-            batches.train,
-            batches.val,
-            freezing,
             Fresh(
                 optimizer,
                 schedule,
                 lambda params: build("optim", config["optim"], Optimizer, trust, params=params),
             ),
-            epochs=config["epochs"],
-            num_classes=config["data"]["num_classes"],
-            grad_clip=config["grad_clip"],
-            accumulate=config["accumulate"],
-            early_stopping=config["early_stopping"],
-            monitor=config["monitor"],
-            save_every_steps=config["save_every_steps"],
-            save_every_minutes=config["save_every_minutes"],
-            about=about(config, data, started, trust),
-            after_epoch=in_turn(loggers.epoch, after_epoch),
-            console=console,
-            doctor=Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
-            average=MovingAverage(model, config["ema"]) if config["ema"] is not None else None,
-            has_idle=idle,
+            precision,
+            freezing,
+            MovingAverage(model, config["ema"]) if config["ema"] is not None else None,
+            config["grad_clip"],
+            config["accumulate"],
+            idle,
+        )
+        trainer = Trainer(
+            learner,
+            batches.train,
+            batches.val,
+            config["data"]["num_classes"],
+            Budget(
+                config["epochs"],
+                config["early_stopping"],
+                config["monitor"],
+                config["save_every_steps"],
+                config["save_every_minutes"],
+            ),
+            Output(folder, console, about(config, data, started, trust), in_turn(loggers.epoch, after_epoch)),
+            Doctor(model, optimizer, criterion, precision, config) if config["doctor"] else None,
         )
         show_header(
-            console, config, folder, fitting, data, device, engine_in_words, started, level=1 if header else 2
+            console, config, folder, trainer, data, device, engine_in_words, started, level=1 if header else 2
         )
         if state is not None:
             check_same_data(state, data)
             check_same(data.train.class_names, state["class_names"])
-            restore(fitting, state)
+            restore(trainer, state)
             console.line(
-                f"\nresumed after step {fitting.progress.step:,}, {fitting.progress.epoch} of "
+                f"\nresumed after step {trainer.progress.step:,}, {trainer.progress.epoch} of "
                 f"{config['epochs']} epochs done"
             )
         if is_main():
@@ -203,11 +206,11 @@ def work(
             if data.record is not None and (split is None or split.members is None):
                 members.write(folder, data.record)
             run_folder.remember(folder)
-        history = fitting.progress.history
+        history = trainer.progress.history
         loggers.begin(lambda: Logged(folder, config, history, batches.train.look(IMAGES_LOGGED)))
         with loggers:
-            fitting.run()
-        return finish(config, fitting, data, batches, loggers, started, begin)
+            trainer.fit()
+        return finish(config, trainer, data, batches, loggers, started, begin)
 
 
 def absolute_root(data: Mapping[str, Any]) -> dict[str, str]:
@@ -258,7 +261,7 @@ def batches_of(config: Config, data: Data, augment: Augment, device: torch.devic
 
 def finish(
     config: Config,
-    fitting: Fit,
+    trainer: Trainer,
     data: Data,
     batches: Batches,
     loggers: Loggers,
@@ -269,7 +272,7 @@ def finish(
 
     Args:
         config: of the run.
-        fitting: the run, trained.
+        trainer: the run, trained.
         data: its images.
         batches: of them.
         loggers: which learn how the run ended.
@@ -279,7 +282,8 @@ def finish(
     Returns:
         What is written to ``summary.json``.
     """
-    model, console, folder, doctor = fitting.model, fitting.console, fitting.folder, fitting.doctor
+    learner, doctor = trainer.learner, trainer.doctor
+    model, console, folder = learner.model, trainer.output.console, trainer.output.folder
     if is_main():
         best = folder / run_folder.CHECKPOINTS / checkpoint.BEST
         model.load_state_dict(checkpoint.load(best)["model"])
@@ -288,29 +292,29 @@ def finish(
     result = loop.evaluate(
         model,
         console.followed(batches.test, "testing"),
-        fitting.val_criterion,
-        fitting.num_classes,
-        fitting.precision,
+        learner.val_criterion,
+        trainer.num_classes,
+        learner.precision,
         after_batch=seen.add,
     )
     result = metrics.whole(result)
     found: list[Finding] = []
     if doctor is not None and is_main():
         try:
-            found = doctor.findings(fitting.progress.history, seen_by_doctor(config, data, batches))
+            found = doctor.findings(trainer.progress.history, seen_by_doctor(config, data, batches))
         except Exception as error:  # whatever a model of the user's raises where it is copied, say
             console.warn(
                 f"the training can't be checked for problems: {in_words(error)}; doctor=false skips it"
             )
     seconds = time.monotonic() - begin
-    summary = summarize(config, fitting, result, found, data, batches.train.device, seconds, started)
+    summary = summarize(config, trainer, result, found, data, batches.train.device, seconds, started)
     if is_main():
         run_folder.write_json(folder / "summary.json", summary)
     loggers.end(summary)
     is_job = (
         folder.parent / run_folder.SWEEP
     ).exists()  # a sweep tells the test result of its best job alone
-    show_end(console, folder, fitting, result, data.train.class_names, tells_test=not is_job)
+    show_end(console, folder, trainer, result, data.train.class_names, tells_test=not is_job)
     if not is_job:
         loggers.show()
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
@@ -318,7 +322,7 @@ def finish(
     if config.get("report") and is_main():
         from cnntrain.report.entry import after_training  # which imports matplotlib
 
-        after_training(console, config, summary, fitting, data, batches.normalize, result, verdicts)
+        after_training(console, config, summary, trainer, data, batches.normalize, result, verdicts)
     return summary
 
 
@@ -352,15 +356,14 @@ def in_turn(*observers: AfterEpoch) -> AfterEpoch:
     return tell
 
 
-def restore(fitting: Fit, state: dict[str, Any]) -> None:
+def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     """Bring everything to where a checkpoint was, the random generators last of all.
 
     Raises:
         CheckpointError: what it holds does not fit what its configuration describes.
     """
-    optimizer = fitting.fresh.check(state)
     try:
-        fitting.restore({**state, "optimizer": optimizer})
+        trainer.load_state_dict(state)
         set_random_state(random_state_of(rank(), [state["random"], *state["random_of_others"]]))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(

@@ -25,7 +25,7 @@ from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.classification.predictions import Predictions, Verdicts
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import printable, shown_names, shown_path
-from cnntrain.training.trainer import Fit
+from cnntrain.training.trainer import Trainer
 
 PATIENCE = 10.0  # of who asks for a report, in that of who waits for a training to end
 
@@ -34,7 +34,7 @@ def after_training(
     console: Console,
     config: Config,
     summary: Mapping[str, Any],
-    fitting: Fit,
+    trainer: Trainer,
     data: Data,
     normalize: Normalize,
     result: Result,
@@ -44,21 +44,21 @@ def after_training(
 
     The run is over and saved: whatever goes wrong here is only reported.
     """
-    model = fitting.model
+    model = trainer.learner.model
     if config["compile"]:  # the layers are called one by one, which a copy does in plain torch
         model = copy.deepcopy(model)
-    best = fitting.progress.best
+    best = trainer.progress.best
     run = Shown(
-        fitting.folder,
+        trainer.output.folder,
         config,
         summary,
         summary["versions"],
-        fitting.progress.history,
+        trainer.progress.history,
         None if best is None else best["epoch"],
         shown_names(data.train.class_names),
         model,
         normalize,
-        fitting.precision,
+        trainer.learner.precision,
         Evaluated("test", data.test, torch.arange(len(data.test)), result, verdicts, data.test_files),
         sizes_of(data),
     )

@@ -20,7 +20,7 @@ from cnntrain.text import argument, loss_in_words, network_name, shown_path
 from cnntrain.training.doctor.diagnosis import Finding, show_finding
 from cnntrain.training.init_from import in_words
 from cnntrain.training.sentences import on_running_mean
-from cnntrain.training.trainer import Fit
+from cnntrain.training.trainer import Trainer
 
 MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
 
@@ -29,7 +29,7 @@ def show_header(
     console: Console,
     config: Config,
     folder: Path,
-    fitting: Fit,
+    trainer: Trainer,
     data: Data,
     device: torch.device,
     engine: str,
@@ -37,7 +37,7 @@ def show_header(
     level: int = 1,
 ) -> None:
     """Print what is about to be trained, on what, and where it goes."""
-    model = fitting.model
+    model, freezing = trainer.learner.model, trainer.learner.freezing
     sizes = [
         f"{len(data.train_indices):,} train",
         f"{len(data.val_indices):,} val",
@@ -61,7 +61,7 @@ def show_header(
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{network_name(config['model'], type(model).__name__)}, {fitting.freezing}{averaged}",
+            "model": f"{network_name(config['model'], type(model).__name__)}, {freezing}{averaged}",
             **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
             "optimizer": joined(
                 [
@@ -110,14 +110,14 @@ def data_classes(data: Data) -> str:
 def show_end(
     console: Console,
     folder: Path,
-    fitting: Fit,
+    trainer: Trainer,
     result: Result,
     class_names: tuple[str, ...],
     tells_test: bool,
 ) -> None:
     """Print the test result, if it is to be told, where everything is, and what to type next."""
-    best = fitting.progress.best
-    chosen = f"epoch {best['epoch']}, the best by {fitting.monitor}" if best else "the last epoch"
+    best = trainer.progress.best
+    chosen = f"epoch {best['epoch']}, the best by {trainer.budget.monitor}" if best else "the last epoch"
     console.line()
     if tells_test:
         show_result(console, "test", result)
@@ -126,9 +126,9 @@ def show_end(
         console.line(
             f"[bold]val accuracy {best['val_accuracy']:.2%}[/]  loss {loss_in_words(best['val_loss'])}"
         )
-    loading = f"data loading: {fitting.train_batches.stopwatch.share:.0%} of training time"
+    loading = f"data loading: {trainer.train_batches.stopwatch.share:.0%} of training time"
     console.line(f"[dim]weights of {chosen}; {loading}[/]")
-    if tells_test and (told := on_running_mean(fitting.progress.history)):
+    if tells_test and (told := on_running_mean(trainer.progress.history)):
         console.line(f"[dim]{told}[/]")
     console.line("run folder: [bold]{}[/]", shown_path(folder))
     if tells_test:

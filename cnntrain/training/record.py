@@ -22,7 +22,7 @@ from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import encoded
 from cnntrain.training.doctor.diagnosis import Finding, as_dicts
-from cnntrain.training.trainer import Fit
+from cnntrain.training.trainer import Trainer
 
 
 def about(
@@ -51,7 +51,7 @@ def about(
 
 def summarize(
     config: Config,
-    fitting: Fit,
+    trainer: Trainer,
     result: Result,
     findings: Sequence[Finding],
     data: Data,
@@ -61,25 +61,25 @@ def summarize(
 ) -> dict[str, Any]:
     """Return what ``summary.json`` says of a finished run."""
     return {
-        "epochs": fitting.progress.epoch,
-        "steps": fitting.progress.step,
-        "best": fitting.progress.best,
-        "final": fitting.progress.history[-1],
+        "epochs": trainer.progress.epoch,
+        "steps": trainer.progress.step,
+        "best": trainer.progress.best,
+        "final": trainer.progress.history[-1],
         "test": result.as_dict(),
         "skipped_images": data.skipped,
         "per_class": result.per_class(data.train.class_names),
         "confusion_matrix": result.confusion.tolist(),
         "findings": as_dicts(findings),
         "init_from": started,
-        "parameters": sum(p.numel() for p in fitting.model.parameters()),
-        "trained_parameters": sum(p.numel() for p in fitting.model.parameters() if p.requires_grad),
-        "loader_share": round(fitting.train_batches.stopwatch.share, 4),
-        "train_seconds": sum(row["seconds"] for row in fitting.progress.history),
+        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
+        "trained_parameters": sum(p.numel() for p in trainer.learner.model.parameters() if p.requires_grad),
+        "loader_share": round(trainer.train_batches.stopwatch.share, 4),
+        "train_seconds": sum(row["seconds"] for row in trainer.progress.history),
         "seconds": seconds,
         "seed": config["seed"],
         "device": str(device),
         "machine": machine(),
-        "precision": fitting.precision.name,
+        "precision": trainer.learner.precision.name,
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "command": shlex.join(["cnntrain", *sys.argv[1:]]),
