@@ -40,6 +40,7 @@ from cnntrain.runtime.rng import random_state_of, seed_apart, seed_everything, s
 from cnntrain.tasks import metrics
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.classification.predictions import Predictions
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import printable
 from cnntrain.training.components import in_use
 from cnntrain.training.components.components import build_freezing, build_model
@@ -182,8 +183,8 @@ def work(
             config["data"]["num_classes"],
             Budget(
                 config["epochs"],
+                SCORES.monitored(config["monitor"]),
                 config["early_stopping"],
-                config["monitor"],
                 config["save_every_steps"],
                 config["save_every_minutes"],
             ),
@@ -207,7 +208,7 @@ def work(
                 members.write(folder, data.record)
             run_folder.remember(folder)
         history = trainer.progress.history
-        loggers.begin(lambda: Logged(folder, config, history, batches.train.look(IMAGES_LOGGED)))
+        loggers.begin(lambda: Logged(folder, config, SCORES, history, batches.train.look(IMAGES_LOGGED)))
         with loggers:
             trainer.fit()
         return finish(config, trainer, data, batches, loggers, started, begin)

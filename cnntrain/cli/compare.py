@@ -17,14 +17,17 @@ from cnntrain.compare.diff import (
     with_classes_named,
 )
 from cnntrain.compare.page import About, page
-from cnntrain.compare.ranking import FIGURES, Point, Run, as_csv, in_order, tests_of
+from cnntrain.compare.ranking import Point, Run, as_csv, in_order, tests_of
+from cnntrain.compare.results import figures_of, headline
 from cnntrain.compare.table import show
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_files, run_folder
-from cnntrain.runs.job_record import RECORD, headline, record_of
+from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
+from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.scores import TEST, Figure
 from cnntrain.text import argument, shown_path
 
 
@@ -35,7 +38,7 @@ def compare(
 
     Args:
         names: run folders and sweeps, as typed.
-        monitor: ``val_accuracy`` or ``val_loss``.
+        monitor: the figure that they are ranked by, as typed.
         csv_file: where to write a row for each run.
         json_file: where to write all that is shown.
         html_file: where to write the page to look at.
@@ -55,7 +58,8 @@ def compare(
     runs = [run_of(folder, config, keys, repeats) for folder, config in zip(folders, configs, strict=True)]
     for run, name in zip(runs, data, strict=True):
         run.data = name if len(set(data) - {""}) > 1 else ""
-    points = show(console, runs, [*keys, *repeats], monitor)
+    ranked_by = SCORES.monitored(monitor)
+    points = show(console, runs, [*keys, *repeats], ranked_by, SCORES)
     for key, values in of_no_account(begun).items():
         console.line(
             f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
@@ -65,10 +69,10 @@ def compare(
 
     order, columns = in_order(runs, points), [*keys, *repeats]
     if csv_file is not None:
-        write(csv_file, as_csv(order, points, columns), console)
+        write(csv_file, as_csv(order, points, columns, SCORES), console)
     if html_file is not None:
         about = About(count(len(runs), "run"), Path(html_file).absolute().parent)
-        write(html_file, page(about, order, points, columns, monitor), console)
+        write(html_file, page(about, order, points, columns, ranked_by, SCORES), console)
     if json_file is not None:
         write(json_file, json_of(as_dict(runs, points, monitor)), console)
 
@@ -126,7 +130,7 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
     try:
         summary = run_files.read_json(folder / "summary.json")
         if not goes_on(config, summary):
-            run.state, run.figures = "finished", headline(summary)
+            run.state, run.figures = "finished", headline(summary, SCORES)
             run.seed = run.figures.pop("seed")
         return run
     except FileNotFoundError:
@@ -143,6 +147,7 @@ def goes_on(config: Mapping[str, str], summary: Mapping[str, Any]) -> bool:
 
 def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[str, Any]:
     """Return what is shown, for programs."""
+    tested = Figure(TEST, SCORES.main)
     return {
         "monitor": monitor,
         "points": [
@@ -158,8 +163,8 @@ def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[
                 "std": point.summary and point.summary.std,
                 "interval_95": point.summary and point.summary.interval,
                 "p_vs_best": point.p,
-                **{figure: point.mean(figure) for figure in FIGURES},
-                **({"test_accuracy": tests_of(point)} if point.rank == 1 else {}),
+                **{figure: point.mean(figure) for figure in figures_of(SCORES)},
+                **({tested.name: tests_of(point, tested.score.name)} if point.rank == 1 else {}),
             }
             for point in points
         ],

@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from cnntrain.compare.diff import REPEATS
-from cnntrain.compare.ranking import BOUNDS, FIGURES, Point, Run, best_of, ranks_of, tests_of, value_of
+from cnntrain.compare.ranking import Point, Run, best_of, ranks_of, tests_of, value_of
+from cnntrain.compare.results import figures_of
 from cnntrain.compare.statistics import summarize
 from cnntrain.compare.table import repeats_of, verdict_on
 from cnntrain.runs.run_files import read_csv
+from cnntrain.tasks.scores import TEST, Figure, Score, Scores
 
 PARTS = {"/*STYLE*/": "sweep.css", "/*SCRIPT*/": "sweep.js"}
 DATA = "/*DATA*/"
@@ -48,7 +50,12 @@ class About:
 
 
 def page(
-    about: About, runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], monitor: str
+    about: About,
+    runs: Sequence[Run],
+    points: Sequence[Point],
+    keys: Sequence[str],
+    monitor: Figure,
+    scores: Scores,
 ) -> str:
     """Return the page of some runs.
 
@@ -58,52 +65,61 @@ def page(
         points: the ranking.
         keys: in which the runs differ.
         monitor: the figure that they are ranked by.
+        scores: the scores of their task.
     """
     folder = Path(__file__).parent
     text = (folder / "sweep.html").read_text(encoding="utf-8")
     for place, name in PARTS.items():
         text = text.replace(place, (folder / name).read_text(encoding="utf-8").rstrip())
-    data = data_of(about, runs, points, keys, monitor)
+    data = data_of(about, runs, points, keys, monitor, scores)
     # So that nothing in the data can end the <script> that holds them.
     return text.replace(DATA, json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
 
 
 def data_of(
-    about: About, runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], monitor: str
+    about: About,
+    runs: Sequence[Run],
+    points: Sequence[Point],
+    keys: Sequence[str],
+    monitor: Figure,
+    scores: Scores,
 ) -> dict[str, Any]:
     """Return what the page knows."""
     ranks = ranks_of(points)
     group_of = {id(run): number for number, point in enumerate(points) for run in point.runs}
     jobs = [
-        {"rank": ranks.get(id(run)), "group": group_of.get(id(run)), **job_of(run, keys, about.folder)}
+        {"rank": ranks.get(id(run)), "group": group_of.get(id(run)), **job_of(run, keys, about, scores)}
         for run in runs
     ]
     varied = [key for key in keys if key not in REPEATS] or list(keys)
     scattered = [key for key in varied if is_scattered(key, jobs)]
     effects = {key: effect_of(key, jobs, monitor) for key in varied if key not in scattered}
+    tested = Figure(TEST, scores.main)
     repeated = any(point.planned > 1 for point in points)
     return {
         "title": about.title,
         "name": about.name,
         "command": about.command,
         "data": about.data,
-        "monitor": monitor,
+        "monitor": monitor.name,
         "keys": list(keys),
         "varied": varied,
-        "figures": list(FIGURES),
+        "figures": list(figures_of(scores)),
+        "tested": tested.name,
+        "scores": {figure.name: about_score(figure.score) for figure in (*scores.ranked, tested)},
         "log": [key for key in varied if key in about.log_keys or is_logarithmic(key, jobs)],
         "scattered": scattered,
-        "winners": [winner_of(point) for point in best_of(points)],
+        "winners": [winner_of(point, tested) for point in best_of(points)],
         "jobs": jobs,
-        "points": [point_of(point, runs) for point in points] if repeated else [],
+        "points": [point_of(point, runs, scores) for point in points] if repeated else [],
         "effects": [{"key": key, "groups": groups} for key, groups in effects.items() if groups],
     }
 
 
-def job_of(run: Run, keys: Sequence[str], folder: Path) -> dict[str, Any]:
+def job_of(run: Run, keys: Sequence[str], about: About, scores: Scores) -> dict[str, Any]:
     """Return what the page shows of a run."""
     report = run.folder / REPORT
-    link = quote(os.path.relpath(report.absolute(), folder)) if report.exists() else ""
+    link = quote(os.path.relpath(report.absolute(), about.folder)) if report.exists() else ""
     return {
         "name": run.name,
         "values": {key: value for key in keys if (value := value_of(run, key))},
@@ -111,19 +127,19 @@ def job_of(run: Run, keys: Sequence[str], folder: Path) -> dict[str, Any]:
         "state": run.state,
         "reason": run.reason,
         "figures": run.figures,
-        "curves": curves_of(run.folder),
+        "curves": curves_of(run.folder, scores),
         "report": link,
     }
 
 
-def point_of(point: Point, runs: Sequence[Run]) -> dict[str, Any]:
+def point_of(point: Point, runs: Sequence[Run], scores: Scores) -> dict[str, Any]:
     """Return what the page shows of runs that repeat one experiment."""
     index_of = {id(run): index for index, run in enumerate(runs)}
     return {
         "rank": point.rank,
         "data": point.data,
         "values": point.values,
-        "figures": {figure: point.mean(figure) for figure in FIGURES},
+        "figures": {figure: point.mean(figure) for figure in figures_of(scores)},
         "std": point.summary and point.summary.std,
         "interval": point.summary and point.summary.interval,
         "repeats": repeats_of(point),
@@ -132,20 +148,25 @@ def point_of(point: Point, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def winner_of(point: Point) -> dict[str, Any]:
-    """Return the test accuracy of a best point, the mean over its repeats."""
-    tests = tests_of(point)
+def about_score(score: Score) -> dict[str, bool]:
+    """Return what the page needs to know of a score."""
+    return {"is_fraction": score.is_fraction, "higher_is_better": score.higher_is_better}
+
+
+def winner_of(point: Point, tested: Figure) -> dict[str, Any]:
+    """Return the test score of a best point, the mean over its repeats."""
+    tests = tests_of(point, tested.score.name)
     mean = sum(tests) / len(tests) if tests else None
-    return {"data": point.data, "test_accuracy": mean, "n": len(tests)}
+    return {"data": point.data, tested.name: mean, "n": len(tests)}
 
 
-def curves_of(folder: Path) -> dict[str, list[float | None]]:
+def curves_of(folder: Path, scores: Scores) -> dict[str, list[float | None]]:
     """Return each validation figure after each epoch of a run; nothing if it has no readable metrics.csv."""
     try:
         rows = read_csv(folder / "metrics.csv")
-        curves = {name: [float(row[name] or "nan") for row in rows] for name in BOUNDS}
+        curves = {name: [float(row[name] or "nan") for row in rows] for name in scores.monitors}
     except (OSError, ValueError, KeyError):
-        return {name: [] for name in BOUNDS}
+        return {name: [] for name in scores.monitors}
     return {name: [v if math.isfinite(v) else None for v in values] for name, values in curves.items()}
 
 
@@ -165,12 +186,12 @@ def is_scattered(key: str, jobs: Sequence[Mapping[str, Any]]) -> bool:
     return len(numbers) >= 5 and len(numbers) == len(values) and len(set(numbers)) > 0.8 * len(numbers)
 
 
-def effect_of(key: str, jobs: Sequence[Mapping[str, Any]], monitor: str) -> list[dict[str, Any]]:
+def effect_of(key: str, jobs: Sequence[Mapping[str, Any]], monitor: Figure) -> list[dict[str, Any]]:
     """Return the mean result and its 95 % interval for each value of a key, in their order.
 
     Nothing if there are too many words; many numbers are put into bins of as many jobs each.
     """
-    found = [(job["values"].get(key, "–"), job["figures"].get(monitor)) for job in jobs]
+    found = [(job["values"].get(key, "–"), job["figures"].get(monitor.name)) for job in jobs]
     results = [(text, result) for text, result in found if result is not None]
     texts = {text for text, _ in results}
     if len(texts) <= MOST_VALUES:
@@ -203,7 +224,7 @@ def binned(pairs: Sequence[tuple[float, float]]) -> list[tuple[str, list[float]]
     return [(f"{part[0][0]:.4g} … {part[-1][0]:.4g}", [result for _, result in part]) for part in bins]
 
 
-def mean_of(results: Sequence[float], monitor: str) -> dict[str, Any]:
+def mean_of(results: Sequence[float], monitor: Figure) -> dict[str, Any]:
     """Return the mean and its 95 % interval."""
-    summary = summarize(results, *BOUNDS[monitor])
+    summary = summarize(results, *monitor.score.bounds)
     return {"mean": summary.mean, "interval": summary.interval}

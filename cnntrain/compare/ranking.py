@@ -2,12 +2,11 @@
 
 Runs that differ only in their seed, or in the seed of their validation split, repeat one experiment: they are
 one point. Runs on different data sets are never compared: each data set has a ranking of its own. Test data
-are not used for ranking: only the winner's test accuracy is shown, once the winner is known.
+are not used for ranking: only the winner's test score is shown, once the winner is known.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.compare.diff import REPEATS
+from cnntrain.compare.results import figures_of
 from cnntrain.compare.statistics import Summary, holm, paired_p, summarize
 from cnntrain.runs import run_files
 from cnntrain.runs.safe_csv import csv_of
+from cnntrain.tasks.scores import TEST, VAL_LOSS, Figure, Scores
 
-FIGURES = ("val_accuracy", "val_loss", "epochs_done", "seconds")  # none has the name of a key
 LEVEL = 0.05  # significance level of the tests
-LOWER_IS_BETTER = ("val_loss",)
-BOUNDS = {"val_accuracy": (0.0, 1.0), "val_loss": (0.0, math.inf)}  # that no interval exceeds
 
 
 @dataclass
@@ -92,15 +90,15 @@ class Point:
                 found.setdefault(run.repeat, []).append(run.figures[figure])
         return {repeat: statistics.fmean(values) for repeat, values in found.items()}
 
-    def best_run(self, monitor: str) -> Run:
+    def best_run(self, monitor: Figure) -> Run:
         """Return the run whose figure is the best; with equal ones, the first.
 
         Of runs with different validation splits, return the first: an easy split makes no better model.
         """
         if len({run.split_seed for run in self.runs}) > 1:
             return self.runs[0]
-        sign = 1 if monitor in LOWER_IS_BETTER else -1
-        return min(self.runs, key=lambda run: sign * (run.figures.get(monitor) or 0.0))
+        sign = -1 if monitor.score.higher_is_better else 1
+        return min(self.runs, key=lambda run: sign * (run.figures.get(monitor.name) or 0.0))
 
     def mean(self, figure: str) -> float | None:
         """Return the mean of a figure over the repeats."""
@@ -113,7 +111,7 @@ class Point:
         return len({run.repeat for run in self.runs})
 
 
-def ranked(runs: Sequence[Run], monitor: str) -> list[Point]:
+def ranked(runs: Sequence[Run], monitor: Figure) -> list[Point]:
     """Return the points of all finished runs, each data set's together, the best first, unvalidated last.
 
     Where no experiment is repeated with another seed, each run is a point, even two of one configuration.
@@ -124,13 +122,13 @@ def ranked(runs: Sequence[Run], monitor: str) -> list[Point]:
     points = [point_of(members, monitor) for members in groups.values()]
     if all(point.planned == 1 for point in points):
         points = [point_of([run], monitor) for run in runs]
-    sign = 1 if monitor in LOWER_IS_BETTER else -1
+    sign = -1 if monitor.score.higher_is_better else 1
 
     def place(point: Point) -> tuple[bool, float, float]:
         if point.summary is None:
             return True, 0.0, 0.0
-        # The loss decides between equal accuracies, as it does between the epochs of a run.
-        return False, sign * point.summary.mean, point.mean("val_loss") or 0.0
+        # The loss decides between equal ones, as it does between the epochs of a run.
+        return False, sign * point.summary.mean, point.mean(VAL_LOSS.name) or 0.0
 
     found = []
     for same in by_data([point for point in points if point.runs]).values():
@@ -155,41 +153,41 @@ def best_of(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if point.rank == 1]
 
 
-def point_of(members: Sequence[Run], monitor: str) -> Point:
+def point_of(members: Sequence[Run], monitor: Figure) -> Point:
     """Return the point of runs that repeat one experiment."""
     finished = [run for run in members if run.state == "finished"]
     planned = len({run.repeat for run in members} - {(None, None)})
     point = Point(members[0].values, finished, None, max(planned, 1), members[0].data)
-    values = point.by_repeat(monitor)
+    values = point.by_repeat(monitor.name)
     if values and len(values) == point.repeats:
-        point.summary = summarize(list(values.values()), *BOUNDS[monitor])
+        point.summary = summarize(list(values.values()), *monitor.score.bounds)
     return point
 
 
-def compare_with_best(points: Sequence[Point], monitor: str) -> None:
+def compare_with_best(points: Sequence[Point], monitor: Figure) -> None:
     """Test each point against the best one, over the repeats that both have."""
     p_values = {}
     for index, point in enumerate(points[1:], 1):
-        pairs = paired_figures(points[0], point, monitor)
+        pairs = paired_figures(points[0], point, monitor.name)
         if len(pairs) >= 2:
             p_values[str(index)] = paired_p(*zip(*pairs, strict=True))
     for name, p in holm(p_values).items():
         points[int(name)].p = p
 
 
-def paired_figures(one: Point, other: Point, monitor: str) -> list[tuple[float, float]]:
+def paired_figures(one: Point, other: Point, figure: str) -> list[tuple[float, float]]:
     """Return a figure of two points for each repeat that both have."""
-    first, second = one.by_repeat(monitor), other.by_repeat(monitor)
+    first, second = one.by_repeat(figure), other.by_repeat(figure)
     return [(first[repeat], second[repeat]) for repeat in first if repeat in second and repeat[0] is not None]
 
 
-def tests_of(point: Point) -> list[float]:
-    """Return the accuracy on the test set for each repeat of a point; each of its runs has tested once."""
+def tests_of(point: Point, score: str) -> list[float]:
+    """Return a score on the test set for each repeat of a point; each of its runs has tested once."""
     found = {}
     for run in point.runs:
         summary = run.folder / "summary.json"
         if summary.exists():
-            found[run.repeat] = float(run_files.read_json(summary)["test"]["accuracy"])
+            found[run.repeat] = float(run_files.read_json(summary)[TEST][score])
     return list(found.values())
 
 
@@ -204,13 +202,14 @@ def in_order(runs: Sequence[Run], points: Sequence[Point]) -> list[Run]:
     return sorted(runs, key=lambda run: places.get(id(run), len(points)))
 
 
-def as_csv(runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str]) -> str:
+def as_csv(runs: Sequence[Run], points: Sequence[Point], keys: Sequence[str], scores: Scores) -> str:
     """Return one row for each run, in the given order."""
+    names = figures_of(scores)
     ranks = ranks_of(points)
-    rows: list[list[Any]] = [["rank", "job", *keys, "state", *FIGURES, "reason"]]
+    rows: list[list[Any]] = [["rank", "job", *keys, "state", *names, "reason"]]
     for run in runs:
         own = [value_of(run, key) for key in keys]
-        figures = [run.figures.get(figure) for figure in FIGURES]
+        figures = [run.figures.get(figure) for figure in names]
         rows.append([ranks.get(id(run), ""), run.name, *own, run.state, *figures, run.reason])
     return csv_of(rows)
 

@@ -35,7 +35,7 @@ def summarize(values: Sequence[float], low: float = -math.inf, high: float = mat
     Args:
         values: at least one.
         low: the least that a value can be; the interval ends there.
-        high: the most that a value can be: 1 for an accuracy.
+        high: the most that a value can be: 1 for a fraction.
     """
     n, mean = len(values), statistics.fmean(values)
     if n < 2:

@@ -1,10 +1,10 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const {monitor, keys, varied, figures, points} = data;
-const percent = name => name.endsWith("accuracy");
+const percent = name => data.scores[name]?.is_fraction;
 // Of a job that was pruned or stopped, the best value of its curve is shown, as an open mark.
 const bestOf = curve => curve.filter(value => value != null)
-  .reduce((a, b) => a == null || (percent(monitor) ? b > a : b < a) ? b : a, null);
+  .reduce((a, b) => a == null || (data.scores[monitor].higher_is_better ? b > a : b < a) ? b : a, null);
 const jobs = data.jobs.map((job, index) =>
   ({...job, index, result: job.figures[monitor] ?? bestOf(job.curves[monitor] ?? [])}));
 const done = jobs.filter(job => job.figures[monitor] != null), seen = jobs.filter(job => job.result != null);
@@ -14,7 +14,7 @@ const plural = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 // Figures as the terminal shows them.
 const shown = (name, value) => value == null ? "–"
   : percent(name) ? (100 * value).toFixed(2) + "%"
-  : name.endsWith("loss") ? (value < 1e4 ? value.toFixed(4) : value.toExponential(2))
+  : name in data.scores ? (value < 1e3 ? value.toFixed(4) : value.toExponential(2))
   : name === "seconds" ? value.toFixed(value < 10 ? 2 : 1) : String(+value.toPrecision(6));
 const short = value => Math.abs(value) >= 1e4 || (value && Math.abs(value) < 0.001)
   ? value.toExponential(0) : String(+value.toPrecision(3));
@@ -24,8 +24,9 @@ const cut = (text, length) => text.length > length ? text.slice(0, length - 1) +
 document.title = byId("title").textContent = data.title;
 byId("about").textContent = [data.name, data.data, plural(jobs.length, "job"), `${done.length} finished`, `ranked by ${monitor}`]
   .filter(Boolean).join("; ") + ". Test data not used for ranking.";
-byId("winner").textContent = data.winners.filter(best => best.test_accuracy != null).map(best =>
-  `Test accuracy of the best${best.data ? " on " + best.data : ""}: ${shown("test_accuracy", best.test_accuracy)}`
+const tested = data.tested.replaceAll("_", " ").replace(/^./, first => first.toUpperCase());
+byId("winner").textContent = data.winners.filter(best => best[data.tested] != null).map(best =>
+  `${tested} of the best${best.data ? " on " + best.data : ""}: ${shown(data.tested, best[data.tested])}`
   + (best.n > 1 ? ` (mean of ${best.n})` : "")).join("; ");
 byId("command").textContent = data.command;
 byId("command").hidden = !data.command;
@@ -198,7 +199,7 @@ const line = places => ({points: places.map(place => place.join(",")).join(" "),
 const backToFront = some => [...some].sort((a, b) => (a.rank === 1) - (b.rank === 1));
 
 // The monitored figure first, then the other one.
-const curved = [monitor, ...["val_accuracy", "val_loss"].filter(name => name !== monitor)].slice(0, 2);
+const curved = [monitor, ...figures.filter(name => name in data.scores && name !== monitor)].slice(0, 2);
 function drawCurves(id, name) {
   const {svg, box} = canvas(id), some = jobs.filter(job => (job.curves[name] ?? []).some(value => value != null));
   byId(`${id}-title`).textContent = `Learning curves: ${name}`;

@@ -13,8 +13,6 @@ from rich.table import Table
 
 from cnntrain.compare.diff import REPEATS
 from cnntrain.compare.ranking import (
-    BOUNDS,
-    FIGURES,
     LEVEL,
     Point,
     Run,
@@ -24,15 +22,17 @@ from cnntrain.compare.ranking import (
     tests_of,
     value_of,
 )
+from cnntrain.compare.results import COSTS, figures_of
 from cnntrain.compare.statistics import summarize
 from cnntrain.runtime.console import Console, count
+from cnntrain.tasks.scores import TEST, Figure, Scores
 from cnntrain.text import argument, printable
 
 STATES = {"failed": "failed", "pruned": "pruned", "running": "not finished", "waiting": "not started"}
 NAMED = ("failed", "running")  # the states in which the names of the runs are of interest
 MOST_NAMED = 5
-# Columns that a narrow screen leaves out, the first one first. sweep.csv has them all.
-SPARE = ("epochs", "epochs done", "seconds", "std", "val_loss", "val_accuracy")
+# Columns that a narrow screen leaves out, the first one first, before all scores. sweep.csv has them all.
+SPARE = ("epochs", "epochs done", "seconds", "std")
 GAP = 2  # blanks between two columns
 LONGEST_VALUE = 40  # characters of a value in the list of differences
 
@@ -51,7 +51,9 @@ class Column:
         return max(map(cell_len, (self.title, *self.cells))) + GAP
 
 
-def show(console: Console, runs: Sequence[Run], keys: Sequence[str], monitor: str) -> list[Point]:
+def show(
+    console: Console, runs: Sequence[Run], keys: Sequence[str], monitor: Figure, scores: Scores
+) -> list[Point]:
     """Print the ranking of each data set and what it means; return all points."""
     points = ranked(runs, monitor)
     groups = by_data(points)
@@ -59,18 +61,23 @@ def show(console: Console, runs: Sequence[Run], keys: Sequence[str], monitor: st
         console.line()
         console.line("Results on different data sets can't be compared: each data set has a ranking.")
     for data, same in groups.items():
-        title = f"Ranking by {monitor}" + (f" on {printable(data)}" if data else "")
+        title = f"Ranking by {monitor.name}" + (f" on {printable(data)}" if data else "")
         console.line()
-        show_ranking(console, title, same, keys, monitor)
+        show_ranking(console, title, same, keys, monitor, scores)
     console.line()
     explain(console, runs, points)
     for best in best_of(points):
-        show_winner(console, best, monitor)
+        show_winner(console, best, monitor, scores)
     return points
 
 
 def show_ranking(
-    console: Console, title: str, points: Sequence[Point], keys: Sequence[str], monitor: str
+    console: Console,
+    title: str,
+    points: Sequence[Point],
+    keys: Sequence[str],
+    monitor: Figure,
+    scores: Scores,
 ) -> None:
     """Print one ranking so that it fits the screen: keys as columns if there is room, else as a list."""
     repeated = is_repeated(points)
@@ -78,22 +85,24 @@ def show_ranking(
     keys = [key for key in keys if not (repeated and key in REPEATS)]
     width = console.screen.width
     rank = Column("rank", [str(point.rank or "–") for point in points])
-    figures = figures_of(points, monitor, repeated, "epochs done" if "epochs" in keys else "epochs")
+    epochs = "epochs done" if "epochs" in keys else "epochs"
+    figures = result_columns(points, monitor, repeated, scores, epochs)
+    spare = (*SPARE, *reversed(scores.monitors))
     values = [Column(key, [key_of(point, key) for point in points], right=False) for key in keys]
     folder, names = short_names([point.runs[0].name for point in points])
     runs = [] if repeated else [Column("run", names, right=False)]
     if folder and not repeated:
         title += f", runs in {printable(folder)}"
 
-    columns = fitting([rank, *runs, *values], figures, width)
+    columns = fitting([rank, *runs, *values], figures, spare, width)
     # The name of a sweep's job is made of its values.
     if columns is None and values and all(os.sep not in name for name in names):
-        columns = fitting([rank, *values], figures, width)
+        columns = fitting([rank, *values], figures, spare, width)
     listed = columns is None
     if columns is None:
-        room = width - rank.width - sum(column.width for column in figures if column.title not in SPARE)
+        room = width - rank.width - sum(column.width for column in figures if column.title not in spare)
         runs = [Column("run", [middle(name, room - GAP) for name in names], right=False) for _ in runs]
-        columns = fitting([rank, *runs], figures, width) or [rank, *figures]
+        columns = fitting([rank, *runs], figures, spare, width) or [rank, *figures]
     console.line(f"[bold]{escape(title)}[/]")
     console.table(table_of(columns, points))
     if listed:
@@ -111,12 +120,15 @@ def is_repeated(points: Sequence[Point]) -> bool:
     return any(point.planned > 1 for point in points)
 
 
-def fitting(first: Sequence[Column], figures: Sequence[Column], width: int) -> list[Column] | None:
+def fitting(
+    first: Sequence[Column], figures: Sequence[Column], spare: Sequence[str], width: int
+) -> list[Column] | None:
     """Return the columns that fit a width: ``first``, and as many figures as there is room for.
 
-    None if ``first`` and the figures that can't be spared do not fit.
+    None if ``first`` and the figures that can't be spared do not fit. Those in ``spare`` are left out in its
+    order, but never the first figure.
     """
-    spare = [title for title in SPARE if any(column.title == title for column in figures[1:])]
+    spare = [title for title in spare if any(column.title == title for column in figures[1:])]
     for number in range(len(spare) + 1):
         kept = [c for c in figures if c is figures[0] or c.title not in spare[:number]]
         columns = [*first, *kept]
@@ -182,31 +194,36 @@ def middle(text: str, longest: int) -> str:
     return f"{text[: max(1, longest - tail - 1)]}…{text[-tail:]}"
 
 
-def figures_of(points: Sequence[Point], monitor: str, repeated: bool, epochs: str) -> list[Column]:
+def result_columns(
+    points: Sequence[Point], monitor: Figure, repeated: bool, scores: Scores, epochs: str
+) -> list[Column]:
     """Return the columns of the results, the monitored one first, that of the epochs called ``epochs``."""
 
     def column(title: str, cell: Callable[[Point], str]) -> Column:
         return Column(title, [cell(point) for point in points])
 
-    columns = [column(monitor, lambda p: shown(monitor, p.summary.mean if p.summary else None))]
+    columns = [
+        column(monitor.name, lambda p: shown(p.summary.mean if p.summary else None, monitor.score.text))
+    ]
     if repeated:
         columns += [
             column("95% interval", lambda p: interval_of(p, monitor)),
-            column("std", lambda p: shown(monitor, p.summary.std if p.summary else None)),
+            column("std", lambda p: shown(p.summary.std if p.summary else None, monitor.score.text)),
             column("n", repeats_of),
             column("p vs. best", verdict_on),
         ]
-    others = [figure for figure in FIGURES if figure != monitor]
-    for figure in others:
-        title = epochs if figure == "epochs_done" else figure
-        columns.append(column(title, lambda p, figure=figure: shown(figure, p.mean(figure))))  # type: ignore[misc]
+    text_of = {figure.name: figure.score.text for figure in scores.ranked} | COSTS
+    for name in figures_of(scores):
+        if name != monitor.name:
+            title = epochs if name == "epochs_done" else name
+            columns.append(Column(title, [shown(point.mean(name), text_of[name]) for point in points]))
     return columns
 
 
-def interval_of(point: Point, monitor: str) -> str:
+def interval_of(point: Point, monitor: Figure) -> str:
     """Return the 95 % interval of a point's mean."""
     interval = point.summary.interval if point.summary else None
-    return "–" if interval is None else " to ".join(shown(monitor, end) for end in interval)
+    return "–" if interval is None else " to ".join(map(monitor.score.text, interval))
 
 
 def repeats_of(point: Point) -> str:
@@ -265,25 +282,22 @@ def some(names: Sequence[str], most: int = MOST_NAMED) -> str:
     return shown_names + (f" and {more:,} more" if more > 0 else "")
 
 
-def show_winner(console: Console, best: Point, monitor: str) -> None:
-    """Print the test accuracy of the best point of a data set, and the command that shows more."""
+def show_winner(console: Console, best: Point, monitor: Figure, scores: Scores) -> None:
+    """Print the test score of the best point of a data set, and the command that shows more."""
     where = f" on {printable(best.data)}" if best.data else ""
-    tests = tests_of(best)
+    tested = Figure(TEST, scores.main)
+    tests = tests_of(best, tested.score.name)
     if tests:
-        summary = summarize(tests, *BOUNDS["val_accuracy"])
+        summary = summarize(tests, *tested.score.bounds)
         spread = ""
         if summary.interval is not None:
-            low, high = summary.interval
-            spread = f" (95% interval {low:.2%} to {high:.2%}, n = {summary.n})"
-        console.line(f"test accuracy of the best{escape(where)}: [bold]{summary.mean:.2%}[/]{spread}")
+            low, high = map(tested.score.text, summary.interval)
+            spread = f" (95% interval {low} to {high}, n = {summary.n})"
+        mean = tested.score.text(summary.mean)
+        console.line(f"{tested.words} of the best{escape(where)}: [bold]{mean}[/]{spread}")
     console.command("best", f"cnntrain eval {argument(best.best_run(monitor).folder)}")
 
 
-def shown(figure: str, value: float | None) -> str:
-    """Return a figure as the table shows it."""
-    if value is None:
-        return "–"
-    loss = "{:.4f}" if value < 1e4 else "{:.2e}"
-    seconds = "{:.1f}" if value >= 10 else "{:.2f}"
-    styles = {"val_accuracy": "{:.2%}", "val_loss": loss, "seconds": seconds, "epochs_done": "{:g}"}
-    return styles[figure].format(value)
+def shown(value: float | None, text: Callable[[float], str]) -> str:
+    """Return a result as the table shows it."""
+    return "–" if value is None else text(value)

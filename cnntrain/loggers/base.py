@@ -11,16 +11,10 @@ from torch import Tensor
 
 from cnntrain.config.schema import leaves, shown
 from cnntrain.runs.run_folder import SWEEP
+from cnntrain.tasks.scores import TEST, Scores
 
 Row = Mapping[str, Any]
-NAMES = {
-    "train/loss": "train_loss",
-    "train/accuracy": "train_accuracy",
-    "val/loss": "val_loss",
-    "val/accuracy": "val_accuracy",
-    "lr": "lr",
-    "images_per_second": "images_per_second",
-}
+COLUMNS = ("lr", "images_per_second")  # of metrics.csv, which loggers get beside the scores
 
 
 @dataclass(frozen=True)
@@ -28,14 +22,16 @@ class Logged:
     """What a logger gets to know about a run when it begins.
 
     Args:
-        folder: of the run.
-        config: whole, as plain types.
+        folder: the run folder.
+        config: the whole configuration, as plain types.
+        scores: the scores of its task.
         history: the rows of the epochs that are over, if the run is resumed.
         images: some of the training set as the network gets them, uint8 (N, C, H, W).
     """
 
     folder: Path
     config: Mapping[str, Any]
+    scores: Scores
     history: Sequence[Row]
     images: Tensor
 
@@ -47,6 +43,15 @@ class Logged:
     def parameters(self) -> dict[str, str]:
         """Return the hyperparameters: every key of the configuration, with its value as typed."""
         return {key: shown(value) for key, value in leaves(self.config)}
+
+    def figures_in(self, row: Row) -> dict[str, float]:
+        """Return what is recorded of an epoch, by the names that loggers use, such as ``val/loss``."""
+        columns = {figure.tag: figure.name for figure in self.scores.epoch} | {name: name for name in COLUMNS}
+        return {tag: row[name] for tag, name in columns.items() if row[name] is not None}
+
+    def tested_in(self, summary: Mapping[str, Any]) -> dict[str, float]:
+        """Return what is recorded of the test, by the names that loggers use, such as ``test/loss``."""
+        return {figure.tag: summary[TEST][figure.score.name] for figure in self.scores.on(TEST)}
 
 
 class Logger:

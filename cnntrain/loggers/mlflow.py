@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.loggers.base import NAMES, Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger, Row
 from cnntrain.loggers.images import grid
 from cnntrain.runs.run_folder import OUTPUTS
 from cnntrain.runtime.optional import needed
@@ -41,6 +41,7 @@ class MLflow(Logger):
             logging.getLogger(name).setLevel(logging.WARNING)
         OUTPUTS.mkdir(exist_ok=True)
         self.client = MlflowClient(self.uri or f"sqlite:///{(OUTPUTS / 'mlflow.db').absolute()}")
+        self.run = run
         kept = run.folder / ".mlflow"
         self.last_step = -1
         if kept.exists():
@@ -76,13 +77,13 @@ class MLflow(Logger):
 
         if row["step"] <= self.last_step:
             return
-        values = {name: row[column] for name, column in NAMES.items() if row[column] is not None}
+        values = self.run.figures_in(row)
         self.client.log_batch(self.id, [Metric(k, v, now(), row["step"]) for k, v in values.items()])
 
     def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
         """Record the test figures and the images."""
-        for name in ("loss", "accuracy"):
-            self.client.log_metric(self.id, f"test/{name}", summary["test"][name], step=summary["steps"])
+        for tag, value in self.run.tested_in(summary).items():
+            self.client.log_metric(self.id, tag, value, step=summary["steps"])
         self.client.log_image(self.id, confusion.numpy(), "confusion.png")
         self.client.set_terminated(self.id)
 

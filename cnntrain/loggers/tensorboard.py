@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.loggers.base import NAMES, Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger, Row
 from cnntrain.loggers.images import grid
 from cnntrain.runtime.optional import needed
 from cnntrain.text import argument
@@ -29,6 +29,7 @@ class TensorBoard(Logger):
         """Open a file. What files before it say is void, and said again: so no point is there twice."""
         from torch.utils.tensorboard import SummaryWriter
 
+        self.run = run
         self.parameters = run.parameters()
         self.folder = run.folder / self.name
         self.writer = SummaryWriter(self.folder, purge_step=0)
@@ -40,15 +41,14 @@ class TensorBoard(Logger):
     def epoch(self, row: Row) -> None:
         """Record the figures of an epoch at its last step."""
         self.step = row["step"]
-        for name, column in NAMES.items():
-            if row[column] is not None:
-                self.writer.add_scalar(name, row[column], self.step)
+        for tag, value in self.run.figures_in(row).items():
+            self.writer.add_scalar(tag, value, self.step)
         self.writer.flush()
 
     def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
         """Record the test figures, and the hyperparameters beside them."""
         self.writer.add_image("confusion", confusion, self.step, dataformats="HWC")
-        figures = {f"test/{name}": summary["test"][name] for name in ("loss", "accuracy")}
+        figures = self.run.tested_in(summary)
         self.writer.add_hparams(self.parameters, figures, run_name=".", global_step=self.step)
 
     def close(self) -> None:

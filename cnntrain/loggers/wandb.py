@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.errors import UserError
-from cnntrain.loggers.base import NAMES, Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger, Row
 from cnntrain.loggers.images import grid
 from cnntrain.runtime.optional import needed
 from cnntrain.text import argument
@@ -36,7 +36,7 @@ class WandB(Logger):
         """Open a run, or go on with it under the same name."""
         import wandb
 
-        self.wandb = wandb
+        self.wandb, self.logged = wandb, run
         self.run = wandb.init(
             project=self.project,
             dir=run.folder,
@@ -53,11 +53,11 @@ class WandB(Logger):
 
     def epoch(self, row: Row) -> None:
         """Record the figures of an epoch."""
-        self.run.log({name: row[c] for name, c in NAMES.items() if row[c] is not None}, step=row["step"])
+        self.run.log(self.logged.figures_in(row), step=row["step"])
 
     def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
         """Record the test figures and the confusion matrix."""
-        self.run.summary.update({f"test/{name}": summary["test"][name] for name in ("loss", "accuracy")})
+        self.run.summary.update(self.logged.tested_in(summary))
         self.run.log({"confusion": self.wandb.Image(confusion.numpy())}, step=summary["steps"] + 1)
 
     def close(self) -> None:

@@ -1,36 +1,13 @@
-"""What a job of a sweep left behind: its state, and the figures that it is ranked by."""
+"""What a job of a sweep left behind: its state, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cnntrain.runs import run_files
 
 RECORD = "job.json"
-
-
-def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of a finished job that it is ranked by. Test data are not used for that.
-
-    Raises:
-        KeyError: the summary lacks a figure.
-        TypeError: a figure is of another type than ``train`` writes.
-    """
-    best = summary["best"] or summary["final"]
-    figures = {
-        "val_accuracy": best["val_accuracy"],
-        "val_loss": best["val_loss"],
-        "epochs_done": summary["epochs"],
-        "seconds": summary["train_seconds"],
-        "seed": summary["seed"],
-    }
-    needed = [figures[name] for name in ("epochs_done", "seconds", "seed")] + [summary["test"]["accuracy"]]
-    validated = [value for name, value in figures.items() if name.startswith("val_") and value is not None]
-    if not all(isinstance(value, int | float) for value in [*needed, *validated]):
-        raise TypeError("a figure is no number")
-    return figures
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.compare.results import headline
 from cnntrain.config.compose import add_current_folder
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
 from cnntrain.runs import checkpoint, run_files, run_folder
-from cnntrain.runs.job_record import RECORD, headline, record_of
+from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.run_writes import LeadsOut, check_links
 from cnntrain.runtime import memory, streams
 from cnntrain.runtime.console import AS_TEXT, Console, Whole
 from cnntrain.runtime.regular_files import append_regular
 from cnntrain.sweep.forkserver import unshield_path
+from cnntrain.tasks.classification.scores import SCORES
 
 PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
 ENGINE = ("precision", "channels_last", "threads")  # which a run keeps from its first step to its last
@@ -75,7 +77,7 @@ def run_job(job: Job) -> dict[str, Any]:
             # Its record is not ours to write: whoever has the folder will.
             return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
-        record |= {"state": "finished", **headline(trained(job))}
+        record |= {"state": "finished", **headline(trained(job), SCORES)}
     except Interrupted:
         raise
     except LeadsOut as error:  # the record and the log would lead out too
@@ -121,7 +123,7 @@ def trained(job: Job) -> Mapping[str, Any]:
         from cnntrain.sweep.search import pruning
 
         sweep, epochs = job.folder.parent, settings["epochs"]
-        after_epoch = pruning(sweep, settings["monitor"], job.search, job.trial, epochs)
+        after_epoch = pruning(sweep, SCORES.monitored(settings["monitor"]), job.search, job.trial, epochs)
     last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
     if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
         return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)

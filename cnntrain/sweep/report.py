@@ -7,13 +7,15 @@ from pathlib import Path
 
 from cnntrain.compare.diff import REPEATS, config_of, data_set_of
 from cnntrain.compare.page import About, page
-from cnntrain.compare.ranking import FIGURES, Point, Run, as_csv, best_of, in_order
+from cnntrain.compare.ranking import Point, Run, as_csv, best_of, in_order
+from cnntrain.compare.results import figures_of
 from cnntrain.compare.table import show
 from cnntrain.errors import UserError
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.job_record import record_of
 from cnntrain.runtime.console import Console
 from cnntrain.sweep.plan import Plan
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import encoded, shown_path
 
 
@@ -24,12 +26,12 @@ def report(folder: Path, console: Console) -> list[Path]:
         The folder of the best run, of each data set.
     """
     plan = Plan.read(folder)
-    runs = runs_of(plan, folder)
-    points = show(console, runs, plan.varied, plan.monitor)
+    runs, monitor = runs_of(plan, folder), SCORES.monitored(plan.monitor)
+    points = show(console, runs, plan.varied, monitor, SCORES)
     order = in_order(runs, points)
-    write_atomically(folder / "sweep.csv", encoded(as_csv(order, points, plan.varied)))
+    write_atomically(folder / "sweep.csv", encoded(as_csv(order, points, plan.varied, SCORES)))
     about = about_of(plan, folder, runs)
-    text = page(about, order, points, plan.varied, plan.monitor)
+    text = page(about, order, points, plan.varied, monitor, SCORES)
     write_atomically(folder / "sweep.html", encoded(text))
     page_path = shown_path(folder / "sweep.html")
     console.line(
@@ -37,7 +39,7 @@ def report(folder: Path, console: Console) -> list[Path]:
         shown_path(folder / "sweep.csv"),
         page_path,
     )
-    return [point.best_run(plan.monitor).folder for point in best_of(points)]
+    return [point.best_run(monitor).folder for point in best_of(points)]
 
 
 def outcome_of(points: Sequence[Point], runs: Sequence[Run]) -> str:
@@ -93,7 +95,7 @@ def run_of(plan: Plan, name: str, folder: Path) -> Run:
     run = Run(name, folder, values, None if seed is None else int(seed), record["state"])
     run.split_seed = split_seed
     if run.state == "finished":
-        run.figures = {figure: record.get(figure) for figure in FIGURES}
+        run.figures = {figure: record.get(figure) for figure in figures_of(SCORES)}
     run.seed = record.get("seed", run.seed)
     run.reason = record.get("reason", "")
     return run

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnntrain.compare.ranking import LOWER_IS_BETTER
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import KEYS, WHOLE
 from cnntrain.errors import Pruned
 from cnntrain.runtime.regular_files import append_regular
 from cnntrain.sweep.plan import draws_logarithms
+from cnntrain.tasks.scores import Figure
 
 try:
     import fcntl
@@ -40,7 +40,7 @@ class Search:
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Any], space: Mapping[str, str], monitor: str
+        self, folder: Path, settings: Mapping[str, Any], space: Mapping[str, str], monitor: Figure
     ) -> None:
         import optuna
 
@@ -96,7 +96,7 @@ class Search:
 
         states = optuna.trial.TrialState
         if record["state"] == "finished":
-            self.study.tell(number, record[self.monitor])
+            self.study.tell(number, record[self.monitor.name])
         else:
             state = states.PRUNED if record["state"] == "pruned" else states.FAIL
             self.study.tell(number, state=state)
@@ -124,7 +124,7 @@ def lock(folder: Path) -> Any:
     return KernelLock(folder / f".{RECORDS}.lock") if fcntl is not None else None
 
 
-def open_study(folder: Path, monitor: str, settings: Mapping[str, Any]) -> Any:
+def open_study(folder: Path, monitor: Figure, settings: Mapping[str, Any]) -> Any:
     """Open the records of a search, or begin them."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -134,14 +134,14 @@ def open_study(folder: Path, monitor: str, settings: Mapping[str, Any]) -> Any:
     return optuna.create_study(
         study_name=STUDY,
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / RECORDS), lock(folder))),
-        direction="minimize" if monitor in LOWER_IS_BETTER else "maximize",
+        direction="maximize" if monitor.score.higher_is_better else "minimize",
         pruner=median if settings["prune"] else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
 
 
 def pruning(
-    folder: Path, monitor: str, settings: Mapping[str, Any], number: int, epochs: int
+    folder: Path, monitor: Figure, settings: Mapping[str, Any], number: int, epochs: int
 ) -> Callable[[Mapping[str, Any]], None]:
     """Return what a job calls after each epoch, which raises Pruned if there is no hope for it.
 
@@ -151,12 +151,12 @@ def pruning(
     trial_id = study.get_trials(deepcopy=False)[number]._trial_id
 
     def after_epoch(row: Mapping[str, Any]) -> None:
-        value = row[monitor]
+        value = row[monitor.name]
         if value is None or row["epoch"] == epochs:
             return
         study._storage.set_trial_intermediate_value(trial_id, row["epoch"], value)
         if study.pruner.prune(study, study._storage.get_trial(trial_id)):
-            worse = f"{monitor} is worse than the median at that epoch"
+            worse = f"{monitor.name} is worse than the median at that epoch"
             raise Pruned(f"stopped after epoch {row['epoch']}: {worse}")
 
     return after_epoch

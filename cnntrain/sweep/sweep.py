@@ -27,6 +27,7 @@ from cnntrain.runtime.signals import StopJobs
 from cnntrain.sweep.job import ENGINE, Job, run_job
 from cnntrain.sweep.launchers import Launcher
 from cnntrain.sweep.plan import ABOUT_THE_SWEEP, Plan, named_by, with_short_path
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import argument, shown_path
 
 
@@ -165,7 +166,7 @@ class Sweep:
         """Do the jobs that a search was doing when it was stopped, then those that it asks for."""
         from cnntrain.sweep.search import Search
 
-        search = Search(self.folder, settings, settings["space"], self.plan.monitor)
+        search = Search(self.folder, settings, settings["space"], SCORES.monitored(self.plan.monitor))
         waiting: dict[str, int] = {}
         for name, words, unfinished in search.jobs():
             self.plan.jobs[name] = [*settings["fixed"], *words]
@@ -291,7 +292,8 @@ class Sweep:
         elif record["state"] == "pruned":
             self.console.line("job {} ({}): {}", place, text, record["reason"])
         elif not self.launcher.shows_jobs:
-            accuracy = record["val_accuracy"]
-            result = "" if accuracy is None else f"val accuracy {accuracy:.2%}, "
+            main = SCORES.ranked[0]
+            value = record[main.name]
+            result = "" if value is None else f"{main.words} {main.score.text(value)}, "
             times = f"{record['seconds']:.1f} s; elapsed {time.monotonic() - self.begin:.0f} s"
             self.console.line("job {} ({}): {}", place, text, f"{result}{times}")

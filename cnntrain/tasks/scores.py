@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.text import loss_in_words
+from cnntrain.errors import UserError
+from cnntrain.text import loss_in_words, printable
 
 TRAIN, VAL, TEST = "train", "val", "test"  # the parts of the data on which a score is measured
 
@@ -37,6 +38,11 @@ class Score:
         """Return a value as the screen shows it."""
         return f"{value:.2%}" if self.is_fraction else loss_in_words(value)
 
+    @property
+    def width(self) -> int:
+        """The number of characters of the widest text."""
+        return len(self.text(1.0 if self.is_fraction else 999.0))
+
 
 LOSS = Score("loss", "loss", higher_is_better=False)  # each task has one: the mean of its criterion
 
@@ -59,6 +65,11 @@ class Figure:
         return f"{self.part}_{self.score.name}"
 
     @property
+    def words(self) -> str:
+        """The name in a sentence, such as ``val accuracy``."""
+        return f"{self.part} {self.score.name.replace('_', ' ')}"
+
+    @property
     def heading(self) -> str:
         """The heading of its column on the screen, such as ``val acc``."""
         return f"{self.part} {self.score.heading}"
@@ -68,9 +79,16 @@ class Figure:
         """The name in loggers, such as ``val/accuracy``."""
         return f"{self.part}/{self.score.name}"
 
+    def gain(self, value: float) -> float:
+        """Return a number that is the larger, the better a value is."""
+        return value if self.score.higher_is_better else -value
+
     def value_in(self, result: Any) -> float:
         """Return the value that a result has as an attribute of the score's name."""
         return float(getattr(result, self.score.name))
+
+
+VAL_LOSS = Figure(VAL, LOSS)  # decides between epochs, or runs, that are equal in the monitored figure
 
 
 @dataclass(frozen=True)
@@ -105,10 +123,19 @@ class Scores:
         return tuple(figure.name for figure in self.ranked)
 
     @property
-    def val_loss(self) -> Figure:
-        """The figure that decides between epochs, or runs, that are equal in the monitored one."""
-        return self.on(VAL)[0]
+    def main(self) -> Score:
+        """The score that a result is summed up by."""
+        return self.ranked[0].score
 
     def monitored(self, monitor: str) -> Figure:
-        """Return the figure that a value of ``monitor`` names."""
-        return next(figure for figure in self.ranked if figure.name == monitor)
+        """Return the figure that a value of ``monitor`` names.
+
+        Raises:
+            UserError: it names none.
+        """
+        for figure in self.ranked:
+            if figure.name == monitor:
+                return figure
+        raise UserError(
+            f"monitor={printable(monitor)} is not possible: it takes {' or '.join(self.monitors)}"
+        )

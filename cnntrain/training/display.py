@@ -16,7 +16,8 @@ from cnntrain.runtime.console import Console, Whole, count, joined
 from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.classification.screen import show_classes, show_result
 from cnntrain.tasks.metrics import Result
-from cnntrain.text import argument, loss_in_words, network_name, shown_path
+from cnntrain.tasks.scores import LOSS, VAL_LOSS
+from cnntrain.text import argument, network_name, shown_path
 from cnntrain.training.doctor.diagnosis import Finding, show_finding
 from cnntrain.training.init_from import in_words
 from cnntrain.training.sentences import on_running_mean
@@ -117,15 +118,15 @@ def show_end(
 ) -> None:
     """Print the test result, if it is to be told, where everything is, and what to type next."""
     best = trainer.progress.best
-    chosen = f"epoch {best['epoch']}, the best by {trainer.budget.monitor}" if best else "the last epoch"
+    chosen = f"epoch {best['epoch']}, the best by {trainer.budget.monitor.name}" if best else "the last epoch"
     console.line()
     if tells_test:
         show_result(console, "test", result)
         show_classes(console, result.per_class(class_names), level=2)
     elif best:
-        console.line(
-            f"[bold]val accuracy {best['val_accuracy']:.2%}[/]  loss {loss_in_words(best['val_loss'])}"
-        )
+        main = trainer.progress.scores.ranked[0]
+        told = f"[bold]{main.words} {main.score.text(best[main.name])}[/]"
+        console.line(f"{told}  {LOSS.heading} {LOSS.text(best[VAL_LOSS.name])}")
     loading = f"data loading: {trainer.train_batches.stopwatch.share:.0%} of training time"
     console.line(f"[dim]weights of {chosen}; {loading}[/]")
     if tells_test and (told := on_running_mean(trainer.progress.history)):

@@ -2,99 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.runtime.console import Console
-from cnntrain.text import loss_in_words
+from cnntrain.tasks.scores import Figure, Scores
 
 GAP = 2  # columns of the terminal between two of the table
-# Name in metrics.csv, heading, width.
-COLUMNS = (
-    ("step", "step", 7),
-    ("lr", "lr", 8),
-    ("train_loss", "train loss", 10),
-    ("train_accuracy", "train acc", 9),
-    ("val_loss", "val loss", 8),
-    ("val_accuracy", "val acc", 7),
-    ("seconds", "s", 5),
-    ("images_per_second", "img/s", 6),
-)
 LEFT_OUT = ("step", "images_per_second", "lr", "seconds")  # of a narrow terminal, in this order
 BEST = "best"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Args:
+        name: its name in metrics.csv.
+        heading: its name on the screen.
+        width: the columns of the terminal that its widest cell takes.
+        text: returns a value as the screen shows it, never wider than that.
+    """
+
+    name: str
+    heading: str
+    width: int
+    text: Callable[[float], str]
 
 
 class EpochScreen:
     """The table of a run's epochs on the screen and, with all its columns, in the log.
 
     Args:
-        console: of the run.
-        epochs: of the run.
+        console: the run's console.
+        scores: the scores of its task.
+        epochs: the number of its epochs.
     """
 
-    def __init__(self, console: Console, epochs: int) -> None:
-        self.console, self.epochs = console, epochs
+    def __init__(self, console: Console, scores: Scores, epochs: int) -> None:
+        self.console, self.scores, self.epochs = console, scores, epochs
         console.line()
-        console.wide_line(lambda width: EpochTable(epochs, width).headings(), "[bold]{}[/]")
+        console.wide_line(lambda width: EpochTable(scores, epochs, width).headings(), "[bold]{}[/]")
 
     def row(self, row: Mapping[str, Any], is_best: bool) -> None:
         """Print what an epoch came to."""
         best = f"  [green]{BEST}[/]" if is_best else ""
-        self.console.wide_line(lambda width: EpochTable(self.epochs, width).row(row), f"{{}}{best}")
+        self.console.wide_line(
+            lambda width: EpochTable(self.scores, self.epochs, width).row(row), f"{{}}{best}"
+        )
 
 
 class EpochTable:
     """The table of a run's epochs.
 
     Args:
-        epochs: of the run.
+        scores: the scores of its task.
+        epochs: the number of its epochs.
         width: columns of the terminal.
     """
 
-    def __init__(self, epochs: int, width: int) -> None:
+    def __init__(self, scores: Scores, epochs: int, width: int) -> None:
         self.epochs = epochs
         self.width_of_epoch = max(len("epoch"), 2 * len(str(epochs)) + 1)
-        self.columns = list(COLUMNS)
+        self.columns = columns_of(scores)
         for name in LEFT_OUT:
             if self.width <= width:
                 break
-            self.columns = [column for column in self.columns if column[0] != name]
+            self.columns = [column for column in self.columns if column.name != name]
 
     @property
     def width(self) -> int:
         """The columns of a terminal that it needs."""
-        return self.width_of_epoch + sum(GAP + width for _, _, width in self.columns) + GAP + len(BEST)
+        return self.width_of_epoch + sum(GAP + column.width for column in self.columns) + GAP + len(BEST)
 
     def headings(self) -> str:
         """Return the first line."""
-        return self.line("epoch", [heading for _, heading, _ in self.columns])
+        return self.line("epoch", [column.heading for column in self.columns])
 
     def row(self, row: Mapping[str, Any]) -> str:
         """Return the line of an epoch, from its row of metrics.csv."""
-        return self.line(
-            f"{row['epoch']}/{self.epochs}", [cell(name, row[name]) for name, _, _ in self.columns]
-        )
+        values = [(column, row[column.name]) for column in self.columns]
+        cells = ["–" if value is None else column.text(value) for column, value in values]
+        return self.line(f"{row['epoch']}/{self.epochs}", cells)
 
     def line(self, epoch: str, cells: Sequence[str]) -> str:
         """Return a line: all cells to the right."""
-        rest = (f"{text:>{GAP + width}}" for text, (_, _, width) in zip(cells, self.columns, strict=True))
+        rest = (f"{text:>{GAP + column.width}}" for text, column in zip(cells, self.columns, strict=True))
         return f"{epoch:>{self.width_of_epoch}}{''.join(rest)}"
 
 
-def cell(name: str, value: Any) -> str:
-    """Return a figure of metrics.csv, never wider than its column."""
-    if value is None:
-        return "–"
-    if name.endswith("accuracy"):
-        return f"{value:.2%}"
-    if name.endswith("loss"):
-        return loss_in_words(value)
-    if name == "lr":
-        return f"{value:.3g}"
-    if name == "step":
-        return f"{value:,}" if value < 1e6 else f"{value / 1e6:.2f}M"
-    if name == "seconds":
-        return f"{value:.1f}" if value < 999.95 else f"{value:.0f}"
-    if value < 9.95:
-        return f"{value:.1f}"
-    return f"{value:,.0f}" if value < 99_999.5 else f"{value / 1e3:.0f}k"
+def columns_of(scores: Scores) -> list[Column]:
+    """Return all columns but that of the epoch."""
+    return [
+        Column("step", "step", 7, lambda n: f"{n:,}" if n < 1e6 else f"{n / 1e6:.2f}M"),
+        Column("lr", "lr", 8, lambda lr: f"{lr:.3g}"),
+        *map(column_of, scores.epoch),
+        Column("seconds", "s", 5, lambda seconds: f"{seconds:.1f}" if seconds < 999.95 else f"{seconds:.0f}"),
+        Column("images_per_second", "img/s", 6, speed),
+    ]
+
+
+def column_of(figure: Figure) -> Column:
+    """Return the column of a figure."""
+    width = max(len(figure.heading), figure.score.width)
+    return Column(figure.name, figure.heading, width, figure.score.text)
+
+
+def speed(images: float) -> str:
+    """Return a number of images per second in at most six characters."""
+    if images < 9.95:
+        return f"{images:.1f}"
+    return f"{images:,.0f}" if images < 99_999.5 else f"{images / 1e3:.0f}k"

@@ -10,25 +10,15 @@ from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.runtime.ranks import is_main
 from cnntrain.tasks.metrics import Result, RunningMean
-
-COLUMNS = (
-    "epoch",
-    "step",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "seconds",
-    "images_per_second",
-)
+from cnntrain.tasks.scores import TRAIN, VAL, VAL_LOSS, Figure, Scores
 
 
 @dataclass
 class Progress:
-    """Where a run is. All of it is in the checkpoint.
+    """Where a run is. The checkpoint holds it.
 
     Args:
+        scores: what is measured in each epoch. It is no part of the checkpoint.
         epoch: epochs that are over.
         step_in_epoch: steps of the epoch under way.
         step: steps of the run.
@@ -40,6 +30,7 @@ class Progress:
         lr: learning rate of the last step.
     """
 
+    scores: Scores
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
@@ -56,12 +47,12 @@ class Progress:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint holds of it. It is not copied, as it is serialized at once."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "scores"}
 
     @classmethod
-    def of(cls, state: dict[str, Any]) -> Progress:
+    def of(cls, state: dict[str, Any], scores: Scores) -> Progress:
         """Return what a checkpoint holds of it; what another version wrote besides is left out."""
-        return cls(**{item.name: state[item.name] for item in fields(cls) if item.name in state})
+        return cls(scores, **{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
     def row(self, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
         """Return the row of the epoch under way, which has just ended, as metrics.csv has it."""
@@ -69,25 +60,29 @@ class Progress:
             "epoch": self.epoch + 1,
             "step": self.step,
             "lr": self.lr,
-            "train_loss": train.loss,
-            "train_accuracy": train.accuracy,
-            "val_loss": None if val is None else val.loss,
-            "val_accuracy": None if val is None else val.accuracy,
+            **{f.name: f.value_in(train) for f in self.scores.on(TRAIN)},
+            **{f.name: None if val is None else f.value_in(val) for f in self.scores.on(VAL)},
             "seconds": seconds,
             "images_per_second": train.seen / seconds,
         }
 
-    def end_epoch(self, row: dict[str, Any], monitor: str) -> bool:
-        """Count an epoch, and say whether it is the best so far.
+    @property
+    def columns(self) -> list[str]:
+        """The columns of metrics.csv."""
+        measured = [figure.name for figure in self.scores.epoch]
+        return ["epoch", "step", "lr", *measured, "seconds", "images_per_second"]
+
+    def end_epoch(self, row: dict[str, Any], monitor: Figure) -> bool:
+        """Count an epoch, and return whether it is the best so far.
 
         Args:
             row: its row of metrics.csv; without validation, ``val_loss`` is None and no epoch is the best.
-            monitor: ``val_accuracy`` or ``val_loss``.
+            monitor: the figure in which epochs improve.
         """
         self.epoch += 1
         self.history.append(row)
         self.step_in_epoch, self.mean, self.epoch_seconds = 0, None, 0.0
-        if row["val_loss"] is None:
+        if row[VAL_LOSS.name] is None:
             return False
         if not self.is_better(row, monitor):
             self.stale += 1
@@ -95,14 +90,14 @@ class Progress:
         self.best, self.stale = row, 0
         return True
 
-    def is_better(self, row: dict[str, Any], monitor: str) -> bool:
-        """Say whether an epoch is better than the best so far; the loss decides between equal accuracies."""
-        best = self.best
-        if best is None:
+    def is_better(self, row: dict[str, Any], monitor: Figure) -> bool:
+        """Return whether an epoch is better than the best so far; the loss decides between equal ones."""
+        if self.best is None:
             return True
-        if monitor == "val_loss":
-            return bool(row["val_loss"] < best["val_loss"])
-        return (row["val_accuracy"], -row["val_loss"]) > (best["val_accuracy"], -best["val_loss"])
+        new, best = (
+            [figure.gain(epoch[figure.name]) for figure in (monitor, VAL_LOSS)] for epoch in (row, self.best)
+        )
+        return new > best
 
     def is_stale(self, patience: int | None) -> bool:
         """Say whether the last ``patience`` epochs were all no better than the best."""
@@ -112,9 +107,10 @@ class Progress:
         """Write metrics.csv anew from the history, so that it always agrees with the checkpoint."""
         if not is_main():
             return
+        columns = self.columns
         for row in self.history[len(self.lines) :]:
-            self.lines.append(csv_of([[rounded(row.get(name)) for name in COLUMNS]]))
-        write_atomically(folder / "metrics.csv", "".join([csv_of([COLUMNS]), *self.lines]).encode())
+            self.lines.append(csv_of([[rounded(row.get(name)) for name in columns]]))
+        write_atomically(folder / "metrics.csv", "".join([csv_of([columns]), *self.lines]).encode())
 
 
 def rounded(value: Any) -> Any:

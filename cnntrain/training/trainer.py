@@ -28,8 +28,10 @@ from cnntrain.runtime.ranks import is_main, world_size
 from cnntrain.runtime.rng import random_state
 from cnntrain.runtime.signals import StopSignals
 from cnntrain.tasks import losses, metrics
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.losses import weigher
 from cnntrain.tasks.metrics import Result
+from cnntrain.tasks.scores import Figure
 from cnntrain.text import argument
 from cnntrain.training.divergence import diverged
 from cnntrain.training.doctor.diagnosis import show_finding
@@ -49,15 +51,15 @@ class Budget:
 
     Args:
         epochs: passes over the training set.
+        monitor: the figure in which epochs improve.
         patience: epochs without improvement after which training stops; None: never.
-        monitor: ``val_accuracy`` or ``val_loss``, in which epochs improve.
         save_every_steps: steps between two checkpoints within an epoch.
         save_every_minutes: minutes between two checkpoints within an epoch.
     """
 
     epochs: int
+    monitor: Figure
     patience: int | None = None
-    monitor: str = "val_accuracy"
     save_every_steps: int | None = None
     save_every_minutes: float | None = None
 
@@ -109,7 +111,7 @@ class Trainer:
         self.budget = budget
         self.output = output
         self.doctor = doctor
-        self.progress = Progress()
+        self.progress = Progress(SCORES)
         self.is_checked = False
 
     def fit(self) -> None:
@@ -121,7 +123,7 @@ class Trainer:
         """
         progress, budget, console = self.progress, self.budget, self.output.console
         progress.write_metrics(self.output.folder)
-        self.screen = EpochScreen(console, budget.epochs)
+        self.screen = EpochScreen(console, progress.scores, budget.epochs)
         self.replicate()
         with StopSignals() as self.signals:
             while progress.epoch < budget.epochs and not progress.is_stale(budget.patience):
@@ -131,7 +133,7 @@ class Trainer:
                     self.end_epoch(result, seconds)
                 self.stop_if_asked(*distributed.agreed(self.signals.received))
         if progress.epoch < budget.epochs:
-            console.line(f"stopped early: no better {budget.monitor} for {budget.patience} epochs")
+            console.line(f"stopped early: no better {budget.monitor.name} for {budget.patience} epochs")
 
     def replicate(self) -> None:
         """Have the gradients of all processes averaged."""
@@ -269,7 +271,7 @@ class Trainer:
         row = self.progress.row(self.mean, result, seconds)
         is_best = self.progress.end_epoch(row, self.budget.monitor)
         if self.learner.waits_for_epochs:
-            self.learner.schedule.step(row[self.budget.monitor])
+            self.learner.schedule.step(row[self.budget.monitor.name])
         self.save(is_best)
         self.progress.write_metrics(self.output.folder)
         self.screen.row(row, is_best)
@@ -313,7 +315,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where a checkpoint was. The caller sets the generators, last of all."""
         self.learner.load_state_dict(state)
-        self.progress = Progress.of(state["progress"])
+        self.progress = Progress.of(state["progress"], SCORES)
 
     def check_finite(self) -> None:
         """Raise RunFailed if a loss of this epoch was NaN or infinite."""

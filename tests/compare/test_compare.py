@@ -17,7 +17,10 @@ from rich.console import Console as RichConsole
 from cnntrain.compare.diff import differing, of_no_account, repeats_in, with_classes_named
 from cnntrain.compare.ranking import Point, Run, ranked
 from cnntrain.compare.table import verdict_on
+from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.scores import VAL_LOSS, Figure
 
+VAL_ACCURACY = SCORES.monitored("val_accuracy")
 FIXED = (*TINY, "precision=fp32", "threads=1")
 
 
@@ -36,7 +39,7 @@ def points(**accuracies: list[float]) -> list[Run]:
 
 
 def test_points_are_ranked_by_their_mean_over_seeds() -> None:
-    found = ranked(points(lucky=[0.99, 0.5, 0.5], steady=[0.9, 0.9, 0.9]), "val_accuracy")
+    found = ranked(points(lucky=[0.99, 0.5, 0.5], steady=[0.9, 0.9, 0.9]), VAL_ACCURACY)
     assert [point.values["optim"] for point in found] == ["steady", "lucky"]
     assert found[0].summary is not None and found[0].summary.mean == pytest.approx(0.9)
     assert len(found[0].runs) == 3
@@ -45,7 +48,7 @@ def test_points_are_ranked_by_their_mean_over_seeds() -> None:
 def test_the_loss_is_better_when_lower() -> None:
     runs = points(a=[0.5], b=[0.6])
     runs[0].figures["val_loss"] = 0.1
-    assert ranked(runs, "val_loss")[0].values["optim"] == "a"
+    assert ranked(runs, VAL_LOSS)[0].values["optim"] == "a"
 
 
 def test_what_differs_by_more_than_chance_has_a_small_p() -> None:
@@ -55,7 +58,7 @@ def test_what_differs_by_more_than_chance_has_a_small_p() -> None:
     far = [0.80 + n / 2 for n in noise]
     found = {
         point.values["optim"]: point.p
-        for point in ranked(points(best=best, close=close, far=far), "val_accuracy")
+        for point in ranked(points(best=best, close=close, far=far), VAL_ACCURACY)
     }
     assert found["best"] is None
     assert found["close"] is not None and found["close"] > 0.05
@@ -64,37 +67,37 @@ def test_what_differs_by_more_than_chance_has_a_small_p() -> None:
 
 def test_only_seeds_that_both_have_are_compared() -> None:
     runs = [run("a", 0, 0.9), run("a", 1, 0.91), run("b", 1, 0.8), run("b", 2, 0.81)]
-    assert ranked(runs, "val_accuracy")[1].p is None
+    assert ranked(runs, VAL_ACCURACY)[1].p is None
 
 
 def test_the_same_seed_twice_counts_once() -> None:
-    (point,) = ranked([run("a", 0, 0.9), run("a", 0, 0.9), run("a", 1, 0.8)], "val_accuracy")
+    (point,) = ranked([run("a", 0, 0.9), run("a", 0, 0.9), run("a", 1, 0.8)], VAL_ACCURACY)
     assert (point.repeats, len(point.runs)) == (2, 3)
     assert point.summary is not None and point.summary.n == 2
     assert point.summary.mean == point.mean("val_accuracy") == pytest.approx(0.85)
 
 
 def test_a_point_says_how_many_of_its_seeds_failed() -> None:
-    (point,) = ranked([run("a", 0, 0.9), run("a", 1, None, "failed")], "val_accuracy")
+    (point,) = ranked([run("a", 0, 0.9), run("a", 1, None, "failed")], VAL_ACCURACY)
     assert (point.repeats, point.planned) == (1, 2)
 
 
 def test_the_loss_decides_between_equal_accuracies() -> None:
     runs = points(a=[0.9], b=[0.9])
     runs[1].figures["val_loss"] = 0.5
-    assert [point.values["optim"] for point in ranked(runs, "val_accuracy")] == ["b", "a"]
+    assert [point.values["optim"] for point in ranked(runs, VAL_ACCURACY)] == ["b", "a"]
 
 
-@pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
-def test_what_was_not_validated_comes_last(monitor: str) -> None:
+@pytest.mark.parametrize("monitor", SCORES.ranked)
+def test_what_was_not_validated_comes_last(monitor: Figure) -> None:
     runs = [run("none", 0, None), run("some", 0, 0.5)]
     runs[0].figures["val_loss"] = None
     assert [point.values["optim"] for point in ranked(runs, monitor)] == ["some", "none"]
 
 
 def test_what_is_not_finished_or_not_validated_is_not_ranked() -> None:
-    assert ranked([run("a", 0, None, "failed"), run("b", 0, None, "running")], "val_accuracy") == []
-    assert ranked([run("a", 0, None)], "val_accuracy")[0].summary is None
+    assert ranked([run("a", 0, None, "failed"), run("b", 0, None, "running")], VAL_ACCURACY) == []
+    assert ranked([run("a", 0, None)], VAL_ACCURACY)[0].summary is None
 
 
 def test_seeds_repeat_every_point(cnntrain: Command) -> None:

@@ -22,6 +22,7 @@ from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.run_files import read_json, read_line, read_yaml
 from cnntrain.runs.run_folder import locked
 from cnntrain.runtime.console import Console
+from cnntrain.tasks.classification.scores import SCORES
 
 DEEP = "[" * 100_000 + "]" * 100_000
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
@@ -273,7 +274,7 @@ def test_a_fifo_hangs_neither_who_trains_nor_who_reads_metrics(run: Path) -> Non
     os.mkfifo(run / "pipe")
     (run / "metrics.csv").unlink()
     os.mkfifo(run / "metrics.csv")
-    assert curves_of(run) == {"val_accuracy": [], "val_loss": []}
+    assert curves_of(run, SCORES) == {"val_accuracy": [], "val_loss": []}
     with pytest.raises(UserError, match="not a regular file, but a FIFO"):
         history_of(run)
     (run / ".lock").unlink(missing_ok=True)
@@ -290,7 +291,7 @@ def test_metrics_that_are_none_are_told(run: Path, text: str) -> None:
     (run / "metrics.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match=r"metrics\.csv (can't be read|has no column)"):
         history_of(run)
-    curves_of(run)
+    curves_of(run, SCORES)
 
 
 def test_the_jobs_of_a_sweep_write_nowhere_else(cnntrain: Command) -> None:

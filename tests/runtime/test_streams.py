@@ -15,6 +15,7 @@ from conftest import TINY, Command
 from PIL import Image
 
 from cnntrain.runtime.console import Console, Screen, filled, print_folded
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import argument
 from cnntrain.training.epoch_table import EpochScreen
 
@@ -146,7 +147,7 @@ def test_the_table_of_epochs_fits_80_columns_even_when_a_run_diverges(
     monkeypatch.setattr(sys, "stdout", text)
     monkeypatch.setenv("COLUMNS", "80")
     console = Console()
-    screen = EpochScreen(console, epochs=100)
+    screen = EpochScreen(console, SCORES, epochs=100)
     row = {
         "epoch": 100,
         "step": 12_345_678,
