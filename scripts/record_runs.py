@@ -22,7 +22,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMON = ("limit=400", "batch_size=32", "epochs=2", "threads=1", "precision=fp32", "report=false")
+COMMON = (
+    "limit=400",
+    "batch_size=32",
+    "epochs=2",
+    "threads=1",
+    "precision=fp32",
+    "channels_last=false",
+    "report=false",
+)
 CNN = ("model=cnn", "model.channels=[4,8]", "model.head=[16]")
 MLP = ("model=mlp", "model.hidden=[16]")
 CONFIGURATIONS: dict[str, tuple[str, ...]] = {
