@@ -163,7 +163,7 @@ def write_images(folder: Path) -> None:
     sys.path.insert(0, str(ROOT))
     from PIL import Image
 
-    from cnntrain.data.sources.builtin import MNISTMini
+    from cnntrain.data.sources import MNISTMini
 
     digits = MNISTMini(train=True)
     for number in range(300):
