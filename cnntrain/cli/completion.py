@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cnntrain.cli.flags import (
-    COMPARE_FLAGS,
-    CONFIG_DIR_FLAGS,
-    DATA_FLAGS,
-    EXPLAIN_FLAGS,
-    HYDRA_FLAGS,
-    PREDICT_FLAGS,
-    TOPICS,
-)
+from cnntrain.cli.command import Command
+from cnntrain.cli.help import own_values
 from cnntrain.config.compose import choice_values, default_choices, defaults, groups
 from cnntrain.config.schema import KEYS
+from cnntrain.errors import UserError
 from cnntrain.runs.run_folder import OUTPUTS, SWEEP
 
-COMMAND_FLAGS = {
-    "train": HYDRA_FLAGS,
-    "bench": CONFIG_DIR_FLAGS,
-    "explain": EXPLAIN_FLAGS,
-    "summary": CONFIG_DIR_FLAGS,
-    "data": DATA_FLAGS,
-    "compare": COMPARE_FLAGS,
-    "predict": PREDICT_FLAGS,
-}
 SCRIPTS = {
     "bash": """\
 _cnntrain() {
@@ -75,7 +61,15 @@ complete -c cnntrain -f -a '(__cnntrain_complete)'""",
 }
 
 
-def candidates(words: list[str], commands: list[str]) -> list[str]:
+def completion(arguments: Sequence[str]) -> int:
+    """``cnntrain completion SHELL``."""
+    if len(arguments) != 1 or arguments[0] not in SCRIPTS:
+        raise UserError(f"completion takes the name of a shell: {', '.join(SCRIPTS)}")
+    print(SCRIPTS[arguments[0]])
+    return 0
+
+
+def candidates(words: Sequence[str], commands: Mapping[str, Command]) -> list[str]:
     """Return the completions of the last word; the words before it are complete.
 
     An empty list leaves the word to the shell, which offers files.
@@ -84,38 +78,38 @@ def candidates(words: list[str], commands: list[str]) -> list[str]:
     return [candidate for candidate in offers(before, current, commands) if candidate.startswith(current)]
 
 
-def offers(before: list[str], current: str, commands: list[str]) -> list[str]:
+def offers(before: Sequence[str], current: str, commands: Mapping[str, Command]) -> list[str]:
     """Return what may follow complete words, before what is typed already narrows it."""
     if not before:
-        return [*commands, "--help", "--version"] if current.startswith("-") else commands
-    command, *arguments = before
-    if command == "data" and not current.startswith("-"):
-        return []  # the shell offers folders
-    if command == "completion":
-        return list(SCRIPTS)
-    if command not in commands:
+        return [*commands, "--help", "--version"] if current.startswith("-") else list(commands)
+    command, arguments = commands.get(before[0]), before[1:]
+    if command is None:
         return []
-    flags = COMMAND_FLAGS.get(command, {})
     if arguments and arguments[-1] in ("--help", "-h"):
-        return ["all", *groups(), *KEYS] if command == "train" else []
-    if arguments and flags.get(arguments[-1]):
-        return [value for value in flags[arguments[-1]] if value.islower()]
-    if command in ("resume", "eval", "report", "predict", "export") and not arguments:
-        return ["last", *runs()]
+        return ["all", *groups(), *KEYS] if command.composes else []
+    if arguments and command.flags.get(arguments[-1]):
+        return [value for value in command.flags[arguments[-1]] if value.islower()]
     if current.startswith("-"):
-        return [*(flag for flag in flags if flag.startswith("--")), "--help"]
-    if command == "predict" and len(arguments) == 1:
-        return []  # a file, which the shell offers
+        return [*(flag for flag in command.flags if flag.startswith("--")), "--help"]
+    return words_of(command, arguments, current)
+
+
+def words_of(command: Command, arguments: Sequence[str], current: str) -> list[str]:
+    """Return what may follow the words behind a command, but for flags."""
+    if command.needs_run and not arguments:
+        return ["last", *runs()]
+    if command.takes_files and len(arguments) <= command.needs_run:
+        return []  # files and folders, which the shell offers
     key, equals, value = current.partition("=")
-    if key == "init_from" or (command == "explain" and key == "run"):
-        return [f"{key}={run}" for run in ("last", *runs())]
-    if command == "explain" and not arguments and not current:
-        return list(TOPICS)  # which 80 keys would hide
-    if command == "explain" and not arguments and not equals:
-        return [*TOPICS, *(f"{name}=" for name in names(command, arguments))]
-    if command == "compare" and not equals:
-        return ["last", *runs(), "monitor="]
-    return values(key, value) if equals else [f"{name}=" for name in names(command, arguments)]
+    offered = names(command, arguments)
+    if equals and offered:
+        names_run = key == "init_from" or (key == "run" and key in own_values(command.name))
+        return [f"{key}={run}" for run in ("last", *runs())] if names_run else values(key, value)
+    topics = () if arguments else command.topics
+    if topics and not current:
+        return list(topics)  # which 80 keys would hide
+    runs_too = ["last", *runs()] if command.takes_runs else []
+    return [*topics, *runs_too, *(f"{name}=" for name in offered)]
 
 
 def values(key: str, typed: str) -> list[str]:
@@ -131,12 +125,10 @@ def values(key: str, typed: str) -> list[str]:
     return [f"{key}={value}" for value in listed]
 
 
-def names(command: str, arguments: list[str]) -> list[str]:
+def names(command: Command, arguments: Sequence[str]) -> list[str]:
     """Return the keys that may stand before the = for a command, given the choices already made."""
-    from cnntrain.config.amendable import AMENDABLE
-
-    if command in AMENDABLE:
-        return list(AMENDABLE[command])
+    if not command.composes:
+        return list(command.keys or own_values(command.name))
     offered = groups()
     typed = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     found = {*offered, *(key for key in defaults() if key.partition(".")[0] not in offered)}
@@ -152,3 +144,19 @@ def runs() -> list[str]:
     patterns = ("train/*/config.yaml", "sweeps/*/*/config.yaml", f"sweeps/*/{SWEEP}")
     found = [path.parent for pattern in patterns for path in Path(OUTPUTS).glob(pattern)]
     return [str(folder) for folder in sorted(found, key=lambda f: f.stat().st_mtime, reverse=True)]
+
+
+COMPLETION = Command(
+    "completion",
+    completion,
+    {"bash|zsh|fish": "print a completion script for a shell"},
+    """\
+cnntrain completion bash|zsh|fish
+
+Prints a completion script. To load it in every new shell:
+  bash   echo 'source <(cnntrain completion bash)' >> ~/.bashrc
+  zsh    echo 'source <(cnntrain completion zsh)' >> ~/.zshrc
+  fish   cnntrain completion fish > ~/.config/fish/completions/cnntrain.fish
+""",
+    topics=tuple(SCRIPTS),
+)

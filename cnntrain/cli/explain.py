@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnntrain.cli.flags import EXPLAIN_FLAGS, TOPICS, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.command import Command
+from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_as_override, split_flags
 from cnntrain.config.compose import groups
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.config.schema import KEYS
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.explain.subject import subjects_of
 from cnntrain.text import printable
+
+TOPICS = ("zero_grad", "shift", "filters")
 
 
 def explain(arguments: Sequence[str]) -> int:
     """``cnntrain explain [zero_grad|shift|filters] [overrides] [--as-script FILE]``."""
-    flags, words = split_flags(quiet_as_override(arguments), EXPLAIN_FLAGS, "explain")
+    flags, words = split_flags(quiet_as_override(arguments), EXPLAIN)
     topic, words = topic_of(words)
     script, config_dir = flags.get("--as-script"), config_dir_of(flags)
     if script is not None and topic:
         raise UserError(f"--as-script writes a run, which {topic} is not: leave one of the two out")
+    from cnntrain.explain.subject import subjects_of
+
     subjects = subjects_of(topic, words, config_dir)
     if script is not None:
         from cnntrain.explain.script.script import write_script
@@ -57,3 +61,33 @@ def topic_of(words: Sequence[str]) -> tuple[str, list[str]]:
     if len(named) > 1:
         raise UserError(f"explain takes one topic at a time, not {' and '.join(named)}")
     return (named[0] if named else ""), [word for word in words if word not in named]
+
+
+EXPLAIN = Command(
+    "explain",
+    explain,
+    {"[TOPIC]": f"five steps on a batch, or a topic:\n{', '.join(TOPICS)}"},
+    """\
+cnntrain explain [KEY=VALUE ...] [--as-script FILE]
+cnntrain explain zero_grad|shift|filters [KEY=VALUE ...]
+
+Takes one batch through the five steps of training and shows what each does:
+shapes, losses, gradients, updates, and the arithmetic of the layers. Accepts
+the keys of `cnntrain train`.
+
+  --as-script FILE   write the run as one plain PyTorch file that does not need
+                     cnntrain and ends with the same weights:
+                     cnntrain explain model=cnn optim=adam --as-script cnn.py
+  zero_grad          train with and without clearing the gradients, by SGD
+                     unless another is typed: optim=adam
+  shift              accuracy on translated images: MLP and CNN, or run=RUN
+  filters            maximally activating patches of each filter of a model, or
+                     of run=RUN
+
+The topics draw in the terminal and into a new folder under outputs/explain/.
+Keys of the topics, and their own defaults:
+""",
+    {**CONFIG_DIR_FLAGS, "--as-script": ANYTHING},
+    topics=TOPICS,
+    composes=True,
+)

@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cnntrain.cli.command import Command
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.text import is_there, printable
 
-# Hydra's own flags, which `train` hands on: each with what may follow it. A "" there means nothing may, too.
 ANYTHING: tuple[str, ...] = ("VALUE",)
-INFO = ("", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
-HYDRA_FLAGS = {
-    "--multirun": (),
-    "-m": (),
-    "--run": (),
-    "-r": (),
-    "--cfg": ("job", "hydra", "all"),
-    "-c": ("job", "hydra", "all"),
-    "--resolve": (),
-    "--package": ANYTHING,
-    "-p": ANYTHING,
-    "--info": INFO,
-    "-i": INFO,
-    "--config-dir": ANYTHING,
-    "-cd": ANYTHING,
-    "--config-name": ANYTHING,
-    "-cn": ANYTHING,
-    "--hydra-help": (),
-}
 CONFIG_DIR_FLAGS = {"--config-dir": ANYTHING, "-cd": ANYTHING}
-PREDICT_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING}
-DATA_FLAGS = {"--json": ANYTHING, "--html": ANYTHING, "--augmented": ANYTHING, **CONFIG_DIR_FLAGS}
-COMPARE_FLAGS = {"--csv": ANYTHING, "--json": ANYTHING, "--html": ANYTHING}
-EXPLAIN_FLAGS = {**CONFIG_DIR_FLAGS, "--as-script": ANYTHING}
-TOPICS = ("zero_grad", "shift", "filters")  # of `explain`
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and train nothing
 
 
 def quiet_as_override(arguments: Sequence[str]) -> list[str]:
@@ -47,16 +22,9 @@ def quiet_as_override(arguments: Sequence[str]) -> list[str]:
     return others if len(others) == len(arguments) else [*others, "verbose=0"]
 
 
-def split_flags(
-    arguments: Sequence[str], known: Mapping[str, tuple[str, ...]], command: str
-) -> tuple[dict[str, str | None], list[str]]:
-    """Separate flags, with their values, from overrides.
-
-    Args:
-        arguments: what stands behind the command.
-        known: the command's flags, each with the values that may follow it.
-        command: its name, for messages.
-    """
+def split_flags(arguments: Sequence[str], command: Command) -> tuple[dict[str, str | None], list[str]]:
+    """Separate the flags of a command, with their values, from the words that are none."""
+    known = command.flags
     flags: dict[str, str | None] = {}
     words = []
     rest = list(arguments)
@@ -67,7 +35,7 @@ def split_flags(
             words.append(word)
         elif name not in known:
             following = "" if equals or not rest or rest[0].startswith("-") else rest[0]
-            raise UserError(no_flag(name, value or following, known, command))
+            raise UserError(no_flag(name, value or following, command))
         elif equals:
             flags[name] = flag_value(name, value, known[name])
         elif known[name] and not ("" in known[name] and rest[:1] != [] and rest[0] not in known[name]):
@@ -77,12 +45,12 @@ def split_flags(
     return flags, words
 
 
-def no_flag(name: str, value: str, known: Iterable[str], command: str) -> str:
+def no_flag(name: str, value: str, command: Command) -> str:
     """Return the message for a flag that a command does not have, with what to write instead."""
     from cnntrain.config.mistakes.suggestions import for_flag
 
-    near = did_you_mean(name, known) if name.startswith("--") else ""
-    return f"{command} has no flag {printable(name)}{near or f': {for_flag(name, value)}'}"
+    near = did_you_mean(name, command.flags) if name.startswith("--") else ""
+    return f"{command.name} has no flag {printable(name)}{near or f': {for_flag(name, value)}'}"
 
 
 def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
@@ -104,30 +72,30 @@ def config_dir_of(flags: Mapping[str, str | None]) -> str | None:
     return folder
 
 
-def run_and_overrides(arguments: Sequence[str], command: str) -> tuple[str, list[str]]:
-    """Return RUN and the overrides of ``resume`` or ``eval``."""
-    _, words = split_flags(quiet_as_override(arguments), {}, command)
+def run_and_overrides(arguments: Sequence[str], command: Command) -> tuple[str, list[str]]:
+    """Return RUN and the overrides of a command that takes both."""
+    _, words = split_flags(quiet_as_override(arguments), command)
+    name = command.name
     if not words:
-        raise UserError(f"{command} needs a run: cnntrain {command} last, or a run folder or checkpoint file")
+        raise UserError(f"{name} needs a run: cnntrain {name} last, or a run folder or checkpoint file")
     run_name, *overrides = words
     if "=" in run_name and not is_there(run_name):
-        instead = f"cnntrain {command} last {shlex.join(words)}"
-        raise UserError(f"{command} needs a run before its overrides: {instead}")
+        instead = f"cnntrain {name} last {shlex.join(words)}"
+        raise UserError(f"{name} needs a run before its overrides: {instead}")
     return run_name, overrides
 
 
 def run_files_and_overrides(
-    arguments: Sequence[str],
+    arguments: Sequence[str], command: Command
 ) -> tuple[str, list[str], list[str], dict[str, str | None]]:
-    """Return RUN, files and folders, overrides and flags of ``predict``; what exists is a file."""
-    flags, words = split_flags(quiet_as_override(arguments), PREDICT_FLAGS, "predict")
+    """Return RUN, files and folders, overrides and flags; what exists is a file."""
+    flags, words = split_flags(quiet_as_override(arguments), command)
+    name = command.name
     overrides = [word for word in words if re.match(r"[\w.]+=", word) and not is_there(word)]
     run, *files = [word for word in words if word not in overrides] or [""]
     if not files:
         if Path(run).suffix.lower() in IMAGES:
-            raise UserError(
-                f"predict needs a run before the images: cnntrain predict last {shlex.quote(run)}"
-            )
+            raise UserError(f"{name} needs a run before the images: cnntrain {name} last {shlex.quote(run)}")
         needed = "images" if run else "a run and images"
-        raise UserError(f"predict needs {needed}: cnntrain predict {run or 'last'} FILE_OR_FOLDER ...")
+        raise UserError(f"{name} needs {needed}: cnntrain {name} {run or 'last'} FILE_OR_FOLDER ...")
     return run, files, overrides, flags

@@ -1,4 +1,4 @@
-"""What ``--help`` says. Read from conf/ and the schema, so that it is always true."""
+"""What ``--help`` says of keys. Read from conf/ and the schema, so that it is always true."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from cnntrain import __version__
-from cnntrain.cli.flags import TOPICS
-from cnntrain.cli.help_texts import FLAGS, INTRODUCTIONS, OVERVIEW, VALUES
 from cnntrain.config.compose import (
     choice_values,
     conf_folder,
@@ -28,54 +25,45 @@ from cnntrain.errors import UserError
 
 COLUMN = 30  # where explanations begin
 SHAPES = ("data.channels", "data.image_size", "data.num_classes")
-COMPOSING = ("train", "summary", "explain", "bench")  # commands that take the keys of conf/
 FIRST_PAGE = (
     *("data", "data.root", "model", "optim", "optim.lr", "schedule", "augment", "epochs", "batch_size"),
     *("limit", "seed", "early_stopping", "init_from", "device", "out"),
 )
+VALUES = """\
+How values are typed:
+  'model.channels=[16,32]'          a list; the quotes keep it from the shell
+  grad_clip=null                    null: none, switched off
+  -m optim.lr=1e-3,1e-2             with -m: one run for each value
+  -m 'optim.lr=interval(1e-4,0.1)'  a range to search, with sweeper=random
+  +optim.KEY=VALUE                  + adds an argument that conf/ does not list
+  ~optim.nesterov                   ~ removes one
+  data.root="$HOME/my images"       the shell fills in variables
+"""
+FLAGS = """\
+Flags:
+  -m                 run every combination of values with commas between them:
+                     cnntrain train -m optim=sgd,adam optim.lr=1e-3,1e-2
+                     seeds=5 repeats each, launcher=joblib runs several at once
+  -q                 print only warnings and errors (verbose=0)
+  --config-dir DIR   read groups of your own from DIR, as from conf/ here
+  --cfg job          print the configuration instead of running it
+  --info             print where each part of the configuration comes from
+
+The run folder holds the configuration, metrics.csv, summary.json, train.log,
+checkpoints/ and report.html. hydra.* keys work too: --cfg hydra lists them.
+"""
 
 
-def overview() -> str:
-    """Return what ``cnntrain --help`` prints."""
-    return OVERVIEW.format(version=__version__, topics=", ".join(TOPICS)).rstrip()
+def keys_of_train(subject: str) -> str:
+    """Return what help says of the keys of ``train``: the most used, or with ``all`` every one."""
+    return every_key() if subject == "all" else first_page()
 
 
-def of(command: str, subject: str = "") -> str:
-    """Return what ``cnntrain COMMAND --help [SUBJECT]`` prints.
-
-    Args:
-        command: the command.
-        subject: ``all``, a group or a key, alone or with a value; anything else counts as nothing.
-
-    Raises:
-        UserError: the subject looks like a key, and there is none such.
-    """
-    from cnntrain.config.amendable import AMENDABLE
-
-    if command not in INTRODUCTIONS:
-        return overview()
-    key = subject.partition("=")[0].lstrip("+~")
-    is_key = key in groups() or any(other == key or other.startswith(f"{key}.") for other in KEYS)
-    # Behind other commands stand names of runs and files, too.
-    if is_key or (key and command in COMPOSING and key not in ("all", *TOPICS)):
-        return about(key)
-    text = INTRODUCTIONS[command]
-    if command == "train":
-        text += every_key() if key == "all" else first_page()
-    elif command == "summary":
-        offered = {group: choices for group, choices in groups().items() if group in ("data", "model")}
-        keys = [key for key in KEYS if key.startswith("model.") or key in SHAPES]
-        text += f"{group_lines(offered)}\n\n{sections(keys)}"
-    elif command == "explain":
-        own = own_values("explain")
-        text += key_lines(own, own)
-    elif command == "bench":
-        own = own_values("bench")
-        text += key_lines(own, own)
-        text += "\n\nFor example:\n  cnntrain bench model=mlp batch_size=32 data=mnist data.root=DIR"
-    elif command in AMENDABLE:
-        text += key_lines(AMENDABLE[command], own_values(command))
-    return text.rstrip()
+def keys_of_model(subject: str) -> str:
+    """Return the choices and the keys on which a model's shape depends."""
+    offered = {group: choices for group, choices in groups().items() if group in ("data", "model")}
+    keys = [key for key in KEYS if key.startswith("model.") or key in SHAPES]
+    return f"{group_lines(offered)}\n\n{sections(keys)}"
 
 
 def first_page() -> str:
@@ -141,7 +129,7 @@ def comment(group: str, choice: str) -> str:
 
 
 def own_values(command: str) -> dict[str, str]:
-    """Return the values that ``resume``, ``eval``, ``explain`` or ``bench`` begins with."""
+    """Return the values that a command such as ``resume`` or ``bench`` begins with; none without a file."""
     return dict(typed_values(raw_yaml(conf_folder() / f"{command}.yaml")))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.cli.flags import run_and_overrides, run_files_and_overrides
+from cnntrain.cli.command import Command
+from cnntrain.cli.flags import ANYTHING, run_and_overrides, run_files_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.config.amendable import EVALUABLE, EXPORTABLE, EXPORTERS, PREDICTABLE, REPORTABLE
 from cnntrain.errors import UserError
@@ -19,7 +20,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     """``cnntrain eval RUN [overrides]``."""
     from cnntrain.config.from_checkpoint import check_amendments, data_trust
 
-    run_name, overrides = run_and_overrides(arguments, "eval")
+    run_name, overrides = run_and_overrides(arguments, EVAL)
     amendments = check_amendments(overrides, EVALUABLE, "eval")
     state, path, config = best_of(run_name, amendments, "eval")
     keys = [amendment.key_or_group for amendment in amendments]
@@ -40,7 +41,7 @@ def report(arguments: Sequence[str]) -> int:
     from cnntrain.config.from_checkpoint import check_amendments, opened
     from cnntrain.runs import checkpoint, run_folder, run_writes
 
-    run_name, overrides = run_and_overrides(arguments, "report")
+    run_name, overrides = run_and_overrides(arguments, REPORT)
     amendments = check_amendments(overrides, REPORTABLE, "report")
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     if path.parent.name != run_folder.CHECKPOINTS:
@@ -59,7 +60,7 @@ def predict(arguments: Sequence[str]) -> int:
     from cnntrain.config.from_checkpoint import check_amendments
     from cnntrain.inference.image_files import files_of
 
-    run_name, words, overrides, flags = run_files_and_overrides(arguments)
+    run_name, words, overrides, flags = run_files_and_overrides(arguments, PREDICT)
     amendments = check_amendments(overrides, PREDICTABLE, "predict")
     files = files_of(words)
     state, path, config = best_of(run_name, amendments, "predict")
@@ -77,7 +78,7 @@ def export(arguments: Sequence[str]) -> int:
     from cnntrain.runs.run_writes import check_links
     from cnntrain.runtime.optional import needed
 
-    run_name, overrides = run_and_overrides(arguments, "export")
+    run_name, overrides = run_and_overrides(arguments, EXPORT)
     amendments = check_amendments(overrides, EXPORTABLE, "export")
     typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), list(EXPORTERS))
     for kind in typed if isinstance(typed, list) else [typed]:
@@ -101,3 +102,86 @@ def best_of(
 
     state, path = run_folder.load_best(run_name)
     return state, path, opened(state, path, command, amendments)
+
+
+EVAL = Command(
+    "eval",
+    evaluate,
+    {"RUN [KEY=VALUE ...]": "evaluate a run's best checkpoint"},
+    """\
+cnntrain eval RUN [KEY=VALUE ...] [-q]
+
+Evaluates a run's best checkpoint (or the checkpoint file you name) and shows
+every class. RUN is a run folder, a checkpoint file, or `last`.
+  cnntrain eval last split=val
+  cnntrain eval last data=mnist data.root=DIR
+
+Keys (without a value here: as in the checkpoint):
+""",
+    keys=EVALUABLE,
+    needs_run=True,
+    works_under_torchrun=True,
+    is_complete_without_screen=True,
+)
+
+REPORT = Command(
+    "report",
+    report,
+    {"RUN [KEY=VALUE ...]": "write a run's report.html"},
+    """\
+cnntrain report RUN [KEY=VALUE ...] [-q]
+
+Writes RUN/report.html, one file that opens offline in any browser, and its
+figures as PNG in RUN/plots/. Every run writes it at its end; in a sweep, only
+the best job does. For an unfinished run it shows the validation set. RUN is a
+run folder, or `last`.
+  cnntrain report last
+  cnntrain report outputs/sweeps/SWEEP/JOB
+
+Keys (without a value here: as in the run):
+""",
+    keys=REPORTABLE,
+    needs_run=True,
+    is_complete_without_screen=True,
+)
+
+PREDICT = Command(
+    "predict",
+    predict,
+    {"RUN FILE ...": "classify image files"},
+    """\
+cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
+
+Classifies image files after the same preprocessing as in training. FOLDER
+stands for the files in it that have an image extension, except hidden ones.
+A file that can't be read is named, the others are classified, and the exit
+code is 1.
+  cnntrain predict last digit.png
+  cnntrain predict last scans/ invert=true --csv predictions.csv
+FILE may be - for standard output.
+
+""",
+    {"--csv": ANYTHING, "--json": ANYTHING},
+    keys=PREDICTABLE,
+    needs_run=True,
+    takes_files=True,
+)
+
+EXPORT = Command(
+    "export",
+    export,
+    {"RUN [KEY=VALUE ...]": "ONNX, torch.export and safetensors"},
+    """\
+cnntrain export RUN [KEY=VALUE ...] [-q]
+
+Writes a run's best model to RUN/export/, for use without cnntrain. The models
+take uint8 images (N, C, H, W) and return class probabilities. Each is read back
+and compared with torch on test images.
+  cnntrain export last
+  cnntrain export last 'formats=[onnx]'
+
+""",
+    keys=EXPORTABLE,
+    needs_run=True,
+    is_complete_without_screen=True,
+)

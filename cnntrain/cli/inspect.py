@@ -1,18 +1,13 @@
-"""The commands that train nothing for keeps: compare, summary, data, explain, bench, completion."""
+"""The commands that train nothing for keeps: compare, summary, data, bench."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
 
-from cnntrain.cli.flags import (
-    COMPARE_FLAGS,
-    CONFIG_DIR_FLAGS,
-    DATA_FLAGS,
-    config_dir_of,
-    quiet_as_override,
-    split_flags,
-)
+from cnntrain.cli.command import Command
+from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.help import key_lines, keys_of_model, own_values
 from cnntrain.config.schema import KEYS
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.text import is_there, printable
@@ -23,7 +18,7 @@ def compare(arguments: Sequence[str]) -> int:
     from cnntrain.cli.compare import compare as compare_runs
     from cnntrain.config.mistakes.suggestions import check_value
 
-    flags, words = split_flags(arguments, COMPARE_FLAGS, "compare")
+    flags, words = split_flags(arguments, COMPARE)
     names = [word for word in words if not word.startswith("monitor=")]
     monitor = next((word.partition("=")[2] for word in words if word not in names), "val_accuracy")
     check_value("monitor", monitor)
@@ -41,7 +36,7 @@ def summary(arguments: Sequence[str]) -> int:
     from cnntrain.config.validate import check
     from cnntrain.image_folder.auto import SHAPE, complete, is_open
 
-    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "summary")
+    flags, words = split_flags(quiet_as_override(arguments), SUMMARY)
     overrides = normalized(words)
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
@@ -59,7 +54,7 @@ def summary(arguments: Sequence[str]) -> int:
 
 def audit(arguments: Sequence[str]) -> int:
     """``cnntrain data DIR [--json FILE] [--html FILE]``, or ``[DIR] --augmented FILE [overrides]``."""
-    flags, words = split_flags(quiet_as_override(arguments), DATA_FLAGS, "data")
+    flags, words = split_flags(quiet_as_override(arguments), DATA)
     if "--augmented" in flags:
         return augmented(flags, words)
     folders = [word for word in words if word != "verbose=0"]
@@ -107,13 +102,6 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
     return 0
 
 
-def explain(arguments: Sequence[str]) -> int:
-    """``cnntrain explain [zero_grad|shift|filters] [overrides] [--as-script FILE]``."""
-    from cnntrain.cli.explain import explain as explain_command
-
-    return explain_command(arguments)
-
-
 def bench(arguments: Sequence[str]) -> int:
     """``cnntrain bench [overrides]``."""
     from cnntrain.config.compose import compose, conf_folder, plain, read_yaml
@@ -123,7 +111,7 @@ def bench(arguments: Sequence[str]) -> int:
     from cnntrain.config.validate import check
     from cnntrain.image_folder.auto import complete
 
-    flags, words = split_flags(quiet_as_override(arguments), CONFIG_DIR_FLAGS, "bench")
+    flags, words = split_flags(quiet_as_override(arguments), BENCH)
     own = read_yaml(conf_folder() / "bench.yaml")
     mine = [word for word in words if word.partition("=")[0] in own]
     own.update((o.key_or_group, o.value()) for o in check_amendments(mine, tuple(own), "bench"))
@@ -143,11 +131,86 @@ def bench(arguments: Sequence[str]) -> int:
     return 0
 
 
-def completion(arguments: Sequence[str]) -> int:
-    """``cnntrain completion SHELL``."""
-    from cnntrain.cli import completion as module
+def keys_of_bench(subject: str) -> str:
+    """Return what help says of the keys that ``bench`` adds, with an example."""
+    own = own_values("bench")
+    example = "For example:\n  cnntrain bench model=mlp batch_size=32 data=mnist data.root=DIR"
+    return f"{key_lines(own, own)}\n\n{example}"
 
-    if len(arguments) != 1 or arguments[0] not in module.SCRIPTS:
-        raise UserError(f"completion takes the name of a shell: {', '.join(module.SCRIPTS)}")
-    print(module.SCRIPTS[arguments[0]])
-    return 0
+
+COMPARE = Command(
+    "compare",
+    compare,
+    {"RUN RUN ...": "rank finished runs and sweeps"},
+    """\
+cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]
+
+Ranks finished runs, and the jobs of sweeps, by validation, and lists the keys
+in which they differ. Runs that differ only in their seed share a line: mean,
+95% interval, and the p-value of a test against the best.
+  cnntrain compare outputs/sweeps/2026-01-31_12-00-00
+  cnntrain compare last outputs/train/RUN --csv runs.csv
+""",
+    {"--csv": ANYTHING, "--json": ANYTHING, "--html": ANYTHING},
+    keys=("monitor",),
+    takes_runs=True,
+)
+
+DATA = Command(
+    "data",
+    audit,
+    {"DIR": "audit images: corrupt files, duplicates"},
+    """\
+cnntrain data DIR [--html FILE] [--json FILE] [-q]
+cnntrain data [DIR] --augmented FILE [KEY=VALUE ...]
+
+Audits the images of DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg:
+counts, sizes, colour modes, unreadable files, duplicates within and between
+classes and splits (leakage), mean and standard deviation. Prints the command to
+train with.
+
+  --html FILE        write a page with images of each class and all duplicates
+  --json FILE        write everything as JSON; - prints it instead of the tables
+  --augmented FILE   draw augmented images, as the network gets them (PNG), from
+                     DIR or another data set:
+                     cnntrain data DIR --augmented seen.png augment=photos
+                     cnntrain data --augmented seen.png augment=digits
+""",
+    {"--json": ANYTHING, "--html": ANYTHING, "--augmented": ANYTHING, **CONFIG_DIR_FLAGS},
+    takes_files=True,
+)
+
+SUMMARY = Command(
+    "summary",
+    summary,
+    {"[KEY=VALUE ...]": "a model's layers: shapes, sizes, MACs"},
+    """\
+cnntrain summary [KEY=VALUE ...] [--config-dir DIR]
+
+Shows each layer of the model with its output shape, parameters, MACs and
+receptive field, without allocating the model. Accepts the keys of `cnntrain
+train`; these have an effect:
+  cnntrain summary model=mlp data.image_size=1024 'model.hidden=[512]'
+
+""",
+    CONFIG_DIR_FLAGS,
+    keys_help=keys_of_model,
+    composes=True,
+)
+
+BENCH = Command(
+    "bench",
+    bench,
+    {"[KEY=VALUE ...]": "measure the training speed here"},
+    """\
+cnntrain bench [KEY=VALUE ...] [--config-dir DIR]
+
+Measures the training speed of three loops, in turns in one process: the floor
+(an eager fp32 loop over tensors that are already normalised), cnntrain, and the
+textbook loop with torchvision's transforms. Accepts the keys of `cnntrain
+train` and these:
+""",
+    CONFIG_DIR_FLAGS,
+    keys_help=keys_of_bench,
+    composes=True,
+)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from cnntrain import __version__
-from cnntrain.cli.inference import evaluate, export, predict, report
-from cnntrain.cli.inspect import audit, bench, compare, completion, explain, summary
-from cnntrain.cli.resume import resume
-from cnntrain.cli.train import train
+from cnntrain.cli.commands import COMMANDS, help_of, overview
 from cnntrain.errors import (
     CnntrainError,
     Interrupted,
@@ -58,7 +55,8 @@ def answered(arguments: Sequence[str]) -> int:
 
 def prints_only(arguments: Sequence[str]) -> bool:
     """Return whether a command only prints."""
-    return not arguments or arguments[0] not in IN_FILES or any(word in HELP for word in arguments)
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    return command is None or not command.is_complete_without_screen or any(w in HELP for w in arguments)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -67,30 +65,28 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         CnntrainError: what is wrong, in words for the user.
     """
-    from cnntrain.cli import help
-
     if not argv or argv[0] in HELP or argv[0] == "help":
-        print(help.of(*argv[1:3]) if argv[1:] else help.overview())
+        print(help_of(*argv[1:3]) if argv[1:] else overview())
         return 0
     name, *arguments = (part for word in argv for part in parts_of_help(word))
-    if name == "--version":
-        print(f"cnntrain {__version__}")
-        return 0
-    if name not in COMMANDS:
+    if name == "_complete":
+        return complete(arguments)
+    command = COMMANDS.get(name)
+    if command is None and name != "--version":
         raise UserError(no_command(name, arguments))
-    if name in PUBLIC and any(argument in HELP for argument in arguments):
-        print(help.of(name, subject_of_help(arguments)))
+    if command is not None and any(argument in HELP for argument in arguments):
+        print(help_of(name, subject_of_help(arguments)))
         return 0
-    if name in PUBLIC and "--version" in arguments:
+    if command is None or "--version" in arguments:
         print(f"cnntrain {__version__}")
         return 0
-    if world_size() > 1 and name not in TOGETHER:
+    if world_size() > 1 and not command.works_under_torchrun:
         raise UserError(f"{name} works in one process: leave torchrun out")
     from cnntrain.config.mistakes import malformed
 
-    malformed.COMMANDS.update(PUBLIC)
+    malformed.COMMANDS.update(COMMANDS)
     try:
-        return COMMANDS[name](arguments)
+        return command.function(arguments)
     except Interrupted:
         raise
     except CnntrainError as error:
@@ -157,37 +153,19 @@ def no_command(name: str, behind: Sequence[str]) -> str:
         return f"unknown command '{typed}': did you mean cnntrain train {typed}?"
     if name.lower() in ELSEWHERE:
         return f"unknown command '{typed}': did you mean cnntrain {ELSEWHERE[name.lower()]}?"
-    return f"unknown command '{typed}'{did_you_mean(name, PUBLIC) or ': see cnntrain --help'}"
+    return f"unknown command '{typed}'{did_you_mean(name, COMMANDS) or ': see cnntrain --help'}"
 
 
 def complete(arguments: Sequence[str]) -> int:
     """``cnntrain _complete WORD...``: what may stand where the last word begins; the scripts call it."""
     from cnntrain.cli.completion import candidates
 
-    for candidate in candidates(list(arguments), PUBLIC):
+    for candidate in candidates(arguments, COMMANDS):
         print(candidate)
     return 0
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": train,
-    "resume": resume,
-    "eval": evaluate,
-    "report": report,
-    "predict": predict,
-    "export": export,
-    "compare": compare,
-    "summary": summary,
-    "data": audit,
-    "explain": explain,
-    "bench": bench,
-    "completion": completion,
-    "_complete": complete,
-}
 # Why the system refuses to write, and to open: the disk, and somebody else's folders.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)
-PUBLIC = [name for name in COMMANDS if not name.startswith("_")]
-TOGETHER = ("train", "resume", "eval")  # which several processes of torchrun's do together
 HELP = ("-h", "--help")
-IN_FILES = ("train", "resume", "eval", "report", "export")  # whose results are complete without the screen

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain.cli.command import Command
 from cnntrain.cli.flags import run_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.cli.train import check_alone
@@ -21,7 +22,7 @@ def resume(arguments: Sequence[str]) -> int:
     from cnntrain.config.from_checkpoint import check_amendments, opened
     from cnntrain.runs import checkpoint, run_folder, run_writes
 
-    run_name, overrides = run_and_overrides(arguments, "resume")
+    run_name, overrides = run_and_overrides(arguments, RESUME)
     sweep_folder = run_folder.find_sweep(run_name)
     if sweep_folder is not None:
         return resume_sweep(sweep_folder, overrides)
@@ -163,3 +164,26 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     if not trust and sweep.trust_if_own():
         add_current_folder()
     return sweep.run()
+
+
+RESUME = Command(
+    "resume",
+    resume,
+    {"RUN [KEY=VALUE ...]": "continue a run, or train it longer"},
+    """\
+cnntrain resume RUN [KEY=VALUE ...] [-q]
+
+Continues a run from its last checkpoint, to the same weights as if it had never
+stopped. RUN is a run folder, a checkpoint file, or `last`. In a sweep, the jobs
+that are missing or failed are run; launcher, on_error, trust and verbose may be
+changed.
+  cnntrain resume last
+  cnntrain resume outputs/train/RUN epochs=20
+
+Keys that may be changed:
+""",
+    keys=RESUMABLE,
+    needs_run=True,
+    works_under_torchrun=True,
+    is_complete_without_screen=True,
+)

@@ -10,12 +10,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnntrain.cli.flags import HYDRA_FLAGS, SHOWING, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.command import Command
+from cnntrain.cli.flags import ANYTHING, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.help import keys_of_train
 from cnntrain.cli.torchrun import together
 from cnntrain.errors import UserError
 from cnntrain.runtime.ranks import Spokesman, is_main, world_size
 from cnntrain.sweep import forkserver
 from cnntrain.text import network_name
+
+# Hydra's own flags, which `train` hands on: each with what may follow it. A "" there means nothing may, too.
+INFO = ("", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+HYDRA_FLAGS = {
+    "--multirun": (),
+    "-m": (),
+    "--run": (),
+    "-r": (),
+    "--cfg": ("job", "hydra", "all"),
+    "-c": ("job", "hydra", "all"),
+    "--resolve": (),
+    "--package": ANYTHING,
+    "-p": ANYTHING,
+    "--info": INFO,
+    "-i": INFO,
+    "--config-dir": ANYTHING,
+    "-cd": ANYTHING,
+    "--config-name": ANYTHING,
+    "-cn": ANYTHING,
+    "--hydra-help": (),
+}
+SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and train nothing
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -23,7 +47,7 @@ def train(arguments: Sequence[str]) -> int:
     from cnntrain.config.overrides import check_overrides, normalized
 
     typed, arguments = arguments, quiet_as_override(arguments)
-    flags, words = split_flags(arguments, HYDRA_FLAGS, "train")
+    flags, words = split_flags(arguments, TRAIN)
     overrides = normalized(words)
     config_dir = config_dir_of(flags)
     repeats = any(o.startswith("seeds=") and o != "seeds=null" for o in overrides)
@@ -212,3 +236,24 @@ def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: s
         composing(entry(lambda config: None), overrides, config_dir)
     finally:
         sys.argv = typed
+
+
+TRAIN = Command(
+    "train",
+    train,
+    {
+        "[KEY=VALUE ...]": "train a model into a new run folder",
+        "-m KEY=A,B,C ...": "train each combination, and rank them",
+    },
+    """\
+cnntrain train [KEY=VALUE ...] [-m] [-q] [--config-dir DIR] [--cfg job] [--info]
+
+Trains a model, chooses the best epoch on the validation set, and tests it once.
+
+""",
+    HYDRA_FLAGS,
+    keys_help=keys_of_train,
+    composes=True,
+    works_under_torchrun=True,
+    is_complete_without_screen=True,
+)

@@ -15,9 +15,9 @@ import yaml
 from conftest import Command, is_told
 
 from cnntrain import __version__
-from cnntrain.cli.flags import TOPICS
+from cnntrain.cli.commands import COMMANDS
+from cnntrain.cli.explain import TOPICS
 from cnntrain.cli.help import FIRST_PAGE
-from cnntrain.cli.main import PUBLIC
 from cnntrain.config.amendable import EVALUABLE, RESUMABLE
 from cnntrain.config.compose import conf_folder, groups
 from cnntrain.config.schema import KEYS
@@ -37,12 +37,12 @@ def defaults_shown(text: str) -> dict[str, str]:
 def test_help_is_one_page_that_names_every_command_and_topic(torchless: Command, words: list[str]) -> None:
     outcome = torchless(*words)
     assert (outcome.code, outcome.err) == (0, "")
-    for name in (*(f"cnntrain {command} " for command in PUBLIC), *TOPICS):
+    for name in (*(f"cnntrain {command} " for command in COMMANDS), *TOPICS):
         assert name in outcome.out
     assert len(outcome.out.splitlines()) <= 25
     first = outcome.out.partition("To start:\n")[2].partition("\n\n")[0].splitlines()
     assert len(first) == 5
-    assert all(line.split()[1] in PUBLIC for line in first)
+    assert all(line.split()[1] in COMMANDS for line in first)
 
 
 def test_help_of_train_begins_with_a_page_of_the_keys_that_are_used_most(torchless: Command) -> None:
@@ -119,7 +119,7 @@ def test_help_of_train_lists_every_key_with_its_true_default(torchless: Command)
 
 
 @pytest.mark.parametrize("columns", [80, 100, 250])
-@pytest.mark.parametrize("command", ["", *PUBLIC, *("train --help " + more for more in HELP_OF)])
+@pytest.mark.parametrize("command", ["", *COMMANDS, *("train --help " + more for more in HELP_OF)])
 def test_help_fits_the_terminal(
     torchless: Command, monkeypatch: pytest.MonkeyPatch, command: str, columns: int
 ) -> None:
@@ -174,7 +174,7 @@ def here() -> None:
 
 RUNS = ["outputs/sweeps/2026-01-02/0", "outputs/train/2026-01-01_mlp-adam"]
 COMPLETIONS = {
-    "": list(PUBLIC),
+    "": list(COMMANDS),
     "tr": ["train"],
     "--v": ["--version"],
     "train optim=ad": ["optim=adam", "optim=adamw"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Command, is_told
 
-from cnntrain.cli.main import PUBLIC
+from cnntrain.cli.commands import COMMANDS
 from cnntrain.config.compose import groups
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.suggestions import other_task
@@ -323,8 +323,8 @@ def test_no_name_of_ours_is_in_the_table_as_that_of_another() -> None:
     assert not set(synonyms.KEYS) & set(KEYS)
     assert not set(synonyms.SWITCHES) & {*KEYS, *groups()}
     assert not set(synonyms.ABSENT) & (set(KEYS) - {"split"})
-    assert not set(synonyms.COMMANDS) & set(PUBLIC)
-    assert {target.split()[0] for target in synonyms.COMMANDS.values()} <= set(PUBLIC)
+    assert not set(synonyms.COMMANDS) & set(COMMANDS)
+    assert {target.split()[0] for target in synonyms.COMMANDS.values()} <= set(COMMANDS)
 
 
 def test_the_table_knows_every_network_of_torchvision() -> None:
