@@ -62,7 +62,7 @@ def machine() -> str:
 def computes_bf16(device: torch.device) -> bool:
     """Say whether a device computes in bf16 rather than imitating it, which is slow."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and has_bf16_instructions()
 
 

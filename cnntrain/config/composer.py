@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
@@ -16,6 +16,8 @@ from cnntrain.runtime.ranks import Spokesman
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+
+T = TypeVar("T")
 
 
 class Composer:
@@ -127,7 +129,7 @@ def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
             )
 
 
-def composing(work: Callable[[], Any], overrides: Sequence[str], config_dir: str | None) -> Any:
+def composing(work: Callable[[], T], overrides: Sequence[str], config_dir: str | None) -> T:
     """Do work that composes a configuration; tell a mistake in the overrides in plain words."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
-from cnntrain.config.overrides import CUSTOM_GROUPS
+from cnntrain.config.mistakes.malformed import CUSTOM_GROUPS
 from cnntrain.config.schema import PATH_KEYS, leaves, shown
 
 CHOSEN = ("data", "augment", "model", "optim", "schedule")  # groups that make a run what it is

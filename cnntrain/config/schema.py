@@ -6,7 +6,7 @@ The values are in ``conf/``; nothing here repeats one. Imports no torch, so wron
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,7 +113,7 @@ SHORT = {
     "class": "CLASS",
     "any": "ANY",
 }
-PREDICATES = {
+PREDICATES: dict[str, Callable[[Any], bool]] = {
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "counts": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and is_finite(v),

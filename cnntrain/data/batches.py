@@ -68,7 +68,7 @@ class BatchLoader:
             raise RunFailed(f"{reason}\nfewer workers need less memory: workers=0") from error
 
 
-def raised(batch: Any) -> Batch:
+def raised(batch: Batch | CnntrainError) -> Batch:
     """Return a batch; raise it if it is an error that a data set has returned in place of one."""
     if isinstance(batch, CnntrainError):
         raise batch

@@ -195,4 +195,5 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
 
 def in_chunks(images: Tensor) -> Sequence[Tensor]:
     """Split images into lots of up to CHUNK values."""
-    return images.split(max(1, CHUNK // images[0].numel()))
+    chunks: Sequence[Tensor] = images.split(max(1, CHUNK // images[0].numel()))
+    return chunks

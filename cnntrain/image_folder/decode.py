@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnntrain.image_folder.depth import NoRange, extremes, is_deep, strips, to_eight_bits
@@ -158,7 +158,8 @@ def plain_jpeg(path: Path, mode: str, at_least: int | None, decoding: Decoding) 
             if pixels > ONE_AT_A_TIME * decoding.most or os.fstat(file.fileno()).st_size > room(pixels):
                 return None
             file.seek(0)
-            return simplejpeg.decode_jpeg(file.read(), "GRAY" if mode == "L" else "RGB")
+            decoded: np.ndarray = simplejpeg.decode_jpeg(file.read(), "GRAY" if mode == "L" else "RGB")
+            return decoded
     except Exception:  # Pillow tells what is wrong, or makes do with what there is
         return None
 
@@ -246,7 +247,7 @@ def opened(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
             raise TooLarge(f"a file of {megabytes}, more than {bound}")
         try:
             image = Image.open(file, formats=FORMATS)
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             why = advice(path.name, head) or refused_format(head, file) or "not an image"
             raise Unreadable(why) from None
         with image:

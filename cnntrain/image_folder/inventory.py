@@ -47,7 +47,8 @@ class Census:
     @property
     def readable(self) -> np.ndarray:
         """Which images can be read, bool (N,)."""
-        return self.records["error"] == ""
+        readable: np.ndarray = self.records["error"] == ""
+        return readable
 
     @property
     def bad(self) -> list[str]:

@@ -75,7 +75,7 @@ class Trained:
         images = central(fit_images(images.cpu(), channels, side, self.resize), size)
         x = self.normalize(images.to(self.device))
         with self.precision.autocast():
-            logits = self.model(x)
+            logits: Tensor = self.model(x)
         return logits.float().softmax(dim=1).cpu()
 
 

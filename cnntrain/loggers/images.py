@@ -13,7 +13,8 @@ def grid(images: Tensor) -> Tensor:
     from torchvision.utils import make_grid
 
     shown = images[:, :3] if images.shape[1] >= 3 else images[:, :1]
-    return make_grid(shown.cpu(), nrow=GRID, padding=2, pad_value=128)
+    grid: Tensor = make_grid(shown.cpu(), nrow=GRID, padding=2, pad_value=128)
+    return grid
 
 
 def heat(confusion: Tensor, cell: int = 24) -> Tensor:

@@ -178,4 +178,4 @@ def scale_learning_rates(optimizer: Optimizer) -> None:
 def lr_of(optimizer: Optimizer) -> float:
     """Return the learning rate of a parameter that has no scale of its own: optim.lr times the schedule."""
     group = optimizer.param_groups[0]
-    return float(group["lr"]) / group.get(SCALE, 1.0)
+    return float(group["lr"]) / float(group.get(SCALE, 1.0))

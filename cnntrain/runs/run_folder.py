@@ -370,7 +370,7 @@ def is_finished(folder: Path, state: dict[str, Any], epochs: int, early_stopping
     if tested != progress["epoch"]:
         return False
     stopped_early = early_stopping is not None and progress["stale"] >= early_stopping
-    return stopped_early or progress["epoch"] >= epochs
+    return bool(stopped_early or progress["epoch"] >= epochs)
 
 
 def discard_if_unused(folder: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -95,7 +95,7 @@ def by_main(work: Callable[[], T]) -> T:
     """Do work in the process of rank 0, and give all what came of it: a value, or an error for the user."""
     if world_size() == 1:
         return work()
-    outcome: tuple[Any, CnntrainError | None] = (None, None)
+    outcome: tuple[T | None, CnntrainError | None] = (None, None)
     if is_main():
         try:
             outcome = (work(), None)
@@ -104,7 +104,7 @@ def by_main(work: Callable[[], T]) -> T:
     value, error_of_main = broadcast(outcome)
     if error_of_main is not None:
         raise error_of_main
-    return value
+    return cast(T, value)
 
 
 def main_first(work: Callable[[], T]) -> T:

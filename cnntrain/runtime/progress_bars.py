@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 1.0
 WIDE = 96  # columns of a terminal with room for a speed beside the loss and both times
 
 
-class Bar(tqdm):
+class Bar(tqdm):  # type: ignore[type-arg]  # not generic when it runs
     """A bar of tqdm that shows no speed before it knows one.
 
     Args:

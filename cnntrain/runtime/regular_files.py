@@ -42,7 +42,8 @@ def append_regular(path: Path, **options: Any) -> TextIO:
         NotRegular: it is something else.
         OSError: it can't be opened.
     """
-    return os.fdopen(opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", **options)
+    file: TextIO = os.fdopen(opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", **options)
+    return file
 
 
 def opened(path: Path, flags: int) -> int:

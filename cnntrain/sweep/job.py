@@ -129,7 +129,8 @@ def trained(job: Job) -> Mapping[str, Any]:
         return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
-        return run_files.read_json(job.folder / "summary.json")
+        summary: dict[str, Any] = run_files.read_json(job.folder / "summary.json")
+        return summary
     settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
     return run.work(settings, job.folder, state, job.trust, after_epoch, job.header)
 

@@ -227,7 +227,8 @@ class Ray(Launcher):
         import ray
 
         try:
-            return ray.get(ended)
+            record: Record = ray.get(ended)
+            return record
         except ray.exceptions.RayError as error:
             return lost(str(error))
 

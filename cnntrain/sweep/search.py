@@ -61,7 +61,8 @@ class Search:
 
     def trials(self) -> list[Any]:
         """Return all trials, not to be changed: to copy them for every question takes ever longer."""
-        return self.study.get_trials(deepcopy=False)
+        trials: list[Any] = self.study.get_trials(deepcopy=False)
+        return trials
 
     def left(self) -> int:
         """Return how many points are still to be asked for."""

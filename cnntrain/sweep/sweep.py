@@ -25,7 +25,7 @@ from cnntrain.runtime.console import Console, Whole, count
 from cnntrain.runtime.optional import needed
 from cnntrain.runtime.signals import StopJobs
 from cnntrain.sweep.job import ENGINE, Job, run_job
-from cnntrain.sweep.launchers import Launcher
+from cnntrain.sweep.launchers import Launcher, Work
 from cnntrain.sweep.plan import ABOUT_THE_SWEEP, Plan, named_by, with_short_path
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import argument, shown_path
@@ -265,7 +265,7 @@ class Sweep:
         if self.stopped:
             self.console.warn(f"on_error=stop: {count(total - done, 'job')} left undone")
 
-    def announced(self, work: Any, done: int, total: int) -> Any:
+    def announced(self, work: Work, done: int, total: int) -> Work:
         """Return ``work`` that says which job it begins."""
         number = done
 

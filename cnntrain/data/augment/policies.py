@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
@@ -63,7 +65,7 @@ def change(
     shear, move, degrees, factor, bits = widest
     signed = levels * torch.where(uniform(len(x), -1, 1, x, generator) < 0, -1.0, 1.0)
     aspect = x.shape[2] / x.shape[3]
-    ways = (
+    ways: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (
         lambda x, level, signed: x,
         lambda x, level, signed: skewed(x, across=signed * shear * aspect),
         lambda x, level, signed: skewed(x, down=signed * shear / aspect),

@@ -112,7 +112,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
     @property
     def groups(self) -> np.ndarray:
         """The number of the group of like images of each, int64 (N,)."""
-        return self.census.groups[self.indices]
+        own: np.ndarray = self.census.groups[self.indices]
+        return own
 
     def labels_of(self, names: list[str]) -> list[int]:
         """Return the labels of images from the names of their classes.
