@@ -48,6 +48,7 @@ def train(python: list[str], path: Path | None) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
+@pytest.mark.slow
 def test_from_a_wheel_in_an_empty_folder(source: Path, tmp_path: Path) -> None:
     pip("wheel", str(source), "--wheel-dir", str(tmp_path / "wheels"))
     (wheel,) = (tmp_path / "wheels").glob("*.whl")
@@ -67,6 +68,7 @@ def test_from_a_wheel_in_an_empty_folder(source: Path, tmp_path: Path) -> None:
     assert where.stdout.strip() == str(tmp_path / "site" / "cnntrain" / "conf")
 
 
+@pytest.mark.slow
 def test_from_an_editable_install_with_a_new_yaml_file(source: Path, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)

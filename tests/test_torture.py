@@ -66,6 +66,7 @@ SHORT = {
 }
 
 
+@pytest.mark.slow
 def test_a_short_version_of_each_part() -> None:
     failures = apart(all_parts)
     assert not failures, "\n".join(failures)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from conftest import TINY, Command, is_told
 
+pytestmark = pytest.mark.slow  # to import the compiler alone takes seconds
+
 RUN = ("train", *TINY, "precision=fp32", "threads=1")
 
 

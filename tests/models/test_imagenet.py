@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 from conftest import Command, is_told
 from image_tree import digits
 
 
+@pytest.mark.slow
 def test_the_recipe_for_imagenet_trains_on_a_folder_of_that_layout(cnntrain: Command) -> None:
     digits(Path("net/train"), 4)
     digits(Path("net/test"), 2)

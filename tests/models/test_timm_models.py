@@ -37,6 +37,7 @@ def test_networks_take_small_grey_images() -> None:
     assert found["repvgg_a0"][2] == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_network_trains_from_weights_in_the_cache_resumes_and_evaluates(
     cnntrain: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

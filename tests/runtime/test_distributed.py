@@ -73,6 +73,7 @@ class Net(MLP):
 """
 
 
+@pytest.mark.slow
 def test_torchrun_trains_and_evaluates_as_one_process_would(cnntrain: Command) -> None:
     Path("own.py").write_text(OWN_MODEL)
     run = ("model._target_=own.Net", *RUN[1:])

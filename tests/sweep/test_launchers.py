@@ -20,6 +20,10 @@ LAUNCHERS = {
     "submitit": ["launcher=submitit", "launcher.cluster=local", "launcher.cpus=1"],
     "ray": ["launcher=ray"],
 }
+# The processes of these engines take seconds to start.
+STARTED = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("submitit", "ray") else ()) for name in LAUNCHERS
+]
 
 
 def ranking(folder: str) -> list[dict[str, str]]:
@@ -36,7 +40,7 @@ def layout(folder: str) -> set[str]:
     return {str(path) for path in paths if not path.parts[0].startswith(".")}
 
 
-@pytest.mark.parametrize("name", LAUNCHERS)
+@pytest.mark.parametrize("name", STARTED)
 def test_it_leaves_what_the_local_one_leaves(cnntrain: Command, process: Command, name: str) -> None:
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"needs {name}")

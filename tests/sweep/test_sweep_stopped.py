@@ -23,6 +23,10 @@ LAUNCHERS = {
     "submitit": ["launcher=submitit", "launcher.cluster=local", "launcher.cpus=1", "launcher.at_once=2"],
     "ray": ["launcher=ray"],
 }
+# The processes of these engines take seconds to start.
+STARTED = [
+    pytest.param(name, marks=pytest.mark.slow if name in ("submitit", "ray") else ()) for name in LAUNCHERS
+]
 
 
 def states() -> dict[str, str]:
@@ -57,7 +61,7 @@ def begun(launcher: str) -> subprocess.Popen[str] | Forked:
     return process
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", STARTED)
 def test_sigterm_stops_every_launcher_cleanly(launcher: str) -> None:
     process = begun(launcher)
     process.send_signal(signal.SIGTERM)
