@@ -137,21 +137,14 @@ def progress(value: Any, where: str) -> None:
         raise Unfit(f"{where}.mean", None, "there in the middle of an epoch")
 
 
-FIGURES = ("lr", "train_loss", "train_accuracy", "seconds", "images_per_second")
+# An epoch's row of metrics.csv. Which scores it has depends on the task; training/progress.py checks that.
 ROW = fields(
     {
         "epoch": whole(1),
         "step": whole(),
-        **{name: number() for name in FIGURES},
-        **{name: optional(number()) for name in ("val_loss", "val_accuracy")},
-    }
-)
-BEST = fields(
-    {
-        "epoch": whole(1),
-        "step": whole(),
-        **{name: number() for name in (*FIGURES, "val_loss", "val_accuracy")},
-    }
+        **{name: number() for name in ("lr", "seconds", "images_per_second")},
+    },
+    unnamed=optional(number()),
 )
 SUMS = fields(
     {"loss_sum": number(), "correct": whole(), "seen": whole(1), "batches": whole(1)}, {"weight": number(0)}
@@ -162,7 +155,7 @@ PROGRESS = fields(
         "step_in_epoch": whole(),
         "step": whole(),
         "stale": whole(),
-        "best": optional(BEST),
+        "best": optional(ROW),
         "history": items(ROW),
         "mean": optional(SUMS),
         "epoch_seconds": number(0),

@@ -176,8 +176,17 @@ def mapping(own: Rule, key_kind: type | tuple[type, ...] = str) -> Rule:
     return rule
 
 
-def fields(needed: Mapping[str, Rule], others: Mapping[str, Rule] | None = None) -> Rule:
-    """Return the rule of different things by name: those that are needed, and others that may be there."""
+def fields(
+    needed: Mapping[str, Rule], others: Mapping[str, Rule] | None = None, unnamed: Rule | None = None
+) -> Rule:
+    """Return the rule of different things by name.
+
+    Args:
+        needed: those that must be there.
+        others: those that may be there.
+        unnamed: the rule of all others; None: there may be anything.
+    """
+    named = {*needed, *(others or {})}
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, dict):
@@ -189,6 +198,9 @@ def fields(needed: Mapping[str, Rule], others: Mapping[str, Rule] | None = None)
         for name, own in (others or {}).items():
             if name in value:
                 own(value[name], f"{where}.{name}")
+        if unnamed is not None:
+            for name in value.keys() - named:
+                unnamed(value[name], f"{where}.{name}")
 
     return rule
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,12 @@ class Progress:
 
     @classmethod
     def of(cls, state: dict[str, Any], scores: Scores) -> Progress:
-        """Return what a checkpoint holds of it; what another version wrote besides is left out."""
+        """Return what a checkpoint holds of it; what another version wrote besides is left out.
+
+        Raises:
+            ValueError: the row of an epoch lacks a score.
+        """
+        check_rows(state, scores)
         return cls(scores, **{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
     def row(self, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
@@ -111,6 +117,20 @@ class Progress:
         for row in self.history[len(self.lines) :]:
             self.lines.append(csv_of([[rounded(row.get(name)) for name in columns]]))
         write_atomically(folder / "metrics.csv", "".join([csv_of([columns]), *self.lines]).encode())
+
+
+def check_rows(state: Mapping[str, Any], scores: Scores) -> None:
+    """Raise a ValueError if a row that a checkpoint holds lacks a score.
+
+    Where there was no validation, the scores of validation are None, but never in the row of the best epoch.
+    """
+    rows = {f"history[{index}]": row for index, row in enumerate(state.get("history") or ())}
+    best = {"best": state["best"]} if state.get("best") is not None else {}
+    for where, row in (rows | best).items():
+        for figure in scores.epoch:
+            may_lack = figure.part == VAL and where != "best" and figure.name in row
+            if row.get(figure.name) is None and not may_lack:
+                raise ValueError(f"progress.{where} has no {figure.name}")
 
 
 def rounded(value: Any) -> Any:

@@ -120,6 +120,21 @@ OPTIMIZERS = [
 ]
 
 
+ROWS = [
+    ("progress.history.0.train_accuracy", "high", "train_accuracy is 'high', not a number"),
+    ("progress.history.0.train_accuracy", None, "progress.history[0] has no train_accuracy"),
+    ("progress.best.val_loss", None, "progress.best has no val_loss"),
+    ("progress.best", {"epoch": 1}, "progress.best.step is 'missing'"),
+    ("progress.best.epoch", 0, "progress.best.epoch is 0"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "part"), ROWS, ids=[row[0] for row in ROWS])
+def test_a_row_that_lacks_a_score(cnntrain: Command, run: Path, place: str, value: Any, part: str) -> None:
+    put(run, place, value)
+    is_told(cnntrain("resume", "run"), part)
+
+
 @pytest.mark.parametrize(("place", "value", "part"), OPTIMIZERS, ids=[state[0] for state in OPTIMIZERS])
 def test_a_state_that_the_optimizer_or_the_schedule_cannot_have(
     cnntrain: Command, run: Path, place: str, value: Any, part: str
