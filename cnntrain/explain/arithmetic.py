@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnntrain.models.hooks import forward_hooks, leaves
 from cnntrain.models.summary import WINDOWS, Layer, layers, side
 
 NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
@@ -57,18 +58,13 @@ def trace(model: nn.Module, shape: tuple[int, int, int]) -> list[Traced]:
     """
     called: list[tuple[nn.Module, tuple[int, ...]]] = []
 
-    def after_layer(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def after_layer(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
             inputs = tuple(args[0].shape[1:]) if args and isinstance(args[0], Tensor) else ()
             called.append((module, inputs))
 
-    leaves = [module for module in model.modules() if not list(module.children())]
-    handles = [module.register_forward_hook(after_layer) for module in leaves]
-    try:
+    with forward_hooks(leaves(model), after_layer):
         rows = layers(model, shape)
-    finally:
-        for handle in handles:
-            handle.remove()
     found = []
     place: Place | None = Place()
     for (module, inputs), row in zip(called, rows, strict=True):

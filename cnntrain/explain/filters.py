@@ -21,6 +21,7 @@ from cnntrain.explain.arithmetic import Place, Traced, trace
 from cnntrain.explain.setup import Examined, examined
 from cnntrain.explain.subject import Subject
 from cnntrain.explain.terminal import images, rows, words
+from cnntrain.models.hooks import forward_hooks
 from cnntrain.report.style import canvas, styled
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import shown_names, shown_path
@@ -133,27 +134,20 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
     noted: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
     called: set[str] = set()  # for this batch; of a layer that is called twice, the first call counts
 
-    def note(name: str) -> Any:
-        def after_layer(module: nn.Module, args: Any, output: Tensor) -> None:
-            if name in called:
-                return
-            called.add(name)
-            peaks = output.float().flatten(2) if output.dim() == 4 else output.float()[:, :, None]
-            values, places = peaks.max(dim=2)
-            noted[name].append((values.cpu(), places.cpu()))
+    def note(name: str, module: nn.Module, args: Any, output: Tensor) -> None:
+        if name in called:
+            return
+        called.add(name)
+        peaks = output.float().flatten(2) if output.dim() == 4 else output.float()[:, :, None]
+        values, places = peaks.max(dim=2)
+        noted[name].append((values.cpu(), places.cpu()))
 
-        return after_layer
-
-    handles = [model.model.get_submodule(name).register_forward_hook(note(name)) for name in names]
     test, device = model.data.test, model.normalize.mean.device
-    try:
+    with forward_hooks([(name, model.model.get_submodule(name)) for name in names], note):
         for indices in torch.arange(min(IMAGES, len(test))).split(BATCH):
             called.clear()
             x, _ = raised(test.__getitems__(indices.numpy()))
             model.model(model.normalize(x.to(device)))
-    finally:
-        for handle in handles:
-            handle.remove()
     return {
         name: (torch.cat([v for v, _ in parts]), torch.cat([p for _, p in parts]))
         for name, parts in noted.items()

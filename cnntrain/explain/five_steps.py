@@ -14,6 +14,7 @@ from cnntrain.config.schema import Config
 from cnntrain.explain.batch_view import TENSOR, facts, show_batch, show_model
 from cnntrain.explain.setup import Parts, assemble
 from cnntrain.explain.terminal import heading, rows, words
+from cnntrain.models.hooks import forward_hooks, leaves
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import random_state, set_random_state
 from cnntrain.text import JOIN, printable
@@ -84,22 +85,13 @@ def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
     """Compute the logits and the loss, and note the output of each layer."""
     outputs: list[tuple[str, Tensor]] = []
 
-    def note(name: str) -> Any:
-        def after_layer(module: nn.Module, args: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                outputs.append((name, output.detach()))
+    def note(name: str, module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            outputs.append((name, output.detach()))
 
-        return after_layer
-
-    leaves = [(name, module) for name, module in parts.model.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(note(name)) for name, module in leaves]
-    try:
-        with parts.precision.autocast():
-            logits = parts.model(x)
-            loss = parts.criterion(logits, y)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with forward_hooks(leaves(parts.model), note), parts.precision.autocast():
+        logits = parts.model(x)
+        loss = parts.criterion(logits, y)
     return Forward(outputs, logits, loss)
 
 

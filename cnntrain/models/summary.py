@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from cnntrain.models.hooks import forward_hooks, leaves
+
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -93,16 +95,15 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
         shape: channels, height and width of an image.
     """
     found: list[Layer] = []
-    names = {module: name for name, module in model.named_modules()}
 
-    def after_layer(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def after_layer(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if not isinstance(output, Tensor):
             return
         field = widened(module, args, output, max(shape[1:]))
         set_field(output, field)
         found.append(
             Layer(
-                names[module],
+                name,
                 type(module).__name__,
                 tuple(output.shape[1:]),
                 sum(p.numel() for p in module.parameters(recurse=False)),
@@ -111,17 +112,11 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
             )
         )
 
-    leaves = [module for module in model.modules() if not list(module.children())]
-    handles = [module.register_forward_hook(after_layer) for module in leaves]
     some = next(model.parameters(), None)
     x = torch.zeros(1, *shape, device="meta" if some is None else some.device)
     set_field(x, (1, 1))
-    try:
-        with torch.no_grad(), FieldTracker():
-            model.eval()(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with torch.no_grad(), forward_hooks(leaves(model), after_layer), FieldTracker():
+        model.eval()(x)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
 from cnntrain.data.loader import Normalize
+from cnntrain.models.hooks import forward_hooks
 
 MOST_FILTERS = 64
 MOST_LAYERS = 12  # whose feature maps are shown
@@ -91,24 +92,16 @@ def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps
     """
     found: dict[str, Maps] = {}
 
-    def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def note(layer: nn.Module, args: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and len(output) == len(x) and output.dim() in (2, 4):
-                maps = output if output.dim() == 4 else output[:, None, None, :]
-                total = output.shape[1]
-                found.pop(name, None)  # of a layer that is called twice, the last call counts
-                found[name] = Maps(name, type(layer).__name__, maps[:, :MOST_MAPS].float().cpu(), total)
+    def note(name: str, layer: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and len(output) == len(x) and output.dim() in (2, 4):
+            maps = output if output.dim() == 4 else output[:, None, None, :]
+            total = output.shape[1]
+            found.pop(name, None)  # of a layer that is called twice, the last call counts
+            found[name] = Maps(name, type(layer).__name__, maps[:, :MOST_MAPS].float().cpu(), total)
 
-        return note
-
-    modules = [(name, m) for name, m in model.named_modules() if not isinstance(m, SILENT)]
-    handles = [m.register_forward_hook(noting(name)) for name, m in modules]
-    try:
-        with precision.autocast():
-            model.eval()(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    shown = [(name, m) for name, m in model.named_modules() if not isinstance(m, SILENT)]
+    with forward_hooks(shown, note), precision.autocast():
+        model.eval()(x)
     inner = {name for name, module in model.named_modules() if list(module.children())}
     layers = [maps for name, maps in found.items() if name not in inner]
     if len(layers) <= MOST_LAYERS:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cnntrain.config.instantiate import is_of_ours, targets
 from cnntrain.config.schema import Config, input_shape
 from cnntrain.errors import CheckpointError
+from cnntrain.models.hooks import forward_hooks
 from cnntrain.runtime import memory
 from cnntrain.runtime.console import bytes_in_words
 from cnntrain.text import printable
@@ -77,11 +78,10 @@ def largest_output(model: nn.Module, config: Config) -> int:
     if outputs[0] <= USUAL:
         return outputs[0]
 
-    def record(module: nn.Module, inputs: Any, output: Any) -> None:
+    def record(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             outputs.append(output.numel())
 
-    for module in model.modules():
-        module.register_forward_hook(record)
-    check_takes(model, config, "meta")
+    with forward_hooks(model.named_modules(), record):
+        check_takes(model, config, "meta")
     return max(outputs)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
 from cnntrain.data.batches import Batch
+from cnntrain.models.hooks import forward_hooks
 
 RELUS = (nn.ReLU, nn.ReLU6)
 EXAMINED = 2000  # images that are looked at
@@ -68,10 +71,9 @@ def examine(model: nn.Module, batches: Iterable[Batch], precision: Precision) ->
     model.eval()
     fired: dict[str, Tensor] = {}
     relus = [(name, module) for name, module in model.named_modules() if isinstance(module, RELUS)]
-    hooks = [module.register_forward_hook(noting(fired, name)) for name, module in relus]
     confidence, wrong, seen = [], [], 0
     deadline = time.monotonic() + SECONDS
-    try:
+    with forward_hooks(relus, partial(note, fired)):
         for x, y in batches:
             with precision.autocast():
                 highest, label = model(x).float().softmax(1).max(1)
@@ -80,9 +82,6 @@ def examine(model: nn.Module, batches: Iterable[Batch], precision: Precision) ->
             seen += len(y)
             if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):
                 break
-    finally:
-        for hook in hooks:
-            hook.remove()
     return Examination(fired, torch.cat(confidence), torch.cat(wrong))
 
 
@@ -91,13 +90,9 @@ def evenly(most: int, available: int) -> Tensor:
     return torch.linspace(0, available - 1, min(most, available)).round().long()
 
 
-def noting(fired: dict[str, Tensor], name: str):  # type: ignore[no-untyped-def] # torch's own type is Any
-    """Return a hook that notes which units of a layer fire: features (N, F), or channels (N, C, H, W)."""
-
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.dim() == 4 and output.shape[2:] == (1, 1):  # of a gate, such as squeeze and excitation
-            return
-        above = (output > 0).transpose(0, 1).flatten(1).any(1)
-        fired[name] = fired[name] | above if name in fired else above
-
-    return hook
+def note(fired: dict[str, Tensor], name: str, module: nn.Module, args: Any, output: Tensor) -> None:
+    """Note which units of a layer fire: features (N, F), or channels (N, C, H, W)."""
+    if output.dim() == 4 and output.shape[2:] == (1, 1):  # of a gate, such as squeeze and excitation
+        return
+    above = (output > 0).transpose(0, 1).flatten(1).any(1)
+    fired[name] = fired[name] | above if name in fired else above
