@@ -10,6 +10,7 @@ from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_
 from cnntrain.cli.help import key_lines, keys_of_model, own_values
 from cnntrain.config.schema import KEYS
 from cnntrain.errors import UserError, did_you_mean
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import is_there, printable
 
 
@@ -20,7 +21,7 @@ def compare(arguments: Sequence[str]) -> int:
 
     flags, words = split_flags(arguments, COMPARE)
     names = [word for word in words if not word.startswith("monitor=")]
-    monitor = next((word.partition("=")[2] for word in words if word not in names), "val_accuracy")
+    monitor = next((word.partition("=")[2] for word in words if word not in names), SCORES.monitors[0])
     check_value("monitor", monitor)
     if not names:
         raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")

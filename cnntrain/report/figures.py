@@ -14,6 +14,7 @@ from cnntrain.report.model_views import SHIFTS, Filters, Maps
 from cnntrain.report.mosaic import mosaic
 from cnntrain.report.style import COLOURS, borderless, canvas, percent, styled
 from cnntrain.tasks.classification.predictions import BINS, Calibration
+from cnntrain.tasks.scores import TRAIN, VAL, Scores
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
 LARGEST_IMAGE = 160
@@ -22,37 +23,38 @@ MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, 
 
 
 @styled
-def curves(history: Sequence[Mapping[str, Any]], best: int | None) -> dict[str, Figure]:
-    """Return the curves of loss, accuracy and learning rate over the epochs.
+def curves(history: Sequence[Mapping[str, Any]], best: int | None, scores: Scores) -> dict[str, Figure]:
+    """Return the curves of all scores and of the learning rate over the epochs.
 
     Args:
         history: the rows of metrics.csv.
         best: the epoch that was chosen; None if there was nothing to choose by.
+        scores: the scores of the task.
     """
     figures = {}
-    for name in ("loss", "accuracy"):
-        figure, axes = canvas(xlabel="epoch", ylabel=name)
-        plot(axes, history, f"train_{name}", "curve", "training")
-        if any(row[f"val_{name}"] is not None for row in history):
-            plot(axes, history, f"val_{name}", "mark", "validation")
+    for score, train, val in zip(scores.tracked, scores.on(TRAIN), scores.on(VAL), strict=True):
+        figure, axes = canvas(xlabel="epoch", ylabel=score.words)
+        plot(axes, history, train.name, "curve", "training")
+        if any(row[val.name] is not None for row in history):
+            plot(axes, history, val.name, "mark", "validation")
         if best is not None:
             axes.axvline(best, color=COLOURS["dim"], linestyle=":", linewidth=1, label="best epoch")
-        if name == "accuracy":
+        if score.is_fraction:
             percent(axes)
-        elif spread(history) > LOGARITHMIC:
+        elif spread(history, (train.name, val.name)) > LOGARITHMIC:
             axes.set_yscale("log")
         axes.legend(fontsize=8)
-        figures[name] = figure
+        figures[score.name] = figure
     figure, axes = canvas(xlabel="epoch", ylabel="learning rate")
     plot(axes, history, "lr", "curve", "")
     figures["learning_rate"] = figure
     return figures
 
 
-def spread(history: Sequence[Mapping[str, Any]]) -> float:
-    """Return how many times the smallest loss the largest one is, of training or validation; 1 of none."""
-    losses = [row[key] for row in history for key in ("train_loss", "val_loss") if row[key] is not None]
-    return max(losses) / min(losses) if losses and min(losses) > 0 else 1.0
+def spread(history: Sequence[Mapping[str, Any]], names: Sequence[str]) -> float:
+    """Return how many times the smallest value of some columns the largest one is; 1 without values."""
+    values = [row[name] for row in history for name in names if row[name] is not None]
+    return max(values) / min(values) if values and min(values) > 0 else 1.0
 
 
 def plot(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, colour: str, label: str) -> None:

@@ -15,6 +15,7 @@ from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.confusion_table import MOST_CLASSES, matrix_table
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.metrics import Result, wilson_interval
 from cnntrain.text import loss_in_words
 
@@ -159,7 +160,7 @@ def accuracy(result: Result, split: str) -> str:
 
 def curves(contents: Contents) -> str:
     """Return the curves over the epochs."""
-    names = ("loss", "accuracy", "learning_rate")
+    names = (*(score.name for score in SCORES.tracked), "learning_rate")
     shown = panels(contents.figures[name] for name in names if name in contents.figures)
     return shown and shown + paragraph(contents.notes["curves"])
 

@@ -21,7 +21,9 @@ from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.runtime.console import Console, bytes_in_words, count
 from cnntrain.tasks.classification.confusion_table import MOST_CLASSES
-from cnntrain.text import argument, encoded, loss_in_words, network_name
+from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.scores import TRAIN, VAL, VAL_LOSS
+from cnntrain.text import argument, encoded, network_name
 from cnntrain.training import sentences
 from cnntrain.training.doctor.diagnostics import evenly
 
@@ -103,17 +105,16 @@ class Drawing:
             return None
 
     def curves(self) -> None:
-        """Draw loss, accuracy and learning rate."""
+        """Draw the scores and the learning rate."""
         history = self.run.history
         if not history:
             return
-        for name, figure in figures.curves(history, self.run.best).items():
+        for name, figure in figures.curves(history, self.run.best, SCORES).items():
             self.draw(name, figure, f"{name.replace('_', ' ')} after each epoch")
         last = history[-1]
-        told = f"training loss {loss_in_words(last['train_loss'])}, accuracy {last['train_accuracy']:.2%}"
-        if last["val_loss"] is not None:
-            loss = loss_in_words(last["val_loss"])
-            told += f"; validation loss {loss}, accuracy {last['val_accuracy']:.2%}"
+        told = f"training {SCORES.in_words(last, TRAIN)}"
+        if last[VAL_LOSS.name] is not None:
+            told += f"; validation {SCORES.in_words(last, VAL)}"
         self.contents.notes["curves"] = (
             f"After epoch {last['epoch']}: {told}. {sentences.on_curves(history)} Training figures are means "
             "over the epoch, each batch before its own update, with augmentation and dropout if there are "

@@ -7,6 +7,7 @@ values that ``monitor`` takes follow from it. Plain data, no torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,11 @@ class Score:
     higher_is_better: bool
     is_fraction: bool = False
     bounds: tuple[float, float] = (0.0, math.inf)
+
+    @property
+    def words(self) -> str:
+        """The name in a sentence."""
+        return self.name.replace("_", " ")
 
     def text(self, value: float) -> str:
         """Return a value as the screen shows it."""
@@ -67,7 +73,7 @@ class Figure:
     @property
     def words(self) -> str:
         """The name in a sentence, such as ``val accuracy``."""
-        return f"{self.part} {self.score.name.replace('_', ' ')}"
+        return f"{self.part} {self.score.words}"
 
     @property
     def heading(self) -> str:
@@ -126,6 +132,10 @@ class Scores:
     def main(self) -> Score:
         """The score that a result is summed up by."""
         return self.ranked[0].score
+
+    def in_words(self, row: Mapping[str, Any], part: str) -> str:
+        """Return all figures of a part, from a row of metrics.csv: ``loss 0.3021, accuracy 91.20%``."""
+        return ", ".join(f"{f.score.words} {f.score.text(row[f.name])}" for f in self.on(part))
 
     def monitored(self, monitor: str) -> Figure:
         """Return the figure that a value of ``monitor`` names.
