@@ -37,13 +37,11 @@ from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, rank, world_size
 from cnntrain.runtime.rng import random_state_of, seed_apart, seed_everything, set_random_state
-from cnntrain.tasks import metrics
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.classification.predictions import Predictions
-from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import printable
 from cnntrain.training.components import in_use
-from cnntrain.training.components.components import build_freezing, build_model
+from cnntrain.training.components.components import build_freezing, build_model, build_task
 from cnntrain.training.components.criterion import balanced, build_criterion
 from cnntrain.training.components.device import be_deterministic, compile_model, find_device
 from cnntrain.training.components.foresight import check_size
@@ -123,6 +121,7 @@ def work(
         seed_everything(config["seed"])
         if state is not None:
             check_size(config, state["model"], folder / run_folder.CHECKPOINTS / checkpoint.LAST, trust)
+        task = build_task(config)
         model = build_model(config, trust).to(device)
         criterion = build_criterion(config, trust).to(device)
         start = None
@@ -180,10 +179,10 @@ def work(
             learner,
             batches.train,
             batches.val,
-            config["data"]["num_classes"],
+            task,
             Budget(
                 config["epochs"],
-                SCORES.monitored(config["monitor"]),
+                task.scores.monitored(config["monitor"]),
                 config["early_stopping"],
                 config["save_every_steps"],
                 config["save_every_minutes"],
@@ -208,7 +207,7 @@ def work(
                 members.write(folder, data.record)
             run_folder.remember(folder)
         history = trainer.progress.history
-        loggers.begin(lambda: Logged(folder, config, SCORES, history, batches.train.look(IMAGES_LOGGED)))
+        loggers.begin(lambda: Logged(folder, config, task.scores, history, batches.train.look(IMAGES_LOGGED)))
         with loggers:
             trainer.fit()
         return finish(config, trainer, data, batches, loggers, started, begin)
@@ -294,11 +293,10 @@ def finish(
         model,
         console.followed(batches.test, "testing"),
         learner.val_criterion,
-        trainer.num_classes,
+        trainer.task.evaluation(batches.train.device),
         learner.precision,
         after_batch=seen.add,
     )
-    result = metrics.whole(result)
     found: list[Finding] = []
     if doctor is not None and is_main():
         try:

@@ -17,7 +17,7 @@ from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.models import CNN, MLP
 from cnntrain.optim.schedules import Constant
-from cnntrain.tasks.metrics import RunningMean
+from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
 
 CPU = torch.device("cpu")
 Batches = list[tuple[Tensor, Tensor]]
@@ -125,7 +125,8 @@ def test_an_epoch_equals_the_textbook_loop_bit_for_bit(
     ours, textbook = build(), build()
 
     torch.manual_seed(2)  # both draw their dropout from here
-    mean = train_epoch(ours, data, criterion, optimizer(ours))
+    mean = RunningAccuracy(CPU)
+    train_epoch(ours, data, criterion, optimizer(ours), metrics=mean)
 
     torch.manual_seed(2)
     by_hand = optimizer(textbook)
@@ -165,16 +166,16 @@ def test_the_schedule_is_stepped_once_a_batch_and_after_the_optimizer() -> None:
 @pytest.mark.parametrize("sizes", [(8, 8), (10, 7), (5, 3), (1,)])
 def test_gradients_of_the_parts_add_up_to_those_of_the_batch(sizes: tuple[int, ...]) -> None:
     whole, in_parts = small_mlp(), small_mlp()
-    means = [
+    means = RunningAccuracy(CPU), RunningAccuracy(CPU)
+    for model, accumulate, mean in zip((whole, in_parts), (1, 4), means, strict=True):
         train_epoch(
             model,
             batches(*sizes),
             nn.CrossEntropyLoss(),
             torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
             accumulate=accumulate,
+            metrics=mean,
         )
-        for model, accumulate in ((whole, 1), (in_parts, 4))
-    ]
     assert torch.allclose(weight_vector(whole), weight_vector(in_parts), atol=1e-6)
     assert means[0].loss == pytest.approx(means[1].loss, rel=1e-6)
     assert means[0].accuracy == means[1].accuracy
@@ -220,12 +221,13 @@ def test_grad_clip_applies_to_the_whole_batch_not_to_its_parts() -> None:
 def test_an_interrupted_epoch_goes_on_counting() -> None:
     data = batches(4, 4, 4)
     once, twice = small_mlp(), small_mlp()
-    whole = train_epoch(once, data, nn.CrossEntropyLoss(), torch.optim.SGD(once.parameters(), lr=0.1))
+    whole, first, rest = RunningAccuracy(CPU), RunningAccuracy(CPU), RunningAccuracy(CPU)
+    optimizer = torch.optim.SGD(once.parameters(), lr=0.1)
+    train_epoch(once, data, nn.CrossEntropyLoss(), optimizer, metrics=whole)
     optimizer = torch.optim.SGD(twice.parameters(), lr=0.1)
-    first = train_epoch(twice, data[:1], nn.CrossEntropyLoss(), optimizer)
-    rest = RunningMean(CPU)
+    train_epoch(twice, data[:1], nn.CrossEntropyLoss(), optimizer, metrics=first)
     rest.load_state_dict(first.state_dict())
-    train_epoch(twice, data[1:], nn.CrossEntropyLoss(), optimizer, mean=rest)
+    train_epoch(twice, data[1:], nn.CrossEntropyLoss(), optimizer, metrics=rest)
     assert (rest.loss, rest.accuracy, rest.seen) == (whole.loss, whole.accuracy, 12)
     assert same_weights(once, twice)
 
@@ -253,7 +255,7 @@ def test_evaluation_counts_every_example_once_whatever_the_batch_size(size: int)
     hits = int((output.argmax(1) == y).sum())
 
     parts = list(zip(x.split(size), y.split(size), strict=True))
-    result = evaluate(model, parts, nn.CrossEntropyLoss(), num_classes=3)
+    result = evaluate(model, parts, nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 3))
     assert result.examples == 50
     assert result.accuracy == hits / 50
     assert result.loss == pytest.approx(expected, rel=1e-6)
@@ -272,7 +274,7 @@ def test_evaluation_changes_neither_the_model_nor_a_generator() -> None:
     modes = {name: module.training for name, module in model.named_modules()}
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
 
-    evaluate(model, loader, nn.CrossEntropyLoss(), num_classes=3)
+    evaluate(model, loader, nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 3))
 
     assert same_weights(model, before)
     assert {name: module.training for name, module in model.named_modules()} == modes
@@ -284,10 +286,10 @@ def test_evaluation_changes_neither_the_model_nor_a_generator() -> None:
 
 def test_evaluation_switches_dropout_and_batch_statistics_off() -> None:
     data, model = batches(9), small_cnn()
-    first = evaluate(model, data, nn.CrossEntropyLoss(), 3)
-    second = evaluate(model, data, nn.CrossEntropyLoss(), 3)
+    first = evaluate(model, data, nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 3))
+    second = evaluate(model, data, nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 3))
     alone = [(x[i : i + 1], y[i : i + 1]) for x, y in data for i in range(len(y))]
-    third = evaluate(model, alone, nn.CrossEntropyLoss(), 3)
+    third = evaluate(model, alone, nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 3))
     assert first.loss == second.loss == pytest.approx(third.loss, rel=1e-6)
 
 
@@ -307,7 +309,7 @@ def test_what_a_model_keeps_of_an_evaluation_can_be_trained_on() -> None:
             return self.net(x + self.scale * self.positions)
 
     model = WithPositions()
-    result = evaluate(model, batches(4), nn.CrossEntropyLoss(), 3)
+    result = evaluate(model, batches(4), nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 3))
     train_epoch(model, batches(4), nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1))
     result.confusion.add_(1)  # the caller's own to work with
 

@@ -28,7 +28,7 @@ from cnntrain.errors import UserError
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import seed_everything
-from cnntrain.training.components.components import build_freezing, build_model
+from cnntrain.training.components.components import build_freezing, build_model, build_task
 from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import find_device
 from cnntrain.training.components.optimizer import build_optimizer
@@ -73,6 +73,7 @@ class Contender:
         self.device = next(model.parameters()).device
         self.model = copy.deepcopy(model)
         engine.prepare(self.model)
+        self.task = build_task(config)
         self.criterion = build_criterion(config, None).to(self.device)
         self.optimizer = build_optimizer({**config, "optim": optim}, None, self.model)
         self.precision = Precision(engine.precision, self.device)
@@ -119,8 +120,14 @@ class Own(Contender):
     def train(self, steps: int) -> None:
         """Train for some steps with the loop that ``cnntrain train`` runs."""
         optimizer = self.precision.wrap(self.optimizer)
+        metrics = self.task.running_mean(self.device)
         loop.train_epoch(
-            self.model, self.epoch(steps), self.criterion, optimizer, precision=self.precision
+            self.model,
+            self.epoch(steps),
+            self.criterion,
+            optimizer,
+            precision=self.precision,
+            metrics=metrics,
         ).diverged_at()
 
     def shares(self, seconds: float) -> dict[str, float]:

@@ -134,7 +134,9 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     )
 
 
-def train(parts: Parts, optimizer: Any, console: Console, name: str, mean: RunningMean | None = None) -> None:
+def train(
+    parts: Parts, optimizer: Any, console: Console, name: str, metrics: RunningMean | None = None
+) -> None:
     """Train for the configured epochs, with a bar.
 
     Args:
@@ -142,7 +144,7 @@ def train(parts: Parts, optimizer: Any, console: Console, name: str, mean: Runni
         optimizer: theirs, as it is to be called.
         console: where the bar is shown.
         name: of what is trained.
-        mean: told the loss of every batch.
+        metrics: told of every batch.
     """
     with console.bar(parts.config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
 
@@ -160,7 +162,7 @@ def train(parts: Parts, optimizer: Any, console: Console, name: str, mean: Runni
                 precision=parts.precision,
                 grad_clip=parts.config["grad_clip"],
                 accumulate=parts.config["accumulate"],
-                mean=mean,
+                metrics=metrics,
                 after_step=after_step,
             )
 

@@ -18,7 +18,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts, assemble, train
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.metrics import RunningMean
+from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
 from cnntrain.text import loss_in_words, network_name, shown_path
 from cnntrain.training import sentences
 
@@ -40,7 +40,7 @@ class NeverCleared:
         self.inner.step()
 
 
-class Curves(RunningMean):
+class Curves(RunningAccuracy):
     """Notes the loss of every batch besides, and the gradient norm of every step."""
 
     def __init__(self, parts: Parts) -> None:
@@ -140,9 +140,8 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[
     batches = EvalLoader(
         test, torch.arange(len(test)), config["eval_batch_size"], parts.normalize, parts.device
     )
-    result = loop.evaluate(
-        parts.model, batches, parts.criterion, config["data"]["num_classes"], parts.precision
-    )
+    evaluation = ClassificationEvaluation(parts.device, config["data"]["num_classes"])
+    result = loop.evaluate(parts.model, batches, parts.criterion, evaluation, parts.precision)
     losses, norms = (torch.stack(values).cpu().tolist() for values in (noted.losses, noted.norms))
     return losses, norms, result.accuracy
 

@@ -20,9 +20,7 @@ from cnntrain.runs import checkpoint, run_folder
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console, count
 from cnntrain.runtime.ranks import is_main
-from cnntrain.tasks import metrics
 from cnntrain.tasks.classification.classes import renumbered, renumbering
-from cnntrain.tasks.classification.screen import show_classes, show_result
 from cnntrain.tasks.classification.tta import Views
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import argument, shown_path
@@ -99,8 +97,8 @@ def evaluate(
     )
     model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
     batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
-    result = loop.evaluate(model, batches, trained.criterion, len(class_names), trained.precision)
-    result = metrics.whole(result)
+    evaluation = trained.task.evaluation(device)
+    result = loop.evaluate(model, batches, trained.criterion, evaluation, trained.precision)
     if not torch.isfinite(torch.tensor(result.loss)):
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 
@@ -112,16 +110,14 @@ def evaluate(
         root = shown_path(config["data"]["root"])
         console.line("data.root={}: {}", root, f"{count(len(indices), f'{split} image')}{recorded}")
     console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
-    show_result(console, split, result)
-    show_classes(console, result.per_class(class_names))
+    trained.task.show_result(console, split, result, class_names)
     if run is not None and is_main():
         report = {
             "checkpoint": path.name,
             "split": split,
             "tta": config["tta"],
             **result.as_dict(),
-            "per_class": result.per_class(class_names),
-            "confusion_matrix": result.confusion.tolist(),
+            **result.details(class_names),
             "command": command,
         }
         target = run / f"eval_{split}.json"

@@ -20,7 +20,7 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding
 from cnntrain.runs import run_folder
 from cnntrain.runtime import distributed
-from cnntrain.training.components.components import build_model, load_weights
+from cnntrain.training.components.components import build_model, build_task, load_weights
 from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import compile_model, find_device
 from cnntrain.training.components.foresight import check_size
@@ -49,6 +49,7 @@ class Trained:
         self.decoding = Decoding(config["data"]["max_megapixels"], config["data"]["value_range"])
         self.device = find_device(config["device"])
         check_size(config, state["model"], path, config["trust"])
+        self.task = build_task(config)
         model = build_model(config, config["trust"])
         load_weights(model, state["model"], path)
         self.model: nn.Module = model.to(self.device).eval()

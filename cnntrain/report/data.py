@@ -16,7 +16,6 @@ from cnntrain.data.loader import Normalize
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.predictions import Verdicts
-from cnntrain.tasks.metrics import Result
 from cnntrain.text import argument
 
 NUMBERED = "image "  # of a data set whose images have no files
@@ -38,7 +37,7 @@ class Evaluated:
     split: str
     dataset: InMemoryDataset | StreamingDataset
     indices: Tensor
-    result: Result
+    result: Any
     verdicts: Verdicts
     files: Sequence[str] | None = None
 

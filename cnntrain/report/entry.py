@@ -23,7 +23,6 @@ from cnntrain.runs import checkpoint, run_files, run_folder
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.classification.predictions import Predictions, Verdicts
-from cnntrain.tasks.metrics import Result
 from cnntrain.text import printable, shown_names, shown_path
 from cnntrain.training.trainer import Trainer
 
@@ -37,7 +36,7 @@ def after_training(
     trainer: Trainer,
     data: Data,
     normalize: Normalize,
-    result: Result,
+    result: Any,
     verdicts: Verdicts,
 ) -> None:
     """Write the report of a run that has just ended, from what is in memory.
@@ -100,9 +99,9 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     evaluated = None
     if len(indices):
         batches = EvalLoader(images, indices, config["eval_batch_size"], normalize, device, config["workers"])
-        seen, classes = Predictions(), len(class_names)
+        seen, evaluation = Predictions(), trained.task.evaluation(device)
         result = loop.evaluate(
-            trained.model, batches, trained.criterion, classes, trained.precision, after_batch=seen.add
+            trained.model, batches, trained.criterion, evaluation, trained.precision, after_batch=seen.add
         )
         evaluated = Evaluated(split, images, indices, result, seen.joined(), files)
     best = state["progress"]["best"]

@@ -15,8 +15,8 @@ from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.confusion_table import MOST_CLASSES, matrix_table
+from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
 from cnntrain.tasks.classification.scores import SCORES
-from cnntrain.tasks.metrics import Result, wilson_interval
 from cnntrain.text import loss_in_words
 
 PARTS = {"/*STYLE*/": "run.css", "/*SCRIPT*/": "run.js"}
@@ -67,7 +67,7 @@ class Contents:
     model: str
     data: str
     class_names: Sequence[str]
-    result: Result | None
+    result: ClassificationResult | None
     gallery: Gallery | None
     figures: dict[str, str]
     notes: dict[str, str]
@@ -134,7 +134,7 @@ def headline(contents: Contents) -> str:
     return "\n".join(lines)
 
 
-def accuracy(result: Result, split: str) -> str:
+def accuracy(result: ClassificationResult, split: str) -> str:
     """Return the accuracy with the interval in which the true one lies, against chance."""
     low, high = wilson_interval(result.accuracy, result.examples)
     support = result.confusion.sum(dim=1)

@@ -1,19 +1,23 @@
-"""What is measured. Sums stay on the device until someone asks, so that measuring never waits for it."""
+"""What is measured. Sums stay on the device until someone asks, so that measuring never waits for it.
+
+A task says with two small subclasses what it measures besides the loss: one of :class:`RunningMean` in
+training, one of :class:`Evaluation` in validation and test.
+"""
 
 from __future__ import annotations
 
-import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from cnntrain.compute.ddp import Share
 from cnntrain.runtime.distributed import gathered
-from cnntrain.runtime.ranks import world_size
 
-IMBALANCED = 1.5  # examples of the largest class for one of the smallest
+Weight = float | Tensor
 
 
 def sum_dtype(device: torch.device) -> torch.dtype:
@@ -21,7 +25,7 @@ def sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no fp64
 
 
-def as_tensor(weights: list[float | Tensor], device: torch.device) -> Tensor:
+def as_tensor(weights: list[Weight], device: torch.device) -> Tensor:
     """Return weights of batches as one tensor, (batches,)."""
     tensors = [weight for weight in weights if isinstance(weight, Tensor)]
     if len(tensors) == len(weights):
@@ -30,36 +34,48 @@ def as_tensor(weights: list[float | Tensor], device: torch.device) -> Tensor:
 
 
 class RunningMean:
-    """Mean loss and accuracy over the examples seen so far in an epoch of training.
+    """The mean loss over the examples seen so far in an epoch of training; a subclass adds scores to it.
 
     A step only puts its batch on a list; the sums are brought up to date every ``PENDING`` batches, since a
     few small operations a step would cost a small model several per cent of its speed.
+
+    Args:
+        device: where the losses are.
+        share: this process's part of each batch, if several processes train the model.
     """
 
     PENDING = 32
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, share: Share | None = None) -> None:
+        self.share = share if share is not None and share.processes > 1 else None
         self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
-        self.correct = torch.zeros((), device=device, dtype=torch.int64)
-        self.weight: float | Tensor = 0
+        self.sums: dict[str, Tensor] = {}  # what a subclass adds up, by name, each ()
+        self.weight: Weight = 0
         self.seen = 0
         self.batches = 0
         self.first_bad = torch.full((), -1, device=device)
-        self.pending: list[tuple[Tensor, Tensor, Tensor, float | Tensor]] = []
+        self.pending: list[tuple[Tensor, tuple[Tensor, ...], int, Weight]] = []
 
-    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
+    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Return what is kept of a batch until its scores are added up, without a gradient."""
+        return ()
+
+    def add(self, *noted: Sequence[Tensor]) -> None:
+        """Add to ``sums`` what :meth:`noted` returned of some batches: a sequence for each tensor."""
+
+    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: Weight | None = None) -> None:
         """Count a batch.
 
         Args:
             loss: mean loss, ().
-            output: logits, float (N, classes).
-            y: labels, int64 (N,), or shares of the classes, float (N, classes). Of mixed images, the class
-                with the largest share is the right one.
+            output: of the model, of N examples.
+            y: their targets.
             weight: what the loss counts; None: the number of examples.
         """
-        label = y if y.dim() == 1 else y.argmax(dim=1)
+        if self.share is not None and not self.share.weight:
+            return
         weight = len(y) if weight is None else weight
-        self.pending.append((loss.detach(), output.detach().argmax(dim=1), label, weight))
+        self.pending.append((loss.detach(), self.noted(output, y), len(y), weight))
         if len(self.pending) == self.PENDING:
             self._add_up()
 
@@ -76,32 +92,47 @@ class RunningMean:
         total = float(self.loss_sum) + sum(loss * weight for loss, weight in waiting)
         return total / ((float(self.weight) + sum(weight for _, weight in waiting)) or 1.0)
 
-    @property
-    def accuracy(self) -> float:
-        """Share of examples classified correctly, from 0 to 1."""
+    def mean(self, name: str) -> float:
+        """Return one of ``sums`` over the number of examples; 0 before the first."""
         self._add_up()
-        return int(self.correct) / max(1, self.seen)
+        return self.sums[name].item() / max(1, self.seen)
 
     def diverged_at(self) -> int | None:
-        """Return the first batch, counted from 0, whose loss was NaN or infinite; None if there is none."""
+        """Return the first batch, counted from 0, whose loss was NaN or infinite; None if there is none.
+
+        Every process of a run must call this.
+        """
         self._add_up()
         first = int(self.first_bad)
-        return first if first >= 0 else None
+        found = first if first >= 0 else None
+        if self.share is None:
+            return found
+        return min((bad for bad in gathered(found) if bad is not None), default=None)
 
     def whole(self) -> RunningMean:
-        """Return the mean over all processes of the run; this is the only one."""
-        return self
+        """Return the mean over all processes of the run, which must all call this."""
+        if self.share is None:
+            return self
+        whole = type(self)(self.loss_sum.device)
+        parts = gathered(self.state_dict())
+        whole.load_state_dict({name: sum(part[name] for part in parts) for name in parts[0]})
+        whole.batches = max(part["batches"] for part in parts)
+        return whole
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, for a checkpoint in mid-epoch."""
         self._add_up()
-        sums = {"loss_sum": float(self.loss_sum), "correct": int(self.correct), "weight": float(self.weight)}
-        return {**sums, "seen": self.seen, "batches": self.batches}
+        sums = {name: value.item() for name, value in self.sums.items()}
+        counts = {"seen": self.seen, "batches": self.batches}
+        return {"loss_sum": float(self.loss_sum), **sums, "weight": float(self.weight), **counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from sums that :meth:`state_dict` returned."""
+        """Go on from sums that :meth:`state_dict` returned; of several processes, the first counts them."""
+        if self.share is not None and self.share.rank > 0:
+            state = {**dict.fromkeys(state, 0), "batches": state["batches"]}
         self.loss_sum.fill_(state["loss_sum"])
-        self.correct.fill_(state["correct"])
+        for name, value in self.sums.items():
+            value.fill_(state[name])
         self.seen, self.batches = state["seen"], state["batches"]
         self.weight = state.get("weight", self.seen)  # earlier checkpoints do not have it
         self.first_bad.fill_(-1)
@@ -110,14 +141,11 @@ class RunningMean:
     def _add_up(self) -> None:
         if not self.pending:
             return
-        losses = torch.stack([loss for loss, _, _, _ in self.pending]).to(self.loss_sum.dtype)
-        sizes = [len(y) for _, _, y, _ in self.pending]
-        predictions = torch.cat([prediction for _, prediction, _, _ in self.pending])
-        labels = torch.cat([y for _, _, y, _ in self.pending])
-        weights = [weight for _, _, _, weight in self.pending]
+        all_losses, all_noted, sizes, weights = map(list, zip(*self.pending, strict=True))
+        losses = torch.stack(all_losses).to(self.loss_sum.dtype)
         self.loss_sum += (losses * as_tensor(weights, losses.device)).sum()
         self.weight = self.weight + sum(weights)
-        self.correct += (predictions == labels).sum()
+        self.add(*zip(*all_noted, strict=True))
         finite = losses.isfinite()
         here = torch.where(finite.all(), -1, self.batches + finite.int().argmin())
         self.first_bad = torch.where(self.first_bad < 0, here, self.first_bad)
@@ -128,163 +156,62 @@ class RunningMean:
 
 @dataclass(frozen=True)
 class Result:
-    """An evaluation.
+    """An evaluation. A subclass holds a task's scores, each as an attribute with the name of the score.
 
     Args:
         loss: mean loss per example.
-        confusion: int64 (classes, classes); row: true class, column: predicted class.
-        top5: share of examples whose class is among the five likeliest; None up to 5 classes.
-        weight: what the loss counts in a mean over several evaluations; None: the number of examples.
+        examples: number of examples evaluated.
     """
 
     loss: float
-    confusion: Tensor
-    top5: float | None = None
-    weight: float | None = None
-
-    @property
-    def examples(self) -> int:
-        """Number of examples evaluated."""
-        return int(self.confusion.sum())
-
-    @property
-    def accuracy(self) -> float:
-        """Share of examples classified correctly, from 0 to 1."""
-        return int(self.confusion.diag().sum()) / max(1, self.examples)
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """Mean recall over the classes that have examples, from 0 to 1: each class counts the same."""
-        support = self.confusion.sum(dim=1)
-        recall = self.confusion.diag().double() / support.clamp(min=1)
-        return float(recall[support > 0].mean()) if self.examples else 0.0
-
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 over the classes that have examples or predictions, from 0 to 1."""
-        both = self.confusion.sum(dim=0) + self.confusion.sum(dim=1)
-        f1 = 2 * self.confusion.diag().double() / both.clamp(min=1)
-        return float(f1[both > 0].mean()) if self.examples else 0.0
-
-    @property
-    def is_imbalanced(self) -> bool:
-        """Whether the largest class has so many more examples than the smallest that accuracy hides some."""
-        support = self.confusion.sum(dim=1)
-        return int(support.max()) > IMBALANCED * int(support.min())
-
-    def per_class(self, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Return precision, recall, F1 and support of each class; a share of nothing counts as 0."""
-        hits = self.confusion.diag().double()
-        predicted = self.confusion.sum(dim=0).double()
-        support = self.confusion.sum(dim=1)
-        precision = (hits / predicted.clamp(min=1)).tolist()
-        recall = (hits / support.double().clamp(min=1)).tolist()
-        f1 = (2 * hits / (predicted + support).clamp(min=1)).tolist()
-        columns = zip(class_names, precision, recall, f1, support.tolist(), strict=True)
-        return [
-            {"class": name, "precision": p, "recall": r, "f1": f, "support": s}
-            for name, p, r, f, s in columns
-        ]
+    examples: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return loss, the accuracies and macro F1; top-5 accuracy where it says something."""
-        scores = {
-            "loss": self.loss,
-            "accuracy": self.accuracy,
-            "balanced_accuracy": self.balanced_accuracy,
-            "macro_f1": self.macro_f1,
-            "examples": self.examples,
-        }
-        return scores if self.top5 is None else {**scores, "top5_accuracy": self.top5}
+        """Return the loss, the scores and the number of examples, for files."""
+        return dict(vars(self))
+
+    def details(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Return what files say of an evaluation besides, as plain types: figures for each class, say."""
+        return {}
 
 
-class Evaluation:
-    """Collects a :class:`Result` batch by batch, counting every example once."""
+R = TypeVar("R", bound=Result, covariant=True)
 
-    def __init__(self, num_classes: int, device: torch.device) -> None:
-        self.num_classes = num_classes
+
+class Evaluation(ABC, Generic[R]):
+    """Collects a :class:`Result` batch by batch, counting every example once.
+
+    Args:
+        device: where the losses are.
+    """
+
+    def __init__(self, device: torch.device) -> None:
         self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
-        self.in_top5 = torch.zeros((), device=device, dtype=torch.int64)
-        self.confusion = torch.zeros(num_classes * num_classes, device=device, dtype=torch.int64)
-        self.weight: float | Tensor = 0
+        self.sums: dict[str, Tensor] = {}  # what a subclass adds up, by name, of any shape
+        self.weight: Weight = 0
         self.seen = 0
 
-    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
-        """Count a batch: mean loss (), logits (N, classes), labels (N,), and what the loss counts, or N."""
+    @abstractmethod
+    def add(self, output: Tensor, y: Tensor) -> None:
+        """Add to ``sums`` what the output of the model says of N examples with the targets y."""
+
+    @abstractmethod
+    def summed(self, loss: float, examples: int, sums: dict[str, Tensor]) -> R:
+        """Return the result of all examples: their mean loss, number and ``sums``, on the CPU."""
+
+    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: Weight | None = None) -> None:
+        """Count a batch: mean loss (), output and targets of N examples, and what the loss counts, or N."""
         weight = len(y) if weight is None else weight
         self.loss_sum += loss.to(self.loss_sum.dtype) * weight
         self.weight = self.weight + weight
         self.seen += len(y)
-        cells = y * self.num_classes + output.argmax(dim=1)
-        self.confusion += torch.bincount(cells, minlength=self.num_classes**2)
-        if self.num_classes > 5:
-            self.in_top5 += (output.topk(5, dim=1).indices == y[:, None]).sum()
+        self.add(output, y)
 
-    def result(self) -> Result:
-        """Return what was collected."""
-        confusion = self.confusion.view(self.num_classes, self.num_classes).cpu()
-        top5 = int(self.in_top5) / max(1, self.seen) if self.num_classes > 5 else None
-        weight = float(self.weight)
-        return Result(float(self.loss_sum) / (weight or 1.0), confusion, top5, weight)
-
-
-def wilson_interval(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion (Wilson 1927), which holds near 0 and 1 too."""
-    if count == 0:
-        return 0.0, 1.0
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def running_mean(device: torch.device, share: Share) -> RunningMean:
-    """Return a mean over the examples of all processes."""
-    return RunningMean(device) if share.processes == 1 else SharedMean(device, share)
-
-
-def whole(result: Result) -> Result:
-    """Return the evaluation of all examples; each process has evaluated a part."""
-    if world_size() == 1:
-        return result
-    weight = result.examples if result.weight is None else result.weight
-    parts = gathered((result.loss * weight, weight, result.confusion, (result.top5 or 0.0) * result.examples))
-    losses, weights, confusions, top5s = zip(*parts, strict=True)
-    confusion = sum(confusions[1:], start=confusions[0])
-    top5 = None if result.top5 is None else sum(top5s) / max(1, int(confusion.sum()))
-    return Result(sum(losses) / (sum(weights) or 1.0), confusion, top5, sum(weights))
-
-
-class SharedMean(RunningMean):
-    """A running mean over all processes; each sees its share.
-
-    Args:
-        device: where the losses are.
-        share: of this process, which tells what has no weight.
-    """
-
-    def __init__(self, device: torch.device, share: Share) -> None:
-        super().__init__(device)
-        self.share = share
-
-    def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: float | Tensor | None = None) -> None:
-        """Count this process's part of a batch."""
-        if self.share.weight:
-            super().update(loss, output, y, weight)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from sums over all processes, which the first one keeps for all."""
-        nothing = dict.fromkeys(state, 0)
-        super().load_state_dict(state if self.share.rank == 0 else {**nothing, "batches": state["batches"]})
-
-    def whole(self) -> RunningMean:
-        """Return the mean over all processes, which must all call this."""
-        whole = RunningMean(self.loss_sum.device)
-        parts = gathered(self.state_dict())
-        whole.load_state_dict({name: sum(part[name] for part in parts) for name in parts[0]})
-        whole.batches = max(part["batches"] for part in parts)
-        return whole
-
-    def diverged_at(self) -> int | None:
-        """Return the first batch whose loss was NaN or infinite in any process; all must call this."""
-        found = [bad for bad in gathered(super().diverged_at()) if bad is not None]
-        return min(found, default=None)
+    def result(self) -> R:
+        """Return what was collected by all processes of the run, which must all call this."""
+        own = float(self.loss_sum), float(self.weight), self.seen
+        losses, weights, seen, sums = zip(
+            *gathered((*own, {name: value.cpu() for name, value in self.sums.items()})), strict=True
+        )
+        total = {name: sum((part[name] for part in sums[1:]), start=sums[0][name]) for name in sums[0]}
+        return self.summed(sum(losses) / (sum(weights) or 1.0), sum(seen), total)

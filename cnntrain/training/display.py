@@ -14,7 +14,6 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
 from cnntrain.runtime.console import Console, Whole, count, joined
 from cnntrain.runtime.hardware import cores
-from cnntrain.tasks.classification.screen import show_classes, show_result
 from cnntrain.tasks.metrics import Result
 from cnntrain.tasks.scores import LOSS, VAL_LOSS
 from cnntrain.text import argument, network_name, shown_path
@@ -121,8 +120,7 @@ def show_end(
     chosen = f"epoch {best['epoch']}, the best by {trainer.budget.monitor.name}" if best else "the last epoch"
     console.line()
     if tells_test:
-        show_result(console, "test", result)
-        show_classes(console, result.per_class(class_names), level=2)
+        trainer.task.show_result(console, "test", result, class_names, level=2)
     elif best:
         main = trainer.progress.scores.ranked[0]
         told = f"[bold]{main.words} {main.score.text(best[main.name])}[/]"

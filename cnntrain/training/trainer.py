@@ -27,8 +27,8 @@ from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, world_size
 from cnntrain.runtime.rng import random_state
 from cnntrain.runtime.signals import StopSignals
-from cnntrain.tasks import losses, metrics
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks import losses
+from cnntrain.tasks.base import Task
 from cnntrain.tasks.losses import weigher
 from cnntrain.tasks.metrics import Result
 from cnntrain.tasks.scores import Figure
@@ -88,7 +88,7 @@ class Trainer:
         learner: what is trained.
         train_batches: the training set.
         val_batches: the validation set, or None.
-        num_classes: number of classes.
+        task: what is learnt.
         budget: how long to train, and how often to save.
         output: where the run writes.
         doctor: observes the training; None without one.
@@ -99,7 +99,7 @@ class Trainer:
         learner: Learner,
         train_batches: TrainLoader,
         val_batches: EvalLoader | None,
-        num_classes: int,
+        task: Task,
         budget: Budget,
         output: Output,
         doctor: Doctor | None = None,
@@ -107,11 +107,11 @@ class Trainer:
         self.learner = learner
         self.train_batches = train_batches
         self.val_batches = val_batches
-        self.num_classes = num_classes
+        self.task = task
         self.budget = budget
         self.output = output
         self.doctor = doctor
-        self.progress = Progress(SCORES)
+        self.progress = Progress(self.task.scores)
         self.is_checked = False
 
     def fit(self) -> None:
@@ -167,7 +167,7 @@ class Trainer:
         if learner.freezing.begin_epoch(learner.model, progress.epoch):  # the gradients are others now
             self.replicate()
         self.next_lr = lr_of(learner.optimizer)
-        self.mean = metrics.running_mean(self.train_batches.device, self.train_batches.share)
+        self.mean = self.task.running_mean(self.train_batches.device, self.train_batches.share)
         if progress.mean is not None:
             self.mean.load_state_dict(progress.mean)
         self.begin = self.saved_at = time.monotonic()
@@ -184,7 +184,7 @@ class Trainer:
                 precision=learner.precision,
                 grad_clip=learner.grad_clip,
                 accumulate=learner.accumulate,
-                mean=self.mean,
+                metrics=self.mean,
                 after_step=self.after_step,
             )
         self.check_finite()
@@ -258,10 +258,8 @@ class Trainer:
         with schedule_free.evaluated(learner.model, learner.optimizer):
             model = learner.result
             ddp.same_weights(model)  # each process has batch statistics of its own
-            result = loop.evaluate(
-                model, followed, learner.val_criterion, self.num_classes, learner.precision
-            )
-        result = metrics.whole(result)
+            evaluation = self.task.evaluation(self.train_batches.device)
+            result = loop.evaluate(model, followed, learner.val_criterion, evaluation, learner.precision)
         if not math.isfinite(result.loss):
             raise self.diverged("the validation loss", self.progress.step)
         return result
@@ -315,7 +313,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where a checkpoint was. The caller sets the generators, last of all."""
         self.learner.load_state_dict(state)
-        self.progress = Progress.of(state["progress"], SCORES)
+        self.progress = Progress.of(state["progress"], self.task.scores)
 
     def check_finite(self) -> None:
         """Raise RunFailed if a loss of this epoch was NaN or infinite."""

@@ -12,6 +12,7 @@ from cnntrain.compute.precision import Precision
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.models import CNN, MLP
 from cnntrain.optim.schedules import Constant
+from cnntrain.tasks.classification.metrics import ClassificationEvaluation
 
 CPU = torch.device("cpu")
 Batches = list[tuple[Tensor, Tensor]]
@@ -39,7 +40,7 @@ def test_a_network_learns_in_every_format(name: str) -> None:
         for _ in range(4)
     ]
     assert losses[-1] < 0.5 * losses[0]
-    result = evaluate(model, data, nn.CrossEntropyLoss(), 2, precision)
+    result = evaluate(model, data, nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 2), precision)
     assert result.accuracy > 0.9
 
 
@@ -50,7 +51,7 @@ def test_the_forward_pass_runs_in_16_bits_and_the_weights_stay_in_32(name: str, 
     model.register_forward_hook(lambda module, args, output: seen.append(output.dtype))
     optimizer = precision.wrap(torch.optim.SGD(model.parameters(), lr=0.1))
     train_epoch(model, separable(16), nn.CrossEntropyLoss(), optimizer, precision=precision)
-    evaluate(model, separable(16), nn.CrossEntropyLoss(), 2, precision)
+    evaluate(model, separable(16), nn.CrossEntropyLoss(), ClassificationEvaluation(CPU, 2), precision)
     assert seen == [dtype, dtype]
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 

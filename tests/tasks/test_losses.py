@@ -13,6 +13,7 @@ from torch import nn
 
 from cnntrain.compute.ddp import Share
 from cnntrain.loop import evaluate, train_epoch
+from cnntrain.tasks.classification.metrics import ClassificationEvaluation
 from cnntrain.tasks.losses import weighed, weigher
 
 RUN = (*TINY, "precision=fp32", "channels_last=false", "threads=1", "data.split_seed=0")
@@ -103,7 +104,9 @@ def test_a_weighted_epoch_is_torchs_weighted_mean() -> None:
     criterion = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.1]), label_smoothing=0.1)
     expected = criterion(model(x), y).item()
     batches = list(zip(x.split(4), y.split(4), strict=True))
-    assert evaluate(model, batches, criterion, 3).loss == pytest.approx(expected)
+    assert evaluate(
+        model, batches, criterion, ClassificationEvaluation(torch.device("cpu"), 3)
+    ).loss == pytest.approx(expected)
     still = torch.optim.SGD(model.parameters(), lr=0.0)
     assert train_epoch(model, batches, criterion, still, accumulate=2).loss == pytest.approx(expected)
 

@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
+from cnntrain.tasks.classification.metrics import (
+    ClassificationEvaluation,
+    ClassificationResult,
+    RunningAccuracy,
+)
 
 CPU = torch.device("cpu")
 
@@ -18,8 +22,8 @@ def logits_for(predicted: list[int], classes: int) -> Tensor:
     return torch.nn.functional.one_hot(torch.tensor(predicted), classes).float()
 
 
-def evaluated(true: list[int], predicted: list[int], classes: int) -> Result:
-    evaluation = Evaluation(classes, CPU)
+def evaluated(true: list[int], predicted: list[int], classes: int) -> ClassificationResult:
+    evaluation = ClassificationEvaluation(CPU, classes)
     evaluation.update(torch.tensor(1.0), logits_for(predicted, classes), torch.tensor(true))
     return evaluation.result()
 
@@ -74,13 +78,13 @@ def test_a_class_without_examples_counts_as_zero_and_not_as_nan() -> None:
 
 
 def test_an_evaluation_of_nothing_is_zero() -> None:
-    result = Evaluation(3, CPU).result()
+    result = ClassificationEvaluation(CPU, 3).result()
     assert (result.loss, result.accuracy, result.examples) == (0.0, 0.0, 0)
 
 
 def test_top5_counts_the_five_likeliest_classes() -> None:
     """The logits fall from class 0 to class 6, so that classes 0 to 4 are the five likeliest."""
-    evaluation = Evaluation(7, CPU)
+    evaluation = ClassificationEvaluation(CPU, 7)
     evaluation.update(torch.tensor(0.0), -torch.arange(7.0).repeat(7, 1), torch.arange(7))
     result = evaluation.result()
     assert result.top5 == 5 / 7
@@ -96,7 +100,7 @@ def test_top5_is_left_out_where_it_would_always_be_one(classes: int, says_someth
 
 
 def test_batches_of_different_sizes_weigh_by_their_examples() -> None:
-    evaluation = Evaluation(2, CPU)
+    evaluation = ClassificationEvaluation(CPU, 2)
     evaluation.update(torch.tensor(1.0), logits_for([0, 0, 0], 2), torch.tensor([0, 0, 1]))
     evaluation.update(torch.tensor(5.0), logits_for([1], 2), torch.tensor([1]))
     result = evaluation.result()
@@ -106,7 +110,7 @@ def test_batches_of_different_sizes_weigh_by_their_examples() -> None:
 
 def test_the_loss_of_many_batches_does_not_drift() -> None:
     """In fp32, 20,000 additions of 0.1 are off in the fourth digit."""
-    evaluation = Evaluation(2, CPU)
+    evaluation = ClassificationEvaluation(CPU, 2)
     loss, output, y = torch.tensor(0.1), logits_for([0], 2), torch.tensor([0])
     for _ in range(20_000):
         evaluation.update(loss, output, y)
@@ -115,7 +119,7 @@ def test_the_loss_of_many_batches_does_not_drift() -> None:
 
 def test_a_loss_in_16_bits_is_added_up_in_more() -> None:
     """60,000 would be beyond fp16's range once it is multiplied by the size of the batch."""
-    evaluation, mean = Evaluation(2, CPU), RunningMean(CPU)
+    evaluation, mean = ClassificationEvaluation(CPU, 2), RunningAccuracy(CPU)
     for measure in (evaluation, mean):
         measure.update(
             torch.tensor(6e4, dtype=torch.float16), logits_for([0, 0], 2).half(), torch.tensor([0, 1])
@@ -137,7 +141,7 @@ def random_batches(count: int) -> list[tuple[Tensor, Tensor, Tensor]]:
 
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 100])
 def test_running_mean_equals_the_mean_by_hand(count: int) -> None:
-    batches, mean = random_batches(count), RunningMean(CPU)
+    batches, mean = random_batches(count), RunningAccuracy(CPU)
     for batch in batches:
         mean.update(*batch)
     assert mean.loss == pytest.approx(sum(loss.item() for loss, _, _ in batches) / count, rel=1e-12)
@@ -149,7 +153,7 @@ def test_running_mean_equals_the_mean_by_hand(count: int) -> None:
 @pytest.mark.parametrize("interruption", [0, 1, 31, 32, 33, 69, 70])
 def test_a_running_mean_that_was_stored_and_loaded_ends_like_one_that_was_not(interruption: int) -> None:
     batches = random_batches(70)
-    whole, first, second = RunningMean(CPU), RunningMean(CPU), RunningMean(CPU)
+    whole, first, second = RunningAccuracy(CPU), RunningAccuracy(CPU), RunningAccuracy(CPU)
     for batch in batches:
         whole.update(*batch)
     for batch in batches[:interruption]:
@@ -162,27 +166,27 @@ def test_a_running_mean_that_was_stored_and_loaded_ends_like_one_that_was_not(in
 
 
 def test_the_state_holds_plain_numbers() -> None:
-    mean = RunningMean(CPU)
+    mean = RunningAccuracy(CPU)
     mean.update(torch.tensor(2.0), logits_for([1, 0], 2), torch.tensor([1, 1]))
     assert mean.state_dict() == {"loss_sum": 4.0, "correct": 1, "weight": 2.0, "seen": 2, "batches": 1}
 
 
 def test_loading_a_state_forgets_what_was_counted_before() -> None:
-    mean = RunningMean(CPU)
+    mean = RunningAccuracy(CPU)
     mean.update(torch.tensor(math.nan), logits_for([0], 2), torch.tensor([0]))
     mean.load_state_dict({"loss_sum": 6.0, "correct": 2, "seen": 3, "batches": 1})
     assert (mean.loss, mean.accuracy, mean.diverged_at()) == (2.0, 2 / 3, None)
 
 
 def test_a_running_mean_of_nothing_is_zero() -> None:
-    mean = RunningMean(CPU)
+    mean = RunningAccuracy(CPU)
     assert (mean.loss, mean.accuracy, mean.diverged_at()) == (0.0, 0.0, None)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("first", [0, 5, 31, 32, 40, 63])
 def test_diverged_at_names_the_first_bad_batch(first: int, bad: float) -> None:
-    mean = RunningMean(CPU)
+    mean = RunningAccuracy(CPU)
     for index, (_, output, y) in enumerate(random_batches(70)):
         mean.update(torch.tensor(bad if index in (first, first + 3, 66) else 1.0), output, y)
     assert mean.diverged_at() == first
@@ -190,7 +194,7 @@ def test_diverged_at_names_the_first_bad_batch(first: int, bad: float) -> None:
 
 @pytest.mark.parametrize("look_every", [1, 3, 32, 50])
 def test_looking_at_the_loss_in_between_changes_nothing(look_every: int) -> None:
-    unwatched, watched = RunningMean(CPU), RunningMean(CPU)
+    unwatched, watched = RunningAccuracy(CPU), RunningAccuracy(CPU)
     for index, (loss, output, y) in enumerate(random_batches(70)):
         for mean in (unwatched, watched):
             mean.update(torch.tensor(math.inf) if index == 45 else loss, output, y)
@@ -201,7 +205,7 @@ def test_looking_at_the_loss_in_between_changes_nothing(look_every: int) -> None
 
 
 def test_batches_before_an_interruption_are_counted_by_diverged_at() -> None:
-    mean = RunningMean(CPU)
+    mean = RunningAccuracy(CPU)
     mean.load_state_dict({"loss_sum": 10.0, "correct": 10, "seen": 10, "batches": 10})
     for loss in (1.0, math.nan):
         mean.update(torch.tensor(loss), logits_for([0], 2), torch.tensor([0]))
@@ -210,14 +214,14 @@ def test_batches_before_an_interruption_are_counted_by_diverged_at() -> None:
 
 def test_measuring_keeps_no_graph_alive() -> None:
     weight = torch.ones(2, 2, requires_grad=True)
-    mean = RunningMean(CPU)
+    mean = RunningAccuracy(CPU)
     output = torch.ones(1, 2) @ weight
     mean.update(output.sum(), output, torch.tensor([0]))
-    assert all(not tensor.requires_grad for *tensors, _ in mean.pending for tensor in tensors)
+    assert all(not tensor.requires_grad for loss, noted, *_ in mean.pending for tensor in (loss, *noted))
 
 
 def test_the_loss_so_far_is_the_mean_of_counted_and_waiting_batches() -> None:
-    mean, y = RunningMean(CPU), torch.tensor([0, 1])
+    mean, y = RunningAccuracy(CPU), torch.tensor([0, 1])
     assert mean.loss_so_far == 0.0
     mean.update(torch.tensor(1.0), logits_for([0, 1], 2), y, weight=1.0)
     assert mean.loss == mean.loss_so_far == 1.0  # which adds it up

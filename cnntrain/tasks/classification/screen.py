@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.metrics import Result, wilson_interval
+from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
 from cnntrain.text import JOIN, loss_in_words, printable
 
 
-def show_result(console: Console, name: str, result: Result) -> None:
+def show_result(console: Console, name: str, result: ClassificationResult) -> None:
     """Print the figures of an evaluation, with the interval in which the true accuracy lies."""
     low, high = wilson_interval(result.accuracy, result.examples)
     correct = round(result.accuracy * result.examples)

@@ -15,8 +15,15 @@ from cnntrain.config.instantiate import build
 from cnntrain.config.schema import Config, input_shape
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.optim.freezing import Freezing
+from cnntrain.tasks.base import Task
+from cnntrain.tasks.classification.task import Classification
 
 SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an image, that are soon computed
+
+
+def build_task(config: Config) -> Task:
+    """Build the task for the shape and the classes of the data."""
+    return Classification(input_shape(config["data"]), config["data"]["num_classes"])
 
 
 def build_model(config: Config, trust: Sequence[str] | None) -> nn.Module:

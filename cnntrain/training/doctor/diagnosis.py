@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cnntrain.runtime.console import Console, Whole
-from cnntrain.tasks.metrics import wilson_interval
+from cnntrain.tasks.classification.metrics import wilson_interval
 from cnntrain.training.doctor.diagnostics import Examination
 
 OVERFITTING_EPOCHS = 3
