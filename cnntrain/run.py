@@ -33,6 +33,7 @@ from cnntrain.image_folder.members import EVERY_PART, split_of
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.optim.ema import MovingAverage
 from cnntrain.runs import checkpoint, run_folder, run_writes
+from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, rank, world_size
@@ -60,7 +61,7 @@ from cnntrain.training.trainer import AfterEpoch, Budget, Output, Trainer
 IMAGES_LOGGED = 64
 
 
-def nothing_after_epoch(row: Mapping[str, Any]) -> None:
+def nothing_after_epoch(row: EpochRow) -> None:
     """Let an epoch end without anything further."""
 
 
@@ -69,7 +70,7 @@ def train(
     folder: Path,
     trust: Sequence[str] | None = None,
     after_epoch: AfterEpoch = nothing_after_epoch,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Train a new model in a new run folder.
 
     Args:
@@ -84,7 +85,7 @@ def train(
     return work(config, folder, None, trust, after_epoch)
 
 
-def resume(config: Config, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+def resume(config: Config, folder: Path, state: dict[str, Any]) -> RunSummary:
     """Go on with a run where its checkpoint left it, to the same end as if it had never stopped.
 
     Args:
@@ -103,7 +104,7 @@ def work(
     trust: Sequence[str] | None,
     after_epoch: AfterEpoch = nothing_after_epoch,
     header: bool = True,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Train from the beginning or from a checkpoint, then test the best epoch once."""
     begin = time.monotonic()
     config["data"].update(absolute_root(config["data"]))
@@ -267,7 +268,7 @@ def finish(
     loggers: Loggers,
     started: dict[str, Any] | None,
     begin: float,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Test the best epoch once, and write and show what came of the run.
 
     Args:
@@ -348,7 +349,7 @@ def seen_by_doctor(config: Config, data: Data, batches: Batches) -> Seen:
 def in_turn(*observers: AfterEpoch) -> AfterEpoch:
     """Return what tells several observers of each epoch, one after the other."""
 
-    def tell(row: Mapping[str, Any]) -> None:
+    def tell(row: EpochRow) -> None:
         for observer in observers:
             observer(row)
 

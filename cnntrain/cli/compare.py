@@ -24,6 +24,7 @@ from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
 from cnntrain.tasks.classification.scores import SCORES
@@ -123,8 +124,8 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
     split_seed = config.get("data.split_seed") if "data.split_seed" in repeats else None
     state = "running" if folder.exists() else "waiting"
     run = Run(str(folder), folder, values, seed, state=state, split_seed=split_seed)
-    record = record_of(folder) or {}
-    if record.get("state") in ("failed", "pruned"):
+    record = record_of(folder)
+    if record is not None and record["state"] in ("failed", "pruned"):
         run.state, run.reason = record["state"], record.get("reason", "")
         return run
     try:
@@ -139,7 +140,7 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
         raise UserError(f"{folder / 'summary.json'} can't be read: {error}") from error
 
 
-def goes_on(config: Mapping[str, str], summary: Mapping[str, Any]) -> bool:
+def goes_on(config: Mapping[str, str], summary: RunSummary) -> bool:
     """Say whether a run was resumed for more epochs than those after which its summary was written."""
     may_stop_early = config.get("early_stopping", "null") != "null"
     return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])

@@ -15,6 +15,7 @@ from cnntrain.cli.flags import ANYTHING, config_dir_of, quiet_as_override, split
 from cnntrain.cli.help import keys_of_train
 from cnntrain.cli.torchrun import together
 from cnntrain.errors import UserError
+from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.ranks import Spokesman, is_main, world_size
 from cnntrain.sweep import forkserver
 from cnntrain.text import network_name
@@ -155,7 +156,7 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     return [*job, *about]
 
 
-def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[str, Any]:
+def train_job(config: Any, folder: Path | None, config_dir: str | None) -> RunSummary:
     """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -166,7 +167,7 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> dict[
     hydra = HydraConfig.get()
     hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
 
-    def work(by_main: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+    def work(by_main: Callable[[Callable[[], Any]], Any]) -> RunSummary:
         nonlocal folder
         if folder is None:
             label = settings["name"] or "-".join(label_of(settings, hydra, g) for g in ("model", "optim"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from cnntrain.tasks.scores import TEST, Scores
+from cnntrain.runs.records import RunSummary
+from cnntrain.tasks.scores import Scores
 
 # What a run has cost, and how that is shown. None has the name of a key.
 COSTS: dict[str, Callable[[float], str]] = {
@@ -19,7 +20,7 @@ def figures_of(scores: Scores) -> tuple[str, ...]:
     return (*scores.monitors, *COSTS)
 
 
-def headline(summary: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
+def headline(summary: RunSummary, scores: Scores) -> dict[str, Any]:
     """Return the figures of a finished run that it is ranked by, and its seed.
 
     Raises:
@@ -27,13 +28,13 @@ def headline(summary: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
         TypeError: a figure is of another type than ``train`` writes.
     """
     best = summary["best"] or summary["final"]
-    validated = {name: best[name] for name in scores.monitors}
+    validated = {figure.name: figure.in_row(best) for figure in scores.ranked}
     others = {
         "epochs_done": summary["epochs"],
         "seconds": summary["train_seconds"],
         "seed": summary["seed"],
     }
-    needed = [*others.values(), summary[TEST][scores.main.name]]
+    needed = [*others.values(), summary["test"][scores.main.name]]
     given = [value for value in validated.values() if value is not None]
     if not all(isinstance(value, int | float) for value in [*needed, *given]):
         raise TypeError("a figure is no number")

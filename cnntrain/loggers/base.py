@@ -10,11 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.config.schema import leaves, shown
+from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runs.run_folder import SWEEP
 from cnntrain.tasks.scores import TEST, Scores
-
-Row = Mapping[str, Any]
-COLUMNS = ("lr", "images_per_second")  # of metrics.csv, which loggers get beside the scores
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Logged:
     folder: Path
     config: Mapping[str, Any]
     scores: Scores
-    history: Sequence[Row]
+    history: Sequence[EpochRow]
     images: Tensor
 
     @property
@@ -44,14 +42,15 @@ class Logged:
         """Return the hyperparameters: every key of the configuration, with its value as typed."""
         return {key: shown(value) for key, value in leaves(self.config)}
 
-    def figures_in(self, row: Row) -> dict[str, float]:
+    def figures_in(self, row: EpochRow) -> dict[str, float]:
         """Return what is recorded of an epoch, by the names that loggers use, such as ``val/loss``."""
-        columns = {figure.tag: figure.name for figure in self.scores.epoch} | {name: name for name in COLUMNS}
-        return {tag: row[name] for tag, name in columns.items() if row[name] is not None}
+        measured = {figure.tag: figure.in_row(row) for figure in self.scores.epoch}
+        others = {"lr": row["lr"], "images_per_second": row["images_per_second"]}
+        return {tag: value for tag, value in (measured | others).items() if value is not None}
 
-    def tested_in(self, summary: Mapping[str, Any]) -> dict[str, float]:
+    def tested_in(self, summary: RunSummary) -> dict[str, float]:
         """Return what is recorded of the test, by the names that loggers use, such as ``test/loss``."""
-        return {figure.tag: summary[TEST][figure.score.name] for figure in self.scores.on(TEST)}
+        return {figure.tag: summary["test"][figure.score.name] for figure in self.scores.on(TEST)}
 
 
 class Logger:
@@ -60,11 +59,16 @@ class Logger:
     def begin(self, run: Logged) -> None:
         """Open the record of a run, or go on with it."""
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Record an epoch: a row of metrics.csv."""
 
-    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
-        """Record how the run ended: summary.json, and the confusion matrix as an image, uint8 (H, W, 3)."""
+    def end(self, summary: RunSummary, confusion: Tensor | None) -> None:
+        """Record how the run ended.
+
+        Args:
+            summary: what summary.json says.
+            confusion: the confusion matrix as an image, uint8 (H, W, 3); None if the task has none.
+        """
 
     def close(self) -> None:
         """Write out what is not written yet."""

@@ -9,8 +9,9 @@ import torch
 
 from cnntrain.config.instantiate import build
 from cnntrain.errors import in_words
-from cnntrain.loggers.base import Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import heat
+from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runtime.console import Console
 
 
@@ -32,13 +33,14 @@ class Loggers:
             told = run()
             self.each(lambda logger: logger.begin(told))
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Record an epoch in all of them."""
         self.each(lambda logger: logger.epoch(row))
 
-    def end(self, summary: Mapping[str, Any]) -> None:
+    def end(self, summary: RunSummary) -> None:
         """Record in all of them how the run ended, and close them."""
-        confusion = heat(torch.tensor(summary["confusion_matrix"]))
+        matrix = summary.get("confusion_matrix")
+        confusion = None if matrix is None else heat(torch.tensor(matrix))
         self.each(lambda logger: logger.end(summary, confusion))
         self.each(lambda logger: logger.close())
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
-from cnntrain.loggers.base import Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import grid
+from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runs.run_folder import OUTPUTS
 from cnntrain.runtime.optional import needed
 from cnntrain.text import shown_path
@@ -71,7 +70,7 @@ class MLflow(Logger):
         own = None if self.uri else (OUTPUTS / "mlflow" / name).absolute().as_uri()
         return str(self.client.create_experiment(name, artifact_location=own))
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Record the figures of an epoch, unless they were before the run was stopped."""
         from mlflow.entities import Metric
 
@@ -80,11 +79,12 @@ class MLflow(Logger):
         values = self.run.figures_in(row)
         self.client.log_batch(self.id, [Metric(k, v, now(), row["step"]) for k, v in values.items()])
 
-    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
+    def end(self, summary: RunSummary, confusion: Tensor | None) -> None:
         """Record the test figures and the images."""
         for tag, value in self.run.tested_in(summary).items():
             self.client.log_metric(self.id, tag, value, step=summary["steps"])
-        self.client.log_image(self.id, confusion.numpy(), "confusion.png")
+        if confusion is not None:
+            self.client.log_image(self.id, confusion.numpy(), "confusion.png")
         self.client.set_terminated(self.id)
 
     def close(self) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
-from cnntrain.loggers.base import Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import grid
+from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runtime.optional import needed
 from cnntrain.text import argument
 
@@ -38,16 +36,17 @@ class TensorBoard(Logger):
         for row in run.history:
             self.epoch(row)
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Record the figures of an epoch at its last step."""
         self.step = row["step"]
         for tag, value in self.run.figures_in(row).items():
             self.writer.add_scalar(tag, value, self.step)
         self.writer.flush()
 
-    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
+    def end(self, summary: RunSummary, confusion: Tensor | None) -> None:
         """Record the test figures, and the hyperparameters beside them."""
-        self.writer.add_image("confusion", confusion, self.step, dataformats="HWC")
+        if confusion is not None:
+            self.writer.add_image("confusion", confusion, self.step, dataformats="HWC")
         figures = self.run.tested_in(summary)
         self.writer.add_hparams(self.parameters, figures, run_name=".", global_step=self.step)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from cnntrain.errors import UserError
-from cnntrain.loggers.base import Logged, Logger, Row
+from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import grid
+from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runtime.optional import needed
 from cnntrain.text import argument
 
@@ -51,14 +51,15 @@ class WandB(Logger):
         if not run.history:
             self.run.log({"first images": wandb.Image(grid(run.images).permute(1, 2, 0).numpy())}, step=0)
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """Record the figures of an epoch."""
         self.run.log(self.logged.figures_in(row), step=row["step"])
 
-    def end(self, summary: Mapping[str, Any], confusion: Tensor) -> None:
+    def end(self, summary: RunSummary, confusion: Tensor | None) -> None:
         """Record the test figures and the confusion matrix."""
         self.run.summary.update(self.logged.tested_in(summary))
-        self.run.log({"confusion": self.wandb.Image(confusion.numpy())}, step=summary["steps"] + 1)
+        if confusion is not None:
+            self.run.log({"confusion": self.wandb.Image(confusion.numpy())}, step=summary["steps"] + 1)
 
     def close(self) -> None:
         """Write the rest."""

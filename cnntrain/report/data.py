@@ -14,6 +14,7 @@ from cnntrain.config.schema import Config
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize
 from cnntrain.data.streaming import StreamingDataset
+from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.predictions import Verdicts
 from cnntrain.text import argument
@@ -69,7 +70,7 @@ class Shown:
 
     folder: Path
     config: Config
-    summary: Mapping[str, Any] | None
+    summary: RunSummary | None
     versions: Mapping[str, str]
     history: Sequence[Mapping[str, Any]]
     best: int | None
@@ -118,7 +119,8 @@ def epochs_of(run: Shown) -> str:
 
 def environment(run: Shown) -> dict[str, str]:
     """Return where the run was made, as names and values."""
-    summary, config = run.summary or {}, run.config
+    summary: Mapping[str, Any] = run.summary or {}
+    config = run.config
     layout = ", channels last" if config["channels_last"] is True else ""
     return {
         "command, as typed": summary.get("command", ""),

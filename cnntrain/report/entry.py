@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from cnntrain.inference.model import Trained
 from cnntrain.report.data import Evaluated, Shown
 from cnntrain.report.sections import PAGE, write_report
 from cnntrain.runs import checkpoint, run_files, run_folder
+from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.classification.predictions import Predictions, Verdicts
@@ -32,7 +32,7 @@ PATIENCE = 10.0  # of who asks for a report, in that of who waits for a training
 def after_training(
     console: Console,
     config: Config,
-    summary: Mapping[str, Any],
+    summary: RunSummary,
     trainer: Trainer,
     data: Data,
     normalize: Normalize,

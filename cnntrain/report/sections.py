@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,7 +56,7 @@ class Drawing:
 
     def __init__(self, run: Shown) -> None:
         self.run = run
-        summary = run.summary or {}
+        summary: Mapping[str, Any] = run.summary or {}
         evaluated = run.evaluated
         name = network_name(run.config["model"], type(run.model).__name__)
         parameters = sum(p.numel() for p in run.model.parameters())

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.runs import run_files
+from cnntrain.runs.records import JobRecord
 
 RECORD = "job.json"
 
 
-def record_of(folder: Path) -> dict[str, Any] | None:
+def record_of(folder: Path) -> JobRecord | None:
     """Return a job's record; None before it has begun, or if it is damaged."""
     try:
-        record = run_files.read_json(folder / RECORD)
+        record: Any = run_files.read_json(folder / RECORD)
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and "state" in record else None
+    return cast(JobRecord, record) if isinstance(record, dict) and "state" in record else None
 
 
 def is_done(folder: Path) -> bool:

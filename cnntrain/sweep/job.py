@@ -9,13 +9,14 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.compare.results import headline
 from cnntrain.config.compose import add_current_folder
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
 from cnntrain.runs import checkpoint, run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
+from cnntrain.runs.records import JobRecord, RunSummary
 from cnntrain.runs.run_writes import LeadsOut, check_links
 from cnntrain.runtime import memory, streams
 from cnntrain.runtime.console import AS_TEXT, Console, Whole
@@ -58,13 +59,13 @@ class Job:
     header: bool = True
 
 
-def run_job(job: Job) -> dict[str, Any]:
+def run_job(job: Job) -> JobRecord:
     """Do a job, or what is left of it, and return its record, which is written to ``job.json`` too.
 
     Raises:
         Interrupted: a signal came; the checkpoint is written, and the record says that it is not finished.
     """
-    record: dict[str, Any] = {"state": "running", "overrides": list(job.varied)}
+    record: JobRecord = {"state": "running", "overrides": list(job.varied)}
     log = job.folder / "train.log"
     streams.prepare()  # in a process of the engine's too
     memory.keep()
@@ -77,7 +78,7 @@ def run_job(job: Job) -> dict[str, Any]:
             # Its record is not ours to write: whoever has the folder will.
             return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
-        record |= {"state": "finished", **headline(trained(job), SCORES)}
+        record = cast(JobRecord, {**record, "state": "finished", **headline(trained(job), SCORES)})
     except Interrupted:
         raise
     except LeadsOut as error:  # the record and the log would lead out too
@@ -105,7 +106,7 @@ def log_traceback(log: Path, error: BaseException) -> None:
         traceback.print_exception(error, file=file)
 
 
-def trained(job: Job) -> Mapping[str, Any]:
+def trained(job: Job) -> RunSummary:
     """Train a job from its checkpoint, or from the beginning if it has none, and return its summary."""
     # No report, which keeps a sweep quick; the best job gets one in the end.
     settings = {**copy.deepcopy(dict(job.settings)), "out": str(job.folder), "report": False}
@@ -129,7 +130,7 @@ def trained(job: Job) -> Mapping[str, Any]:
         return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
-        summary: dict[str, Any] = run_files.read_json(job.folder / "summary.json")
+        summary: RunSummary = run_files.read_json(job.folder / "summary.json")
         return summary
     settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
     return run.work(settings, job.folder, state, job.trust, after_epoch, job.header)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain.runs.records import JobRecord
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.optional import needed
 from cnntrain.runtime.signals import HeldSignals
@@ -22,8 +23,7 @@ from cnntrain.sweep import forkserver
 from cnntrain.sweep.job import Job, is_under_way
 from cnntrain.sweep.worker import in_worker, stderr_to
 
-Record = dict[str, Any]
-Work = Callable[[Job], Record]
+Work = Callable[[Job], JobRecord]
 POLL_SECONDS = 0.5
 UNKNOWN_AT_A_TIME = 8  # jobs that a search asks for together, where only the cluster knows how many run
 
@@ -40,7 +40,7 @@ class Launcher(ABC):
     shows_jobs = False  # whether the jobs print what they do where the user sees it
 
     @abstractmethod
-    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, JobRecord]]:
         """Yield each job with its record when it ends."""
 
     def threads(self, jobs: int) -> int | None:
@@ -57,7 +57,7 @@ class Local(Launcher):
 
     shows_jobs = True
 
-    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, JobRecord]]:
         """Yield each job with its record when it ends."""
         for job in jobs:
             yield job, work(job)
@@ -74,7 +74,7 @@ class Joblib(Launcher):
         needed("joblib")
         self.n_jobs = n_jobs or cores()
 
-    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, JobRecord]]:
         """Yield each job with its record when it ends."""
         if forkserver.FORKS:
             from joblib.externals.loky.backend.context import set_start_method
@@ -98,7 +98,7 @@ class Joblib(Launcher):
                 suspects = [job for job in batch if is_under_way(job)] or batch
             suspects = [job for job in suspects if job.name in left]
 
-    def batch(self, jobs: Sequence[Job], work: Work) -> Iterator[tuple[Job | None, Record]]:
+    def batch(self, jobs: Sequence[Job], work: Work) -> Iterator[tuple[Job | None, JobRecord]]:
         """Yield each job with its record when it ends; None once a process was lost, which ends the batch."""
         from joblib import Parallel, delayed
         from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -110,7 +110,7 @@ class Joblib(Launcher):
         try:
             yield from parallel(delayed(in_worker)(work, job, os.getpid()) for job in jobs)
         except TerminatedWorkerError:
-            yield None, {}
+            yield None, lost("")
 
     def threads(self, jobs: int) -> int | None:
         """Return the share of the cores that each job has."""
@@ -155,7 +155,7 @@ class Submitit(Launcher):
         if at_once is not None:
             self.parameters["slurm_array_parallelism"] = at_once
 
-    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, JobRecord]]:
         """Yield each job with its record when it ends."""
         import submitit
 
@@ -203,7 +203,7 @@ class Ray(Launcher):
         self.cpus = cpus
         self.gpus = gpus
 
-    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, Record]]:
+    def run(self, jobs: Sequence[Job], work: Work, folder: Path) -> Iterator[tuple[Job, JobRecord]]:
         """Yield each job with its record when it ends."""
         import ray
 
@@ -222,12 +222,12 @@ class Ray(Launcher):
             finally:
                 ray.shutdown()
 
-    def record_of(self, ended: Any) -> Record:
+    def record_of(self, ended: Any) -> JobRecord:
         """Return the record of a job that has ended, in whatever way."""
         import ray
 
         try:
-            record: Record = ray.get(ended)
+            record: JobRecord = ray.get(ended)
             return record
         except ray.exceptions.RayError as error:
             return lost(str(error))
@@ -241,7 +241,7 @@ class Ray(Launcher):
         return UNKNOWN_AT_A_TIME if self.address else max(1, cores() // self.cpus)
 
 
-def lost(reason: str) -> Record:
+def lost(reason: str) -> JobRecord:
     """Return the record of a job whose process ended without one: killed, or out of time or memory."""
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     return {"state": "failed", "reason": f"its process was lost: {lines[-1] if lines else 'no reason given'}"}

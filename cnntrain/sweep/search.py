@@ -14,6 +14,7 @@ from typing import Any
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import KEYS, WHOLE
 from cnntrain.errors import Pruned
+from cnntrain.runs.records import EpochRow, JobRecord
 from cnntrain.runtime.regular_files import append_regular
 from cnntrain.sweep.plan import draws_logarithms
 from cnntrain.tasks.scores import Figure
@@ -91,13 +92,13 @@ class Search:
         trial.set_user_attr(JOB, name)  # without which it never happened
         return trial.number, name, words
 
-    def tell(self, number: int, record: Mapping[str, Any]) -> None:
+    def tell(self, number: int, record: JobRecord) -> None:
         """Say what came of a trial. One that failed or diverged is not the end of the search."""
         import optuna
 
         states = optuna.trial.TrialState
         if record["state"] == "finished":
-            self.study.tell(number, record[self.monitor.name])
+            self.study.tell(number, self.monitor.in_row(record))
         else:
             state = states.PRUNED if record["state"] == "pruned" else states.FAIL
             self.study.tell(number, state=state)
@@ -143,7 +144,7 @@ def open_study(folder: Path, monitor: Figure, settings: Mapping[str, Any]) -> An
 
 def pruning(
     folder: Path, monitor: Figure, settings: Mapping[str, Any], number: int, epochs: int
-) -> Callable[[Mapping[str, Any]], None]:
+) -> Callable[[EpochRow], None]:
     """Return what a job calls after each epoch, which raises Pruned if there is no hope for it.
 
     After the last epoch there is nothing left to be saved.
@@ -151,8 +152,8 @@ def pruning(
     study = open_study(folder, monitor, settings)
     trial_id = study.get_trials(deepcopy=False)[number]._trial_id
 
-    def after_epoch(row: Mapping[str, Any]) -> None:
-        value = row[monitor.name]
+    def after_epoch(row: EpochRow) -> None:
+        value = monitor.in_row(row)
         if value is None or row["epoch"] == epochs:
             return
         study._storage.set_trial_intermediate_value(trial_id, row["epoch"], value)

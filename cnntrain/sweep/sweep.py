@@ -21,6 +21,7 @@ from cnntrain.errors import CnntrainError, Interrupted, UserError
 from cnntrain.runs import run_folder
 from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.job_record import RECORD, is_done
+from cnntrain.runs.records import JobRecord
 from cnntrain.runtime.console import Console, Whole, count
 from cnntrain.runtime.optional import needed
 from cnntrain.runtime.signals import StopJobs
@@ -186,7 +187,7 @@ class Sweep:
                     jobs.append(self.job(name, number))
                 except UserError as error:  # values that do not go together
                     done += 1
-                    impossible = {"state": "failed", "reason": str(error)}
+                    impossible: JobRecord = {"state": "failed", "reason": str(error)}
                     self.tell(name, impossible, f"{done} of {search.n_trials}")
                     search.tell(number, impossible)
             for job, record in self.do(jobs, done, search.n_trials, signals):
@@ -240,7 +241,7 @@ class Sweep:
 
     def do(
         self, jobs: Sequence[Job], done: int, total: int, signals: StopJobs
-    ) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+    ) -> Iterator[tuple[Job, JobRecord]]:
         """Run jobs, tell how each ended, and yield it with its record.
 
         Args:
@@ -269,7 +270,7 @@ class Sweep:
         """Return ``work`` that says which job it begins."""
         number = done
 
-        def announcing(job: Job) -> dict[str, Any]:
+        def announcing(job: Job) -> JobRecord:
             nonlocal number
             number += 1
             varied = f": {' '.join(job.varied)}" if job.varied else ""
@@ -278,7 +279,7 @@ class Sweep:
 
         return announcing
 
-    def tell(self, name: str, record: Mapping[str, Any], place: str) -> None:
+    def tell(self, name: str, record: JobRecord, place: str) -> None:
         """Say how a job ended."""
         varied, file = self.plan.varied_of(name), self.folder / name / RECORD
         text = " ".join(varied) or name
@@ -293,7 +294,7 @@ class Sweep:
             self.console.line("job {} ({}): {}", place, text, record["reason"])
         elif not self.launcher.shows_jobs:
             main = SCORES.ranked[0]
-            value = record[main.name]
+            value = main.in_row(record)
             result = "" if value is None else f"{main.words} {main.score.text(value)}, "
             times = f"{record['seconds']:.1f} s; elapsed {time.monotonic() - self.begin:.0f} s"
             self.console.line("job {} ({}): {}", place, text, f"{result}{times}")

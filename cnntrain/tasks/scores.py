@@ -85,8 +85,19 @@ class Figure:
         """The name in loggers, such as ``val/accuracy``."""
         return f"{self.part}/{self.score.name}"
 
-    def gain(self, value: float) -> float:
-        """Return a number that is the larger, the better a value is."""
+    def in_row(self, row: Mapping[str, Any]) -> float | None:
+        """Return the value in a row of metrics.csv, or in a job's record; None if it was not measured."""
+        value: float | None = row[self.name]
+        return value
+
+    def text_in(self, row: Mapping[str, Any]) -> str:
+        """Return the value in a row of metrics.csv as the screen shows it."""
+        value = self.in_row(row)
+        return "–" if value is None else self.score.text(value)
+
+    def gain(self, row: Mapping[str, Any]) -> float:
+        """Return a number that is the larger, the better a row is, in which the value was measured."""
+        value: float = row[self.name]
         return value if self.score.higher_is_better else -value
 
     def value_in(self, result: Any) -> float:
@@ -135,7 +146,7 @@ class Scores:
 
     def in_words(self, row: Mapping[str, Any], part: str) -> str:
         """Return all figures of a part, from a row of metrics.csv: ``loss 0.3021, accuracy 91.20%``."""
-        return ", ".join(f"{f.score.words} {f.score.text(row[f.name])}" for f in self.on(part))
+        return ", ".join(f"{f.score.words} {f.text_in(row)}" for f in self.on(part))
 
     def monitored(self, monitor: str) -> Figure:
         """Return the figure that a value of ``monitor`` names.

@@ -15,7 +15,7 @@ from cnntrain.data.open import Data
 from cnntrain.runtime.console import Console, Whole, count, joined
 from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.metrics import Result
-from cnntrain.tasks.scores import LOSS, VAL_LOSS
+from cnntrain.tasks.scores import VAL_LOSS
 from cnntrain.text import argument, network_name, shown_path
 from cnntrain.training.doctor.diagnosis import Finding, show_finding
 from cnntrain.training.init_from import in_words
@@ -123,8 +123,8 @@ def show_end(
         trainer.task.show_result(console, "test", result, class_names, level=2)
     elif best:
         main = trainer.progress.scores.ranked[0]
-        told = f"[bold]{main.words} {main.score.text(best[main.name])}[/]"
-        console.line(f"{told}  {LOSS.heading} {LOSS.text(best[VAL_LOSS.name])}")
+        loss = f"{VAL_LOSS.score.words} {VAL_LOSS.text_in(best)}"
+        console.line(f"[bold]{main.words} {main.text_in(best)}[/]  {loss}")
     loading = f"data loading: {trainer.train_batches.stopwatch.share:.0%} of training time"
     console.line(f"[dim]weights of {chosen}; {loading}[/]")
     if tells_test and (told := on_running_mean(trainer.progress.history)):

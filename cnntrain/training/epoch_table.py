@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.runs.records import EpochRow
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.scores import Figure, Scores
 
@@ -45,7 +46,7 @@ class EpochScreen:
         console.line()
         console.wide_line(lambda width: EpochTable(scores, epochs, width).headings(), "[bold]{}[/]")
 
-    def row(self, row: Mapping[str, Any], is_best: bool) -> None:
+    def row(self, row: EpochRow, is_best: bool) -> None:
         """Print what an epoch came to."""
         best = f"  [green]{BEST}[/]" if is_best else ""
         self.console.wide_line(

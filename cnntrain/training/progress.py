@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.records import EpochRow
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.runtime.ranks import is_main
 from cnntrain.tasks.metrics import Result, RunningMean
@@ -35,9 +36,9 @@ class Progress:
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
-    best: dict[str, Any] | None = None
+    best: EpochRow | None = None
     stale: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
     mean: dict[str, Any] | None = None
     epoch_seconds: float = 0.0
     lr: float = 0.0
@@ -60,9 +61,9 @@ class Progress:
         check_rows(state, scores)
         return cls(scores, **{item.name: state[item.name] for item in fields(cls) if item.name in state})
 
-    def row(self, train: RunningMean, val: Result | None, seconds: float) -> dict[str, Any]:
+    def row(self, train: RunningMean, val: Result | None, seconds: float) -> EpochRow:
         """Return the row of the epoch under way, which has just ended, as metrics.csv has it."""
-        return {
+        row = {
             "epoch": self.epoch + 1,
             "step": self.step,
             "lr": self.lr,
@@ -71,6 +72,7 @@ class Progress:
             "seconds": seconds,
             "images_per_second": train.seen / seconds,
         }
+        return cast(EpochRow, row)  # whose scores have names that only the task knows
 
     @property
     def columns(self) -> list[str]:
@@ -78,7 +80,7 @@ class Progress:
         measured = [figure.name for figure in self.scores.epoch]
         return ["epoch", "step", "lr", *measured, "seconds", "images_per_second"]
 
-    def end_epoch(self, row: dict[str, Any], monitor: Figure) -> bool:
+    def end_epoch(self, row: EpochRow, monitor: Figure) -> bool:
         """Count an epoch, and return whether it is the best so far.
 
         Args:
@@ -88,7 +90,7 @@ class Progress:
         self.epoch += 1
         self.history.append(row)
         self.step_in_epoch, self.mean, self.epoch_seconds = 0, None, 0.0
-        if row[VAL_LOSS.name] is None:
+        if row["val_loss"] is None:
             return False
         if not self.is_better(row, monitor):
             self.stale += 1
@@ -96,13 +98,11 @@ class Progress:
         self.best, self.stale = row, 0
         return True
 
-    def is_better(self, row: dict[str, Any], monitor: Figure) -> bool:
+    def is_better(self, row: EpochRow, monitor: Figure) -> bool:
         """Return whether an epoch is better than the best so far; the loss decides between equal ones."""
         if self.best is None:
             return True
-        new, best = (
-            [figure.gain(epoch[figure.name]) for figure in (monitor, VAL_LOSS)] for epoch in (row, self.best)
-        )
+        new, best = ([figure.gain(epoch) for figure in (monitor, VAL_LOSS)] for epoch in (row, self.best))
         return new > best
 
     def is_stale(self, patience: int | None) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,6 +19,7 @@ from cnntrain.config.schema import Config, input_shape
 from cnntrain.data.open import Data
 from cnntrain.image_folder import members
 from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.records import RunSummary
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import encoded
 from cnntrain.training.doctor.diagnosis import Finding, as_dicts
@@ -57,10 +58,10 @@ def summarize(
     data: Data,
     device: torch.device,
     seconds: float,
-    started: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    started: dict[str, Any] | None,
+) -> RunSummary:
     """Return what ``summary.json`` says of a finished run."""
-    return {
+    summary = {
         "epochs": trainer.progress.epoch,
         "steps": trainer.progress.step,
         "best": trainer.progress.best,
@@ -84,6 +85,7 @@ def summarize(
         "command": shlex.join(["cnntrain", *sys.argv[1:]]),
         "git_commit": git_commit(),
     }
+    return cast(RunSummary, summary)  # with details that only the task knows
 
 
 def versions() -> dict[str, str]:

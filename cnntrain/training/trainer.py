@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import lr_of
 from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint_schema import NOT_FINITE
+from cnntrain.runs.records import EpochRow
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console
@@ -40,7 +41,7 @@ from cnntrain.training.epoch_table import EpochScreen
 from cnntrain.training.learner import Learner
 from cnntrain.training.progress import Progress
 
-AfterEpoch = Callable[[Mapping[str, Any]], None]
+AfterEpoch = Callable[[EpochRow], None]
 CHECK_EVERY = 32  # steps between two looks at the loss; each look waits for the device
 AGREE_EVERY = 8  # steps after which the processes of a run ask each other whether to stop or to save
 
@@ -269,7 +270,8 @@ class Trainer:
         row = self.progress.row(self.mean, result, seconds)
         is_best = self.progress.end_epoch(row, self.budget.monitor)
         if self.learner.waits_for_epochs:
-            self.learner.schedule.step(row[self.budget.monitor.name])
+            monitored: Any = self.budget.monitor.in_row(row)  # of type int in torch's stubs, wrongly
+            self.learner.schedule.step(monitored)
         self.save(is_best)
         self.progress.write_metrics(self.output.folder)
         self.screen.row(row, is_best)
