@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, Required, TypedDict
 class EpochRow(TypedDict):
     """An epoch, as metrics.csv and the checkpoint have it.
 
-    The other scores of the task are there too, by the names of their columns, such as ``val_accuracy``;
+    The other scores of the task are there too, by the names of their columns;
     :meth:`cnntrain.tasks.scores.Figure.in_row` returns them. What was not validated is None.
     """
 

@@ -22,8 +22,8 @@ class Score:
     """A number that tells how well a model does on some images.
 
     Args:
-        name: the name in files, such as ``accuracy``.
-        heading: the name in a table on the screen, such as ``acc``.
+        name: the name in files, such as ``loss``.
+        heading: the name in a table on the screen, which may be shorter.
         higher_is_better: whether a larger number is a better one.
         is_fraction: whether it lies between 0 and 1 and is shown as a percentage.
         bounds: the smallest and the largest possible value, which no interval exceeds.
@@ -55,7 +55,7 @@ LOSS = Score("loss", "loss", higher_is_better=False)  # each task has one: the m
 
 @dataclass(frozen=True)
 class Figure:
-    """A score on a part of the data, such as the accuracy on the validation images.
+    """A score on a part of the data, such as the loss on the validation images.
 
     Args:
         part: ``train``, ``val`` or ``test``.
@@ -67,12 +67,12 @@ class Figure:
 
     @property
     def name(self) -> str:
-        """The name in metrics.csv, in rankings and in ``monitor``, such as ``val_accuracy``."""
+        """The name in metrics.csv, in rankings and in ``monitor``, such as ``val_loss``."""
         return f"{self.part}_{self.score.name}"
 
     @property
     def words(self) -> str:
-        """The name in a sentence, such as ``val accuracy``."""
+        """The name in a sentence, such as ``val loss``."""
         return f"{self.part} {self.score.words}"
 
     @property
@@ -82,7 +82,7 @@ class Figure:
 
     @property
     def tag(self) -> str:
-        """The name in loggers, such as ``val/accuracy``."""
+        """The name in loggers, such as ``val/loss``."""
         return f"{self.part}/{self.score.name}"
 
     def in_row(self, row: Mapping[str, Any]) -> float | None:
@@ -145,7 +145,7 @@ class Scores:
         return self.ranked[0].score
 
     def in_words(self, row: Mapping[str, Any], part: str) -> str:
-        """Return all figures of a part, from a row of metrics.csv: ``loss 0.3021, accuracy 91.20%``."""
+        """Return all figures of a part, from a row of metrics.csv: ``loss 0.3021, ...``."""
         return ", ".join(f"{f.score.words} {f.text_in(row)}" for f in self.on(part))
 
     def monitored(self, monitor: str) -> Figure:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.tasks.scores import TRAIN, VAL, Figure, Scores
+
 CLEAR = 0.05  # smallest difference of two accuracies that a sentence is made of
 DIVERGES = 2.0  # times the first loss
 CALIBRATED = 0.02  # difference of mean confidence and accuracy that is none
@@ -284,12 +286,20 @@ def on_curves(history: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def on_running_mean(history: Sequence[Mapping[str, Any]]) -> str:
-    """Explain a training accuracy below that of validation, where there is one; else return nothing."""
-    rows = [row for row in history if row["val_accuracy"] is not None]
-    if not any(row["train_accuracy"] < row["val_accuracy"] for row in rows):
+def on_running_mean(history: Sequence[Mapping[str, Any]], scores: Scores) -> str:
+    """Explain a training score that is worse than that of validation; return "" where there is none.
+
+    Args:
+        history: the rows of metrics.csv.
+        scores: the scores of the task.
+    """
+    train, val = Figure(TRAIN, scores.main), Figure(VAL, scores.main)
+    rows = [row for row in history if val.in_row(row) is not None]
+    if not any(train.gain(row) < val.gain(row) for row in rows):
         return ""
-    return "train loss and acc are means over the epoch; validation comes after it"
+    names = [score.heading for score in scores.tracked]
+    are_means = "are means" if len(names) > 1 else "is a mean"
+    return f"train {' and '.join(names)} {are_means} over the epoch; validation comes after it"
 
 
 # ---- calibration

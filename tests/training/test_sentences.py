@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.training import sentences
 from cnntrain.training.sentences import Translated, Trial
 
@@ -208,9 +209,11 @@ def test_curves(history: list[dict[str, Any]], told: str) -> None:
 
 
 def test_the_running_mean_is_explained_where_it_shows() -> None:
-    assert "means over the epoch" in sentences.on_running_mean(epochs((1, 0.72, 0.3, 0.95), (1, 0.9, 1, 0.8)))
-    assert sentences.on_running_mean(epochs((1, 0.9, 0.3, 0.8))) == ""
-    assert sentences.on_running_mean(epochs((1, 0.9, None, None))) == ""
+    assert "means over the epoch" in sentences.on_running_mean(
+        epochs((1, 0.72, 0.3, 0.95), (1, 0.9, 1, 0.8)), SCORES
+    )
+    assert sentences.on_running_mean(epochs((1, 0.9, 0.3, 0.8)), SCORES) == ""
+    assert sentences.on_running_mean(epochs((1, 0.9, None, None)), SCORES) == ""
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from cnntrain.errors import UserError, in_words
 from cnntrain.image_folder.auto import has_validation
 from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import groups_of, scale_learning_rates
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.training.components.components import build_task
 
 USUAL = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "RMSprop"))  # known to step
 
@@ -90,7 +90,7 @@ def mode_of(config: Config, name: str) -> str:
         UserError: the configuration says the opposite, or there is no validation set.
     """
     monitor, typed = config["monitor"], config["schedule"].get("mode")
-    mode = "max" if SCORES.monitored(monitor).score.higher_is_better else "min"
+    mode = "max" if build_task(config).scores.monitored(monitor).score.higher_is_better else "min"
     if typed not in (None, mode):
         raise UserError(f"schedule.mode={typed} does not fit monitor={monitor}: schedule.mode={mode}")
     if not has_validation(config["data"]):
