@@ -6,30 +6,27 @@ import copy
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnntrain import loop
+from cnntrain import loop, run
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import ALL_THREADS, Engine
-from cnntrain.compute.micro_batches import clip_batch_size
+from cnntrain.compute.micro_batches import BatchPlan
 from cnntrain.compute.precision import Precision
-from cnntrain.config.instantiate import build
 from cnntrain.config.schema import Config
-from cnntrain.data.augment.augment import Augment
+from cnntrain.config.sections import EngineSettings, ModelSettings, OptimizerSettings
 from cnntrain.data.batches import Batch
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.open import Data, open_data
+from cnntrain.data.open import Data
 from cnntrain.errors import UserError
-from cnntrain.optim.freezing import Freezing
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import seed_everything
-from cnntrain.training.components.components import build_freezing, build_model, build_task
-from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import find_device
 from cnntrain.training.components.optimizer import build_optimizer
 
@@ -39,6 +36,7 @@ EXPLANATIONS = {
     FLOOR: "eager fp32 loop over tensors that are normalised already, torch's own defaults",
     TEXTBOOK: "torchvision transforms image by image, DataLoader in this process",
 }
+Epoch = Callable[[], Iterator[Batch]]  # gives the batches of one more epoch
 STEPS = ("data", "zero_grad", "forward", "loss", "backward", "step")
 
 
@@ -49,11 +47,9 @@ class Contender:
         name: in the table.
         explanation: in a line.
         engine: number format, layout and threads.
-        model: a copy of it is trained.
-        config: of the run.
+        built: the components of a run; copies of its model and its criterion are used.
+        optimization: the optimizer.
         batches: returns the batches of one more epoch.
-        optim: the node of the optimizer.
-        freezing: keeps some parameters as they are.
     """
 
     def __init__(
@@ -61,24 +57,22 @@ class Contender:
         name: str,
         explanation: str,
         engine: Engine,
-        model: nn.Module,
-        config: Config,
-        batches: Callable[[], Iterator[Batch]],
-        optim: Config,
-        freezing: Freezing,
+        built: run.Components,
+        optimization: OptimizerSettings,
+        batches: Epoch,
     ) -> None:
         self.name = name
         self.explanation = explanation
         self.engine = engine
-        self.device = next(model.parameters()).device
-        self.model = copy.deepcopy(model)
+        self.device = next(built.model.parameters()).device
+        self.model = copy.deepcopy(built.model)
         engine.prepare(self.model)
-        self.task = build_task(config)
-        self.criterion = build_criterion(config, None).to(self.device)
-        self.optimizer = build_optimizer({**config, "optim": optim}, None, self.model)
+        self.task = built.task
+        self.criterion = copy.deepcopy(built.criterion)
+        self.optimizer = build_optimizer(optimization, None, self.model)
         self.precision = Precision(engine.precision, self.device)
         self.batches = batches
-        self.freezing = freezing
+        self.freezing = built.freezing
         self.rates: list[float] = []
 
     def epoch(self, steps: int) -> Iterator[Batch]:
@@ -120,14 +114,8 @@ class Own(Contender):
     def train(self, steps: int) -> None:
         """Train for some steps with the loop that ``cnntrain train`` runs."""
         optimizer = self.precision.wrap(self.optimizer)
-        metrics = self.task.running_mean(self.device)
         loop.train_epoch(
-            self.model,
-            self.epoch(steps),
-            self.criterion,
-            optimizer,
-            precision=self.precision,
-            metrics=metrics,
+            self.model, self.epoch(steps), self.criterion, optimizer, precision=self.precision
         ).diverged_at()
 
     def shares(self, seconds: float) -> dict[str, float]:
@@ -177,15 +165,12 @@ class Stopwatch:
 class TextbookDataset(Dataset[tuple[Tensor, int]]):
     """Images as torchvision's data sets hand them out: one PIL image at a time, transformed on the way."""
 
-    def __init__(self, images: InMemoryDataset, config: Config) -> None:
+    def __init__(self, images: InMemoryDataset, mean: list[float], std: list[float]) -> None:
         from torchvision import transforms
 
-        data = config["data"]
         self.pixels = images.first(IMAGES).cpu().permute(0, 2, 3, 1).numpy()
         self.labels = images.labels[:IMAGES].cpu().tolist()
-        self.transform = transforms.Compose(
-            [transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
-        )
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -212,60 +197,57 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     """Build all ways of training, the floor first."""
     device = find_device(config["device"])
     seed_everything(config["seed"])
-    model = build_model(config, None).to(device)
-    criterion = build_criterion(config, None).to(device)
-    freezing = build_freezing(config, model)
-    data = open_data(config, device, console, None)
+    built = run.build_components(config, None, device, console)
+    data = run.read_data(config, None, device, console)
     if not isinstance(data.train, InMemoryDataset):
         raise UserError("bench needs the data in memory, for the floor: data.cache=ram, or fewer data")
-    clip_batch_size(config, min(IMAGES, len(data.train)), console)
-    dataset, batch_size = data.train, config["batch_size"]
+    dataset, shape = data.train, ModelSettings.of(config).shape
+    plan = BatchPlan(config["batch_size"], config["accumulate"])
+    plan = plan.clipped(min(IMAGES, len(dataset)), shape, console)
+    settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
+    typed, _ = settle(settings, built.model, built.criterion, device)
+    fp32, _ = settle(replace(settings, precision="fp32"), built.model, built.criterion, device)
+
+    optimization = replace(OptimizerSettings.of(config), optim=built.optim)
+    plain_optim = {name: None if name == "fused" else value for name, value in built.optim.items()}
+    plain = Engine("fp32", False, ALL_THREADS), built, replace(optimization, optim=plain_optim)
     mean, std = config["data"]["mean"], config["data"]["std"]
-    augment = build("augment", config["augment"], Augment, None)
-    typed, _ = settle(config, model, criterion, device)
-    fp32, _ = settle({**config, "precision": "fp32"}, model, criterion, device)
-
-    images = Normalize(mean, std, device)(dataset.first(IMAGES).to(device))
-    labels = dataset.labels[:IMAGES].to(device)
-    plain_optim = {name: None if name == "fused" else value for name, value in config["optim"].items()}
-
-    def floor() -> Iterator[Batch]:
-        return zip(images.split(batch_size), labels.split(batch_size), strict=True)
-
-    textbook_loader: DataLoader[Any] = DataLoader(TextbookDataset(dataset, config), batch_size, shuffle=True)
-
-    def textbook() -> Iterator[Batch]:
-        for x, y in textbook_loader:
-            yield x.to(device), y.to(device)
-
-    plain = Engine("fp32", False, ALL_THREADS)
-    found = [Contender(FLOOR, EXPLANATIONS[FLOOR], plain, model, config, floor, plain_optim, freezing)]
+    floor = floor_batches(dataset, plan.size, Normalize(mean, std, device), device)
+    textbook = textbook_batches(dataset, plan.size, mean, std, device)
+    found = [Contender(FLOOR, EXPLANATIONS[FLOOR], *plain, floor)]
     for engine in dict.fromkeys((typed, fp32)):
-        normalize = Normalize(mean, std, device, engine.memory_format)
         loader = TrainLoader(
             dataset,
             torch.arange(min(IMAGES, len(dataset))),
-            batch_size,
+            plan.size,
             config["seed"],
-            augment,
-            normalize,
+            built.augment,
+            Normalize(mean, std, device, engine.memory_format),
             device,
             config["workers"],
         )
-        epochs = itertools.count()
-        found.append(
-            Own(
-                f"cnntrain, {engine.precision}",
-                str(engine),
-                engine,
-                model,
-                config,
-                lambda loader=loader, epochs=epochs: loader.epoch(next(epochs)),  # type: ignore[misc]
-                config["optim"],
-                freezing,
-            )
-        )
-    found.append(
-        Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], plain, model, config, textbook, plain_optim, freezing)
-    )
+        name, batches = f"cnntrain, {engine.precision}", own_batches(loader)
+        found.append(Own(name, str(engine), engine, built, optimization, batches))
+    found.append(Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], *plain, textbook))
     return found, data
+
+
+def floor_batches(dataset: InMemoryDataset, size: int, normalize: Normalize, device: torch.device) -> Epoch:
+    """Return what gives the batches of tensors that are normalised already."""
+    images = normalize(dataset.first(IMAGES).to(device))
+    labels = dataset.labels[:IMAGES].to(device)
+    return lambda: zip(images.split(size), labels.split(size), strict=True)
+
+
+def textbook_batches(
+    dataset: InMemoryDataset, size: int, mean: list[float], std: list[float], device: torch.device
+) -> Epoch:
+    """Return what gives the batches of torchvision's transforms."""
+    loader: DataLoader[Any] = DataLoader(TextbookDataset(dataset, mean, std), size, shuffle=True)
+    return lambda: ((x.to(device), y.to(device)) for x, y in loader)
+
+
+def own_batches(loader: TrainLoader) -> Epoch:
+    """Return what gives the batches of one epoch after the other, as ``train`` makes them."""
+    epochs = itertools.count()
+    return lambda: loader.epoch(next(epochs))

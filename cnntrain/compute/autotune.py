@@ -25,7 +25,7 @@ from cnntrain.compute.engine import ALL_THREADS, Engine, computes_bf16, machine
 from cnntrain.compute.micro_batches import Fitting
 from cnntrain.compute.precision import Precision
 from cnntrain.compute.timing import FEW, TRIES, Trial
-from cnntrain.config.schema import input_shape
+from cnntrain.config.sections import EngineSettings
 from cnntrain.runs import cache_dir
 from cnntrain.runtime import hardware
 from cnntrain.runtime.console import Console
@@ -64,12 +64,12 @@ class Note:
 
 
 def settle(
-    config: Mapping[str, Any], model: nn.Module, criterion: nn.Module, device: torch.device
+    settings: EngineSettings, model: nn.Module, criterion: nn.Module, device: torch.device
 ) -> tuple[Engine, str]:
     """Settle what the configuration leaves to ``auto``, and say why.
 
     Args:
-        config: of the run, as plain types.
+        settings: what is typed, and what is left to ``auto``.
         model: what will be trained; it is copied and not changed.
         criterion: the loss.
         device: where both are.
@@ -77,16 +77,16 @@ def settle(
     Returns:
         The engine, and in words what it gains, if that was measured.
     """
-    options = candidates(config, model, device)
+    options = candidates(settings, model, device)
     plain = Engine(options["precision"][0], options["channels_last"][0], options["threads"][0])
     if all(len(values) == 1 for values in options.values()):
         return plain, ""
-    path = cache_dir.folder() / "engines" / f"{key(config, device)}.json"
+    path = cache_dir.folder() / "engines" / f"{key(settings, device)}.json"
     known = read(path, options)
     if known is not None and known.is_good():
         return known.engine, known.in_words(plain)
     begin = hardware.ProcessorTime.now()
-    engine, gain = measured(config, model, criterion, device, options, plain)
+    engine, gain = measured(settings, model, criterion, device, options, plain)
     if math.isnan(gain):  # nothing could be tried, which training will tell of
         return replace(engine, threads=options["threads"][-1]), ""
     end, threads = hardware.ProcessorTime.now(), max(options["threads"])
@@ -100,7 +100,7 @@ def settle(
     return note.engine, note.in_words(plain)
 
 
-def candidates(config: Mapping[str, Any], model: nn.Module, device: torch.device) -> dict[str, list[Any]]:
+def candidates(settings: EngineSettings, model: nn.Module, device: torch.device) -> dict[str, list[Any]]:
     """Return the values worth trying for each choice, the plain one first; one alone if it was typed."""
     threads = [ALL_THREADS]
     while threads[0] > 1 and device.type == "cpu":
@@ -111,11 +111,12 @@ def candidates(config: Mapping[str, Any], model: nn.Module, device: torch.device
         "channels_last": [False, True] if has_filters and device.type != "mps" else [False],
         "threads": threads,
     }
-    return {name: values if config[name] == "auto" else [config[name]] for name, values in found.items()}
+    typed = {name: getattr(settings, name) for name in found}
+    return {name: values if typed[name] == "auto" else [typed[name]] for name, values in found.items()}
 
 
 def measured(
-    config: Mapping[str, Any],
+    settings: EngineSettings,
     model: nn.Module,
     criterion: nn.Module,
     device: torch.device,
@@ -127,9 +128,9 @@ def measured(
     Returns:
         The best engine, and how many times as fast its format is as the plain one; nan if none can be tried.
     """
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    shape, classes = settings.model.shape, settings.model.num_classes
     size = min(
-        -(-config["batch_size"] // config["accumulate"]), most_images(config, model, criterion, device)
+        -(-settings.batch_size // settings.accumulate), most_images(settings, model, criterion, device)
     )
     if size < FEW:
         return plain, math.nan
@@ -138,7 +139,7 @@ def measured(
         trial = Trial(model, criterion, (size, *shape), classes, device)
         formats = list(itertools.product(options["precision"], options["channels_last"]))
         total = TRIES * (len(formats) + len(options["threads"]))
-        with Console(config["verbose"]).bar(total, 0, "autotune", "try") as bar:
+        with Console(settings.verbose).bar(total, 0, "autotune", "try") as bar:
             best = trial.compare([Engine(p, c, plain.threads) for p, c in formats], bar.update)
             seconds = trial.times.get(best, math.nan)
             gain = trial.times.get(plain, seconds) / seconds
@@ -153,13 +154,13 @@ def measured(
 
 
 def most_images(
-    config: Mapping[str, Any], model: nn.Module, criterion: nn.Module, device: torch.device
+    settings: EngineSettings, model: nn.Module, criterion: nn.Module, device: torch.device
 ) -> int:
     """Return how many images may be tried at once: with them all copies take ``SHARE`` of the free memory.
 
     That is foretold from what steps on a few images keep for ``backward``.
     """
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    shape, classes = settings.model.shape, settings.model.num_classes
     fitting = Fitting(model, criterion, Precision("fp32", device), shape, classes, device)
     try:
         return fitting.most(SHARE)
@@ -185,11 +186,12 @@ def read(path: Path, options: Mapping[str, list[Any]]) -> Note | None:
     return None
 
 
-def key(config: Mapping[str, Any], device: torch.device) -> str:
+def key(settings: EngineSettings, device: torch.device) -> str:
     """Return a name for all that the choice depends on: machine, versions, model, batch."""
-    names = ("model", "batch_size", "accumulate", "precision", "channels_last", "threads")
-    data = [config["data"][name] for name in ("channels", "image_size", "num_classes")]
-    facts = [machine(), str(torch.__version__), ALL_THREADS, str(device), data, [config[n] for n in names]]
+    model, chosen = settings.model, (settings.precision, settings.channels_last, settings.threads)
+    data = [model.shape[0], model.shape[1], model.num_classes]
+    typed = [model.node, settings.batch_size, settings.accumulate, *chosen]
+    facts = [machine(), str(torch.__version__), ALL_THREADS, str(device), data, typed]
     if device.type == "cuda":
         facts.append(torch.cuda.get_device_name(device))
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

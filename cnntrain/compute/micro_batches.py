@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cnntrain.compute.precision import Precision
-from cnntrain.config.schema import Config, input_shape
 from cnntrain.errors import RunFailed, UserError
 from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.run_folder import CHECKPOINTS
@@ -162,40 +162,51 @@ class Fitting:
         )
 
 
-def clip_batch_size(config: Config, images: int, console: Console) -> None:
-    """Let no batch be larger than the training set; warn of epochs of a single step.
+@dataclass(frozen=True)
+class BatchPlan:
+    """How a batch goes through the network.
 
     Args:
-        config: its ``batch_size``, and with it ``accumulate``, becomes what is possible.
-        images: number of images in the training set.
-        console: for the lines that say what was found.
-
-    Raises:
-        UserError: the images of one batch alone do not fit into the memory.
+        size: images of a batch.
+        accumulate: parts of a batch, whose gradients add up.
     """
-    typed = config["batch_size"]
-    if typed >= images > 0:
-        has = f"is more than the {images:,} training images" if typed > images else "is the training set"
-        now = f", so batch_size={images}" if typed > images else ""
-        console.warn(f"batch_size={typed} {has}{now}: one step an epoch (full-batch gradient descent)")
-        config["batch_size"] = images
-        config["accumulate"] = min(config["accumulate"], images)
-    per_image = BYTES * math.prod(input_shape(config["data"]))
-    needed, free = config["batch_size"] * per_image, memory.free()
-    if needed > max(free, LITTLE):
-        most = max(1, int(MOST * free) // per_image)
-        raise UserError(
-            f"batch_size={config['batch_size']}: the images of one batch take {bytes_in_words(needed)}, and "
-            f"{bytes_in_words(free)} are free: take at most batch_size={most}"
-        )
 
+    size: int
+    accumulate: int
 
-def cut_to_fit(config: Config, fitting: Fitting, console: Console) -> None:
-    """Let a batch that does not fit into the memory go in parts; the configuration says in how many."""
-    parts = fitting.accumulate(config["batch_size"], config["accumulate"])
-    if parts != config["accumulate"]:
-        console.warn(fitting.in_words(config["batch_size"], parts))
-        config["accumulate"] = parts
+    def clipped(self, images: int, shape: tuple[int, int, int], console: Console) -> BatchPlan:
+        """Return a plan with no batch larger than the training set; warn of epochs of a single step.
+
+        Args:
+            images: number of images in the training set.
+            shape: channels, height and width of an image.
+            console: for the lines that say what was found.
+
+        Raises:
+            UserError: the images of one batch alone do not fit into the memory.
+        """
+        size = self.size
+        if size >= images > 0:
+            has = f"is more than the {images:,} training images" if size > images else "is the training set"
+            now = f", so batch_size={images}" if size > images else ""
+            console.warn(f"batch_size={size} {has}{now}: one step an epoch (full-batch gradient descent)")
+            size = images
+        per_image = BYTES * math.prod(shape)
+        needed, free = size * per_image, memory.free()
+        if needed > max(free, LITTLE):
+            most = max(1, int(MOST * free) // per_image)
+            raise UserError(
+                f"batch_size={size}: the images of one batch take {bytes_in_words(needed)}, and "
+                f"{bytes_in_words(free)} are free: take at most batch_size={most}"
+            )
+        return BatchPlan(size, min(self.accumulate, size))
+
+    def cut_to_fit(self, fitting: Fitting, console: Console) -> BatchPlan:
+        """Return a plan in which a batch that does not fit into the memory goes in more parts."""
+        parts = fitting.accumulate(self.size, self.accumulate)
+        if parts != self.accumulate:
+            console.warn(fitting.in_words(self.size, parts))
+        return BatchPlan(self.size, parts)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

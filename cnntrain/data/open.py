@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.config.schema import Config
-from cnntrain.data.augment.augment import Augment
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.reader import SHARE, Reader
 from cnntrain.data.sources.builtin import DataMissing
 from cnntrain.data.sources.folder import Folder
@@ -36,6 +34,7 @@ class Data:
 
     ``train_files`` and ``test_files`` name the file of each image; None where images have none.
     ``held_back`` counts the images that are left out of validation, because the model was trained on them.
+    ``split`` is the ``val_fraction`` and the ``split_seed`` that the parts follow.
     """
 
     train: InMemoryDataset | StreamingDataset
@@ -48,6 +47,7 @@ class Data:
     train_files: Sequence[str] | None = None
     test_files: Sequence[str] | None = None
     held_back: int = 0
+    split: tuple[float, int] = (0.0, 0)
 
     @functools.cached_property
     def record(self) -> bytes | None:
@@ -56,7 +56,7 @@ class Data:
 
 
 def open_data(
-    config: Config,
+    settings: DataSettings,
     device: torch.device,
     console: Console,
     trust: Sequence[str] | None,
@@ -67,8 +67,7 @@ def open_data(
     """Read or open the training and the test images and split off the validation set.
 
     Args:
-        config: of the run. If the split of ``earlier`` is kept, ``data.val_fraction`` and ``data.split_seed``
-            become those of it.
+        settings: the data set, and how it is read.
         device: on which the batches are wanted.
         console: told before anything is downloaded.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
@@ -80,8 +79,7 @@ def open_data(
     Raises:
         UserError: the data can't be read, or are not those that the run needs.
     """
-    data, workers = config["data"], config["workers"]
-    reader = Reader(data, workers, console, trust)
+    reader, workers = Reader(settings, console, trust), settings.workers
     reader.known["class_names"] = None if class_names is None else list(class_names)
     reader.known["run_split"] = run_split or (earlier.guard() if earlier is not None else None)
     try:
@@ -96,15 +94,16 @@ def open_data(
         reader.known["download"] = True
         train, test = reader.read(True), reader.read(False)
     folder: Any = reader.opened.get(True)
-    indices, val_indices = parted(folder, train, data["val_fraction"], data["split_seed"])
+    indices, val_indices = parted(folder, train, settings.val_fraction, settings.split_seed)
     held_back = folder.held_back if isinstance(folder, Folder) else 0
     if isinstance(folder, Folder):
         reader.notes += remarks(reader, console)
     if earlier is not None:
         chosen = len(val_indices)
-        indices, val_indices = apart(earlier, config, folder, train, (indices, val_indices), console)
+        parts = indices, val_indices
+        (indices, val_indices), settings = apart(earlier, settings, folder, train, parts, console)
         held_back += 0 if earlier.goes_on else chosen - len(val_indices)
-    train_indices = limited(indices, config["limit"], data["split_seed"])
+    train_indices = limited(indices, settings.limit, settings.split_seed)
     if isinstance(train, InMemoryDataset) and isinstance(test, InMemoryDataset):
         train, test, where = placed(train, test, device, workers, reader.on_disk)
         where += f", {bytes_in_words(train.whole.size + test.whole.size)}"
@@ -112,7 +111,7 @@ def open_data(
         where = f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
     words = "; ".join([where, *reader.notes])
     data = Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
-    data.held_back = held_back
+    data.held_back, data.split = held_back, (settings.val_fraction, settings.split_seed)
     if isinstance(folder, Folder):
         tested = dict.fromkeys(range(len(test)), "test")
         trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
@@ -210,19 +209,3 @@ def check_same_data(state: Mapping[str, Any], data: Data) -> None:
             "the training data are not those that this run began with: resume needs the same files "
             "(data.root=DIR), or start a new run"
         )
-
-
-def train_loader(
-    config: Config, data: Data, augment: Augment, normalize: Normalize, device: torch.device
-) -> TrainLoader:
-    """Return the training batches of a run."""
-    return TrainLoader(
-        data.train,
-        data.train_indices,
-        config["batch_size"],
-        config["seed"],
-        augment,
-        normalize,
-        device,
-        config["workers"],
-    )

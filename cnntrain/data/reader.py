@@ -11,7 +11,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from cnntrain.config.instantiate import build, check_trusted, locate
-from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings
 from cnntrain.data import decoded_cache
 from cnntrain.data.batches import Batch
 from cnntrain.data.images import InMemoryDataset, fit
@@ -32,21 +32,18 @@ class Reader:
     """Reads the training and the test part of the configured data set.
 
     Args:
-        data: the group ``data`` of the configuration.
-        workers: processes that decode.
+        data: the data set, and how it is read.
         console: for the progress of long reading.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
     """
 
-    def __init__(self, data: Config, workers: int, console: Console, trust: Sequence[str] | None) -> None:
+    def __init__(self, data: DataSettings, console: Console, trust: Sequence[str] | None) -> None:
         self.data = data
-        self.workers = workers
         self.console = console
         self.trust = trust
-        self.side: int = data["resize_size"] or data["image_size"]
         self.known: dict[str, Any] = {
-            **{name: data.get(name) for name in PASSED_ON},
-            "image_size": self.side,
+            **{name: getattr(data, name) for name in PASSED_ON},
+            "image_size": data.side,
         }
         self.notes: list[str] = []
         self.opened: dict[bool, Any] = {}  # what was built, by whether it is the training part
@@ -71,13 +68,13 @@ class Reader:
                 place = decoded_cache.place({**self.facts(is_train), **own}, [])
                 images = self.from_cache(place)
         found = images or self.made(dataset, place)
-        return self.checked(found.seen_at(self.data["image_size"]))
+        return self.checked(found.seen_at(self.data.image_size))
 
     def facts(self, is_train: bool) -> dict[str, Any]:
         """Return what the decoded images depend on, besides the files."""
-        code = inspect.getsourcefile(locate("data.source", self.data["source"]["_target_"]))
+        code = inspect.getsourcefile(locate("data.source", self.data.source["_target_"]))
         return {
-            "source": self.data["source"],
+            "source": self.data.source,
             "train": is_train,
             "known": {name: self.known.get(name) for name in ("num_classes", "on_bad_image", "value_range")},
             "code": hashlib.sha256(Path(code).read_bytes()).hexdigest() if code else None,
@@ -86,11 +83,11 @@ class Reader:
 
     def build(self, is_train: bool) -> Any:
         """Build the data set that the configuration names."""
-        return build("data.source", self.data["source"], Dataset, self.trust, train=is_train, **self.known)
+        return build("data.source", self.data.source, Dataset, self.trust, train=is_train, **self.known)
 
     def files(self, is_train: bool) -> list[Path]:
         """Return the files that a part is made of, if its class can tell them by a method ``files``."""
-        node = self.data["source"]
+        node = self.data.source
         check_trusted("data.source", node, Dataset, self.trust)
         kind = locate("data.source", node["_target_"])
         if not isinstance(inspect.getattr_static(kind, "files", None), staticmethod | classmethod):
@@ -102,17 +99,17 @@ class Reader:
 
     def shape(self) -> dict[str, Any]:
         """Return to what images are brought."""
-        return {"channels": self.data["channels"], "side": self.side, "resize": self.data["resize"]}
+        return {"channels": self.data.channels, "side": self.data.side, "resize": self.data.resize}
 
     def from_cache(self, place: Path | None) -> InMemoryDataset | None:
         """Return images that the cache has, or None."""
-        if place is None or self.data["cache"] == "off":
+        if place is None or self.data.cache == "off":
             return None
         try:
             size = place.stat().st_size
         except OSError:  # it is not there, or nobody may look into the cache
             return None
-        fits = self.data["cache"] == "ram" or (self.data["cache"] == "auto" and size <= SHARE * memory.free())
+        fits = self.data.cache == "ram" or (self.data.cache == "auto" and size <= SHARE * memory.free())
         images = decoded_cache.read(place, into_memory=fits)
         if images is not None:
             self.note(f"loaded from cache, {cache_dir.shown(place.parent)}")
@@ -125,7 +122,7 @@ class Reader:
         how, why = self.way(dataset, streamed, place)
         if how == "disk" and place is not None:
             with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
-                batches = all_batches(streamed, self.workers, bar.update)
+                batches = all_batches(streamed, self.data.workers, bar.update)
                 images = self.keep(place, batches, streamed)
             if images is not None:
                 self.on_disk = True
@@ -138,7 +135,7 @@ class Reader:
                 self.keep(place, lots, images)
             return images
         with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="image") as bar:
-            streamed.find_labels(self.workers, bar.update)
+            streamed.find_labels(self.data.workers, bar.update)
         self.note(why)
         return streamed
 
@@ -148,7 +145,7 @@ class Reader:
         Raises:
             UserError: what was asked for is not possible.
         """
-        asked, size, free = self.data["cache"], streamed.size, memory.free()
+        asked, size, free = self.data.cache, streamed.size, memory.free()
         in_words = f"{bytes_in_words(size)} of images"
         if asked == "off":
             return "off", "data.cache=off"
@@ -164,7 +161,7 @@ class Reader:
         if place is None:
             why = f"{streamed.name} has no method files, without which no cache is safe"
         else:
-            why = cache_dir.obstacle(decoded_cache.folder(), size, self.data["cache_gb"])
+            why = cache_dir.obstacle(decoded_cache.folder(), size, self.data.cache_gb)
         if not why:
             return "disk", ""
         if asked == "disk":
@@ -181,13 +178,13 @@ class Reader:
     @property
     def bound(self) -> int:
         """Bytes that the decoded data sets in the cache may have together."""
-        return int(1e9 * self.data["cache_gb"])
+        return int(1e9 * self.data.cache_gb)
 
     def keep(
         self, place: Path, batches: Iterable[Batch], images: InMemoryDataset | StreamingDataset
     ) -> InMemoryDataset | None:
         """Write images to the cache, for which older ones make room; None if that is not possible."""
-        why = cache_dir.obstacle(place.parent, images.size, self.data["cache_gb"])
+        why = cache_dir.obstacle(place.parent, images.size, self.data.cache_gb)
         if why:
             self.note(f"not cached: {why}")
             return None
@@ -195,7 +192,7 @@ class Reader:
         if number:
             self.console.line(
                 f"[dim]cache: removed the {count(number, 'data set')} used longest ago, "
-                f"{bytes_in_words(size)}: data.cache_gb={self.data['cache_gb']:g}[/]"
+                f"{bytes_in_words(size)}: data.cache_gb={self.data.cache_gb:g}[/]"
             )
         names = images.class_names if isinstance(images, InMemoryDataset) else images.own_names
         error = decoded_cache.write(place, batches, len(images), names)
@@ -210,11 +207,11 @@ class Reader:
         if isinstance(dataset, InMemoryDataset):
             return fit(dataset, **self.shape())
         with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
-            return read_all(streamed, self.workers, bar.update)
+            return read_all(streamed, self.data.workers, bar.update)
 
     def checked(self, images: InMemoryDataset | StreamingDataset) -> InMemoryDataset | StreamingDataset:
         """Check that the data have the classes that the configuration says."""
-        told, found = self.data["num_classes"], len(images.class_names)
+        told, found = self.data.num_classes, len(images.class_names)
         if found != told:
             raise UserError(
                 f"data.num_classes={told}, but the data have {found} classes: data.num_classes={found}"

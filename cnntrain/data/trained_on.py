@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.config.mistakes.suggestions import check_value
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset, checksum
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.splits import limited, stratified_split
@@ -57,25 +58,25 @@ class Earlier:
             return None
         return known
 
-    def is_of(self, data: Mapping[str, Any], train: Images) -> bool:
+    def is_of(self, data: DataSettings, train: Images) -> bool:
         """Return whether it was trained on the same images, perhaps of another size.
 
         Args:
-            data: the group ``data`` of the configuration.
+            data: the data set of the command.
             train: its training images.
         """
         if is_same_images(self.state, train):
             return True
         before = self.state["config"].get("data")
-        if not isinstance(before, Mapping) or all(before.get(name) == data.get(name) for name in LOOKS):
+        if not isinstance(before, Mapping) or all(before.get(name) == getattr(data, name) for name in LOOKS):
             return False
-        return all(before.get(name) == data.get(name) for name in ("source", "root"))
+        return all(before.get(name) == getattr(data, name) for name in ("source", "root"))
 
-    def trained_on(self, data: Mapping[str, Any], dataset: Any, train: Images) -> Tensor | None:
+    def trained_on(self, data: DataSettings, dataset: Any, train: Images) -> Tensor | None:
         """Return which images it was trained on, bool (N,), on the CPU; None if that can't be told.
 
         Args:
-            data: the group ``data`` of the configuration.
+            data: the data set of the command.
             dataset: what was built of it; None if the images came from the cache.
             train: the images.
         """
@@ -91,17 +92,17 @@ class Earlier:
         return trained
 
 
-def earlier_run(path: Path, state: Mapping[str, Any], config: Mapping[str, Any]) -> Earlier:
+def earlier_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any]) -> Earlier:
     """Return the run that a new one starts from.
 
     Args:
         path: the checkpoint of ``init_from``.
         state: its contents.
-        config: of the new run.
+        source: the data set of the new run, ``data.source``.
     """
     run = path.parent.parent if path.parent.name == CHECKPOINTS else None
     try:
-        split = split_of(config, state, run, other_data=True)
+        split = split_of(source, state, run, other_data=True)
     except (LookupError, TypeError):  # of a checkpoint's configuration, which may hold anything
         split = None
     return Earlier(path, state, None if split is None else split.members, goes_on=True)
@@ -132,57 +133,62 @@ def parted(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple
 
 def apart(
     earlier: Earlier,
-    config: Mapping[str, Any],
+    data: DataSettings,
     dataset: Any,
     train: Images,
     parts: tuple[Tensor, Tensor],
     console: Console,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[tuple[Tensor, Tensor], DataSettings]:
     """Return the parts of a run without the images in validation that an earlier run was trained on.
 
-    A run that goes on with the weights of another keeps the split of that, which its configuration then says.
+    A run that goes on with the weights of another keeps the split of that.
 
     Args:
         earlier: the run that trained the weights.
-        config: of this run; ``data.val_fraction`` and ``data.split_seed`` of it may change.
+        data: the data set of this run.
         dataset: what was built; None if the images came from the cache.
         train: the images of both parts.
         parts: the indices of the training and of the validation part, int64, as the configuration says.
         console: where it is said.
+
+    Returns:
+        The parts, and the data set with the ``val_fraction`` and the ``split_seed`` that they follow.
     """
-    data, (indices, val) = config["data"], parts
+    indices, val = parts
     if isinstance(dataset, Folder) and not earlier.goes_on:  # which leaves them out itself
-        return parts
+        return parts, data
     trained = earlier.trained_on(data, dataset, train)
     name = printable(earlier.path)
     if trained is None:
         before = earlier.state["config"].get("data")
-        same = isinstance(before, Mapping) and all(before.get(k) == data.get(k) for k in ("source", "root"))
+        same = isinstance(before, Mapping) and all(
+            before.get(k) == getattr(data, k) for k in ("source", "root")
+        )
         if earlier.goes_on and same and len(val) and isinstance(dataset, Folder):
             console.warn(
                 f"init_from={name}: there is no record of which images that run was trained on: if they "
                 "are among the validation images, val accuracy is inflated"
             )
-        return parts
+        return parts, data
     common = int(trained[val].sum())
     if not common:
-        return parts
+        return parts, data
     if not earlier.goes_on:
-        return indices, val[~trained[val]]
+        return (indices, val[~trained[val]]), data
     why = f"init_from={name} was trained on {common:,} of the {count(len(val), 'validation image')}"
     rule = earlier.rule()
-    if rule is not None and rule[0] > 0 and rule[:2] != (data["val_fraction"], data["split_seed"]):
+    if rule is not None and rule[0] > 0 and rule[:2] != (data.val_fraction, data.split_seed):
         before = parted(dataset, train, *rule[:2])
         if int(trained[before[1]].sum()) < common:
             indices, val = before
-            data["val_fraction"], data["split_seed"] = rule[:2]
+            data = replace(data, val_fraction=rule[0], split_seed=rule[1])
             now = f"data.val_fraction={rule[0]:g} data.split_seed={rule[1]}"
             console.line("{}", f"{why} of this split: that run's split is kept, {now}")
     left = val[~trained[val]]
     if len(left) == len(val):
-        return indices, val
+        return (indices, val), data
     if isinstance(dataset, Folder) and len(left):  # whose record says which they are
         console.warn(f"{why}: they are moved to training, and {len(left):,} are left to validate")
-        return torch.cat([indices, val[trained[val]]]).sort().values, left
+        return (torch.cat([indices, val[trained[val]]]).sort().values, left), data
     console.warn(f"{why}, and held out none instead: val accuracy is inflated")
-    return indices, val
+    return (indices, val), data

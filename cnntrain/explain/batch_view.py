@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cnntrain import __version__
 from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.sections import ModelSettings
 from cnntrain.explain.arithmetic import (
     field_in_words,
     parameters_in_words,
@@ -59,7 +60,7 @@ def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:
 
 def show_model(console: Console, config: Config) -> None:
     """Show the arithmetic behind each layer: output size, parameters, receptive field."""
-    model = describe_model(config, trust=None)
+    model = describe_model(ModelSettings.of(config), trust=None)
     shape = input_shape(config["data"])
     traced = trace(model, shape)
     total = sum(p.numel() for p in model.parameters())

@@ -14,6 +14,7 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain.config.schema import input_shape
+from cnntrain.config.sections import ModelSettings
 from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
@@ -45,7 +46,7 @@ def filters(subject: Subject) -> None:
     with figures.new_folder(subject.config, "filters") as folder:
         (model,) = examined([subject], console)
         trust = subject.config["trust"] if subject.state else None
-        empty = describe_model(model.config, trust)
+        empty = describe_model(ModelSettings.of(model.config), trust)
         layers = {row.layer.name: row for row in trace(empty, input_shape(model.config["data"])) if fits(row)}
         if not layers:
             raise UserError(

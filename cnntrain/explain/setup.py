@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,26 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnntrain import loop
+from cnntrain import loop, run
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import Engine
-from cnntrain.compute.micro_batches import clip_batch_size
 from cnntrain.compute.precision import Precision
-from cnntrain.config.instantiate import build
 from cnntrain.config.schema import Config
-from cnntrain.data.augment.augment import Augment
+from cnntrain.config.sections import CriterionSettings, DataSettings, EngineSettings, ModelSettings
 from cnntrain.data.loader import Normalize, TrainLoader
-from cnntrain.data.open import Data, open_data, train_loader, warn_of_no_record
-from cnntrain.data.trained_on import earlier_run
+from cnntrain.data.open import Data, open_data, warn_of_no_record
 from cnntrain.explain.subject import Subject
 from cnntrain.image_folder.members import split_of
 from cnntrain.inference.model import Trained
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console
-from cnntrain.runtime.rng import seed_everything
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.text import network_name
-from cnntrain.training.components.components import build_freezing, build_model
-from cnntrain.training.components.criterion import balanced, build_criterion
-from cnntrain.training.components.device import be_deterministic, find_device
-from cnntrain.training.components.optimizer import build_optimizer, build_schedule
-from cnntrain.training.init_from import start_from
+from cnntrain.training.components.components import build_model
+from cnntrain.training.components.criterion import build_criterion
+from cnntrain.training.components.device import find_device
 
 
 @dataclass
@@ -46,7 +40,6 @@ class Parts:
 
     config: Config
     device: torch.device
-    engine: Engine
     precision: Precision
     model: nn.Module
     criterion: nn.Module
@@ -82,55 +75,34 @@ class Examined:
 def settled_engine(config: Config) -> Engine:
     """Return the engine that a run would choose here, which reads no data."""
     device = find_device(config["device"])
-    model = build_model(config, None).to(device)
-    engine, _ = settle(config, model, build_criterion(config, None).to(device), device)
+    model = build_model(ModelSettings.of(config), None).to(device)
+    criterion = build_criterion(CriterionSettings.of(config), None).to(device)
+    engine, _ = settle(EngineSettings.of(config), model, criterion, device)
     return engine
 
 
 def assemble(config: Config, console: Console, data: Data | None = None) -> Parts:
-    """Put the parts of a run together.
+    """Put the parts of a run together, as ``train`` does.
 
     Args:
-        config: of a run, checked, as plain types.
+        config: the configuration of a run, checked, as plain types.
         console: told before anything is downloaded.
         data: the images, if they are open already.
     """
-    device = find_device(config["device"])
-    be_deterministic(config["deterministic"])
-    seed_everything(config["seed"])
-    model = build_model(config, None).to(device)
-    criterion = build_criterion(config, None).to(device)
-    start = start_from(config["init_from"], model, config) if config["init_from"] is not None else None
-    freezing = build_freezing(config, model)
-    earlier = earlier_run(start.path, start.state, config) if start is not None else None
-    data = data or open_data(config, device, console, None, earlier=earlier)
-    clip_batch_size(config, len(data.train_indices), console)
-    engine, _ = settle(config, model, criterion, device)
-    engine.prepare(model)
-    optimizer = build_optimizer(config, None, model)
-    augment = build("augment", config["augment"], Augment, None)
-    if start is not None:
-        start.renew_head(model, data.train.class_names)
-    if config["balance_classes"]:
-        criterion = balanced(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
-    normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
-    batches = train_loader(config, data, augment, normalize, device)
-    schedule = build_schedule(config, None, optimizer, len(batches))
-    precision = Precision(engine.precision, device)
-    config = {**config, **asdict(engine)}
+    setup = run.assemble({**config, "compile": False}, None, console, data=data)
+    learner, batches = setup.learner, setup.batches
     return Parts(
-        config,
-        device,
-        engine,
-        precision,
-        model,
-        criterion,
-        optimizer,
-        schedule,
-        batches,
-        data,
-        normalize,
-        freezing,
+        setup.config,
+        setup.device,
+        learner.precision,
+        learner.model,
+        learner.criterion,
+        learner.optimizer,
+        learner.schedule,
+        batches.train,
+        setup.data,
+        batches.normalize,
+        learner.freezing,
     )
 
 
@@ -185,9 +157,11 @@ def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) 
         console: told before anything is downloaded.
     """
     loaded = Trained(config, path, state)
-    run = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    split = split_of(config, state, run, ("test",))
-    data = open_data(config, loaded.device, console, config["trust"], loaded.class_names, split)
+    folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
+    split = split_of(config["data"]["source"], state, folder, ("test",))
+    data = open_data(
+        DataSettings.of(config), loaded.device, console, config["trust"], loaded.class_names, split
+    )
     if split is not None and split.members is None:
         warn_of_no_record(split, state, data, config["data"]["root"], console)
     check_same(data.train.class_names, loaded.class_names)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config, input_shape, shown
+from cnntrain.config.sections import ModelSettings
 from cnntrain.models.summary import Layer, layers
 from cnntrain.runtime.console import Console, bytes_in_words
 from cnntrain.text import network_name, printable
@@ -16,7 +17,7 @@ from cnntrain.training.components.components import build_freezing, describe_mod
 def show(config: Config) -> None:
     """Print the summary of the configured model."""
     shape = input_shape(config["data"])
-    model = describe_model(config, trust=None)
+    model = describe_model(ModelSettings.of(config), trust=None)
     rows = layers(model, shape)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("layer", "kind"):
@@ -29,7 +30,9 @@ def show(config: Config) -> None:
         field = "–" if row.receptive_field is None else f"{row.receptive_field}"
         figures = (f"{row.parameters:,}", f"{row.multiply_adds:,}", field)
         table.add_row(escape(printable(row.name)), row.kind, size, *figures)
-    freezing = build_freezing(config, model)
+    freezing = build_freezing(
+        model, config["freeze"], config["unfreeze_epoch"], config["data"]["num_classes"]
+    )
     console = Console(max(1, config["verbose"]))
     console.table(table)
     console.line()

@@ -238,7 +238,7 @@ def check_there(found: Found, split: RunSplit, root: str) -> None:
 
 
 def split_of(
-    config: Mapping[str, Any],
+    source: Mapping[str, Any],
     state: Mapping[str, Any] | None,
     run: Path | None,
     needed: tuple[str, ...] = (),
@@ -250,14 +250,14 @@ def split_of(
     None stands for a new run, or for data that are no folder.
 
     Args:
-        config: of the command.
+        source: the data set of the command, ``data.source``.
         state: the checkpoint.
         run: its run folder, which has the record; None if there is none.
         needed: see :class:`RunSplit`.
         other_data: whether the user has named data anew.
         otherwise: see :class:`RunSplit`.
     """
-    if state is None or config["data"]["source"]["_target_"] != FOLDER:
+    if state is None or source["_target_"] != FOLDER:
         return None
     if state["config"]["data"]["source"]["_target_"] != FOLDER:  # the run was trained on another data set
         return None

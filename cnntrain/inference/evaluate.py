@@ -10,6 +10,7 @@ import torch
 
 from cnntrain import loop
 from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.open import open_data, warn_of_no_record
 from cnntrain.data.trained_on import Earlier
@@ -64,9 +65,10 @@ def evaluate(
     trained, split = Trained(config, path, state), config["split"]
     device, class_names = trained.device, trained.class_names
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
-    run_split = split_of(config, state, run, (split,), other_data, OTHERWISE)
+    settings = DataSettings.of(config)
+    run_split = split_of(config["data"]["source"], state, run, (split,), other_data, OTHERWISE)
     data = distributed.main_first(
-        lambda: open_data(config, device, console, data_trust, class_names, run_split, Earlier(path, state))
+        lambda: open_data(settings, device, console, data_trust, class_names, run_split, Earlier(path, state))
     )
     if run_split is not None and run_split.members is None:
         warn_of_no_record(run_split, state, data, config["data"]["root"], console)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cnntrain import __version__
 from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.batches import raised
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
@@ -139,7 +140,7 @@ def images_for(
 ) -> tuple[Tensor, str]:
     """Return images to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
     try:
-        test = Reader(config["data"], config["workers"], console, trust).read(is_train=False)
+        test = Reader(DataSettings.of(config), console, trust).read(is_train=False)
         count = min(IMAGES, len(test))
         images, _ = raised(test.__getitems__(np.arange(count)))
         return images, f"{count:,} test images"

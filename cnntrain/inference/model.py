@@ -13,6 +13,7 @@ from cnntrain.compute.autotune import settle
 from cnntrain.compute.precision import Precision
 from cnntrain.config.from_checkpoint import check_amendments, opened
 from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.sections import CriterionSettings, EngineSettings, ModelSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
@@ -48,13 +49,14 @@ class Trained:
         self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
         self.decoding = Decoding(config["data"]["max_megapixels"], config["data"]["value_range"])
         self.device = find_device(config["device"])
-        check_size(config, state["model"], path, config["trust"])
-        self.task = build_task(config)
-        model = build_model(config, config["trust"])
+        settings, auto = ModelSettings.of(config), EngineSettings.of(config)
+        check_size(settings, state["model"], path, config["trust"])
+        self.task = build_task(settings)
+        model = build_model(settings, config["trust"])
         load_weights(model, state["model"], path)
         self.model: nn.Module = model.to(self.device).eval()
-        self.criterion = build_criterion(config, config["trust"]).to(self.device)
-        engine, _ = distributed.by_main(lambda: settle(config, self.model, self.criterion, self.device))
+        self.criterion = build_criterion(CriterionSettings.of(config), config["trust"]).to(self.device)
+        engine, _ = distributed.by_main(lambda: settle(auto, self.model, self.criterion, self.device))
         engine.prepare(self.model)
         if config["compile"]:
             compile_model(self.model, self.shape, self.device)

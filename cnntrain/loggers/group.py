@@ -69,11 +69,14 @@ class Loggers:
                 self.console.warn(f"logger {name} failed and is left out from now on: {in_words(error)}")
 
 
-def build_loggers(config: Mapping[str, Any], trust: Sequence[str] | None) -> dict[str, Logger]:
-    """Build the loggers that the configuration names, by their names.
+def build_loggers(nodes: Mapping[str, Mapping[str, Any]], trust: Sequence[str] | None) -> dict[str, Logger]:
+    """Build loggers.
+
+    Args:
+        nodes: their classes and arguments, by their names.
+        trust: packages that they may be of; None for what the user typed.
 
     Raises:
         UserError: what one of them needs is not installed.
     """
-    nodes = config.get("logger") or {}
     return {name: build(f"logger.{name}", node, Logger, trust) for name, node in nodes.items()}

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from cnntrain.config.instantiate import build
 from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.open import open_data
 from cnntrain.errors import UserError
@@ -46,7 +47,7 @@ def draw(config: Config, target: Path) -> None:
     if not augment:
         raise UserError("nothing is augmented: choose something, such as augment=digits or augment=photos")
     console = Console(config["verbose"])
-    data = open_data(config, find_device("cpu"), console, None)
+    data = open_data(DataSettings.of(config), find_device("cpu"), console, None)
     chosen = one_of_each(data.train.labels[data.train_indices], IMAGES)
     indices = data.train_indices[chosen]
     x, y = images_of(data.train, indices), data.train.labels[indices]

@@ -11,6 +11,7 @@ import torch
 
 from cnntrain import loop
 from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.open import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, in_words
@@ -88,8 +89,11 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     trained = Trained({**config, "compile": False}, path, shown)
     device, normalize, class_names = trained.device, trained.normalize, trained.class_names
 
-    run_split = split_of(config, state, folder, EVERY_PART)
-    data = open_data(config, device, console, config["trust"], class_names if run_split else None, run_split)
+    settings = DataSettings.of(config)
+    run_split = split_of(config["data"]["source"], state, folder, EVERY_PART)
+    data = open_data(
+        settings, device, console, config["trust"], class_names if run_split else None, run_split
+    )
     if not is_same_data(state, data):
         raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
     check_same(data.train.class_names, class_names)

@@ -127,13 +127,13 @@ def trained(job: Job) -> RunSummary:
         after_epoch = pruning(sweep, SCORES.monitored(settings["monitor"]), job.search, job.trial, epochs)
     last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
     if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
-        return run.work(settings, job.folder, None, job.trust, after_epoch, job.header)
+        return run.train(settings, job.folder, job.trust, after_epoch, header=job.header)
     state, _ = run_folder.load_or_previous(last)
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
         summary: RunSummary = run_files.read_json(job.folder / "summary.json")
         return summary
     settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
-    return run.work(settings, job.folder, state, job.trust, after_epoch, job.header)
+    return run.train(settings, job.folder, job.trust, after_epoch, state, job.header)
 
 
 def is_under_way(job: Job) -> bool:

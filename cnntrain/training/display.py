@@ -26,18 +26,16 @@ MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
 
 
 def show_header(
-    console: Console,
-    config: Config,
-    folder: Path,
     trainer: Trainer,
+    config: Config,
     data: Data,
-    device: torch.device,
     engine: str,
     started: Mapping[str, Any] | None,
     level: int = 1,
 ) -> None:
     """Print what is about to be trained, on what, and where it goes."""
     model, freezing = trainer.learner.model, trainer.learner.freezing
+    console, device = trainer.output.console, trainer.train_batches.device
     sizes = [
         f"{len(data.train_indices):,} train",
         f"{len(data.val_indices):,} val",
@@ -72,7 +70,7 @@ def show_header(
             ),
             "device": f"{device}{name_of_gpu}",
             "precision": engine,
-            "run folder": shown_path(folder),
+            "run folder": shown_path(trainer.output.folder),
         },
         level,
     )

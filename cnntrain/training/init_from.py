@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cnntrain.config.compose import choice_values, file_of, groups, raw_yaml
 from cnntrain.config.schema import leaves, shown
+from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import head_of, is_inside
 from cnntrain.runs import checkpoint, run_folder
@@ -101,7 +102,7 @@ def recorded(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if state is None else state["init_from"]
 
 
-def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
+def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
     """Give a model the weights of a checkpoint, all but the head if that is for another number of classes.
 
     The checkpoint is data: of it come tensors that fit, by name and shape, and nothing is built.
@@ -109,7 +110,7 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
     Args:
         run: a run folder, a checkpoint file, or ``last``.
         model: of this run, with weights of its own.
-        config: of this run.
+        settings: from which it was built.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.
@@ -118,8 +119,7 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
     state, path = run_folder.load_best(run)
     class_names = state["class_names"]
     weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}
-    num_classes = config["data"]["num_classes"]
-    head = head_of(model, num_classes)
+    head = head_of(model, settings.num_classes)
     own = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
     new_head = {} if head is None else {name: own[name] for name in own if is_inside(name, head)}
     is_new = bool(new_head) and all(
@@ -131,7 +131,7 @@ def start_from(run: str, model: nn.Module, config: Mapping[str, Any]) -> Start:
     if reason is not None:
         name = type(model).__name__
         raise UserError(
-            f"init_from={printable(path)}: its weights do not fit {name}: {reason}{advice(state, config)}"
+            f"init_from={printable(path)}: its weights do not fit {name}: {reason}{advice(state, settings)}"
         )
     try:
         model.load_state_dict(taken)
@@ -153,23 +153,23 @@ def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | No
     return None if extra is None else f"its {printable(extra, 100)!r} has no place here"
 
 
-def advice(state: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
     """Return, on a line of its own, what to type so that the model is that of the checkpoint."""
     there = state["config"]
     if not isinstance(there.get("model"), Mapping) or not isinstance(there.get("data"), Mapping):
         return ""
     model, words = there["model"], []
     target = str(model.get("_target_"))
-    known = {key: shown(value) for key, value in leaves({"model": config["model"]})}
-    if target != config["model"]["_target_"]:
+    known = {key: shown(value) for key, value in leaves({"model": settings.node})}
+    if target != settings.node["_target_"]:
         choice = next((choice for choice in groups()["model"] if class_of(choice) == target), None)
         known = choice_values("model", choice) if choice else {}
         words.append(f"model={choice}" if choice else f"model._target_={target}")
     for key, value in leaves({"model": model}):
         if key not in ("model._target_", "model.weights") and shown(value) != known.get(key):
             words.append(shlex.quote(f"{key}={shown(value)}"))
-    for name in ("channels", "image_size"):
-        if there["data"].get(name) != config["data"][name]:
+    for name, here in zip(("channels", "image_size"), settings.shape[:2], strict=True):
+        if there["data"].get(name) != here:
             words.append(f"data.{name}={there['data'].get(name)}")
     text = " ".join(words)
     return (

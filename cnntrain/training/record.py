@@ -15,7 +15,8 @@ import torch
 from cnntrain import __version__
 from cnntrain.compute.engine import machine
 from cnntrain.config import own_runs
-from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.open import Data
 from cnntrain.image_folder import members
 from cnntrain.runs.checkpoint import write_atomically
@@ -27,12 +28,17 @@ from cnntrain.training.trainer import Trainer
 
 
 def about(
-    config: Config, data: Data, started: Mapping[str, Any] | None, trust: Sequence[str] | None
+    config: Config,
+    settings: DataSettings,
+    data: Data,
+    started: Mapping[str, Any] | None,
+    trust: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Return what a checkpoint says about itself, beside weights and states.
 
     Args:
-        config: of the run.
+        config: the run's configuration.
+        settings: what it says of the data.
         data: its images.
         started: from which other checkpoint, if from any.
         trust: packages that the configuration may name; None if it is the user's own.
@@ -42,8 +48,8 @@ def about(
         "config": config,
         "init_from": started,
         "class_names": list(data.train.class_names),
-        "input_shape": list(input_shape(config["data"])),
-        "normalization": {"mean": config["data"]["mean"], "std": config["data"]["std"]},
+        "input_shape": list(settings.shape),
+        "normalization": {"mean": settings.mean, "std": settings.std},
         "data_fingerprint": data.train.fingerprint,
         "split": None if data.record is None else members.digest_of(data.record),
         "versions": versions(),
@@ -51,7 +57,7 @@ def about(
 
 
 def summarize(
-    config: Config,
+    seed: int,
     trainer: Trainer,
     result: Result,
     findings: Sequence[Finding],
@@ -76,7 +82,7 @@ def summarize(
         "loader_share": round(trainer.train_batches.stopwatch.share, 4),
         "train_seconds": sum(row["seconds"] for row in trainer.progress.history),
         "seconds": seconds,
-        "seed": config["seed"],
+        "seed": seed,
         "device": str(device),
         "machine": machine(),
         "precision": trainer.learner.precision.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from torch import nn
 from cnntrain.compute import autotune
 from cnntrain.compute.engine import Engine
 from cnntrain.compute.timing import Trial
+from cnntrain.config.sections import EngineSettings, ModelSettings
 from cnntrain.data.loader import Normalize
 from cnntrain.models import CNN
 from cnntrain.runtime import hardware, memory
 from cnntrain.runtime.hardware import ProcessorTime
 
 CPU = torch.device("cpu")
+AUTO = EngineSettings("auto", "auto", "auto", ModelSettings({}, (1, 8, 8), 2), 32, 1, verbose=0)
 USED_BY_ALL = hardware.used_by_all
 KEYS = ("precision", "channels_last", "threads")
 
@@ -207,11 +210,10 @@ def test_slow_networks_are_tried_on_few_images(seconds: float, least: int, most:
 
 def test_no_more_is_tried_than_fits_into_a_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Counting(0, 10**6)
-    data = {"channels": 1, "image_size": 2, "num_classes": 2}
-    config = {**dict.fromkeys(KEYS, "auto"), "data": data, "batch_size": 10**9, "accumulate": 1, "verbose": 0}
+    settings = replace(AUTO, model=ModelSettings({}, (1, 2, 2), 2), batch_size=10**9)
     options = {"precision": ["fp32"], "channels_last": [False], "threads": [1]}
     monkeypatch.setattr(memory, "free", lambda: 40_000)  # of which a quarter; an image takes 36 bytes
-    autotune.measured(config, network, nn.CrossEntropyLoss(), CPU, options, Engine("fp32", False, 1))
+    autotune.measured(settings, network, nn.CrossEntropyLoss(), CPU, options, Engine("fp32", False, 1))
     assert 100 < max(network.sizes) <= 10_000 // 36
 
 
@@ -251,5 +253,4 @@ def test_threads_are_those_that_were_chosen(cnntrain: Command) -> None:
 
 def test_a_machine_without_the_instructions_does_not_try_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cnntrain.compute.engine.has_bf16_instructions", lambda: False)
-    config = dict.fromkeys(KEYS, "auto")
-    assert autotune.candidates(config, CNN((1, 8, 8), 2, [4]), CPU)["precision"] == ["fp32"]
+    assert autotune.candidates(AUTO, CNN((1, 8, 8), 2, [4]), CPU)["precision"] == ["fp32"]

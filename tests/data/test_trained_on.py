@@ -129,5 +129,5 @@ def test_training_images_that_lie_in_other_parts_by_now_neither_validate_nor_tes
 def test_a_start_whose_configuration_holds_anything_tells_nothing(data: object) -> None:
     state = {"config": {"data": data, "limit": None}, "data_fingerprint": 1, "split": None}
     for target in ("cnntrain.data.sources.Folder", "cnntrain.data.sources.Fake"):
-        earlier = earlier_run(Path("x.pt"), state, {"data": {"source": {"_target_": target}}})
+        earlier = earlier_run(Path("x.pt"), state, {"_target_": target})
         assert earlier.rule() is None and earlier.guard() is None

@@ -18,6 +18,7 @@ import jinja2
 from torch import nn
 
 from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.sections import ModelSettings
 from cnntrain.data import resize, splits
 from cnntrain.data.augment import augment, color, crop, geometry, policies
 from cnntrain.errors import UserError
@@ -192,7 +193,7 @@ def sameness(config: Config) -> str:
 
 def model_facts(config: Config) -> dict[str, Any]:
     """Return how the model is written: layer by layer if it is one of ours, by its name if it is not."""
-    model = describe_model(config, trust=None)
+    model = describe_model(ModelSettings.of(config), trust=None)
     name, target = type(model).__name__, config["model"]["_target_"]
     total = sum(p.numel() for p in model.parameters())
     if target in MODELS:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config, shown
+from cnntrain.config.sections import DataSettings
 from cnntrain.data.reader import Reader
 from cnntrain.data.sources.builtin import Torchvision
 from cnntrain.errors import UserError
@@ -62,7 +64,7 @@ def files_of(config: Config) -> dict[str, list[Path]]:
             f"the data of {name or node['_target_']} can't be written as a script, which reads IDX files: "
             "data=mnist_mini, mnist, fashion_mnist, kmnist or emnist"
         )
-    reader = Reader(data, 0, Console(0), None)
+    reader = Reader(replace(DataSettings.of(config), workers=0), Console(0), None)
     found = {part: [file.absolute() for file in reader.files(part == "train")] for part in ("train", "test")}
     if not all(found.values()):
         root = Path(data["root"]).expanduser()

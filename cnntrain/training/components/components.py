@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.optim.freezing import Freezing
 from cnntrain.tasks.base import Task
@@ -21,64 +21,64 @@ from cnntrain.tasks.classification.task import Classification
 SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an image, that are soon computed
 
 
-def build_task(config: Config) -> Task:
+def build_task(settings: ModelSettings) -> Task:
     """Build the task for the shape and the classes of the data."""
-    return Classification(input_shape(config["data"]), config["data"]["num_classes"])
+    return Classification(settings.shape, settings.num_classes)
 
 
-def build_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
+def build_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for the shape and the classes of the data, and check its output on zeros."""
-    model = untried(config, trust)
-    check_takes(model, config, "cpu")
+    model = untried(settings, trust)
+    check_takes(model, settings, "cpu")
     return model
 
 
-def describe_model(config: Config, trust: Sequence[str] | None) -> nn.Module:
+def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for its shapes alone: without memory, unless it is small.
 
     On the meta device, torch takes 2 s to import its compiler for the first layer that it calls.
     """
     with torch.device("meta"):
-        model = untried(config, trust)
+        model = untried(settings, trust)
     device = "meta"
     sizes = [math.inf if is_lazy(p) else p.numel() for p in model.parameters()]
-    is_small = sum(sizes) <= SMALL and math.prod(input_shape(config["data"])) <= SMALL_IMAGE
+    is_small = sum(sizes) <= SMALL and math.prod(settings.shape) <= SMALL_IMAGE
     if is_small and "torch._dynamo" not in sys.modules:
         with torch.random.fork_rng(devices=[]):
-            model, device = untried(config, trust), "cpu"
-    check_takes(model, config, device)
+            model, device = untried(settings, trust), "cpu"
+    check_takes(model, settings, device)
     return model
 
 
-def untried(config: Config, trust: Sequence[str] | None) -> nn.Module:
+def untried(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for the shape and the classes of the data."""
-    shape = input_shape(config["data"])
+    shape = settings.shape
     model: nn.Module = build(
         "model",
-        config["model"],
+        settings.node,
         nn.Module,
         trust,
         input_shape=shape,
         in_channels=shape[0],
         image_size=shape[1],
         in_features=shape[0] * shape[1] * shape[2],
-        num_classes=config["data"]["num_classes"],
+        num_classes=settings.num_classes,
     )
     return model
 
 
-def check_takes(model: nn.Module, config: Config, device: str) -> None:
+def check_takes(model: nn.Module, settings: ModelSettings, device: str) -> None:
     """See that a network takes images of the data's shape and gives a logit for each class.
 
     Args:
         model: the network, which is left in evaluation mode.
-        config: of the run.
+        settings: the images and classes that it is for.
         device: of the network.
 
     Raises:
         UserError: it does not.
     """
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
+    shape, classes = settings.shape, settings.num_classes
     name = type(model).__name__
     model.eval()  # so that the trial below draws nothing and changes no statistics
     with torch.device(device):
@@ -93,11 +93,12 @@ def check_takes(model: nn.Module, config: Config, device: str) -> None:
         raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
 
 
-def build_freezing(config: Config, model: nn.Module) -> Freezing:
-    """Freeze what the configuration says of a model; nothing, if it says nothing."""
-    patterns = config["freeze"] or []
-    patterns = [patterns] if isinstance(patterns, str) else patterns
-    return Freezing(model, patterns, config["unfreeze_epoch"], config["data"]["num_classes"])
+def build_freezing(
+    model: nn.Module, freeze: str | Sequence[str] | None, unfreeze_epoch: int | None, num_classes: int
+) -> Freezing:
+    """Freeze the parameters whose names match one of the patterns; nothing, if there are none."""
+    patterns = [freeze] if isinstance(freeze, str) else freeze or []
+    return Freezing(model, patterns, unfreeze_epoch, num_classes)
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:

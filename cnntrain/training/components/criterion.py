@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import Config, shown
+from cnntrain.config.schema import shown
+from cnntrain.config.sections import CriterionSettings
 from cnntrain.errors import UserError, in_words
 from cnntrain.tasks.losses import check_mean
 
 
-def build_criterion(config: Config, trust: Sequence[str] | None) -> nn.Module:
+def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the loss, and check that it maps logits and labels to the mean over the examples."""
-    node, known = dict(config["criterion"]), {}
+    node, num_classes, mixes = dict(settings.node), settings.num_classes, settings.mixes
+    known = {}
     if isinstance(node.get("weight"), list):  # which torch wants as a tensor
-        known["weight"] = class_weights(node.pop("weight"), config["data"]["num_classes"])
+        known["weight"] = class_weights(node.pop("weight"), num_classes)
     criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
-    num_classes = config["data"]["num_classes"]
     logits, labels = torch.zeros(2, num_classes), torch.tensor([0, 1])
-    mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
     if mixes:  # labels are shares of the classes
         labels = torch.full_like(logits, 1 / num_classes)
     name = type(criterion).__name__

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.config.instantiate import is_of_ours, targets
-from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError
 from cnntrain.models.hooks import forward_hooks
 from cnntrain.runtime import memory
@@ -27,13 +27,15 @@ BYTES = 4  # of a value, as fp32
 USUAL = 2 * 3 * 1024**2  # values of two images
 
 
-def check_size(config: Config, weights: Mapping[str, Any], path: Path, trust: Sequence[str] | None) -> None:
+def check_size(
+    settings: ModelSettings, weights: Mapping[str, Any], path: Path, trust: Sequence[str] | None
+) -> None:
     """Check that a checkpoint's weights fit the model it describes, and that two images fit into the memory.
 
     What the user typed is not looked at, nor are classes of others, which may need values.
 
     Args:
-        config: of the checkpoint.
+        settings: the network that the checkpoint describes.
         weights: of the model, by name.
         path: of the checkpoint.
         trust: packages that the checkpoint may name; None for what the user typed.
@@ -41,10 +43,10 @@ def check_size(config: Config, weights: Mapping[str, Any], path: Path, trust: Se
     Raises:
         CheckpointError: they do not.
     """
-    if trust is None or not all(map(is_of_ours, targets(config["model"]))):
+    if trust is None or not all(map(is_of_ours, targets(settings.node))):
         return
     with torch.device("meta"):
-        model = untried(config, trust)
+        model = untried(settings, trust)
     empty = model.state_dict()
     for name in {**empty, **weights}:
         here, there = empty.get(name), weights.get(name)
@@ -55,7 +57,7 @@ def check_size(config: Config, weights: Mapping[str, Any], path: Path, trust: Se
                 f"{printable(path)}: the weights do not fit the model that the configuration describes: "
                 f"{printable(name, 100)}"
             )
-    needed, free = BYTES * largest_output(model, config), memory.free()
+    needed, free = BYTES * largest_output(model, settings), memory.free()
     if needed > free:
         raise CheckpointError(
             f"{printable(path)}: two images take {bytes_in_words(needed)} in a single layer, and "
@@ -63,7 +65,7 @@ def check_size(config: Config, weights: Mapping[str, Any], path: Path, trust: Se
         )
 
 
-def largest_output(model: nn.Module, config: Config) -> int:
+def largest_output(model: nn.Module, settings: ModelSettings) -> int:
     """Return the number of values of the largest tensor that a layer makes of two images.
 
     For images of usual sizes only that of the images is looked at: the first call of a layer on the meta
@@ -71,10 +73,9 @@ def largest_output(model: nn.Module, config: Config) -> int:
 
     Args:
         model: on the meta device.
-        config: of the checkpoint.
+        settings: of the network.
     """
-    shape = input_shape(config["data"])
-    outputs = [2 * math.prod(shape)]
+    outputs = [2 * math.prod(settings.shape)]
     if outputs[0] <= USUAL:
         return outputs[0]
 
@@ -83,5 +84,5 @@ def largest_output(model: nn.Module, config: Config) -> int:
             outputs.append(output.numel())
 
     with forward_hooks(model.named_modules(), record):
-        check_takes(model, config, "meta")
+        check_takes(model, settings, "meta")
     return max(outputs)

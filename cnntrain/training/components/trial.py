@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import nn
 
-from cnntrain.compute.micro_batches import Fitting, cut_to_fit, is_out_of_memory
-from cnntrain.compute.precision import Precision
-from cnntrain.config.schema import Config, input_shape
-from cnntrain.data.augment.augment import Augment
+from cnntrain.compute.micro_batches import BatchPlan, Fitting, is_out_of_memory
 from cnntrain.errors import UserError, in_words
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runtime.console import Console
@@ -22,32 +16,31 @@ NEEDS_MORE = "more than 1 value per channel"  # what torch's batch norm says of 
 
 
 def try_out(
-    config: Config,
-    model: nn.Module,
-    criterion: nn.Module,
-    augment: Augment,
-    freezing: Freezing,
-    images: int,
-    state: dict[str, Any] | None,
-    console: Console,
-) -> bool:
-    """See that the model can be trained on such batches, and cut those that do not fit into the memory.
+    fitting: Fitting, freezing: Freezing, plan: BatchPlan, images: int, is_new: bool, console: Console
+) -> tuple[BatchPlan, bool]:
+    """Check that the model can be trained on such batches, and cut those that do not fit into the memory.
+
+    Args:
+        fitting: tries batches out.
+        freezing: of the model's parameters.
+        plan: how a batch is to go through the network.
+        images: number of images in the training set.
+        is_new: whether the run has no checkpoint, which decides how a batch is cut.
+        console: where warnings are shown.
 
     Returns:
-        Whether some parameters take no part in the loss.
+        How a batch goes through the network, and whether some parameters take no part in the loss.
+
+    Raises:
+        UserError: the model can't be trained.
     """
-    device = next(model.parameters()).device
-    precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
-    shape, classes = input_shape(config["data"]), config["data"]["num_classes"]
-    still = freezing.norms if freezing.is_frozen and freezing.unfreeze_epoch is None else ()
-    fitting = Fitting(model, criterion, precision, shape, classes, device, augment.mixes, still)
     idle = idle_parameters(fitting, freezing)
     if idle:
         console.warn(in_words_of(idle))
-    if state is None and world_size() == 1:  # else a part of the batch is decided already
-        cut_to_fit(config, fitting, console)
-    check_single_images(config, fitting, images)
-    return bool(idle)
+    if is_new and world_size() == 1:  # else a part of the batch is decided already
+        plan = plan.cut_to_fit(fitting, console)
+    check_single_images(plan, fitting, images)
+    return plan, bool(idle)
 
 
 def idle_parameters(fitting: Fitting, freezing: Freezing) -> list[str]:
@@ -90,18 +83,18 @@ def in_words_of(names: list[str]) -> str:
     return f"parameters that take no part in the loss are never trained: {shown}{more}"
 
 
-def check_single_images(config: Config, fitting: Fitting, images: int) -> None:
+def check_single_images(plan: BatchPlan, fitting: Fitting, images: int) -> None:
     """Refuse batch sizes that leave a single image to a model with batch norm.
 
     Args:
-        config: of the run.
+        plan: how a batch goes through the network.
         fitting: holds the model.
         images: number of images in the training set.
 
     Raises:
         UserError: such a batch, or part of one, is in each epoch.
     """
-    batch_size, accumulate = config["batch_size"], config["accumulate"]
+    batch_size, accumulate = plan.size, plan.accumulate
     # On GPUs SyncBatchNorm takes the images of all processes.
     processes = 1 if fitting.device.type == "cuda" else world_size()
     if smallest_part(images, batch_size, accumulate, processes) > 1:

@@ -1,0 +1,170 @@
+"""What one part of a run needs to know of the configuration, as typed values. Imports no torch.
+
+Everything below ``run.py`` takes these, or plainer arguments, and never the whole configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from cnntrain.config.schema import Config, input_shape
+
+Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
+Shape = tuple[int, int, int]  # channels, height and width of an image
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The data set, and how it is read: the group ``data`` of the configuration, whose keys these are.
+
+    Args:
+        limit: training images that are used; None: all.
+        workers: processes that decode.
+    """
+
+    source: Node
+    channels: int
+    image_size: int
+    num_classes: int
+    mean: list[float]
+    std: list[float]
+    val_fraction: float
+    split_seed: int
+    cache: str
+    cache_gb: float
+    resize: str
+    resize_size: int | None
+    max_megapixels: float
+    value_range: Any = None
+    root: str | None = None
+    on_bad_image: str | None = None
+    limit: int | None = None
+    workers: int = 0
+
+    @classmethod
+    def of(cls, config: Config) -> DataSettings:
+        """Return what a configuration says of the data."""
+        data = {
+            field.name: config["data"][field.name] for field in fields(cls) if field.name in config["data"]
+        }
+        return cls(**data, limit=config["limit"], workers=config["workers"])
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of an image."""
+        return (self.channels, self.image_size, self.image_size)
+
+    @property
+    def side(self) -> int:
+        """Height and width to which an image is brought before a part of it is cut out."""
+        return self.resize_size or self.image_size
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The network, and the images and classes that it is for.
+
+    Args:
+        node: its class and arguments.
+        shape: channels, height and width of an image.
+        num_classes: number of classes.
+    """
+
+    node: Node
+    shape: Shape
+    num_classes: int
+
+    @classmethod
+    def of(cls, config: Config) -> ModelSettings:
+        """Return what a configuration says of the network."""
+        return cls(config["model"], input_shape(config["data"]), config["data"]["num_classes"])
+
+
+@dataclass(frozen=True)
+class CriterionSettings:
+    """The loss.
+
+    Args:
+        node: its class and arguments.
+        num_classes: number of classes.
+        mixes: whether labels are shares of the classes, as mixup makes them.
+    """
+
+    node: Node
+    num_classes: int
+    mixes: bool
+
+    @classmethod
+    def of(cls, config: Config) -> CriterionSettings:
+        """Return what a configuration says of the loss."""
+        mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
+        return cls(config["criterion"], config["data"]["num_classes"], mixes)
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What is left to autotune, and what its choice depends on.
+
+    Args:
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``.
+        channels_last: whether images lie in memory as (N, H, W, C), or ``auto``.
+        threads: of the CPU, or ``auto``.
+        model: the network that is timed.
+        batch_size: images of a batch.
+        accumulate: parts in which a batch goes through the network.
+        verbose: how much is printed.
+    """
+
+    precision: str
+    channels_last: bool | str
+    threads: int | str
+    model: ModelSettings
+    batch_size: int
+    accumulate: int
+    verbose: int
+
+    @classmethod
+    def of(cls, config: Config) -> EngineSettings:
+        """Return what a configuration says of the engine."""
+        names = (field.name for field in fields(cls) if field.name != "model")
+        return cls(model=ModelSettings.of(config), **{name: config[name] for name in names})
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """The optimizer and the learning-rate schedule.
+
+    Args:
+        optim: class and arguments of the optimizer.
+        schedule: class and arguments of the schedule.
+        epochs: for which the schedule is planned.
+        monitor: the score that a schedule looks at, if it looks at one.
+        lr_scale: factors of the learning rate, by patterns of names.
+        freezes: whether parameters are frozen.
+        ema: decay of the moving average of the weights; None without one.
+        model: the network.
+        data: the group ``data``, which says whether there is a validation set.
+    """
+
+    optim: Node
+    schedule: Node
+    epochs: int
+    monitor: str
+    lr_scale: Mapping[str, float]
+    freezes: bool
+    ema: float | None
+    model: ModelSettings
+    data: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Config) -> OptimizerSettings:
+        """Return what a configuration says of the optimizer and the schedule."""
+        names = ("optim", "schedule", "epochs", "monitor", "ema", "data")
+        return cls(
+            lr_scale=config["lr_scale"] or {},
+            freezes=bool(config["freeze"]),
+            model=ModelSettings.of(config),
+            **{name: config[name] for name in names},
+        )
