@@ -114,8 +114,14 @@ class Own(Contender):
     def train(self, steps: int) -> None:
         """Train for some steps with the loop that ``cnntrain train`` runs."""
         optimizer = self.precision.wrap(self.optimizer)
+        metrics = self.task.running_mean(self.device)
         loop.train_epoch(
-            self.model, self.epoch(steps), self.criterion, optimizer, precision=self.precision
+            self.model,
+            self.epoch(steps),
+            self.criterion,
+            optimizer,
+            precision=self.precision,
+            metrics=metrics,
         ).diverged_at()
 
     def shares(self, seconds: float) -> dict[str, float]:
