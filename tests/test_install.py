@@ -54,7 +54,7 @@ def test_from_a_wheel_in_an_empty_folder(source: Path, tmp_path: Path) -> None:
     (wheel,) = (tmp_path / "wheels").glob("*.whl")
     pip("install", str(wheel), "--target", str(tmp_path / "site"))
     assert (tmp_path / "site" / "cnntrain" / "conf" / "train.yaml").exists()
-    assert wheel.stat().st_size < 1_500_000
+    assert wheel.stat().st_size < 2_000_000  # 1 MB of digits, 0.5 MB of code: no tests, no data sets
 
     done = train([sys.executable], tmp_path / "site")
 
