@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cnntrain.compare.columns import repeats_of, verdict_on
 from cnntrain.compare.diff import REPEATS
 from cnntrain.compare.ranking import Point, Run, best_of, ranks_of, tests_of, value_of
 from cnntrain.compare.results import figures_of
 from cnntrain.compare.statistics import summarize
-from cnntrain.compare.table import repeats_of, verdict_on
 from cnntrain.runs.run_files import read_csv
 from cnntrain.tasks.scores import TEST, Figure, Score, Scores
 
@@ -35,7 +35,7 @@ class About:
     Args:
         title: its heading.
         folder: where the page will be, absolute; its links start there.
-        name: of the sweep's folder; empty if the runs are from several.
+        name: the name of the sweep's folder; empty if the runs are from several.
         command: what was typed; empty if that is not known.
         data: the data set in words; empty if that is not known.
         log_keys: the keys that a search drew on a log scale.
@@ -63,7 +63,7 @@ def page(
         about: what is said of all of them.
         runs: in the order of the ranking.
         points: the ranking.
-        keys: in which the runs differ.
+        keys: the keys in which the runs differ.
         monitor: the figure that they are ranked by.
         scores: the scores of their task.
     """

@@ -31,7 +31,7 @@ class Run:
         name: the name that is shown.
         folder: the run folder.
         values: the keys in which the runs differ, without ``REPEATS``, and their values as typed.
-        seed: the seed of the run.
+        seed: its seed.
         state: finished, failed, pruned, running or waiting.
         figures: the results that it is ranked by; empty unless it is finished.
         reason: why it failed.
@@ -65,7 +65,7 @@ class Point:
         summary: the monitored figure, summarized over the repeats.
         planned: how many repeats were planned; some may have failed.
         data: the data set, as :class:`Run` has it.
-        rank: from 1 within its data set; None if it was not validated.
+        rank: its rank within its data set, from 1; None if it was not validated.
         p: the p-value that it is as good as the best point of its data set, corrected for the number of
             comparisons; None if unknown.
     """

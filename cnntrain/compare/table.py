@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
+from cnntrain.compare.columns import GAP, Column, fitting, result_columns
 from cnntrain.compare.diff import REPEATS
 from cnntrain.compare.ranking import (
     LEVEL,
@@ -22,33 +21,17 @@ from cnntrain.compare.ranking import (
     tests_of,
     value_of,
 )
-from cnntrain.compare.results import COSTS, figures_of
 from cnntrain.compare.statistics import summarize
 from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.scores import TEST, Figure, Scores
 from cnntrain.text import argument, printable
 
 STATES = {"failed": "failed", "pruned": "pruned", "running": "not finished", "waiting": "not started"}
-NAMED = ("failed", "running")  # the states in which the names of the runs are of interest
+NAMED = ("failed", "running")  # states whose runs are named
 MOST_NAMED = 5
 # Columns that a narrow screen leaves out, the first one first, before all scores. sweep.csv has them all.
 SPARE = ("epochs", "epochs done", "seconds", "std")
-GAP = 2  # blanks between two columns
 LONGEST_VALUE = 40  # characters of a value in the list of differences
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the ranking: its heading and a cell for each point."""
-
-    title: str
-    cells: list[str]
-    right: bool = True
-
-    @property
-    def width(self) -> int:
-        """Its width on the screen, with the gap behind it."""
-        return max(map(cell_len, (self.title, *self.cells))) + GAP
 
 
 def show(
@@ -120,23 +103,6 @@ def is_repeated(points: Sequence[Point]) -> bool:
     return any(point.planned > 1 for point in points)
 
 
-def fitting(
-    first: Sequence[Column], figures: Sequence[Column], spare: Sequence[str], width: int
-) -> list[Column] | None:
-    """Return the columns that fit a width: ``first``, and as many figures as there is room for.
-
-    None if ``first`` and the figures that can't be spared do not fit. Those in ``spare`` are left out in its
-    order, but never the first figure.
-    """
-    spare = [title for title in spare if any(column.title == title for column in figures[1:])]
-    for number in range(len(spare) + 1):
-        kept = [c for c in figures if c is figures[0] or c.title not in spare[:number]]
-        columns = [*first, *kept]
-        if sum(column.width for column in columns) - GAP <= width:
-            return columns
-    return None
-
-
 def table_of(columns: Sequence[Column], points: Sequence[Point]) -> Table:
     """Return the table of rich."""
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
@@ -194,55 +160,8 @@ def middle(text: str, longest: int) -> str:
     return f"{text[: max(1, longest - tail - 1)]}…{text[-tail:]}"
 
 
-def result_columns(
-    points: Sequence[Point], monitor: Figure, repeated: bool, scores: Scores, epochs: str
-) -> list[Column]:
-    """Return the columns of the results, the monitored one first, that of the epochs called ``epochs``."""
-
-    def column(title: str, cell: Callable[[Point], str]) -> Column:
-        return Column(title, [cell(point) for point in points])
-
-    columns = [
-        column(monitor.name, lambda p: shown(p.summary.mean if p.summary else None, monitor.score.text))
-    ]
-    if repeated:
-        columns += [
-            column("95% interval", lambda p: interval_of(p, monitor)),
-            column("std", lambda p: shown(p.summary.std if p.summary else None, monitor.score.text)),
-            column("n", repeats_of),
-            column("p vs. best", verdict_on),
-        ]
-    text_of = {figure.name: figure.score.text for figure in scores.ranked} | COSTS
-    for name in figures_of(scores):
-        if name != monitor.name:
-            title = epochs if name == "epochs_done" else name
-            columns.append(Column(title, [shown(point.mean(name), text_of[name]) for point in points]))
-    return columns
-
-
-def interval_of(point: Point, monitor: Figure) -> str:
-    """Return the 95 % interval of a point's mean."""
-    interval = point.summary.interval if point.summary else None
-    return "–" if interval is None else " to ".join(map(monitor.score.text, interval))
-
-
-def repeats_of(point: Point) -> str:
-    """Return how many repeats of a point are finished, and how many were planned."""
-    return str(point.repeats) if point.repeats == point.planned else f"{point.repeats} of {point.planned}"
-
-
-def verdict_on(point: Point) -> str:
-    """Return what the test says of a point."""
-    if point.rank == 1:
-        return "best"
-    if point.p is None:
-        return "–"
-    # On its side of the level, however it is rounded.
-    return f"{point.p:.2g}" if (float(f"{point.p:.2g}") >= LEVEL) == (point.p >= LEVEL) else f"{point.p:.4f}"
-
-
 def explain(console: Console, runs: Sequence[Run], points: Sequence[Point]) -> None:
-    """Say what the figures mean, and which runs are missing."""
+    """Print what the figures mean, and which runs are missing."""
     if is_repeated(points):
         explain_repeats(console, points)
     for state, verb in STATES.items():
@@ -255,7 +174,7 @@ def explain(console: Console, runs: Sequence[Run], points: Sequence[Point]) -> N
 
 
 def explain_repeats(console: Console, points: Sequence[Point]) -> None:
-    """Say what the statistics over repeats are, and what would make them more certain."""
+    """Print what the statistics over repeats are, and what would make them more certain."""
     tested = [point for point in points if point.p is not None]
     console.line(
         "[dim]n repeats with other seeds; mean, its 95% interval (Student's t) and standard deviation"
@@ -296,8 +215,3 @@ def show_winner(console: Console, best: Point, monitor: Figure, scores: Scores) 
         mean = tested.score.text(summary.mean)
         console.line(f"{tested.words} of the best{escape(where)}: [bold]{mean}[/]{spread}")
     console.command("best", f"cnntrain eval {argument(best.best_run(monitor).folder)}")
-
-
-def shown(value: float | None, text: Callable[[float], str]) -> str:
-    """Return a result as the table shows it."""
-    return "–" if value is None else text(value)

@@ -22,7 +22,7 @@ class MLflow(Logger):
     ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db`` shows it.
 
     Args:
-        uri: of the store or the server; None for that file.
+        uri: the address of the store or the server; None: that file.
         experiment: under which the runs are put; the jobs of a sweep under its name.
     """
 

@@ -21,7 +21,7 @@ class WandB(Logger):
     """Writes a Weights & Biases run; ``wandb sync`` sends one that was written offline.
 
     Args:
-        project: of the run.
+        project: the name of the project.
         mode: ``offline``, or ``online`` to send it at once.
     """
 

@@ -21,6 +21,6 @@ def record_of(folder: Path) -> JobRecord | None:
 
 
 def is_done(folder: Path) -> bool:
-    """Say whether the job of a folder is finished, or was stopped for good."""
+    """Return whether the job of a folder is finished, or was stopped for good."""
     record = record_of(folder)
     return record is not None and record["state"] in ("finished", "pruned")

@@ -34,7 +34,7 @@ class Search:
     """Asks for points and tells results.
 
     Args:
-        folder: of the sweep.
+        folder: the sweep's folder.
         settings: the group ``sweeper`` of the configuration.
         space: the override of each key that is searched, as typed.
         monitor: the figure that counts.
@@ -93,7 +93,7 @@ class Search:
         return trial.number, name, words
 
     def tell(self, number: int, record: JobRecord) -> None:
-        """Say what came of a trial. One that failed or diverged is not the end of the search."""
+        """Record what came of a trial. One that failed or diverged is not the end of the search."""
         import optuna
 
         states = optuna.trial.TrialState

@@ -37,7 +37,7 @@ class Sweep:
 
     Args:
         plan: its jobs.
-        folder: of the sweep, which exists.
+        folder: the folder of the sweep, which exists.
         settings: the keys launcher, on_error and verbose.
         trust: packages that the jobs may name; None for what the user typed.
     """
@@ -195,7 +195,7 @@ class Sweep:
             done += len(jobs)
 
     def open(self, done: int, total: int) -> None:
-        """Say what is about to be done, where, and how much of it was done before."""
+        """Print what is about to be done, where, and how much of it was done before."""
         left, folder = count(total - done, "job"), shown_path(self.folder)
         if done:
             self.console.line("{} of {} finished before: [bold]{}[/]", count(done, "job"), total, folder)
@@ -280,7 +280,7 @@ class Sweep:
         return announcing
 
     def tell(self, name: str, record: JobRecord, place: str) -> None:
-        """Say how a job ended."""
+        """Print how a job ended."""
         varied, file = self.plan.varied_of(name), self.folder / name / RECORD
         text = " ".join(varied) or name
         if record["state"] == "failed":

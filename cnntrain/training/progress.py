@@ -106,7 +106,7 @@ class Progress:
         return new > best
 
     def is_stale(self, patience: int | None) -> bool:
-        """Say whether the last ``patience`` epochs were all no better than the best."""
+        """Return whether the last ``patience`` epochs were all no better than the best."""
         return patience is not None and self.stale >= patience
 
     def write_metrics(self, folder: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 from conftest import TINY, Command, is_told
 from rich.console import Console as RichConsole
 
+from cnntrain.compare.columns import verdict_on
 from cnntrain.compare.diff import differing, of_no_account, repeats_in, with_classes_named
 from cnntrain.compare.ranking import Point, Run, ranked
-from cnntrain.compare.table import verdict_on
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.scores import VAL_LOSS, Figure
 
