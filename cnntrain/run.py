@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -243,7 +244,7 @@ def assemble(
     plan = BatchPlan(config["batch_size"], config["accumulate"]).clipped(images, settings.shape, console)
     fitting = fitting_of(config, built, criterion, device)
     plan, has_idle = try_out(fitting, built.freezing, plan, images, state is None, console)
-    engine, in_words = settle_engine(config, plan, built.model, criterion, device)
+    engine, in_words = settle_engine(config, plan, built.task, built.model, criterion, device)
     config = as_found(config, built, data, plan, engine)
     batches = batches_of(config, data, built.augment, device, engine)
     learner = build_learner(config, trust, built, criterion, len(batches.train), has_idle)
@@ -270,12 +271,12 @@ def build_components(
 ) -> Components:
     """Build what the configuration names. No data is read."""
     settings = ModelSettings.of(config)
-    task = build_task(settings)
+    task = build_task(settings, trust)
     if state is not None and folder is not None:
         last = folder / run_folder.CHECKPOINTS / checkpoint.LAST
         check_size(settings, state["model"], last, trust)
     model = build_model(settings, trust).to(device)
-    criterion = build_criterion(CriterionSettings.of(config), trust).to(device)
+    criterion = build_criterion(CriterionSettings.of(config), trust, task).to(device)
     start = None
     if state is None and config["init_from"] is not None:  # the run's own checkpoint needs no other
         start = start_from(config["init_from"], model, settings)
@@ -314,14 +315,14 @@ def criterion_of_training(config: Config, criterion: nn.Module, data: Data) -> n
 def fitting_of(config: Config, built: Components, criterion: nn.Module, device: torch.device) -> Fitting:
     """Return what tries out how much of a batch fits into the memory."""
     precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
-    settings, freezing = ModelSettings.of(config), built.freezing
+    freezing = built.freezing
     still = freezing.norms if freezing.is_frozen and freezing.unfreeze_epoch is None else ()
-    shape, classes, mixes = settings.shape, settings.num_classes, built.augment.mixes
-    return Fitting(built.model, criterion, precision, shape, classes, device, mixes, still)
+    dummy = functools.partial(built.task.dummy, mixed=built.augment.mixes)
+    return Fitting(built.model, criterion, precision, dummy, device, still)
 
 
 def settle_engine(
-    config: Config, plan: BatchPlan, model: nn.Module, criterion: nn.Module, device: torch.device
+    config: Config, plan: BatchPlan, task: Task, model: nn.Module, criterion: nn.Module, device: torch.device
 ) -> tuple[Engine, str]:
     """Find out how the model computes best here, and prepare the model.
 
@@ -329,7 +330,7 @@ def settle_engine(
         The engine, and in words what was found out.
     """
     settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
-    engine, gain = distributed.by_main(lambda: settle(settings, model, criterion, device))
+    engine, gain = distributed.by_main(lambda: settle(settings, model, criterion, task.dummy, device))
     engine.prepare(model)
     if config["compile"]:
         compile_model(model, settings.model.shape, device)
@@ -409,7 +410,7 @@ def build_trainer(
     contents = about(config, DataSettings.of(config), setup.data, setup.started, trust)
     output = Output(folder, console, contents, after_epoch)
     doctor = None
-    if config["doctor"]:
+    if config["doctor"] and setup.task.is_examined:
         doctor = Doctor(learner.model, learner.optimizer, learner.criterion, learner.precision, config)
     return Trainer(learner, batches.train, batches.val, setup.task, budget, output, doctor)
 
@@ -483,7 +484,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
         loggers.show()
     doctor = trainer.doctor
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
-    if config.get("report") and is_main():
+    if config.get("report") and verdicts is not None and is_main():
         from cnntrain.report.entry import after_training  # which imports matplotlib
 
         normalize = setup.batches.normalize
@@ -491,7 +492,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
     return summary
 
 
-def test(setup: Setup, trainer: Trainer) -> tuple[Result, Verdicts]:
+def test(setup: Setup, trainer: Trainer) -> tuple[Result, Verdicts | None]:
     """Evaluate the best epoch on the test images; its weights stay in the model."""
     learner, output, seen = setup.learner, trainer.output, Predictions()
     if is_main():
@@ -506,7 +507,7 @@ def test(setup: Setup, trainer: Trainer) -> tuple[Result, Verdicts]:
         learner.precision,
         after_batch=seen.add,
     )
-    return result, seen.joined()
+    return result, seen.joined() if setup.task.is_examined else None
 
 
 def diagnose(setup: Setup, trainer: Trainer) -> list[Finding]:

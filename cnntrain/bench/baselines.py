@@ -211,8 +211,10 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     plan = BatchPlan(config["batch_size"], config["accumulate"])
     plan = plan.clipped(min(IMAGES, len(dataset)), shape, console)
     settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
-    typed, _ = settle(settings, built.model, built.criterion, device)
-    fp32, _ = settle(replace(settings, precision="fp32"), built.model, built.criterion, device)
+    typed, _ = settle(settings, built.model, built.criterion, built.task.dummy, device)
+    fp32, _ = settle(
+        replace(settings, precision="fp32"), built.model, built.criterion, built.task.dummy, device
+    )
 
     optimization = replace(OptimizerSettings.of(config), optim=built.optim)
     plain_optim = {name: None if name == "fused" else value for name, value in built.optim.items()}

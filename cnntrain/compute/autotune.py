@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from cnntrain.compute.engine import ALL_THREADS, Engine, computes_bf16, machine
-from cnntrain.compute.micro_batches import Fitting
+from cnntrain.compute.micro_batches import Fitting, MakeBatch
 from cnntrain.compute.precision import Precision
 from cnntrain.compute.timing import FEW, TRIES, Trial
 from cnntrain.config.sections import EngineSettings
@@ -64,7 +64,11 @@ class Note:
 
 
 def settle(
-    settings: EngineSettings, model: nn.Module, criterion: nn.Module, device: torch.device
+    settings: EngineSettings,
+    model: nn.Module,
+    criterion: nn.Module,
+    dummy: MakeBatch,
+    device: torch.device,
 ) -> tuple[Engine, str]:
     """Settle what the configuration leaves to ``auto``, and say why.
 
@@ -72,7 +76,8 @@ def settle(
         settings: what is typed, and what is left to ``auto``.
         model: what will be trained; it is copied and not changed.
         criterion: the loss.
-        device: where both are.
+        dummy: returns a batch of so many images and their targets, on the CPU.
+        device: where model and loss are.
 
     Returns:
         The engine, and in words what it gains, if that was measured.
@@ -86,7 +91,7 @@ def settle(
     if known is not None and known.is_good():
         return known.engine, known.in_words(plain)
     begin = hardware.ProcessorTime.now()
-    engine, gain = measured(settings, model, criterion, device, options, plain)
+    engine, gain = measured(settings, model, criterion, dummy, device, options, plain)
     if math.isnan(gain):  # nothing could be tried, which training will tell of
         return replace(engine, threads=options["threads"][-1]), ""
     end, threads = hardware.ProcessorTime.now(), max(options["threads"])
@@ -119,6 +124,7 @@ def measured(
     settings: EngineSettings,
     model: nn.Module,
     criterion: nn.Module,
+    dummy: MakeBatch,
     device: torch.device,
     options: Mapping[str, list[Any]],
     plain: Engine,
@@ -128,15 +134,12 @@ def measured(
     Returns:
         The best engine, and how many times as fast its format is as the plain one; nan if none can be tried.
     """
-    shape, classes = settings.model.shape, settings.model.num_classes
-    size = min(
-        -(-settings.batch_size // settings.accumulate), most_images(settings, model, criterion, device)
-    )
+    size = min(-(-settings.batch_size // settings.accumulate), most_images(model, criterion, dummy, device))
     if size < FEW:
         return plain, math.nan
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws here as in training
-        trial = Trial(model, criterion, (size, *shape), classes, device)
+        trial = Trial(model, criterion, dummy(size), device)
         formats = list(itertools.product(options["precision"], options["channels_last"]))
         total = TRIES * (len(formats) + len(options["threads"]))
         with Console(settings.verbose).bar(total, 0, "autotune", "try") as bar:
@@ -153,15 +156,12 @@ def measured(
     return best, gain
 
 
-def most_images(
-    settings: EngineSettings, model: nn.Module, criterion: nn.Module, device: torch.device
-) -> int:
+def most_images(model: nn.Module, criterion: nn.Module, dummy: MakeBatch, device: torch.device) -> int:
     """Return how many images may be tried at once: with them all copies take ``SHARE`` of the free memory.
 
     That is foretold from what steps on a few images keep for ``backward``.
     """
-    shape, classes = settings.model.shape, settings.model.num_classes
-    fitting = Fitting(model, criterion, Precision("fp32", device), shape, classes, device)
+    fitting = Fitting(model, criterion, Precision("fp32", device), dummy, device)
     try:
         return fitting.most(SHARE)
     except (RuntimeError, TypeError, ValueError, AttributeError):  # of a network that can't be trained

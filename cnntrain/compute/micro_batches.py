@@ -8,7 +8,7 @@ Deep Nets with Sublinear Memory Cost, section 3).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ MOST = 0.8  # share of the free memory; what takes more is never tried, since Li
 LITTLE = 2**26  # bytes that are not worth a refusal
 BYTES = 5  # of a value of an image on its way to the network: as a byte, and as a float
 
+MakeBatch = Callable[[int], tuple[Tensor, Tensor]]
+
 
 class Fitting:
     """Finds out what fits.
@@ -40,10 +42,8 @@ class Fitting:
         model: maps float (N, C, H, W) to logits (N, classes); it is tried out and left as it was.
         criterion: the loss.
         precision: numeric precision of the forward pass.
-        shape: channels, height and width of an image.
-        classes: number of classes.
+        dummy: returns a batch of so many black images and their targets, on the CPU.
         device: where the model is.
-        mixes: whether labels are shares of the classes, as mixup makes them.
         still: names of modules that stay in evaluation mode.
     """
 
@@ -52,20 +52,16 @@ class Fitting:
         model: nn.Module,
         criterion: nn.Module,
         precision: Precision,
-        shape: tuple[int, int, int],
-        classes: int,
+        dummy: MakeBatch,
         device: torch.device,
-        mixes: bool = False,
         still: Sequence[str] = (),
     ) -> None:
         self.still = still
         self.model = model
         self.criterion = criterion
         self.precision = precision
-        self.shape = shape
-        self.classes = classes
+        self.dummy = dummy
         self.device = device
-        self.mixes = mixes
         self.free = free_on(device)
 
     def accumulate(self, batch_size: int, wanted: int) -> int:
@@ -133,10 +129,7 @@ class Fitting:
 
     def loss_of(self, count: int) -> Tensor:
         """Return the loss of so many black images. No generator and no statistics are changed by it."""
-        x = torch.zeros(count, *self.shape, device=self.device)
-        y = torch.arange(count, device=self.device) % self.classes
-        if self.mixes:
-            y = nn.functional.one_hot(y, self.classes).float()
+        x, y = (part.to(self.device) for part in self.dummy(count))
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         was_training = [module for module in self.model.modules() if module.training]
         devices = [self.device] if self.device.type == "cuda" else []

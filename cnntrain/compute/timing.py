@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cnntrain.compute.engine import Engine
 from cnntrain.compute.precision import Precision
@@ -34,15 +34,14 @@ class Trial:
         self,
         model: nn.Module,
         criterion: nn.Module,
-        shape: tuple[int, ...],
-        classes: int,
+        batch: tuple[Tensor, Tensor],
         device: torch.device,
     ) -> None:
         self.model = model
         self.criterion = criterion
         self.device = device
-        x = torch.rand(shape, device=device)
-        self.whole = x, torch.arange(len(x), device=device) % classes
+        x, y = (part.to(device) for part in batch)
+        self.whole = torch.rand_like(x), y
         self.x, self.y = self.whole
         self.fits = self.is_slow = False  # whether the batch is cut, and to the few of a large network
         self.times: dict[Engine, float] = {}

@@ -18,6 +18,7 @@ from cnntrain.text import printable
 
 # Modules whose classes a checkpoint may name, as module.Class and no deeper.
 SAFE_MODULES = (
+    "cnntrain.tasks",
     "cnntrain.models",
     "cnntrain.optim",
     "cnntrain.data.sources",

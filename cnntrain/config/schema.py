@@ -388,7 +388,7 @@ KEYS: dict[str, Key] = {
 }
 # Groups that hold a class and its arguments. The table above describes the classes that conf/ names; the
 # arguments of any other class are checked against its signature when it is built.
-CLASS_GROUPS = ("model", "optim", "schedule", "augment", "criterion", "launcher")
+CLASS_GROUPS = ("task", "model", "optim", "schedule", "augment", "criterion", "launcher")
 GROUPS = ("data", *CLASS_GROUPS)
 LAUNCHERS = ("Local", "Joblib", "Submitit", "Ray")
 MANY = "logger"  # a group with several choices at once, each with its class under its own name

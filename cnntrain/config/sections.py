@@ -70,16 +70,20 @@ class ModelSettings:
         node: its class and arguments.
         shape: channels, height and width of an image.
         num_classes: number of classes.
+        task: class and arguments of what it is to learn.
     """
 
     node: Node
     shape: Shape
     num_classes: int
+    task: Node
 
     @classmethod
     def of(cls, config: Config) -> ModelSettings:
         """Return what a configuration says of the network."""
-        return cls(config["model"], input_shape(config["data"]), config["data"]["num_classes"])
+        return cls(
+            config["model"], input_shape(config["data"]), config["data"]["num_classes"], config["task"]
+        )
 
 
 @dataclass(frozen=True)
@@ -88,19 +92,17 @@ class CriterionSettings:
 
     Args:
         node: its class and arguments.
-        num_classes: number of classes.
         mixes: whether labels are shares of the classes, as mixup makes them.
     """
 
     node: Node
-    num_classes: int
     mixes: bool
 
     @classmethod
     def of(cls, config: Config) -> CriterionSettings:
         """Return what a configuration says of the loss."""
         mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
-        return cls(config["criterion"], config["data"]["num_classes"], mixes)
+        return cls(config["criterion"], mixes)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.text import network_name
-from cnntrain.training.components.components import build_model
+from cnntrain.training.components.components import build_model, build_task
 from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import find_device
 
@@ -75,9 +75,11 @@ class Examined:
 def settled_engine(config: Config) -> Engine:
     """Return the engine that a run would choose here, which reads no data."""
     device = find_device(config["device"])
-    model = build_model(ModelSettings.of(config), None).to(device)
-    criterion = build_criterion(CriterionSettings.of(config), None).to(device)
-    engine, _ = settle(EngineSettings.of(config), model, criterion, device)
+    settings = ModelSettings.of(config)
+    task = build_task(settings, None)
+    model = build_model(settings, None).to(device)
+    criterion = build_criterion(CriterionSettings.of(config), None, task).to(device)
+    engine, _ = settle(EngineSettings.of(config), model, criterion, task.dummy, device)
     return engine
 
 

@@ -25,6 +25,7 @@ from cnntrain.inference.portable import README, describe, preprocessing
 from cnntrain.runs import run_folder
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.tasks.base import Task
 from cnntrain.text import network_name, printable, shown_path, some
 
 IMAGES = 1000  # of the test set, on which an exported model is compared with torch
@@ -38,13 +39,15 @@ class FromBytes(nn.Module):
 
     Args:
         model: maps float (N, C, H, W) to logits (N, classes).
+        task: makes probabilities of them.
         mean: of each channel, for pixels between 0 and 1.
         std: likewise.
     """
 
-    def __init__(self, model: nn.Module, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, model: nn.Module, task: Task, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         self.model = model
+        self.task = task
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", 255 * mean.view(1, -1, 1, 1))
@@ -53,7 +56,7 @@ class FromBytes(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 (N, C, H, W) to the probability of each class, float32 (N, classes)."""
         x = (images.to(torch.float32) - self.mean) * self.scale
-        return torch.softmax(self.model(x), dim=1)
+        return self.task.activate(self.model(x))
 
 
 def export(
@@ -79,7 +82,7 @@ def export(
     check_weights(trained.model)
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
-    model = FromBytes(trained.model, mean, std).eval()
+    model = FromBytes(trained.model, trained.task, mean, std).eval()
     images, what = images_for(config, trained, console, data_trust)
     with torch.no_grad():
         expected = torch.cat([model(part) for part in images.split(256)])

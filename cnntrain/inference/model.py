@@ -51,12 +51,15 @@ class Trained:
         self.device = find_device(config["device"])
         settings, auto = ModelSettings.of(config), EngineSettings.of(config)
         check_size(settings, state["model"], path, config["trust"])
-        self.task = build_task(settings)
+        self.task = build_task(settings, config["trust"])
         model = build_model(settings, config["trust"])
         load_weights(model, state["model"], path)
         self.model: nn.Module = model.to(self.device).eval()
-        self.criterion = build_criterion(CriterionSettings.of(config), config["trust"]).to(self.device)
-        engine, _ = distributed.by_main(lambda: settle(auto, self.model, self.criterion, self.device))
+        criterion = build_criterion(CriterionSettings.of(config), config["trust"], self.task)
+        self.criterion = criterion.to(self.device)
+        engine, _ = distributed.by_main(
+            lambda: settle(auto, self.model, self.criterion, self.task.dummy, self.device)
+        )
         engine.prepare(self.model)
         if config["compile"]:
             compile_model(self.model, self.shape, self.device)
@@ -67,7 +70,7 @@ class Trained:
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Return the probability of each class, float32 (N, classes), on the CPU.
+        """Return what the task makes of the outputs, on the CPU: probabilities, float32 (N, classes), say.
 
         Args:
             images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
@@ -78,8 +81,8 @@ class Trained:
         images = central(fit_images(images.cpu(), channels, side, self.resize), size)
         x = self.normalize(images.to(self.device))
         with self.precision.autocast():
-            logits: Tensor = self.model(x)
-        return logits.float().softmax(dim=1).cpu()
+            output: Tensor = self.model(x)
+        return self.task.activate(output.float()).cpu()
 
 
 def check_shape(config: Config, state: Mapping[str, Any]) -> None:

@@ -128,18 +128,15 @@ def judged(
 ) -> Iterator[Prediction]:
     """Yield what a model makes of a batch of images, some of which may be the reason why there is none."""
     good = [image for image in images if isinstance(image, Tensor)]
-    ranked: Iterator[Any] = iter(())
+    decoded: Iterator[Any] = iter(())
     if good:
-        ordered = trained.predict(torch.cat(good)).sort(dim=1, descending=True, stable=True)
-        ranked = iter(zip(ordered.indices[:, :top].tolist(), ordered.values[:, :top].tolist(), strict=True))
+        decoded = iter(trained.task.decode(trained.predict(torch.cat(good)), trained.class_names, top))
     for file, image in zip(files, images, strict=True):
         if isinstance(image, str):
             yield Prediction(file, reason=image)
             continue
-        indices, values = next(ranked)
-        names = (trained.class_names[index] for index in indices)
         mean = image.float().mean().item() / 255
-        yield Prediction(file, tuple(zip(names, values, strict=True)), mean=mean)
+        yield Prediction(file, next(decoded), mean=mean)
 
 
 class Lines:

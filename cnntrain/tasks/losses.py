@@ -6,12 +6,12 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 
-import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Share
 from cnntrain.errors import UserError
+from cnntrain.tasks.base import Task
 
 Weigh = Callable[[Tensor], "float | Tensor"]
 EXAMPLES = 12  # of a trial batch
@@ -32,25 +32,25 @@ def weigher(criterion: nn.Module) -> Weigh:
     return lambda y: weights[y].sum() if y.dim() == 1 else len(y)
 
 
-def check_mean(criterion: nn.Module, num_classes: int, mixes: bool) -> None:
+def check_mean(criterion: nn.Module, task: Task, mixes: bool) -> None:
     """See that the loss of a batch is the mean of its parts' losses, each by its number of examples.
 
     Args:
-        criterion: maps logits, float (N, classes), and labels to one number.
-        num_classes: number of classes.
-        mixes: whether labels are shares of the classes, float (N, classes), and not int64 (N,).
+        criterion: maps outputs and targets to one number.
+        task: gives both.
+        mixes: whether the targets are those of mixed images.
 
     Raises:
         UserError: it is not.
     """
     name = type(criterion).__name__
-    check_weights(criterion, num_classes)
+    check_weights(criterion, task.num_classes)
     weigh, tried = weigher(criterion), copy.deepcopy(criterion)  # which may keep statistics
     for scale in SCALES:
-        logits, labels = trial_batch(num_classes, mixes, scale)
+        output, y = task.noise(EXAMPLES, scale, mixes)
         try:
-            whole, again, *parts = [float(tried(logits[cut], labels[cut])) for cut in CUTS]
-        except Exception:  # it wants something other than logits; the model's output may be that
+            whole, again, *parts = [float(tried(output[cut], y[cut])) for cut in CUTS]
+        except Exception:  # it wants something other than such outputs; the model's output may be that
             return
         if whole != again or not math.isfinite(whole):  # it draws at random, or is not defined here
             return
@@ -63,23 +63,13 @@ def check_mean(criterion: nn.Module, num_classes: int, mixes: bool) -> None:
             f"criterion: {name} is a sum over the examples, so that losses and steps depend on how a batch "
             "is cut: take the mean (criterion.reduction=mean)"
         )
-    weights = [float(weigh(labels[cut])) for cut in CUTS[2:]]
+    weights = [float(weigh(y[cut])) for cut in CUTS[2:]]
     mean = sum(weight * part for weight, part in zip(weights, parts, strict=True)) / sum(weights)
     if not math.isclose(whole, mean, rel_tol=1e-4, abs_tol=1e-6):
         raise UserError(
             f"criterion: {name} is not a mean over the examples: {whole:.4g} for a batch, {mean:.4g} for the "
             "mean of its parts; for class weights take torch.nn.CrossEntropyLoss with +criterion.weight=[...]"
         )
-
-
-def trial_batch(num_classes: int, mixes: bool, scale: float) -> tuple[Tensor, Tensor]:
-    """Return logits, float (N, classes), of noise, and labels as :func:`check_mean` takes them."""
-    generator = torch.Generator().manual_seed(0)
-    logits = scale * torch.randn(EXAMPLES, num_classes, generator=generator)
-    labels = torch.randint(num_classes, (EXAMPLES,), generator=generator)
-    if mixes:
-        labels = torch.randn(EXAMPLES, num_classes, generator=generator).softmax(dim=1)
-    return logits, labels
 
 
 def check_weights(criterion: nn.Module, num_classes: int) -> None:

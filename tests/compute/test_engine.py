@@ -21,9 +21,10 @@ from cnntrain.data.loader import Normalize
 from cnntrain.models import CNN
 from cnntrain.runtime import hardware, memory
 from cnntrain.runtime.hardware import ProcessorTime
+from cnntrain.tasks import Classification
 
 CPU = torch.device("cpu")
-AUTO = EngineSettings("auto", "auto", "auto", ModelSettings({}, (1, 8, 8), 2), 32, 1, verbose=0)
+AUTO = EngineSettings("auto", "auto", "auto", ModelSettings({}, (1, 8, 8), 2, {}), 32, 1, verbose=0)
 USED_BY_ALL = hardware.used_by_all
 KEYS = ("precision", "channels_last", "threads")
 
@@ -162,7 +163,7 @@ def test_a_format_that_the_model_cannot_use_is_left_out() -> None:
                 raise RuntimeError("float32 wanted")
             return out
 
-    trial = Trial(OnlyFloat(), nn.CrossEntropyLoss(), (4, 1, 2, 2), 2, CPU)
+    trial = Trial(OnlyFloat(), nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(4), CPU)
     plain = Engine("fp32", False, 1)
     assert trial.compare([plain, Engine("bf16", False, 1)]) == plain
 
@@ -204,13 +205,15 @@ class Counting(nn.Module):
 )
 def test_slow_networks_are_tried_on_few_images(seconds: float, least: int, most: int) -> None:
     network = Counting(seconds, 512)
-    Trial(network, nn.CrossEntropyLoss(), (512, 1, 2, 2), 2, CPU).compare([Engine("fp32", False, 1)])
+    Trial(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU).compare(
+        [Engine("fp32", False, 1)]
+    )
     assert least <= max(network.sizes) == network.sizes[-1] <= most
 
 
 def test_no_more_is_tried_than_fits_into_a_share_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Counting(0, 10**6)
-    settings = replace(AUTO, model=ModelSettings({}, (1, 2, 2), 2), batch_size=10**9)
+    settings = replace(AUTO, model=ModelSettings({}, (1, 2, 2), 2, {}), batch_size=10**9)
     options = {"precision": ["fp32"], "channels_last": [False], "threads": [1]}
     monkeypatch.setattr(memory, "free", lambda: 40_000)  # of which a quarter; an image takes 36 bytes
     autotune.measured(settings, network, nn.CrossEntropyLoss(), CPU, options, Engine("fp32", False, 1))
@@ -219,7 +222,7 @@ def test_no_more_is_tried_than_fits_into_a_share_of_the_memory(monkeypatch: pyte
 
 def test_a_batch_that_fails_leaves_the_next_format_to_be_tried_on_few() -> None:
     network = Counting(0, 100)
-    trial = Trial(network, nn.CrossEntropyLoss(), (512, 1, 2, 2), 2, CPU)
+    trial = Trial(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU)
     trial.compare([Engine("fp32", False, 1), Engine("fp32", True, 1)])
     assert [size for size in network.sizes if size <= 8] == 2 * [2, 2, 8, 8]
 

@@ -16,20 +16,22 @@ from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.optim.freezing import Freezing
 from cnntrain.tasks.base import Task
-from cnntrain.tasks.classification.task import Classification
 
 SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an image, that are soon computed
 
 
-def build_task(settings: ModelSettings) -> Task:
+def build_task(settings: ModelSettings, trust: Sequence[str] | None) -> Task:
     """Build the task for the shape and the classes of the data."""
-    return Classification(settings.shape, settings.num_classes)
+    task: Task = build(
+        "task", settings.task, Task, trust, input_shape=settings.shape, num_classes=settings.num_classes
+    )
+    return task
 
 
 def build_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for the shape and the classes of the data, and check its output on zeros."""
     model = untried(settings, trust)
-    check_takes(model, settings, "cpu")
+    check_takes(model, build_task(settings, trust), "cpu")
     return model
 
 
@@ -46,40 +48,29 @@ def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.M
     if is_small and "torch._dynamo" not in sys.modules:
         with torch.random.fork_rng(devices=[]):
             model, device = untried(settings, trust), "cpu"
-    check_takes(model, settings, device)
+    check_takes(model, build_task(settings, trust), device)
     return model
 
 
 def untried(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for the shape and the classes of the data."""
-    shape = settings.shape
-    model: nn.Module = build(
-        "model",
-        settings.node,
-        nn.Module,
-        trust,
-        input_shape=shape,
-        in_channels=shape[0],
-        image_size=shape[1],
-        in_features=shape[0] * shape[1] * shape[2],
-        num_classes=settings.num_classes,
-    )
+    known = build_task(settings, trust).model_inputs()
+    model: nn.Module = build("model", settings.node, nn.Module, trust, **known)
     return model
 
 
-def check_takes(model: nn.Module, settings: ModelSettings, device: str) -> None:
-    """See that a network takes images of the data's shape and gives a logit for each class.
+def check_takes(model: nn.Module, task: Task, device: str) -> None:
+    """See that a network takes images of the data's shape and gives what its task wants.
 
     Args:
         model: the network, which is left in evaluation mode.
-        settings: the images and classes that it is for.
+        task: what it is to learn.
         device: of the network.
 
     Raises:
         UserError: it does not.
     """
-    shape, classes = settings.shape, settings.num_classes
-    name = type(model).__name__
+    shape, name = task.input_shape, type(model).__name__
     model.eval()  # so that the trial below draws nothing and changes no statistics
     with torch.device(device):
         try:
@@ -88,9 +79,7 @@ def check_takes(model: nn.Module, settings: ModelSettings, device: str) -> None:
         except Exception as error:  # whatever a network of the user's may raise
             size = "x".join(map(str, shape))
             raise UserError(f"model: {name} can't take images of {size}: {in_words(error)}") from error
-    if not isinstance(output, Tensor) or tuple(output.shape) != (2, classes):
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise UserError(f"model: {name} gives {got} for a batch of 2, not (2, {classes}): one logit a class")
+    task.check_output(name, output)
 
 
 def build_freezing(

@@ -5,52 +5,32 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.instantiate import build
-from cnntrain.config.schema import shown
 from cnntrain.config.sections import CriterionSettings
 from cnntrain.errors import UserError, in_words
+from cnntrain.tasks.base import Task
 from cnntrain.tasks.losses import check_mean
 
 
-def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None) -> nn.Module:
-    """Build the loss, and check that it maps logits and labels to the mean over the examples."""
-    node, num_classes, mixes = dict(settings.node), settings.num_classes, settings.mixes
-    known = {}
-    if isinstance(node.get("weight"), list):  # which torch wants as a tensor
-        known["weight"] = class_weights(node.pop("weight"), num_classes)
-    criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
-    logits, labels = torch.zeros(2, num_classes), torch.tensor([0, 1])
-    if mixes:  # labels are shares of the classes
-        labels = torch.full_like(logits, 1 / num_classes)
+def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None, task: Task) -> nn.Module:
+    """Build the loss, and check that it maps outputs and targets to the mean over the examples."""
+    criterion = task.criterion(settings.node, trust)
+    output, y = torch.zeros(2, *task.output_shape), task.dummy(2, settings.mixes)[1]
     name = type(criterion).__name__
     try:
         with warnings.catch_warnings(action="ignore"):
-            loss = criterion(logits, labels)
+            loss = criterion(output, y)
     except Exception as error:  # whatever a loss of the user's may raise
-        raise UserError(
-            f"criterion: {name} can't compare logits with class numbers: {in_words(error)}"
-        ) from error
+        raise UserError(f"criterion: {name} can't compare {task.compared}: {in_words(error)}") from error
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise UserError(f"criterion: {name} gives {got} for a batch, not one number")
     with torch.random.fork_rng([]), warnings.catch_warnings(action="ignore"):
-        check_mean(criterion, num_classes, mixes)
+        check_mean(criterion, task, settings.mixes)
     return criterion
-
-
-def class_weights(typed: list[Any], num_classes: int) -> Tensor:
-    """Return the weights of the classes, float32 (classes,)."""
-    are_numbers = all(isinstance(weight, int | float) for weight in typed)
-    if not are_numbers or len(typed) != num_classes:
-        raise UserError(
-            f"criterion.weight={shown(typed)} is not possible: it takes {num_classes} numbers, one a class"
-        )
-    return torch.tensor(typed, dtype=torch.float32)
 
 
 def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Module:

@@ -20,8 +20,9 @@ from cnntrain.errors import CheckpointError
 from cnntrain.models.hooks import forward_hooks
 from cnntrain.runtime import memory
 from cnntrain.runtime.console import bytes_in_words
+from cnntrain.tasks.base import Task
 from cnntrain.text import printable
-from cnntrain.training.components.components import check_takes, untried
+from cnntrain.training.components.components import build_task, check_takes, untried
 
 BYTES = 4  # of a value, as fp32
 USUAL = 2 * 3 * 1024**2  # values of two images
@@ -57,7 +58,7 @@ def check_size(
                 f"{printable(path)}: the weights do not fit the model that the configuration describes: "
                 f"{printable(name, 100)}"
             )
-    needed, free = BYTES * largest_output(model, settings), memory.free()
+    needed, free = BYTES * largest_output(model, build_task(settings, trust)), memory.free()
     if needed > free:
         raise CheckpointError(
             f"{printable(path)}: two images take {bytes_in_words(needed)} in a single layer, and "
@@ -65,7 +66,7 @@ def check_size(
         )
 
 
-def largest_output(model: nn.Module, settings: ModelSettings) -> int:
+def largest_output(model: nn.Module, task: Task) -> int:
     """Return the number of values of the largest tensor that a layer makes of two images.
 
     For images of usual sizes only that of the images is looked at: the first call of a layer on the meta
@@ -73,9 +74,9 @@ def largest_output(model: nn.Module, settings: ModelSettings) -> int:
 
     Args:
         model: on the meta device.
-        settings: of the network.
+        task: of the network.
     """
-    outputs = [2 * math.prod(settings.shape)]
+    outputs = [2 * math.prod(task.input_shape)]
     if outputs[0] <= USUAL:
         return outputs[0]
 
@@ -84,5 +85,5 @@ def largest_output(model: nn.Module, settings: ModelSettings) -> int:
             outputs.append(output.numel())
 
     with forward_hooks(model.named_modules(), record):
-        check_takes(model, settings, "meta")
+        check_takes(model, task, "meta")
     return max(outputs)

@@ -82,19 +82,19 @@ def build_schedule(
     }
     schedule: LRScheduler = build("schedule", settings.schedule, LRScheduler, trust, **known)
     if isinstance(schedule, ReduceLROnPlateau):
-        mode = mode_of(settings, type(schedule).__name__)
+        mode = mode_of(settings, trust, type(schedule).__name__)
         schedule = build("schedule", {**settings.schedule, "mode": mode}, LRScheduler, trust, **known)
     return schedule
 
 
-def mode_of(settings: OptimizerSettings, name: str) -> str:
+def mode_of(settings: OptimizerSettings, trust: Sequence[str] | None, name: str) -> str:
     """Return whether the monitored value is better if it is larger, ``max``, or smaller, ``min``.
 
     Raises:
         UserError: the configuration says the opposite, or there is no validation set.
     """
     monitor, typed = settings.monitor, settings.schedule.get("mode")
-    higher_is_better = build_task(settings.model).scores.monitored(monitor).score.higher_is_better
+    higher_is_better = build_task(settings.model, trust).scores.monitored(monitor).score.higher_is_better
     mode = "max" if higher_is_better else "min"
     if typed not in (None, mode):
         raise UserError(f"schedule.mode={typed} does not fit monitor={monitor}: schedule.mode={mode}")
