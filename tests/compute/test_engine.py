@@ -145,7 +145,7 @@ class Scripted(Trial):
 def test_another_format_must_be_worth_it() -> None:
     plain, bf16 = Engine("fp32", False, 1), Engine("bf16", False, 1)
     last = Engine("fp32", True, 1)
-    trial = Scripted(nn.Linear(1, 1), nn.MSELoss(), (2, 1), 2, CPU)
+    trial = Scripted(nn.Linear(1, 1), nn.MSELoss(), (torch.zeros(2, 1), torch.zeros(2)), CPU)
     for times, best in (((1.0, 0.9, 1.0), plain), ((1.0, 0.7, 1.0), bf16), ((1.0, 0.9, 0.95), last)):
         trial.given = dict(zip((plain, bf16, last), times, strict=True))
         assert trial.compare([plain, bf16, last]) == best
