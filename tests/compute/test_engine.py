@@ -174,7 +174,10 @@ def test_where_the_plain_format_is_impossible_another_is_taken() -> None:
             return super().warm(engine) if engine.channels_last else None
 
     trial = OnlyLast(
-        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), nn.CrossEntropyLoss(), (4, 1, 2, 2), 2, CPU
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
+        nn.CrossEntropyLoss(),
+        Classification((1, 2, 2), 2).dummy(4),
+        CPU,
     )
     last = Engine("fp32", True, 1)
     assert trial.compare([Engine("fp32", False, 1), last]) == last
