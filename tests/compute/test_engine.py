@@ -219,7 +219,9 @@ def test_no_more_is_tried_than_fits_into_a_share_of_the_memory(monkeypatch: pyte
     settings = replace(AUTO, model=ModelSettings({}, (1, 2, 2), 2, {}), batch_size=10**9)
     options = {"precision": ["fp32"], "channels_last": [False], "threads": [1]}
     monkeypatch.setattr(memory, "free", lambda: 40_000)  # of which a quarter; an image takes 36 bytes
-    autotune.measured(settings, network, nn.CrossEntropyLoss(), CPU, options, Engine("fp32", False, 1))
+    dummy = Classification((1, 2, 2), 2).dummy
+    plain = Engine("fp32", False, 1)
+    autotune.measured(settings, network, nn.CrossEntropyLoss(), dummy, CPU, options, plain)
     assert 100 < max(network.sizes) <= 10_000 // 36
 
 
