@@ -25,6 +25,7 @@ from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     CriterionSettings,
     DataSettings,
+    DoctorSettings,
     EngineSettings,
     ModelSettings,
     OptimizerSettings,
@@ -411,7 +412,8 @@ def build_trainer(
     output = Output(folder, console, contents, after_epoch)
     doctor = None
     if config["doctor"] and setup.task.is_examined:
-        doctor = Doctor(learner.model, learner.optimizer, learner.criterion, learner.precision, config)
+        does = DoctorSettings.of(config)
+        doctor = Doctor(learner.model, learner.optimizer, learner.criterion, learner.precision, does)
     return Trainer(learner, batches.train, batches.val, setup.task, budget, output, doctor)
 
 

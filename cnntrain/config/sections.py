@@ -170,3 +170,35 @@ class OptimizerSettings:
             model=ModelSettings.of(config),
             **{name: config[name] for name in names},
         )
+
+
+@dataclass(frozen=True)
+class DoctorSettings:
+    """What a run does, so that the training doctor suggests what it does not do yet.
+
+    Args:
+        data: the data set, and how it is read.
+        model: class and arguments of the network.
+        augment: class and arguments of the augmentation.
+        lr: the learning rate; None if the optimizer has none of that name.
+        init_from: the run whose weights it began with, if it began with any.
+        early_stopping: epochs without improvement after which it stops.
+        monitor: the score that chooses the best epoch.
+        balance_classes: whether all classes count the same.
+    """
+
+    data: DataSettings
+    model: Node
+    augment: Node
+    lr: float | None
+    init_from: str | None
+    early_stopping: int | None
+    monitor: str
+    balance_classes: bool
+
+    @classmethod
+    def of(cls, config: Config) -> DoctorSettings:
+        """Return what a configuration says that a run does."""
+        names = ("model", "augment", "init_from", "early_stopping", "monitor", "balance_classes")
+        known = {name: config[name] for name in names}
+        return cls(data=DataSettings.of(config), lr=config["optim"].get("lr"), **known)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from conftest import Command
 
+from cnntrain.config.compose import compose, plain
+from cnntrain.config.sections import DoctorSettings
 from cnntrain.training.doctor.diagnosis import gap_of_kept, waiting
 from cnntrain.training.doctor.diagnostics import Examination
 from cnntrain.training.doctor.overfit_batch import memorise
@@ -247,10 +249,9 @@ def test_a_slow_loader_is_found(cnntrain: Command) -> None:
 
 def test_augmentation_of_images_in_memory_is_no_slow_loader() -> None:
     """No worker takes it over."""
-    config = {"augment": {"_target_": "x", "shift": 2}, "workers": 0, "data": {"cache": "auto"}}
     for is_streamed, shift, finds in ((False, 2, False), (True, 2, True), (False, 0, True)):
-        config["augment"]["shift"] = shift  # type: ignore[index]
-        found = waiting(config, waited=3.0, worked=1.0, is_streamed=is_streamed)
+        settings = DoctorSettings.of(plain(compose([f"augment.shift={shift}"])))
+        found = waiting(settings, waited=3.0, worked=1.0, is_streamed=is_streamed)
         assert (found is not None) == finds
         assert found is None or found.evidence == "steps wait for their images 75% of the time"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cnntrain.config.sections import DoctorSettings
 from cnntrain.runtime.console import Console, Whole
 from cnntrain.tasks.classification.metrics import wilson_interval
 from cnntrain.training.doctor.diagnostics import Examination
@@ -42,7 +43,7 @@ class Finding:
 
 
 def overfitting(
-    config: Mapping[str, Any],
+    settings: DoctorSettings,
     history: Sequence[Row],
     train: Examination | None,
     val: Examination | None,
@@ -53,7 +54,7 @@ def overfitting(
     weights averaged; that of the kept weights on the training images as they are is one.
 
     Args:
-        config: of the run.
+        settings: what the run does.
         history: the rows of metrics.csv.
         train: the kept weights on training images, without augmentation; None if they were not looked at.
         val: the same on validation images.
@@ -61,7 +62,7 @@ def overfitting(
     gap = gap_of_kept(train, val)
     rise, ratio = losses_apart([row for row in history if row["val_loss"] is not None])
     evidence = "; ".join(filter(None, [gap, rise])) or ratio
-    return Finding("it overfits", evidence, against_overfitting(config)) if evidence else None
+    return Finding("it overfits", evidence, against_overfitting(settings)) if evidence else None
 
 
 def gap_of_kept(train: Examination | None, val: Examination | None) -> str:
@@ -105,49 +106,49 @@ def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
     )
 
 
-def against_overfitting(config: Mapping[str, Any]) -> str:
-    """Return what the configuration does not do yet against overfitting."""
-    model, fixes = config["model"], []
-    if not augments(config):
-        fixes.append(f"augment={'photos' if config['data']['channels'] == 3 else 'digits'}")
+def against_overfitting(settings: DoctorSettings) -> str:
+    """Return what a run does not do yet against overfitting."""
+    model, fixes = settings.model, []
+    if not augments(settings):
+        fixes.append(f"augment={'photos' if settings.data.channels == 3 else 'digits'}")
     if model.get("dropout") == 0:
         fixes.append("model.dropout=0.3")
     words = " ".join(fixes)
-    if model.get("weights", "") is None and config["init_from"] is None:
+    if model.get("weights", "") is None and settings.init_from is None:
         words += f"{' or ' if words else ''}pretrained weights: model.weights=DEFAULT freeze=backbone"
-    if not words and config["early_stopping"] is None:
+    if not words and settings.early_stopping is None:
         words = f"early_stopping={OVERFITTING_EPOCHS}"
     return words or "more images, or a smaller model"
 
 
 def few_validation_images(
-    config: Mapping[str, Any], epochs: int, train_images: int, val_images: int
+    settings: DoctorSettings, epochs: int, train_images: int, val_images: int
 ) -> Finding | None:
     """Say that too few images choose the best epoch: one of them moves the accuracy by points."""
     if not 0 < val_images < FEW_VALIDATION or epochs < 2:
         return None
     one = f"one image is {100 / val_images:.1f} points of accuracy"
     evidence = f"{val_images} validation images choose the best of {epochs} epochs: {one}"
-    fixes = [] if config["monitor"] == "val_loss" else ["monitor=val_loss"]
+    fixes = [] if settings.monitor == "val_loss" else ["monitor=val_loss"]
     images = train_images + val_images
     wanted = min(MOST_HELD_OUT, math.ceil(100 * ENOUGH_VALIDATION / images) / 100)
     # A folder's own validation part, or a limit on the training images, makes another share of it.
-    is_split = abs(val_images / images - config["data"]["val_fraction"]) < 0.05
-    if is_split and wanted > config["data"]["val_fraction"]:
+    is_split = abs(val_images / images - settings.data.val_fraction) < 0.05
+    if is_split and wanted > settings.data.val_fraction:
         fixes.append(f"data.val_fraction={wanted:g}")
     words = " or ".join(fixes) or "hold out more images, or compare several seeds: seeds=5"
     return Finding("few validation images", evidence, words)
 
 
-def imbalance(config: Mapping[str, Any], counts: Sequence[int], names: Sequence[str]) -> Finding | None:
+def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[str]) -> Finding | None:
     """Compare the sizes of the classes.
 
     Args:
-        config: of the run.
+        settings: what the run does.
         counts: training images of each class.
         names: of the classes.
     """
-    if config["balance_classes"] or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
+    if settings.balance_classes or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
         return None
     rare = min(range(len(counts)), key=lambda label: counts[label])
     evidence = f"{max(counts):,} training images of the largest class, {counts[rare]:,} of {names[rare]}"
@@ -155,32 +156,32 @@ def imbalance(config: Mapping[str, Any], counts: Sequence[int], names: Sequence[
     return Finding("the classes are imbalanced", evidence, fix)
 
 
-def waiting(config: Mapping[str, Any], waited: float, worked: float, is_streamed: bool) -> Finding | None:
+def waiting(settings: DoctorSettings, waited: float, worked: float, is_streamed: bool) -> Finding | None:
     """See how long the steps wait for their batches, where workers or a cache can shorten that.
 
     Args:
-        config: of the run.
+        settings: what the run does.
         waited: seconds for batches.
         worked: seconds for steps.
         is_streamed: whether images are decoded when their batch is made.
     """
     if waited < MIN_WAITED or waited < LOADER_BOUND * (waited + worked):
         return None
-    if not is_streamed and augments(config):  # which is done on the device, after the workers
+    if not is_streamed and augments(settings):  # which is done on the device, after the workers
         return None
-    fix = f"workers={2 * config['workers'] or 2}"
-    if config["data"]["cache"] == "off":
+    fix = f"workers={2 * settings.data.workers or 2}"
+    if settings.data.cache == "off":
         fix = f"data.cache=auto, or {fix}"
     evidence = f"steps wait for their images {waited / (waited + worked):.0%} of the time"
     return Finding("data loading limits the speed", evidence, fix)
 
 
-def augments(config: Mapping[str, Any]) -> bool:
+def augments(settings: DoctorSettings) -> bool:
     """Say whether a run changes its training images."""
-    return any(value for name, value in config["augment"].items() if name != "_target_")
+    return any(value for name, value in settings.augment.items() if name != "_target_")
 
 
-def dead_units(config: Mapping[str, Any], examination: Examination) -> Finding | None:
+def dead_units(settings: DoctorSettings, examination: Examination) -> Finding | None:
     """Say in which layer most units are 0 for every image, so that no gradient reaches their weights."""
     worst = examination.deadest()
     if worst is None or worst[1] < DEAD:
@@ -188,9 +189,9 @@ def dead_units(config: Mapping[str, Any], examination: Examination) -> Finding |
     name, share, units = worst
     images = len(examination.wrong)
     evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for all of {images:,} validation images"
-    lr = config["optim"].get("lr")
+    lr = settings.lr
     smaller = f"optim.lr={nice(lr / 10)}" if lr is not None else "a smaller learning rate"
-    fix = f"{smaller} or model.activation=LeakyReLU" if "activation" in config["model"] else smaller
+    fix = f"{smaller} or model.activation=LeakyReLU" if "activation" in settings.model else smaller
     return Finding("dead ReLUs", evidence, fix)
 
 

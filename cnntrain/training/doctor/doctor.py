@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.compute.precision import Precision
+from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.optim.schedules import lr_of
 from cnntrain.tasks.metrics import RunningMean
@@ -63,7 +64,7 @@ class Doctor:
         optimizer: trains it.
         criterion: the loss.
         precision: number format of the forward pass.
-        config: of the run.
+        settings: what the run does.
     """
 
     def __init__(
@@ -72,13 +73,13 @@ class Doctor:
         optimizer: Optimizer,
         criterion: nn.Module,
         precision: Precision,
-        config: Mapping[str, Any],
+        settings: DoctorSettings,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.precision = precision
-        self.config = config
-        self.num_classes: int = config["data"]["num_classes"]
+        self.settings = settings
+        self.num_classes: int = settings.data.num_classes
         # The chance level is known for cross entropy alone.
         self.chance = math.log(self.num_classes) if type(criterion) is nn.CrossEntropyLoss else None
         self.first_loss: float | None = None
@@ -128,7 +129,8 @@ class Doctor:
             pairs = zip(self.looked_at, self.start_of_run, strict=True)
             moved = sorted(float((now - then).norm() / then.norm()) for now, then in pairs if then.any())
             # As if there were no warm-up, which makes the first steps small.
-            full = self.config["optim"].get("lr", self.rates[-1]) / (sum(self.rates) / RATIO_AT)
+            lr = self.rates[-1] if self.settings.lr is None else self.settings.lr
+            full = lr / (sum(self.rates) / RATIO_AT)
             self.ratio = full * moved[len(moved) // 2] / RATIO_AT if moved else None
             self.start_of_run = None
             self.told = self.start()
@@ -145,20 +147,20 @@ class Doctor:
             history: the rows of metrics.csv.
             seen: its images.
         """
-        config, cause = self.config, self.start() or self.learning(history)
+        settings, cause = self.settings, self.start() or self.learning(history)
         train = val = None
         if seen.val is not None and history:
             train, val = (examine(self.model, batches, self.precision) for batches in (seen.train, seen.val))
         found = [
             cause,
-            diagnosis.overfitting(config, history, train, val),
-            diagnosis.few_validation_images(config, len(history), sum(seen.counts), seen.val_images),
-            diagnosis.imbalance(config, seen.counts, seen.class_names),
-            diagnosis.waiting(config, self.waited, self.worked, seen.is_streamed),
+            diagnosis.overfitting(settings, history, train, val),
+            diagnosis.few_validation_images(settings, len(history), sum(seen.counts), seen.val_images),
+            diagnosis.imbalance(settings, seen.counts, seen.class_names),
+            diagnosis.waiting(settings, self.waited, self.worked, seen.is_streamed),
         ]
         # A cause explains what else would be seen there.
         if val is not None and cause is None and history[-1]["step"] >= FEW_STEPS:
-            found += [diagnosis.dead_units(config, val), diagnosis.wrong_labels(val)]
+            found += [diagnosis.dead_units(settings, val), diagnosis.wrong_labels(val)]
         return [finding for finding in found if finding is not None]
 
     def start(self) -> Finding | None:
@@ -168,14 +170,12 @@ class Doctor:
         if self.first_loss < 1.5 * self.chance + 0.5:
             return None
         evidence = f"loss {self.first_loss:.2f} before the first step, {self.chance_in_words()}"
-        x, data = self.first_batch[0], self.config["data"]
+        x, data = self.first_batch[0], self.settings.data
         mean, std = x.mean(dim=(0, 2, 3)).tolist(), x.std(dim=(0, 2, 3)).tolist()
         if all(abs(m) < 1 and 0.3 < s < 3 for m, s in zip(mean, std, strict=True)):
             fix = "initialise the last layer of the model with smaller weights"
             return Finding("the loss begins far above chance", evidence, fix)
-        olds = [
-            (d[0] if len(d) == 1 else d[c]) for d in (data["mean"], data["std"]) for c in range(len(mean))
-        ]
+        olds = [(d[0] if len(d) == 1 else d[c]) for d in (data.mean, data.std) for c in range(len(mean))]
         old_mean, old_std = olds[: len(mean)], olds[len(mean) :]
         means = ",".join(f"{o + s * m:.3g}" for o, s, m in zip(old_mean, old_std, mean, strict=True))
         stds = ",".join(f"{o * s:.3g}" for o, s in zip(old_std, std, strict=True))
@@ -191,7 +191,7 @@ class Doctor:
         right = max(history[-1]["train_accuracy"], history[-1]["val_accuracy"] or 0.0)
         if right - 1 / self.num_classes > LEARNT * (1 - 1 / self.num_classes):  # smoothed or mixed labels
             return None
-        steps, lr = history[-1]["step"], self.config["optim"].get("lr")
+        steps, lr = history[-1]["step"], self.settings.lr
         level = f"{start:.2f} at the start" if self.chance is None else self.chance_in_words()
         evidence = f"train loss {history[-1]['train_loss']:.3g} after {steps:,} steps, {level}"
         probe = None
