@@ -168,7 +168,7 @@ def test_the_files_of_mnist_are_named(cnntrain: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["precision=fp16"], ["precision=fp16 can't be written as a script"]),
+        (["precision=fp16", "threads=1", "model=mlp"], ["precision=fp16 can't be written as a script"]),
         (["data=fake"], ["Fake can't be written as a script", "mnist_mini"]),
         (["data=cifar10"], ["CIFAR10 can't be written as a script"]),
         (["data=mnist", "data.root=nowhere"], ["MNIST is not in nowhere", "data.root"]),
