@@ -1,6 +1,6 @@
 """The training loop, with its five steps in plain sight, and the evaluation.
 
-Plain torch, and the same for every task. No configuration, no printing, no files: ``run.py`` builds the
+Plain torch, and the same for every task. No configuration, no printing, no files: ``cnntrain.run`` builds the
 arguments, and ``after_step`` is called after every step.
 """
 

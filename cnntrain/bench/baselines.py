@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnntrain import loop, run
+from cnntrain import loop
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import ALL_THREADS, Engine
 from cnntrain.compute.micro_batches import BatchPlan
@@ -25,6 +25,8 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data
 from cnntrain.errors import UserError
+from cnntrain.run.components import Components, build_components
+from cnntrain.run.setup import read_data
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import seed_everything
 from cnntrain.training.components.device import find_device
@@ -57,7 +59,7 @@ class Contender:
         name: str,
         explanation: str,
         engine: Engine,
-        built: run.Components,
+        built: Components,
         optimization: OptimizerSettings,
         batches: Epoch,
     ) -> None:
@@ -203,8 +205,8 @@ def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]
     """Build all ways of training, the floor first."""
     device = find_device(config["device"])
     seed_everything(config["seed"])
-    built = run.build_components(config, None, device, console)
-    data = run.read_data(config, None, device, console)
+    built = build_components(config, None, device, console)
+    data = read_data(config, None, device, console)
     if not isinstance(data.train, InMemoryDataset):
         raise UserError("bench needs the data in memory, for the floor: data.cache=ram, or fewer data")
     dataset, shape = data.train, ModelSettings.of(config).shape

@@ -1,6 +1,6 @@
 """What one part of a run needs to know of the configuration, as typed values. Imports no torch.
 
-Everything below ``run.py`` takes these, or plainer arguments, and never the whole configuration.
+Everything below ``cnntrain.run`` takes these, or plainer arguments, and never the whole configuration.
 """
 
 from __future__ import annotations

@@ -284,7 +284,7 @@ def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
 
 
 def check_device(name: str) -> None:
-    """Check, without torch, that a device exists. What only torch knows is checked again by run.py."""
+    """Check, without torch, that a device exists. What only torch knows is checked again by cnntrain.run."""
     kind, colon, index = name.partition(":")
     if kind not in DEVICES or (colon and not (kind == "cuda" and index.isdecimal())):
         instead = override_for("device", name, DEVICES)

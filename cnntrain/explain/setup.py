@@ -1,4 +1,4 @@
-"""What the explanations work with: the parts of a run, put together as ``run.py`` does; a trained model."""
+"""What the explanations work with: the parts of a run, put together as ``train`` does; a trained model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnntrain import loop, run
+from cnntrain import loop
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import Engine
 from cnntrain.compute.precision import Precision
@@ -24,6 +24,7 @@ from cnntrain.explain.subject import Subject
 from cnntrain.image_folder.members import split_of
 from cnntrain.inference.model import Trained
 from cnntrain.optim.freezing import Freezing
+from cnntrain.run import setup as run_setup
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
@@ -91,7 +92,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
         console: told before anything is downloaded.
         data: the images, if they are open already.
     """
-    setup = run.assemble({**config, "compile": False}, None, console, data=data)
+    setup = run_setup.assemble({**config, "compile": False}, None, console, data=data)
     learner, batches = setup.learner, setup.batches
     return Parts(
         setup.config,

@@ -470,7 +470,7 @@ def test_a_checkpoint_starts_no_compiler(
     cnntrain: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    for module in ("cnntrain.inference.model", "cnntrain.run"):
+    for module in ("cnntrain.inference.model", "cnntrain.run.setup"):
         monkeypatch.setattr(f"{module}.compile_model", lambda *args: started.append(args))
     rewrite(run, lambda state: state["config"].update(compile=True))
     for words in (("eval", "run"), ("resume", "run", "epochs=2")):

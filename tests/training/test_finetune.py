@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_told_before_data_are_read(
     own: tuple[str, ...],
     told: tuple[str, ...],
 ) -> None:
-    monkeypatch.setattr("cnntrain.run.open_data", None)
+    monkeypatch.setattr("cnntrain.run.setup.open_data", None)
     typed = {word.partition("=")[0] for word in own}
     rest = QUICK[3:] if "model" in typed else [w for w in QUICK if w.partition("=")[0] not in typed]
     outcome = cnntrain("train", *rest, *(word.replace("RUN", str(known)) for word in own))

@@ -1,0 +1,178 @@
+"""A run from its configuration to its summary. Nothing below this package sees the configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config.schema import Config
+from cnntrain.config.sections import (
+    DataSettings,
+    DoctorSettings,
+)
+from cnntrain.data.open import Data, check_same_data
+from cnntrain.errors import CheckpointError, in_words
+from cnntrain.image_folder import members
+from cnntrain.loggers import Logged, Loggers, build_loggers
+from cnntrain.run.outcome import finish
+from cnntrain.run.setup import Setup, assemble
+from cnntrain.runs import run_folder, run_writes
+from cnntrain.runs.records import EpochRow, RunSummary
+from cnntrain.runtime.console import Console
+from cnntrain.runtime.ranks import is_main, rank
+from cnntrain.runtime.rng import random_state_of, set_random_state
+from cnntrain.tasks.classification.classes import check_same
+from cnntrain.text import printable
+from cnntrain.training.components import in_use
+from cnntrain.training.display import show_header
+from cnntrain.training.doctor.doctor import Doctor
+from cnntrain.training.record import about, write_yaml
+from cnntrain.training.trainer import AfterEpoch, Budget, Output, Trainer
+
+IMAGES_LOGGED = 64
+
+
+def nothing_after_epoch(row: EpochRow) -> None:
+    """Let an epoch end without anything further."""
+
+
+def train(
+    config: Config,
+    folder: Path,
+    trust: Sequence[str] | None = None,
+    after_epoch: AfterEpoch = nothing_after_epoch,
+    state: dict[str, Any] | None = None,
+    header: bool = True,
+) -> RunSummary:
+    """Train a new model, or go on with one to the same end; then test the best epoch once.
+
+    Args:
+        config: the configuration of ``train``, checked, as plain types. It is not changed.
+        folder: the run folder. That of a new run exists and holds no run.
+        trust: packages that the configuration may name; None if it is what the user typed.
+        after_epoch: is given each epoch's row of metrics.csv; what it raises ends the run there.
+        state: the checkpoint to go on from; None for a new run.
+        header: whether the screen shows what is trained on what.
+
+    Returns:
+        What is written to ``summary.json``.
+    """
+    begin = time.monotonic()
+    parts: dict[str, Any] = {}  # of others, perhaps, that may fail in use
+    with claimed(folder, state is None), in_use.named(parts, folder), run_writes.writing(folder):
+        console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
+        loggers = Loggers(build_loggers(config.get("logger") or {}, trust) if is_main() else {}, console)
+        setup = assemble(config, trust, console, folder=folder, state=state, parts=parts)
+        trainer = build_trainer(setup, trust, folder, console, in_turn(loggers.epoch, after_epoch))
+        show_header(
+            trainer, setup.config, setup.data, setup.engine_in_words, setup.started, 1 if header else 2
+        )
+        if state is not None:
+            restore(trainer, setup.data, state)
+        write_down(setup, folder, trust)
+        history, images = trainer.progress.history, setup.batches.train
+        loggers.begin(
+            lambda: Logged(folder, setup.config, setup.task.scores, history, images.look(IMAGES_LOGGED))
+        )
+        with loggers:
+            trainer.fit()
+        return finish(setup, trainer, loggers, begin)
+
+
+def resume(config: Config, folder: Path, state: dict[str, Any]) -> RunSummary:
+    """Go on with a run where its checkpoint left it, to the same end as if it had never stopped.
+
+    Args:
+        config: the checkpoint's configuration, amended.
+        folder: the run folder.
+        state: the checkpoint.
+    """
+    return train(without_trust(config), folder, config["trust"], state=state)
+
+
+def without_trust(config: Config) -> Config:
+    """Return a configuration without ``trust``, which is of a command and not of a run."""
+    return {name: value for name, value in config.items() if name != "trust"}
+
+
+@contextmanager
+def claimed(folder: Path, is_new: bool) -> Iterator[None]:
+    """Keep other processes out of a run folder, and remove what one that was killed left unfinished.
+
+    Raises:
+        UserError: another process has it, or it holds a run and this is a new one.
+    """
+    if not is_main():
+        yield
+        return
+    with run_folder.locked(folder):
+        if is_new:
+            run_folder.check_still_new(folder)
+        run_writes.remove_temporaries(folder)
+        yield
+
+
+def build_trainer(
+    setup: Setup, trust: Sequence[str] | None, folder: Path, console: Console, after_epoch: AfterEpoch
+) -> Trainer:
+    """Put together what trains: the learner, its batches, a budget and where to write."""
+    config, learner, batches = setup.config, setup.learner, setup.batches
+    budget = Budget(
+        config["epochs"],
+        setup.task.scores.monitored(config["monitor"]),
+        config["early_stopping"],
+        config["save_every_steps"],
+        config["save_every_minutes"],
+    )
+    contents = about(config, DataSettings.of(config), setup.data, setup.started, trust)
+    output = Output(folder, console, contents, after_epoch)
+    doctor = None
+    if config["doctor"] and setup.task.is_examined:
+        does = DoctorSettings.of(config)
+        doctor = Doctor(learner.model, learner.optimizer, learner.criterion, learner.precision, does)
+    return Trainer(learner, batches.train, batches.val, setup.task, budget, output, doctor)
+
+
+def in_turn(*observers: AfterEpoch) -> AfterEpoch:
+    """Return what tells several observers of each epoch, one after the other."""
+
+    def tell(row: EpochRow) -> None:
+        for observer in observers:
+            observer(row)
+
+    return tell
+
+
+def restore(trainer: Trainer, data: Data, state: dict[str, Any]) -> None:
+    """Bring everything to where a checkpoint was, the random generators last of all.
+
+    Raises:
+        UserError: the data are others than the run began with.
+        CheckpointError: what it holds does not fit what its configuration describes.
+    """
+    check_same_data(state, data)
+    check_same(data.train.class_names, state["class_names"])
+    try:
+        trainer.load_state_dict(state)
+        set_random_state(random_state_of(rank(), [state["random"], *state["random_of_others"]]))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the checkpoint does not fit its own configuration: {printable(in_words(error))}"
+        ) from error
+    trainer.output.console.line(
+        f"\nresumed after step {trainer.progress.step:,}, {trainer.progress.epoch} of "
+        f"{trainer.budget.epochs} epochs done"
+    )
+
+
+def write_down(setup: Setup, folder: Path, trust: Sequence[str] | None) -> None:
+    """Write what the run is into its folder: the configuration and, of a folder of images, who does what."""
+    if not is_main():
+        return
+    write_yaml(folder / "config.yaml", setup.config, trust)
+    if setup.data.record is not None and (setup.split is None or setup.split.members is None):
+        members.write(folder, setup.data.record)
+    run_folder.remember(folder)

@@ -1,0 +1,196 @@
+"""Build all that a run needs before its first step, in reading order: data, model, optimizer, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnntrain.compute.autotune import settle
+from cnntrain.compute.engine import Engine
+from cnntrain.compute.micro_batches import BatchPlan
+from cnntrain.config.schema import Config
+from cnntrain.config.sections import (
+    DataSettings,
+    EngineSettings,
+    ModelSettings,
+)
+from cnntrain.data.augment.augment import Augment
+from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
+from cnntrain.data.open import Data, open_data
+from cnntrain.data.trained_on import earlier_run
+from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.members import EVERY_PART, RunSplit, split_of
+from cnntrain.run.components import (
+    Components,
+    build_components,
+    build_learner,
+    criterion_of_training,
+    fitting_of,
+)
+from cnntrain.runtime import distributed
+from cnntrain.runtime.console import Console
+from cnntrain.runtime.ranks import rank, world_size
+from cnntrain.runtime.rng import seed_apart, seed_everything
+from cnntrain.tasks.base import Task
+from cnntrain.training.components.device import be_deterministic, compile_model, find_device
+from cnntrain.training.components.trial import try_out
+from cnntrain.training.init_from import Start, recorded
+from cnntrain.training.learner import Learner
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches that train, validate (None without a validation set) and test; how they are normalised."""
+
+    train: TrainLoader
+    val: EvalLoader | None
+    test: EvalLoader
+    normalize: Normalize
+
+
+@dataclass
+class Setup:
+    """A run before its first step.
+
+    Args:
+        config: the configuration as the run writes it down, with what was found out in place of what was
+            left open.
+        device: where the run computes.
+        engine: how it computes.
+        engine_in_words: the same, and what was measured.
+        task: what is learnt.
+        data: the images.
+        batches: of them.
+        learner: what is trained.
+        started: the record of the checkpoint whose weights the run began with, if it began with any.
+        split: which images of a folder did what, if the run goes on.
+    """
+
+    config: Config
+    device: torch.device
+    engine: Engine
+    engine_in_words: str
+    task: Task
+    data: Data
+    batches: Batches
+    learner: Learner
+    started: dict[str, Any] | None
+    split: RunSplit | None
+
+
+def assemble(
+    config: Config,
+    trust: Sequence[str] | None,
+    console: Console,
+    *,
+    folder: Path | None = None,
+    state: dict[str, Any] | None = None,
+    data: Data | None = None,
+    parts: dict[str, Any] | None = None,
+) -> Setup:
+    """Build all that a run needs before its first step, in the order in which it draws random numbers.
+
+    Args:
+        config: the configuration of ``train``. It is not changed.
+        trust: packages that the configuration may name; None if it is what the user typed.
+        console: told before anything is downloaded.
+        folder: the run folder, if there is one.
+        state: the checkpoint to go on from; None for a new run.
+        data: the images, if they are open already.
+        parts: gets the parts that may be of others, by their keys.
+    """
+    config, parts = with_absolute_root(config), {} if parts is None else parts
+    device = find_device(config["device"])
+    be_deterministic(config["deterministic"])
+    seed_everything(config["seed"])
+    built = build_components(config, trust, device, console, folder, state)
+    seed_apart(config["seed"], rank())
+    split = split_of(config["data"]["source"], state, folder, EVERY_PART)
+    data = data or read_data(config, trust, device, console, built.start, split, state)
+    if built.start is not None:
+        built.start.renew_head(built.model, data.train.class_names)
+    criterion = criterion_of_training(config, built.criterion, data)
+    parts.update(model=built.model, criterion=criterion, optim=built.optimizer, augment=built.augment)
+
+    images, settings = len(data.train_indices), ModelSettings.of(config)
+    plan = BatchPlan(config["batch_size"], config["accumulate"]).clipped(images, settings.shape, console)
+    fitting = fitting_of(config, built, criterion, device)
+    plan, has_idle = try_out(fitting, built.freezing, plan, images, state is None, console)
+    engine, in_words = settle_engine(config, plan, built.task, built.model, criterion, device)
+    config = as_found(config, built, data, plan, engine)
+    batches = batches_of(config, data, built.augment, device, engine)
+    learner = build_learner(config, trust, built, criterion, len(batches.train), has_idle)
+    parts["schedule"] = learner.schedule
+    started = built.start.record() if built.start is not None else recorded(state)
+    return Setup(config, device, engine, in_words, built.task, data, batches, learner, started, split)
+
+
+def with_absolute_root(config: Config) -> Config:
+    """Return a configuration with ``data.root`` as an absolute path: a run finds its data from any folder."""
+    root = config["data"].get("root")
+    if not isinstance(root, str) or not root:
+        return config
+    return {**config, "data": {**config["data"], "root": str(absolute(root))}}
+
+
+def read_data(
+    config: Config,
+    trust: Sequence[str] | None,
+    device: torch.device,
+    console: Console,
+    start: Start | None = None,
+    split: RunSplit | None = None,
+    state: dict[str, Any] | None = None,
+) -> Data:
+    """Read or open the images of a run; those of a run that goes on as it had them."""
+    names = None if split is None or state is None else state["class_names"]
+    earlier = earlier_run(start.path, start.state, config["data"]["source"]) if start is not None else None
+    settings = DataSettings.of(config)
+    return distributed.main_first(lambda: open_data(settings, device, console, trust, names, split, earlier))
+
+
+def settle_engine(
+    config: Config, plan: BatchPlan, task: Task, model: nn.Module, criterion: nn.Module, device: torch.device
+) -> tuple[Engine, str]:
+    """Find out how the model computes best here, and prepare the model.
+
+    Returns:
+        The engine, and in words what was found out.
+    """
+    settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
+    engine, gain = distributed.by_main(lambda: settle(settings, model, criterion, task.dummy, device))
+    engine.prepare(model)
+    if config["compile"]:
+        compile_model(model, settings.model.shape, device)
+    several = f", {world_size()} processes" if world_size() > 1 else ""
+    return engine, f"{engine}{gain}{', compiled' if config['compile'] else ''}{several}"
+
+
+def as_found(config: Config, built: Components, data: Data, plan: BatchPlan, engine: Engine) -> Config:
+    """Return the configuration as the run writes it down, with what was found out."""
+    val_fraction, split_seed = data.split
+    return {
+        **config,
+        "data": {**config["data"], "val_fraction": val_fraction, "split_seed": split_seed},
+        "optim": built.optim,
+        "init_from": config["init_from"] if built.start is None else str(built.start.path),
+        "batch_size": plan.size,
+        "accumulate": plan.accumulate,
+        **asdict(engine),
+    }
+
+
+def batches_of(config: Config, data: Data, augment: Augment, device: torch.device, engine: Engine) -> Batches:
+    """Make loaders of the data of a run."""
+    size, seed, workers = config["batch_size"], config["seed"], config["workers"]
+    normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
+    train = TrainLoader(data.train, data.train_indices, size, seed, augment, normalize, device, workers)
+    evaluating = (config["eval_batch_size"], normalize, device, workers)
+    val = EvalLoader(data.train, data.val_indices, *evaluating) if len(data.val_indices) else None
+    test = EvalLoader(data.test, torch.arange(len(data.test)), *evaluating)
+    return Batches(train, val, test, normalize)
