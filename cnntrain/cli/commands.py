@@ -12,7 +12,7 @@ from cnntrain.cli.inspect import BENCH, COMPARE, DATA, SUMMARY
 from cnntrain.cli.resume import RESUME
 from cnntrain.cli.train import TRAIN
 from cnntrain.config.compose import groups
-from cnntrain.config.schema import KEYS
+from cnntrain.config.keys import KEYS
 
 COMMANDS: dict[str, Command] = {
     command.name: command

@@ -8,7 +8,7 @@ from pathlib import Path
 from cnntrain.cli.command import Command
 from cnntrain.cli.help import own_values
 from cnntrain.config.compose import choice_values, default_choices, defaults, groups
-from cnntrain.config.schema import KEYS
+from cnntrain.config.keys import KEYS, home_of
 from cnntrain.errors import UserError
 from cnntrain.runs.run_folder import OUTPUTS, SWEEP
 
@@ -103,7 +103,7 @@ def words_of(command: Command, arguments: Sequence[str], current: str) -> list[s
     key, equals, value = current.partition("=")
     offered = names(command, arguments)
     if equals and offered:
-        names_run = key == "init_from" or (key == "run" and key in own_values(command.name))
+        names_run = key in KEYS and KEYS[key].path == "run" and home_of(key) in ("train", command.name)
         return [f"{key}={run}" for run in ("last", *runs())] if names_run else values(key, value)
     topics = () if arguments else command.topics
     if topics and not current:
@@ -118,11 +118,10 @@ def values(key: str, typed: str) -> list[str]:
     if key in offered:
         head, comma, _ = typed.rpartition(",")  # optim=sgd,a
         return [f"{key}={head}{comma}{choice}" for choice in offered[key]]
-    if key == "device":
-        return [f"{key}={name}" for name in ("auto", "cpu", "cuda", "mps")]
-    listed = ("true", "false") if rule and rule.kind == "bool" else rule.choices if rule else ()
-    listed = (*listed, *(("auto",) if rule and rule.auto else ()))
-    return [f"{key}={value}" for value in listed]
+    if rule is None:
+        return []
+    listed = ("true", "false") if rule.kind == "bool" else rule.choices or rule.examples
+    return [f"{key}={value}" for value in (*listed, *(("auto",) if rule.auto else ()))]
 
 
 def names(command: Command, arguments: Sequence[str]) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from cnntrain.cli.command import Command
 from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_as_override, split_flags
 from cnntrain.config.compose import groups
+from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes.malformed import malformed
-from cnntrain.config.schema import KEYS
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.text import printable
 

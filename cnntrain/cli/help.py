@@ -20,14 +20,13 @@ from cnntrain.config.compose import (
     raw_yaml,
     typed_values,
 )
-from cnntrain.config.schema import KEYS
+from cnntrain.config.keys import KEYS, SHAPE, TABLE
 from cnntrain.errors import UserError
 
 COLUMN = 30  # where explanations begin
-SHAPES = ("data.channels", "data.image_size", "data.num_classes")
-FIRST_PAGE = (
-    *("data", "data.root", "model", "optim", "optim.lr", "schedule", "augment", "epochs", "batch_size"),
-    *("limit", "seed", "early_stopping", "init_from", "device", "out"),
+# First what has groups, then the keys of the run itself.
+FIRST_PAGE = sorted(
+    (name for name, row in TABLE.items() if row.is_common), key=lambda name: name in KEYS and "." not in name
 )
 VALUES = """\
 How values are typed:
@@ -62,7 +61,7 @@ def keys_of_train(subject: str) -> str:
 def keys_of_model(subject: str) -> str:
     """Return the choices and the keys on which a model's shape depends."""
     offered = {group: choices for group, choices in groups().items() if group in ("data", "model")}
-    keys = [key for key in KEYS if key.startswith("model.") or key in SHAPES]
+    keys = [key for key in KEYS if key.startswith("model.") or key.removeprefix("data.") in SHAPE]
     return f"{group_lines(offered)}\n\n{sections(keys)}"
 
 

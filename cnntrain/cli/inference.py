@@ -10,7 +10,7 @@ from typing import Any
 from cnntrain.cli.command import Command
 from cnntrain.cli.flags import ANYTHING, run_and_overrides, run_files_and_overrides
 from cnntrain.cli.torchrun import together
-from cnntrain.config.amendable import EVALUABLE, EXPORTABLE, EXPORTERS, PREDICTABLE, REPORTABLE
+from cnntrain.config.keys import AMENDABLE, EXPORTERS
 from cnntrain.errors import UserError
 
 SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
@@ -21,7 +21,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     from cnntrain.config.from_checkpoint import check_amendments, data_trust
 
     run_name, overrides = run_and_overrides(arguments, EVAL)
-    amendments = check_amendments(overrides, EVALUABLE, "eval")
+    amendments = check_amendments(overrides, AMENDABLE["eval"], "eval")
     state, path, config = best_of(run_name, amendments, "eval")
     keys = [amendment.key_or_group for amendment in amendments]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
@@ -42,7 +42,7 @@ def report(arguments: Sequence[str]) -> int:
     from cnntrain.runs import checkpoint, run_folder, run_writes
 
     run_name, overrides = run_and_overrides(arguments, REPORT)
-    amendments = check_amendments(overrides, REPORTABLE, "report")
+    amendments = check_amendments(overrides, AMENDABLE["report"], "report")
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
@@ -61,7 +61,7 @@ def predict(arguments: Sequence[str]) -> int:
     from cnntrain.inference.image_files import files_of
 
     run_name, words, overrides, flags = run_files_and_overrides(arguments, PREDICT)
-    amendments = check_amendments(overrides, PREDICTABLE, "predict")
+    amendments = check_amendments(overrides, AMENDABLE["predict"], "predict")
     files = files_of(words)
     state, path, config = best_of(run_name, amendments, "predict")
     from cnntrain.inference.model import Trained
@@ -79,7 +79,7 @@ def export(arguments: Sequence[str]) -> int:
     from cnntrain.runtime.optional import needed
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
-    amendments = check_amendments(overrides, EXPORTABLE, "export")
+    amendments = check_amendments(overrides, AMENDABLE["export"], "export")
     typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), list(EXPORTERS))
     for kind in typed if isinstance(typed, list) else [typed]:
         for package in EXPORTERS[kind]:
@@ -118,7 +118,7 @@ every class. RUN is a run folder, a checkpoint file, or `last`.
 
 Keys (without a value here: as in the checkpoint):
 """,
-    keys=EVALUABLE,
+    keys=AMENDABLE["eval"],
     needs_run=True,
     works_under_torchrun=True,
     is_complete_without_screen=True,
@@ -140,7 +140,7 @@ run folder, or `last`.
 
 Keys (without a value here: as in the run):
 """,
-    keys=REPORTABLE,
+    keys=AMENDABLE["report"],
     needs_run=True,
     is_complete_without_screen=True,
 )
@@ -162,7 +162,7 @@ FILE may be - for standard output.
 
 """,
     {"--csv": ANYTHING, "--json": ANYTHING},
-    keys=PREDICTABLE,
+    keys=AMENDABLE["predict"],
     needs_run=True,
     takes_files=True,
 )
@@ -181,7 +181,7 @@ and compared with torch on test images.
   cnntrain export last 'formats=[onnx]'
 
 """,
-    keys=EXPORTABLE,
+    keys=AMENDABLE["export"],
     needs_run=True,
     is_complete_without_screen=True,
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from cnntrain.cli.command import Command
 from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_as_override, split_flags
 from cnntrain.cli.help import key_lines, keys_of_model, own_values
-from cnntrain.config.schema import KEYS
+from cnntrain.config.keys import KEYS
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import is_there, printable
@@ -33,9 +33,10 @@ def summary(arguments: Sequence[str]) -> int:
     """``cnntrain summary [overrides]``."""
     from cnntrain.config.compose import compose, plain
     from cnntrain.config.composer import composing
+    from cnntrain.config.keys import INFERRED, SHAPE, is_open
     from cnntrain.config.overrides import check_overrides, normalized
     from cnntrain.config.validate import check
-    from cnntrain.image_folder.auto import SHAPE, complete, is_open
+    from cnntrain.image_folder.auto import complete
 
     flags, words = split_flags(quiet_as_override(arguments), SUMMARY)
     overrides = normalized(words)
@@ -45,7 +46,7 @@ def summary(arguments: Sequence[str]) -> int:
     reads_data = is_open(config["data"], SHAPE)
     check(config, trains=False, runs_here=False, reads_data=reads_data)
     if reads_data:
-        complete(config)
+        complete(config, INFERRED)
         check(config, trains=False, runs_here=False)
     from cnntrain.explain.summary import show
 
@@ -108,6 +109,7 @@ def bench(arguments: Sequence[str]) -> int:
     from cnntrain.config.compose import compose, conf_folder, plain, read_yaml
     from cnntrain.config.composer import composing
     from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.keys import INFERRED
     from cnntrain.config.overrides import check_overrides, normalized
     from cnntrain.config.validate import check
     from cnntrain.image_folder.auto import complete
@@ -124,7 +126,7 @@ def bench(arguments: Sequence[str]) -> int:
     check_overrides(overrides, config_dir, is_sweep=False)
     config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
     check(config)
-    complete(config)
+    complete(config, INFERRED)
     check(config)
     from cnntrain.bench.bench import bench as run_bench
 

@@ -10,8 +10,7 @@ from cnntrain.cli.command import Command
 from cnntrain.cli.flags import run_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.cli.train import check_alone
-from cnntrain.config.amendable import RESUMABLE, SWEEP_RESUMABLE
-from cnntrain.config.schema import KEYS, with_lists
+from cnntrain.config.keys import AMENDABLE, with_lists
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runtime.ranks import Spokesman
 from cnntrain.text import argument, printable, without_controls
@@ -26,7 +25,7 @@ def resume(arguments: Sequence[str]) -> int:
     sweep_folder = run_folder.find_sweep(run_name)
     if sweep_folder is not None:
         return resume_sweep(sweep_folder, overrides)
-    amendments = check_amendments(overrides, RESUMABLE, "resume")
+    amendments = check_amendments(overrides, AMENDABLE["resume"], "resume")
     begun = run_folder.begun(run_name)
     if begun is not None:
         return begin_again(begun, amendments)
@@ -141,7 +140,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     from cnntrain.sweep.plan import Plan
     from cnntrain.sweep.sweep import Sweep
 
-    allowed = (*SWEEP_RESUMABLE, *(key for key in KEYS if key.startswith("launcher.")))
+    allowed = AMENDABLE["resume_sweep"]
     searched = next((word for word in overrides if word.startswith(("sweeper.", "sweeper="))), None)
     if searched is not None:
         raise UserError(
@@ -182,7 +181,7 @@ changed.
 
 Keys that may be changed:
 """,
-    keys=RESUMABLE,
+    keys=AMENDABLE["resume"],
     needs_run=True,
     works_under_torchrun=True,
     is_complete_without_screen=True,

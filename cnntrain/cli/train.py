@@ -144,7 +144,8 @@ def check_alone() -> None:
 def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     """Return the overrides of a sweep's first job, which is what Hydra can show of it."""
     from cnntrain.config.composer import composing
-    from cnntrain.sweep.plan import ABOUT_THE_SWEEP, planned
+    from cnntrain.config.keys import ABOUT_THE_SWEEP
+    from cnntrain.sweep.plan import planned
 
     plan, _, _ = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
     about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]

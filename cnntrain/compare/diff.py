@@ -6,39 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.schema import leaves, shown
+from cnntrain.config.keys import KEYS, MEASURED, affected_by, leaves
+from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.image_folder.auto import FOLDER
 from cnntrain.runs.run_files import read_yaml
 
 CLASS = "._target_"
 SOURCE = "data.source"
-REPEATS = ("seed", "data.split_seed")  # keys that repeat an experiment; all others make another one
-# Keys that do not make a run another experiment.
-ASIDE = (
-    *REPEATS,
-    "seeds",
-    "out",
-    "name",
-    "verbose",
-    "report",
-    "on_error",
-    "device",
-    "compile",
-    "deterministic",
-    "doctor",
-    "workers",
-    "eval_batch_size",
-    "save_every_steps",
-    "save_every_minutes",
-    "data.root",
-    "data.cache",
-    "data.cache_gb",
-    "data.max_megapixels",
-)
-ASIDE_GROUPS = ("launcher", "sweeper", "logger")
-# Nor do these, which a trial of speed may choose otherwise on another day; that they differ is shown.
-NO_ACCOUNT = ("threads", "channels_last")
+# Keys that repeat an experiment: the seed, and that of the split. All others make another one.
+REPEATS = tuple(key for key, rule in KEYS.items() if rule.repeats)
+# What a trial of speed may choose otherwise on another day is no other experiment; that it differs is shown.
+NO_ACCOUNT = tuple(key for key in MEASURED if KEYS[key].affects == "speed")
 
 
 def config_of(folder: Path) -> dict[str, str]:
@@ -104,13 +83,13 @@ def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
     Arguments of a class count only where the class is the same; that it is another one is a key of its own.
     """
     keys = dict.fromkeys(key for config in configs for key in config)
-    return [
-        key
-        for key in keys
-        if key not in (*ASIDE, *NO_ACCOUNT)
-        and key.partition(".")[0] not in ASIDE_GROUPS
-        and len(values_of(key, configs)) > 1
-    ]
+    return [key for key in keys if makes_another(key) and len(values_of(key, configs)) > 1]
+
+
+def makes_another(key: str) -> bool:
+    """Return whether a key makes another experiment of a run. The place where its data lie does not."""
+    is_place = key in KEYS and KEYS[key].path == "folder"
+    return affected_by(key) == "weights" and key not in REPEATS and not is_place
 
 
 def repeats_in(configs: Sequence[Mapping[str, str]]) -> list[str]:

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.schema import KEYS, shown, with_lists, with_paths_of_today
+from cnntrain.config.keys import KEYS, with_lists, with_paths_of_today
+from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
+from cnntrain.config.keys import INFERRED, is_open
 from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
-from cnntrain.image_folder.auto import complete, is_open
+from cnntrain.image_folder.auto import complete
 from cnntrain.runtime.ranks import Spokesman
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def checked(
     """
     settings = valid(config, choices, overrides, config_dir)
     if is_open(settings["data"]):
-        complete(settings)
+        complete(settings, INFERRED)
         check(settings)
     return settings
 

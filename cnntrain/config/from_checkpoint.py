@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, conf_folder, groups, plain, read_yaml
 from cnntrain.config.instantiate import has_places, is_of_ours, is_trusted, refusal, targets
+from cnntrain.config.keys import KEYS, PATHS, home_of, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
 from cnntrain.config.other_versions import config_of_today
 from cnntrain.config.overrides import check_choice, parse, quoted
-from cnntrain.config.schema import KEYS, shown, with_lists
+from cnntrain.config.schema import UNCHANGED, shown
 from cnntrain.config.validate import check, check_device, leads_out, remark_on_threads
 from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.runtime.ranks import Spokesman
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 # Whatever the images are, the network gets them as it got those that it was trained on.
-PREPROCESSING = ("channels", "image_size", "resize", "resize_size", "value_range", "mean", "std")
-PLACES = ("data.root", "out", "init_from")  # keys that may lead anywhere: read from, or named anew
+PREPROCESSING = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.prepares)
+# Keys that may lead anywhere: read from, or named anew.
+PLACES = tuple(key for key in PATHS if KEYS[key].path != "name" and home_of(key) in ("train", "data"))
+# By their last names, since a logger may stand under any name.
+LOCAL = {key.rpartition(".")[2]: rule.local for key, rule in KEYS.items() if rule.local is not UNCHANGED}
 FETCHES = re.compile(r"^weights|pretrained|^checkpoint")  # arguments that have weights downloaded or read
 
 
@@ -224,9 +228,8 @@ def stays_here(loggers: Any) -> Any:
     """Return saved loggers without the servers that they name: a checkpoint is not to send anything."""
     if not isinstance(loggers, Mapping):
         return loggers
-    local = {"uri": None, "mode": "offline"}
     return {
-        name: {key: local.get(key, value) for key, value in node.items()}
+        name: {key: LOCAL.get(key, value) for key, value in node.items()}
         if isinstance(node, Mapping)
         else node
         for name, node in loggers.items()

@@ -18,10 +18,10 @@ from cnntrain.config.compose import (
     owners,
     raw_yaml,
 )
+from cnntrain.config.keys import CLASS_GROUPS, KEYS, home_of, is_described, leaves
 from cnntrain.config.mistakes.malformed import unknown_choice
 from cnntrain.config.mistakes.suggestions import elsewhere, filled, unknown_key
 from cnntrain.config.overrides import parse
-from cnntrain.config.schema import CLASS_GROUPS, KEYS, is_described, leaves
 from cnntrain.errors import UserError, did_you_mean, nearest
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def unknown_override(
     if key.startswith("hydra."):
         return f"unknown key {key}: `cnntrain train --cfg hydra` lists Hydra's own"
     group, _, name = key.partition(".")
-    if key in ("split", "tta", "trust"):
+    if key in KEYS and home_of(key) == "eval":
         return f"{key} is not for this command: cnntrain eval RUN {key}=..."
     if key in KEYS and group in offered:
         having = owners(key)

@@ -3,7 +3,7 @@
 How the format changes from now on, without a checkpoint becoming unreadable:
 
 - A new key gets its default in ``conf/``, and is filled in from there. If runs did something else before the
-  key was there, a row of ``AS_IT_WAS`` says what.
+  key was there, ``before`` in its row of KEYS says what.
 - A key that is renamed or removed gets a row in ``MOVED``, a class that has moved one in ``MOVED_CLASSES``.
 - A new part of the state gets a row in ``STATE``, with what stands for it where it is missing, and a row in
   the schema of :mod:`cnntrain.runs.checkpoint_schema`.
@@ -22,19 +22,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, read_yaml
-from cnntrain.config.schema import CLASS_GROUPS, DESCRIBED, KEYS, MANY, with_paths_of_today
+from cnntrain.config.keys import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, MANY, with_paths_of_today
+from cnntrain.config.schema import UNCHANGED
 
 # What a run did before a key was there, where the default in conf/ is something else.
-AS_IT_WAS = {
-    "precision": "fp32",
-    "channels_last": False,
-    "report": False,
-    "data.resize": "squash",
-}
+AS_IT_WAS = {key: rule.before for key, rule in KEYS.items() if rule.before is not UNCHANGED}
 # Keys that have another name now; None: that are gone, and have changed nothing but speed.
 MOVED: dict[str, str | None] = {"data.in_memory": None}
 
-GROUPS_OF_KEYS = ("data", *CLASS_GROUPS, "sweeper", MANY)
 ABSENT = object()
 
 
@@ -64,7 +59,7 @@ def unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
     Nor does it know those of classes that are not its own; whoever builds such a class says what is wrong.
     """
     for name, node in config.items():
-        if name not in GROUPS_OF_KEYS:
+        if name not in GROUPS:
             if name not in KEYS:
                 yield name
         elif isinstance(node, Mapping) and name not in ("model", MANY):
@@ -80,7 +75,7 @@ def defaults_for(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for key, own in below(name, value):
             yield key, config.get(own[2:-1]) if isinstance(own, str) and own.startswith("${") else own
     chosen = default_choices()
-    for group in GROUPS_OF_KEYS:
+    for group in GROUPS:
         files = sorted(
             (conf_folder() / group).glob("*.yaml"), key=lambda file: file.stem != chosen.get(group)
         )
@@ -102,7 +97,7 @@ def is_for(group: str, node: Any, content: Mapping[str, Any]) -> bool:
 
 def below(name: str, node: Any) -> Iterator[tuple[str, Any]]:
     """Yield a key with its value, or those of a group; not what conf/ leaves open."""
-    items = node.items() if isinstance(node, Mapping) and name in (*GROUPS_OF_KEYS, "criterion") else ()
+    items = node.items() if isinstance(node, Mapping) and name in GROUPS else ()
     yield from ((f"{name}.{key}", value) for key, value in items if value != "???")
     if not isinstance(node, Mapping):
         yield name, node

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config.compose import conf_folder, groups, read_yaml
-from cnntrain.config.mistakes.malformed import CUSTOM_GROUPS, malformed, several_values, unknown_choice
-from cnntrain.config.schema import GROUPS, PATH_KEYS
+from cnntrain.config.keys import CUSTOM_GROUPS, KEYS, PATHS, REQUIRED_GROUPS
+from cnntrain.config.mistakes.malformed import malformed, several_values, unknown_choice
 from cnntrain.errors import UserError
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-READ_PATHS = ("data.root", "init_from")  # those of PATH_KEYS that a job reads
+READ_PATHS = tuple(key for key, rule in KEYS.items() if rule.path in ("folder", "run"))
 DEEPEST = 20  # levels of nested lists and dictionaries; at 100, Hydra's parser runs out of stack
 
 
@@ -59,7 +59,7 @@ def quoted(override: str) -> str:
     key, _, value = override.partition("=")
     if value.startswith("${") and "${" in value[2:] and "'" not in value:
         return f"{key}='{value}'"
-    if key not in PATH_KEYS or not value or value == "null" or value[0] in "'\"" or "," in value:
+    if key not in PATHS or not value or value == "null" or value[0] in "'\"" or "," in value:
         return override
     return f"{key}={in_quotes(value)}"
 
@@ -85,12 +85,9 @@ def with_absolute_path(override: str) -> str:
     texts = [value for value in values if isinstance(value, str) and value]
     if len(texts) < len(values):
         return override
-    # init_from takes the name of a run too.
+    is_folder = KEYS[key.lstrip("+")].path == "folder"  # else the name of a run is possible too
     found = {text: typed_path(text) for text in texts}
-    paths = [
-        str(path.absolute()) if path.exists() or key.endswith("data.root") else value
-        for value, path in found.items()
-    ]
+    paths = [str(path.absolute()) if path.exists() or is_folder else value for value, path in found.items()]
     return f"{key}={','.join(map(in_quotes, paths))}"
 
 
@@ -171,7 +168,7 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None, is_sweep: 
         if override.is_sweep_override() and not is_sweep:
             raise UserError(several_values(override))
         if override.is_delete():
-            if key in GROUPS and key in offered:
+            if key in REQUIRED_GROUPS and key in offered:
                 raise UserError(
                     f"~{key}: nothing works without {key}; choose another: {key}={'|'.join(offered[key])}"
                 )
@@ -189,8 +186,8 @@ def check_choice(override: Override, offered: Mapping[str, Sequence[str]]) -> No
     wanted: Any = override.value()
     if override.is_sweep_override():
         wanted = list(override.sweep_string_iterator())
-    elif not isinstance(wanted, list) or group in GROUPS:  # experiment=[a,b] lays one over the other
+    elif not isinstance(wanted, list) or group in REQUIRED_GROUPS:  # experiment=[a,b] lays one over the other
         wanted = [override.get_value_element_as_str()]
     for value in map(str, wanted):
-        if value not in offered[group] and (value not in ("null", "None") or group in GROUPS):
+        if value not in offered[group] and (value not in ("null", "None") or group in REQUIRED_GROUPS):
             raise UserError(unknown_choice(group, value, offered[group]))

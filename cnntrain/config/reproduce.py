@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
-from cnntrain.config.mistakes.malformed import CUSTOM_GROUPS
-from cnntrain.config.schema import PATH_KEYS, leaves, shown
-
-CHOSEN = ("data", "augment", "model", "optim", "schedule")  # groups that make a run what it is
-MEASURED = ("precision", "channels_last", "threads")  # which the first run settles where they are auto
-ASIDE = ("out", "name", "verbose", "seeds", "on_error", "report", "trust", "launcher", "sweeper", "logger")
+from cnntrain.config.keys import CUSTOM_GROUPS, GROUPS, MEASURED, PATHS, affected_by, leaves
+from cnntrain.config.schema import shown
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ def settings(config: Mapping[str, Any], typed: str = "") -> list[Setting]:
     """
     found, known = [], default_values()
     for key, value in leaves(config):
-        if key.partition(".")[0] in ASIDE:
+        if affected_by(key) == "output":
             continue
         default = resolved(known.get(key, "–"), config)
         differs = not same(value, default)
@@ -52,9 +48,9 @@ def command_of(config: Mapping[str, Any]) -> str | None:
     It names what the run has measured (number format, memory layout, threads) too, since that decides the
     last bits.
     """
-    own = values_of_train()
-    words = [word for key, word in words_of(config, own) if key.partition(".")[0] not in CHOSEN]
-    for group in CHOSEN:
+    own, chosen = values_of_train(), chosen_groups()
+    words = [word for key, word in words_of(config, own) if key.partition(".")[0] not in chosen]
+    for group in chosen:
         choice = nearest_choice(group, config[group])
         if choice is None and group not in CUSTOM_GROUPS:
             return None
@@ -69,10 +65,10 @@ def command_of(config: Mapping[str, Any]) -> str | None:
 def words_of(node: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each key of a configuration that differs from what is known, and its override."""
     for key, value in leaves(node):
-        if key.partition(".")[0] in ASIDE or (key in known and same(value, known[key])):
+        if affected_by(key) == "output" or (key in known and same(value, known[key])):
             continue
         text = shown(value)
-        if isinstance(value, str) and key not in PATH_KEYS and not re.fullmatch(r"[\w./:+-]*", text):
+        if isinstance(value, str) and key not in PATHS and not re.fullmatch(r"[\w./:+-]*", text):
             text = "'" + text.replace("'", r"\'") + "'"
         yield key, f"{key}={text}"
 
@@ -94,9 +90,14 @@ def nearest_choice(group: str, node: Mapping[str, Any]) -> str | None:
 def default_values() -> dict[str, Any]:
     """Return what ``cnntrain train`` does when nothing else is said: each key with its value."""
     found = values_of_train()
-    for group in CHOSEN:
+    for group in chosen_groups():
         found.update(values_of(group, default_choices()[group]))
     return found
+
+
+def chosen_groups() -> list[str]:
+    """Return the groups with choices that make a run what it is."""
+    return [group for group in default_choices() if GROUPS[group].affects != "output"]
 
 
 def values_of_train() -> dict[str, Any]:

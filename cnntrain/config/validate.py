@@ -9,24 +9,34 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from cnntrain.config.compose import defaults
+from cnntrain.config.keys import (
+    CLASS_GROUPS,
+    KEYS,
+    MANY,
+    REQUIRED_GROUPS,
+    home_of,
+    is_described,
+    is_open,
+    leaves,
+)
 from cnntrain.config.mistakes.suggestions import check_value, other_task, override_for, unknown_key
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
-from cnntrain.config.schema import CLASS_GROUPS, GROUPS, KEYS, MANY, is_described, leaves, shown
+from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
-from cnntrain.image_folder.auto import has_validation, is_open
+from cnntrain.image_folder.auto import has_validation
 from cnntrain.models.conv_arithmetic import cnn_sizes
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.ranks import Spokesman, world_size
 from cnntrain.text import printable
 
-# Keys that not every configuration has: those of other commands, and of some data sets.
-SOMETIMES = (
-    *("report", "split", "tta", "trust", "run", "repeats", "seconds", "json", "top", "invert", "formats"),
-    "data.root",
-    "data.on_bad_image",
+# Those that every configuration of train has, whatever its data and its classes are.
+REQUIRED = tuple(
+    key
+    for key, rule in KEYS.items()
+    if rule.required and key.partition(".")[0] not in CLASS_GROUPS and home_of(key) in ("train", "data")
 )
 TEMPORARY = 75  # bytes: 107 of a socket's path less /pymp-12345678/listener-12345678
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = KEYS["device"].examples
 EXAMPLES = dict.fromkeys(CLASS_GROUPS, "my_pkg.MyClass") | {"criterion": "torch.nn.CrossEntropyLoss"}
 
 
@@ -55,9 +65,8 @@ def check(
             raise UserError(unknown_key(key, defaults()))
         if group not in CLASS_GROUPS or is_described(config[group]["_target_"]):
             check_value(key, value)
-    for key in KEYS:
-        group = key.partition(".")[0]
-        if key not in values and key not in SOMETIMES and group not in (*CLASS_GROUPS, "sweeper", MANY):
+    for key in REQUIRED:
+        if key not in values:
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
     if reads_data and config["data"].get("root") == "":
@@ -102,7 +111,7 @@ def check_sockets(workers: int) -> None:
 
 def check_groups(config: Mapping[str, Any]) -> None:
     """Check that each group is there, and names a class where it is to hold one."""
-    for group in GROUPS:
+    for group in REQUIRED_GROUPS:
         node = config.get(group)
         if not isinstance(node, Mapping):
             if group == "criterion" and isinstance(node, str):

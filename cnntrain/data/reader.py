@@ -11,6 +11,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from cnntrain.config.instantiate import build, check_trusted, locate
+from cnntrain.config.keys import KEYS
 from cnntrain.config.sections import DataSettings
 from cnntrain.data import decoded_cache
 from cnntrain.data.batches import Batch
@@ -23,7 +24,7 @@ from cnntrain.runtime import memory
 from cnntrain.runtime.console import Console, bytes_in_words, count
 
 # To the class that reads.
-PASSED_ON = ("root", "channels", "num_classes", "on_bad_image", "resize", "max_megapixels", "value_range")
+PASSED_ON = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.is_passed_on)
 AT_ONCE = 1024  # images that are written to the cache
 SHARE = 0.5  # of the free memory that data may take
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset, checksum
@@ -24,7 +25,7 @@ from cnntrain.text import printable
 
 Images = InMemoryDataset | StreamingDataset
 # Of the group data: what the shape and the values of images depend on, and with them the fingerprint.
-LOOKS = ("channels", "image_size", "resize", "resize_size", "value_range")
+LOOKS = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.prepares == "pixels")
 
 
 @dataclass(frozen=True)

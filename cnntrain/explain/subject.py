@@ -10,8 +10,8 @@ from typing import Any
 from cnntrain.config.compose import compose, conf_folder, plain, read_yaml
 from cnntrain.config.composer import composing
 from cnntrain.config.from_checkpoint import check_amendments, opened
+from cnntrain.config.keys import AMENDABLE, INFERRED, KEYS
 from cnntrain.config.overrides import check_overrides, normalized
-from cnntrain.config.schema import KEYS
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.image_folder.auto import complete
@@ -21,9 +21,6 @@ OF_RUNS = ("shift", "filters")  # topics that take a run's model in place of one
 
 
 DIVERGING = "sgd"  # under which training without zero_grad diverges; Adam's steps stay as long as they are
-
-
-AMENDABLE = ("data.root", "data.cache", "device", "out", "threads", "trust", "verbose", "workers")
 
 
 @dataclass
@@ -75,7 +72,7 @@ def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
     check_overrides(overrides, config_dir, is_sweep=False)
     config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
     check(config)
-    complete(config)
+    complete(config, INFERRED)
     check(config)
     if config["seeds"] is not None:
         raise UserError(f"seeds={config['seeds']} makes a sweep of a run, and explain takes one: seed=N")
@@ -84,6 +81,6 @@ def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
 
 def of_run(run: str, overrides: Sequence[str]) -> Subject:
     """Return a run's configuration, amended, and its best checkpoint."""
-    amendments = check_amendments(overrides, AMENDABLE, "explain run=RUN")
+    amendments = check_amendments(overrides, AMENDABLE["explain_run"], "explain run=RUN")
     state, path = run_folder.load_best(run)
     return Subject(opened(state, path, "eval", amendments, own={"out": None}), path, state)

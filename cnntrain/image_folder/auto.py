@@ -9,15 +9,6 @@ from cnntrain.errors import UserError
 from cnntrain.text import printable
 
 FOLDER = "cnntrain.data.sources.Folder"
-FOUND = ("num_classes", "channels", "image_size", "value_range", "mean", "std")
-
-
-SHAPE = ("num_classes", "channels", "image_size")  # of FOUND, what the shapes of a network depend on
-
-
-def is_open(data: Mapping[str, Any], names: Sequence[str] = FOUND) -> bool:
-    """Return whether some of these keys of the group ``data`` are still to be found."""
-    return any(data.get(name) == "auto" for name in names)
 
 
 def has_validation(data: Mapping[str, Any]) -> bool:
@@ -33,18 +24,22 @@ def has_validation(data: Mapping[str, Any]) -> bool:
     return "val" in look(data["root"]).parts
 
 
-def complete(config: dict[str, Any]) -> None:
+def complete(config: dict[str, Any], names: Sequence[str]) -> None:
     """Put what the folder of images says in the place of each ``auto``.
+
+    Args:
+        config: checked, as plain types.
+        names: the keys of the group ``data`` that may be ``auto``.
 
     Raises:
         UserError: the data are no folder, or it can't be used.
     """
     data = config["data"]
-    if not is_open(data):
+    wanted = [name for name in names if data[name] == "auto"]
+    if not wanted:
         return
     if data["source"]["_target_"] != FOLDER:
-        name = next(name for name in FOUND if data[name] == "auto")
-        raise UserError(f"data.{name}=auto is for data=folder: give its value")
+        raise UserError(f"data.{wanted[0]}=auto is for data=folder: give its value")
     from cnntrain.image_folder.inventory import refusal, usable
 
     found = usable(data["root"], data["on_bad_image"], config["verbose"], data["max_megapixels"])
@@ -53,4 +48,4 @@ def complete(config: dict[str, Any]) -> None:
     if why:
         raise UserError(f"data.root={printable(data['root'])}: {why}")
     facts = found.facts(test_fraction, data["channels"], data["value_range"])
-    data.update({name: facts[name] for name in FOUND if data[name] == "auto"})
+    data.update({name: facts[name] for name in wanted})

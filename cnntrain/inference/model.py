@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.precision import Precision
 from cnntrain.config.from_checkpoint import check_amendments, opened
+from cnntrain.config.keys import AMENDABLE
 from cnntrain.config.schema import Config, input_shape
 from cnntrain.config.sections import CriterionSettings, EngineSettings, ModelSettings
 from cnntrain.data.augment.crop import central
@@ -25,8 +26,6 @@ from cnntrain.training.components.components import build_model, build_task, loa
 from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import compile_model, find_device
 from cnntrain.training.components.foresight import check_size
-
-ENGINE = ("device", "precision", "channels_last", "threads", "compile")
 
 
 class Trained:
@@ -118,7 +117,7 @@ def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequenc
     Raises:
         CheckpointError: there is no such run, or its checkpoint is damaged.
     """
-    amendments = check_amendments(overrides, ENGINE, "load")
+    amendments = check_amendments(overrides, AMENDABLE["load"], "load")
     state, path = run_folder.load_best(str(run))
     config = opened(state, path, "predict", amendments, own={"trust": list(trust)})
     return Trained(config, path, state)

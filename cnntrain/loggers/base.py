@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.config.schema import leaves, shown
+from cnntrain.config.keys import leaves
+from cnntrain.config.schema import shown
 from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runs.run_folder import SWEEP
 from cnntrain.tasks.scores import TEST, Scores

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from cnntrain.compare.results import headline
 from cnntrain.config.compose import add_current_folder
+from cnntrain.config.keys import MEASURED
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
 from cnntrain.runs import checkpoint, run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
@@ -25,7 +26,6 @@ from cnntrain.sweep.forkserver import unshield_path
 from cnntrain.tasks.classification.scores import SCORES
 
 PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
-ENGINE = ("precision", "channels_last", "threads")  # which a run keeps from its first step to its last
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def trained(job: Job) -> RunSummary:
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
         summary: RunSummary = run_files.read_json(job.folder / "summary.json")
         return summary
-    settings.update((name, state["config"][name]) for name in (*ENGINE, "accumulate"))
+    settings.update((name, state["config"][name]) for name in (*MEASURED, "accumulate"))
     return run.train(settings, job.folder, job.trust, after_epoch, state, job.header)
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cnntrain.config.compose import compose, plain
+from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import READ_PATHS, parse, with_absolute_path, without_globs
-from cnntrain.config.schema import KEYS, WHOLE
+from cnntrain.config.schema import WHOLE
 from cnntrain.config.validate import check
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.image_folder.auto import has_validation
@@ -31,10 +32,9 @@ if TYPE_CHECKING:
 PLAN = run_folder.SWEEP
 FORMAT = 1
 LONGEST_NAME = 100
-# Keys that say how a sweep is run, and nothing about its jobs.
-ABOUT_THE_SWEEP = ("out", "launcher", "sweeper", "on_error", "verbose", "seeds")
 WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
-KEPT = ("launcher",)  # which a resume keeps, unless another is typed
+# Groups about a sweep that a resume keeps, unless another choice is typed.
+KEPT = tuple(name for name, group in GROUPS.items() if "resume_sweep" in group.commands)
 
 
 @dataclass(frozen=True)

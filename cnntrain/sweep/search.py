@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.keys import KEYS
 from cnntrain.config.overrides import parse
-from cnntrain.config.schema import KEYS, WHOLE
+from cnntrain.config.schema import WHOLE
 from cnntrain.errors import Pruned
 from cnntrain.runs.records import EpochRow, JobRecord
 from cnntrain.runtime.regular_files import append_regular

@@ -17,6 +17,7 @@ from typing import Any
 from cnntrain.config import own_runs
 from cnntrain.config.composer import Composer
 from cnntrain.config.instantiate import build
+from cnntrain.config.keys import ABOUT_THE_SWEEP, MEASURED
 from cnntrain.errors import CnntrainError, Interrupted, UserError
 from cnntrain.runs import run_folder
 from cnntrain.runs.checkpoint import LAST
@@ -25,9 +26,9 @@ from cnntrain.runs.records import JobRecord
 from cnntrain.runtime.console import Console, Whole, count
 from cnntrain.runtime.optional import needed
 from cnntrain.runtime.signals import StopJobs
-from cnntrain.sweep.job import ENGINE, Job, run_job
+from cnntrain.sweep.job import Job, run_job
 from cnntrain.sweep.launchers import Launcher, Work
-from cnntrain.sweep.plan import ABOUT_THE_SWEEP, Plan, named_by, with_short_path
+from cnntrain.sweep.plan import Plan, named_by, with_short_path
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import argument, shown_path
 
@@ -148,7 +149,7 @@ class Sweep:
             return
         try:
             state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
-            config = {**self.settings_of(best.name), **{name: state["config"][name] for name in ENGINE}}
+            config = {**self.settings_of(best.name), **{name: state["config"][name] for name in MEASURED}}
             config |= {"device": "auto", "verbose": self.console.verbose, "trust": self.trust}
             from_folder(config, best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.config.compose import choice_values, file_of, groups, raw_yaml
-from cnntrain.config.schema import leaves, shown
+from cnntrain.config.keys import leaves
+from cnntrain.config.schema import shown
 from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import head_of, is_inside

@@ -196,7 +196,7 @@ def piece(draw: random.Random) -> str:
 
 def override(draw: random.Random) -> str:
     """Return an override, whose key may be misspelt and whose value may be anything."""
-    from cnntrain.config.schema import KEYS
+    from cnntrain.config.keys import KEYS
 
     key = draw.choice(list(KEYS)) if draw.random() < 0.75 else draw.choice(EXTRA_KEYS)
     pool = BOUNDED.get(key)
@@ -219,7 +219,7 @@ def override(draw: random.Random) -> str:
 
 def plausible(draw: random.Random, key: str) -> str:
     """Return a value that a key may take."""
-    from cnntrain.config.schema import KEYS
+    from cnntrain.config.keys import KEYS
 
     rule = KEYS.get(key)
     if rule is None:

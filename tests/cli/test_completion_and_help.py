@@ -18,9 +18,8 @@ from cnntrain import __version__
 from cnntrain.cli.commands import COMMANDS
 from cnntrain.cli.explain import TOPICS
 from cnntrain.cli.help import FIRST_PAGE
-from cnntrain.config.amendable import EVALUABLE, RESUMABLE
 from cnntrain.config.compose import conf_folder, groups
-from cnntrain.config.schema import KEYS
+from cnntrain.config.keys import AMENDABLE, KEYS
 
 HELP_OF = ("all", *groups())  # which `train --help` takes
 
@@ -48,7 +47,7 @@ def test_help_is_one_page_that_names_every_command_and_topic(torchless: Command,
 def test_help_of_train_begins_with_a_page_of_the_keys_that_are_used_most(torchless: Command) -> None:
     page = torchless("train", "--help").out.partition("\nHow values are typed")[0]
     listed = [line.split()[0].partition("=")[0] for line in page.splitlines() if re.match("  [a-z]", line)]
-    assert listed == list(FIRST_PAGE)
+    assert listed == FIRST_PAGE
     assert len(listed) == 15
     assert {"epochs", "batch_size", "optim.lr", "data.root", "device"} <= set(listed)
     for more in ("--help all", "--help optim", "--help model.channels"):
@@ -130,7 +129,7 @@ def test_help_fits_the_terminal(
     assert widest <= min(columns, 120), outcome.out
 
 
-@pytest.mark.parametrize(("command", "keys"), [("eval", EVALUABLE), ("resume", RESUMABLE)])
+@pytest.mark.parametrize(("command", "keys"), [("eval", AMENDABLE["eval"]), ("resume", AMENDABLE["resume"])])
 def test_help_lists_the_keys_that_a_command_takes(
     torchless: Command, command: str, keys: tuple[str, ...]
 ) -> None:
@@ -203,7 +202,7 @@ COMPLETIONS = {
     "eval last data=fas": ["data=fashion_mnist"],
     "eval last epo": [],
     "resume l": ["last"],
-    "resume last ": [f"{key}=" for key in RESUMABLE],
+    "resume last ": [f"{key}=" for key in AMENDABLE["resume"]],
     "explain ": list(TOPICS),
     "explain z": ["zero_grad"],
     "train --help optim.l": ["optim.lr"],

@@ -10,9 +10,9 @@ from conftest import TINY, Command, is_told
 
 from cnntrain.cli.commands import COMMANDS
 from cnntrain.config.compose import groups
+from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.suggestions import other_task
-from cnntrain.config.schema import KEYS
 
 # What is typed behind `train`, and the override that the message gives. A tuple: other words of the message.
 TYPED: dict[str, str | tuple[str, ...]] = {

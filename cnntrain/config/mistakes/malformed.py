@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cnntrain.config.compose import defaults, groups
+from cnntrain.config.keys import CUSTOM_GROUPS, KEYS, PATHS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.suggestions import (
     data_for,
@@ -22,7 +23,6 @@ from cnntrain.config.mistakes.suggestions import (
     unknown_key,
     with_point,
 )
-from cnntrain.config.schema import KEYS, PATH_KEYS
 from cnntrain.errors import nearest
 from cnntrain.text import is_there, printable
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 COMMANDS: set[str] = set()  # the command line, which knows them, puts their names here
-# Groups in which a class of the user's own may stand: optim._target_=torch.optim.NAdam
-CUSTOM_GROUPS = ("model", "optim", "schedule")
 
 
 def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] = ()) -> str:
@@ -111,7 +109,7 @@ def without_equals(override: str, before: Sequence[str], behind: Sequence[str]) 
         value = following if has_value and following else "VALUE"
         return f"write {override}={value}{' without spaces' if is_apart else ''}"
     key, _, begun = before[-1].partition("=") if before else ("", "", "")
-    if key in PATH_KEYS and begun:  # a path with a space in it
+    if key in PATHS and begun:  # a path with a space in it
         begun = re.sub(r"\\(['\\])", r"\1", begun[1:-1]) if begun[0] == "'" else begun
         rest = itertools.takewhile(lambda word: "=" not in word, behind)
         whole = " ".join([begun, override, *rest])

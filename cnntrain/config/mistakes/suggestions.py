@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.compose import default_in_words, defaults, groups, having
+from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.conversions import CONVERSIONS, decimal, is_number
-from cnntrain.config.schema import KEYS, Key, shown
+from cnntrain.config.schema import Key, shown
 from cnntrain.errors import UserError, folded, nearest
 from cnntrain.text import is_there, printable
 

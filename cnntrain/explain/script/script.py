@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 from torch import nn
 
+from cnntrain.config.keys import KEYS
 from cnntrain.config.schema import Config, input_shape
 from cnntrain.config.sections import ModelSettings
 from cnntrain.data import resize, splits
@@ -143,23 +144,9 @@ def plain_facts(
     """Return what the template needs that stands in the configuration as it is."""
     data = config["data"]
     compressed = [path.suffix == ".gz" for part in files.values() for path in part]
-    names = (
-        "epochs",
-        "batch_size",
-        "eval_batch_size",
-        "limit",
-        "seed",
-        "accumulate",
-        "grad_clip",
-        "ema",
-        "monitor",
-    )
     off = {"compile": False, "workers": 0, "save_every_steps": None, "save_every_minutes": None}
     return {
-        **{
-            name: config[name]
-            for name in (*names, "ema", "early_stopping", "deterministic", "balance_classes")
-        },
+        **{key: config[key] for key, rule in KEYS.items() if rule.in_script},
         "file": file,
         "kept": "model" if config["ema"] is None else "average.module",
         "weights": f"{file.removesuffix('.py')}.pt",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.keys import GROUPS, KEYS, affected_by
 from cnntrain.config.schema import Config, shown
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.reader import Reader
@@ -17,25 +18,15 @@ MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
 SCHEDULES = tuple(f"cnntrain.optim.{name}" for name in ("Constant", "Step", "Cosine", "OneCycle"))
 AUGMENT = "cnntrain.data.augment.Augment"
 SOURCES = "cnntrain.data.sources"
-# Keys that the weights do not depend on, those that the script knows, and those that it can't do.
-WITHOUT_EFFECT = (
-    *("compile", "workers", "save_every_steps", "save_every_minutes", "out", "name", "seeds", "on_error"),
-    *("verbose", "doctor", "launcher", "sweeper", "logger", "report"),
-)
-WRITTEN = (
-    *("model", "optim", "schedule", "data", "augment", "criterion", "epochs", "batch_size", "limit", "seed"),
-    *("eval_batch_size", "device", "precision", "channels_last", "threads", "deterministic", "grad_clip"),
-    *("balance_classes", "accumulate", "ema", "early_stopping", "monitor"),
-)
-REFUSED = ("init_from", "freeze", "unfreeze_epoch", "lr_scale")
+TASK = "cnntrain.tasks.Classification"
 IDX_SETS = ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")
 
 
 def check_writable(config: Config) -> None:
     """Raise a UserError that names what a plain script can't do."""
     defaults = read_yaml(conf_folder() / "train.yaml")
-    for key in config.keys() - {*WITHOUT_EFFECT, *WRITTEN}:
-        if config[key] != defaults.get(key):
+    for key in config:
+        if is_refused(key) and config[key] != defaults.get(key):
             raise UserError(f"{key}={shown(config[key])} can't be written as a script: leave it out")
     if config["precision"] == "fp16":
         raise UserError("precision=fp16 can't be written as a script: precision=bf16 or precision=fp32 can")
@@ -49,8 +40,15 @@ def check_writable(config: Config) -> None:
         target = config[group]["_target_"]
         if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT):
             raise UserError(f"{group}._target_={target} can't be written as a script without cnntrain")
+    if config["task"]["_target_"] != TASK:
+        raise UserError(f"task._target_={config['task']['_target_']} can't be written as a script")
     if config["augment"]["_target_"] != AUGMENT:
         raise UserError(f"augment._target_={config['augment']['_target_']} can't be written as a script")
+
+
+def is_refused(key: str) -> bool:
+    """Return whether the weights depend on a key without a group that the script does not know."""
+    return key not in GROUPS and affected_by(key) == "weights" and not (key in KEYS and KEYS[key].in_script)
 
 
 def files_of(config: Config) -> dict[str, list[Path]]:

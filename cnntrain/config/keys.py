@@ -1,0 +1,736 @@
+"""Every key of the configuration, and what is true of it. All lists of keys are derived from these tables.
+
+A new option has its default in ``conf/`` and its row here. Imports no torch and no Hydra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from cnntrain.config.schema import Affects, Command, Group, Key, Value
+
+SEED_LIMIT = 2**63 - 1
+MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
+ACTIVATIONS = (
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "SELU",
+    "GELU",
+    "SiLU",
+    "Mish",
+    "Hardswish",
+    "Tanh",
+    "Sigmoid",
+    "Softplus",
+)
+FORMATS = ("fp32", "bf16", "fp16", "auto")
+COUNT = Value("int", low=1)
+SHARE = Value("float", low=0, high=1, below=True)
+# The formats of ``export``, with the packages that each needs.
+EXPORTERS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
+
+GROUPS: dict[str, Group] = {
+    "data": Group("values", "weights", commands=("eval", "export"), is_common=True),
+    "augment": Group("class", "weights", is_common=True),
+    "model": Group("class", "weights", is_custom=True, is_common=True),
+    "optim": Group("class", "weights", is_custom=True, is_common=True),
+    "schedule": Group("class", "weights", is_custom=True, is_common=True),
+    "criterion": Group("class", "weights"),
+    "task": Group("class", "weights"),
+    "launcher": Group("class", "output", commands=("resume_sweep",), of_sweep=True),
+    "sweeper": Group("values", "output", required=False, of_sweep=True),
+    "logger": Group("classes", "output", required=False),
+}
+
+KEYS: dict[str, Key] = {
+    # eval
+    "split": Key(
+        "str",
+        "images to evaluate",
+        "output",
+        choices=("train", "val", "test"),
+        commands=("eval",),
+        home="eval",
+    ),
+    "tta": Key(
+        "list",
+        "test-time augmentation: average over mirrored or shifted views of each image",
+        "output",
+        items=Value("str", choices=("flip", "shift")),
+        commands=("eval",),
+        home="eval",
+    ),
+    # explain
+    "run": Key(
+        "str",
+        "run whose model is explained; null: one trained now",
+        "output",
+        optional=True,
+        home="explain",
+        path="run",
+    ),
+    # predict and export
+    "top": Key(
+        "int",
+        "classes to list per image, the most probable first",
+        "output",
+        low=1,
+        commands=("predict",),
+        home="predict",
+    ),
+    "invert": Key(
+        "bool",
+        "invert dark-on-white images to white-on-dark first",
+        "output",
+        commands=("predict",),
+        home="predict",
+    ),
+    "formats": Key(
+        "list",
+        "formats to write",
+        "output",
+        items=Value("str", choices=tuple(EXPORTERS)),
+        commands=("export",),
+        home="export",
+    ),
+    # bench
+    "repeats": Key("int", "rounds per method; the median is reported", "output", low=1, home="bench"),
+    "seconds": Key("float", "seconds per round", "output", low=0, above=True, home="bench"),
+    "json": Key(
+        "str",
+        "file for the results; null: a new one under outputs/bench/",
+        "output",
+        optional=True,
+        home="bench",
+        path="output",
+    ),
+    # train
+    "epochs": Key(
+        "int",
+        "passes over the training set",
+        "weights",
+        low=1,
+        high=100_000,
+        commands=("resume",),
+        in_script=True,
+        is_common=True,
+    ),
+    "batch_size": Key("int", "images per optimizer step", "weights", low=1, in_script=True, is_common=True),
+    "eval_batch_size": Key(
+        "int",
+        "images per batch when evaluating; affects speed and memory only",
+        "speed",
+        low=1,
+        commands=("resume", "eval", "predict"),
+        in_script=True,
+    ),
+    "limit": Key(
+        "int",
+        "train on the first N shuffled images",
+        "weights",
+        low=1,
+        optional=True,
+        in_script=True,
+        is_common=True,
+    ),
+    "seed": Key(
+        "int",
+        "seed of everything random",
+        "weights",
+        low=0,
+        high=SEED_LIMIT,
+        repeats=True,
+        in_script=True,
+        is_common=True,
+    ),
+    "init_from": Key(
+        "str",
+        "start from the weights of a run, a checkpoint file or `last`; a head for other classes is replaced",
+        "weights",
+        optional=True,
+        path="run",
+        is_common=True,
+    ),
+    "freeze": Key(
+        "names",
+        "parameters or modules to freeze, such as layer1; backbone: all but the last layer (head)",
+        "weights",
+        optional=True,
+    ),
+    "unfreeze_epoch": Key(
+        "int", "epoch from which frozen parameters are trained too", "weights", low=2, optional=True
+    ),
+    "lr_scale": Key(
+        "factors",
+        "learning rate multipliers by parameter or module, such as {backbone:0.1}; the last match counts",
+        "weights",
+        optional=True,
+    ),
+    "criterion._target_": Key("str", "loss class", "weights", home="train", required=False),
+    "criterion.label_smoothing": Key(
+        "float", "label smoothing", "weights", low=0, high=1, home="train", required=False
+    ),
+    "device": Key(
+        "str",
+        "auto, cpu, cuda, cuda:N or mps",
+        "speed",
+        commands=("resume", "eval", "report", "predict", "explain_run", "load"),
+        in_script=True,
+        is_common=True,
+        examples=("auto", "cpu", "cuda", "mps"),
+    ),
+    "precision": Key(
+        "str",
+        "numeric precision of the forward pass; auto: the fastest here",
+        "weights",
+        choices=FORMATS,
+        commands=("eval", "predict", "load"),
+        inferred="trial",
+        in_script=True,
+        before="fp32",
+    ),
+    "channels_last": Key(
+        "bool",
+        "NHWC memory format; auto: if it is faster",
+        "speed",
+        auto=True,
+        commands=("eval", "load"),
+        inferred="trial",
+        in_script=True,
+        before=False,
+    ),
+    "threads": Key(
+        "int",
+        "CPU threads; auto: the fastest number",
+        "speed",
+        low=1,
+        high=MOST_THREADS,
+        auto=True,
+        commands=("resume", "eval", "report", "predict", "explain_run", "load"),
+        inferred="trial",
+        in_script=True,
+    ),
+    "compile": Key(
+        "bool",
+        "compile the model with torch.compile; takes a minute at the start",
+        "speed",
+        commands=("resume", "eval", "load"),
+    ),
+    "workers": Key(
+        "int",
+        "data loading processes; 0: the main process",
+        "speed",
+        low=0,
+        high=MOST_THREADS,
+        commands=("resume", "eval", "report", "explain_run"),
+    ),
+    "balance_classes": Key("bool", "weight the loss by inverse class frequency", "weights", in_script=True),
+    "doctor": Key(
+        "bool", "report problems found in the training, with evidence and a suggested fix", "output"
+    ),
+    "deterministic": Key("bool", "use deterministic algorithms only, on GPUs too", "speed", in_script=True),
+    "grad_clip": Key(
+        "float",
+        "gradient clipping: maximum L2 norm",
+        "weights",
+        low=0,
+        above=True,
+        optional=True,
+        in_script=True,
+    ),
+    "accumulate": Key(
+        "int",
+        "gradient accumulation steps (micro-batches per batch); more if a batch does not fit in memory",
+        "weights",
+        low=1,
+        commands=("resume",),
+        in_script=True,
+    ),
+    "ema": Key(
+        "float",
+        "decay of the exponential moving average of the weights, often 0.999; the average is kept",
+        "weights",
+        low=0,
+        high=1,
+        below=True,
+        optional=True,
+        in_script=True,
+    ),
+    "early_stopping": Key(
+        "int",
+        "epochs without improvement until training stops",
+        "weights",
+        low=1,
+        optional=True,
+        commands=("resume",),
+        in_script=True,
+        is_common=True,
+    ),
+    "monitor": Key(
+        "str",
+        "metric that chooses the best epoch",
+        "weights",
+        choices=("val_accuracy", "val_loss"),
+        in_script=True,
+    ),
+    "save_every_steps": Key(
+        "int", "extra checkpoint every N steps", "output", low=1, optional=True, commands=("resume",)
+    ),
+    "save_every_minutes": Key(
+        "float",
+        "extra checkpoint every N minutes",
+        "output",
+        low=0,
+        above=True,
+        optional=True,
+        commands=("resume",),
+    ),
+    "report": Key(
+        "bool",
+        "write report.html at the end of a run; in a sweep, for the best job",
+        "output",
+        commands=("resume",),
+        before=False,
+    ),
+    "out": Key(
+        "str",
+        "run folder; null: new, in outputs/",
+        "output",
+        optional=True,
+        commands=("explain_run",),
+        path="output",
+        of_sweep=True,
+        is_common=True,
+    ),
+    "name": Key(
+        "str", "name of the run folder; null: model and optimizer", "output", optional=True, path="name"
+    ),
+    "verbose": Key(
+        "int",
+        "warnings and errors only (0 or -q), normal (1), or configuration and classes too (2)",
+        "output",
+        low=0,
+        high=2,
+        commands=("resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run"),
+        of_sweep=True,
+    ),
+    "seeds": Key(
+        "int", "repeat each run with seed=0 to N-1, as a sweep", "output", low=2, optional=True, of_sweep=True
+    ),
+    "on_error": Key(
+        "str",
+        "what a sweep does when a job fails",
+        "output",
+        choices=("continue", "stop"),
+        commands=("resume_sweep",),
+        of_sweep=True,
+    ),
+    # every command with a run
+    "trust": Key(
+        "list",
+        "packages of your own that a checkpoint may name",
+        "output",
+        items=Value("str"),
+        commands=("resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run"),
+        home="eval",
+    ),
+    # data
+    "data.source": Key(
+        "class",
+        "data set class, such as data.source._target_=my_pkg.MyDataset",
+        "weights",
+        commands=("eval", "export"),
+    ),
+    "data.root": Key(
+        "str",
+        "folder of the data, and of downloads",
+        "weights",
+        commands=("resume", "eval", "report", "export", "explain_run"),
+        required=False,
+        path="folder",
+        is_passed_on=True,
+        is_common=True,
+    ),
+    "data.channels": Key(
+        "int",
+        "1: grey, 3: colour; images are converted",
+        "weights",
+        low=1,
+        high=4,
+        auto=True,
+        inferred="images",
+        is_shape=True,
+        prepares="pixels",
+        is_passed_on=True,
+    ),
+    "data.image_size": Key(
+        "int",
+        "height and width in pixels; images are resized",
+        "weights",
+        low=1,
+        high=16384,
+        auto=True,
+        inferred="images",
+        is_shape=True,
+        prepares="pixels",
+    ),
+    "data.num_classes": Key(
+        "int",
+        "number of classes",
+        "weights",
+        low=2,
+        auto=True,
+        inferred="images",
+        is_shape=True,
+        is_passed_on=True,
+    ),
+    "data.mean": Key(
+        "list",
+        "mean per channel, or one for all, of pixels from 0 to 1",
+        "weights",
+        items=Value("float"),
+        auto=True,
+        inferred="images",
+        prepares="normalization",
+    ),
+    "data.std": Key(
+        "list",
+        "standard deviation per channel, or one for all",
+        "weights",
+        items=Value("float", low=0, above=True),
+        auto=True,
+        inferred="images",
+        prepares="normalization",
+    ),
+    "data.on_bad_image": Key(
+        "str",
+        "what to do at an unreadable file",
+        "weights",
+        choices=("stop", "skip"),
+        commands=("resume", "eval"),
+        required=False,
+        is_passed_on=True,
+    ),
+    "data.val_fraction": Key(
+        "float",
+        "share of the training set held out for validation",
+        "weights",
+        low=0,
+        high=0.9,
+        commands=("eval",),
+        home="train",
+    ),
+    "data.split_seed": Key(
+        "int",
+        "seed of the validation split",
+        "weights",
+        low=0,
+        high=SEED_LIMIT,
+        commands=("eval",),
+        home="train",
+        repeats=True,
+    ),
+    "data.resize": Key(
+        "str",
+        "how images become square: center crop, black padding, or distortion",
+        "weights",
+        choices=("crop", "pad", "squash"),
+        home="train",
+        prepares="pixels",
+        is_passed_on=True,
+        before="squash",
+    ),
+    "data.resize_size": Key(
+        "int",
+        "resize to this first, often 256 for 224; then augment.crop or the center is taken; null: image_size",
+        "weights",
+        low=1,
+        high=16384,
+        optional=True,
+        home="train",
+        prepares="pixels",
+    ),
+    "data.max_megapixels": Key(
+        "float",
+        "largest image in megapixels; JPEG: 4 times as many, decoded at half size",
+        "speed",
+        low=0,
+        high=1000,
+        above=True,
+        commands=("resume", "eval", "report", "predict", "explain_run"),
+        home="train",
+        is_passed_on=True,
+    ),
+    "data.value_range": Key(
+        "list",
+        "values of black and white in images of 16 or 32 bits; null: 0 and 65535, 16 bits only; "
+        "auto: found in the training images",
+        "weights",
+        items=Value("float"),
+        length=2,
+        auto=True,
+        optional=True,
+        home="train",
+        inferred="images",
+        prepares="pixels",
+        is_passed_on=True,
+    ),
+    "data.cache": Key(
+        "str",
+        "keep decoded images in memory or on disk, or decode in each epoch (off); auto: the first that fits",
+        "speed",
+        choices=("auto", "ram", "disk", "off"),
+        commands=("resume", "eval", "report", "explain_run"),
+        home="train",
+    ),
+    "data.cache_gb": Key(
+        "float",
+        "size limit of the cache folder in GB; the oldest data sets are removed",
+        "speed",
+        low=0,
+        commands=("resume", "eval", "report", "explain_run"),
+        home="train",
+    ),
+    # augment
+    "augment.crop": Key(
+        "float", "smallest area share of a random resized crop, often 0.08; 0: off", "weights", low=0, high=1
+    ),
+    "augment.flip": Key("float", "probability of a horizontal flip", "weights", low=0, high=1),
+    "augment.rotate": Key("float", "maximum rotation in degrees", "weights", low=0, high=180),
+    "augment.shift": Key("int", "maximum translation in pixels", "weights", low=0),
+    "augment.trivialaugment": Key(
+        "float", "probability of TrivialAugment, usually 1", "weights", low=0, high=1
+    ),
+    "augment.randaugment": Key(
+        "float", "RandAugment magnitude (two operations), often 9", "weights", low=0, high=30
+    ),
+    "augment.jitter": Key(
+        "float", "brightness, contrast and saturation jitter: factors 1 ± N", "weights", low=0, high=1
+    ),
+    "augment.hue": Key("float", "hue jitter, as a share of the colour circle", "weights", low=0, high=0.5),
+    "augment.erase": Key("float", "probability of random erasing", "weights", low=0, high=1),
+    "augment.mixup": Key("float", "mixup: alpha of the Beta distribution, often 0.2", "weights", low=0),
+    "augment.cutmix": Key("float", "CutMix: alpha of the Beta distribution, often 1", "weights", low=0),
+    # model
+    "model.hidden": Key("list", "units per hidden layer", "weights", items=COUNT),
+    "model.activation": Key("str", "activation between the layers", "weights", choices=ACTIVATIONS),
+    "model.dropout": Key(
+        "float", "dropout probability of hidden units", "weights", low=0, high=1, below=True
+    ),
+    "model.channels": Key("list", "filters per block", "weights", items=COUNT),
+    "model.kernel_size": Key("counts", "kernel size in pixels; odd", "weights", low=1),
+    "model.batch_norm": Key("bool", "batch normalisation before ReLU", "weights"),
+    "model.pool": Key("str", "max or average pooling", "weights", choices=("max", "avg")),
+    "model.pool_size": Key("counts", "pooling window size; 1: no pooling", "weights", low=1),
+    "model.padding": Key("str", "same: zero padding, valid: none", "weights", choices=("same", "valid")),
+    "model.head": Key("list", "hidden units of the MLP after the convolutions", "weights", items=COUNT),
+    "model.name": Key(
+        "str", "network of torchvision or timm, such as resnet18, vgg11 or convnext_tiny", "weights"
+    ),
+    "model.weights": Key(
+        "str", "pretrained weights, such as DEFAULT; null: random", "weights", optional=True
+    ),
+    "model.small": Key(
+        "bool", "stem for images of up to 64 pixels; auto: if they are that small", "weights", auto=True
+    ),
+    # optim
+    "optim.lr": Key("float", "learning rate", "weights", low=0, above=True, is_common=True),
+    "optim.momentum": Key("float", "momentum factor", "weights", low=0, high=1),
+    "optim.dampening": Key("float", "dampening of the momentum", "weights", low=0, high=1),
+    "optim.weight_decay": Key("float", "weight decay (L2)", "weights", low=0),
+    "optim.nesterov": Key("bool", "Nesterov momentum", "weights"),
+    "optim.betas": Key(
+        "list",
+        "decay rates of the moving averages of gradient and squared gradient",
+        "weights",
+        items=SHARE,
+        length=2,
+    ),
+    "optim.alpha": Key(
+        "float", "decay rate of the moving average of squared gradients", "weights", low=0, high=1
+    ),
+    "optim.eps": Key("float", "term added to the denominator for stability", "weights", low=0),
+    "optim.amsgrad": Key("bool", "AMSGrad variant", "weights"),
+    "optim.centered": Key("bool", "normalise the gradient by an estimate of its variance", "weights"),
+    "optim.maximize": Key("bool", "maximise instead of minimise", "weights"),
+    "optim.foreach": Key("bool", "multi-tensor implementation; null: torch decides", "speed", optional=True),
+    "optim.fused": Key("bool", "fused implementation; null: torch decides", "speed", optional=True),
+    "optim.capturable": Key("bool", "safe to capture in a CUDA graph", "speed"),
+    "optim.differentiable": Key("bool", "let gradients flow through the step", "speed"),
+    "optim.decoupled_weight_decay": Key("bool", "decoupled weight decay, as in AdamW", "weights"),
+    # schedule
+    "schedule.warmup": Key("float", "epochs of linear warm-up", "weights", low=0),
+    "schedule.every": Key("float", "epochs between two steps", "weights", low=0, above=True),
+    "schedule.gamma": Key("float", "factor per step", "weights", low=0, above=True),
+    "schedule.final": Key("float", "final learning rate as a multiple of optim.lr", "weights", low=0),
+    "schedule.rise": Key(
+        "float", "share of the run in which the learning rate rises", "weights", low=0, high=1
+    ),
+    "schedule.start": Key("float", "initial learning rate as a multiple of optim.lr", "weights", low=0),
+    # logger
+    "logger.tensorboard.folder": Key("str", "folder of the event files, inside the run folder", "output"),
+    "logger.mlflow.uri": Key(
+        "str",
+        "tracking URI; null: the file outputs/mlflow.db",
+        "output",
+        optional=True,
+        commands=("resume",),
+        local=None,
+    ),
+    "logger.mlflow.experiment": Key(
+        "str", "experiment name; jobs of a sweep go under the sweep's name", "output"
+    ),
+    "logger.wandb.project": Key("str", "project name", "output"),
+    "logger.wandb.mode": Key(
+        "str",
+        "online: send at once",
+        "output",
+        choices=("offline", "online"),
+        commands=("resume",),
+        local="offline",
+    ),
+    # sweeper
+    "sweeper.kind": Key("str", "exhaustive grid or search", "output", choices=("grid", "search")),
+    "sweeper.sampler": Key("str", "how a search draws points", "output", choices=("tpe", "random")),
+    "sweeper.n_trials": Key("int", "number of trials of a search", "output", low=1),
+    "sweeper.prune": Key("bool", "stop trials whose validation curve is below the median", "output"),
+    "sweeper.seed": Key("int", "seed of the search", "output", low=0, high=2**31),
+    # launcher
+    "launcher.n_jobs": Key(
+        "int", "parallel jobs; null: one per core", "output", low=1, optional=True, commands=("resume_sweep",)
+    ),
+    "launcher.cluster": Key(
+        "str",
+        "where submitit runs the jobs",
+        "output",
+        choices=("slurm", "local"),
+        commands=("resume_sweep",),
+    ),
+    "launcher.partition": Key(
+        "str", "cluster partition; null: its default", "output", optional=True, commands=("resume_sweep",)
+    ),
+    "launcher.minutes": Key(
+        "int",
+        "time limit per job; an unfinished job can be resumed",
+        "output",
+        low=1,
+        commands=("resume_sweep",),
+    ),
+    "launcher.cpus": Key("int", "CPUs per job", "output", low=1, commands=("resume_sweep",)),
+    "launcher.gpus": Key("float", "GPUs per job", "output", low=0, commands=("resume_sweep",)),
+    "launcher.memory_gb": Key("int", "memory per job in GB", "output", low=1, commands=("resume_sweep",)),
+    "launcher.at_once": Key(
+        "int",
+        "parallel jobs; null: as many as the cluster allows",
+        "output",
+        low=1,
+        optional=True,
+        commands=("resume_sweep",),
+    ),
+    "launcher.address": Key(
+        "str",
+        "address of the Ray cluster; null: start one here",
+        "output",
+        optional=True,
+        commands=("resume_sweep",),
+    ),
+}
+
+TABLE: dict[str, Key | Group] = {  # the keys, each group before the first of its keys
+    **{name: KEYS.get(name) or GROUPS[name] for key in KEYS for name in (key.partition(".")[0], key)},
+    **GROUPS,
+}
+# The keys and groups that each command may change in a saved configuration.
+AMENDABLE: dict[str, tuple[str, ...]] = {
+    command: tuple(name for name, row in TABLE.items() if command in row.commands)
+    for command in get_args(Command)
+}
+CLASS_GROUPS = tuple(name for name, group in GROUPS.items() if group.holds == "class")
+CUSTOM_GROUPS = tuple(name for name, group in GROUPS.items() if group.is_custom)
+REQUIRED_GROUPS = tuple(name for name, group in GROUPS.items() if group.required)
+(MANY,) = (name for name, group in GROUPS.items() if group.holds == "classes")
+ABOUT_THE_SWEEP = tuple(name for name, row in TABLE.items() if row.of_sweep and "." not in name)
+PATHS = tuple(key for key, rule in KEYS.items() if rule.path)  # which Hydra's grammar must not read
+MEASURED = tuple(key for key, rule in KEYS.items() if rule.inferred == "trial")
+# Those of the group data, without its name.
+INFERRED = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.inferred == "images")
+SHAPE = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.is_shape)
+
+# The arguments of these classes are in the table. Those of any other class are checked against its signature
+# when it is built.
+DESCRIBED = (
+    "cnntrain.",
+    "torch.nn.CrossEntropyLoss",
+    *(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "RMSprop")),
+)
+LISTS = tuple(key for key, rule in KEYS.items() if rule.kind == "list" and rule.length is None)
+LAUNCHERS = ("Local", "Joblib", "Submitit", "Ray")
+
+
+def home_of(key: str) -> str:
+    """Return the YAML file in conf/ that holds the default of a key, or the folder of such files."""
+    group = key.partition(".")[0]
+    return KEYS[key].home or (group if group in GROUPS else "train")
+
+
+def affected_by(key: str) -> Affects:
+    """Return what a key changes of a run; of one that has no row, what its group does, or the weights."""
+    row = TABLE.get(key) or TABLE.get(key.partition(".")[0])
+    return row.affects if row is not None else "weights"
+
+
+def is_open(data: Mapping[str, Any], names: Sequence[str] = INFERRED) -> bool:
+    """Return whether some of these keys of the group ``data`` are still to be found in the images."""
+    return any(data.get(name) == "auto" for name in names)
+
+
+def is_described(target: str) -> bool:
+    """Return whether the table describes the arguments of a class."""
+    return target.startswith(DESCRIBED[0]) or target in DESCRIBED
+
+
+# Classes that have stood elsewhere: checkpoints and YAML files of users name them by the old path.
+MOVED_CLASSES = {
+    "cnntrain.data.folder.Folder": "cnntrain.data.sources.Folder",
+    **{f"cnntrain.launchers.{name}": f"cnntrain.sweep.launchers.{name}" for name in LAUNCHERS},
+}
+
+
+def with_paths_of_today(node: Any) -> Any:
+    """Return a configuration, or a part of one, with the paths that cnntrain's classes have today."""
+    if isinstance(node, Mapping):
+        result = {name: with_paths_of_today(value) for name, value in node.items()}
+        if isinstance(target := result.get("_target_"), str):
+            result["_target_"] = MOVED_CLASSES.get(target, target)
+        return result
+    return [with_paths_of_today(item) for item in node] if isinstance(node, list) else node
+
+
+def with_lists(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which a single value of a key that holds a list is a list of one.
+
+    The arguments of a class that the table does not describe stay as they are.
+    """
+    result = {name: dict(node) if isinstance(node, Mapping) else node for name, node in config.items()}
+    for key in LISTS:
+        group, _, name = key.rpartition(".")
+        node: Any = result.get(group) if group else result
+        if not isinstance(node, dict) or name not in node or not KEYS[key].takes_one(node[name]):
+            continue
+        if not KEYS[key].accepts(node[name]):  # a mistake, which is reported as it was typed
+            continue
+        if group not in CLASS_GROUPS or is_described(str(node.get("_target_"))):
+            node[name] = [node[name]]
+    return result
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each key with its dots, and its value; ``data.source`` counts as one."""
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and key not in KEYS:
+            yield from leaves(value, f"{key}.")
+        else:
+            yield key, value
