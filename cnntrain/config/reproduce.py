@@ -97,7 +97,7 @@ def default_values() -> dict[str, Any]:
 
 def chosen_groups() -> list[str]:
     """Return the groups with choices that make a run what it is."""
-    return [group for group in default_choices() if GROUPS[group].affects != "output"]
+    return [name for name in default_choices() if name in GROUPS and GROUPS[name].affects == "weights"]
 
 
 def values_of_train() -> dict[str, Any]:
