@@ -6,11 +6,14 @@ A new option has its default in ``conf/`` and its row here. Imports no torch and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, get_args
 
 from cnntrain.config.schema import Affects, Command, Group, Key, Value
 
 SEED_LIMIT = 2**63 - 1
+# Of the usual task, which lies above this package: found by name, as every class of a configuration is.
+MONITORS: tuple[str, ...] = import_module("cnntrain.tasks.classification.scores").SCORES.monitors
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",
@@ -272,7 +275,7 @@ KEYS: dict[str, Key] = {
         "str",
         "metric that chooses the best epoch",
         "weights",
-        choices=("val_accuracy", "val_loss"),
+        choices=MONITORS,
         in_script=True,
     ),
     "save_every_steps": Key(

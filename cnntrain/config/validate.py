@@ -63,7 +63,8 @@ def check(
         group = key.partition(".")[0]
         if key not in KEYS and group not in (*CLASS_GROUPS, MANY):
             raise UserError(unknown_key(key, defaults()))
-        if group not in CLASS_GROUPS or is_described(config[group]["_target_"]):
+        described = "task" if key == "monitor" else group  # a task of the user's has scores of its own
+        if described not in CLASS_GROUPS or is_described(config[described]["_target_"]):
             check_value(key, value)
     for key in REQUIRED:
         if key not in values:

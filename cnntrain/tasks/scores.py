@@ -158,5 +158,5 @@ class Scores:
             if figure.name == monitor:
                 return figure
         raise UserError(
-            f"monitor={printable(monitor)} is not possible: it takes {' or '.join(self.monitors)}"
+            f"monitor={printable(str(monitor))} is not possible: it takes {' or '.join(self.monitors)}"
         )

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import TINY, Command, is_told
 from rich.console import Console as RichConsole
 from torch import zeros
 
@@ -18,6 +19,7 @@ from cnntrain.compare.page import About, page
 from cnntrain.compare.ranking import Run, as_csv, ranked
 from cnntrain.compare.results import headline
 from cnntrain.compare.table import show
+from cnntrain.config.keys import KEYS
 from cnntrain.errors import UserError
 from cnntrain.loggers import Logged
 from cnntrain.runtime.console import Console
@@ -127,3 +129,37 @@ def test_the_screen_and_the_page_of_a_ranking_follow_from_the_scores(tmp_path: P
     assert data["scores"]["val_pixel_error"] == {"is_fraction": False, "higher_is_better": False}
     assert data["jobs"][1]["curves"]["val_miou"] == [0.75]
     assert data["tested"] == "test_miou" and data["winners"] == [{"data": "", "test_miou": 0.375, "n": 1}]
+
+
+OWN_TASK = """
+from cnntrain.tasks import Classification
+from cnntrain.tasks.classification.metrics import RunningAccuracy
+from cnntrain.tasks.scores import LOSS, Score, Scores
+
+class Mean(RunningAccuracy):
+    macro_f1 = 0.5
+
+class Own(Classification):
+    scores = Scores((LOSS, Score("macro_f1", "F1", higher_is_better=True, is_fraction=True)))
+
+    def running_mean(self, device, share=None):
+        return Mean(device, share)
+"""
+
+
+def test_a_task_of_ones_own_has_scores_of_its_own(cnntrain: Command) -> None:
+    Path("mine.py").write_text(OWN_TASK)
+    own = ("task._target_=mine.Own", "doctor=false", "out=run")
+    outcome = cnntrain("train", *TINY, *own, "monitor=val_macro_f1")
+    assert outcome.code == 0, outcome.err
+    assert "train loss train F1 val loss val F1" in " ".join(outcome.out.split())
+    assert "weights of epoch 1, the best by val_macro_f1" in outcome.out
+    (row,) = csv.DictReader(Path("run/metrics.csv").read_text().splitlines())
+    assert row["train_macro_f1"] == "0.5" and "val_macro_f1" in row
+    told = cnntrain("train", *TINY, *own[:2], "out=other")
+    is_told(told, "monitor=val_accuracy is not possible: it takes val_macro_f1 or val_loss")
+
+
+def test_the_values_of_monitor_are_those_of_classification(torchless: Command) -> None:
+    assert KEYS["monitor"].choices == SCORES.monitors
+    is_told(torchless("train", "monitor=val_macro_f1"), "monitor takes val_accuracy or val_loss")
