@@ -20,14 +20,12 @@ from cnntrain.config.compose import (
     raw_yaml,
     typed_values,
 )
-from cnntrain.config.keys import KEYS, SHAPE, TABLE
+from cnntrain.config.keys import KEYS, SHAPE, TABLE, is_of_run
 from cnntrain.errors import UserError
 
 COLUMN = 30  # where explanations begin
 # First what has groups, then the keys of the run itself.
-FIRST_PAGE = sorted(
-    (name for name, row in TABLE.items() if row.is_common), key=lambda name: name in KEYS and "." not in name
-)
+FIRST_PAGE = sorted((name for name, row in TABLE.items() if row.is_common), key=is_of_run)
 VALUES = """\
 How values are typed:
   'model.channels=[16,32]'          a list; the quotes keep it from the shell

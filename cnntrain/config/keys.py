@@ -645,11 +645,21 @@ TABLE: dict[str, Key | Group] = {  # the keys, each group before the first of it
     **{name: KEYS.get(name) or GROUPS[name] for key in KEYS for name in (key.partition(".")[0], key)},
     **GROUPS,
 }
-# The keys and groups that each command may change in a saved configuration.
-AMENDABLE: dict[str, tuple[str, ...]] = {
-    command: tuple(name for name, row in TABLE.items() if command in row.commands)
-    for command in get_args(Command)
-}
+
+
+def is_of_run(name: str) -> bool:
+    """Return whether a name of ``TABLE`` is that of a key without a group."""
+    return name in KEYS and "." not in name
+
+
+def amendable(command: str) -> tuple[str, ...]:
+    """Return the keys and groups that a command may change: its own, then those of groups, then the others."""
+    found = [name for name, row in TABLE.items() if command in row.commands]
+    own = {name for name in found if name in KEYS and KEYS[name].home == command}
+    return tuple(sorted(found, key=lambda name: (name not in own, is_of_run(name))))
+
+
+AMENDABLE = {command: amendable(command) for command in get_args(Command)}
 CLASS_GROUPS = tuple(name for name, group in GROUPS.items() if group.holds == "class")
 CUSTOM_GROUPS = tuple(name for name, group in GROUPS.items() if group.is_custom)
 REQUIRED_GROUPS = tuple(name for name, group in GROUPS.items() if group.required)
