@@ -653,7 +653,7 @@ def is_of_run(name: str) -> bool:
 
 
 def amendable(command: str) -> tuple[str, ...]:
-    """Return the keys and groups that a command may change: its own, then those of groups, then the others."""
+    """Return the keys and groups that a command may change: its own, those of groups, the others."""
     found = [name for name, row in TABLE.items() if command in row.commands]
     own = {name for name in found if name in KEYS and KEYS[name].home == command}
     return tuple(sorted(found, key=lambda name: (name not in own, is_of_run(name))))
