@@ -64,10 +64,11 @@ def predict(arguments: Sequence[str]) -> int:
     amendments = check_amendments(overrides, AMENDABLE["predict"], "predict")
     files = files_of(words)
     state, path, config = best_of(run_name, amendments, "predict")
+    from cnntrain.config.sections import TrainedSettings
     from cnntrain.inference.model import Trained
     from cnntrain.inference.predict import predict as predict_files
 
-    trained = Trained(config, path, state)
+    trained = Trained(TrainedSettings.of(config), path, state)
     return int(bool(predict_files(trained, files, config, flags.get("--csv"), flags.get("--json"))))
 
 

@@ -202,3 +202,39 @@ class DoctorSettings:
         names = ("model", "augment", "init_from", "early_stopping", "monitor", "balance_classes")
         known = {name: config[name] for name in names}
         return cls(data=DataSettings.of(config), lr=config["optim"].get("lr"), **known)
+
+
+@dataclass(frozen=True)
+class TrainedSettings:
+    """A trained model, and how it computes.
+
+    Args:
+        data: the images and classes that it is for.
+        model: the network.
+        criterion: the loss.
+        engine: what is left to autotune.
+        device: where it computes, or ``auto``.
+        compile: whether torch.compile makes one piece of code of it.
+        trust: packages that the configuration may name; None for what the user typed.
+    """
+
+    data: DataSettings
+    model: ModelSettings
+    criterion: CriterionSettings
+    engine: EngineSettings
+    device: str
+    compile: bool
+    trust: list[str] | None
+
+    @classmethod
+    def of(cls, config: Config) -> TrainedSettings:
+        """Return what a checkpoint's configuration says of its model."""
+        return cls(
+            DataSettings.of(config),
+            ModelSettings.of(config),
+            CriterionSettings.of(config),
+            EngineSettings.of(config),
+            config["device"],
+            config["compile"],
+            config["trust"],
+        )

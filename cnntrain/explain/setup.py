@@ -17,7 +17,13 @@ from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import Engine
 from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import Config
-from cnntrain.config.sections import CriterionSettings, DataSettings, EngineSettings, ModelSettings
+from cnntrain.config.sections import (
+    CriterionSettings,
+    DataSettings,
+    EngineSettings,
+    ModelSettings,
+    TrainedSettings,
+)
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data, warn_of_no_record
 from cnntrain.explain.subject import Subject
@@ -159,7 +165,7 @@ def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) 
         state: its contents.
         console: told before anything is downloaded.
     """
-    loaded = Trained(config, path, state)
+    loaded = Trained(TrainedSettings.of(config), path, state)
     folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
     split = split_of(config["data"]["source"], state, folder, ("test",))
     data = open_data(

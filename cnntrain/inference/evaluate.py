@@ -10,7 +10,7 @@ import torch
 
 from cnntrain import loop
 from cnntrain.config.schema import Config
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.open import open_data, warn_of_no_record
 from cnntrain.data.trained_on import Earlier
@@ -62,7 +62,7 @@ def evaluate(
         data_trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
     console = Console(config["verbose"] if is_main() else -1)
-    trained, split = Trained(config, path, state), config["split"]
+    trained, split = Trained(TrainedSettings.of(config), path, state), config["split"]
     device, class_names = trained.device, trained.class_names
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
     settings = DataSettings.of(config)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cnntrain import __version__
 from cnntrain.config.schema import Config
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.batches import raised
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
@@ -78,7 +78,7 @@ def export(
         RunFailed: what was written gives other probabilities, or can't be written.
     """
     console = Console(config["verbose"])
-    trained = Trained(config, path, state)
+    trained = Trained(TrainedSettings.of(config), path, state)
     check_weights(trained.model)
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))

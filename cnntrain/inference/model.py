@@ -13,8 +13,7 @@ from cnntrain.compute.autotune import settle
 from cnntrain.compute.precision import Precision
 from cnntrain.config.from_checkpoint import check_amendments, opened
 from cnntrain.config.keys import AMENDABLE
-from cnntrain.config.schema import Config, input_shape
-from cnntrain.config.sections import CriterionSettings, EngineSettings, ModelSettings
+from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
@@ -32,35 +31,34 @@ class Trained:
     """A model from a checkpoint, with its preprocessing and the names of its classes.
 
     Args:
-        config: the checkpoint's configuration, amended by the command's.
+        settings: what the checkpoint's configuration, amended by the command's, says of the model.
         path: the checkpoint file.
         state: its contents.
     """
 
-    def __init__(self, config: Config, path: Path, state: Mapping[str, Any]) -> None:
+    def __init__(self, settings: TrainedSettings, path: Path, state: Mapping[str, Any]) -> None:
         self.path = path
         self.age = age_of(state["progress"])
         self.class_names = tuple(state["class_names"])
         self.normalization: dict[str, list[float]] = state["normalization"]
-        self.shape = input_shape(config["data"])
-        check_shape(config, state)
-        self.resize: str = config["data"]["resize"]
-        self.resize_size: int = config["data"]["resize_size"] or self.shape[1]
-        self.decoding = Decoding(config["data"]["max_megapixels"], config["data"]["value_range"])
-        self.device = find_device(config["device"])
-        settings, auto = ModelSettings.of(config), EngineSettings.of(config)
-        check_size(settings, state["model"], path, config["trust"])
-        self.task = build_task(settings, config["trust"])
-        model = build_model(settings, config["trust"])
+        data, trust = settings.data, settings.trust
+        self.shape = data.shape
+        check_shape(data, state)
+        self.resize, self.resize_size = data.resize, data.side
+        self.decoding = Decoding(data.max_megapixels, data.value_range)
+        self.device = find_device(settings.device)
+        check_size(settings.model, state["model"], path, trust)
+        self.task = build_task(settings.model, trust)
+        model = build_model(settings.model, trust)
         load_weights(model, state["model"], path)
         self.model: nn.Module = model.to(self.device).eval()
-        criterion = build_criterion(CriterionSettings.of(config), config["trust"], self.task)
+        criterion = build_criterion(settings.criterion, trust, self.task)
         self.criterion = criterion.to(self.device)
         engine, _ = distributed.by_main(
-            lambda: settle(auto, self.model, self.criterion, self.task.dummy, self.device)
+            lambda: settle(settings.engine, self.model, self.criterion, self.task.dummy, self.device)
         )
         engine.prepare(self.model)
-        if config["compile"]:
+        if settings.compile:
             compile_model(self.model, self.shape, self.device)
         self.precision = Precision(engine.precision, self.device)
         self.normalize = Normalize(
@@ -84,18 +82,18 @@ class Trained:
         return self.task.activate(output.float()).cpu()
 
 
-def check_shape(config: Config, state: Mapping[str, Any]) -> None:
+def check_shape(data: DataSettings, state: Mapping[str, Any]) -> None:
     """Check that data which were named for a model have images and classes such as it takes.
 
     Raises:
         UserError: they have not.
     """
-    data, known = config["data"], tuple(state["input_shape"])
-    if input_shape(data) != known or data["num_classes"] != len(state["class_names"]):
-        given, taken = ("×".join(map(str, shape)) for shape in (input_shape(data), known))
+    known = tuple(state["input_shape"])
+    if data.shape != known or data.num_classes != len(state["class_names"]):
+        given, taken = ("×".join(map(str, shape)) for shape in (data.shape, known))
         raise UserError(
             f"the model takes images of {taken} in {len(state['class_names'])} classes, but the data "
-            f"have {given} in {data['num_classes']} classes: name data of the same classes"
+            f"have {given} in {data.num_classes} classes: name data of the same classes"
         )
 
 
@@ -120,4 +118,4 @@ def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequenc
     amendments = check_amendments(overrides, AMENDABLE["load"], "load")
     state, path = run_folder.load_best(str(run))
     config = opened(state, path, "predict", amendments, own={"trust": list(trust)})
-    return Trained(config, path, state)
+    return Trained(TrainedSettings.of(config), path, state)

@@ -11,7 +11,7 @@ import torch
 
 from cnntrain import loop
 from cnntrain.config.schema import Config
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.open import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, in_words
@@ -86,7 +86,7 @@ def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
     shown = checkpoint.load(path) if path.exists() else state
     if shown is state:
         run_folder.warn_of_no_best(path.with_name(checkpoint.LAST), state)
-    trained = Trained({**config, "compile": False}, path, shown)
+    trained = Trained(TrainedSettings.of({**config, "compile": False}), path, shown)
     device, normalize, class_names = trained.device, trained.normalize, trained.class_names
 
     settings = DataSettings.of(config)
