@@ -12,6 +12,7 @@ from cnntrain.cli.flags import ANYTHING, run_and_overrides, run_files_and_overri
 from cnntrain.cli.torchrun import together
 from cnntrain.config.keys import AMENDABLE, EXPORTERS
 from cnntrain.errors import UserError
+from cnntrain.runs.records import CheckpointState
 
 SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
 
@@ -96,7 +97,7 @@ def export(arguments: Sequence[str]) -> int:
 
 def best_of(
     run_name: str, amendments: Sequence[Any], command: str
-) -> tuple[dict[str, Any], Path, dict[str, Any]]:
+) -> tuple[CheckpointState, Path, dict[str, Any]]:
     """Return a run's best checkpoint, its file, and its configuration amended for a command."""
     from cnntrain.config.from_checkpoint import opened
     from cnntrain.runs import run_folder

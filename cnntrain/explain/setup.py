@@ -31,6 +31,7 @@ from cnntrain.image_folder.members import split_of
 from cnntrain.inference.model import Trained
 from cnntrain.optim.freezing import Freezing
 from cnntrain.run import setup as run_setup
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
@@ -156,7 +157,7 @@ def trained(config: Config, console: Console, data: Data | None = None) -> Exami
     return Examined(name, parts.config, parts.model.eval(), parts.precision, parts.data, parts.normalize)
 
 
-def of_run(config: Config, path: Path, state: dict[str, Any], console: Console) -> Examined:
+def of_run(config: Config, path: Path, state: CheckpointState, console: Console) -> Examined:
     """Return the model of a checkpoint.
 
     Args:

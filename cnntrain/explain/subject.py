@@ -16,6 +16,7 @@ from cnntrain.config.validate import check
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.image_folder.auto import complete
 from cnntrain.runs import run_folder
+from cnntrain.runs.records import CheckpointState
 
 OF_RUNS = ("shift", "filters")  # topics that take a run's model in place of one trained now
 
@@ -35,7 +36,7 @@ class Subject:
 
     config: dict[str, Any]
     path: Path | None = None
-    state: dict[str, Any] | None = None
+    state: CheckpointState | None = None
 
 
 def subjects_of(topic: str, words: Sequence[str], config_dir: str | None) -> list[Subject]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,6 +17,7 @@ from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.image_folder.members import split_of
 from cnntrain.inference.model import Trained
 from cnntrain.runs import checkpoint, run_folder
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console, count
 from cnntrain.runtime.ranks import is_main
@@ -32,7 +32,7 @@ OTHERWISE = (
 )
 
 
-def is_finished(path: Path, state: dict[str, Any]) -> bool:
+def is_finished(path: Path, state: CheckpointState) -> bool:
     """Say whether the run of a checkpoint has been trained to its end, and tested."""
     run = path.parent.parent
     try:
@@ -46,7 +46,7 @@ def is_finished(path: Path, state: dict[str, Any]) -> bool:
 def evaluate(
     config: Config,
     path: Path,
-    state: dict[str, Any],
+    state: CheckpointState,
     command: str,
     other_data: bool = False,
     data_trust: Sequence[str] | None = (),

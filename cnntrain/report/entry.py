@@ -20,7 +20,7 @@ from cnntrain.inference.model import Trained
 from cnntrain.report.data import Evaluated, Shown
 from cnntrain.report.sections import PAGE, write_report
 from cnntrain.runs import checkpoint, run_files, run_folder
-from cnntrain.runs.records import RunSummary
+from cnntrain.runs.records import CheckpointState, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
 from cnntrain.tasks.classification.predictions import Predictions, Verdicts
@@ -68,7 +68,7 @@ def after_training(
         console.warn(f"the report could not be written: {in_words(error)}")
 
 
-def from_folder(config: Config, folder: Path, state: dict[str, Any]) -> Path:
+def from_folder(config: Config, folder: Path, state: CheckpointState) -> Path:
     """Write the report of a run from its folder; of an unfinished one without touching the test set.
 
     Args:

@@ -20,7 +20,7 @@ from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.run.outcome import finish
 from cnntrain.run.setup import Setup, assemble
 from cnntrain.runs import run_folder, run_writes
-from cnntrain.runs.records import EpochRow, RunSummary
+from cnntrain.runs.records import CheckpointState, EpochRow, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, rank
 from cnntrain.runtime.rng import random_state_of, set_random_state
@@ -44,7 +44,7 @@ def train(
     folder: Path,
     trust: Sequence[str] | None = None,
     after_epoch: AfterEpoch = nothing_after_epoch,
-    state: dict[str, Any] | None = None,
+    state: CheckpointState | None = None,
     header: bool = True,
 ) -> RunSummary:
     """Train a new model, or go on with one to the same end; then test the best epoch once.
@@ -82,7 +82,7 @@ def train(
         return finish(setup, trainer, loggers, begin)
 
 
-def resume(config: Config, folder: Path, state: dict[str, Any]) -> RunSummary:
+def resume(config: Config, folder: Path, state: CheckpointState) -> RunSummary:
     """Go on with a run where its checkpoint left it, to the same end as if it had never stopped.
 
     Args:
@@ -146,7 +146,7 @@ def in_turn(*observers: AfterEpoch) -> AfterEpoch:
     return tell
 
 
-def restore(trainer: Trainer, data: Data, state: dict[str, Any]) -> None:
+def restore(trainer: Trainer, data: Data, state: CheckpointState) -> None:
     """Bring everything to where a checkpoint was, the random generators last of all.
 
     Raises:

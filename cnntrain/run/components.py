@@ -26,6 +26,7 @@ from cnntrain.data.open import Data
 from cnntrain.optim.ema import MovingAverage
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runs import checkpoint, run_folder
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Task
 from cnntrain.training.components.components import build_freezing, build_model, build_task
@@ -57,7 +58,7 @@ def build_components(
     device: torch.device,
     console: Console,
     folder: Path | None = None,
-    state: dict[str, Any] | None = None,
+    state: CheckpointState | None = None,
 ) -> Components:
     """Build what the configuration names. No data is read."""
     settings = ModelSettings.of(config)

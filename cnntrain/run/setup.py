@@ -32,6 +32,7 @@ from cnntrain.run.components import (
     criterion_of_training,
     fitting_of,
 )
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import rank, world_size
@@ -89,7 +90,7 @@ def assemble(
     console: Console,
     *,
     folder: Path | None = None,
-    state: dict[str, Any] | None = None,
+    state: CheckpointState | None = None,
     data: Data | None = None,
     parts: dict[str, Any] | None = None,
 ) -> Setup:
@@ -145,7 +146,7 @@ def read_data(
     console: Console,
     start: Start | None = None,
     split: RunSplit | None = None,
-    state: dict[str, Any] | None = None,
+    state: CheckpointState | None = None,
 ) -> Data:
     """Read or open the images of a run; those of a run that goes on as it had them."""
     names = None if split is None or state is None else state["class_names"]

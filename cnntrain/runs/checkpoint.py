@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cnntrain.errors import CheckpointError, RunFailed
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime.regular_files import NotRegular, open_regular
 from cnntrain.text import argument, printable
 
@@ -40,7 +41,7 @@ REQUIRED = {
 REQUIRED_WITHIN = {"normalization": ("mean", "std"), "progress": ("epoch",)}
 
 
-def serialize(state: dict[str, Any]) -> memoryview:
+def serialize(state: Mapping[str, Any]) -> memoryview:
     """Return a checkpoint's bytes, from a dictionary of tensors and plain types."""
     import torch
 
@@ -211,7 +212,7 @@ def hexadecimal(checksum: int) -> bytes:
     return f"{checksum:0{DIGITS}x}".encode()
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> CheckpointState:
     """Verify and read a checkpoint; its tensors come to the CPU.
 
     Raises:
@@ -254,6 +255,6 @@ STATE: dict[str, Any] = {
 }
 
 
-def state_of_today(state: Mapping[str, Any]) -> dict[str, Any]:
+def state_of_today(state: Mapping[str, Any]) -> CheckpointState:
     """Return a checkpoint's contents with the parts that earlier versions did not write."""
-    return {**copy.deepcopy(STATE), **state}
+    return cast(CheckpointState, {**copy.deepcopy(STATE), **state})

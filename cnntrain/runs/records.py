@@ -64,3 +64,30 @@ class JobRecord(TypedDict, total=False):
     epochs_done: int
     seconds: float
     seed: int
+
+
+class CheckpointState(TypedDict):
+    """What a checkpoint holds, once it is read: tensors and plain types.
+
+    What only resumption takes is not in ``best.pt``.
+    """
+
+    format_version: NotRequired[int]
+    signature: NotRequired[str | None]  # of whoever typed the configuration
+    config: dict[str, Any]
+    init_from: dict[str, Any] | None  # the record of the checkpoint whose weights the run began with
+    class_names: list[str]
+    input_shape: list[int]  # channels, height and width
+    normalization: dict[str, list[float]]  # mean and std of each channel
+    data_fingerprint: Any  # a checksum of the training images
+    split: str | None  # a digest of which image of a folder did what
+    versions: dict[str, str]
+    not_finite: NotRequired[list[str]]  # buffers that were not finite before the first step
+    model: dict[str, Any]  # the weights that were validated
+    progress: dict[str, Any]  # where the run was, see cnntrain.training.progress.Progress
+    model_in_training: NotRequired[dict[str, Any]]  # the weights in training, where others are kept
+    optimizer: NotRequired[dict[str, Any]]
+    schedule: NotRequired[dict[str, Any]]
+    scaler: dict[str, Any]
+    random: NotRequired[dict[str, Any]]  # the states of the random generators of the first process
+    random_of_others: list[dict[str, Any]]

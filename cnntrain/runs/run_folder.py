@@ -15,6 +15,7 @@ from typing import Any
 from cnntrain.errors import CheckpointError, CnntrainError, RunFailed, UserError, nearest
 from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint import BEST, LAST, PREVIOUS, write_atomically
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_files import read_bytes, read_json, read_line
 from cnntrain.runtime.ranks import Spokesman
 from cnntrain.runtime.regular_files import append_regular
@@ -201,7 +202,7 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_none(path)}")
 
 
-def load_best(run: str) -> tuple[dict[str, Any], Path]:
+def load_best(run: str) -> tuple[CheckpointState, Path]:
     """Load the checkpoint of a run's best epoch; where that file is gone, the last one, and say so.
 
     Args:
@@ -217,7 +218,7 @@ def load_best(run: str) -> tuple[dict[str, Any], Path]:
     return state, path
 
 
-def warn_of_no_best(path: Path, state: dict[str, Any]) -> None:
+def warn_of_no_best(path: Path, state: CheckpointState) -> None:
     """Say that a checkpoint is not of the best epoch, where it takes the place of one that is gone."""
     best, now = state["progress"]["best"], state["progress"]["epoch"]
     if path.name != BEST and best is not None and best["epoch"] != now:
@@ -338,7 +339,7 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
-def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
+def load_or_previous(path: Path) -> tuple[CheckpointState, Path]:
     """Load a run's checkpoint; if it is damaged, the one before it, and say so loudly.
 
     Raises:
@@ -360,7 +361,7 @@ def load_or_previous(path: Path) -> tuple[dict[str, Any], Path]:
         return state, previous
 
 
-def is_finished(folder: Path, state: dict[str, Any], epochs: int, early_stopping: int | None) -> bool:
+def is_finished(folder: Path, state: CheckpointState, epochs: int, early_stopping: int | None) -> bool:
     """Say whether a run has trained and tested all it was asked to."""
     progress, summary = state["progress"], folder / "summary.json"
     try:

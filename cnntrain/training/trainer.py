@@ -21,7 +21,7 @@ from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import lr_of
 from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint_schema import NOT_FINITE
-from cnntrain.runs.records import EpochRow
+from cnntrain.runs.records import CheckpointState, EpochRow
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console
@@ -312,7 +312,7 @@ class Trainer:
         last, previous = checkpoints / checkpoint.LAST, checkpoints / checkpoint.PREVIOUS
         checkpoint.write(checkpoint.serialize(state), last, keep=previous)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: CheckpointState) -> None:
         """Go to where a checkpoint was. The caller sets the generators, last of all."""
         self.learner.load_state_dict(state)
         self.progress = Progress.of(state["progress"], self.task.scores)
