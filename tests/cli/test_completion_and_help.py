@@ -235,7 +235,7 @@ def in_shell(shell: str, program: str) -> list[str]:
     environment = {**os.environ, "PATH": path, "PYTHONPATH": search, "HOME": home, "XDG_CONFIG_HOME": home}
     options = {"bash": ["--norc"], "zsh": ["-f"], "fish": []}[shell]
     done = subprocess.run(
-        [executable, *options, "-c", program], capture_output=True, text=True, env=environment, timeout=60
+        [executable, *options, "-c", program], capture_output=True, text=True, env=environment, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

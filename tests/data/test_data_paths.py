@@ -384,7 +384,7 @@ worker.join()
 
 @pytest.mark.parametrize(("main", "told"), [("killed", ""), ("alive", "ConnectionResetError: reset\n")])
 def test_a_worker_dies_in_silence_when_the_main_process_is_killed(main: str, told: str) -> None:
-    done = subprocess.run([sys.executable, "-c", WORKER, main], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", WORKER, main], capture_output=True, text=True, timeout=120)
     assert done.stderr == told
 
 

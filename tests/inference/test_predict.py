@@ -302,7 +302,7 @@ def test_named_files_are_written_through_links_and_into_fifos(cnntrain: Command,
     os.mkfifo("pipe")
     with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
         assert cnntrain("predict", "run", "digits", "--json", "pipe").code == 0
-        assert len(json.loads(reader.communicate(timeout=10)[0])["predictions"]) == 1
+        assert len(json.loads(reader.communicate(timeout=120)[0])["predictions"]) == 1
     assert Path("pipe").is_fifo()
 
 

@@ -342,7 +342,7 @@ def wait_for_a_new(path: Path) -> None:
     def number() -> int:
         return path.stat().st_ino if path.exists() else 0
 
-    before, deadline = number(), time.monotonic() + 30
+    before, deadline = number(), time.monotonic() + 120
     while number() == before and time.monotonic() < deadline:
         time.sleep(0.005)
 

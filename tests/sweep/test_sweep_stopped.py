@@ -65,7 +65,7 @@ def begun(launcher: str) -> subprocess.Popen[str] | Forked:
 def test_sigterm_stops_every_launcher_cleanly(launcher: str) -> None:
     process = begun(launcher)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == 143, err
     assert "Traceback" not in err and "failed" not in err and "leaked" not in err
@@ -111,7 +111,7 @@ class Net(nn.Module):
 def test_an_error_whose_causes_go_in_a_circle_is_told() -> None:
     Path("circle.py").write_text(CIRCLE)
     process = Forked("train", *TINY, "model=custom", "model._target_=circle.Net", "out=run")
-    assert "Net can't be built: no" in process.communicate(timeout=30)[1]
+    assert "Net can't be built: no" in process.communicate(timeout=120)[1]
     assert process.returncode == 2
 
 
