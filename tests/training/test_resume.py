@@ -30,6 +30,9 @@ RUN = (
     "augment=digits",
     "augment.erase=0.2",
     "save_every_steps=5",
+    "precision=fp32",  # what is measured anew, on a machine that was busy, may be another
+    "threads=1",
+    "channels_last=false",
     "report=false",
 )
 
