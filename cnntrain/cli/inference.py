@@ -10,11 +10,12 @@ from typing import Any
 from cnntrain.cli.command import Command
 from cnntrain.cli.flags import ANYTHING, run_and_overrides, run_files_and_overrides
 from cnntrain.cli.torchrun import together
-from cnntrain.config.keys import AMENDABLE, EXPORTERS
+from cnntrain.config.keys import AMENDABLE, EXPORTERS, KEYS
 from cnntrain.errors import UserError
 from cnntrain.runs.records import CheckpointState
 
-SPLITTING = ("data", "data.val_fraction", "data.split_seed")  # what asks for another split than the run's
+# What asks for another split than the run's.
+SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))
 
 
 def evaluate(arguments: Sequence[str]) -> int:

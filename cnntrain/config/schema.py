@@ -112,6 +112,7 @@ class Key(Value):
             ``normalization``. "": neither.
         is_passed_on: whether the class that reads the data gets it.
         of_sweep: whether it says how a sweep is run, and nothing about its jobs.
+        splits: whether the choice of the images that train and validate depends on it.
         repeats: whether runs that differ only in it are repeats of one experiment.
         in_script: whether ``explain --as-script`` writes what it does.
         is_common: whether the first page of help shows it.
@@ -132,6 +133,7 @@ class Key(Value):
     prepares: Literal["", "pixels", "normalization"] = ""
     is_passed_on: bool = False
     of_sweep: bool = False
+    splits: bool = False
     repeats: bool = False
     in_script: bool = False
     is_common: bool = False

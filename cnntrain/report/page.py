@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.reproduce import Setting
 from cnntrain.models.summary import Layer
 from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
+from cnntrain.report.reproduce import Setting
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.confusion_table import MOST_CLASSES, matrix_table
 from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from cnntrain.config.reproduce import command_of, settings
 from cnntrain.config.schema import input_shape
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import in_words
@@ -17,6 +16,7 @@ from cnntrain.report import figures, model_views, style
 from cnntrain.report.data import NUMBERED, Evaluated, Shown, data_of, environment, epochs_of, unfinished
 from cnntrain.report.gallery import MOST_STREAMED, Gallery, examples, images_of
 from cnntrain.report.page import Contents, page
+from cnntrain.report.reproduce import command_of, settings
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.runtime.console import Console, bytes_in_words, count

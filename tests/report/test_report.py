@@ -23,7 +23,6 @@ from cnntrain.cli import main
 from cnntrain.compute.precision import FP32
 from cnntrain.config.compose import compose, plain
 from cnntrain.config.overrides import normalized
-from cnntrain.config.reproduce import command_of
 from cnntrain.data.loader import Normalize
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.models import CNN, MLP
@@ -36,6 +35,7 @@ from cnntrain.report.model_views import (
     images_in_time,
     which,
 )
+from cnntrain.report.reproduce import command_of
 from cnntrain.runs import checkpoint
 from cnntrain.tasks.classification.predictions import Predictions, Verdicts
 from cnntrain.text import loss_in_words

@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 from torch import nn
 
+from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.keys import KEYS
 from cnntrain.config.schema import Config, input_shape
 from cnntrain.config.sections import ModelSettings
@@ -144,7 +145,6 @@ def plain_facts(
     """Return what the template needs that stands in the configuration as it is."""
     data = config["data"]
     compressed = [path.suffix == ".gz" for part in files.values() for path in part]
-    off = {"compile": False, "workers": 0, "save_every_steps": None, "save_every_minutes": None}
     return {
         **{key: config[key] for key, rule in KEYS.items() if rule.in_script},
         "file": file,
@@ -152,7 +152,7 @@ def plain_facts(
         "weights": f"{file.removesuffix('.py')}.pt",
         "command": command(overrides),
         "sameness": sameness(config),
-        "left_out": ", ".join(name for name, value in off.items() if config[name] != value),
+        "left_out": ", ".join(left_out(config)),
         "files": files,
         "gz": "all" if all(compressed) else "some" if any(compressed) else "",
         "transposed": data["source"].get("dataset") == "EMNIST",
@@ -169,6 +169,13 @@ def plain_facts(
         "channels_last": config["channels_last"],
         "threads": config["threads"],
     }
+
+
+def left_out(config: Config) -> list[str]:
+    """Return the keys that are not at their default and that the script may leave out."""
+    defaults = read_yaml(conf_folder() / "train.yaml")
+    without_effect = [key for key, rule in KEYS.items() if rule.affects != "weights" and not rule.in_script]
+    return [key for key in without_effect if key in config and config[key] != defaults.get(key)]
 
 
 def sameness(config: Config) -> str:

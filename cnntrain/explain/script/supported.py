@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnntrain.config.compose import conf_folder, read_yaml
-from cnntrain.config.keys import GROUPS, KEYS, affected_by
+from cnntrain.config.keys import CLASS_GROUPS, GROUPS, KEYS, affected_by
 from cnntrain.config.schema import Config, shown
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.reader import Reader
@@ -36,9 +36,9 @@ def check_writable(config: Config) -> None:
         raise UserError("criterion.weight can't be written as a script: leave it out")
     if config["schedule"]["_target_"].endswith("ReduceLROnPlateau"):
         raise UserError("ReduceLROnPlateau can't be written as a script: choose another schedule")
-    for group in ("model", "optim", "schedule", "augment", "criterion"):
+    for group in (group for group in CLASS_GROUPS if affected_by(group) == "weights"):
         target = config[group]["_target_"]
-        if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT):
+        if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT, TASK):
             raise UserError(f"{group}._target_={target} can't be written as a script without cnntrain")
     if config["task"]["_target_"] != TASK:
         raise UserError(f"task._target_={config['task']['_target_']} can't be written as a script")
