@@ -23,7 +23,7 @@ from cnntrain.runtime import memory, streams
 from cnntrain.runtime.console import AS_TEXT, Console, Whole
 from cnntrain.runtime.regular_files import append_regular
 from cnntrain.sweep.forkserver import unshield_path
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.chosen import scores_of
 
 PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notices that and ends
 
@@ -78,7 +78,8 @@ def run_job(job: Job) -> JobRecord:
             # Its record is not ours to write: whoever has the folder will.
             return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
-        record = cast(JobRecord, {**record, "state": "finished", **headline(trained(job), SCORES)})
+        scores = scores_of(job.settings["task"], job.trust)
+        record = cast(JobRecord, {**record, "state": "finished", **headline(trained(job), scores)})
     except Interrupted:
         raise
     except LeadsOut as error:  # the record and the log would lead out too
@@ -124,7 +125,8 @@ def trained(job: Job) -> RunSummary:
         from cnntrain.sweep.search import pruning
 
         sweep, epochs = job.folder.parent, settings["epochs"]
-        after_epoch = pruning(sweep, SCORES.monitored(settings["monitor"]), job.search, job.trial, epochs)
+        monitor = scores_of(settings["task"], job.trust).monitored(settings["monitor"])
+        after_epoch = pruning(sweep, monitor, job.search, job.trial, epochs)
     last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
     if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
         return run.train(settings, job.folder, job.trust, after_epoch, header=job.header)

@@ -198,7 +198,7 @@ def check_values(override: Override) -> None:
         UserError: one is not possible, or there is none.
     """
     key = override.key_or_group
-    if override.is_delete():
+    if override.is_delete() or key == "monitor":  # whose values depend on the task, and are checked with it
         return
     if not override.is_sweep_override():
         check_value(key, override.value())

@@ -15,23 +15,23 @@ from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.job_record import record_of
 from cnntrain.runtime.console import Console
 from cnntrain.sweep.plan import Plan
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.scores import Scores
 from cnntrain.text import encoded, shown_path
 
 
-def report(folder: Path, console: Console) -> list[Path]:
+def report(folder: Path, console: Console, scores: Scores) -> list[Path]:
     """Rank the jobs of a sweep, print the ranking, and write it as ``sweep.csv`` and ``sweep.html``.
 
     Returns:
         The folder of the best run, of each data set.
     """
     plan = Plan.read(folder)
-    runs, monitor = runs_of(plan, folder), SCORES.monitored(plan.monitor)
-    points = show(console, runs, plan.varied, monitor, SCORES)
+    runs, monitor = runs_of(plan, folder, scores), scores.monitored(plan.monitor)
+    points = show(console, runs, plan.varied, monitor, scores)
     order = in_order(runs, points)
-    write_atomically(folder / "sweep.csv", encoded(as_csv(order, points, plan.varied, SCORES)))
+    write_atomically(folder / "sweep.csv", encoded(as_csv(order, points, plan.varied, scores)))
     about = about_of(plan, folder, runs)
-    text = page(about, order, points, plan.varied, monitor, SCORES)
+    text = page(about, order, points, plan.varied, monitor, scores)
     write_atomically(folder / "sweep.html", encoded(text))
     page_path = shown_path(folder / "sweep.html")
     console.line(
@@ -67,9 +67,9 @@ def about_of(plan: Plan, folder: Path, runs: Sequence[Run]) -> About:
     )
 
 
-def runs_of(plan: Plan, folder: Path) -> list[Run]:
+def runs_of(plan: Plan, folder: Path, scores: Scores) -> list[Run]:
     """Return the jobs of a sweep as runs."""
-    runs = [run_of(plan, name, folder / name) for name in plan.jobs]
+    runs = [run_of(plan, name, folder / name, scores) for name in plan.jobs]
     if any(key.partition(".")[0] in ("data", "experiment") for key in plan.varied):
         for run in runs:
             run.data = data_in(run.folder)
@@ -87,7 +87,7 @@ def data_in(folder: Path) -> str:
         return ""
 
 
-def run_of(plan: Plan, name: str, folder: Path) -> Run:
+def run_of(plan: Plan, name: str, folder: Path, scores: Scores) -> Run:
     """Return a job of a sweep as a run."""
     values = {key: value for key, _, value in (word.partition("=") for word in plan.varied_of(name))}
     seed, split_seed = (values.pop(key, None) for key in REPEATS)
@@ -95,7 +95,7 @@ def run_of(plan: Plan, name: str, folder: Path) -> Run:
     run = Run(name, folder, values, None if seed is None else int(seed), record["state"])
     run.split_seed = split_seed
     if run.state == "finished":
-        run.figures = {figure: record.get(figure) for figure in figures_of(SCORES)}
+        run.figures = {figure: record.get(figure) for figure in figures_of(scores)}
     run.seed = record.get("seed", run.seed)
     run.reason = record.get("reason", "")
     return run

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from cnntrain.runtime.signals import StopJobs
 from cnntrain.sweep.job import Job, run_job
 from cnntrain.sweep.launchers import Launcher, Work
 from cnntrain.sweep.plan import Plan, named_by, with_short_path
+from cnntrain.tasks.chosen import scores_of
 from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.scores import Scores
 from cnntrain.text import argument, shown_path
 
 
@@ -85,6 +88,15 @@ class Sweep:
         except UserError:
             return []
 
+    @cached_property
+    def scores(self) -> Scores:
+        """The scores of the jobs' task, as the first job that is possible names it."""
+        if self.plan.search is not None:
+            configured = self.settings_of_search()
+        else:
+            configured = [self.settings_of(name) for name in list(self.plan.jobs)[:1]]
+        return scores_of(configured[0]["task"], self.trust_in(configured[0])) if configured else SCORES
+
     def trust_if_own(self) -> bool:
         """Trust the sweep as if it were typed if this user has typed it here, and say whether that is so."""
         if self.plan.signature is None:
@@ -133,7 +145,7 @@ class Sweep:
                 message = f"stopped by {signal.Signals(number).name}\n{self.to_go_on()}"
                 interruption = Interrupted(message, number)
             self.plan.write(self.folder)  # with the jobs that a search has asked for
-            best_of_each = report(self.folder, self.console)
+            best_of_each = report(self.folder, self.console, self.scores)
         if interruption is not None:
             raise interruption
         for best in best_of_each:
@@ -168,7 +180,7 @@ class Sweep:
         """Do the jobs that a search was doing when it was stopped, then those that it asks for."""
         from cnntrain.sweep.search import Search
 
-        search = Search(self.folder, settings, settings["space"], SCORES.monitored(self.plan.monitor))
+        search = Search(self.folder, settings, settings["space"], self.scores.monitored(self.plan.monitor))
         waiting: dict[str, int] = {}
         for name, words, unfinished in search.jobs():
             self.plan.jobs[name] = [*settings["fixed"], *words]
@@ -294,7 +306,7 @@ class Sweep:
         elif record["state"] == "pruned":
             self.console.line("job {} ({}): {}", place, text, record["reason"])
         elif not self.launcher.shows_jobs:
-            main = SCORES.ranked[0]
+            main = self.scores.ranked[0]
             value = main.in_row(record)
             result = "" if value is None else f"{main.words} {main.score.text(value)}, "
             times = f"{record['seconds']:.1f} s; elapsed {time.monotonic() - self.begin:.0f} s"

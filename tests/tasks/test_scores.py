@@ -160,6 +160,17 @@ def test_a_task_of_ones_own_has_scores_of_its_own(cnntrain: Command) -> None:
     is_told(told, "monitor=val_accuracy is not possible: it takes val_macro_f1 or val_loss")
 
 
+def test_a_sweep_of_a_task_of_ones_own_is_ranked_by_its_scores(cnntrain: Command) -> None:
+    Path("mine.py").write_text(OWN_TASK)
+    own = ("task._target_=mine.Own", "doctor=false", "monitor=val_macro_f1", "out=sweep")
+    outcome = cnntrain("train", "-m", *TINY, *own, "optim=sgd,adam")
+    assert outcome.code == 0, outcome.err
+    assert "Ranking by val_macro_f1" in outcome.out and "test macro f1 of the best: " in outcome.out
+    rows = list(csv.DictReader(Path("sweep/sweep.csv").read_text().splitlines()))
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    assert float(rows[0]["val_macro_f1"]) >= float(rows[1]["val_macro_f1"])
+
+
 def test_the_values_of_monitor_are_those_of_classification(torchless: Command) -> None:
     assert KEYS["monitor"].choices == SCORES.monitors
     is_told(torchless("train", "monitor=val_macro_f1"), "monitor takes val_accuracy or val_loss")

@@ -1,0 +1,40 @@
+"""The scores of the task that a configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from inspect import isclass
+from typing import Any
+
+from cnntrain.config.instantiate import check_trusted, locate
+from cnntrain.errors import UserError
+from cnntrain.tasks import TASKS
+from cnntrain.tasks.scores import Scores
+from cnntrain.text import printable
+
+
+def scores_of(task: Mapping[str, Any], trust: Sequence[str] | None) -> Scores:
+    """Return the scores of a task. No torch is imported for a task of this package.
+
+    Args:
+        task: the group ``task`` of a configuration.
+        trust: packages that it may name; None for what the user typed.
+
+    Raises:
+        UserError: there is no such class, or it is no task.
+        CheckpointError: it is of a package that is not trusted.
+    """
+    package, _, name = task["_target_"].rpartition(".")
+    if package == "cnntrain.tasks" and name in TASKS:
+        scores: Scores = import_module(f"{TASKS[name].rpartition('.')[0]}.scores").SCORES
+        return scores
+    from cnntrain.tasks.base import Task  # which imports torch
+
+    check_trusted("task", task, Task, trust)
+    found = locate("task", task["_target_"])
+    if not (isclass(found) and issubclass(found, Task)):
+        raise UserError(
+            f"task._target_={printable(task['_target_'])} is no subclass of cnntrain.tasks.base.Task"
+        )
+    return found.scores
