@@ -29,8 +29,9 @@ from cnntrain.text import printable
 from cnntrain.training.components import in_use
 from cnntrain.training.display import show_header
 from cnntrain.training.doctor.doctor import Doctor
+from cnntrain.training.output import AfterEpoch, Budget, Output
 from cnntrain.training.record import about, write_yaml
-from cnntrain.training.trainer import AfterEpoch, Budget, Output, Trainer
+from cnntrain.training.trainer import Trainer
 
 IMAGES_LOGGED = 64
 

@@ -118,7 +118,7 @@ def trained(job: Job) -> RunSummary:
     if job.threads is not None and settings["threads"] == "auto":
         settings["threads"] = job.threads
     from cnntrain import run
-    from cnntrain.training.trainer import AfterEpoch
+    from cnntrain.training.output import AfterEpoch
 
     after_epoch: AfterEpoch = run.nothing_after_epoch
     if job.search is not None and job.trial is not None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cnntrain import loop
@@ -19,12 +17,9 @@ from cnntrain.data.loader import EvalLoader, TrainLoader
 from cnntrain.errors import Interrupted, RunFailed
 from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import lr_of
-from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint_schema import NOT_FINITE
-from cnntrain.runs.records import CheckpointState, EpochRow
-from cnntrain.runs.run_folder import CHECKPOINTS
+from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime import distributed
-from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, world_size
 from cnntrain.runtime.rng import random_state
 from cnntrain.runtime.signals import StopSignals
@@ -32,54 +27,16 @@ from cnntrain.tasks import losses
 from cnntrain.tasks.base import Task
 from cnntrain.tasks.losses import weigher
 from cnntrain.tasks.metrics import Result
-from cnntrain.tasks.scores import Figure
 from cnntrain.text import argument
-from cnntrain.training.divergence import diverged
 from cnntrain.training.doctor.diagnosis import show_finding
 from cnntrain.training.doctor.doctor import Doctor
 from cnntrain.training.epoch_table import EpochScreen
 from cnntrain.training.learner import Learner
+from cnntrain.training.output import Budget, Output, diverged
 from cnntrain.training.progress import Progress
 
-AfterEpoch = Callable[[EpochRow], None]
 CHECK_EVERY = 32  # steps between two looks at the loss; each look waits for the device
 AGREE_EVERY = 8  # steps after which the processes of a run ask each other whether to stop or to save
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train, and how often to save.
-
-    Args:
-        epochs: passes over the training set.
-        monitor: the figure in which epochs improve.
-        patience: epochs without improvement after which training stops; None: never.
-        save_every_steps: steps between two checkpoints within an epoch.
-        save_every_minutes: minutes between two checkpoints within an epoch.
-    """
-
-    epochs: int
-    monitor: Figure
-    patience: int | None = None
-    save_every_steps: int | None = None
-    save_every_minutes: float | None = None
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where a training run writes, and who is told.
-
-    Args:
-        folder: the run folder.
-        console: what the user sees.
-        about: what else a checkpoint holds: configuration, class names, shape, normalisation.
-        after_epoch: is given the row of each epoch, once all of it is written.
-    """
-
-    folder: Path
-    console: Console
-    about: dict[str, Any]
-    after_epoch: AfterEpoch
 
 
 class Trainer:
@@ -302,15 +259,12 @@ class Trainer:
             "model": weights,
             "progress": progress.state_dict(),
         }
-        checkpoints = self.output.folder / CHECKPOINTS
         if is_best or (self.val_batches is None and progress.step_in_epoch == 0):
-            # Nobody goes on from it, so it does without what only that takes, two thirds of the size.
-            checkpoint.write(checkpoint.serialize(state), checkpoints / checkpoint.BEST)
+            self.output.write_best(state)
         if learner.averages:
             state["model_in_training"] = learner.model.state_dict()
         state |= {**learner.state_dict(), "random": random, "random_of_others": random_of_others}
-        last, previous = checkpoints / checkpoint.LAST, checkpoints / checkpoint.PREVIOUS
-        checkpoint.write(checkpoint.serialize(state), last, keep=previous)
+        self.output.write_last(state)
 
     def load_state_dict(self, state: CheckpointState) -> None:
         """Go to where a checkpoint was. The caller sets the generators, last of all."""
@@ -327,6 +281,5 @@ class Trainer:
 
     def diverged(self, what: str, step: int) -> RunFailed:
         """Return the error of a run whose loss became NaN or infinite."""
-        last = self.output.folder / CHECKPOINTS / checkpoint.LAST
         epoch = self.progress.epoch + (self.progress.step_in_epoch > 0)  # else it has been counted already
-        return diverged(what, step, max(epoch, 1), self.progress.lr, last)
+        return diverged(what, step, max(epoch, 1), self.progress.lr, self.output.last)
