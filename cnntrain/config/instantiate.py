@@ -125,7 +125,7 @@ def targets(node: Any) -> list[str]:
 
 
 def has_places(node: Any) -> bool:
-    """Say whether a node holds arguments without names, at any depth."""
+    """Return whether a node holds arguments without names, at any depth."""
     if isinstance(node, Mapping):
         return "_args_" in node or any(map(has_places, node.values()))
     return isinstance(node, list | tuple) and any(map(has_places, node))
@@ -153,7 +153,7 @@ def check_trusted(key: str, node: Mapping[str, Any], kind: type, trust: Sequence
 
 
 def is_safe(target: str, kind: type) -> bool:
-    """Say whether anybody's checkpoint may name a class: one of ours or torch's, and of the right kind."""
+    """Return whether anybody's checkpoint may name a class: one of ours or torch's, and of the right kind."""
     module_name, _, name = target.rpartition(".")
     if module_name in SAFE_MODULES:
         found = getattr(importlib.import_module(module_name), name, None)
@@ -165,12 +165,12 @@ def is_safe(target: str, kind: type) -> bool:
 
 
 def is_of_ours(target: str) -> bool:
-    """Say whether a class lies where a checkpoint may name one. That it is there and fits is seen later."""
+    """Return whether a class lies where a checkpoint may name one. That it is there and fits is seen later."""
     return target.rpartition(".")[0] in (*SAFE_MODULES, SAFE_MODEL_FUNCTIONS)
 
 
 def is_trusted(target: str, trust: Sequence[str]) -> bool:
-    """Say whether a class belongs to a package that the user trusts."""
+    """Return whether a class belongs to a package that the user trusts."""
     return any(f"{target}.".startswith(f"{package}.") for package in trust)
 
 

@@ -85,7 +85,7 @@ def defaults_for(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def is_for(group: str, node: Any, content: Mapping[str, Any]) -> bool:
-    """Say whether a choice's file is about what a group holds; the default choice is for a missing group."""
+    """Return whether a choice's file is about what a group holds; for a missing one, the default's is."""
     if node is None:
         return True
     if not isinstance(node, Mapping):

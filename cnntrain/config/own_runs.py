@@ -48,7 +48,7 @@ def signature(config: Mapping[str, Any]) -> str | None:
 
 
 def is_own(state: Mapping[str, Any]) -> bool:
-    """Say whether a checkpoint is of a run of this user's, made here from the same source files."""
+    """Return whether a checkpoint is of a run of this user's, made here from the same source files."""
     found = state.get(SIGNATURE)
     if not isinstance(found, str):
         return False
@@ -68,7 +68,7 @@ def in_comment(text: str) -> str | None:
 
 
 def needs_signature(config: Mapping[str, Any]) -> bool:
-    """Say whether a configuration names a class of others, or arguments by their places, or a compiler."""
+    """Return whether a configuration names a class of others, or arguments by their places, or a compiler."""
     return bool(packages_of(config)) or has_places(config) or config.get("compile") is True
 
 

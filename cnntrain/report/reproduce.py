@@ -27,7 +27,7 @@ def settings(config: Mapping[str, Any], typed: str = "") -> list[Setting]:
     """Return every key of a run's configuration beside its default.
 
     Args:
-        config: of the run, resolved.
+        config: the run's configuration, resolved.
         typed: the run's command; it tells whether a value that may be measured was asked for.
     """
     found, known = [], default_values()
@@ -123,7 +123,7 @@ def resolved(value: Any, config: Mapping[str, Any]) -> Any:
 
 
 def same(value: Any, default: Any) -> bool:
-    """Say whether two values are the same to train: 1e-3, which YAML reads as text, is 0.001."""
+    """Return whether two values are the same to train: 1e-3, which YAML reads as text, is 0.001."""
     if isinstance(value, list) and isinstance(default, list):
         return len(value) == len(default) and all(map(same, value, default))
     try:

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 from image_tree import digits
 
+from cnntrain.compare.diff import differing
 from cnntrain.config.compose import choice_values, conf_folder, groups, raw_yaml, typed_values
 from cnntrain.config.keys import AMENDABLE, GROUPS, INFERRED, KEYS, affected_by, home_of
 from cnntrain.config.schema import UNCHANGED, Affects, Command, Key
@@ -53,6 +54,13 @@ def test_each_value_in_conf_has_a_key() -> None:
 def test_a_key_without_a_row_changes_what_its_group_does_or_else_the_weights() -> None:
     assert affected_by("launcher.own") == affected_by("logger.mine._target_") == "output"
     assert affected_by("optim.own") == affected_by("of_another_version") == "weights"
+
+
+def test_only_what_changes_the_weights_makes_another_experiment() -> None:
+    for key in ("epochs", "precision", "init_from", "optim.own", "of_another_version"):
+        assert differing([{key: "1"}, {key: "2"}]) == [key]
+    for key in ("seed", "data.split_seed", "data.root", "threads", "doctor", "optim.fused", "launcher.own"):
+        assert differing([{key: "1"}, {key: "2"}]) == []
 
 
 def test_each_command_takes_keys_or_groups_that_are_there() -> None:

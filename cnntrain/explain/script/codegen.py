@@ -58,7 +58,7 @@ def call(key: str, node: Mapping[str, Any], known: Mapping[str, str]) -> str:
 
 
 def is_plain(value: Any) -> bool:
-    """Say whether a value is one that can be written down."""
+    """Return whether a value is one that can be written down."""
     if isinstance(value, list | tuple):
         return all(is_plain(item) for item in value)
     return isinstance(value, PLAIN)
