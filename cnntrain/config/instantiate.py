@@ -165,7 +165,7 @@ def is_safe(target: str, kind: type) -> bool:
 
 
 def is_of_ours(target: str) -> bool:
-    """Return whether a class lies where a checkpoint may name one. That it is there and fits is seen later."""
+    """Return whether a class lies where a checkpoint may name one. Whether it fits is seen later."""
     return target.rpartition(".")[0] in (*SAFE_MODULES, SAFE_MODEL_FUNCTIONS)
 
 
