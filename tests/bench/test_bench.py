@@ -12,6 +12,7 @@ from conftest import Command, is_told
 QUICK = ("bench", "model=mlp", "repeats=2", "seconds=0.05", "precision=bf16", "threads=1")
 
 
+@pytest.mark.slow
 def test_it_prints_and_writes_every_figure(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cnntrain.runtime.hardware.is_loaded", lambda: True)
     outcome = cnntrain(*QUICK, "batch_size=64", "data=fake", "data.source.size=300", "augment.mixup=0.2")

@@ -38,6 +38,7 @@ np.save("found.npy", found)
 """
 
 
+@pytest.mark.slow
 def test_what_is_exported_gives_the_same_probabilities_without_cnntrain(cnntrain: Command) -> None:
     pytest.importorskip("onnxruntime")
     cnntrain("train", "model=cnn", "limit=1000", "epochs=1", "batch_size=64", "report=false", "out=run")

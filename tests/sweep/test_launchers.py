@@ -72,6 +72,7 @@ def test_a_folder_of_its_name_is_no_package(monkeypatch: pytest.MonkeyPatch) -> 
         needed("engine_of_mine")
 
 
+@pytest.mark.slow
 def test_a_users_module_named_like_one_of_pythons_shadows_nothing_in_a_job(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     for name in ("random", "torch", "numpy", "queue", "string", "signal"):

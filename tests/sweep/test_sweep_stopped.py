@@ -115,6 +115,7 @@ def test_an_error_whose_causes_go_in_a_circle_is_told() -> None:
     assert process.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_can_be_resumed_at_once(process: Command) -> None:
     """Though the workers of the killed process are still at it: they notice, and get out of the way."""
     begun("joblib").kill()
