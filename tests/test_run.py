@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -18,6 +19,9 @@ import torch
 import yaml
 from conftest import TINY, Command, is_told, run_folders
 
+from cnntrain.config.composer import Composer
+from cnntrain.run import train
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -29,6 +33,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def summary(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "summary.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_what_is_found_out_goes_into_the_run_folder_and_not_into_the_configuration(tmp_path: Path) -> None:
+    config = Composer(None).settings([*TINY, "batch_size=500", "threads=1", "verbose=0"])
+    typed = copy.deepcopy(config)
+    train(config, tmp_path)
+    assert config == typed and config["precision"] == "auto"
+    written = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert written["batch_size"] <= 200 and written["precision"] in ("fp32", "bf16")
+    assert list(written) == list(typed)
 
 
 def test_the_run_folder_holds_everything(finished: Path) -> None:
