@@ -100,7 +100,9 @@ def evaluate(
     model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
     batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
     evaluation = trained.task.evaluation(device)
-    result = loop.evaluate(model, batches, trained.criterion, evaluation, trained.precision)
+    result = loop.evaluate(
+        model, trained.task.collate(batches), trained.criterion, evaluation, trained.precision
+    )
     if not torch.isfinite(torch.tensor(result.loss)):
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 

@@ -70,7 +70,7 @@ def test(setup: Setup, trainer: Trainer) -> tuple[Result, Verdicts | None]:
     ddp.same_weights(learner.model)
     result = loop.evaluate(
         learner.model,
-        output.console.followed(setup.batches.test, "testing"),
+        setup.task.collate(output.console.followed(setup.batches.test, "testing")),
         learner.val_criterion,
         setup.task.evaluation(setup.device),
         learner.precision,

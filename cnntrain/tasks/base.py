@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -72,6 +72,11 @@ class Task(ABC):
     def targets(self, labels: Tensor) -> Tensor:
         """Return the targets of a batch, on the device of its labels, int64 (N,), as the data have them."""
         return labels
+
+    def collate(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield the batches of a loader, with the targets in place of the labels."""
+        for x, labels in batches:
+            yield x, self.targets(labels)
 
     def dummy(self, count: int, mixed: bool = False) -> Batch:
         """Return a batch of black images, float (count, C, H, W), with targets that differ.

@@ -153,7 +153,7 @@ class Trainer:
         """Return the batches of the epoch under way that are still to come."""
         progress, learner = self.progress, self.learner
         batches = self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch)
-        batches = learner.freezing.keep(learner.model, batches)
+        batches = self.task.collate(learner.freezing.keep(learner.model, batches))
         batches = losses.weighed(batches, weigher(learner.criterion), self.train_batches.share)
         return batches if self.doctor is None else self.doctor.watch(batches, resumed=progress.step > 0)
 
@@ -212,7 +212,7 @@ class Trainer:
     def validate(self, batches: EvalLoader) -> Result:
         """Evaluate on the validation set."""
         learner = self.learner
-        followed = self.output.console.followed(batches, "validating")
+        followed = self.task.collate(self.output.console.followed(batches, "validating"))
         with schedule_free.evaluated(learner.model, learner.optimizer):
             model = learner.result
             ddp.same_weights(model)  # each process has batch statistics of its own

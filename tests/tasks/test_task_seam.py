@@ -1,0 +1,124 @@
+"""A task of a user's own: it needs one class, and nothing of the package changes for it.
+
+The task is a regression on images of digits: the target is the number that the image shows.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Command
+
+TASK = """
+from dataclasses import dataclass
+
+import torch
+
+from cnntrain.tasks.base import Task
+from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
+from cnntrain.tasks.scores import LOSS, Score, Scores
+
+
+class MeanError(RunningMean):
+    def __init__(self, device, share=None):
+        super().__init__(device, share)
+        self.sums["error"] = torch.zeros((), device=device, dtype=torch.float64)
+
+    @property
+    def mae(self):
+        return self.mean("error")
+
+    def noted(self, output, y):
+        return ((output.detach() - y).abs().sum(),)
+
+    def add(self, errors):
+        self.sums["error"] += torch.stack(errors).sum()
+
+
+@dataclass(frozen=True)
+class Errors(Result):
+    mae: float
+    within_one: float
+
+
+class Measure(Evaluation):
+    def __init__(self, device):
+        super().__init__(device)
+        for name in ("error", "within_one"):
+            self.sums[name] = torch.zeros((), device=device, dtype=torch.float64)
+
+    def add(self, output, y):
+        distance = (output - y).abs()
+        self.sums["error"] += distance.sum()
+        self.sums["within_one"] += (distance < 1).sum()
+
+    def summed(self, loss, examples, sums):
+        mae, within_one = (float(sums[name]) / examples for name in ("error", "within_one"))
+        return Errors(loss, examples, mae, within_one)
+
+
+class Number(Task):
+    scores = Scores((LOSS, Score("mae", "mae", higher_is_better=False)))
+    of_output = "one number"
+    named = ("quantity", "value")
+
+    @property
+    def output_shape(self):
+        return (1,)
+
+    def targets(self, labels):
+        return labels.float()[:, None]
+
+    def running_mean(self, device, share=None):
+        return MeanError(device, share)
+
+    def evaluation(self, device):
+        return Measure(device)
+
+    def decode(self, activated, class_names, most):
+        return [(("number", float(value)),) for value in activated[:, 0]]
+"""
+RUN = (
+    "task._target_=numbers_task.Number",
+    "criterion._target_=torch.nn.MSELoss",
+    "monitor=val_mae",
+    *("model=mlp", "model.hidden=[16]", "limit=600", "epochs=3", "optim.lr=0.01", "precision=fp32"),
+)
+TRUST = "trust=[numbers_task]"
+
+
+@pytest.fixture
+def task() -> None:
+    Path("numbers_task.py").write_text(TASK)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def summary_of(run: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(run, "summary.json").read_text())
+    return content
+
+
+def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, task: None) -> None:
+    done = cnntrain("train", *RUN, "out=r")
+    assert done.code == 0, done.err
+    assert "train mae" in done.out + done.err
+    history = rows(Path("r/metrics.csv"))
+    assert {"train_loss", "train_mae", "val_loss", "val_mae"} <= history[0].keys()
+    assert not any("accuracy" in name for name in history[0])
+    errors = [float(row["val_mae"]) for row in history]
+    assert errors[-1] < errors[0]
+    assert summary_of("r")["best"]["val_mae"] == pytest.approx(min(errors), rel=1e-5)
+    tested = summary_of("r")["test"]
+    assert tested.keys() == {"loss", "mae", "within_one", "examples"}
+
+    assert cnntrain("eval", "r", TRUST).code == 0
+    evaluated = json.loads(Path("r/eval_test.json").read_text())
+    assert evaluated["mae"] == pytest.approx(tested["mae"])
