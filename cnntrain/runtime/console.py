@@ -32,7 +32,8 @@ class Screen(RichConsole):
     """A console of rich that sends no control characters but its own, and draws no ``:name:``."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, emoji=False, **options)
+        # In a notebook, rich would show each line as a page of its own, and the lines of the log as well.
+        super().__init__(highlight=False, emoji=False, force_jupyter=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield what rich makes of something, with control characters as escapes and blanks for JOIN."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from cnntrain.text import loss_in_words
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+else:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that bars in notebooks are experimental, or lack ipywidgets
+        from tqdm.autonotebook import tqdm  # a widget in a notebook, text on a terminal
 
 TIMES = "{elapsed}<{remaining}{rate_shown}{loss_shown}{end}"
 FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [" + TIMES + "]"

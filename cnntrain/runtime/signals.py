@@ -26,7 +26,9 @@ class Signals:
     def __enter__(self) -> Self:
         """Take over the signals."""
         if threading.current_thread() is threading.main_thread():
-            self.before = {number: signal.getsignal(number) for number in STOPPING}
+            handlers = {number: signal.getsignal(number) for number in STOPPING}
+            # None is a handler of a program around Python, which Python could not put back.
+            self.before = {number: handler for number, handler in handlers.items() if handler is not None}
             self.hold()
         return self
 
