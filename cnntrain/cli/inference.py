@@ -20,22 +20,31 @@ SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))
 
 def evaluate(arguments: Sequence[str]) -> int:
     """``cnntrain eval RUN [overrides]``."""
+    evaluated(*run_and_overrides(arguments, EVAL), shlex.join(["cnntrain", "eval", *arguments]))
+    return 0
+
+
+def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
+    """Evaluate a run's best checkpoint, and return the result.
+
+    Args:
+        run_name: as typed.
+        overrides: as typed.
+        command: what to type for the same result.
+    """
     from cnntrain.config.from_checkpoint import check_amendments, data_trust
 
-    run_name, overrides = run_and_overrides(arguments, EVAL)
     amendments = check_amendments(overrides, AMENDABLE["eval"], "eval")
     state, path, config = best_of(run_name, amendments, "eval")
     keys = [amendment.key_or_group for amendment in amendments]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
-    def work(by_main: Any) -> None:
+    def work(by_main: Any) -> Any:
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 
-        command = shlex.join(["cnntrain", "eval", *arguments])
-        evaluate_run(config, path, state, command, names_data, data_trust(config, amendments))
+        return evaluate_run(config, path, state, command, names_data, data_trust(config, amendments))
 
-    together(config["device"], work)
-    return 0
+    return together(config["device"], work)
 
 
 def report(arguments: Sequence[str]) -> int:

@@ -18,17 +18,25 @@ from cnntrain.text import argument, printable, without_controls
 
 def resume(arguments: Sequence[str]) -> int:
     """``cnntrain resume RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_amendments, opened
-    from cnntrain.runs import checkpoint, run_folder, run_writes
+    from cnntrain.runs import run_folder
 
     run_name, overrides = run_and_overrides(arguments, RESUME)
     sweep_folder = run_folder.find_sweep(run_name)
     if sweep_folder is not None:
         return resume_sweep(sweep_folder, overrides)
+    resume_alone(run_name, overrides)
+    return 0
+
+
+def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, dict[str, Any]]:
+    """Go on with a single run, unless it is finished, and return its folder and its summary."""
+    from cnntrain.config.from_checkpoint import check_amendments, opened
+    from cnntrain.runs import checkpoint, run_files, run_folder, run_writes
+
     amendments = check_amendments(overrides, AMENDABLE["resume"], "resume")
     begun = run_folder.begun(run_name)
     if begun is not None:
-        return begin_again(begun, amendments)
+        return begun, begin_again(begun, amendments)
     path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
     folder = path.parent.parent
     if path.parent.name != run_folder.CHECKPOINTS:
@@ -40,17 +48,16 @@ def resume(arguments: Sequence[str]) -> int:
     remark_on_loggers(config, state["config"])
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
         print(without_controls(finished(folder, state["progress"], config)))
-        return 0
+        return folder, run_files.read_json(folder / "summary.json")
     if "optimizer" not in state:
         raise CheckpointError(only_weights(path))
 
-    def work(by_main: Any) -> None:
+    def work(by_main: Any) -> dict[str, Any]:
         from cnntrain.run import resume as resume_run
 
-        resume_run(config, folder, state)
+        return resume_run(config, folder, state)
 
-    together(config["device"], work)
-    return 0
+    return folder, together(config["device"], work)
 
 
 def finished(folder: Path, progress: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -74,7 +81,7 @@ def only_weights(path: Path) -> str:
     return f"{text}: {start} begins anew with them"
 
 
-def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
+def begin_again(folder: Path, amendments: Sequence[Any]) -> dict[str, Any]:
     """Begin a run that was stopped before its first checkpoint, from its ``config.yaml``.
 
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
@@ -106,13 +113,12 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> int:
     if Spokesman.speaks:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
 
-    def work(by_main: Any) -> None:
+    def work(by_main: Any) -> dict[str, Any]:
         from cnntrain.run import train as train_run
 
-        train_run(config, folder, trust)
+        return train_run(config, folder, trust)
 
-    together(config["device"], work)
-    return 0
+    return together(config["device"], work)
 
 
 def has_names(node: Any) -> bool:

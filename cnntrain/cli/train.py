@@ -67,23 +67,38 @@ def train(arguments: Sequence[str]) -> int:
     if not is_sweep:
         check_single(overrides)
     config_name = flags.get("--config-name") or flags.get("-cn") or "train"
-    outcome: list[BaseException] = []
-
-    def job(config: Any) -> None:
-        try:
-            train_job(config, None, config_dir)
-        except Exception as error:  # else Hydra would print words of its own
-            outcome.append(error)
-
     if shows:
         if any(flags.get(flag) in ("job", "all") for flag in ("--cfg", "-c")):
             check_shown(overrides, config_dir, config_name)
         show(hydra_arguments, overrides, config_dir)
         return 0
-    through_hydra(job, overrides, config_dir, config_name)
-    if outcome:
-        raise outcome[0]
+    train_alone(overrides, config_dir, config_name)
     return 0
+
+
+def train_alone(
+    overrides: Sequence[str], config_dir: str | None, config_name: str = "train"
+) -> tuple[Path, dict[str, Any]]:
+    """Train a single run, and return its folder and its summary.
+
+    Args:
+        overrides: normalized and checked.
+        config_dir: the user's own folder of groups.
+        config_name: the file of defaults.
+    """
+    outcome: list[tuple[Path, dict[str, Any]] | Exception] = []
+
+    def job(config: Any) -> None:
+        try:
+            outcome.append(train_job(config, None, config_dir))
+        except Exception as error:  # else Hydra would print words of its own
+            outcome.append(error)
+
+    through_hydra(job, overrides, config_dir, config_name)
+    (result,) = outcome
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]) -> int:
@@ -157,7 +172,7 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     return [*job, *about]
 
 
-def train_job(config: Any, folder: Path | None, config_dir: str | None) -> RunSummary:
+def train_job(config: Any, folder: Path | None, config_dir: str | None) -> tuple[Path, RunSummary]:
     """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -168,7 +183,7 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> RunSu
     hydra = HydraConfig.get()
     hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
 
-    def work(by_main: Callable[[Callable[[], Any]], Any]) -> RunSummary:
+    def work(by_main: Callable[[Callable[[], Any]], Any]) -> tuple[Path, RunSummary]:
         nonlocal folder
         if folder is None:
             label = settings["name"] or "-".join(label_of(settings, hydra, g) for g in ("model", "optim"))
@@ -176,7 +191,7 @@ def train_job(config: Any, folder: Path | None, config_dir: str | None) -> RunSu
         settings["out"] = str(folder)
         from cnntrain.run import train as train_run
 
-        return train_run(settings, folder)
+        return folder, train_run(settings, folder)
 
     try:
         choices = hydra.runtime.choices

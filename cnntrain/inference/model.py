@@ -104,18 +104,17 @@ def age_of(progress: Mapping[str, Any]) -> str:
     return f"epoch {progress['epoch']}"
 
 
-def load(run: str | Path = "last", overrides: Sequence[str] = (), trust: Sequence[str] = ()) -> Trained:
+def load(run: str | Path = "last", overrides: Sequence[str] = ()) -> Trained:
     """Return the trained model of a run.
 
     Args:
         run: a run folder, a checkpoint file, or ``last``.
-        overrides: of the keys device, precision, channels_last, threads and compile.
-        trust: packages of yours that the checkpoint may name.
+        overrides: of the keys device, precision, channels_last, threads, compile and trust.
 
     Raises:
         CheckpointError: there is no such run, or its checkpoint is damaged.
     """
-    amendments = check_amendments(overrides, AMENDABLE["load"], "load")
+    amendments = check_amendments(overrides, (*AMENDABLE["load"], "trust"), "load")
     state, path = run_folder.load_best(str(run))
-    config = opened(state, path, "predict", amendments, own={"trust": list(trust)})
+    config = opened(state, path, "predict", amendments)
     return Trained(TrainedSettings.of(config), path, state)

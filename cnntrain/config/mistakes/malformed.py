@@ -141,8 +141,8 @@ def known_keys() -> list[str]:
     return [*KEYS, *groups()]
 
 
-def several_values(override: Override) -> str:
-    """Return the message for several values where one is needed."""
+def several_values(override: Override, instead_of_them: str = "add -m to run them all") -> str:
+    """Return the message for several values where one is needed, with how to run them all."""
     key, rule = override.key_or_group, KEYS.get(override.key_or_group)
     value = (override.input_line or "").partition("=")[2].strip()
     if rule is None and key not in groups() and (instead := elsewhere(key, value)):
@@ -155,7 +155,7 @@ def several_values(override: Override) -> str:
         return f"{override.input_line} lacks its braces: did you mean {instead}?"
     if rule is not None and rule.kind == "int" and is_twice(value):
         return f"{override.input_line} names several values: did you mean {number_for(key, rule, value)}?"
-    text = f"{override.input_line} names several values: add -m to run them all"
+    text = f"{override.input_line} names several values: {instead_of_them}"
     if rule is not None and rule.kind == "list":
         return f"{text}, or write a list: '{key}=[{value}]'"
     if rule is not None and rule.kind == "str" and not rule.choices:

@@ -1,0 +1,72 @@
+"""What training gives back: a run, with its figures, its folder and, once it is asked for, its model."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnntrain.runtime.console import count
+from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.text import shown_path
+
+if TYPE_CHECKING:
+    from cnntrain.inference.model import Trained
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run. It can be used as the path of its folder.
+
+    Args:
+        folder: the run folder, as an absolute path.
+        summary: what its ``summary.json`` holds, such as ``summary["test"]["accuracy"]``.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+
+    @cached_property
+    def model(self) -> Trained:
+        """The trained model of the best epoch: ``run.model.predict(images)``."""
+        from cnntrain.api.using import load
+
+        return load(self)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of metrics.csv, one for each epoch."""
+        from cnntrain.report.entry import history_of
+
+        return history_of(self.folder)
+
+    def __fspath__(self) -> str:
+        """Return the run folder."""
+        return str(self.folder)
+
+    def facts(self) -> dict[str, str]:
+        """Return what there is to say of the run in short."""
+        summary = self.summary
+        scores = [figure.score for figure in SCORES.ranked]
+        test = {f"test {score.name}": score.text(summary["test"][score.name]) for score in scores}
+        return {
+            **test,
+            "trained": f"{count(summary['epochs'], 'epoch')} in {summary['train_seconds']:.1f} s",
+            "parameters": f"{summary['parameters']:,}",
+            "folder": shown_path(self.folder),
+        }
+
+    def __repr__(self) -> str:
+        """Return the run in a line."""
+        return f"Run({', '.join(f'{name}: {value}' for name, value in self.facts().items())})"
+
+    def _repr_html_(self) -> str:
+        """Return the run as a table, for notebooks."""
+        left = "style='text-align:left'"
+        rows = (
+            f"<tr><th {left}>{name}</th><td {left}>{html.escape(value)}</td></tr>"
+            for name, value in self.facts().items()
+        )
+        return f"<table>{''.join(rows)}</table>"
