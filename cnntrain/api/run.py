@@ -14,6 +14,7 @@ from cnntrain.text import shown_path
 
 if TYPE_CHECKING:
     from cnntrain.inference.model import Trained
+    from cnntrain.runs.records import RunSummary
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +27,7 @@ class Run:
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: RunSummary
 
     @cached_property
     def model(self) -> Trained:
@@ -50,7 +51,7 @@ class Run:
         """Return what there is to say of the run in short."""
         summary = self.summary
         scores = [figure.score for figure in SCORES.ranked]
-        test = {f"test {score.name}": score.text(summary["test"][score.name]) for score in scores}
+        test = {f"test {score.name}": score.text(dict(summary["test"])[score.name]) for score in scores}
         return {
             **test,
             "trained": f"{count(summary['epochs'], 'epoch')} in {summary['train_seconds']:.1f} s",

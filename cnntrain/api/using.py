@@ -33,7 +33,8 @@ def evaluate(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) 
 
     name, words = os.fspath(run), words_of(overrides, keys)
     with as_it_was("eval", [name, *words]):
-        return evaluated(name, words, shlex.join(["cnntrain", "eval", name, *words]))
+        result: Result = evaluated(name, words, shlex.join(["cnntrain", "eval", name, *words]))
+        return result
 
 
 def load(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) -> Trained:

@@ -12,6 +12,7 @@ from cnntrain.cli.torchrun import together
 from cnntrain.cli.train import check_alone
 from cnntrain.config.keys import AMENDABLE, with_lists
 from cnntrain.errors import CheckpointError, UserError
+from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.ranks import Spokesman
 from cnntrain.text import argument, printable, without_controls
 
@@ -28,7 +29,7 @@ def resume(arguments: Sequence[str]) -> int:
     return 0
 
 
-def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, dict[str, Any]]:
+def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSummary]:
     """Go on with a single run, unless it is finished, and return its folder and its summary."""
     from cnntrain.config.from_checkpoint import check_amendments, opened
     from cnntrain.runs import checkpoint, run_files, run_folder, run_writes
@@ -52,7 +53,7 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, dict[st
     if "optimizer" not in state:
         raise CheckpointError(only_weights(path))
 
-    def work(by_main: Any) -> dict[str, Any]:
+    def work(by_main: Any) -> RunSummary:
         from cnntrain.run import resume as resume_run
 
         return resume_run(config, folder, state)
@@ -81,7 +82,7 @@ def only_weights(path: Path) -> str:
     return f"{text}: {start} begins anew with them"
 
 
-def begin_again(folder: Path, amendments: Sequence[Any]) -> dict[str, Any]:
+def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
     """Begin a run that was stopped before its first checkpoint, from its ``config.yaml``.
 
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
@@ -113,7 +114,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> dict[str, Any]:
     if Spokesman.speaks:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
 
-    def work(by_main: Any) -> dict[str, Any]:
+    def work(by_main: Any) -> RunSummary:
         from cnntrain.run import train as train_run
 
         return train_run(config, folder, trust)

@@ -78,7 +78,7 @@ def train(arguments: Sequence[str]) -> int:
 
 def train_alone(
     overrides: Sequence[str], config_dir: str | None, config_name: str = "train"
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, RunSummary]:
     """Train a single run, and return its folder and its summary.
 
     Args:
@@ -86,7 +86,7 @@ def train_alone(
         config_dir: the user's own folder of groups.
         config_name: the file of defaults.
     """
-    outcome: list[tuple[Path, dict[str, Any]] | Exception] = []
+    outcome: list[tuple[Path, RunSummary] | Exception] = []
 
     def job(config: Any) -> None:
         try:
