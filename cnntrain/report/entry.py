@@ -87,6 +87,10 @@ def from_folder(config: Config, folder: Path, state: CheckpointState) -> Path:
     if shown is state:
         run_folder.warn_of_no_best(path.with_name(checkpoint.LAST), state)
     trained = Trained(TrainedSettings.of({**config, "compile": False}), path, shown)
+    if not trained.task.is_examined:
+        raise UserError(
+            f"the report shows classification alone, and this run learns {type(trained.task).__name__}"
+        )
     device, normalize, class_names = trained.device, trained.normalize, trained.class_names
 
     settings = DataSettings.of(config)

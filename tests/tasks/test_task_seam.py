@@ -122,3 +122,12 @@ def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, tas
     assert cnntrain("eval", "r", TRUST).code == 0
     evaluated = json.loads(Path("r/eval_test.json").read_text())
     assert evaluated["mae"] == pytest.approx(tested["mae"])
+
+    reported = cnntrain("report", "r", TRUST)
+    assert reported.code == 2
+    assert "classification alone" in reported.err
+
+
+def test_jobs_of_a_sweep_are_ranked_by_its_score(cnntrain: Command, task: None) -> None:
+    assert cnntrain("train", "-m", *RUN, "epochs=1", "optim.lr=0.0001,0.01", "out=s").code == 0
+    assert [row["optim.lr"] for row in rows(Path("s/sweep.csv"))] == ["0.01", "0.0001"]
