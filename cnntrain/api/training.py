@@ -32,7 +32,7 @@ def train(
         RunFailed: the run could not go on; its checkpoints are kept.
         KeyboardInterrupt: a signal stopped it; its checkpoint is written, and the text says how to go on.
     """
-    from cnntrain.cli.train import train_alone
+    from cnntrain.cli.train import new_run
     from cnntrain.config.mistakes.malformed import several_values
     from cnntrain.config.overrides import check_overrides, normalized, parse
 
@@ -49,7 +49,10 @@ def train(
     from cnntrain.api.process import as_it_was
 
     with as_it_was("train", words):
-        folder, summary = train_alone(words, own)
+        with new_run(words, own) as (config, folder):
+            from cnntrain.run import train as train_run
+
+            summary = train_run(config, folder)
         return Run(folder.absolute(), summary)
 
 

@@ -39,12 +39,10 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
     keys = [amendment.key_or_group for amendment in amendments]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
-    def work(by_main: Any) -> Any:
+    with together(config["device"]):
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 
         return evaluate_run(config, path, state, command, names_data, data_trust(config, amendments))
-
-    return together(config["device"], work)
 
 
 def report(arguments: Sequence[str]) -> int:

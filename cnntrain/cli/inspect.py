@@ -31,23 +31,14 @@ def compare(arguments: Sequence[str]) -> int:
 
 def summary(arguments: Sequence[str]) -> int:
     """``cnntrain summary [overrides]``."""
-    from cnntrain.config.compose import compose, plain
-    from cnntrain.config.composer import composing
-    from cnntrain.config.keys import INFERRED, SHAPE, is_open
+    from cnntrain.config.composer import composed
     from cnntrain.config.overrides import check_overrides, normalized
-    from cnntrain.config.validate import check
-    from cnntrain.image_folder.auto import complete
 
     flags, words = split_flags(quiet_as_override(arguments), SUMMARY)
     overrides = normalized(words)
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
-    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
-    reads_data = is_open(config["data"], SHAPE)
-    check(config, trains=False, runs_here=False, reads_data=reads_data)
-    if reads_data:
-        complete(config, INFERRED)
-        check(config, trains=False, runs_here=False)
+    config = composed(overrides, config_dir, of_layers=True).completed()
     from cnntrain.explain.summary import show
 
     show(config)
@@ -82,7 +73,7 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
     """``cnntrain data [DIR] --augmented FILE [overrides]``: DIR stands for ``data=folder data.root=DIR``."""
     from pathlib import Path
 
-    from cnntrain.config.composer import Composer
+    from cnntrain.config.composer import composed
     from cnntrain.config.overrides import check_overrides, normalized
 
     others = [flag for flag in ("--json", "--html") if flag in flags]
@@ -97,7 +88,7 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
     overrides = normalized([*of_folder, *(word for word in words if word not in folders)])
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
-    config = Composer(config_dir).settings(overrides)
+    config = composed(overrides, config_dir).completed()
     from cnntrain.report.augmented import draw
 
     draw(config, Path(flags["--augmented"] or ""))
@@ -106,13 +97,10 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
 
 def bench(arguments: Sequence[str]) -> int:
     """``cnntrain bench [overrides]``."""
-    from cnntrain.config.compose import compose, conf_folder, plain, read_yaml
-    from cnntrain.config.composer import composing
+    from cnntrain.config.compose import conf_folder, read_yaml
+    from cnntrain.config.composer import composed
     from cnntrain.config.from_checkpoint import check_amendments
-    from cnntrain.config.keys import INFERRED
     from cnntrain.config.overrides import check_overrides, normalized
-    from cnntrain.config.validate import check
-    from cnntrain.image_folder.auto import complete
 
     flags, words = split_flags(quiet_as_override(arguments), BENCH)
     own = read_yaml(conf_folder() / "bench.yaml")
@@ -124,10 +112,7 @@ def bench(arguments: Sequence[str]) -> int:
             raise UserError(f"unknown key {key}{near}")
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
-    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
-    check(config)
-    complete(config, INFERRED)
-    check(config)
+    config = composed(overrides, config_dir).completed()
     from cnntrain.bench.bench import bench as run_bench
 
     run_bench(config, own, overrides)

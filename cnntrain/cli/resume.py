@@ -53,12 +53,10 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSumm
     if "optimizer" not in state:
         raise CheckpointError(only_weights(path))
 
-    def work(by_main: Any) -> RunSummary:
-        from cnntrain.run import resume as resume_run
+    with together(config["device"]):
+        from cnntrain import run
 
-        return resume_run(config, folder, state)
-
-    return folder, together(config["device"], work)
+        return folder, run.resume(config, folder, state)
 
 
 def finished(folder: Path, progress: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -114,12 +112,10 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
     if Spokesman.speaks:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
 
-    def work(by_main: Any) -> RunSummary:
-        from cnntrain.run import train as train_run
+    with together(config["device"]):
+        from cnntrain import run
 
-        return train_run(config, folder, trust)
-
-    return together(config["device"], work)
+        return run.train(config, folder, trust)
 
 
 def has_names(node: Any) -> bool:

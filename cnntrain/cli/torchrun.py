@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from cnntrain.runtime.ranks import world_size
 
-T = TypeVar("T")
 
-
-def together(device: str, work: Callable[[Callable[[Callable[[], Any]], Any]], T]) -> T:
-    """Do work together with the other processes of this run, if ``torchrun`` has started several.
+@contextmanager
+def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Let the processes of this run work together, if ``torchrun`` has started several.
 
     Args:
         device: as configured.
-        work: is given a function that does something in the first process alone, and tells the others.
+
+    Yields:
+        A function that does something in the first process alone, and tells the others what came of it.
     """
     if world_size() == 1:
-        return work(lambda task: task())
+        yield alone
+        return
     from cnntrain.runtime import distributed
     from cnntrain.training.components.device import find_device
 
     with distributed.group(uses_cuda=find_device(device).type == "cuda"):
-        return work(distributed.by_main)
+        yield distributed.by_main
+
+
+def alone(work: Callable[[], Any]) -> Any:
+    """Do work in the only process."""
+    return work()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from cnntrain.cli.flags import ANYTHING, config_dir_of, quiet_as_override, split
 from cnntrain.cli.help import keys_of_train
 from cnntrain.cli.torchrun import together
 from cnntrain.errors import UserError
-from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.ranks import Spokesman, is_main, world_size
 from cnntrain.sweep import forkserver
 from cnntrain.text import network_name
@@ -45,6 +45,7 @@ SHOWING = ("--cfg", "-c", "--info", "-i", "--hydra-help")  # these print, and tr
 
 def train(arguments: Sequence[str]) -> int:
     """``cnntrain train [overrides] [-m]``."""
+    from cnntrain.config.composer import composed
     from cnntrain.config.overrides import check_overrides, normalized
 
     typed, arguments = arguments, quiet_as_override(arguments)
@@ -69,36 +70,58 @@ def train(arguments: Sequence[str]) -> int:
     config_name = flags.get("--config-name") or flags.get("-cn") or "train"
     if shows:
         if any(flags.get(flag) in ("job", "all") for flag in ("--cfg", "-c")):
-            check_shown(overrides, config_dir, config_name)
+            composed(overrides, config_dir, config_name)  # only what can be trained is shown
         show(hydra_arguments, overrides, config_dir)
         return 0
-    train_alone(overrides, config_dir, config_name)
+    with new_run(overrides, config_dir, config_name) as (config, folder):
+        from cnntrain import run
+
+        run.train(config, folder)
     return 0
 
 
-def train_alone(
+@contextmanager
+def new_run(
     overrides: Sequence[str], config_dir: str | None, config_name: str = "train"
-) -> tuple[Path, RunSummary]:
-    """Train a single run, and return its folder and its summary.
+) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Give the checked configuration and the folder of a new run; the work inside is that of Hydra's job.
+
+    A folder in which no run has begun by the end is removed.
 
     Args:
         overrides: normalized and checked.
         config_dir: the user's own folder of groups.
         config_name: the file of defaults.
+
+    Raises:
+        UserError: the configuration makes no sense, or the folder is taken.
     """
-    outcome: list[tuple[Path, RunSummary] | Exception] = []
+    from cnntrain.config.composer import composed, job_of_hydra
+    from cnntrain.config.validate import remark_on_threads
+    from cnntrain.runs import run_folder
 
-    def job(config: Any) -> None:
-        try:
-            outcome.append(train_job(config, None, config_dir))
-        except Exception as error:  # else Hydra would print words of its own
-            outcome.append(error)
-
-    through_hydra(job, overrides, config_dir, config_name)
-    (result,) = outcome
-    if isinstance(result, Exception):
-        raise result
-    return result
+    composition = composed(overrides, config_dir, config_name)
+    settings, choices = composition.settings, composition.hydra.runtime.choices
+    folders: list[Path] = []
+    try:
+        with job_of_hydra(composition.config, config_name) as folder_of_hydra:
+            folders += [folder_of_hydra] if folder_of_hydra else []
+            if settings["init_from"]:
+                settings["init_from"] = str(run_folder.starting_point(settings["init_from"]))
+            composition.completed()
+            remark_on_threads(settings["threads"])
+            with together(settings["device"]) as by_main:
+                label = settings["name"] or "-".join(
+                    label_of(settings[group], str(choices[group])) for group in ("model", "optim")
+                )
+                out = settings["out"] or (str(folder_of_hydra) if folder_of_hydra else None)
+                folders.insert(0, by_main(lambda: run_folder.new(out, label)))
+                settings["out"] = str(folders[0])
+                yield settings, folders[0]
+    except BaseException:
+        for unused in folders if is_main() else ():
+            run_folder.discard_if_unused(unused)
+        raise
 
 
 def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]) -> int:
@@ -115,7 +138,8 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
     from cnntrain.sweep.plan import folder_for, planned
     from cnntrain.sweep.sweep import Sweep
 
-    plan, settings, out = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    with composing(overrides, config_dir):
+        plan, settings, out = planned(overrides, config_dir)
     plan = replace(plan, command=shlex.join(["cnntrain", "train", *typed]))
     launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
     launch.check()
@@ -135,18 +159,6 @@ def check_single(overrides: Sequence[str]) -> None:
             raise UserError(f"{override} is for sweeps: add -m, or leave it out")
 
 
-def check_shown(overrides: Sequence[str], config_dir: str | None, config_name: str) -> None:
-    """Check a configuration that is only shown as if a run were to begin with it; no data are read."""
-    from cnntrain.config.compose import compose
-    from cnntrain.config.composer import composing, valid
-
-    def work() -> None:
-        config = compose(overrides, config_dir, config_name, with_hydra=True)
-        valid(config, config.hydra.runtime.choices, overrides, config_dir)
-
-    composing(work, overrides, config_dir)
-
-
 def check_alone() -> None:
     """Refuse to do a sweep once in each process of torchrun's."""
     if world_size() > 1:
@@ -162,7 +174,8 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     from cnntrain.config.keys import ABOUT_THE_SWEEP
     from cnntrain.sweep.plan import planned
 
-    plan, _, _ = composing(lambda: planned(overrides, config_dir), overrides, config_dir)
+    with composing(overrides, config_dir):
+        plan, _, _ = planned(overrides, config_dir)
     about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
     if plan.search is not None:
         Spokesman.remark("this is what all jobs of the search have in common")
@@ -172,68 +185,10 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     return [*job, *about]
 
 
-def train_job(config: Any, folder: Path | None, config_dir: str | None) -> tuple[Path, RunSummary]:
-    """Check one composed configuration and train on it, in a folder of its own choice if none is given."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from cnntrain.config.composer import checked, warn_of_unused
-    from cnntrain.config.validate import remark_on_threads
-    from cnntrain.runs import run_folder
-
-    hydra = HydraConfig.get()
-    hydra_folder = hydra.run.dir if hydra.run.dir != "." else None  # which Hydra has made
-
-    def work(by_main: Callable[[Callable[[], Any]], Any]) -> tuple[Path, RunSummary]:
-        nonlocal folder
-        if folder is None:
-            label = settings["name"] or "-".join(label_of(settings, hydra, g) for g in ("model", "optim"))
-            folder = by_main(lambda: run_folder.new(settings["out"] or hydra_folder, label))
-        settings["out"] = str(folder)
-        from cnntrain.run import train as train_run
-
-        return folder, train_run(settings, folder)
-
-    try:
-        choices = hydra.runtime.choices
-        if isinstance(config.init_from, str) and config.init_from:
-            config.init_from = str(run_folder.starting_point(config.init_from))
-        settings = checked(config, choices, hydra.overrides.task, config_dir)
-        warn_of_unused(choices, config_dir)
-        remark_on_threads(settings["threads"])
-        return together(settings["device"], work)
-    except BaseException:
-        for unused in (folder, hydra_folder):
-            if unused is not None and is_main():
-                run_folder.discard_if_unused(Path(unused))
-        raise
-
-
-def label_of(settings: dict[str, Any], hydra: Any, group: str) -> str:
+def label_of(node: Mapping[str, Any], choice: str) -> str:
     """Return the name of a network or the choice of a group or, if that says nothing, its class's name."""
-    choice = str(hydra.runtime.choices[group])
-    kind = str(settings[group]["_target_"]).rpartition(".")[2] if choice == "custom" else choice
-    return re.sub(r"[^\w.+-]+", "-", network_name(settings[group], kind))
-
-
-def through_hydra(
-    job: Callable[[Any], Any], overrides: Sequence[str], config_dir: str | None, config_name: str
-) -> None:
-    """Let Hydra compose the configuration and call the job, as under ``hydra.main``.
-
-    Which would compose it twice, the first time to find out whether it asks for a sweep: 0.1 s.
-    """
-    from hydra.core.global_hydra import GlobalHydra
-
-    from cnntrain.config.compose import initialized
-    from cnntrain.config.composer import composing
-
-    def work() -> None:
-        with initialized(config_dir):
-            app = GlobalHydra.instance().hydra
-            assert app is not None
-            app.run(config_name, job, [*overrides, "hydra.mode=RUN"])
-
-    composing(work, overrides, config_dir)
+    kind = str(node["_target_"]).rpartition(".")[2] if choice == "custom" else choice
+    return re.sub(r"[^\w.+-]+", "-", network_name(node, kind))
 
 
 def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: str | None) -> None:
@@ -250,7 +205,8 @@ def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: s
     typed, sys.argv = sys.argv, ["cnntrain", *hydra_arguments, "hydra.job.name=cnntrain", *overrides]
     entry = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
     try:
-        composing(entry(lambda config: None), overrides, config_dir)
+        with composing(overrides, config_dir):
+            entry(lambda config: None)()
     finally:
         sys.argv = typed
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
-from cnntrain.config.keys import INFERRED, is_open
+from cnntrain.config.keys import INFERRED, SHAPE, is_open
 from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
@@ -17,6 +21,7 @@ from cnntrain.runtime.ranks import Spokesman
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
 
 T = TypeVar("T")
 
@@ -43,10 +48,13 @@ class Composer:
         Raises:
             UserError: it can't be composed, or makes no sense.
         """
-        return composing(lambda: self.composed(overrides), overrides, self.config_dir)
+        with composing(overrides, self.config_dir):
+            composition = self.composed(overrides)
+        composition.check()
+        return composition.completed()
 
-    def composed(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Return the configuration of a job, whatever Hydra says of its overrides."""
+    def composed(self, overrides: Sequence[str]) -> Composition:
+        """Return what Hydra composes for a job."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
@@ -61,7 +69,7 @@ class Composer:
         except OmegaConfBaseException:
             compose(overrides, self.config_dir)  # which says what is wrong
             raise
-        return checked(config, hydra.runtime.choices, overrides, self.config_dir)
+        return Composition(config, hydra, overrides, self.config_dir)
 
     def parse(self, word: str) -> Override:
         """Parse an override, which most jobs have in common."""
@@ -83,40 +91,56 @@ class Composer:
             hydra = config.hydra
             with open_dict(config):
                 config.pop("hydra")
-            warn_of_unused(hydra.runtime.choices, self.config_dir)
             self.bases[overrides] = (pickle.dumps(config), hydra)
         return self.bases[overrides]
 
 
-def checked(
-    config: Any, choices: Mapping[str, Any], overrides: Sequence[str], config_dir: str | None
-) -> dict[str, Any]:
-    """Return the composed configuration as plain types, with what is found in the data.
+@dataclass
+class Composition:
+    """What Hydra composed: a configuration to be checked, and to be completed from the data.
 
-    Raises:
-        UserError: it makes no sense.
+    Args:
+        config: as Hydra composed it.
+        hydra: Hydra's own part: the choices of the groups, and the folders that it was given.
+        typed: the overrides.
+        config_dir: the user's own folder of groups.
+        of_layers: whether the model is only looked at: nothing trains, perhaps on another machine.
     """
-    settings = valid(config, choices, overrides, config_dir)
-    if is_open(settings["data"]):
-        complete(settings, INFERRED)
-        check(settings)
-    return settings
 
+    config: DictConfig
+    hydra: Any
+    typed: Sequence[str]
+    config_dir: str | None
+    of_layers: bool = False
 
-def valid(
-    config: Any, choices: Mapping[str, Any], overrides: Sequence[str], config_dir: str | None
-) -> dict[str, Any]:
-    """Return the composed configuration as plain types. Reads no data.
+    def __post_init__(self) -> None:
+        """Resolve the values, and see which of them only the data tell."""
+        self.settings = plain(self.config)
+        self.is_open = is_open(self.settings["data"], *([SHAPE] if self.of_layers else []))
 
-    Raises:
-        UserError: a value is not possible, whatever the data are.
-    """
-    settings = plain(config)
-    try:
-        check(settings)
-    except UserError as error:
-        raise with_origin(error, choices, overrides, config_dir) from error
-    return settings
+    def check(self) -> None:
+        """Check what can be checked without the data.
+
+        Raises:
+            UserError: a value is not possible; the message names the file of the user's that it stands in.
+        """
+        trains = not self.of_layers
+        try:
+            check(self.settings, trains=trains, runs_here=trains, reads_data=trains or self.is_open)
+        except UserError as error:
+            raise with_origin(error, self.hydra.runtime.choices, self.typed, self.config_dir) from error
+
+    def completed(self) -> dict[str, Any]:
+        """Return the configuration as plain types, with what is found in the data; checked before.
+
+        Raises:
+            UserError: the data can't be used, or do not go with the other values.
+        """
+        if self.is_open:
+            complete(self.settings, INFERRED)
+            self.check()
+        warn_of_unused(self.hydra.runtime.choices, self.config_dir)
+        return self.settings
 
 
 def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
@@ -130,13 +154,94 @@ def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
             )
 
 
-def composing(work: Callable[[], T], overrides: Sequence[str], config_dir: str | None) -> T:
-    """Do work that composes a configuration; tell a mistake in the overrides in plain words."""
+def composed(
+    overrides: Sequence[str], config_dir: str | None, name: str = "train", of_layers: bool = False
+) -> Composition:
+    """Compose a configuration and check what can be checked without the data.
+
+    Args:
+        overrides: normalized.
+        config_dir: the user's own folder of groups.
+        name: the file of defaults in conf/.
+        of_layers: whether the model is only looked at.
+
+    Raises:
+        UserError: it can't be composed, or makes no sense.
+    """
+    with composing(overrides, config_dir):
+        config = compose(overrides, config_dir, name, with_hydra=True)
+        composition = Composition(config, config.hydra, overrides, config_dir, of_layers)
+    composition.check()
+    return composition
+
+
+@contextmanager
+def composing(overrides: Sequence[str], config_dir: str | None) -> Iterator[None]:
+    """Tell in plain words what goes wrong while a configuration is composed: a mistake in the overrides."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     try:
-        return work()
+        yield
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         raise explained(error, overrides, config_dir) from error
+
+
+@contextmanager
+def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
+    """Do around some work what ``hydra.main`` does around a job: folder, logs, environment and callbacks.
+
+    ``hydra.main`` itself would call the work, below ten functions of its own.
+
+    Args:
+        config: as Hydra composed it, with its own part.
+        name: the file of defaults in conf/.
+
+    Yields:
+        The folder that ``hydra.run.dir`` names; None if it names none.
+    """
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
+    from omegaconf import OmegaConf, open_dict, read_write
+
+    state, start, outcome = HydraConfig.instance(), Path.cwd(), JobReturn()
+    before = state.cfg
+    state.set_config(config)
+    try:
+        folder = Path(str(config.hydra.run.dir))
+        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+            config.hydra.runtime.output_dir = str(folder.absolute())
+        state.set_config(config)
+        outcome.cfg, outcome.hydra_cfg = config, config
+        outcome.overrides = list(config.hydra.overrides.task)
+        callbacks = Callbacks(config)
+        callbacks.on_run_start(config=config, config_name=name)
+        folder.mkdir(parents=True, exist_ok=True)
+        if config.hydra.job.chdir:
+            os.chdir(folder)
+        for logging in (config.hydra.hydra_logging, config.hydra.job_logging):
+            configure_log(logging, config.hydra.verbose)
+        if config.hydra.output_subdir is not None:
+            saved = Path(config.hydra.runtime.output_dir) / config.hydra.output_subdir
+            saved.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(OmegaConf.masked_copy(config, ["hydra"]), saved / "hydra.yaml")
+            OmegaConf.save(config.hydra.overrides.task, saved / "overrides.yaml")
+            own = [str(key) for key in config if key != "hydra"]
+            OmegaConf.save(OmegaConf.masked_copy(config, own), saved / "config.yaml")
+        with env_override(config.hydra.job.env_set):
+            callbacks.on_job_start(config=config, task_function=lambda config: None)
+            outcome.status = JobStatus.FAILED
+            try:
+                yield folder if str(folder) != "." else None
+                outcome.status, outcome.return_value = JobStatus.COMPLETED, None
+            except Exception as error:
+                outcome.return_value = error
+                raise
+            finally:
+                callbacks.on_job_end(config=config, job_return=outcome)
+                callbacks.on_run_end(config=config, config_name=name, job_return=outcome)
+    finally:
+        state.cfg = before
+        os.chdir(start)

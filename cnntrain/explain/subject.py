@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.compose import compose, conf_folder, plain, read_yaml
-from cnntrain.config.composer import composing
+from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.composer import composed
 from cnntrain.config.from_checkpoint import check_amendments, opened
-from cnntrain.config.keys import AMENDABLE, INFERRED, KEYS
+from cnntrain.config.keys import AMENDABLE, KEYS
 from cnntrain.config.overrides import check_overrides, normalized
-from cnntrain.config.validate import check
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.image_folder.auto import complete
 from cnntrain.runs import run_folder
 from cnntrain.runs.records import CheckpointState
 
@@ -71,10 +69,7 @@ def subjects_of(topic: str, words: Sequence[str], config_dir: str | None) -> lis
 def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
     """Return the configuration that ``train`` would compose of some overrides."""
     check_overrides(overrides, config_dir, is_sweep=False)
-    config = plain(composing(lambda: compose(overrides, config_dir), overrides, config_dir))
-    check(config)
-    complete(config, INFERRED)
-    check(config)
+    config = composed(overrides, config_dir).completed()
     if config["seeds"] is not None:
         raise UserError(f"seeds={config['seeds']} makes a sweep of a run, and explain takes one: seed=N")
     return Subject(config)

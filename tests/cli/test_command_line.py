@@ -95,6 +95,32 @@ def test_hydra_run_dir_is_the_run_folder(cnntrain: Command) -> None:
     assert not run_folders()
 
 
+def test_a_job_has_the_environment_and_the_callbacks_that_hydras_keys_give_it(cnntrain: Command) -> None:
+    written(
+        "watching.py",
+        "import os\n"
+        "from hydra.experimental.callback import Callback\n"
+        "class Watch(Callback):\n"
+        "    def on_job_start(self, config, **kwargs):\n"
+        "        print('begins with', os.environ['MARK'], config.epochs)\n"
+        "    def on_job_end(self, config, job_return, **kwargs):\n"
+        "        print('ends as', job_return.status.name)\n",
+    )
+    callback = "+hydra.callbacks.watch._target_=watching.Watch"
+    words = (
+        "-q",
+        callback,
+        "+hydra.job.env_set.MARK=here",
+        "hydra.output_subdir=.hydra",
+        "hydra.run.dir=run",
+    )
+    outcome = cnntrain("train", *TINY, *words)
+    assert (outcome.code, outcome.out) == (0, "begins with here 1\nends as COMPLETED\n")
+    assert yaml.safe_load(Path("run/.hydra/overrides.yaml").read_text())[: len(TINY)] == list(TINY)
+    failed = cnntrain("train", "init_from=nowhere", *words[:-1], "hydra.run.dir=other")
+    assert (failed.code, failed.out.splitlines()[-1]) == (2, "ends as FAILED")
+
+
 def test_hydra_sweep_dir_is_the_folder_of_the_sweep(cnntrain: Command) -> None:
     words = ["-m", *TINY, "-q", "limit=20", "seed=1,2", "hydra.sweep.dir=mine/sweep"]
     assert cnntrain("train", *words).code == 0

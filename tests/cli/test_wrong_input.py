@@ -512,6 +512,17 @@ def test_an_experiment_without_its_first_line(torchless: Command) -> None:
     is_told(torchless("train", "experiment=mine"), "must begin with the line: # @package _global_")
 
 
+@pytest.mark.parametrize(
+    "words", [["train"], ["summary"], ["bench"], ["explain"], ["data", "--augmented", "x.png"]]
+)
+def test_every_command_names_the_file_of_the_users_that_a_wrong_value_stands_in(
+    torchless: Command, words: list[str]
+) -> None:
+    Path("conf/optim").mkdir(parents=True)
+    Path("conf/optim/mine.yaml").write_text("_target_: torch.optim.Adam\nlr: -1\n")
+    is_told(torchless(*words, "optim=mine"), "conf/optim/mine.yaml: optim.lr=-1 is not possible")
+
+
 def test_a_file_that_is_no_text(torchless: Command) -> None:
     Path("conf/experiment").mkdir(parents=True)
     Path("conf/experiment/mine.yaml").write_bytes(b"name: \xff\xfe\n")
