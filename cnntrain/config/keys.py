@@ -656,9 +656,14 @@ def is_of_run(name: str) -> bool:
 
 
 def amendable(command: str) -> tuple[str, ...]:
-    """Return the keys and groups that a command may change: its own, those of groups, the others."""
+    """Return the keys and groups that a command may change: its own, those of groups, the others.
+
+    ``resume`` trains, so that its own are the keys of a run: ``epochs`` first.
+    """
     found = [name for name, row in TABLE.items() if command in row.commands]
     own = {name for name in found if name in KEYS and KEYS[name].home == command}
+    if command == "resume":
+        own = set(filter(is_of_run, found))
     return tuple(sorted(found, key=lambda name: (name not in own, is_of_run(name))))
 
 
