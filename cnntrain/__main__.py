@@ -77,7 +77,10 @@ def main() -> NoReturn:
         process.listen()
         from cnntrain.cli import main as cli
 
-        code = cli.answered(sys.argv[1:])
+        arguments = sys.argv[1:]
+        with cli.answering(arguments) as end:
+            end.code = cli.run(arguments)
+        code = end.code
     except BaseException:
         if not process.received:
             raise

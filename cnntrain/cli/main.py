@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NoReturn
 
 from cnntrain import __version__
@@ -29,28 +31,43 @@ from cnntrain.text import printable
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    sys.exit(answered(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    with answering(arguments) as end:
+        end.code = run(arguments)
+    sys.exit(end.code)
 
 
-def answered(arguments: Sequence[str]) -> int:
-    """Run a command line, print how it ended if that was not well, and return its exit code."""
+@dataclass
+class End:
+    """How a command line ends.
+
+    Args:
+        code: its exit code.
+    """
+
+    code: int = 0
+
+
+@contextmanager
+def answering(arguments: Sequence[str]) -> Iterator[End]:
+    """Print how a command line ended if that was not well, and keep its exit code."""
     streams.prepare()
     memory.keep()
+    end = End()
     try:
-        code = run(arguments)
+        yield end
     except CnntrainError as error:
         # An interruption is what the user asked for, not an error.
         Spokesman.tell(f"\n{told(error)}" if isinstance(error, Interrupted) else f"cnntrain: {told(error)}")
-        code = error.exit_code
+        end.code = error.exit_code
     except KeyboardInterrupt:
         Spokesman.tell("\ncnntrain: interrupted")
-        code = 128 + signal.SIGINT
+        end.code = 128 + signal.SIGINT
     lost = streams.lost()
     if lost is not None:
         Spokesman.tell(f"cnntrain: standard output can't be written: {lost.strerror}")
-        code = code or int(prints_only(arguments))
+        end.code = end.code or int(prints_only(arguments))
     hasten_end()
-    return code
 
 
 def prints_only(arguments: Sequence[str]) -> bool:
