@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,10 +51,8 @@ class Run:
     def facts(self) -> dict[str, str]:
         """Return what there is to say of the run in short."""
         summary = self.summary
-        scores = [figure.score for figure in SCORES.ranked]
-        test = {f"test {score.name}": score.text(dict(summary["test"])[score.name]) for score in scores}
         return {
-            **test,
+            **figures_of(dict(summary["test"])),
             "trained": f"{count(summary['epochs'], 'epoch')} in {summary['train_seconds']:.1f} s",
             "parameters": f"{summary['parameters']:,}",
             "folder": shown_path(self.folder),
@@ -71,3 +70,11 @@ class Run:
             for name, value in self.facts().items()
         )
         return f"<table>{''.join(rows)}</table>"
+
+
+def figures_of(test: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures of an evaluation as text; those of a task of the user's own as plain numbers."""
+    scores = {figure.score.name: figure.score for figure in SCORES.ranked}
+    if scores.keys() <= test.keys():
+        return {f"test {name}": score.text(test[name]) for name, score in scores.items()}
+    return {f"test {name}": f"{value:.4g}" for name, value in test.items() if isinstance(value, float)}

@@ -29,7 +29,9 @@ from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.scores import TEST, Figure
-from cnntrain.text import argument, shown_path
+from cnntrain.text import argument, printable, shown_path
+
+CLASSIFICATION = "cnntrain.tasks.Classification"
 
 
 def compare(
@@ -52,6 +54,8 @@ def compare(
     if len(folders) < 2:
         raise UserError("compare needs at least two runs, or a sweep: cnntrain compare RUN RUN")
     found = [config_of(folder) for folder in folders]
+    for folder, config in zip(folders, found, strict=True):
+        check_task(folder, config)
     data = [data_set_of(config) for config in found]
     configs = with_classes_named(found)
     begun = [config for config in configs if config]
@@ -76,6 +80,20 @@ def compare(
         write(html_file, page(about, order, points, columns, ranked_by, SCORES), console)
     if json_file is not None:
         write(json_file, json_of(as_dict(runs, points, monitor)), console)
+
+
+def check_task(folder: Path, config: Mapping[str, str]) -> None:
+    """Check that a run learns classification, by whose scores runs are compared.
+
+    Raises:
+        UserError: it learns something else.
+    """
+    task = config.get("task._target_", CLASSIFICATION)
+    if task != CLASSIFICATION:
+        raise UserError(
+            f"compare ranks runs of classification alone, and {shown_path(folder)} learns "
+            f"{printable(task, 100)}; the sweep that made a run ranks it: sweep.csv in its folder"
+        )
 
 
 def folders_of(name: str) -> list[Path]:

@@ -23,6 +23,8 @@ def explain(arguments: Sequence[str]) -> int:
     script, config_dir = flags.get("--as-script"), config_dir_of(flags)
     if script is not None and topic:
         raise UserError(f"--as-script writes a run, which {topic} is not: leave one of the two out")
+    if script is not None and "=" in script and not Path(script).exists():
+        raise UserError(f"--as-script needs a file behind it, and {printable(script)} is an override")
     from cnntrain.explain.subject import subjects_of
 
     subjects = subjects_of(topic, words, config_dir)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,13 +67,17 @@ class Trained:
         )
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Tensor | np.ndarray) -> Tensor:
         """Return what the task makes of the outputs, on the CPU: probabilities, float32 (N, classes), say.
 
         Args:
             images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
                 Those of the network's own size are taken as they are, others are scaled as in training.
+
+        Raises:
+            UserError: they are something else.
         """
+        images = checked_images(images)
         channels, size, _ = self.shape
         side = size if images.shape[2:] == (size, size) else self.resize_size
         images = central(fit_images(images.cpu(), channels, side, self.resize), size)
@@ -80,6 +85,22 @@ class Trained:
         with self.precision.autocast():
             output: Tensor = self.model(x)
         return self.task.activate(output.float()).cpu()
+
+
+def checked_images(images: Any) -> Tensor:
+    """Return images as a tensor, uint8 (N, C, H, W).
+
+    Raises:
+        UserError: they are something else, such as floats, which would be taken for values up to 255.
+    """
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(images)
+    if not isinstance(images, Tensor):
+        raise UserError(f"predict takes images as a tensor or an array, not {type(images).__name__}")
+    if images.dtype != torch.uint8 or images.dim() != 4:
+        kind, shape = str(images.dtype).removeprefix("torch."), "x".join(map(str, images.shape))
+        raise UserError(f"predict takes images as uint8 (N, C, H, W), not {kind} of {shape}")
+    return images
 
 
 def check_shape(data: DataSettings, state: Mapping[str, Any]) -> None:

@@ -48,6 +48,15 @@ def test_a_run_can_be_evaluated_used_and_trained_longer() -> None:
     run = package.train(OVERRIDES, out="a")
     assert run.folder == Path("a").absolute() and len(run.history) == 1
     assert "101,770" in repr(run) and "101,770" in run._repr_html_()
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    assert torch.equal(run.model.predict(images.numpy()), run.model.predict(images))
+    for wrong, told in (
+        (images.float(), "not float32 of 2x1x28x28"),
+        (images[0], "not uint8 of"),
+        ("a.png", "not str"),
+    ):
+        with pytest.raises(package.CnntrainError, match=told):
+            run.model.predict(wrong)
     result = package.evaluate(run, split="val")
     assert result.accuracy == pytest.approx(run.history[0]["val_accuracy"], abs=1e-5)
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
@@ -132,3 +141,9 @@ def test_ctrl_c_writes_the_checkpoint_and_is_raised(monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         package.train(words, model___target_="slow_net.Net", out="a", epochs=3)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_figures_of_another_task_are_shown_too() -> None:
+    run = package.train(OVERRIDES, out="a")
+    other = type(run)(run.folder, {**run.summary, "test": {"mae": 0.25, "loss": 0.5, "examples": 3}})  # type: ignore[typeddict-item]
+    assert "test mae: 0.25, test loss: 0.5," in repr(other) and "examples" not in repr(other)

@@ -270,6 +270,14 @@ def test_a_summary_that_is_none_is_told(torchless: Command, damage: dict[str, An
     is_told(torchless("compare", "a", "b"), "a/summary.json can't be read")
 
 
+def test_a_run_of_another_task_is_told(torchless: Command) -> None:
+    for name in ("a", "b"):
+        job(name, "finished")
+    config = json.loads(Path("b/config.yaml").read_text())
+    Path("b/config.yaml").write_text(json.dumps({**config, "task": {"_target_": "mine.Depth"}}))
+    is_told(torchless("compare", "a", "b"), "of classification alone, and b learns mine.Depth")
+
+
 def test_two_image_folders_are_two_data_sets(torchless: Command) -> None:
     folder = {"_target_": "cnntrain.data.sources.Folder", "test_fraction": 0.15}
     for name, fraction in {"cats": 0.15, "dogs": 0.15, "more": 0.3}.items():

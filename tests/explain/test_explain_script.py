@@ -236,3 +236,10 @@ def test_whatever_its_name_the_script_compiles(cnntrain: Command, file: str) -> 
     ]
     names = [argument.value for call in saved for argument in call.args if isinstance(argument, ast.Constant)]
     assert file.removesuffix(".py") + ".pt" in names
+
+
+def test_an_override_in_the_place_of_the_file_is_told(cnntrain: Command) -> None:
+    is_told(
+        cnntrain("explain", "--as-script", "model=mlp"), "--as-script needs a file behind it, and model=mlp"
+    )
+    assert not Path("model=mlp").exists()
