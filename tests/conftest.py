@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -33,25 +34,22 @@ class Outcome:
 
 Command = Callable[..., Outcome]
 
-SLOW = "slow: run by scripts/test --slow"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the slow tests, as ``-m`` would, unless they are wanted."""
     if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason=SLOW))
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = terminalreporter.stats.get("skipped", [])
-    left_out = sum(SLOW in str(report.longrepr) for report in skipped)
-    if left_out:
-        terminalreporter.line(f"{left_out} slow tests left out: scripts/test --slow runs them too")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.getoption("--slow"):
+        terminalreporter.line("without the slow tests: scripts/test --slow runs them too")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,6 +92,24 @@ def cnntrain(
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(in_empty_folder)):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny run, to be copied before it is changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cnntrain", "train", *TINY, "-q", "out=run"])
+        with pytest.raises(SystemExit, match="0"):
+            main.main()
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained: Path, in_empty_folder: Path) -> Path:
+    """Return a copy of a tiny run's folder, in the current folder."""
+    return Path(shutil.copytree(trained, "run"))
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import copy
 import math
 import os
 import resource
-import shutil
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ import pytest
 import torch
 from conftest import TINY, Command, is_told
 
-from cnntrain.cli import main
 from cnntrain.errors import CheckpointError, told
 from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint_schema import first_not_finite
@@ -26,24 +23,6 @@ LOOP.append(LOOP)
 CIRCLE: dict[str, Any] = {}
 CIRCLE["own"] = CIRCLE
 ESCAPES = "\x1b]0;owned\x07\x1b[2J"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny run of two epochs, of which one is done."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", ["cnntrain", "train", *TINY, "-q", "out=run"])
-        with pytest.raises(SystemExit, match="0"):
-            main.main()
-    return folder / "run"
-
-
-@pytest.fixture
-def run(trained: Path) -> Path:
-    """Return a copy of a tiny run's folder, in the current folder."""
-    return Path(shutil.copytree(trained, "run"))
 
 
 def put(run: Path, place: str, value: Any) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Command, is_told
 
-from cnntrain.cli import main
 from cnntrain.compare.page import curves_of
 from cnntrain.errors import RunFailed, UserError
 from cnntrain.report.entry import history_of
@@ -29,24 +28,6 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
     f"{here}: &{here} [{','.join([f'*{before}'] * 9)}]"
     for before, here in zip("abcdefgh", "bcdefghi", strict=True)
 )
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny run, to be copied before it is changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", ["cnntrain", "train", *TINY, "-q", "out=run"])
-        with pytest.raises(SystemExit, match="0"):
-            main.main()
-    return folder / "run"
-
-
-@pytest.fixture
-def run(trained: Path) -> Path:
-    """Return a copy of a tiny run's folder, in the current folder."""
-    return Path(shutil.copytree(trained, "run"))
 
 
 # ---- reading

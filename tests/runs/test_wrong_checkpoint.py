@@ -15,7 +15,6 @@ import pytest
 import torch
 from conftest import TINY, Command, is_told
 
-from cnntrain.cli import main
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.from_checkpoint import saved_config
 from cnntrain.runs import checkpoint
@@ -30,24 +29,6 @@ class MyNet(nn.Sequential):
 """
 TOUCH = ["touch", "marker"]
 PATH_TOUCH = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": ["marker"]}}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny run, to be copied before it is changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", ["cnntrain", "train", *TINY, "-q", "out=run"])
-        with pytest.raises(SystemExit, match="0"):
-            main.main()
-    return folder / "run"
-
-
-@pytest.fixture
-def run(trained: Path) -> Path:
-    """Return a copy of a tiny run's folder, in the current folder."""
-    return Path(shutil.copytree(trained, "run"))
 
 
 def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
