@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnntrain.runtime.lazy import lazily
 
 if TYPE_CHECKING:
     from cnntrain.models.cnn import CNN as CNN
@@ -11,16 +12,6 @@ if TYPE_CHECKING:
     from cnntrain.models.timm import Timm as Timm
     from cnntrain.models.torchvision import Torchvision as Torchvision
 
-MODULES = {"CNN": "cnn", "MLP": "mlp", "Timm": "timm", "Torchvision": "torchvision"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a class when it is asked for: what needs no torch imports this package too."""
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """Return the names of the classes."""
-    return sorted(MODULES)
+__getattr__, __dir__ = lazily(
+    __name__, {"CNN": "cnn", "MLP": "mlp", "Timm": "timm", "Torchvision": "torchvision"}
+)

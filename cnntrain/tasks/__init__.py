@@ -5,14 +5,13 @@ Configurations and checkpoints name the tasks as they stand here. Torch is impor
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-TASKS = {"Classification": "cnntrain.tasks.classification.task"}
+from cnntrain.runtime.lazy import lazily
 
+if TYPE_CHECKING:
+    from cnntrain.tasks.classification.task import Classification as Classification
 
-def __getattr__(name: str) -> Any:
-    """Import the class of a task when it is asked for."""
-    if name not in TASKS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(TASKS[name]), name)
+TASKS = {"Classification": "classification.task"}
+
+__getattr__, __dir__ = lazily(__name__, TASKS)

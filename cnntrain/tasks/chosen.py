@@ -27,7 +27,7 @@ def scores_of(task: Mapping[str, Any], trust: Sequence[str] | None) -> Scores:
     """
     package, _, name = task["_target_"].rpartition(".")
     if package == "cnntrain.tasks" and name in TASKS:
-        scores: Scores = import_module(f"{TASKS[name].rpartition('.')[0]}.scores").SCORES
+        scores: Scores = import_module(f"{package}.{TASKS[name].rpartition('.')[0]}.scores").SCORES
         return scores
     from cnntrain.tasks.base import Task  # which imports torch
 
