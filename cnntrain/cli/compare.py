@@ -27,11 +27,10 @@ from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
+from cnntrain.tasks.chosen import CLASSIFICATION
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.scores import TEST, Figure
 from cnntrain.text import argument, printable, shown_path
-
-CLASSIFICATION = "cnntrain.tasks.Classification"
 
 
 def compare(

@@ -15,6 +15,7 @@ from cnntrain.config.overrides import check_overrides, normalized
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.runs import run_folder
 from cnntrain.runs.records import CheckpointState
+from cnntrain.tasks.chosen import check_classification
 
 OF_RUNS = ("shift", "filters")  # topics that take a run's model in place of one trained now
 
@@ -72,11 +73,17 @@ def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
     config = composed(overrides, config_dir).completed()
     if config["seeds"] is not None:
         raise UserError(f"seeds={config['seeds']} makes a sweep of a run, and explain takes one: seed=N")
-    return Subject(config)
+    return of_classification(Subject(config))
 
 
 def of_run(run: str, overrides: Sequence[str]) -> Subject:
     """Return a run's configuration, amended, and its best checkpoint."""
     amendments = check_amendments(overrides, AMENDABLE["explain_run"], "explain run=RUN")
     state, path = run_folder.load_best(run)
-    return Subject(opened(state, path, "eval", amendments, own={"out": None}), path, state)
+    return of_classification(Subject(opened(state, path, "eval", amendments, own={"out": None}), path, state))
+
+
+def of_classification(subject: Subject) -> Subject:
+    """Return a subject whose run learns classification; what is explained is said of classes."""
+    check_classification("explain", subject.config)
+    return subject

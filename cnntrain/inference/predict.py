@@ -26,7 +26,7 @@ from cnntrain.text import columns, printable, shown_path
 THREADS = 8  # that decode, at most
 WIDEST = 24  # columns of a class's name
 NARROWEST = 12  # columns of a file's name, on however narrow a terminal
-PERCENT = 7  # columns of a probability
+WIDTH = 7  # columns of a probability
 MOST_COUNTS = 20  # classes that are listed with their number of images
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 
@@ -69,7 +69,7 @@ def predict(
     """
     console = screen_beside(csv_file, json_file, verbose=config["verbose"])
     top = min(config["top"], len(trained.class_names))
-    found, lines = [], Lines(console, files, trained.class_names, top)
+    found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)
     lines.heading()
     with console.bar(len(files), 0, "predicting", unit="image") as bar:
         for prediction in predictions(
@@ -84,7 +84,7 @@ def predict(
         console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
     warn_of_inverse(console, trained, found, config["invert"])
     if csv_file is not None:
-        write(csv_file, as_csv(found, top), console)
+        write(csv_file, as_csv(found, top, trained.task.named), console)
     if json_file is not None:
         write(json_file, as_json(trained, found), console)
     if failed:
@@ -150,16 +150,24 @@ class Lines:
         files: all that are predicted.
         class_names: of the model.
         top: how many classes each prediction has.
+        value_format: how the value of a class is printed, see :class:`cnntrain.tasks.base.Task`.
     """
 
-    def __init__(self, console: Console, files: Sequence[Path], class_names: Sequence[str], top: int) -> None:
-        self.console = console
+    def __init__(
+        self,
+        console: Console,
+        files: Sequence[Path],
+        class_names: Sequence[str],
+        top: int,
+        value_format: str,
+    ) -> None:
+        self.console, self.value_format = console, value_format
         self.folder = folder_of(files)
         self.file_width = max(columns(self.name(file)) for file in files)
         self.class_width = min(WIDEST, max(columns(printable(name)) for name in class_names))
         self.others = top - 1
         if is_terminal(console.screen.file):
-            one = self.class_width + 1 + PERCENT  # columns of a class and its probability
+            one = self.class_width + 1 + WIDTH  # columns of a class and its probability
             room = console.screen.width - 2 - one
             self.file_width = max(NARROWEST, min(self.file_width, room))
             self.others = max(0, min(self.others, (room - self.file_width) // (3 + one)))
@@ -183,10 +191,10 @@ class Lines:
         parts: list[object] = [
             padded(file, self.file_width),
             self.padded_class(best),
-            f"{share:{PERCENT}.2%}",
+            f"{share:{WIDTH}{self.value_format}}",
         ]
         for name, chance in others[: self.others]:
-            parts += [self.padded_class(name), f"{chance:{PERCENT}.2%}"]
+            parts += [self.padded_class(name), f"{chance:{WIDTH}{self.value_format}}"]
         rest = "   [dim]{} {}[/]" * len(others[: self.others])
         self.console.line(f"{{}}  [bold]{{}}[/] {{}}{rest}", *(Whole(part) for part in parts))
 
@@ -245,13 +253,9 @@ def warn_of_inverse(
     )
 
 
-def as_csv(found: Sequence[Prediction], top: int) -> str:
-    """Return a row for each file."""
-    names = [
-        f"{name}{'' if number == 1 else f'_{number}'}"
-        for number in range(1, top + 1)
-        for name in ("class", "probability")
-    ]
+def as_csv(found: Sequence[Prediction], top: int, named: tuple[str, str]) -> str:
+    """Return a row for each file; the columns have the names that the task gives them."""
+    names = [f"{name}{'' if number == 1 else f'_{number}'}" for number in range(1, top + 1) for name in named]
     rows: list[list[object]] = [["file", *names, "error"]]
     for prediction in found:
         values = [value for name, share in prediction.classes for value in (name, f"{share:.6g}")]
@@ -262,8 +266,9 @@ def as_csv(found: Sequence[Prediction], top: int) -> str:
 
 def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
     """Return all of it for programs."""
+    name_key, value_key = trained.task.named
     good = [
-        {"file": str(p.file), "classes": [{"class": name, "probability": share} for name, share in p.classes]}
+        {"file": str(p.file), "classes": [{name_key: name, value_key: share} for name, share in p.classes]}
         for p in found
         if not p.reason
     ]

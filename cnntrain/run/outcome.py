@@ -53,7 +53,11 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
         loggers.show()
     doctor = trainer.doctor
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
-    if config.get("report") and verdicts is not None and is_main():
+    if not config.get("report"):
+        return summary
+    if verdicts is None:
+        console.line("[dim]no report: it shows classification alone[/]")
+    elif is_main():
         from cnntrain.report.entry import after_training  # which imports matplotlib
 
         normalize = setup.batches.normalize

@@ -33,6 +33,7 @@ class Task(ABC):
         of_output: what an output is, in words, for messages.
         compared: what a loss compares, likewise.
         named: what :meth:`decode` names, and what it gives each: the columns of the predictions.
+        value_format: how such a value is printed, as in ``format(value, ".2%")``.
         is_examined: whether the training doctor and the report's images know the task.
     """
 
@@ -40,6 +41,7 @@ class Task(ABC):
     of_output: ClassVar[str] = "the output of this task"
     compared: ClassVar[str] = "outputs with targets"
     named: ClassVar[tuple[str, str]] = ("output", "value")
+    value_format: ClassVar[str] = ".4g"
     is_examined: ClassVar[bool] = False
 
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:

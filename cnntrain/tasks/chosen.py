@@ -13,6 +13,24 @@ from cnntrain.tasks import TASKS
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
 
+CLASSIFICATION = "cnntrain.tasks.Classification"
+
+
+def check_classification(what: str, config: Mapping[str, Any]) -> None:
+    """Check that a run learns classification, for what shows nothing else yet. Imports no torch.
+
+    Raises:
+        UserError: it learns something else.
+    """
+    target = str(config["task"]["_target_"])
+    if target != CLASSIFICATION:
+        raise UserError(f"{what} shows classification alone, and this run learns {last_name(target)}")
+
+
+def last_name(target: str) -> str:
+    """Return the name of a class without its module, safe to print."""
+    return printable(target.rpartition(".")[2], 100)
+
 
 def scores_of(task: Mapping[str, Any], trust: Sequence[str] | None) -> Scores:
     """Return the scores of a task. No torch is imported for a task of this package.

@@ -128,7 +128,7 @@ def show_end(
     if tells_test and (told := on_running_mean(trainer.progress.history, trainer.task.scores)):
         console.line(f"[dim]{told}[/]")
     console.line("run folder: [bold]{}[/]", shown_path(folder))
-    if tells_test:
+    if tells_test and trainer.task.is_examined:
         console.command("every class", f"cnntrain eval {argument(folder)}")
 
 

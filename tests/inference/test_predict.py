@@ -271,7 +271,7 @@ def test_on_a_terminal_each_image_has_one_line(
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", str(width))
     files = [Path(folder, part, file) for part in ("first", "second")]
-    lines = Lines(Console(), files, classes, len(classes))
+    lines = Lines(Console(), files, classes, len(classes), ".2%")
     lines.heading()
     for path in files:
         lines.show(Prediction(path, tuple((name, 0.2) for name in classes)))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Command
+from PIL import Image
 
 TASK = """
 from dataclasses import dataclass
@@ -123,9 +124,22 @@ def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, tas
     evaluated = json.loads(Path("r/eval_test.json").read_text())
     assert evaluated["mae"] == pytest.approx(tested["mae"])
 
-    reported = cnntrain("report", "r", TRUST)
-    assert reported.code == 2
-    assert "classification alone" in reported.err
+    Image.new("L", (28, 28)).save("a.png")
+    predicted = cnntrain("predict", "r", "a.png", TRUST, "--csv", "p.csv")
+    (row,) = rows(Path("p.csv"))
+    assert predicted.code == 0 and row["quantity"] == "number"
+    assert f"number {float(row['value']):7.4g}" in predicted.out
+
+    words = ("report", "r", TRUST), ("explain", "zero_grad", *RUN), ("explain", "shift", "run=r", TRUST)
+    for told in (cnntrain(*command) for command in words):
+        assert told.code == 2 and "shows classification alone, and this run learns Number" in told.err
+
+
+def test_what_it_does_not_have_is_not_shown(cnntrain: Command, task: None) -> None:
+    done = cnntrain("train", *RUN, "epochs=1", "out=r")
+    assert "no report: it shows classification alone" in done.out and "every class" not in done.out
+    assert cnntrain("resume", "r", "epochs=2", TRUST).code == 0
+    assert len(rows(Path("r/metrics.csv"))) == 2
 
 
 def test_jobs_of_a_sweep_are_ranked_by_its_score(cnntrain: Command, task: None) -> None:

@@ -26,6 +26,7 @@ class Classification(Task):
     of_output = "one logit a class"
     compared = "logits with class numbers"
     named = ("class", "probability")
+    value_format = ".2%"
     is_examined = True
 
     @property
