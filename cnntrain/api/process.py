@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -23,9 +24,9 @@ TURN = threading.RLock()  # random numbers and threads belong to the process, an
 def as_it_was(command: str, words: Sequence[str]) -> Iterator[None]:
     """Do work of the command's in a process of the user's, and leave the process as it was.
 
-    Random generators, threads, deterministic algorithms, ``sys.path``, ``sys.argv``, environment and Hydra
-    are put back. What stays: modules that were imported, filters of warnings, and the marks with which
-    torch's optimizers need no compiler. Calls from several threads wait for each other.
+    Random generators, threads, deterministic algorithms, ``sys.path``, ``sys.argv``, environment, the root
+    logger and Hydra are put back. What stays: modules that were imported, filters of warnings, and the marks
+    with which torch's optimizers need no compiler. Calls from several threads wait for each other.
 
     Args:
         command: of the command line that does the same.
@@ -51,6 +52,7 @@ def restored() -> Iterator[None]:
     environment = {name: os.environ.get(name) for name in VARIABLES}
     threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
     is_deterministic = torch.are_deterministic_algorithms_enabled()
+    level, handlers = logging.root.level, logging.root.handlers.copy()  # Hydra configures it
     warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         yield
@@ -60,6 +62,8 @@ def restored() -> Iterator[None]:
             os.environ.update({} if value is None else {name: value})
         if not finds_here and here in sys.path:
             sys.path.remove(here)
+        logging.root.setLevel(level)
+        logging.root.handlers[:] = handlers
         sys.argv, GlobalHydra.instance().hydra = arguments, hydra
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import shown_path
 
@@ -50,6 +49,8 @@ class Run:
 
     def facts(self) -> dict[str, str]:
         """Return what there is to say of the run in short."""
+        from cnntrain.runtime.console import count  # which imports rich, for which the user has not asked
+
         summary = self.summary
         return {
             **figures_of(dict(summary["test"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -31,6 +32,12 @@ def test_importing_the_package_imports_nothing_else() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     assert {"train", "resume", "evaluate", "load", "errors", "CnntrainError"} <= set(dir(package))
+
+
+def test_using_it_for_the_first_time_draws_no_random_numbers() -> None:
+    code = "import random; random.seed(1); before = random.getstate(); import cnntrain.api; "
+    code += "assert random.getstate() == before"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_it_trains_the_weights_of_the_command_twice_in_one_process_and_in_a_thread(cnntrain: Command) -> None:
@@ -75,7 +82,9 @@ def test_the_process_is_left_as_it_was() -> None:
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
         generators = [random.getstate(), torch.get_rng_state().tolist()]
         torch_state = [torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()]
-        return [handlers, generators, torch_state, sys.path.copy(), sys.argv, Path.cwd(), environment()]
+        log = [logging.root.level, logging.root.handlers.copy()]
+        here = [sys.path.copy(), sys.argv, Path.cwd()]
+        return [handlers, generators, torch_state, log, here, environment()]
 
     before = state()
     package.train(OVERRIDES, deterministic=True)
