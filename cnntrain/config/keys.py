@@ -41,7 +41,7 @@ GROUPS: dict[str, Group] = {
     "optim": Group("class", "weights", is_custom=True, is_common=True),
     "schedule": Group("class", "weights", is_custom=True, is_common=True),
     "criterion": Group("class", "weights"),
-    "task": Group("class", "weights"),
+    "task": Group("class", "weights", is_custom=True),
     "launcher": Group("class", "output", commands=("resume_sweep",), of_sweep=True),
     "sweeper": Group("values", "output", required=False, of_sweep=True),
     "logger": Group("classes", "output", required=False),

@@ -145,3 +145,9 @@ def test_what_it_does_not_have_is_not_shown(cnntrain: Command, task: None) -> No
 def test_jobs_of_a_sweep_are_ranked_by_its_score(cnntrain: Command, task: None) -> None:
     assert cnntrain("train", "-m", *RUN, "epochs=1", "optim.lr=0.0001,0.01", "out=s").code == 0
     assert [row["optim.lr"] for row in rows(Path("s/sweep.csv"))] == ["0.01", "0.0001"]
+
+
+def test_an_unknown_task_and_one_with_arguments(cnntrain: Command, task: None) -> None:
+    assert "a class of your own: task._target_=my_pkg.MyClass" in cnntrain("train", "task=nonsense").err
+    told = cnntrain("train", *RUN, "task.depth=3").err
+    assert "task.depth: Number has no such argument" in told
