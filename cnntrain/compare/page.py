@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,10 @@ from cnntrain.compare.ranking import Point, Run, best_of, ranks_of, tests_of, va
 from cnntrain.compare.results import figures_of
 from cnntrain.compare.statistics import summarize
 from cnntrain.runs.run_files import read_csv
+from cnntrain.runs.web_page import web_page
 from cnntrain.tasks.scores import TEST, Figure, Score, Scores
 
-PARTS = {"/*STYLE*/": "sweep.css", "/*SCRIPT*/": "sweep.js"}
-DATA = "/*DATA*/"
+TEMPLATE = Path(__file__).with_name("sweep.html")  # with sweep.css and sweep.js beside it
 MOST_VALUES = 12  # of a key that are shown one by one
 BINS = 5  # into which more numbers than that are put
 WIDE = 10  # a key whose values are so many times apart may be meant on a log scale
@@ -67,13 +66,7 @@ def page(
         monitor: the figure that they are ranked by.
         scores: the scores of their task.
     """
-    folder = Path(__file__).parent
-    text = (folder / "sweep.html").read_text(encoding="utf-8")
-    for place, name in PARTS.items():
-        text = text.replace(place, (folder / name).read_text(encoding="utf-8").rstrip())
-    data = data_of(about, runs, points, keys, monitor, scores)
-    # So that nothing in the data can end the <script> that holds them.
-    return text.replace(DATA, json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
+    return web_page(TEMPLATE, "cnntrain sweep", data_of(about, runs, points, keys, monitor, scores))
 
 
 def data_of(

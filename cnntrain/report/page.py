@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -13,13 +12,14 @@ from cnntrain.models.summary import Layer
 from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
 from cnntrain.report.reproduce import Setting
+from cnntrain.runs.web_page import web_page
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.confusion_table import MOST_CLASSES, matrix_table
 from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import loss_in_words
 
-PARTS = {"/*STYLE*/": "run.css", "/*SCRIPT*/": "run.js"}
+TEMPLATE = Path(__file__).with_name("run.html")  # with run.css and run.js beside it
 TITLES = {
     "curves": "Curves",
     "confusion": "Confusion matrix",
@@ -104,17 +104,9 @@ def page(contents: Contents) -> str:
     last = parts.pop("configuration")
     body += ["<main>", *parts.values(), f'<div class="column">{beside}</div>', last, "</main>"]
 
-    folder = Path(__file__).parent
-    text = (folder / "run.html").read_text(encoding="utf-8")
     style = contents.gallery.style() if contents.gallery else ""
     data = contents.gallery.data(contents.class_names) if contents.gallery else EMPTY
-    for place, file in PARTS.items():
-        text = text.replace(place, (folder / file).read_text(encoding="utf-8").rstrip())
-    text = text.replace("</style>", f"{style}</style>", 1)
-    text = text.replace("<!--TITLE-->", escape(contents.name))
-    # So that nothing in the data can end the <script> that holds them.
-    text = text.replace("/*DATA*/", json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
-    return text.replace("<!--BODY-->", "\n".join(filter(None, body)))
+    return web_page(TEMPLATE, contents.name, data, "\n".join(filter(None, body)), style)
 
 
 EMPTY = {"cells": {}, "images": [], "columns": 1, "names": []}

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Each colour is a variable of run.css too, which gives it another value in the dark.
+# Each colour is a variable of the page too, which gives it another value in the dark.
 COLOURS = {"dim": "#5c6370", "line": "#d8dce2", "curve": "#4878a8", "mark": "#d9480f"}
 STYLE: Any = {
     "svg.fonttype": "none",  # text stays text, in the page's font

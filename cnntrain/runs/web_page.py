@@ -1,0 +1,41 @@
+"""Pages that show runs: each is one file that needs no network and no server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def web_page(template: Path, title: str, data: Any, body: str = "", style: str = "") -> str:
+    """Return a page that its template lays out, with the style and the script that lie beside it.
+
+    Args:
+        template: extends ``web_page.html``; text that it is given is escaped.
+        title: the title of the window.
+        data: what the script reads, as JSON.
+        body: HTML for the template.
+        style: CSS behind that of the template.
+    """
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    folders = FileSystemLoader([template.parent, HERE])
+    environment = Environment(loader=folders, autoescape=True, trim_blocks=True)
+    styles = [HERE / "web_page.css", template.with_suffix(".css")]
+    # So that nothing in the data can end the <script> that holds them.
+    text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+    return environment.get_template(template.name).render(
+        title=title,
+        body=Markup(body),
+        style=Markup("\n".join([*map(read, styles), style]).rstrip()),
+        script=Markup(read(template.with_suffix(".js"))),
+        data=Markup(text),
+    )
+
+
+def read(path: Path) -> str:
+    """Return the text of a file without the line end of its last line."""
+    return path.read_text(encoding="utf-8").rstrip()
