@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from browser import needs_browser, seen_by
 from conftest import Command, is_told
 from image_tree import digits
 from torch import nn
@@ -50,7 +51,6 @@ PLOTS = {
     *("loss", "accuracy", "learning_rate", "confusion", "calibration", "robustness", "filters"),
     "feature_maps",
 }
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -173,21 +173,9 @@ addEventListener("load", async () => {
 """
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@needs_browser
 def test_a_browser_shows_it_and_a_cell_opens_its_images(finished: Path) -> None:
-    page = Path("elsewhere.html")
-    page.write_text(page_of(finished).replace("</body>", PROBE + "</body>"))
-    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    done = subprocess.run(
-        [*command, "--window-size=500,900", "--virtual-time-budget=4000", "--dump-dom", page.absolute()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "CONSOLE" not in done.stderr, done.stderr
-    probe = re.search(r'data-probe="([^"]*)"', done.stdout)
-    assert probe is not None, done.stderr[-2000:]
-    found = json.loads(html.unescape(probe[1]))
+    found = seen_by(PROBE, page_of(finished), "--window-size=500,900", milliseconds=4000)
     truth, said = map(int, found["cell"].split(","))
     number = summary_of(finished)["confusion_matrix"][truth][said]
     assert found["hidden"] and found["closed"] and found["walked"] and found["tabs"] == 1

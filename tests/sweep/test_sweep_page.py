@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import needs_browser, seen_by
 from conftest import TINY, Command
 
 from cnntrain.compare.page import About
@@ -19,7 +18,6 @@ from cnntrain.compare.ranking import Run, ranked
 from cnntrain.tasks.classification.scores import SCORES
 
 VAL_ACCURACY = SCORES.monitored("val_accuracy")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Clicks the heading of val_loss, and leaves the order of the jobs, and what was drawn, in the page.
 PROBE = """
 <script>
@@ -118,21 +116,9 @@ def test_nothing_in_the_data_ends_the_script(tmp_path: Path) -> None:
     assert data_of(page)["jobs"][0]["name"] == run.name
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+@needs_browser
 def test_a_browser_draws_it_and_sorts_it(sweep: Path) -> None:
-    page = Path("elsewhere.html")
-    page.write_text((sweep / "sweep.html").read_text().replace("</body>", PROBE + "</body>"))
-    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    done = subprocess.run(
-        [*command, "--virtual-time-budget=2000", "--dump-dom", page.absolute().as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "CONSOLE" not in done.stderr, done.stderr
-    probe = re.search(r'data-probe="([^"]*)"', done.stdout)
-    assert probe is not None, done.stderr[-2000:]
-    found = json.loads(probe[1].replace("&quot;", '"').replace("&amp;", "&"))
+    found = seen_by(PROBE, (sweep / "sweep.html").read_text(), milliseconds=2000)
     rows = list(csv.DictReader((sweep / "sweep.csv").read_text().splitlines()))
     assert found["before"] == [row["job"] for row in rows]
     finished = sorted((row for row in rows if row["val_loss"]), key=lambda row: float(row["val_loss"]))
