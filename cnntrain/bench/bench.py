@@ -60,7 +60,7 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
         config: of a run, as plain types.
         repeats: rounds of each contender; the median is reported.
         seconds: of a turn.
-        overrides: from which the configuration was composed.
+        overrides: what the configuration was composed from.
     """
     console = Console(config["verbose"])
     found, data = contenders(config, console)  # which tell what can't be measured

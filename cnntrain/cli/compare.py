@@ -129,7 +129,7 @@ def planned_in(sweep: Path) -> set[Path]:
 
 
 def unfinished_sweeps(runs: Sequence[Run]) -> list[Path]:
-    """Return the sweeps of which some jobs have not finished."""
+    """Return the sweeps that have unfinished jobs."""
     parents = {run.folder.parent for run in runs if run.state in ("running", "waiting")}
     return sorted(parent for parent in parents if (parent / run_folder.SWEEP).exists())
 
@@ -158,7 +158,7 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
 
 
 def goes_on(config: Mapping[str, str], summary: RunSummary) -> bool:
-    """Say whether a run was resumed for more epochs than those after which its summary was written."""
+    """Return whether a run was resumed for more epochs than those after which its summary was written."""
     may_stop_early = config.get("early_stopping", "null") != "null"
     return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])
 

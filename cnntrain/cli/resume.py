@@ -119,7 +119,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
 
 
 def has_names(node: Any) -> bool:
-    """Say whether all keys of a configuration are text."""
+    """Return whether all keys of a configuration are text."""
     if isinstance(node, dict):
         return all(isinstance(key, str) and has_names(value) for key, value in node.items())
     return not isinstance(node, list) or all(map(has_names, node))

@@ -60,14 +60,14 @@ def machine() -> str:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Say whether a device computes in bf16 rather than imitating it, which is slow."""
+    """Return whether a device computes in bf16 rather than imitating it, which is slow."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and has_bf16_instructions()
 
 
 def has_bf16_instructions() -> bool:
-    """Say whether the processor multiplies bf16: AVX512_BF16 or AMX of x86, BF16 of Arm."""
+    """Return whether the processor multiplies bf16: AVX512_BF16 or AMX of x86, BF16 of Arm."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return False

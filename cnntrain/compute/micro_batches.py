@@ -112,7 +112,7 @@ class Fitting:
         return sum(kept.values())
 
     def can_do(self, count: int) -> bool:
-        """Say whether a batch of so many images can be trained on, by trying."""
+        """Return whether a batch of so many images can be trained on, by trying."""
         try:
             self.loss_of(count).backward()
         except ValueError:  # of batch norm, for a single image
@@ -203,7 +203,7 @@ class BatchPlan:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is that of a device, or of this machine, without memory."""
+    """Return whether an error is that of a device, or of this machine, without memory."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

@@ -78,7 +78,7 @@ class Composer:
         return self.parsed[word]
 
     def is_value(self, override: Override) -> bool:
-        """Say whether an override only sets a value, as Hydra would do it last of all."""
+        """Return whether an override only sets a value, as Hydra would do it last of all."""
         chooses = override.key_or_group in self.groups or override.package is not None
         return not (chooses or override.is_delete() or override.is_add())
 

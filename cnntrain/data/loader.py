@@ -222,5 +222,5 @@ class EvalLoader:
 
 
 def must_pin(dataset: InMemoryDataset | StreamingDataset, device: torch.device) -> bool:
-    """Say whether batches must travel to a GPU, rather than be made there."""
+    """Return whether batches must travel to a GPU, rather than be made there."""
     return device.type == "cuda" and dataset.device.type == "cpu"

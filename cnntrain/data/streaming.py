@@ -30,8 +30,8 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         dataset: with ``__len__`` and ``__getitem__``.
-        channels: to which the images are converted.
-        side: height and width to which they are scaled, in pixels.
+        channels: what the images are converted to.
+        side: the height and width that they are scaled to, in pixels.
         resize: how, see :func:`cnntrain.data.resize.to_square`.
 
     Raises:

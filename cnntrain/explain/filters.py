@@ -99,7 +99,7 @@ def chance(labels: Tensor) -> float:
 
 
 def fits(row: Traced) -> bool:
-    """Say whether a layer has filters, or units, that answer to an image with a map, or a number, each."""
+    """Return whether a layer has filters, or units, that answer to an image with a map, or a number, each."""
     kinds = {1: nn.Linear, 3: nn.Conv2d}
     dimensions = len(row.layer.output_shape)
     return dimensions in kinds and isinstance(row.module, kinds[dimensions])

@@ -65,7 +65,7 @@ class Examined:
 
     Args:
         name: in tables and images.
-        config: from which it was built.
+        config: what it was built from.
         model: in evaluation mode.
         precision: the number format of its forward pass.
         data: the images.

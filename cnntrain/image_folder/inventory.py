@@ -115,7 +115,7 @@ class Census:
 
         Args:
             test_fraction: share held out for testing, where there is no test part.
-            channels: to which the images are converted; ``auto``: 1 if all are grey, else 3.
+            channels: what the images are converted to; ``auto``: 1 if all are grey, else 3.
             value_range: values that are black and white in images of more than 8 bits; ``auto``: found in the
                 training images.
 
@@ -162,7 +162,7 @@ def found_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
     """Return the values that become black and white in images of more than 8 bits; None if there are none.
 
     Args:
-        train: records of the training part, in which the values are found.
+        train: the records of the training part, where the values are found.
         seen: records of all images, which count where the training part has none of more than 8 bits.
 
     Raises:

@@ -33,7 +33,7 @@ OTHERWISE = (
 
 
 def is_finished(path: Path, state: CheckpointState) -> bool:
-    """Say whether the run of a checkpoint has been trained to its end, and tested."""
+    """Return whether the run of a checkpoint has been trained to its end, and tested."""
     run = path.parent.parent
     try:
         last = state if path.name == checkpoint.LAST else checkpoint.load(path.with_name(checkpoint.LAST))

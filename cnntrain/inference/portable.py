@@ -81,7 +81,7 @@ def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str]) -> 
 
     Args:
         folder: of the exported models.
-        formats: in which the model was exported.
+        formats: those that the model was exported to.
         facts: what the metadata of the files say.
 
     Raises:

@@ -228,7 +228,7 @@ def padded(name: object, width: int) -> str:
 
 
 def counts_of(found: Sequence[Prediction]) -> str:
-    """Return in words how many images are of which class, the commonest first."""
+    """Return in words how many images each class has, the commonest first."""
     counts = Counter(prediction.classes[0][0] for prediction in found if prediction.classes)
     listed = [f"{printable(name)} {number:,}" for name, number in counts.most_common(MOST_COUNTS)]
     return ", ".join([*listed, *(["..."] if len(counts) > MOST_COUNTS else [])])

@@ -18,7 +18,7 @@ PATCH = 4  # pixels; side of the patches into which a vision transformer cuts sm
 
 
 def is_small(small: bool | str, image_size: int, weights: str | None) -> bool:
-    """Say whether a network is to take small images in at full size; ``auto`` looks at them.
+    """Return whether a network is to take small images in at full size; ``auto`` looks at them.
 
     Pretrained weights belong to the stem that they were trained with, so that ``auto`` leaves it to them.
     """
@@ -74,7 +74,7 @@ def give_classes(network: nn.Module, num_classes: int) -> None:
 
 
 def takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
-    """Say whether a network can do with images of a shape, without computing anything."""
+    """Return whether a network can do with images of a shape, without computing anything."""
     described = copy.deepcopy(network).to("meta").eval()
     try:
         with torch.no_grad():
@@ -103,7 +103,7 @@ def find(network: nn.Module, kind: Any, index: int) -> tuple[nn.Module, str, Any
 
 
 def on_meta() -> bool:
-    """Say whether a network is only described, without numbers."""
+    """Return whether a network is only described, without numbers."""
     return torch.get_default_device().type == "meta"
 
 

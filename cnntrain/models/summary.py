@@ -62,7 +62,7 @@ class FieldTracker(TorchFunctionMode):
 
 
 def keeps_positions(function: str, inputs: list[Tensor], output: Tensor) -> bool:
-    """Say whether each position of a result comes from the same position, or edge, of the inputs."""
+    """Return whether each position of a result comes from the same position, or edge, of the inputs."""
     if function == "pad":
         return True
     if any(word in function for word in MIXING):

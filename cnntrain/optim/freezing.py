@@ -23,7 +23,7 @@ class Freezing:
     Args:
         model: is frozen at once. Later it is passed again, since its layers may have been exchanged.
         patterns: of names, see :func:`cnntrain.optim.param_names.matching`.
-        unfreeze_epoch: the epoch, counted from 1, from which on all of it is trained; None: never.
+        unfreeze_epoch: the first epoch, counted from 1, that trains all of it; None: never.
         num_classes: number of classes.
 
     Raises:
@@ -79,7 +79,7 @@ class Freezing:
 
 
 def is_still(module: nn.Module, name: str, frozen: set[str]) -> bool:
-    """Say whether a module has running statistics that are frozen: named by a pattern, or as its weights."""
+    """Return whether the running statistics of a module are frozen: by a pattern, or as its weights are."""
     prefix = f"{name}." if name else ""
     if getattr(module, "running_mean", None) is None:
         return False

@@ -54,7 +54,7 @@ def head_of(model: nn.Module, num_classes: int) -> str | None:
 
 
 def is_inside(name: str, module: str) -> bool:
-    """Say whether a parameter is one of a module's; the model itself is ``""``."""
+    """Return whether a parameter is one of a module's; the model itself is ``""``."""
     return not module or name.startswith(f"{module}.")
 
 

@@ -142,7 +142,7 @@ def sizes_of(data: Data) -> tuple[int, int, int]:
 
 
 def is_there(folder: Path) -> bool:
-    """Say whether a run has a report that was made after it ended."""
+    """Return whether a run has a report that was made after it ended."""
     page, summary = folder / PAGE, folder / "summary.json"
     return page.exists() and page.stat().st_mtime_ns >= summary.stat().st_mtime_ns
 

@@ -184,7 +184,7 @@ def size_of(file: BufferedReader) -> int:
 
 
 def is_whole(file: BufferedReader) -> bool:
-    """Say whether a file ends in the checksum of all that comes before.
+    """Return whether a file ends in the checksum of all that comes before.
 
     The records of the archive have checksums too, which torch does not look at; but a bit flipped in the
     archive's directory would pass them, and made torch read a tensor from memory that was never written.

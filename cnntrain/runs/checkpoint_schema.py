@@ -82,7 +82,7 @@ def first_not_finite(weights: Mapping[str, Any], known: Collection[str] = ()) ->
 
 
 def is_finite(weight: Any) -> bool:
-    """Say whether a tensor holds finite numbers alone or is a mask; anything else is finite."""
+    """Return whether a tensor holds finite numbers alone or is a mask; anything else is finite."""
     if not isinstance(weight, Tensor) or not (weight.is_floating_point() or weight.is_complex()):
         return True
     if weight.element_size() == 1:  # not every format of 8 bits can say it
@@ -91,7 +91,7 @@ def is_finite(weight: Any) -> bool:
 
 
 def is_mask(weight: Tensor) -> bool:
-    """Say whether a tensor holds nothing but 0 and minus infinity."""
+    """Return whether a tensor holds nothing but 0 and minus infinity."""
     return not weight.is_complex() and bool(((weight == 0) | (weight == -math.inf)).all())
 
 

@@ -84,7 +84,7 @@ def typed_path(name: str) -> Path:
 
 
 def holds_run(folder: Path) -> bool:
-    """Say whether a run has begun to write into a folder."""
+    """Return whether a run has begun to write into a folder."""
     return (folder / "config.yaml").exists() or (folder / CHECKPOINTS).exists()
 
 
@@ -150,7 +150,7 @@ def check_still_new(folder: Path) -> None:
 
 
 def becomes_free(folder: Path, seconds: float) -> bool:
-    """Say whether no other process has a run folder, or none will have within that many seconds."""
+    """Return whether no other process has a run folder, or none will have within that many seconds."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -362,7 +362,7 @@ def load_or_previous(path: Path) -> tuple[CheckpointState, Path]:
 
 
 def is_finished(folder: Path, state: CheckpointState, epochs: int, early_stopping: int | None) -> bool:
-    """Say whether a run has trained and tested all it was asked to."""
+    """Return whether a run has trained and tested all it was asked to."""
     progress, summary = state["progress"], folder / "summary.json"
     try:
         tested = read_json(summary)["epochs"]

@@ -22,7 +22,7 @@ def check_links(folder: Path, sweep: Path | None = None) -> None:
 
     Args:
         folder: of the run or the sweep. A link to the whole folder is all right if a person typed it.
-        sweep: to which the run belongs: then the folder must lie there.
+        sweep: the sweep that the run belongs to: then the folder must lie there.
 
     Raises:
         LeadsOut: a link leads out of the folder, or a FIFO, a socket or a device is in it.

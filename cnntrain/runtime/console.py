@@ -65,7 +65,7 @@ class Console:
         Args:
             markup: with ``{}`` where a value is to stand, if there are values.
             values: shown as they are, without control characters.
-            level: of ``verbose`` from which it is printed.
+            level: the lowest ``verbose`` that prints it.
             hang: indent, in columns, of its second line where a terminal is too narrow for one.
         """
         text = filled(markup, values)
@@ -110,7 +110,7 @@ class Console:
             done: steps that were done before.
             text: what is done.
             unit: of a step.
-            of_run: ``after`` and ``loss`` of :class:`Bar`; ``disable``, if it shall not be shown.
+            of_run: ``after`` and ``loss`` of :class:`Bar`; ``disable``, if it must not be shown.
         """
         return Bar(total=total, initial=done, desc=text, unit=unit, **(self._look | of_run))
 
@@ -172,7 +172,7 @@ def print_folded(screen: RichConsole, text: Text, hang: int = 2) -> None:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Say whether a stream is there and is a terminal."""
+    """Return whether a stream is there and is a terminal."""
     try:
         return stream is not None and bool(stream.isatty())
     except ValueError:  # it was closed

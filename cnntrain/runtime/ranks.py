@@ -27,7 +27,7 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """Say whether this process writes the files and talks to the user."""
+    """Return whether this process writes the files and talks to the user."""
     return rank() == 0
 
 
@@ -52,7 +52,7 @@ class Spokesman:
         """Print to standard error, if this process is the one to do so."""
         if cls.speaks:
             note(text)
-        else:  # torchrun ends all when the first one ends, which shall be the one that speaks
+        else:  # torchrun ends all when the first one ends: let that be the one that speaks
             time.sleep(cls.PATIENCE_SECONDS)
 
     @classmethod

@@ -36,7 +36,7 @@ class Lasting(io.RawIOBase):
         return self.descriptor
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Return whether it is a terminal."""
         return os.isatty(self.descriptor)
 
     def writable(self) -> bool:

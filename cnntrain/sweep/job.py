@@ -139,6 +139,6 @@ def trained(job: Job) -> RunSummary:
 
 
 def is_under_way(job: Job) -> bool:
-    """Say whether a job has begun and not ended, as far as its record knows."""
+    """Return whether a job has begun and not ended, as far as its record knows."""
     record = record_of(job.folder)
     return record is not None and record["state"] == "running"

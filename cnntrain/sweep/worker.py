@@ -58,7 +58,7 @@ def end_with(parent: int) -> None:
 
 
 def is_alive(parent: int) -> bool:
-    """Say whether the process of the sweep is there, whose child this one is, or is a fork server's."""
+    """Return whether the process of the sweep is there, whose child this one is, or is a fork server's."""
     process = multiprocessing.parent_process()
     return os.getppid() == parent if process is None else process.is_alive()
 

@@ -123,7 +123,7 @@ class Task(ABC):
             split: the part of the data that was evaluated.
             result: of :meth:`evaluation`.
             class_names: of the data.
-            level: from which ``verbose`` on the details are printed too, such as the scores of each class.
+            level: the ``verbose`` that prints the details too, such as the scores of each class.
         """
         shown = [
             f"{figure.score.heading} {figure.score.text(figure.value_in(result))}"

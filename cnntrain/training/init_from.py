@@ -111,7 +111,7 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
     Args:
         run: a run folder, a checkpoint file, or ``last``.
         model: of this run, with weights of its own.
-        settings: from which it was built.
+        settings: what it was built from.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.

@@ -40,7 +40,7 @@ def about(
         config: the run's configuration.
         settings: what it says of the data.
         data: its images.
-        started: from which other checkpoint, if from any.
+        started: the other checkpoint that it started from, if there is one.
         trust: packages that the configuration may name; None if it is the user's own.
     """
     return {

@@ -125,7 +125,7 @@ class Fresh:
 
 
 def is_known(part: object) -> bool:
-    """Say whether a part is of a class of torch's or of cnntrain's, whose state is known."""
+    """Return whether a part is of a class of torch's or of cnntrain's, whose state is known."""
     return type(part).__module__.partition(".")[0] in ("torch", "cnntrain")
 
 
@@ -241,5 +241,5 @@ def check_like(value: Any, example: Any, where: str) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a number."""
+    """Return whether a value is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -107,7 +107,7 @@ def telling(models: Sequence[Translated]) -> int:
 
 
 def differ(one: Translated, other: Translated, at: int) -> bool:
-    """Say whether two models clearly lose differently much when the images are moved so many pixels."""
+    """Return whether two models clearly lose differently much when the images are moved so many pixels."""
     return abs(one.loss(at) - other.loss(at)) >= max(CLEAR, one.margin(at), other.margin(at))
 
 
@@ -130,7 +130,7 @@ def comparison(one: Translated, other: Translated, at: int) -> str:
 
 
 def on_filters(purities: Sequence[float], chance: float) -> str:
-    """Say whether deeper layers are more selective for classes.
+    """Return whether deeper layers are more selective for classes.
 
     Args:
         purities: of each layer in order: the share of the images that activate a filter most which are of
@@ -306,7 +306,7 @@ def on_running_mean(history: Sequence[Mapping[str, Any]], scores: Scores) -> str
 
 
 def on_calibration(confidence: float, accuracy: float) -> str:
-    """Say whether a model is as confident as it is right, both from 0 to 1, means over all images."""
+    """Return whether a model is as confident as it is right, both from 0 to 1, means over all images."""
     told = f"Mean confidence {confidence:.1%}, accuracy {accuracy:.1%}: "
     if confidence > accuracy + CALIBRATED:
         return f"{told}the model is overconfident."

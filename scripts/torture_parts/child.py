@@ -255,7 +255,7 @@ def largest_memory(pid: int) -> int:
 
 
 def outlives(group: int, patience: float = 5.0) -> bool:
-    """Say whether a process of a group still runs after some seconds."""
+    """Return whether a process of a group still runs after some seconds."""
     end = time.monotonic() + patience
     while running(group):
         if time.monotonic() > end:
@@ -265,7 +265,7 @@ def outlives(group: int, patience: float = 5.0) -> bool:
 
 
 def running(group: int) -> bool:
-    """Say whether a process of a group runs; those that only wait to be collected do not."""
+    """Return whether a process of a group runs; those that only wait to be collected do not."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

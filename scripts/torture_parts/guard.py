@@ -60,7 +60,7 @@ OF_BENCH = ("from cnntrain.cli.main import run", "import torch; from cnntrain.ru
 
 
 def is_own(words: Any) -> bool:
-    """Say whether cnntrain starts a program itself: git, uname, Python for ``bench``."""
+    """Return whether cnntrain starts a program itself: git, uname, Python for ``bench``."""
     if isinstance(words, str | bytes):
         words = [words]
     name, *rest = [os.fsdecode(word) for word in words] or [""]

@@ -314,7 +314,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def is_right(row: Row) -> bool:
-    """Say whether nothing was wrong in a part."""
+    """Return whether nothing was wrong in a part."""
     return not row.failures and row.peak <= MEMORY
 
 

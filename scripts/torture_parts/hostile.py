@@ -119,7 +119,7 @@ def attempt(case: Case, number: int) -> None:
 
 
 def is_expected(path: Path) -> bool:
-    """Say whether a command may have made a file, by its path in the folder of the case."""
+    """Return whether a command may have made a file, by its path in the folder of the case."""
     return (
         path.parts[0] in ("run", "tuned", "outputs", "other", "__pycache__", ".state")
         or path.suffix == ".tmp"

@@ -46,7 +46,7 @@ number = 3
 
 
 def leaves_nothing() -> bool:
-    """Say whether the current folder holds no run, sweep or folder for one."""
+    """Return whether the current folder holds no run, sweep or folder for one."""
     return not Path("outputs").exists()
 
 

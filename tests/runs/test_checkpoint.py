@@ -37,7 +37,7 @@ PLAIN = {
 
 
 def same(first: Any, second: Any) -> bool:
-    """Say whether two states are equal, types included."""
+    """Return whether two states are equal, types included."""
     if type(first) is not type(second):
         return False
     if isinstance(first, torch.Tensor):

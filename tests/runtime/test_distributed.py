@@ -49,7 +49,7 @@ def curve(folder: str) -> list[list[float]]:
 
 
 def same(one: list[list[float]], other: list[list[float]]) -> bool:
-    """Say whether two curves are the same: losses to rounding, accuracies to an image on the edge."""
+    """Return whether two curves are the same: losses to rounding, accuracies to an image on the edge."""
     pairs = list(zip(one, other, strict=True))
     losses = all(a[:4] + a[5:6] == pytest.approx(b[:4] + b[5:6], rel=1e-3) for a, b in pairs)
     return losses and all(a[4::2] == pytest.approx(b[4::2], abs=0.01) for a, b in pairs)

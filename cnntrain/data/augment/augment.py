@@ -86,7 +86,7 @@ class Augment:
         self.strengths = {name: strength for name, strength in strengths.items() if strength}
 
     def __bool__(self) -> bool:
-        """Say whether anything is switched on."""
+        """Return whether anything is switched on."""
         return bool(self.strengths) or self.mixes
 
     @property

@@ -47,7 +47,7 @@ def check_same(of_data: Sequence[str], of_model: Sequence[str]) -> None:
 
 
 def difference(of_data: Sequence[str], of_model: Sequence[str]) -> str:
-    """Say in a line in which names the classes differ, and in another what to do."""
+    """Return a line that names the classes that differ, and another that says what to do."""
     only_data, only_model = (
         [name for name in one if name not in other]
         for one, other in ((of_data, set(of_model)), (of_model, set(of_data)))
@@ -64,7 +64,7 @@ def difference(of_data: Sequence[str], of_model: Sequence[str]) -> str:
 
 
 def is_numbered(names: Sequence[str]) -> bool:
-    """Say whether class names are nothing but the numbers of the classes."""
+    """Return whether class names are nothing but the numbers of the classes."""
     return list(names) == [str(number) for number in range(len(names))]
 
 

@@ -177,7 +177,7 @@ def waiting(settings: DoctorSettings, waited: float, worked: float, is_streamed:
 
 
 def augments(settings: DoctorSettings) -> bool:
-    """Say whether a run changes its training images."""
+    """Return whether a run changes its training images."""
     return any(value for name, value in settings.augment.items() if name != "_target_")
 
 
