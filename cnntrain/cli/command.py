@@ -1,9 +1,15 @@
-"""What a command is: all that main, help and completion know of it, in one row."""
+"""What a command is, in one row; and the words behind it: flags, overrides and mistakes in them."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnntrain.errors import UserError, did_you_mean
+from cnntrain.text import is_there, printable
 
 Flags = Mapping[str, tuple[str, ...]]
 
@@ -44,3 +50,93 @@ class Command:
     takes_files: bool = False
     works_under_torchrun: bool = False
     is_complete_without_screen: bool = False
+
+
+ANYTHING: tuple[str, ...] = ("VALUE",)
+CONFIG_DIR_FLAGS = {"--config-dir": ANYTHING, "-cd": ANYTHING}
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+
+def quiet_as_override(arguments: Sequence[str]) -> list[str]:
+    """Replace ``-q``, wherever it is, by its override, at the end: overrides follow RUN."""
+    others = [argument for argument in arguments if argument not in ("-q", "--quiet")]
+    return others if len(others) == len(arguments) else [*others, "verbose=0"]
+
+
+def split_flags(arguments: Sequence[str], command: Command) -> tuple[dict[str, str | None], list[str]]:
+    """Separate the flags of a command, with their values, from the words that are none."""
+    known = command.flags
+    flags: dict[str, str | None] = {}
+    words = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            words.append(word)
+        elif name not in known:
+            following = "" if equals or not rest or rest[0].startswith("-") else rest[0]
+            raise UserError(no_flag(name, value or following, command))
+        elif equals:
+            flags[name] = flag_value(name, value, known[name])
+        elif known[name] and not ("" in known[name] and rest[:1] != [] and rest[0] not in known[name]):
+            flags[name] = flag_value(name, rest.pop(0) if rest else "", known[name]) or "all"
+        else:
+            flags[name] = "all" if known[name] else None
+    return flags, words
+
+
+def no_flag(name: str, value: str, command: Command) -> str:
+    """Return the message for a flag that a command does not have, with what to write instead."""
+    from cnntrain.config.mistakes.suggestions import for_flag
+
+    near = did_you_mean(name, command.flags) if name.startswith("--") else ""
+    return f"{command.name} has no flag {printable(name)}{near or f': {for_flag(name, value)}'}"
+
+
+def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
+    """Return the value of a flag, if it may have that."""
+    takes = ", ".join(filter(None, possible)) or "no value"
+    if possible == ANYTHING and (not value or (value.startswith("-") and value != "-")):
+        raise UserError(f"{name} needs a value behind it")
+    if possible != ANYTHING and value not in possible:
+        what = f"{name} {value} is not possible" if value else f"{name} needs a value behind it"
+        raise UserError(f"{what}; choose from {takes}" if takes != "no value" else f"{name} takes no value")
+    return value
+
+
+def config_dir_of(flags: Mapping[str, str | None]) -> str | None:
+    """Return the folder behind ``--config-dir``, which must exist."""
+    folder = flags.get("--config-dir") or flags.get("-cd")
+    if folder is not None and not Path(folder).is_dir():
+        raise UserError(f"--config-dir {folder}: there is no such folder")
+    return folder
+
+
+def run_and_overrides(arguments: Sequence[str], command: Command) -> tuple[str, list[str]]:
+    """Return RUN and the overrides of a command that takes both."""
+    _, words = split_flags(quiet_as_override(arguments), command)
+    name = command.name
+    if not words:
+        raise UserError(f"{name} needs a run: cnntrain {name} last, or a run folder or checkpoint file")
+    run_name, *overrides = words
+    if "=" in run_name and not is_there(run_name):
+        instead = f"cnntrain {name} last {shlex.join(words)}"
+        raise UserError(f"{name} needs a run before its overrides: {instead}")
+    return run_name, overrides
+
+
+def run_files_and_overrides(
+    arguments: Sequence[str], command: Command
+) -> tuple[str, list[str], list[str], dict[str, str | None]]:
+    """Return RUN, files and folders, overrides and flags; what exists is a file."""
+    flags, words = split_flags(quiet_as_override(arguments), command)
+    name = command.name
+    overrides = [word for word in words if re.match(r"[\w.]+=", word) and not is_there(word)]
+    run, *files = [word for word in words if word not in overrides] or [""]
+    if not files:
+        if Path(run).suffix.lower() in IMAGES:
+            raise UserError(f"{name} needs a run before the images: cnntrain {name} last {shlex.quote(run)}")
+        needed = "images" if run else "a run and images"
+        raise UserError(f"{name} needs {needed}: cnntrain {name} {run or 'last'} FILE_OR_FOLDER ...")
+    return run, files, overrides, flags

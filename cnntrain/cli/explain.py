@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnntrain.cli.command import Command
-from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.command import (
+    ANYTHING,
+    CONFIG_DIR_FLAGS,
+    Command,
+    config_dir_of,
+    quiet_as_override,
+    split_flags,
+)
 from cnntrain.config.compose import groups
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes.malformed import malformed

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.cli.command import Command
-from cnntrain.cli.flags import ANYTHING, run_and_overrides, run_files_and_overrides
+from cnntrain.cli.command import ANYTHING, Command, run_and_overrides, run_files_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.config.keys import AMENDABLE, EXPORTERS, KEYS
 from cnntrain.errors import UserError

@@ -5,8 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from cnntrain.cli.command import Command
-from cnntrain.cli.flags import ANYTHING, CONFIG_DIR_FLAGS, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.command import (
+    ANYTHING,
+    CONFIG_DIR_FLAGS,
+    Command,
+    config_dir_of,
+    quiet_as_override,
+    split_flags,
+)
 from cnntrain.cli.help import key_lines, keys_of_model, own_values
 from cnntrain.config.keys import KEYS
 from cnntrain.errors import UserError, did_you_mean

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.cli.command import Command
-from cnntrain.cli.flags import run_and_overrides
+from cnntrain.cli.command import Command, run_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.cli.train import check_alone
 from cnntrain.config.keys import AMENDABLE, with_lists

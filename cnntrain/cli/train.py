@@ -11,8 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnntrain.cli.command import Command
-from cnntrain.cli.flags import ANYTHING, config_dir_of, quiet_as_override, split_flags
+from cnntrain.cli.command import ANYTHING, Command, config_dir_of, quiet_as_override, split_flags
 from cnntrain.cli.help import keys_of_train
 from cnntrain.cli.torchrun import together
 from cnntrain.errors import UserError

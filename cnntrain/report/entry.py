@@ -156,10 +156,10 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
         ]
         return [
             {key: None if math.isnan(value) else value for key, value in row.items()}
-            | {"epoch": int(row["epoch"])}
+            | {name: int(row[name]) for name in ("epoch", "step")}
             for row in rows
         ]
     except KeyError as error:
-        raise UserError(f"{printable(folder / 'metrics.csv')} has no column epoch") from error
+        raise UserError(f"{printable(folder / 'metrics.csv')} has no column {error.args[0]}") from error
     except (OSError, ValueError, OverflowError) as error:
         raise UserError(f"{printable(folder / 'metrics.csv')} can't be read: {in_words(error)}") from error

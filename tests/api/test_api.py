@@ -54,6 +54,7 @@ def test_it_trains_the_weights_of_the_command_twice_in_one_process_and_in_a_thre
 def test_a_run_can_be_evaluated_used_and_trained_longer() -> None:
     run = package.train(OVERRIDES, out="a")
     assert run.folder == Path("a").absolute() and len(run.history) == 1
+    assert [type(run.history[0][name]) for name in ("epoch", "step")] == [int, int]
     assert "101,770" in repr(run) and "101,770" in run._repr_html_()
     images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
     assert torch.equal(run.model.predict(images.numpy()), run.model.predict(images))
