@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from cnntrain.cli.command import ANYTHING, Command, run_and_overrides, run_files_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.config.keys import AMENDABLE, EXPORTERS, KEYS
-from cnntrain.errors import UserError
-from cnntrain.runs.records import CheckpointState
 
 # What asks for another split than the run's.
 SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))
@@ -32,34 +29,30 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
         command: what to type for the same result.
     """
     from cnntrain.config.from_checkpoint import check_amendments, data_trust
+    from cnntrain.inference.saved_run import open_best
 
     amendments = check_amendments(overrides, AMENDABLE["eval"], "eval")
-    state, path, config = best_of(run_name, amendments, "eval")
+    run = open_best(run_name, "eval", amendments)
+    config = run.config
     keys = [amendment.key_or_group for amendment in amendments]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
     with together(config["device"]):
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 
-        return evaluate_run(config, path, state, command, names_data, data_trust(config, amendments))
+        return evaluate_run(config, run.path, run.state, command, names_data, data_trust(config, amendments))
 
 
 def report(arguments: Sequence[str]) -> int:
     """``cnntrain report RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_amendments, opened
-    from cnntrain.runs import checkpoint, run_folder, run_writes
+    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.inference.saved_run import open_last
 
     run_name, overrides = run_and_overrides(arguments, REPORT)
-    amendments = check_amendments(overrides, AMENDABLE["report"], "report")
-    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
-    if path.parent.name != run_folder.CHECKPOINTS:
-        raise UserError(f"{path} is not in a run folder: report needs the folder that train made")
-    run_writes.check_links(path.parent.parent)
-    state, path = run_folder.load_or_previous(path)
-    config = opened(state, path, "report", amendments)
+    run = open_last(run_name, "report", check_amendments(overrides, AMENDABLE["report"], "report"))
     from cnntrain.report.entry import from_folder
 
-    from_folder(config, path.parent.parent, state)
+    from_folder(run.config, run.folder, run.state)
     return 0
 
 
@@ -67,22 +60,25 @@ def predict(arguments: Sequence[str]) -> int:
     """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
     from cnntrain.config.from_checkpoint import check_amendments
     from cnntrain.inference.image_files import files_of
+    from cnntrain.inference.saved_run import open_best
 
     run_name, words, overrides, flags = run_files_and_overrides(arguments, PREDICT)
     amendments = check_amendments(overrides, AMENDABLE["predict"], "predict")
     files = files_of(words)
-    state, path, config = best_of(run_name, amendments, "predict")
+    run = open_best(run_name, "predict", amendments)
+    config = run.config
     from cnntrain.config.sections import TrainedSettings
     from cnntrain.inference.model import Trained
     from cnntrain.inference.predict import predict as predict_files
 
-    trained = Trained(TrainedSettings.of(config), path, state)
+    trained = Trained(TrainedSettings.of(config), run.path, run.state)
     return int(bool(predict_files(trained, files, config, flags.get("--csv"), flags.get("--json"))))
 
 
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
     from cnntrain.config.from_checkpoint import check_amendments, data_trust
+    from cnntrain.inference.saved_run import open_best
     from cnntrain.runs.run_folder import CHECKPOINTS
     from cnntrain.runs.run_writes import check_links
     from cnntrain.runtime.optional import needed
@@ -93,24 +89,13 @@ def export(arguments: Sequence[str]) -> int:
     for kind in typed if isinstance(typed, list) else [typed]:
         for package in EXPORTERS[kind]:
             needed(package, f"format {kind}", "export")
-    state, path, config = best_of(run_name, amendments, "export")
-    if path.parent.name == CHECKPOINTS:
-        check_links(path.parent.parent)
+    run = open_best(run_name, "export", amendments)
+    if run.path.parent.name == CHECKPOINTS:
+        check_links(run.folder)
     from cnntrain.inference.export import export as export_run
 
-    export_run(config, path, state, data_trust(config, amendments))
+    export_run(run.config, run.path, run.state, data_trust(run.config, amendments))
     return 0
-
-
-def best_of(
-    run_name: str, amendments: Sequence[Any], command: str
-) -> tuple[CheckpointState, Path, dict[str, Any]]:
-    """Return a run's best checkpoint, its file, and its configuration amended for a command."""
-    from cnntrain.config.from_checkpoint import opened
-    from cnntrain.runs import run_folder
-
-    state, path = run_folder.load_best(run_name)
-    return state, path, opened(state, path, command, amendments)
 
 
 EVAL = Command(

@@ -30,27 +30,23 @@ def resume(arguments: Sequence[str]) -> int:
 
 def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSummary]:
     """Go on with a single run, unless it is finished, and return its folder and its summary."""
-    from cnntrain.config.from_checkpoint import check_amendments, opened
-    from cnntrain.runs import checkpoint, run_files, run_folder, run_writes
+    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.inference.saved_run import open_last
+    from cnntrain.runs import run_files, run_folder
 
     amendments = check_amendments(overrides, AMENDABLE["resume"], "resume")
     begun = run_folder.begun(run_name)
     if begun is not None:
         return begun, begin_again(begun, amendments)
-    path = run_folder.find_checkpoint(run_name, checkpoint.LAST)
-    folder = path.parent.parent
-    if path.parent.name != run_folder.CHECKPOINTS:
-        raise UserError(f"{path} is not in a run folder: resume needs the folder that train made")
-    run_writes.check_links(folder)
-    state, path = run_folder.load_or_previous(path)
-    config = opened(state, path, "resume", amendments, trains=True)
+    saved = open_last(run_name, "resume", amendments, trains=True)
+    config, state, folder = saved.config, saved.state, saved.folder
     config["out"] = str(folder)
     remark_on_loggers(config, state["config"])
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
         print(without_controls(finished(folder, state["progress"], config)))
         return folder, run_files.read_json(folder / "summary.json")
     if "optimizer" not in state:
-        raise CheckpointError(only_weights(path))
+        raise CheckpointError(only_weights(saved.path))
 
     with together(config["device"]):
         from cnntrain import run

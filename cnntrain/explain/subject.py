@@ -9,11 +9,11 @@ from typing import Any
 
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.composer import composed
-from cnntrain.config.from_checkpoint import check_amendments, opened
+from cnntrain.config.from_checkpoint import check_amendments
 from cnntrain.config.keys import AMENDABLE, KEYS
 from cnntrain.config.overrides import check_overrides, normalized
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.runs import run_folder
+from cnntrain.inference.saved_run import open_best
 from cnntrain.runs.records import CheckpointState
 from cnntrain.tasks.chosen import check_classification
 
@@ -79,8 +79,8 @@ def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
 def of_run(run: str, overrides: Sequence[str]) -> Subject:
     """Return a run's configuration, amended, and its best checkpoint."""
     amendments = check_amendments(overrides, AMENDABLE["explain_run"], "explain run=RUN")
-    state, path = run_folder.load_best(run)
-    return of_classification(Subject(opened(state, path, "eval", amendments, own={"out": None}), path, state))
+    saved = open_best(run, "eval", amendments, own={"out": None})
+    return of_classification(Subject(saved.config, saved.path, saved.state))
 
 
 def of_classification(subject: Subject) -> Subject:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.precision import Precision
-from cnntrain.config.from_checkpoint import check_amendments, opened
+from cnntrain.config.from_checkpoint import check_amendments
 from cnntrain.config.keys import AMENDABLE
 from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
@@ -20,7 +20,7 @@ from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding
-from cnntrain.runs import run_folder
+from cnntrain.inference.saved_run import open_best
 from cnntrain.runtime import distributed
 from cnntrain.training.components.components import build_model, build_task, load_weights
 from cnntrain.training.components.criterion import build_criterion
@@ -136,6 +136,5 @@ def load(run: str | Path = "last", overrides: Sequence[str] = ()) -> Trained:
         CheckpointError: there is no such run, or its checkpoint is damaged.
     """
     amendments = check_amendments(overrides, (*AMENDABLE["load"], "trust"), "load")
-    state, path = run_folder.load_best(str(run))
-    config = opened(state, path, "predict", amendments)
-    return Trained(TrainedSettings.of(config), path, state)
+    saved = open_best(str(run), "predict", amendments)
+    return Trained(TrainedSettings.of(saved.config), saved.path, saved.state)

@@ -1,0 +1,77 @@
+"""A saved run that is opened again: its checkpoint, and its configuration for a command. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnntrain.config.from_checkpoint import opened
+from cnntrain.errors import UserError
+from cnntrain.runs import checkpoint, run_folder, run_writes
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+    from cnntrain.runs.records import CheckpointState
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A checkpoint of a run and its configuration.
+
+    Args:
+        config: the checkpoint's configuration, with what was typed, checked.
+        state: the checkpoint.
+        path: the checkpoint's file.
+    """
+
+    config: dict[str, Any]
+    state: CheckpointState
+    path: Path
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, where the checkpoint lies in one."""
+        return self.path.parent.parent
+
+
+def open_best(
+    name: str, command: str, amendments: Sequence[Override], own: Mapping[str, Any] | None = None
+) -> SavedRun:
+    """Open the best epoch of a run, for what uses a trained model.
+
+    Args:
+        name: a run folder, a checkpoint file, or ``last``.
+        command: the command whose YAML file in conf/ adds keys of its own.
+        amendments: what was typed, from :func:`cnntrain.config.from_checkpoint.check_amendments`.
+        own: what the command adds besides.
+
+    Raises:
+        CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
+        UserError: what was typed does not go with it.
+    """
+    state, path = run_folder.load_best(name)
+    return SavedRun(opened(state, path, command, amendments, own=own), state, path)
+
+
+def open_last(name: str, command: str, amendments: Sequence[Override], trains: bool = False) -> SavedRun:
+    """Open the newest checkpoint of a run, for what writes into its folder.
+
+    Args:
+        name: a run folder, a checkpoint file, or ``last``.
+        command: the command whose YAML file in conf/ adds keys of its own.
+        amendments: what was typed, from :func:`cnntrain.config.from_checkpoint.check_amendments`.
+        trains: check too what matters to training alone.
+
+    Raises:
+        CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
+        UserError: what was typed does not go with it, or the checkpoint lies in no run folder.
+    """
+    path = run_folder.find_checkpoint(name, checkpoint.LAST)
+    if path.parent.name != run_folder.CHECKPOINTS:
+        raise UserError(f"{path} is not in a run folder: {command} needs the folder that train made")
+    run_writes.check_links(path.parent.parent)
+    state, path = run_folder.load_or_previous(path)
+    return SavedRun(opened(state, path, command, amendments, trains=trains), state, path)
