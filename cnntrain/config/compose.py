@@ -96,6 +96,14 @@ def defaults() -> dict[str, str]:
     return found
 
 
+def default(key: str) -> Any:
+    """Return the default of a key of train.yaml's own, such as that of ``data.max_megapixels``."""
+    value: Any = raw_yaml(conf_folder() / "train.yaml")
+    for name in key.split("."):
+        value = value[name]
+    return value
+
+
 def choice_values(group: str, choice: str, extra: str | None = None) -> dict[str, str]:
     """Return the keys of one choice and their values as written, those of the choices it builds on too."""
     if group == "experiment":  # its keys are those of other groups

@@ -63,8 +63,8 @@ def read_square(
     channels: int,
     side: int,
     resize: str,
+    decoding: Decoding,
     invert: bool = False,
-    decoding: Decoding | None = None,
 ) -> Tensor:
     """Read an image as a person sees it, scaled to a square: uint8 (channels, side, side).
 
@@ -75,13 +75,13 @@ def read_square(
         channels: 1 for grey, 3 for colour.
         side: in pixels.
         resize: how it is scaled, see :func:`cnntrain.data.resize.to_square`.
+        decoding: the bounds.
         invert: turn dark on white into white on dark; what ``pad`` adds stays black.
-        decoding: within which bounds; None: Pillow's alone.
 
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
-    pixels = torch.from_numpy(read_pixels(path, "L" if channels == 1 else "RGB", side, decoding))
+    pixels = torch.from_numpy(read_pixels(path, "L" if channels == 1 else "RGB", decoding, side))
     pixels = pixels.permute(2, 0, 1)
     if invert:
         pixels = 255 - pixels

@@ -42,7 +42,7 @@ def complete(config: dict[str, Any], names: Sequence[str]) -> None:
         raise UserError(f"data.{wanted[0]}=auto is for data=folder: give its value")
     from cnntrain.image_folder.inventory import refusal, usable
 
-    found = usable(data["root"], data["on_bad_image"], config["verbose"], data["max_megapixels"])
+    found = usable(data["root"], data["on_bad_image"], data["max_megapixels"], config["verbose"])
     test_fraction = data["source"].get("test_fraction", 0.15)
     why = refusal(found.parts(test_fraction))
     if why:

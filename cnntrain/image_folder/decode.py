@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import re
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -71,20 +70,20 @@ class Decoding:
     """How the images of a data set are decoded.
 
     Args:
-        max_megapixels: millions of pixels that an image may have; None: as many as Pillow allows.
+        max_megapixels: millions of pixels that an image may have.
         value_range: values that become black and white in images of more than 8 bits; ``own``: the lowest and
             the highest of each image; None knows those of 16-bit files alone.
         large: held while a large image is decoded, so that there is one in memory at a time.
     """
 
-    max_megapixels: float | None = None
+    max_megapixels: float
     value_range: Sequence[float] | str | None = None
     large: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
     @property
     def most(self) -> int:
         """Pixels that an image may have."""
-        return sys.maxsize if self.max_megapixels is None else int(1e6 * self.max_megapixels)
+        return int(1e6 * self.max_megapixels)
 
 
 @functools.cache
@@ -114,16 +113,14 @@ class Upright(NamedTuple):
     values: tuple[float, float] | None = None
 
 
-def read_pixels(
-    path: Path, mode: str, at_least: int | None = None, decoding: Decoding | None = None
-) -> np.ndarray:
+def read_pixels(path: Path, mode: str, decoding: Decoding, at_least: int | None = None) -> np.ndarray:
     """Read the pixels of an image as a person sees it: uint8 (H, W, C).
 
     Args:
         path: of the file.
         mode: ``L`` or ``RGB``.
+        decoding: the bounds.
         at_least: shorter side that is needed, see :func:`open_upright`.
-        decoding: within which bounds; None: Pillow's alone.
 
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
@@ -134,12 +131,11 @@ def read_pixels(
         array = np.array(image if image.mode == mode else image.convert(mode))
         return array.reshape(*array.shape[:2], -1)
 
-    decoding = decoding or Decoding()
-    pixels = plain_jpeg(path, mode, at_least, decoding)
-    return with_upright(path, as_array, at_least, decoding) if pixels is None else pixels
+    pixels = plain_jpeg(path, mode, decoding, at_least)
+    return with_upright(path, as_array, decoding, at_least) if pixels is None else pixels
 
 
-def plain_jpeg(path: Path, mode: str, at_least: int | None, decoding: Decoding) -> np.ndarray | None:
+def plain_jpeg(path: Path, mode: str, decoding: Decoding, at_least: int | None) -> np.ndarray | None:
     """Return the pixels of a JPEG that needs no more than to be decoded in full; None of all other files.
 
     They are those that Pillow gives, in two thirds of the time: libjpeg-turbo writes them where they stay.
@@ -164,29 +160,28 @@ def plain_jpeg(path: Path, mode: str, at_least: int | None, decoding: Decoding) 
         return None
 
 
-def open_upright(path: Path, at_least: int | None = None, decoding: Decoding | None = None) -> Upright:
+def open_upright(path: Path, decoding: Decoding, at_least: int | None = None) -> Upright:
     """Read an image as a person sees it.
 
     EXIF's rotation is applied, palettes and CMYK become RGB, more than 8 bits become 8, and what is
     transparent is composited on white. Of several images in a file it is the first.
 
     Args:
-        path: of the file.
+        path: the file.
+        decoding: the bounds.
         at_least: shorter side that is needed, in pixels. A JPEG is then decoded at the half, quarter or
             eighth that is just large enough, which takes a fraction of the time.
-        decoding: within which bounds; None: Pillow's alone.
 
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
-    return with_upright(path, lambda upright: upright, at_least, decoding)
+    return with_upright(path, lambda upright: upright, decoding, at_least)
 
 
 def with_upright(
-    path: Path, use: Callable[[Upright], T], at_least: int | None = None, decoding: Decoding | None = None
+    path: Path, use: Callable[[Upright], T], decoding: Decoding, at_least: int | None = None
 ) -> T:
     """Return what a function makes of an image, of large ones one at a time; see :func:`open_upright`."""
-    decoding = decoding or Decoding()
     try:
         with opened(path, decoding) as image:
             size = image.size  # which prepare may change

@@ -36,12 +36,14 @@ class Census:
         tree: where each image is, and its class.
         records: what each is, of dtype ``scan.RECORD``.
         groups: number of the group of like images, int64 (N,).
+        max_megapixels: millions of pixels that an image may have.
         known_parts: what :meth:`parts` has returned, by its arguments.
     """
 
     tree: Tree
     records: np.ndarray
     groups: np.ndarray
+    max_megapixels: float
     known_parts: dict[tuple[float, bool], np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
@@ -199,12 +201,12 @@ class Request:
     """A folder to look through: the same whatever way it was typed."""
 
     path: str
+    max_megapixels: float
     typed: str = field(compare=False)
     verbose: int = field(compare=False)
-    max_megapixels: float | None = None
 
 
-def census(root: str, verbose: int = 1, max_megapixels: float | None = None) -> Census:
+def census(root: str, max_megapixels: float, verbose: int = 1) -> Census:
     """Look at every image of a folder, with a progress bar, or at what the cache knows of it.
 
     A process does so once for a folder.
@@ -212,7 +214,7 @@ def census(root: str, verbose: int = 1, max_megapixels: float | None = None) -> 
     Raises:
         UserError: it is no folder of images, or none of a class can be read.
     """
-    return taken(Request(str(absolute(root)), str(root), verbose, max_megapixels))
+    return taken(Request(str(absolute(root)), max_megapixels, str(root), verbose))
 
 
 @functools.lru_cache(maxsize=4)
@@ -222,7 +224,9 @@ def taken(request: Request) -> Census:
     name = printable(Path(request.path).name)
     with Console(request.verbose).bar(len(tree.files), 0, f"looking at {name}", unit="image") as bar:
         records = scan(tree.root, tree.files, bar.update, request.max_megapixels)
-    found = Census(tree, records, duplicates.alike(records["pixels"], records["look"]))
+    found = Census(
+        tree, records, duplicates.alike(records["pixels"], records["look"]), request.max_megapixels
+    )
     labels = np.array(tree.labels)
     for label, class_name in enumerate(tree.classes):
         if not found.readable[labels == label].any():
@@ -234,13 +238,13 @@ def taken(request: Request) -> Census:
 census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
-def usable(root: str, on_bad_image: str, verbose: int = 1, max_megapixels: float | None = None) -> Census:
+def usable(root: str, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Census:
     """Return the census of a folder that is to be trained on.
 
     Raises:
         UserError: an image or a folder can't be read, and ``on_bad_image`` is ``stop``.
     """
-    found = census(root, verbose, max_megapixels)
+    found = census(root, max_megapixels, verbose)
     denied = found.tree.found.denied
     if (not found.bad and not denied) or on_bad_image == "skip":
         return found

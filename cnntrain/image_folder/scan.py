@@ -55,7 +55,7 @@ def scan(
     root: Path,
     files: Sequence[str],
     advance: Callable[[int], object],
-    max_megapixels: float | None = None,
+    max_megapixels: float,
 ) -> np.ndarray:
     """Return a record of each file, of dtype ``RECORD``, in the order of the files.
 
@@ -63,7 +63,7 @@ def scan(
         root: the folder.
         files: relative to it.
         advance: called with the number of files done.
-        max_megapixels: millions of pixels that an image may have; None: what ``conf/train.yaml`` says.
+        max_megapixels: millions of pixels that an image may have.
     """
     own = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
     store = cache_dir.folder() / "folders" / f"{own}.npz"
@@ -157,7 +157,7 @@ def measured(path: Path, decoding: Decoding) -> np.ndarray:
             raise Unreadable("not a regular file")
         for fact, value in identity(status).items():
             record[fact] = value
-        with_upright(path, lambda upright: measure(upright, record), MEASURED, decoding)
+        with_upright(path, lambda upright: measure(upright, record), decoding, MEASURED)
         record["content"] = content_of(path)
     except (Unreadable, OSError) as error:
         record["error"] = reason(error)

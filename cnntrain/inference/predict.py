@@ -109,7 +109,7 @@ def predictions(
 
     def read(file: Path) -> Tensor | str:
         try:
-            whole = read_square(file, channels, trained.resize_size, trained.resize, invert, trained.decoding)
+            whole = read_square(file, channels, trained.resize_size, trained.resize, trained.decoding, invert)
         except Unreadable as error:
             return str(error)
         return central(whole, size)[None]

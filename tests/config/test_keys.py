@@ -70,7 +70,7 @@ def test_each_command_takes_keys_or_groups_that_are_there() -> None:
 
 
 def test_what_auto_stands_for_is_found_in_a_folder_of_images(tmp_path: Path) -> None:
-    facts = usable(str(digits(tmp_path / "digits")), "stop", 0, 64).facts(0.15, "auto", "auto")
+    facts = usable(str(digits(tmp_path / "digits")), "stop", 64, 0).facts(0.15, "auto", "auto")
     assert set(facts) == set(INFERRED)
 
 

@@ -14,6 +14,7 @@ from conftest import Command, is_told
 from image_tree import digits, faulty
 from PIL import Image
 
+from cnntrain.data.audit.page import thumbnail
 from cnntrain.image_folder.inventory import census, fitting_size
 
 
@@ -176,3 +177,20 @@ def test_a_transparent_colour_is_named_like_an_alpha_channel(torchless: Command)
                 f"images/{name}/c{number}.png"
             )
     assert "28 images converted: transparent, composited on white (28)" in torchless("data", "images").out
+
+
+def test_an_image_above_the_bound_is_not_decoded_and_named(torchless: Command) -> None:
+    digits(Path("images"), 4)
+    Image.new("1", (9000, 9000)).save("images/d0/bomb.png")
+    done = torchless("data", "images", "--json", "-")
+    wrong = "d0/bomb.png: 81 megapixels, more than data.max_megapixels=64"
+    assert json.loads(done.out)["unreadable"] == [wrong]
+
+
+def test_an_image_that_grew_above_the_bound_is_not_drawn_on_the_page(torchless: Command) -> None:
+    digits(Path("images"), 4)
+    Image.new("1", (20, 20)).save("images/d0/grows.png")
+    found = census("images", 64)
+    assert thumbnail(found, "d0/grows.png").startswith("data:image/png")
+    Image.new("1", (9000, 9000)).save("images/d0/grows.png")
+    assert thumbnail(found, "d0/grows.png") == "data:,"

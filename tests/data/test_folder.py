@@ -15,10 +15,11 @@ from image_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.sources.folder import Folder
-from cnntrain.image_folder.decode import Unreadable, open_upright, read_pixels
+from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright, read_pixels
 from cnntrain.image_folder.inventory import census
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
+BOUND = Decoding(max_megapixels=64)
 
 
 def summary() -> dict:
@@ -125,7 +126,7 @@ def test_copies_stay_on_one_side(cnntrain: Command) -> None:
 
 def test_different_digits_are_not_taken_for_copies() -> None:
     digits(Path("images"), 300, (1, 7))
-    assert len(set(census("images").groups.tolist())) >= 595
+    assert len(set(census("images", 64).groups.tolist())) >= 595
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_every_mode_becomes_the_colour_that_a_person_sees(
 ) -> None:
     kind = "tif" if mode == "CMYK" else "png"
     Image.new(mode, (8, 8), value).save(f"a.{kind}")  # type: ignore[arg-type]
-    image, found, _, is_turned, *_ = open_upright(Path(f"a.{kind}"))
+    image, found, _, is_turned, *_ = open_upright(Path(f"a.{kind}"), BOUND)
     pixel = np.atleast_1d(np.asarray(image)[0, 0])
     assert found == mode and not is_turned
     assert len(pixel) == len(expected) and np.allclose(pixel, expected, atol=1)
@@ -179,8 +180,8 @@ def test_every_jpeg_has_the_pixels_that_pillow_gives(options: dict[str, Any], at
     path = Path("a.jpg")
     path.write_bytes(path.read_bytes() + tail)
     for mode in ("L", "RGB"):
-        expected = np.asarray(open_upright(path, at_least).image.convert(mode)).reshape(-1)
-        assert np.array_equal(read_pixels(path, mode, at_least).reshape(-1), expected)
+        expected = np.asarray(open_upright(path, BOUND, at_least).image.convert(mode)).reshape(-1)
+        assert np.array_equal(read_pixels(path, mode, BOUND, at_least).reshape(-1), expected)
 
 
 def test_a_truncated_jpeg_is_told() -> None:
@@ -188,7 +189,7 @@ def test_a_truncated_jpeg_is_told() -> None:
     path = Path("a.jpg")
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(Unreadable, match="truncated"):
-        read_pixels(path, "RGB", 40)
+        read_pixels(path, "RGB", BOUND, 40)
 
 
 def test_a_turned_photograph_is_upright() -> None:
@@ -197,7 +198,7 @@ def test_a_turned_photograph_is_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save("a.jpg", exif=exif)
-    image, _, size, is_turned, *_ = open_upright(Path("a.jpg"))
+    image, _, size, is_turned, *_ = open_upright(Path("a.jpg"), BOUND)
     assert image.size == size == (40, 60) and is_turned
     assert np.asarray(image)[5].mean() > 200 > 50 > np.asarray(image)[55].mean()
 
@@ -248,13 +249,13 @@ def test_a_second_look_reads_only_what_has_changed(
     from cnntrain.image_folder import scan
 
     digits(Path("images"))
-    first = census("images").records
+    first = census("images", 64).records
     census.cache_clear()
     Path("images/d0/001.png").write_text("damaged since")
     read = []
     measured = scan.measured
     monkeypatch.setattr(scan, "measured", lambda path, how: read.append(path.name) or measured(path, how))
-    second = census("images")
+    second = census("images", 64)
     assert read == ["001.png"]
     assert second.bad == ["d0/001.png: not an image"]
     assert (second.records["pixels"] == first["pixels"]).sum() == 59
@@ -290,11 +291,11 @@ def test_a_image_that_was_changed_is_decoded_anew() -> None:
     for name, pixels in (("grey", np.full((512, 512), 128, np.uint8)), ("noise", rough)):
         Path("images", name).mkdir(parents=True)
         Image.fromarray(pixels).save(f"images/{name}/0.jpg")
-    before = census("images").digest
+    before = census("images", 64).digest
     chequered = np.indices((512, 512)).sum(0) % 2 * 80 + 88  # whose mean is the same
     Image.fromarray(chequered.astype(np.uint8)).save("images/grey/0.jpg", quality=95)
     census.cache_clear()
-    assert census("images").digest != before
+    assert census("images", 64).digest != before
 
 
 def test_a_folders_own_validation_part_validates_whatever_the_fraction_is(cnntrain: Command) -> None:

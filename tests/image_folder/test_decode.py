@@ -23,6 +23,7 @@ from cnntrain.runtime import memory
 
 RUN = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
 SMALL = Decoding(max_megapixels=0.01)  # 100 x 100
+BOUND = Decoding(max_megapixels=64)
 
 
 @pytest.fixture
@@ -45,9 +46,9 @@ def postscript(path: str) -> None:
 def test_postscript_starts_no_program_and_is_refused_by_name(ghostscript: Path, name: str) -> None:
     postscript(name)
     with pytest.raises(Unreadable, match="EPS files are refused: reading them starts Ghostscript"):
-        open_upright(Path(name))
+        open_upright(Path(name), BOUND)
     with pytest.raises(Unreadable, match="EPS"):
-        read_pixels(Path(name), "RGB", 28)
+        read_pixels(Path(name), "RGB", BOUND, 28)
     assert not ghostscript.exists()
 
 
@@ -72,7 +73,7 @@ def test_formats_that_are_not_read_are_named(kind: str) -> None:
     }
     Path("a.png").write_bytes(heads[kind] + b"\0" * 200)
     with pytest.raises(Unreadable, match=f"{kind} files are not read"):
-        open_upright(Path("a.png"))
+        open_upright(Path("a.png"), BOUND)
 
 
 def fifo() -> None:
@@ -101,7 +102,7 @@ def unix_socket() -> None:
 )
 def test_only_regular_files_are_opened(make: Callable[[], None], kind: str) -> None:
     make()
-    for read in (open_upright, lambda path: read_pixels(path, "RGB")):
+    for read in (lambda path: open_upright(path, BOUND), lambda path: read_pixels(path, "RGB", BOUND)):
         with pytest.raises(Unreadable, match=f"not a regular file, but {kind}"):
             read(Path("a.png"))
 
@@ -143,8 +144,8 @@ def test_images_of_too_many_pixels_are_refused_by_name(name: str, options: dict,
     except (OSError, KeyError):
         pytest.skip(f"{name} has no mode {mode}")
     with pytest.raises(TooLarge, match="megapixels, more than data"):
-        open_upright(Path(name), decoding=SMALL)
-    assert open_upright(Path(name), decoding=Decoding(0.02)).size == (120, 120)
+        open_upright(Path(name), SMALL)
+    assert open_upright(Path(name), Decoding(0.02)).size == (120, 120)
 
 
 def test_an_image_within_an_icon_is_bounded_too() -> None:
@@ -153,7 +154,7 @@ def test_an_image_within_an_icon_is_bounded_too() -> None:
     entry = bytes([16, 16, 0, 0, 1, 0, 32, 0]) + len(inner).to_bytes(4, "little") + (22).to_bytes(4, "little")
     Path("a.ico").write_bytes(b"\0\0\1\0\1\0" + entry + inner)  # it says 16 x 16
     with pytest.raises(TooLarge):
-        open_upright(Path("a.ico"), decoding=SMALL)
+        open_upright(Path("a.ico"), SMALL)
 
 
 @pytest.mark.parametrize(("side", "decoded"), [(90, 90), (110, 55), (190, 95), (210, None)])
@@ -162,10 +163,10 @@ def test_a_large_jpeg_is_decoded_at_half_its_size(side: int, decoded: int | None
     Image.fromarray(grey).save("a.jpg")
     if decoded is None:
         with pytest.raises(TooLarge):
-            open_upright(Path("a.jpg"), decoding=SMALL)
+            open_upright(Path("a.jpg"), SMALL)
         return
-    assert open_upright(Path("a.jpg"), decoding=SMALL).image.size == (decoded, decoded)
-    found = read_pixels(Path("a.jpg"), "L", decoding=SMALL)[decoded // 2, :, 0]
+    assert open_upright(Path("a.jpg"), SMALL).image.size == (decoded, decoded)
+    found = read_pixels(Path("a.jpg"), "L", SMALL)[decoded // 2, :, 0]
     assert np.abs(found.astype(int) - np.linspace(0, 255, decoded)).max() < 4
 
 
@@ -185,7 +186,7 @@ def test_large_chunks_beside_the_pixels_are_not_unpacked(kind: bytes, before: by
     Path("a.png").write_bytes(whole[:33] + chunk(kind, before + bomb) + whole[33:])  # behind the header
     taken = memory.peak()
     with contextlib.suppress(Unreadable):
-        assert np.asarray(open_upright(Path("a.png")).image)[0, 0].tolist() == [255, 0, 0]
+        assert np.asarray(open_upright(Path("a.png"), BOUND).image)[0, 0].tolist() == [255, 0, 0]
     assert memory.peak() - taken < 50_000_000
 
 
@@ -195,7 +196,7 @@ def test_the_first_of_several_images_is_taken() -> None:
         frames[0].save(
             name, save_all=True, append_images=frames[1:], **({"lossless": True} if "w" in name else {})
         )
-        assert np.asarray(open_upright(Path(name)).image)[5, 5].tolist() == [255, 0, 0]
+        assert np.asarray(open_upright(Path(name), BOUND).image)[5, 5].tolist() == [255, 0, 0]
 
 
 def test_the_bound_is_a_key_and_a_record_in_the_cache_depends_on_it(cnntrain: Command) -> None:
@@ -235,7 +236,7 @@ def test_what_is_transparent_is_composited_on_white_in_every_mode(mode: str) -> 
         else:
             first = hidden.getpixel((0, 0))
             hidden.save("a.png", transparency=first)
-    pixels = read_pixels(Path("a.png"), "L")[..., 0]
+    pixels = read_pixels(Path("a.png"), "L", BOUND)[..., 0]
     assert (pixels[:, :2] == 255).all()
     if mode != "1":
         assert np.abs(pixels[:, 2:].astype(int) - 128).max() <= 1
@@ -276,12 +277,12 @@ def test_one_range_scales_all_images_of_a_folder(
     torchless: Command, kind: str, scale: float, low: float, expected: list[float]
 ) -> None:
     ramps(kind, scale, low)
-    found = census("images")
+    found = census("images", 64)
     facts = found.facts(0.01)
     assert facts["value_range"] == expected
     assert f"{expected[0]:g} is black, {expected[1]:g} is white" in torchless("data", "images").out
-    decoding = Decoding(value_range=expected)
-    seen = {path: read_pixels(path, "L", decoding=decoding) for path in Path("images").rglob("*.*")}
+    decoding = Decoding(64, expected)
+    seen = {path: read_pixels(path, "L", decoding) for path in Path("images").rglob("*.*")}
     brightest = (low + scale - expected[0]) / (expected[1] - expected[0]) * 255
     assert max(pixels.max() for pixels in seen.values()) == pytest.approx(brightest, abs=1)
     ratio = seen[Path("images/b/0.png" if kind == "uint16" else "images/b/0.tif")].max()
@@ -319,7 +320,7 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
     is_told(cnntrain(*RUN), "no scale in common", "data.value_range=[BLACK,WHITE]")
     assert cnntrain(*RUN, "data.value_range=[0,70000]").code == 0
     with pytest.raises(Unreadable, match=r"floats from 0 to 0\.5, and which of them are black and white"):
-        open_upright(Path("images/b/0.tif"))
+        open_upright(Path("images/b/0.tif"), BOUND)
 
 
 def test_the_script_beside_an_exported_model_reads_the_same_formats() -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from cnntrain.cli import main
 from cnntrain.data.sources.builtin import MNISTMini
-from cnntrain.image_folder.decode import Unreadable, open_upright
+from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
 from cnntrain.inference.model import load
 from cnntrain.inference.predict import Lines, Prediction
 from cnntrain.runs.safe_csv import csv_of
@@ -28,6 +28,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.text import columns
 
 RUN = ("model=mlp", "limit=1000", "epochs=1", "precision=fp32", "report=false", "-q")
+BOUND = Decoding(max_megapixels=64)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_what_to_convert_is_told(tmp_path: Path, name: str, told: str) -> None:
     head = b"\0\0\0\x18ftypheic" if name == "renamed.jpg" else b"something else"
     (tmp_path / name).write_bytes(head + bytes(100))
     with pytest.raises(Unreadable, match=f"^{told}$"):
-        open_upright(tmp_path / name)
+        open_upright(tmp_path / name, BOUND)
 
 
 def test_probabilities_are_those_of_the_model(cnntrain: Command, run: None) -> None:
@@ -164,7 +165,7 @@ def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
     turned.save(tmp_path / "turned.png", exif=turned.getexif())
 
     def shown(name: str) -> np.ndarray:
-        return np.atleast_3d(np.asarray(open_upright(tmp_path / name)[0]))
+        return np.atleast_3d(np.asarray(open_upright(tmp_path / name, BOUND)[0]))
 
     assert np.array_equal(shown("grey.png")[..., 0], grey)
     assert np.array_equal(shown("deep.png")[..., 0], grey)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.compose import conf_folder, default, read_yaml
 from cnntrain.data.audit import recommended
 from cnntrain.data.audit.findings_text import facts_of, show
 from cnntrain.data.audit.page import page
@@ -96,8 +96,7 @@ def split_in_words(parts: list[str], test_fraction: float) -> str:
         parts: that each image's folder says; empty strings if there are none.
         test_fraction: share held out for testing if there is no test part.
     """
-    val_fraction = read_yaml(conf_folder() / "train.yaml")["data"]["val_fraction"]
-    held = {"test": test_fraction, "val": val_fraction}
+    held = {"test": test_fraction, "val": default("data.val_fraction")}
     own = [f"{part}/" for part in ("train", "val", "test") if part in parts]
     chosen = [f"{part} {share:.0%}" for part, share in held.items() if part not in parts]
     words = [f"{', '.join(own)} as they are"] if own else []
@@ -151,7 +150,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
         UserError: it is no folder of images, or a file can't be written.
     """
     console = screen_beside(json_file, html_file, verbose=verbose)
-    found = census(root, console.verbose)
+    found = census(root, default("data.max_megapixels"), console.verbose)
     result = examine(root, found)
     show(console, result)
     if json_file is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.data.audit.findings_text import LINE, NAME
-from cnntrain.image_folder.decode import Unreadable, open_upright
+from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
 from cnntrain.image_folder.findings import FINDINGS, heading
 from cnntrain.image_folder.inventory import Census
 from cnntrain.runtime.console import count
@@ -111,7 +111,7 @@ def section(census: Census, heading: str, files: Iterable[str], named: bool) -> 
 def thumbnail(census: Census, name: str) -> str:
     """Return an image as a data address; of a file that has gone since, an empty one."""
     try:
-        image = open_upright(census.tree.root / name, SIDE).image
+        image = open_upright(census.tree.root / name, Decoding(census.max_megapixels), SIDE).image
     except Unreadable:
         return "data:,"
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cnntrain.config.compose import default
 from cnntrain.data.resize import read_square
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding, Unreadable
@@ -35,7 +36,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         resize: how it becomes a square, see :func:`cnntrain.data.resize.to_square`.
         on_bad_image: ``stop`` at files that can't be read, or ``skip`` them.
         test_fraction: share of each class that is the test part, if the folder has none of its own.
-        max_megapixels: millions of pixels that an image may have.
+        max_megapixels: millions of pixels that an image may have; None: as ``conf/train.yaml`` says.
         value_range: values that become black and white in images of more than 8 bits; None knows those of
             16-bit files alone.
         class_names: those of a checkpoint, in the order of its outputs; the folder may have fewer. None takes
@@ -73,12 +74,13 @@ class Folder(Dataset[tuple[Tensor, int]]):
         split = run_split or RunSplit()
         if split.members and split.binds:  # a bad file that the run had is missed by check_there
             on_bad_image = "skip"
-        census = usable(root, on_bad_image, max_megapixels=max_megapixels)
+        bound = default("data.max_megapixels") if max_megapixels is None else max_megapixels
+        census = usable(root, on_bad_image, bound)
         tree = census.tree
         parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
         self.census, self.run_split = census, split
         self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
-        self.decoding = Decoding(max_megapixels, value_range, lock())
+        self.decoding = Decoding(bound, value_range, lock())
         self.classes = list(class_names or tree.classes)
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
         self.found = found_in(census, parts, split.members) if split.members else None
@@ -140,7 +142,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         """Return one image, uint8 (channels, image_size, image_size), and its label."""
         path = self.root / self.files[index]
         try:
-            image = read_square(path, self.channels, self.image_size, self.resize, decoding=self.decoding)
+            image = read_square(path, self.channels, self.image_size, self.resize, self.decoding)
         except Unreadable as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
         return image, self.targets[index]
