@@ -408,6 +408,14 @@ KEYS: dict[str, Key] = {
         inferred="images",
         prepares="normalization",
     ),
+    "data.targets": Key(
+        "str",
+        "what is known of each image: its class, or a mask with the class of each pixel",
+        "weights",
+        choices=("classes", "masks"),
+        commands=("eval",),
+        home="train",
+    ),
     "data.on_bad_image": Key(
         "str",
         "what to do at an unreadable file",

@@ -237,4 +237,9 @@ Config = dict[str, Any]
 
 def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return channels, height and width of an image as the network gets it."""
-    return data["channels"], data["image_size"], data["image_size"]
+    return data["channels"], *height_and_width(data["image_size"])
+
+
+def height_and_width(size: Any) -> tuple[int, int]:
+    """Return height and width of a size, which is the side of a square or a list of both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

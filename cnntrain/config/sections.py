@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.schema import Config, height_and_width, input_shape
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
 Shape = tuple[int, int, int]  # channels, height and width of an image
@@ -22,11 +22,12 @@ class DataSettings:
     Args:
         limit: training images that are used; None: all.
         workers: processes that decode.
+        targets: what the data give for each image: ``classes`` or ``masks``.
     """
 
     source: Node
     channels: int
-    image_size: int
+    image_size: int | list[int]
     num_classes: int
     mean: list[float]
     std: list[float]
@@ -35,13 +36,14 @@ class DataSettings:
     cache: str
     cache_gb: float
     resize: str
-    resize_size: int | None
+    resize_size: int | list[int] | None
     max_megapixels: float
     value_range: Any = None
     root: str | None = None
     on_bad_image: str | None = None
     limit: int | None = None
     workers: int = 0
+    targets: str = "classes"
 
     @classmethod
     def of(cls, config: Config) -> DataSettings:
@@ -54,12 +56,17 @@ class DataSettings:
     @property
     def shape(self) -> Shape:
         """Channels, height and width of an image."""
-        return (self.channels, self.image_size, self.image_size)
+        return (self.channels, *self.size)
 
     @property
-    def side(self) -> int:
+    def size(self) -> tuple[int, int]:
+        """Height and width of an image."""
+        return height_and_width(self.image_size)
+
+    @property
+    def read_size(self) -> tuple[int, int]:
         """Height and width to which an image is brought before a part of it is cut out."""
-        return self.resize_size or self.image_size
+        return height_and_width(self.resize_size or self.image_size)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class BatchLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches: uint8 (N, C, H, W) and int64 (N,).
+        """Yield the batches: uint8 (N, C, H, W) and their targets.
 
         Raises:
             UserError: an image can't be read.

@@ -1,8 +1,9 @@
 """Decoded data sets, kept in the cache folder and read from there, into memory or image by image.
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
-A file holds the images as (N, H, W, C), the labels, a checksum of each image, and what is known of them all:
-shape, names, checksums. It is believed only if they are right, and made anew if not.
+A file holds the images as (N, H, W, C), then masks as (N, H, W) or labels, a checksum of each image with its
+mask, and what is known of them all: shape, names, checksums. It is believed only if they are right, and made
+anew if not.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from torch import Tensor
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.on_disk import DiskDataset
 from cnntrain.data.streaming import numbers
+from cnntrain.data.targets import TARGETS, kind_of
 from cnntrain.errors import UserError
 from cnntrain.runs import cache_dir
 from cnntrain.runtime.regular_files import open_regular
 
 # Of the files, and of the way from a file to its pixels. Files of another format are never found: they count
 # within data.cache_gb and, being the oldest, are the first to make room.
-FORMAT = 4
+FORMAT = 5
 FOOTER = struct.Struct("<QI")  # the end of a file: length and checksum of the description before it
 LABEL, CHECKSUM = 8, 4  # bytes of each
 AT_ONCE = 2**22  # bytes that are read and checked at a time, while they are in the processor's cache
@@ -65,37 +67,57 @@ def write(
 
     Args:
         path: from :func:`place`.
-        batches: of images, uint8 (N, C, H, W), and labels, int64 (N,), in order.
+        batches: of images, uint8 (N, C, H, W), and their targets, in order.
         count: images of all batches.
-        class_names: the name of each class; None calls them by their numbers.
+        class_names: the name of each class; None calls them by the numbers of the labels.
 
     Returns:
         Why they could not be written; None if they were.
     """
 
     def save(file: IO[bytes]) -> None:
-        known = 0
+        known, known_of_masks, begin = 0, 0, 0
         shape: list[int] = []
-        all_labels, checksums = [], []
-        for images, labels in batches:
+        all_labels, checksums = [torch.empty(0, dtype=torch.int64)], []
+        for images, targets in batches:
             data = images.permute(0, 2, 3, 1).contiguous().numpy()
             file.write(data.data)
             known, shape = zlib.crc32(data.data, known), list(images.shape[1:])
-            checksums += [zlib.crc32(image.data) for image in data]
-            all_labels.append(labels)
+            kind = kind_of(targets)
+            sums = [zlib.crc32(image.data) for image in data]
+            if kind.is_dense:
+                masks = targets.contiguous().numpy()
+                write_at(file, masks, count * data[0].size + begin * masks[0].size)
+                known_of_masks = zlib.crc32(masks.data, known_of_masks)
+                sums = [zlib.crc32(mask.data, own) for mask, own in zip(masks, sums, strict=True)]
+            else:
+                all_labels.append(targets)
+            checksums += sums
+            begin += len(data)
         together = torch.cat(all_labels)
         tail = together.numpy().tobytes() + np.array(checksums, dtype=np.uint32).tobytes()
+        file.seek(0, os.SEEK_END)
         file.write(tail)
         about = {
             "shape": [count, *shape],
+            "targets": kind.name,
             "class_names": class_names or numbers(together),
             "checksum": known,
+            "checksum_of_masks": known_of_masks,
             "tail": zlib.crc32(tail),
         }
         text = json.dumps(about).encode()
         file.write(text + FOOTER.pack(len(text), zlib.crc32(text)))
 
     return cache_dir.write(path, save)
+
+
+def write_at(file: IO[bytes], array: np.ndarray, offset: int) -> None:
+    """Write an array at a place of a file, whose position stays."""
+    position = file.tell()
+    file.seek(offset)
+    file.write(array.data)
+    file.seek(position)
 
 
 def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
@@ -109,11 +131,11 @@ def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
     try:
         with open_regular(path) as file:
             about, labels, checksums = described(file)
-            dataset = (
-                all_of(file, about, labels)
-                if into_memory
-                else DiskDataset(path, about["shape"], checksums, labels, about["class_names"])
-            )
+            if into_memory:
+                dataset = all_of(file, about, labels)
+            else:
+                names, targets = about["class_names"], TARGETS[about["targets"]]
+                dataset = DiskDataset(path, about["shape"], checksums, labels, names, targets)
         os.utime(path)  # so that it is not the first to go
         return dataset
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, UserError):
@@ -129,24 +151,38 @@ def all_of(file: BufferedReader, about: Mapping[str, Any], labels: Tensor) -> In
         ValueError: they are damaged.
     """
     count, channels, height, width = about["shape"]
-    flat = torch.empty(math.prod(about["shape"]), dtype=torch.uint8)
-    view, known = flat.numpy().data, 0
     file.seek(0)
-    for begin in range(0, len(view), AT_ONCE):
-        part = view[begin : begin + AT_ONCE]
-        if file.readinto(part) != len(part):
-            raise ValueError("truncated")
-        known = zlib.crc32(part, known)
-    if known != about["checksum"]:
-        raise ValueError("damaged")
+    flat = next_of(file, math.prod(about["shape"]), about["checksum"])
+    if TARGETS[about["targets"]].is_dense:
+        labels = next_of(file, count * height * width, about["checksum_of_masks"]).view(count, height, width)
     images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
     if channels == 1:  # the same bytes, which torch else takes for channels last
         images = flat.view(about["shape"])
     return InMemoryDataset(images, labels, about["class_names"])
 
 
+def next_of(file: BufferedReader, length: int, checksum: int) -> Tensor:
+    """Read so many bytes, uint8 (length,), from where a file stands.
+
+    Raises:
+        ValueError: they are not there, or are not those of the checksum.
+    """
+    flat = torch.empty(length, dtype=torch.uint8)
+    view, known = flat.numpy().data, 0
+    for begin in range(0, len(view), AT_ONCE):
+        part = view[begin : begin + AT_ONCE]
+        if file.readinto(part) != len(part):
+            raise ValueError("truncated")
+        known = zlib.crc32(part, known)
+    if known != checksum:
+        raise ValueError("damaged")
+    return flat
+
+
 def described(file: BufferedReader) -> tuple[dict[str, Any], Tensor, np.ndarray]:
     """Return what a file says of its images, their labels, int64 (N,), and their checksums, uint32 (N,).
+
+    Where it holds masks, there are no labels: int64 (0,).
 
     Raises:
         ValueError: that is damaged, or the file is not as long as it says.
@@ -160,12 +196,15 @@ def described(file: BufferedReader) -> tuple[dict[str, Any], Tensor, np.ndarray]
     if zlib.crc32(text) != checksum:
         raise ValueError("damaged")
     about = json.loads(text)
-    size, count = math.prod(about["shape"]), about["shape"][0]
-    if size + (LABEL + CHECKSUM) * count + length != end:
+    count, _, height, width = about["shape"]
+    size, of_labels = math.prod(about["shape"]), LABEL * count
+    if TARGETS[about["targets"]].is_dense:
+        size, of_labels = size + count * height * width, 0
+    if size + of_labels + CHECKSUM * count + length != end:
         raise ValueError("truncated")
     file.seek(size)
-    tail = file.read((LABEL + CHECKSUM) * count)
+    tail = file.read(of_labels + CHECKSUM * count)
     if zlib.crc32(tail) != about["tail"]:
         raise ValueError("damaged")
-    labels = np.frombuffer(bytearray(tail[: LABEL * count]), dtype=np.int64)
-    return about, torch.from_numpy(labels), np.frombuffer(tail[LABEL * count :], dtype=np.uint32)
+    labels = np.frombuffer(bytearray(tail[:of_labels]), dtype=np.int64)
+    return about, torch.from_numpy(labels), np.frombuffer(tail[of_labels:], dtype=np.uint32)

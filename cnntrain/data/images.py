@@ -1,9 +1,9 @@
-"""A set of labelled images in memory, as bytes, and the ways of turning an image into bytes."""
+"""A set of images with their targets in memory, as bytes, and the ways of turning an image into bytes."""
 
 from __future__ import annotations
 
 import functools
-import zlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.data.augment.crop import central
-from cnntrain.data.resize import to_square
+from cnntrain.data.resize import Size, sides, to_size
+from cnntrain.data.targets import Targets, checksum, kind_of
 from cnntrain.errors import UserError
 
 CHUNK = 2**24  # values converted to float at a time, which bounds the memory that it takes
@@ -22,22 +23,35 @@ ROUNDING = 0.1  # how far beyond 0 and 1 floats may lie, since some ways of scal
 
 
 class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Labelled images: what every source of data comes down to.
+    """Images and their targets: what every source of data comes down to.
 
     Args:
         images: uint8 (N, C, H, W); large ones are cut out faster if colours lie side by side in memory.
-        labels: int64 (N,), from 0 to the number of classes minus 1.
+        labels: the targets: a class for each image, int64 (N,), from 0 to the number of classes minus 1; or
+            for each pixel, uint8 (N, H, W), likewise, or 255 where it counts nowhere.
         class_names: the name of each class.
+
+    Attributes:
+        targets: what can be done with the labels.
+        whole: these images before their middle was cut out.
     """
+
+    targets: Targets
 
     def __init__(self, images: Tensor, labels: Tensor, class_names: Sequence[str]) -> None:
         if images.dtype != torch.uint8 or images.dim() != 4:
             raise UserError(f"images must be uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
+        self.targets = kind_of(labels)
         if len(images) != len(labels):
-            raise UserError(f"{len(images):,} images and {len(labels):,} labels: the files do not match")
-        check_labels(labels, class_names)
+            words = self.targets.words
+            raise UserError(f"{len(images):,} images and {len(labels):,} {words}: the files do not match")
+        if self.targets.is_dense and images.shape[2:] != labels.shape[1:]:
+            own, theirs = ("×".join(map(str, tensor.shape[-2:])) for tensor in (images, labels))
+            words = self.targets.words
+            raise UserError(f"images of {own} pixels and {words} of {theirs}: the sizes do not match")
+        self.targets.check(labels, class_names)
         self.images = images
-        self.labels = labels.long()
+        self.labels = labels if self.targets.is_dense else labels.long()
         self.class_names = tuple(class_names)
         self.whole = self
 
@@ -46,11 +60,11 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return one image, uint8 (C, H, W), and its label, int64 ()."""
+        """Return one image, uint8 (C, H, W), and its target."""
         return self.images[index], self.labels[index]
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return a batch with one gather: uint8 (N, C, H, W) and int64 (N,). The DataLoader calls this."""
+        """Return a batch with one gather: uint8 (N, C, H, W) and the targets. The DataLoader calls this."""
         index = torch.as_tensor(indices, dtype=torch.int64)
         return self.gathered(index), self.labels.index_select(0, index.to(self.device))
 
@@ -62,14 +76,30 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
             return self.images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
         return self.images.index_select(0, index)
 
+    @property
+    def names_for_cache(self) -> tuple[str, ...] | None:
+        """The names of the classes, if they are known before the labels are."""
+        return self.class_names
+
     def first(self, count: int) -> Tensor:
         """Return the first images, uint8 (count, C, H, W)."""
         return self.images[:count]
 
     @functools.cached_property
     def fingerprint(self) -> int:
-        """Checksum of all labels and of some images: a resumed run must see the same data."""
-        return checksum(self.gathered(torch.from_numpy(sample(len(self)))), self.labels)
+        """Checksum of some images and of the targets: a resumed run must see the same data."""
+        places = torch.from_numpy(sample(len(self)))
+        return checksum(self.gathered(places), self.targets.vouching(self.labels, places))
+
+    @property
+    def strata(self) -> Tensor | None:
+        """The group of each image, int64 (N,), each split in one proportion; None: no groups."""
+        return self.targets.strata(self.labels)
+
+    def class_counts(self, indices: Tensor) -> Tensor:
+        """Return how often each class occurs among the targets of some images, int64 (classes,)."""
+        chosen = self.labels.index_select(0, indices.to(self.device))
+        return self.targets.counts(chosen, len(self.class_names))
 
     @property
     def device(self) -> torch.device:
@@ -84,26 +114,29 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
     @property
     def values(self) -> int:
         """Bytes of one image."""
-        return self.images.shape[1] * self.side**2
+        return self.images.shape[1] * math.prod(self.image_size)
 
     @property
-    def side(self) -> int:
+    def image_size(self) -> tuple[int, int]:
         """Height and width of an image."""
-        return self.images.shape[2]
+        return self.images.shape[2], self.images.shape[3]
 
-    def seen_at(self, side: int) -> InMemoryDataset:
+    def seen_at(self, size: Size) -> InMemoryDataset:
         """Return the middle of each image, as a view; ``whole`` of that are these images."""
-        if side == self.side:
+        size = sides(size)
+        if size == self.image_size:
             return self
-        middle = InMemoryDataset(central(self.images, side), self.labels, self.class_names)
+        labels = self.targets.seen_at(self.labels, size)
+        middle = InMemoryDataset(central(self.images, size), labels, self.class_names)
         middle.whole = self
         return middle
 
     def to(self, device: torch.device) -> InMemoryDataset:
         """Return the same images on another device, where their batches are then made."""
-        moved = InMemoryDataset(self.whole.images.to(device), self.labels, self.class_names)
-        moved.labels = self.labels.to(device)
-        return moved.seen_at(self.side)
+        whole = self.whole
+        return InMemoryDataset(whole.images.to(device), whole.labels.to(device), self.class_names).seen_at(
+            self.image_size
+        )
 
 
 def as_bytes(image: Any) -> Tensor:
@@ -130,22 +163,9 @@ def as_bytes(image: Any) -> Tensor:
     return array.to(torch.uint8)
 
 
-def check_labels(labels: Tensor, class_names: Sequence[str]) -> None:
-    """Raise a UserError if a label, of int64 (N,), has no class."""
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
-        wrong = int(labels.max()) if int(labels.min()) >= 0 else int(labels.min())
-        raise UserError(f"label {wrong} is outside the {len(class_names)} classes")
-
-
 def sample(count: int) -> np.ndarray:
     """Return the places of some images, spread evenly, that vouch for the rest: int64 (N,)."""
     return np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).astype(np.int64))
-
-
-def checksum(images: Tensor, labels: Tensor) -> int:
-    """Return the CRC-32 of images and labels, wherever and however they lie in memory."""
-    known = zlib.crc32(images.cpu().contiguous().numpy().data)
-    return zlib.crc32(labels.cpu().contiguous().numpy().data, known)
 
 
 def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
@@ -158,26 +178,27 @@ def check_between(array: Tensor, low: float, high: float, rule: str) -> None:
         )
 
 
-def fit(dataset: InMemoryDataset, channels: int, side: int, resize: str) -> InMemoryDataset:
-    """Return the images as (channels, side, side), converted only where they differ."""
+def fit(dataset: InMemoryDataset, channels: int, side: Size, resize: str) -> InMemoryDataset:
+    """Return the images as (channels, height, width), and their targets; converted only if they differ."""
     images = fit_images(dataset.images, channels, side, resize)
-    return (
-        dataset if images is dataset.images else InMemoryDataset(images, dataset.labels, dataset.class_names)
-    )
+    if images is dataset.images:
+        return dataset
+    labels = dataset.targets.fitted(dataset.labels, sides(side), resize)
+    return InMemoryDataset(images, labels, dataset.class_names)
 
 
-def fit_images(images: Tensor, channels: int, side: int, resize: str) -> Tensor:
-    """Return uint8 (N, C, H, W) as (N, channels, side, side).
+def fit_images(images: Tensor, channels: int, side: Size, resize: str) -> Tensor:
+    """Return uint8 (N, C, H, W) as (N, channels, height, width).
 
     Args:
         images: on the CPU.
         channels: 1 for grey, 3 for colour.
-        side: in pixels.
-        resize: how, see :func:`cnntrain.data.resize.to_square`.
+        side: the size of the results, in pixels.
+        resize: how, see :func:`cnntrain.data.resize.to_size`.
     """
     if images.shape[1] != channels:
         images = convert_channels(images, channels)
-    return to_square(images, side, resize)
+    return to_size(images, side, resize)
 
 
 def convert_channels(images: Tensor, channels: int) -> Tensor:

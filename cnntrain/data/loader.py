@@ -14,11 +14,11 @@ from torch import Generator, Tensor
 from torch.utils.data import Sampler
 
 from cnntrain.compute.ddp import Share
+from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.batches import Batch, BatchLoader, raised
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.streaming import StreamingDataset
-from cnntrain.data.wait_time import Stopwatch
 from cnntrain.runtime.rng import seed_for
 
 AT_ONCE = 2**18  # values of small batches that are gathered together, 1 MB as floats
@@ -105,8 +105,8 @@ class TrainLoader:
     """The training batches of any epoch: shuffled, augmented and normalised, on the device.
 
     Args:
-        dataset: makes batches of bytes, uint8 (N, C, H, W), and labels, int64 (N,). Parts of images are
-            taken from the whole of each.
+        dataset: makes batches of bytes, uint8 (N, C, H, W), and their targets. Parts of images are taken
+            from the whole of each.
         indices: which of its images to train on, int64.
         batch_size: images in a batch, of all processes together; the last one of an epoch may be smaller.
         seed: of order and augmentation.
@@ -127,7 +127,7 @@ class TrainLoader:
         device: torch.device,
         workers: int,
     ) -> None:
-        self.side = dataset.side
+        self.image_size = dataset.image_size
         if augment.crops:
             dataset = dataset.whole
         at_once = 1
@@ -150,9 +150,9 @@ class TrainLoader:
         return len(self.batches)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and int64 (N,).
+        """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and their targets.
 
-        Where images are mixed, labels are the shares of the classes, float32 (N, classes).
+        Where images are mixed, those are the shares of the classes, float32 (N, classes).
         """
         return self.stopwatch.timed(self.made(epoch, start))
 
@@ -161,13 +161,13 @@ class TrainLoader:
         self.batches.epoch, self.batches.start = epoch, start
         generator = Generator(self.device)
         step = start
-        for images, labels in self.loader:
+        for images, targets in self.loader:
             images = images.to(self.device, non_blocking=True)
-            labels = labels.to(self.device, non_blocking=True)
+            targets = targets.to(self.device, non_blocking=True)
             if not self.augment:
                 images = self.normalize(images)
             size = max(1, self.share.size(self.batches.batch_size))
-            for x, y in zip(images.split(size), labels.split(size), strict=True):
+            for x, y in zip(images.split(size), targets.split(size), strict=True):
                 self.share.weigh(self.batches.size_of(step))
                 if self.augment:
                     generator.manual_seed(seed_for(self.seed, "augment", epoch, step, *self.share.position))
@@ -183,11 +183,11 @@ class TrainLoader:
         batch = next(iter(ShuffledBatches(self.batches.indices, count, self.seed)))
         images, _ = raised(self.dataset.__getitems__(batch))
         generator = Generator(self.device).manual_seed(seed_for(self.seed, "augment", 0, 0))
-        return self.augment(images.to(self.device), generator, self.side) if self.augment else images
+        return self.augment(images.to(self.device), generator, self.image_size) if self.augment else images
 
     def augmented(self, x: Tensor, y: Tensor, generator: Generator) -> Batch:
         """Return a batch of bytes augmented, normalised and, if that is wanted, mixed."""
-        x = self.normalize(self.augment(x, generator, self.side))
+        x = self.normalize(self.augment(x, generator, self.image_size))
         return self.augment.mix(x, y, self.num_classes, generator) if self.augment.mixes else (x, y)
 
 
@@ -216,7 +216,7 @@ class EvalLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches: float32 (N, C, H, W) and int64 (N,)."""
+        """Yield the batches: float32 (N, C, H, W) and their targets."""
         for x, y in self.loader:
             yield self.normalize(x.to(self.device, non_blocking=True)), y.to(self.device, non_blocking=True)
 

@@ -7,6 +7,8 @@ with an error that can be told. A mapping would end the process with SIGBUS and 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -18,19 +20,24 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.augment.crop import central
-from cnntrain.data.images import InMemoryDataset, check_labels
+from cnntrain.data.images import InMemoryDataset, sample
+from cnntrain.data.resize import Size, sides
+from cnntrain.data.targets import CLASSES, Targets, checksum
 from cnntrain.errors import RunFailed
+
+READ_AT_ONCE = 256  # images, when all targets are read
 
 
 class DiskDataset(InMemoryDataset):
-    """Labelled images in a file of the cache. Batches are made as those of :class:`InMemoryDataset` are.
+    """Images and their targets in a file of the cache. Batches are those of :class:`InMemoryDataset`.
 
     Args:
-        path: of the file, which begins with the images, uint8 (N, H, W, C).
+        path: of the file, which begins with the images, uint8 (N, H, W, C). Masks, uint8 (N, H, W), follow.
         shape: of all images, (N, C, H, W).
-        checksums: CRC-32 of each image, uint32 (N,).
-        labels: int64 (N,).
+        checksums: CRC-32 of each image, of its bytes and then of those of its mask, uint32 (N,).
+        labels: int64 (N,); of masks, which stay in the file, none.
         class_names: the name of each class.
+        targets: what the targets are.
     """
 
     def __init__(
@@ -40,31 +47,33 @@ class DiskDataset(InMemoryDataset):
         checksums: np.ndarray,
         labels: Tensor,
         class_names: Sequence[str],
+        targets: Targets = CLASSES,
     ) -> None:
-        check_labels(labels, class_names)
+        targets.check(labels, class_names)
+        self.targets = targets
         self.path = path
         self.shape = tuple(shape)
         self.checksums = checksums
         self.labels = labels
         self.class_names = tuple(class_names)
         self.whole: InMemoryDataset = self
-        self.is_checked = np.zeros(len(labels), dtype=bool)  # in this process
-        self.seen: int | None = None  # side of the middle that is handed out; None: the whole
+        self.is_checked = np.zeros(len(checksums), dtype=bool)  # in this process
+        self.seen: tuple[int, int] | None = None  # size of the middle that is handed out; None: the whole
         self.file: BinaryIO | None = None
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return one image, uint8 (C, H, W), and its label, int64 ().
+        """Return one image, uint8 (C, H, W), and its target.
 
         Raises:
             RunFailed: the file is damaged.
         """
-        return self.gathered(torch.tensor([index]))[0], self.labels[index]
+        images, targets = self.batch(torch.tensor([index]))
+        return images[0], targets[0]
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Any:
-        """Return a batch, uint8 (N, C, H, W) and int64 (N,); or the error, for the process that asked."""
-        index = torch.as_tensor(indices, dtype=torch.int64)
+        """Return a batch, uint8 (N, C, H, W) and the targets; or the error, for the process that asked."""
         try:
-            return self.gathered(index), self.labels.index_select(0, index)
+            return self.batch(torch.as_tensor(indices, dtype=torch.int64))
         except RunFailed as error:
             return error
 
@@ -74,27 +83,44 @@ class DiskDataset(InMemoryDataset):
         Raises:
             RunFailed: the file can't be read, or what it holds is not what was written.
         """
+        return self.batch(indices)[0]
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return some images, as :meth:`gathered` does, and their targets.
+
+        Raises:
+            RunFailed: the file can't be read, or what it holds is not what was written.
+        """
         _, channels, height, width = self.shape
-        size = channels * height * width
-        batch = np.empty((len(indices), height, width, channels), dtype=np.uint8)
-        view = batch.data.cast("B") if batch.size else memoryview(b"")
+        pixels = np.empty((len(indices), height, width, channels), dtype=np.uint8)
+        masks = np.empty((len(indices), height, width), dtype=np.uint8)
+        tables = [(pixels, 0), (masks, self.size)] if self.targets.is_dense else [(pixels, 0)]
         try:
             if self.file is None:
                 self.file = self.path.open("rb", buffering=0)
-            number = self.file.fileno()
             for place, index in enumerate(indices.tolist()):
-                image = view[place * size : (place + 1) * size]
-                if read_at(number, image, index * size) != size:
-                    raise self.damaged("it was truncated")
-                if not self.is_checked[index]:
-                    if zlib.crc32(image) != self.checksums[index]:
-                        raise self.damaged(f"the checksum of image {index} does not match")
-                    self.is_checked[index] = True
+                known = 0
+                for table, begin in tables:
+                    row = table[place].data.cast("B") if table[place].size else memoryview(b"")
+                    if read_at(self.file.fileno(), row, begin + index * len(row)) != len(row):
+                        raise self.damaged("it was truncated")
+                    known = known if self.is_checked[index] else zlib.crc32(row, known)
+                if not self.is_checked[index] and known != self.checksums[index]:
+                    raise self.damaged(f"the checksum of image {index} does not match")
+                self.is_checked[index] = True
         except OSError as error:
             raise self.damaged(error.strerror or str(error)) from error
-        images = torch.from_numpy(batch)
+        images = self.as_seen(torch.from_numpy(pixels))
+        if not self.targets.is_dense:
+            return images, self.labels.index_select(0, indices)
+        found = torch.from_numpy(masks)
+        return images, found if self.seen is None else self.targets.seen_at(found, self.seen)
+
+    def as_seen(self, pixels: Tensor) -> Tensor:
+        """Return images, uint8 (N, H, W, C), as they are handed out: (N, C, H, W), their middle perhaps."""
+        _, channels, height, width = self.shape
         # Of one channel the bytes are the same, and torch would take them for channels last.
-        images = images.view(-1, 1, height, width) if channels == 1 else images.permute(0, 3, 1, 2)
+        images = pixels.view(-1, 1, height, width) if channels == 1 else pixels.permute(0, 3, 1, 2)
         return images if self.seen is None else central(images, self.seen)
 
     def damaged(self, why: str) -> RunFailed:
@@ -106,20 +132,42 @@ class DiskDataset(InMemoryDataset):
             "the file is removed; start again, or go on with cnntrain resume: it is made anew"
         )
 
-    def seen_at(self, side: int) -> InMemoryDataset:
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self.shape[0]
+
+    @functools.cached_property
+    def fingerprint(self) -> int:
+        """Checksum of some images and of their targets, as :class:`InMemoryDataset` has it."""
+        images, targets = self.batch(torch.from_numpy(sample(len(self))))
+        return checksum(images, targets if self.targets.is_dense else self.labels)
+
+    def class_counts(self, indices: Tensor) -> Tensor:
+        """Return how often each class occurs among the targets of some images, int64 (classes,)."""
+        if not self.targets.is_dense:
+            return self.targets.counts(self.labels[indices], len(self.class_names))
+        counts = torch.zeros(len(self.class_names), dtype=torch.int64)
+        for lot in indices.split(READ_AT_ONCE):
+            counts += self.targets.counts(self.batch(lot)[1], len(counts))
+        return counts
+
+    def seen_at(self, size: Size) -> InMemoryDataset:
         """Return the middle of each image; ``whole`` of that are these images."""
-        if side == self.side:
+        if sides(size) == self.image_size:
             return self
-        middle = DiskDataset(self.path, self.shape, self.checksums, self.labels, self.class_names)
-        middle.whole, middle.seen = self, side
+        middle = DiskDataset(
+            self.path, self.shape, self.checksums, self.labels, self.class_names, self.targets
+        )
+        middle.whole, middle.seen = self, sides(size)
         return middle
 
     def to(self, device: torch.device) -> InMemoryDataset:
         """Read all images into the memory of a device."""
-        whole = self.whole
-        images = InMemoryDataset(whole.first(len(self)).to(device), self.labels, self.class_names)
-        images.labels = self.labels.to(device)
-        return images.seen_at(self.side)
+        whole: Any = self.whole
+        images, targets = whole.batch(torch.arange(len(self)))
+        return InMemoryDataset(images.to(device), targets.to(device), self.class_names).seen_at(
+            self.image_size
+        )
 
     def first(self, count: int) -> Tensor:
         """Return the first images, uint8 (count, C, H, W)."""
@@ -133,7 +181,7 @@ class DiskDataset(InMemoryDataset):
     @property
     def values(self) -> int:
         """Bytes of one image."""
-        return self.shape[1] * self.side**2
+        return self.shape[1] * math.prod(self.image_size)
 
     @property
     def size(self) -> int:
@@ -141,9 +189,9 @@ class DiskDataset(InMemoryDataset):
         return int(np.prod(self.shape))
 
     @property
-    def side(self) -> int:
+    def image_size(self) -> tuple[int, int]:
         """Height and width of an image."""
-        return self.seen or self.shape[2]
+        return self.seen or (self.shape[2], self.shape[3])
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open file, which a process of its own opens anew."""

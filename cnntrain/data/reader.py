@@ -16,8 +16,10 @@ from cnntrain.config.sections import DataSettings
 from cnntrain.data import decoded_cache
 from cnntrain.data.batches import Batch
 from cnntrain.data.images import InMemoryDataset, fit
+from cnntrain.data.resize import side_or_both
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.streaming import StreamingDataset, all_batches, read_all
+from cnntrain.data.targets import TARGETS
 from cnntrain.errors import UserError
 from cnntrain.runs import cache_dir
 from cnntrain.runtime import memory
@@ -44,7 +46,7 @@ class Reader:
         self.trust = trust
         self.known: dict[str, Any] = {
             **{name: getattr(data, name) for name in PASSED_ON},
-            "image_size": data.side,
+            "image_size": side_or_both(data.read_size),
         }
         self.notes: list[str] = []
         self.opened: dict[bool, Any] = {}  # what was built, by whether it is the training part
@@ -69,7 +71,7 @@ class Reader:
                 place = decoded_cache.place({**self.facts(is_train), **own}, [])
                 images = self.from_cache(place)
         found = images or self.made(dataset, place)
-        return self.checked(found.seen_at(self.data.image_size))
+        return self.checked(found.seen_at(self.data.size))
 
     def facts(self, is_train: bool) -> dict[str, Any]:
         """Return what the decoded images depend on, besides the files."""
@@ -77,6 +79,7 @@ class Reader:
         return {
             "source": self.data.source,
             "train": is_train,
+            "targets": self.data.targets,
             "known": {name: self.known.get(name) for name in ("num_classes", "on_bad_image", "value_range")},
             "code": hashlib.sha256(Path(code).read_bytes()).hexdigest() if code else None,
             **self.shape(),
@@ -100,7 +103,7 @@ class Reader:
 
     def shape(self) -> dict[str, Any]:
         """Return to what images are brought."""
-        return {"channels": self.data.channels, "side": self.data.side, "resize": self.data.resize}
+        return {"channels": self.data.channels, "side": self.data.read_size, "resize": self.data.resize}
 
     def from_cache(self, place: Path | None) -> InMemoryDataset | None:
         """Return images that the cache has, or None."""
@@ -119,7 +122,8 @@ class Reader:
 
     def made(self, dataset: Any, place: Path | None) -> InMemoryDataset | StreamingDataset:
         """Decode images into memory or to the disk, or leave them to be decoded batch by batch."""
-        streamed = StreamingDataset(dataset, **self.shape())
+        targets, num_classes = TARGETS[self.data.targets], self.data.num_classes
+        streamed = StreamingDataset(dataset, **self.shape(), targets=targets, num_classes=num_classes)
         how, why = self.way(dataset, streamed, place)
         if how == "disk" and place is not None:
             with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
@@ -135,7 +139,8 @@ class Reader:
                 lots = zip(images.images.split(AT_ONCE), images.labels.split(AT_ONCE), strict=True)
                 self.keep(place, lots, images)
             return images
-        with self.console.bar(len(streamed), 0, f"labels of {streamed.name}", unit="image") as bar:
+        name = f"{targets.words} of {streamed.name}"
+        with self.console.bar(len(streamed), 0, name, unit="image") as bar:
             streamed.find_labels(self.data.workers, bar.update)
         self.note(why)
         return streamed
@@ -195,7 +200,7 @@ class Reader:
                 f"[dim]cache: removed the {count(number, 'data set')} used longest ago, "
                 f"{bytes_in_words(size)}: data.cache_gb={self.data.cache_gb:g}[/]"
             )
-        names = images.class_names if isinstance(images, InMemoryDataset) else images.own_names
+        names = images.names_for_cache
         error = decoded_cache.write(place, batches, len(images), names)
         if error is not None:
             self.note(f"not cached: {cache_dir.shown(place.parent)}: {error.strerror or error}")
@@ -211,7 +216,12 @@ class Reader:
             return read_all(streamed, self.data.workers, bar.update)
 
     def checked(self, images: InMemoryDataset | StreamingDataset) -> InMemoryDataset | StreamingDataset:
-        """Check that the data have the classes that the configuration says."""
+        """Check that the data have the targets and the classes that the configuration says."""
+        if images.targets.name != self.data.targets:
+            raise UserError(
+                f"data.targets={self.data.targets}, but the data have {images.targets.words}: "
+                f"data.targets={images.targets.name}"
+            )
         told, found = self.data.num_classes, len(images.class_names)
         if found != told:
             raise UserError(

@@ -1,7 +1,9 @@
-"""How an image of any shape becomes the square that networks take."""
+"""How an image of any shape becomes one of the size that networks take, and its mask with it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,34 +12,103 @@ from torch import Tensor
 
 from cnntrain.image_folder.decode import Decoding, read_pixels
 
+Size = int | Sequence[int]  # the side of a square, or height and width, in pixels
 
-def to_square(images: Tensor, side: int, resize: str) -> Tensor:
-    """Scale images to a square, bilinearly and without aliasing.
+
+def sides(size: Size) -> tuple[int, int]:
+    """Return height and width."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def side_or_both(size: tuple[int, int]) -> int | list[int]:
+    """Return the side of a square, or height and width, as a configuration has them."""
+    return size[0] if size[0] == size[1] else list(size)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How images of one size become images of another: a part is scaled, and put into a place.
+
+    Args:
+        top, left, tall, wide: the part of the image that is taken, in its pixels.
+        height, width: what that is scaled to.
+        down, right: where that is put in the result.
+    """
+
+    top: int
+    left: int
+    tall: int
+    wide: int
+    height: int
+    width: int
+    down: int = 0
+    right: int = 0
+
+    @classmethod
+    def of(cls, tall: int, wide: int, size: tuple[int, int], resize: str) -> Fit:
+        """Return how an image of a height and a width becomes one of that size."""
+        height, width = size
+        if resize == "squash" or tall * width == wide * height:
+            return cls(0, 0, tall, wide, height, width)
+        if resize == "crop":
+            scale = min(tall / height, wide / width)
+            part = max(1, round(height * scale)), max(1, round(width * scale))
+            return cls((tall - part[0]) // 2, (wide - part[1]) // 2, *part, height, width)
+        scale = min(height / tall, width / wide)
+        small = max(1, round(tall * scale)), max(1, round(wide * scale))
+        return cls(0, 0, tall, wide, *small, (height - small[0]) // 2, (width - small[1]) // 2)
+
+    def part(self, images: Tensor) -> Tensor:
+        """Return the part of images (..., H, W) that is scaled, as a view."""
+        return images[..., self.top : self.top + self.tall, self.left : self.left + self.wide]
+
+    def placed(self, scaled: Tensor, size: tuple[int, int], value: int) -> Tensor:
+        """Return scaled parts (..., height, width) in their place, with a value beside them."""
+        if (self.height, self.width) == size:
+            return scaled
+        whole = scaled.new_full((*scaled.shape[:-2], *size), value)
+        rows, columns = slice(self.down, self.down + self.height), slice(self.right, self.right + self.width)
+        whole[..., rows, columns] = scaled
+        return whole
+
+
+def to_size(images: Tensor, size: Size, resize: str) -> Tensor:
+    """Scale images to a size, bilinearly and without aliasing.
 
     Args:
         images: uint8 (N, C, H, W), on the CPU, where torch has a kernel for bytes.
-        side: of the square, in pixels.
-        resize: ``crop`` takes the middle, as long and wide as the shorter side; ``pad`` takes all, with black
-            beside it; ``squash`` takes all, and changes its proportions.
+        size: of the results.
+        resize: ``crop`` takes the middle, as much as the proportions of the results allow; ``pad`` takes all,
+            with black beside it; ``squash`` takes all, and changes its proportions.
 
     Returns:
-        uint8 (N, C, side, side); the same tensor if it is that already.
+        uint8 (N, C, height, width); the same tensor if it is that already.
     """
-    height, width = images.shape[2:]
-    if height == width == side:
+    size = sides(size)
+    if images.shape[2:] == size:
         return images
-    if resize == "crop" and height != width:
-        short = min(height, width)
-        top, left = (height - short) // 2, (width - short) // 2
-        images = images[:, :, top : top + short, left : left + short]
-    if resize != "pad" or height == width:
-        return scaled(images, side, side)
-    scale = side / max(height, width)
-    tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (side - tall) // 2, (side - wide) // 2
-    square = torch.zeros(*images.shape[:2], side, side, dtype=torch.uint8)
-    square[:, :, top : top + tall, left : left + wide] = scaled(images, tall, wide)
-    return square
+    fit = Fit.of(images.shape[2], images.shape[3], size, resize)
+    return fit.placed(scaled(fit.part(images), fit.height, fit.width), size, 0)
+
+
+def masks_to_size(masks: Tensor, size: Size, resize: str, beside: int) -> Tensor:
+    """Scale masks as :func:`to_size` scales their images, but by nearest neighbour.
+
+    Args:
+        masks: uint8 (N, H, W).
+        size: of the results.
+        resize: as for the images.
+        beside: the value of pixels that ``pad`` adds.
+
+    Returns:
+        uint8 (N, height, width), with no value that was not there, or is ``beside``.
+    """
+    size = sides(size)
+    if masks.shape[1:] == size:
+        return masks
+    fit = Fit.of(masks.shape[1], masks.shape[2], size, resize)
+    nearest = F.interpolate(fit.part(masks)[:, None], size=(fit.height, fit.width), mode="nearest-exact")
+    return fit.placed(nearest[:, 0], size, beside)
 
 
 def scaled(images: Tensor, height: int, width: int) -> Tensor:
@@ -58,31 +129,32 @@ def scaled(images: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True)
 
 
-def read_square(
+def read_sized(
     path: Path,
     channels: int,
-    side: int,
+    size: Size,
     resize: str,
     decoding: Decoding,
     invert: bool = False,
 ) -> Tensor:
-    """Read an image as a person sees it, scaled to a square: uint8 (channels, side, side).
+    """Read an image as a person sees it, scaled to a size: uint8 (channels, height, width).
 
     The colours of a pixel lie side by side in memory, as files have them.
 
     Args:
         path: of the file, of any kind that Pillow reads.
         channels: 1 for grey, 3 for colour.
-        side: in pixels.
-        resize: how it is scaled, see :func:`cnntrain.data.resize.to_square`.
+        size: of the result.
+        resize: how it is scaled, see :func:`to_size`.
         decoding: the bounds.
         invert: turn dark on white into white on dark; what ``pad`` adds stays black.
 
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
-    pixels = torch.from_numpy(read_pixels(path, "L" if channels == 1 else "RGB", decoding, side))
+    colours = "L" if channels == 1 else "RGB"
+    pixels = torch.from_numpy(read_pixels(path, colours, decoding, max(sides(size))))
     pixels = pixels.permute(2, 0, 1)
     if invert:
         pixels = 255 - pixels
-    return to_square(pixels[None], side, resize)[0]
+    return to_size(pixels[None], size, resize)[0]

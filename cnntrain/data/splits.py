@@ -29,6 +29,11 @@ def stratified_split(labels: Tensor, val_fraction: float, seed: int) -> tuple[Te
     return (~in_val).nonzero().flatten(), in_val.nonzero().flatten()
 
 
+def random_split(count: int, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split images that belong to no groups, as :func:`stratified_split` splits those of a single class."""
+    return stratified_split(torch.zeros(count, dtype=torch.int64), val_fraction, seed)
+
+
 def limited(indices: Tensor, limit: int | None, seed: int) -> Tensor:
     """Return the first ``limit`` of the shuffled indices, or all of them."""
     if limit is None or limit >= len(indices):

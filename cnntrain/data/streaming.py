@@ -6,6 +6,7 @@ That is the path for data that do not fit into memory. Data that do are read thr
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,14 +17,16 @@ from torch.utils.data import Dataset
 
 from cnntrain.data.augment.crop import central
 from cnntrain.data.batches import Batch, BatchLoader, raised
-from cnntrain.data.images import InMemoryDataset, as_bytes, checksum, fit_images, sample
+from cnntrain.data.images import InMemoryDataset, as_bytes, fit_images, sample
+from cnntrain.data.resize import Size, sides
+from cnntrain.data.targets import CLASSES, Targets, checksum
 from cnntrain.errors import UserError, in_words
 
 READ_AT_ONCE = 64  # images, when all of them are read
 
 
 class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
-    """The images of a map-style data set of (image, label) pairs, as bytes and of one size.
+    """The images of a map-style data set of (image, target) pairs, as bytes and of one size.
 
     An image is a PIL image, an array or a tensor; floats lie between 0 and 1, whole numbers between 0 and
     255. The names of the classes are the data set's ``classes``, if it has them.
@@ -31,8 +34,10 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
     Args:
         dataset: with ``__len__`` and ``__getitem__``.
         channels: what the images are converted to.
-        side: the height and width that they are scaled to, in pixels.
-        resize: how, see :func:`cnntrain.data.resize.to_square`.
+        side: what they are scaled to, in pixels: the side of a square, or height and width.
+        resize: how, see :func:`cnntrain.data.resize.to_size`.
+        targets: what the targets are: class numbers, or masks as large as their images.
+        num_classes: number of classes, for masks of a data set that does not name them.
 
     Raises:
         UserError: it is no such data set, or holds nothing.
@@ -40,14 +45,25 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
 
     device = torch.device("cpu")
 
-    def __init__(self, dataset: Any, channels: int, side: int, resize: str) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        channels: int,
+        side: Size,
+        resize: str,
+        targets: Targets = CLASSES,
+        num_classes: int | None = None,
+    ) -> None:
         self.dataset = dataset
         self.name = type(dataset).__name__
         self.channels = channels
-        self.scaled_to = self.side = side
+        self.scaled_to: tuple[int, int] = sides(side)
+        self.image_size = self.scaled_to
         self.resize = resize
+        self.targets = targets
+        self.num_classes = num_classes
         self.whole = self
-        self.labels = torch.empty(0, dtype=torch.int64)  # until find_labels has found them
+        self.labels = torch.empty(0, dtype=torch.int64)  # until find_labels has found them; masks stay out
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise UserError(f"{self.name} is not a data set: it needs __len__ and __getitem__")
         if len(dataset) == 0:
@@ -58,7 +74,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return one image, uint8 (C, H, W), and its label, int64 ().
+        """Return one image, uint8 (C, H, W), and its target.
 
         Raises:
             UserError: it can't be read, or is not an image.
@@ -69,15 +85,24 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
             raise
         except Exception as error:  # whatever a data set of the user's may raise
             raise UserError(f"{self.name}[{index}] can't be read: {in_words(error)}") from error
+        word = self.targets.word
         try:
-            image, label = item
-            fitted = fit_images(as_bytes(image)[None], self.channels, self.scaled_to, self.resize)[0]
-            return central(fitted, self.side), torch.tensor(int(label))
+            image, value = item
+            pixels = as_bytes(image)
+            fitted = fit_images(pixels[None], self.channels, self.scaled_to, self.resize)[0]
+            target = self.targets.of_item(value, pixels.shape[1:], self.scaled_to, self.resize)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UserError(f"{self.name}[{index}] is not an image and its label: {error}") from error
+            raise UserError(f"{self.name}[{index}] is not an image and its {word}: {error}") from error
+        if not self.targets.is_dense:
+            return central(fitted, self.image_size), target
+        try:
+            self.targets.check(target[None], self.class_names)
+        except UserError as error:
+            raise UserError(f"{self.name}[{index}]: {error}") from error
+        return central(fitted, self.image_size), central(target, self.image_size)
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor] | UserError:
-        """Return a batch, uint8 (N, C, H, W) and int64 (N,); or what went wrong.
+        """Return a batch, uint8 (N, C, H, W) and the targets; or what went wrong.
 
         An error that is raised in a worker reaches the main process with the worker's traceback in its text.
         """
@@ -90,19 +115,21 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
     @property
     def size(self) -> int:
         """Bytes that all images would take in memory."""
-        return len(self) * self.channels * self.side**2
+        return len(self) * self.channels * math.prod(self.image_size)
 
-    def seen_at(self, side: int) -> StreamingDataset:
+    def seen_at(self, size: Size) -> StreamingDataset:
         """Return the middle of each image; ``whole`` of that are these images."""
-        if side == self.side:
+        if sides(size) == self.image_size:
             return self
         middle = copy.copy(self)
-        middle.side = side
+        middle.image_size = sides(size)
         return middle
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The name of each class."""
+        if self.targets.is_dense:
+            return self.own_names or numbered(self.num_classes or 0)
         return self.own_names or numbers(self.labels)
 
     @property
@@ -112,17 +139,45 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
         return None if names is None else tuple(map(str, names))
 
     @property
+    def names_for_cache(self) -> tuple[str, ...] | None:
+        """The names of the classes, if they are known before the labels are."""
+        return self.class_names if self.targets.is_dense else self.own_names
+
+    @property
     def fingerprint(self) -> int:
-        """Checksum of all labels and of some images, as :class:`Images` has it."""
-        return checksum(batch_of(self, sample(len(self)))[0], self.labels)
+        """Checksum of some images and of their targets, as :class:`InMemoryDataset` has it."""
+        images, targets = batch_of(self, sample(len(self)))
+        return checksum(images, targets if self.targets.is_dense else self.labels)
+
+    @property
+    def strata(self) -> Tensor | None:
+        """The group of each image, int64 (N,), each split in one proportion; None: no groups."""
+        return self.targets.strata(self.labels)
+
+    def class_counts(self, indices: Tensor) -> Tensor:
+        """Return how often each class occurs among the targets of some images, int64 (classes,).
+
+        Masks are read for that, one lot after the other.
+        """
+        number = len(self.class_names)
+        if not self.targets.is_dense:
+            return self.targets.counts(self.labels[indices], number)
+        counts = torch.zeros(number, dtype=torch.int64)
+        for lot in indices.split(READ_AT_ONCE):
+            counts += self.targets.counts(batch_of(self, lot.numpy())[1], number)
+        return counts
 
     def find_labels(self, workers: int, advance: Callable[[int], object]) -> None:
         """Find the label of every image: where data sets of torchvision's kind keep them, else by reading.
+
+        Masks are not looked for: each is read with its image.
 
         Args:
             workers: processes that read.
             advance: called with the number of images read.
         """
+        if self.targets.is_dense:
+            return
         for name in ("targets", "labels"):
             try:
                 labels = torch.as_tensor(getattr(self.dataset, name)).long()
@@ -146,11 +201,16 @@ def stacked(images: Sequence[Tensor]) -> Tensor:
 
 def numbers(labels: Tensor) -> tuple[str, ...]:
     """Return the numbers of the classes as their names."""
-    return tuple(map(str, range(int(labels.max()) + 1)))
+    return numbered(int(labels.max()) + 1)
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return the numbers of so many classes as their names."""
+    return tuple(map(str, range(count)))
 
 
 def batch_of(dataset: StreamingDataset, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return some images and their labels."""
+    """Return some images and their targets."""
     return raised(dataset.__getitems__(indices))
 
 
@@ -173,15 +233,15 @@ def read_all(dataset: StreamingDataset, workers: int, advance: Callable[[int], o
     Raises:
         UserError: one of them can't be read.
     """
-    shape = (len(dataset), dataset.channels, dataset.side, dataset.side)
+    shape = (len(dataset), dataset.channels, *dataset.image_size)
     # As decoders give colours, and as the kernel that scales parts of images takes them fastest.
     layout = torch.channels_last if dataset.channels > 1 else torch.contiguous_format
     images = torch.empty(shape, dtype=torch.uint8, memory_format=layout)
-    labels = torch.empty(len(dataset), dtype=torch.int64)
+    targets = dataset.targets.empty(len(dataset), dataset.image_size)
     begin = 0
-    for some, their_labels in all_batches(dataset, workers, advance):
+    for some, theirs in all_batches(dataset, workers, advance):
         end = begin + len(some)
-        images[begin:end], labels[begin:end] = some, their_labels
+        images[begin:end], targets[begin:end] = some, theirs
         begin = end
-    dataset.labels = labels
-    return InMemoryDataset(images, labels, dataset.class_names)
+    dataset.labels = targets
+    return InMemoryDataset(images, targets, dataset.class_names)

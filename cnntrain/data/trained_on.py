@@ -13,10 +13,11 @@ from torch import Tensor
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.sections import DataSettings
-from cnntrain.data.images import InMemoryDataset, checksum
+from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.sources.folder import Folder
-from cnntrain.data.splits import limited, stratified_split
+from cnntrain.data.splits import limited, random_split, stratified_split
 from cnntrain.data.streaming import StreamingDataset
+from cnntrain.data.targets import checksum
 from cnntrain.errors import UserError
 from cnntrain.image_folder.members import Member, RunSplit, split_of
 from cnntrain.runs.run_folder import CHECKPOINTS
@@ -129,7 +130,9 @@ def parted(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple
     """
     if isinstance(dataset, Folder):
         return dataset.split(val_fraction, seed)
-    return stratified_split(train.labels, val_fraction, seed)
+    if train.strata is None:
+        return random_split(len(train), val_fraction, seed)
+    return stratified_split(train.strata, val_fraction, seed)
 
 
 def apart(

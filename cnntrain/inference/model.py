@@ -45,7 +45,7 @@ class Trained:
         data, trust = settings.data, settings.trust
         self.shape = data.shape
         check_shape(data, state)
-        self.resize, self.resize_size = data.resize, data.side
+        self.resize, self.resize_size = data.resize, data.read_size[0]
         self.decoding = Decoding(data.max_megapixels, data.value_range)
         self.device = find_device(settings.device)
         check_size(settings.model, state["model"], path, trust)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.augment.crop import central
-from cnntrain.data.resize import read_square
+from cnntrain.data.resize import read_sized
 from cnntrain.image_folder.decode import Unreadable
 from cnntrain.inference.model import Trained
 from cnntrain.runs.named_output import json_of, screen_beside, write
@@ -109,7 +109,7 @@ def predictions(
 
     def read(file: Path) -> Tensor | str:
         try:
-            whole = read_square(file, channels, trained.resize_size, trained.resize, trained.decoding, invert)
+            whole = read_sized(file, channels, trained.resize_size, trained.resize, trained.decoding, invert)
         except Unreadable as error:
             return str(error)
         return central(whole, size)[None]

@@ -54,7 +54,7 @@ def draw(config: Config, target: Path) -> None:
     from_which = images_of(data.train.whole, indices) if augment.crops else x
     generator = Generator().manual_seed(seed_for(config["seed"], "augment", 0, 0))
     many, labels = from_which.repeat_interleave(DRAWS, dim=0), y.repeat_interleave(DRAWS)
-    changed = augment(many, generator, data.train.side)
+    changed = augment(many, generator, data.train.image_size)
     shares = F.one_hot(labels, config["data"]["num_classes"]).float()
     if augment.mixes:
         mixed, shares = augment.mix(changed.float(), labels, config["data"]["num_classes"], generator)

@@ -84,7 +84,7 @@ def criterion_of_training(config: Config, criterion: nn.Module, data: Data) -> n
     """Return the loss in training, with class weights if ``balance_classes`` asks for them."""
     if not config["balance_classes"]:
         return criterion
-    return balanced(criterion, data.train.labels[data.train_indices], config["data"]["num_classes"])
+    return balanced(criterion, data.train.class_counts(data.train_indices))
 
 
 def fitting_of(config: Config, built: Components, criterion: nn.Module, device: torch.device) -> Fitting:

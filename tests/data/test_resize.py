@@ -13,7 +13,7 @@ from cnntrain.data.augment.augment import Augment
 from cnntrain.data.augment.crop import central, random_crop, scaled_one_by_one, scaled_together
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
-from cnntrain.data.resize import to_square
+from cnntrain.data.resize import to_size
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def smooth(count: int, channels: int, height: int, width: int) -> Tensor:
 def test_crop_takes_the_middle_pad_takes_all_and_squash_changes_proportions(shape: tuple[int, int]) -> None:
     height, width = shape
     x = smooth(2, 3, height, width) | 1  # nothing is black
-    cropped, padded, squashed = (to_square(x, 24, resize) for resize in ("crop", "pad", "squash"))
+    cropped, padded, squashed = (to_size(x, 24, resize) for resize in ("crop", "pad", "squash"))
     assert cropped.shape == padded.shape == squashed.shape == (2, 3, 24, 24)
     short = min(shape)
     middle = functional.resize(functional.center_crop(x, [short, short]), [24, 24], antialias=True)
@@ -44,7 +44,7 @@ def test_tiny_results_are_right_too(size: int, channels: int) -> None:
     """torch's kernel for bytes is wrong below 4 pixels."""
     x = smooth(3, channels, 9, 9)
     expected = torch.nn.functional.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
-    assert (to_square(x, size, "crop").float() - expected).abs().max() <= 1
+    assert (to_size(x, size, "crop").float() - expected).abs().max() <= 1
 
 
 @pytest.mark.parametrize("shape", [(400, 4), (400, 2), (4, 400), (90, 1)])
@@ -57,7 +57,7 @@ def test_thin_images_keep_their_pixels_when_padded(shape: tuple[int, int], chann
         x.double().contiguous(), (tall, wide), mode="bilinear", antialias=True
     )
     top, left = (64 - tall) // 2, (64 - wide) // 2
-    found = to_square(x, 64, "pad")[:, :, top : top + tall, left : left + wide]
+    found = to_size(x, 64, "pad")[:, :, top : top + tall, left : left + wide]
     assert (found - expected).abs().max() <= 1
 
 

@@ -99,16 +99,16 @@ class Augment:
         """Whether parts of images are scaled, which may then be larger than the network wants them."""
         return "crop" in self.strengths
 
-    def __call__(self, x: Tensor, generator: Generator, side: int | None = None) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, size: tuple[int, int] | None = None) -> Tensor:
         """Return changed copies of images.
 
         Args:
             x: uint8 (N, C, H, W).
             generator: of the draws, on x's device.
-            side: height and width of the results, if parts of the images are scaled; None: as before.
+            size: height and width of the results, if parts of the images are scaled; None: as before.
         """
         if self.crops:
-            x = random_crop(x, self.strengths["crop"], generator, side)
+            x = random_crop(x, self.strengths["crop"], generator, size)
         for name, change in CHANGES.items():
             if name in self.strengths:
                 x = change(x, self.strengths[name], generator)

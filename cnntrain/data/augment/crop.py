@@ -8,11 +8,11 @@ import torch
 from torch import Generator, Tensor
 
 from cnntrain.data.augment.geometry import to_bytes, uniform
-from cnntrain.data.resize import scaled
+from cnntrain.data.resize import Size, scaled, sides
 
 
-def random_crop(x: Tensor, least: float, generator: Generator, side: int | None = None) -> Tensor:
-    """Scale a random part of each image to a square, as torchvision's ``RandomResizedCrop`` does.
+def random_crop(x: Tensor, least: float, generator: Generator, size: tuple[int, int] | None = None) -> Tensor:
+    """Scale a random part of each image to one size, as torchvision's ``RandomResizedCrop`` does.
 
     The part has at least the share ``least`` of the image's area, 0.08 for photographs, and is up to 4/3
     times as wide or as high in proportion (Szegedy et al. 2015, Going Deeper with Convolutions). Of ten draws
@@ -22,7 +22,7 @@ def random_crop(x: Tensor, least: float, generator: Generator, side: int | None 
         x: uint8 (N, C, H, W).
         least: share of the area, 0 to 1.
         generator: of the draws, on x's device.
-        side: of the square, in pixels; None: height and width stay.
+        size: height and width of the results; None: those of the images.
     """
     n, _, height, width = x.shape
     area = uniform(10 * n, least, 1, x, generator).view(n, 10) * (height * width)
@@ -34,9 +34,8 @@ def random_crop(x: Tensor, least: float, generator: Generator, side: int | None 
     tall = torch.where(fits.any(1), tall.gather(1, first)[:, 0], height).long()
     left = torch.minimum((uniform(n, 0, 1, x, generator) * (width - wide + 1)).long(), width - wide)
     top = torch.minimum((uniform(n, 0, 1, x, generator) * (height - tall + 1)).long(), height - tall)
-    size = (height, width) if side is None else (side, side)
     part = scaled_one_by_one if x.device.type == "cpu" else scaled_together
-    return part(x, torch.stack([top, left, tall, wide], dim=1), size)
+    return part(x, torch.stack([top, left, tall, wide], dim=1), size or (height, width))
 
 
 def scaled_one_by_one(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -79,8 +78,8 @@ def shares(begin: Tensor, length: Tensor, pixels: int, size: int) -> Tensor:
     return weight / weight.sum(dim=2, keepdim=True)
 
 
-def central(images: Tensor, side: int) -> Tensor:
-    """Return the square in the middle of images (..., H, W), as a view."""
-    height, width = images.shape[-2:]
-    top, left = (height - side) // 2, (width - side) // 2
-    return images[..., top : top + side, left : left + side]
+def central(images: Tensor, size: Size) -> Tensor:
+    """Return the middle of images (..., H, W), of that size, as a view."""
+    (height, width), (tall, wide) = images.shape[-2:], sides(size)
+    top, left = (height - tall) // 2, (width - wide) // 2
+    return images[..., top : top + tall, left : left + wide]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.resize import Size, sides
 from cnntrain.data.sources.idx import read_labelled
 from cnntrain.errors import UserError
 from cnntrain.runtime.rng import seed_for
@@ -96,19 +97,19 @@ class Fake(InMemoryDataset):
         train: the training part or, a fifth as large, the test part.
         size: images of the training part.
         channels: channels of an image.
-        image_size: height and width of an image, in pixels.
+        image_size: side of the images, or height and width, in pixels.
         num_classes: number of classes, evenly spread.
     """
 
-    def __init__(self, train: bool, size: int, channels: int, image_size: int, num_classes: int) -> None:
+    def __init__(self, train: bool, size: int, channels: int, image_size: Size, num_classes: int) -> None:
         count = size if train else max(num_classes, size // 5)
         patterns = torch.rand(
-            (num_classes, channels, image_size, image_size),
+            (num_classes, channels, *sides(image_size)),
             generator=torch.Generator().manual_seed(seed_for(0, "fake patterns")),
         )
         noise = torch.Generator().manual_seed(seed_for(0, "fake noise", int(train)))
         labels = torch.arange(count) % num_classes
-        images = torch.empty(count, channels, image_size, image_size, dtype=torch.uint8)
+        images = torch.empty(count, channels, *sides(image_size), dtype=torch.uint8)
         for index, label in enumerate(labels):
             blend = 0.5 * patterns[label] + 0.5 * torch.rand(patterns.shape[1:], generator=noise)
             images[index] = (blend * 255).to(torch.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.config.compose import default
-from cnntrain.data.resize import read_square
+from cnntrain.data.resize import read_sized, sides
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding, Unreadable
 from cnntrain.image_folder.index import look_alike
@@ -32,8 +32,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
         root: the folder.
         train: the training and the validation part, or else the test part.
         channels: 1 for grey, 3 for colour.
-        image_size: height and width, in pixels.
-        resize: how it becomes a square, see :func:`cnntrain.data.resize.to_square`.
+        image_size: side of the square that each image becomes, or height and width, in pixels.
+        resize: how it becomes one of that size, see :func:`cnntrain.data.resize.to_size`.
         on_bad_image: ``stop`` at files that can't be read, or ``skip`` them.
         test_fraction: share of each class that is the test part, if the folder has none of its own.
         max_megapixels: millions of pixels that an image may have; None: as ``conf/train.yaml`` says.
@@ -55,7 +55,7 @@ class Folder(Dataset[tuple[Tensor, int]]):
         root: str,
         train: bool,
         channels: int,
-        image_size: int,
+        image_size: int | Sequence[int],
         resize: str = "crop",
         on_bad_image: str = "stop",
         test_fraction: float = 0.15,
@@ -79,7 +79,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
         tree = census.tree
         parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
         self.census, self.run_split = census, split
-        self.root, self.channels, self.image_size, self.resize = tree.root, channels, image_size, resize
+        self.root, self.channels, self.resize = tree.root, channels, resize
+        self.image_size = sides(image_size)
         self.decoding = Decoding(bound, value_range, lock())
         self.classes = list(class_names or tree.classes)
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
@@ -139,10 +140,10 @@ class Folder(Dataset[tuple[Tensor, int]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one image, uint8 (channels, image_size, image_size), and its label."""
+        """Return one image, uint8 (channels, height, width), and its label."""
         path = self.root / self.files[index]
         try:
-            image = read_square(path, self.channels, self.image_size, self.resize, self.decoding)
+            image = read_sized(path, self.channels, self.image_size, self.resize, self.decoding)
         except Unreadable as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
         return image, self.targets[index]

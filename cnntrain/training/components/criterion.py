@@ -33,7 +33,7 @@ def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None, ta
     return criterion
 
 
-def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Module:
+def balanced(criterion: nn.Module, counts: Tensor) -> nn.Module:
     """Return the loss weighted by inverse class frequency, so that all classes count the same.
 
     See King and Zeng 2001, Logistic Regression in Rare Events Data. It is for training; evaluation keeps to
@@ -41,8 +41,7 @@ def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Modul
 
     Args:
         criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
-        labels: of the training images, int64 (N,).
-        num_classes: number of classes.
+        counts: how often each class occurs in training, int64 (classes,).
 
     Raises:
         UserError: the loss has no weights.
@@ -54,9 +53,8 @@ def balanced(criterion: nn.Module, labels: Tensor, num_classes: int) -> nn.Modul
         )
     if criterion.weight is not None:
         raise UserError("balance_classes=true and criterion.weight both weight the classes: leave one out")
-    counts = labels.bincount(minlength=num_classes).clamp(min=1)
-    weight = len(labels) / (num_classes * counts.float())
-    device = next((p.device for p in criterion.buffers()), labels.device)
+    weight = int(counts.sum()) / (len(counts) * counts.clamp(min=1).float())
+    device = next((p.device for p in criterion.buffers()), counts.device)
     weighted = copy.deepcopy(criterion)
     weighted.weight = weight.to(device)
     return weighted
