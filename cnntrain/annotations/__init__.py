@@ -1,0 +1,1 @@
+"""Folders of images with annotations: masks, VOC, COCO and YOLO, read into one table. Found without torch."""

@@ -1,0 +1,69 @@
+"""What is known of a folder of annotated images, and which of them can be used."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cnntrain.annotations.mask_scan import MaskRecord
+from cnntrain.annotations.meaning import Meaning
+from cnntrain.annotations.table import Table
+from cnntrain.image_folder.inventory import Census
+
+UPRIGHT, ALIKE, EITHER = "upright", "alike", "either"  # how a mask lies to an image that EXIF turns
+
+
+@dataclass(kw_only=True)
+class AnnotatedCensus(Census):
+    """The annotated images of a folder: what each is, and what is wrong with its annotation.
+
+    Args:
+        table: of the images and their annotations.
+        masks: the record of each mask's file, in the order of the table; None where there is none.
+        meaning: the classes.
+        wrong: why an image can't be used, by its place; such images are left out.
+        partly: what is wrong with some pixels, by the place of the image; they are ignored.
+        lies: how each mask lies to an image that EXIF turns, by its place.
+    """
+
+    table: Table
+    masks: list[MaskRecord | None]
+    meaning: Meaning
+    wrong: dict[int, str] = field(default_factory=dict)
+    partly: dict[int, list[str]] = field(default_factory=dict)
+    lies: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Which images can be used, bool (N,)."""
+        readable = super().readable.copy()
+        readable[list(self.wrong)] = False
+        return readable
+
+    def bad_of(self, indices: np.ndarray) -> list[str]:
+        """Return each image among some that can't be used, printable, and why."""
+        return [self.wrong[index] for index in indices.tolist() if index in self.wrong]
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with single annotations and pixels, each with its file."""
+        return [*self.table.faults, *(line for lines in self.partly.values() for line in lines)]
+
+    def digest(self, indices: np.ndarray) -> str:
+        """Return a hash of the names and the contents of some images and of their annotations."""
+        told = hashlib.sha256(super().digest(indices).encode())
+        told.update(repr((self.meaning.classes, self.meaning.names)).encode())
+        for index in indices.tolist():
+            entry, record = self.table.entries[index], self.masks[index]
+            told.update(repr((self.lies.get(index), entry.size)).encode())
+            if record is not None:
+                told.update(record.facts["content"].tobytes())
+            elif entry.mask:
+                told.update((self.table.root / entry.mask).read_bytes())
+            for region in entry.regions:
+                told.update(repr((region.label, region.is_ignored, region.size)).encode())
+                told.update(b"".join(corners.tobytes() for corners in region.polygons))
+                told.update(b"" if region.runs is None else region.runs.tobytes())
+        return told.hexdigest()

@@ -1,0 +1,109 @@
+"""What is wrong with annotated images: unreadable files, sizes that differ, values without a class."""
+
+from __future__ import annotations
+
+from cnntrain.annotations.census import ALIKE, EITHER, UPRIGHT, AnnotatedCensus
+from cnntrain.annotations.mask_file import orientation_of, unpacked
+from cnntrain.annotations.mask_scan import MaskRecord
+from cnntrain.annotations.readers import yolo
+from cnntrain.annotations.table import Entry
+from cnntrain.image_folder.decode import SWAPPING, Unreadable
+from cnntrain.runtime.console import count
+from cnntrain.text import printable
+
+VALUES = 5  # that a fault lists
+
+
+def examine(census: AnnotatedCensus) -> None:
+    """Find what is wrong with each image and its annotation."""
+    for index, entry in enumerate(census.table.entries):
+        error, record = str(census.records["error"][index]), census.masks[index]
+        if error:
+            census.wrong[index] = f"{shown(entry.image)}: {printable(error)}"
+        elif record is not None and record.error:
+            census.wrong[index] = f"{shown(entry.mask)}: {printable(record.error)}"
+        elif record is not None:
+            compare_sizes(census, index, record.size, shown(entry.mask))
+            note_unknown(census, index, record)
+        else:
+            note_drawn(census, index, entry)
+    settle_turns(census)
+
+
+def compare_sizes(census: AnnotatedCensus, index: int, size: tuple[int, int], what: str) -> None:
+    """Note whether a mask is as large as its image, as it is seen or as it is stored.
+
+    Args:
+        census: to be added to.
+        index: of the image.
+        size: width and height of the mask, or those that the annotation states.
+        what: the mask's name.
+    """
+    record, image = census.records[index], shown(census.table.entries[index].image)
+    seen = (int(record["width"]), int(record["height"]))
+    is_turned = bool(record["is_turned"])
+    if size == seen:
+        if is_turned:
+            square = seen[0] == seen[1] or not is_swapped(census, index)
+            census.lies[index] = EITHER if square else UPRIGHT
+    elif is_turned and size == seen[::-1] and is_swapped(census, index):
+        census.lies[index] = ALIKE
+    else:
+        sizes = [f"{width}x{height}" for width, height in (size, seen)]
+        census.wrong[index] = f"{what}: {sizes[0]}, and {image} is {sizes[1]}"
+
+
+def is_swapped(census: AnnotatedCensus, index: int) -> bool:
+    """Return whether EXIF swaps the width and the height of an image that it turns."""
+    return orientation_of(census.table.root / census.table.entries[index].image) in SWAPPING
+
+
+def settle_turns(census: AnnotatedCensus) -> None:
+    """Decide how masks lie whose sizes do not tell it: as most of the others do, else upright."""
+    told = [how for how in census.lies.values() if how != EITHER]
+    usual = ALIKE if told.count(ALIKE) > told.count(UPRIGHT) else UPRIGHT
+    for index, how in census.lies.items():
+        if how == EITHER:
+            census.lies[index] = usual
+
+
+def note_unknown(census: AnnotatedCensus, index: int, record: MaskRecord) -> None:
+    """Note the pixels of a mask whose values or colours have no class."""
+    if census.meaning.refusal:
+        return
+    _, unknown = census.meaning.classes.counts(record)
+    if not unknown:
+        return
+    is_color = bool(record.facts["are_colors"])
+    told = [
+        f"{list(unpacked(value)) if is_color else value} ({count(number, 'pixel')})"
+        for value, number in list(unknown.items())[:VALUES]
+    ]
+    more = f" and {len(unknown) - VALUES:,} more" if len(unknown) > VALUES else ""
+    what = (
+        "colours without a class" if is_color else f"values outside the {len(census.meaning.names)} classes"
+    )
+    name = shown(census.table.entries[index].mask)
+    census.partly[index] = [f"{name}: {what}: {', '.join(told)}{more}"]
+
+
+def note_drawn(census: AnnotatedCensus, index: int, entry: Entry) -> None:
+    """Note what is wrong with an annotation whose mask is drawn."""
+    if entry.size is not None:
+        compare_sizes(census, index, entry.size, f"annotation of {shown(entry.image)}")
+    elif bool(census.records["is_turned"][index]):
+        census.lies[index] = EITHER
+    if not entry.mask:
+        return
+    try:
+        _, faults = yolo.rows_of(census.table.root / entry.mask, len(census.table.labels))
+    except Unreadable as error:
+        census.wrong[index] = f"{shown(entry.mask)}: {error}"
+        return
+    if faults:
+        census.partly[index] = [f"{shown(entry.mask)}, {fault}" for fault in faults]
+
+
+def shown(name: str) -> str:
+    """Return the name of a file, printable."""
+    return printable(name, 1000)

@@ -1,0 +1,144 @@
+"""The formats of folders of images, how each is told from the others, and the reader of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnntrain.annotations.readers import coco, voc
+from cnntrain.annotations.readers.names import class_names
+from cnntrain.annotations.readers.pairs import (
+    IMAGES,
+    LABELS,
+    MASKS,
+    has,
+    is_label,
+    join,
+    pairs,
+)
+from cnntrain.annotations.table import MOST_CLASSES, Entry, Table, with_background
+from cnntrain.errors import UserError
+from cnntrain.image_folder.index import absolute, is_image
+from cnntrain.image_folder.layout import class_names as folders_in
+from cnntrain.text import printable, shown_path
+
+CLASSES = "classes"  # a folder for each class: classification
+# What each holds, in the order in which they are looked for.
+FORMATS: Mapping[str, str] = {
+    "voc": "JPEGImages/ and SegmentationClass/, Pascal VOC",
+    "masks": "images/ and masks/",
+    "coco": "annotations/*.json or */_annotations.coco.json, COCO",
+    "yolo": "images/, labels/*.txt and data.yaml, YOLO's polygons",
+    CLASSES: "a folder of images for each class",
+}
+
+
+def formats_in(root: Path) -> list[str]:
+    """Return the formats that a folder has, the first one first; ``classes`` if it has no other."""
+    found = []
+    if (root / voc.IMAGES).is_dir() and voc.folder_of_masks(root):
+        found.append("voc")
+    if pairs(root, MASKS, is_image):
+        found.append("masks")
+    if coco.files_of(root):
+        found.append("coco")
+    if pairs(root, LABELS, is_label):
+        found.append("yolo")
+    return found or [CLASSES]
+
+
+def format_of(root: str | Path, forced: str = "auto") -> str:
+    """Return the format of a folder, one of :data:`FORMATS`.
+
+    Args:
+        root: the folder.
+        forced: the format that it must have; ``auto``: the first that it has.
+
+    Raises:
+        UserError: it does not have that format, or has masks without images.
+    """
+    folder, shown = absolute(root), printable(root)
+    if not folder.is_dir():
+        return CLASSES if forced == "auto" else forced  # whose reader says what is wrong
+    found = formats_in(folder)
+    if forced != "auto" and forced not in (*found, CLASSES):
+        instead = f"data.format={found[0]}" if found != [CLASSES] else "data.format=classes"
+        raise UserError(
+            f"data.format={forced}: data.root={shown} has no {FORMATS[forced]}; it looks like {instead}"
+        )
+    if forced == "auto" and found == [CLASSES]:
+        check_masks_have_images(folder, shown)
+    return found[0] if forced == "auto" else forced
+
+
+def check_masks_have_images(folder: Path, shown: str) -> None:
+    """Raise a UserError if a folder holds masks and no folder of images."""
+    tops = folders_in(folder)
+    masks = [name for name in tops if name in voc.MASKS or name.lower() in ("masks", "mask")]
+    others = [name for name in tops if name not in masks]
+    has_images = any(name.lower() in IMAGES or name == voc.IMAGES for name in others)
+    if masks and not has_images and has(folder, masks, is_image):
+        wanted = f"{voc.IMAGES}/" if masks[0] in voc.MASKS else "images/"
+        raise UserError(
+            f"data.root={shown} holds masks in {masks[0]}/ and no images: put them into {wanted}, each with "
+            "the name of its mask"
+        )
+
+
+def read(root: str | Path, kind: str) -> Table:
+    """Return the table of a folder.
+
+    Args:
+        root: the folder.
+        kind: its format, of :func:`format_of`, and not ``classes``.
+
+    Raises:
+        UserError: it can't be read, or no image has an annotation.
+    """
+    folder = absolute(root)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "is not there"
+        raise UserError(f"data.root={printable(root)} {what}: give the folder that holds the images")
+    try:
+        table = READERS[kind](folder)
+    except PermissionError as error:
+        raise UserError(f"data.root={printable(root)} may not be read: {error.strerror}") from error
+    for other in formats_in(folder):
+        if other not in (kind, CLASSES):
+            table.notes.append(f"it has {FORMATS[other]}, too: data.format={other} reads that")
+    if not table.entries:
+        raise UserError(f"data.root={printable(root)}: no image has an annotation ({FORMATS[kind]})")
+    order = {part: place for place, part in enumerate(("train", "", "val", "test"))}
+    table.entries.sort(key=lambda entry: (order[entry.part], entry.image))
+    return table
+
+
+def read_masks(root: Path) -> Table:
+    """Return the table of ``images/`` and ``masks/``."""
+    table = Table(root, "masks")
+    for pair in pairs(root, MASKS, is_image):
+        table.orphan_images += join(table, pair, is_image)
+    return table
+
+
+def read_yolo(root: Path) -> Table:
+    """Return the table of ``images/`` and ``labels/``. An image without a file of labels shows background."""
+    table = Table(root, "yolo")
+    named = class_names(root)
+    if not named.names or named.ids is not None:
+        raise UserError(
+            f"{shown_path(root / 'data.yaml')} must name the classes 0, 1, ... of the labels: "
+            "names: [A, B] or names: {0: A, 1: B}"
+        )
+    if len(named.names) >= MOST_CLASSES:
+        raise UserError(
+            f"{shown_path(root / named.file)} names {len(named.names):,} classes, and masks have at most "
+            f"{MOST_CLASSES - 1}"
+        )
+    table.names, table.labels = with_background(named.names)
+    for pair in pairs(root, LABELS, is_label):
+        table.entries += [Entry(image, pair.part) for image in join(table, pair, is_label)]
+    return table
+
+
+READERS = {"voc": voc.read, "masks": read_masks, "coco": coco.read, "yolo": read_yolo}

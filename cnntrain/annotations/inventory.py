@@ -1,0 +1,132 @@
+"""What is known of a folder of annotated images before it is trained on: found without torch, and once."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cnntrain.annotations import formats, mask_scan
+from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.checks import examine
+from cnntrain.annotations.class_map import ClassMap
+from cnntrain.annotations.mask_scan import MaskRecord
+from cnntrain.annotations.meaning import Asked, Meaning, meaning_of
+from cnntrain.annotations.readers import voc
+from cnntrain.annotations.readers.names import Names, class_names
+from cnntrain.annotations.table import IN_FILES, Table
+from cnntrain.errors import UserError
+from cnntrain.image_folder import duplicates
+from cnntrain.image_folder.decode import Decoding
+from cnntrain.image_folder.index import Tree, absolute
+from cnntrain.image_folder.scan import scan
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import printable, some
+
+VALUES = 5  # that a fault lists
+UPRIGHT, ALIKE, EITHER = "upright", "alike", "either"  # how a mask lies to an image that EXIF turns
+
+
+@dataclass(frozen=True)
+class Request:
+    """A folder to look through: the same whatever way it was typed."""
+
+    path: str
+    format: str
+    asked: Asked
+    typed: str = field(compare=False)
+    verbose: int = field(compare=False)
+    max_megapixels: float
+
+
+def annotated_census(root: str, asked: Asked, verbose: int, max_megapixels: float) -> AnnotatedCensus:
+    """Look at every image and mask of a folder, with a progress bar, or at what the cache knows of them.
+
+    A process does so once for a folder.
+
+    Args:
+        root: the folder, whose format is not ``classes``.
+        asked: what the user says of it.
+        verbose: as of :class:`Console`.
+        max_megapixels: millions of pixels that an image or a mask may have.
+
+    Raises:
+        UserError: it is no such folder.
+    """
+    kind = formats.format_of(root, asked.format)
+    return taken(Request(str(absolute(root)), kind, asked, str(root), verbose, max_megapixels))
+
+
+@functools.lru_cache(maxsize=4)
+def taken(request: Request) -> AnnotatedCensus:
+    """Return the census of a folder, see :func:`annotated_census`."""
+    table = formats.read(request.typed, request.format)
+    images = [entry.image for entry in table.entries]
+    files = [entry.mask for entry in table.entries if entry.mask and table.format in IN_FILES]
+    name = printable(Path(request.path).name)
+    decoding = Decoding(request.max_megapixels)
+    with Console(request.verbose).bar(len(images) + len(files), 0, f"looking at {name}", unit="file") as bar:
+        records = scan(table.root, images, bar.update, request.max_megapixels)
+        by_file = dict(zip(files, mask_scan.scan(table.root, files, bar.update, decoding), strict=True))
+    masks = [by_file.get(entry.mask) for entry in table.entries]
+    meaning = meaning_in(table, request.asked, [record for record in masks if record and not record.error])
+    tree = Tree(
+        table.root,
+        classes=list(meaning.names),
+        files=images,
+        labels=[0] * len(images),
+        parts=[entry.part for entry in table.entries],
+        found=table.found,
+    )
+    groups = duplicates.alike(records["pixels"], records["look"])
+    census = AnnotatedCensus(tree, records, groups, table=table, masks=masks, meaning=meaning)
+    examine(census)
+    return census
+
+
+annotated_census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+
+
+def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Meaning:
+    """Return what the classes of a table are."""
+    if table.names:  # masks are drawn, with labels of their own
+        unused = [name for name in ("label_map", "colors") if getattr(asked, name) is not None]
+        if unused:
+            raise UserError(
+                f"data.{unused[0]} is for masks in files: the classes of data.format={table.format} are "
+                f"{some(table.names)}"
+            )
+        return Meaning(table.names, ClassMap(len(table.names)))
+    named = class_names(table.root)
+    if not named.names and table.format == "voc":
+        named = Names(voc.own_names(table.root))
+    return meaning_of(asked, named, records)
+
+
+def usable(
+    root: str, asked: Asked, on_bad_image: str, verbose: int, max_megapixels: float
+) -> AnnotatedCensus:
+    """Return the census of a folder that is to be trained on.
+
+    Raises:
+        UserError: its classes can't be told, or something is wrong with an image or its annotation and
+            ``on_bad_image`` is ``stop``.
+    """
+    census = annotated_census(root, asked, verbose, max_megapixels)
+    if census.meaning.refusal:
+        raise UserError(f"data.root={printable(root)}: {census.meaning.refusal}")
+    denied = census.tree.found.denied
+    if on_bad_image == "skip" or not (census.wrong or census.faults or denied):
+        return census
+    lines = [f"{count(len(denied), 'folder')} that may not be read: {some(denied)}"] if denied else []
+    for faults in (list(census.wrong.values()), census.faults):
+        if faults:
+            of = f"{len(faults):,} faults, the first is " if len(faults) > 1 else ""
+            lines.append(f"{of}{printable(root)}/{faults[0]}")
+    audit = printable(shlex.join(["cnntrain", "data", root]), 1000)
+    raise UserError(
+        f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves such images out and ignores such pixels; to list "
+        f"them all: {audit}"
+    )

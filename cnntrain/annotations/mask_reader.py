@@ -1,0 +1,67 @@
+"""The mask of an image, of whatever format, as large as the image and upright as a person sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cnntrain.annotations.census import ALIKE, AnnotatedCensus
+from cnntrain.annotations.class_map import ClassMap
+from cnntrain.annotations.mask_file import orientation_of, read_pixels
+from cnntrain.annotations.readers.yolo import regions_of
+from cnntrain.annotations.regions import drawn
+from cnntrain.annotations.table import IN_FILES, Entry
+from cnntrain.image_folder.decode import SWAPPING, TURNS, Decoding
+
+
+@dataclass(frozen=True)
+class MaskReader:
+    """Reads or draws the masks of a folder.
+
+    Args:
+        root: the folder.
+        format: of the folder.
+        classes: the labels of the values in mask files.
+        numbers: the labels of the class numbers in files of polygons.
+        decoding: within which bounds.
+    """
+
+    root: Path
+    format: str
+    classes: ClassMap
+    numbers: Sequence[int]
+    decoding: Decoding
+
+    @classmethod
+    def of(cls, census: AnnotatedCensus, decoding: Decoding) -> MaskReader:
+        """Return the reader of a folder's masks."""
+        table = census.table
+        return cls(table.root, table.format, census.meaning.classes, table.labels, decoding)
+
+    def read(self, entry: Entry, size: tuple[int, int], lies: str) -> np.ndarray:
+        """Return a mask, uint8 (H, W): the label of each pixel, 255 where it has none.
+
+        Args:
+            entry: the image and its annotation.
+            size: width and height of the image as it is seen.
+            lies: how the mask lies to an image that EXIF turns; empty for other images.
+
+        Raises:
+            Unreadable: a file can't be read any more.
+        """
+        orientation = orientation_of(self.root / entry.image) if lies == ALIKE else 1
+        if entry.mask and self.format in IN_FILES:
+            mask = self.classes.labels(read_pixels(self.root / entry.mask, self.decoding))
+        else:
+            stored = size[::-1] if orientation in SWAPPING else size
+            regions = entry.regions
+            if entry.mask:
+                regions = regions_of(self.root / entry.mask, self.numbers, stored)
+            mask = drawn(regions, stored)
+        if orientation not in TURNS:
+            return mask
+        return np.asarray(Image.fromarray(mask).transpose(TURNS[orientation]))

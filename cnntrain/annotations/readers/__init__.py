@@ -1,0 +1,1 @@
+"""A reader for each format of annotations: from its files to the table."""
