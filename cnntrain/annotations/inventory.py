@@ -81,7 +81,9 @@ def taken(request: Request) -> AnnotatedCensus:
         found=table.found,
     )
     groups = duplicates.alike(records["pixels"], records["look"])
-    census = AnnotatedCensus(tree, records, groups, table=table, masks=masks, meaning=meaning)
+    census = AnnotatedCensus(
+        tree, records, groups, request.max_megapixels, table=table, masks=masks, meaning=meaning
+    )
     examine(census)
     return census
 

@@ -141,14 +141,13 @@ def of_ids(used: set[int], ids: Counter[int], ignore: int) -> Meaning:
         only = f"only the value {min(used)}" if used else "no class"
         refused.refusal = f"masks hold {only}, and training takes two classes: {SOURCES} would name them"
     elif is_odd(used):
-        common = sorted(
-            value for value, _ in ids.most_common(2 if len(used) > MANY else SHOWN) if value in used
-        )
-        mapped = ",".join(f"{value}:{label}" for label, value in enumerate(common))
-        more = ",..." if len(common) < len(used) <= MANY else ""
+        # Shades of grey are soft edges, between the two values that most pixels have.
+        common = [value for value, _ in ids.most_common(2)] if len(used) > MANY else [*used]
+        mapped = ",".join(f"{value}:{label}" for label, value in enumerate(sorted(common)[:SHOWN]))
+        more = ",..." if len(common) > SHOWN else ""
         rest = ", and the others are ignored" if len(used) > MANY else ""
         refused.refusal = (
-            f"masks hold {len(used):,} values, {shares(ids)}, which are not numbers of classes 0, 1, 2, ...: "
+            f"masks hold {len(ids):,} values, {shares(ids)}, which are not numbers of classes 0, 1, 2, ...: "
             f"data.label_map={{{mapped}{more}}} makes them classes{rest}; {SOURCES} would name them"
         )
     if refused.refusal:
