@@ -20,13 +20,19 @@ class Stopwatch:
 
     Args:
         device: on which the items are worked on.
+
+    Attributes:
+        waited: seconds for items.
+        worked: seconds of work between them.
+        started: seconds for the first item of each iterator, part of ``waited``: the time in which worker
+            processes start.
     """
 
     SAMPLED = 16  # items for each one that is timed, on a GPU
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.waited = self.worked = 0.0  # seconds
+        self.waited = self.worked = self.started = 0.0
 
     @property
     def share(self) -> float:
@@ -46,8 +52,11 @@ class Stopwatch:
             arrived = self.now(is_timed)
             yield item
             if is_timed:
-                self.waited += arrived - begin
-                self.worked += self.now(is_timed) - arrived
+                stands_for = 1 if self.device.type != "cuda" else self.SAMPLED
+                waited = stands_for * (arrived - begin)
+                self.waited += waited
+                self.started += waited if number == 0 else 0.0
+                self.worked += stands_for * (self.now(is_timed) - arrived)
 
     def now(self, is_timed: bool) -> float:
         """Return the time, once the GPU has done what it was told."""

@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnntrain.report.model_views import SHIFTS, Filters, Maps
+from cnntrain.report.model_views import Filters, Maps
 from cnntrain.report.mosaic import mosaic
 from cnntrain.report.style import COLOURS, borderless, canvas, percent, styled
 from cnntrain.tasks.classification.predictions import BINS, Calibration
+from cnntrain.tasks.classification.robustness import SHIFTS
 from cnntrain.tasks.scores import TRAIN, VAL, Scores
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most

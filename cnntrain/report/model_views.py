@@ -1,4 +1,4 @@
-"""What can be asked of a trained model: what its filters look like, what its layers see, what shifts do."""
+"""What can be asked of a trained model: what its filters look like, what its layers see."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
 from cnntrain.data.loader import Normalize
 from cnntrain.models.hooks import forward_hooks
+from cnntrain.tasks.classification.robustness import PASSES
 
 MOST_FILTERS = 64
 MOST_LAYERS = 12  # whose feature maps are shown
 FEWEST_STAGES = 4  # below which layers are shown that are evenly spread
 MOST_MAPS = 16  # of each of them
-SHIFTS = (0, 1, 2, 3, 4)  # pixels
-DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 SHIFT_SECONDS = 2.0  # that they may take, which bounds the images
 MOST_SHIFTED, FEWEST_SHIFTED = 1000, 100  # images
 VALUES = 2**18  # of a batch, whose feature maps should fit into the caches
@@ -158,38 +156,5 @@ def images_in_time(
         begin = time.monotonic()
         with precision.autocast():
             model.eval()(normalize(few)).sum().item()  # which waits for a GPU
-    passes = 1 + (len(SHIFTS) - 1) * len(DIRECTIONS)
-    affordable = int(seconds / passes * len(few) / max(time.monotonic() - begin, 1e-9))
+    affordable = int(seconds / PASSES * len(few) / max(time.monotonic() - begin, 1e-9))
     return min(len(images), affordable) if affordable >= min(FEWEST_SHIFTED, len(images)) else 0
-
-
-@torch.no_grad()
-def accuracy_when_shifted(
-    model: nn.Module, images: Tensor, labels: Tensor, normalize: Normalize, precision: Precision
-) -> list[float]:
-    """Return the accuracy for each distance in ``SHIFTS``, the mean over four directions.
-
-    Args:
-        model: maps float (N, C, H, W) to logits (N, classes).
-        images: uint8 (N, C, H, W), on the model's device; what a shift brings in is black.
-        labels: int64 (N,), there too.
-        normalize: turns bytes into what the model wants.
-        precision: the number format of the forward pass.
-    """
-    model.eval()
-    accuracies, size = [], max(1, VALUES // images[0].numel())
-    for distance in SHIFTS:
-        directions = DIRECTIONS if distance else DIRECTIONS[:1]
-        correct = 0
-        for down, right in directions:
-            for x, y in zip(images.split(size), labels.split(size), strict=True):
-                with precision.autocast():
-                    output = model(normalize(shifted(x, down * distance, right * distance)))
-                correct += int((output.argmax(dim=1) == y).sum())
-        accuracies.append(correct / (len(labels) * len(directions)))
-    return accuracies
-
-
-def shifted(images: Tensor, down: int, right: int) -> Tensor:
-    """Return images, uint8 (N, C, H, W), moved by some pixels; what comes in is black."""
-    return F.pad(images, (right, -right, down, -down))

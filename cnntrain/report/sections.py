@@ -21,6 +21,7 @@ from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.runtime.console import Console, bytes_in_words, count
 from cnntrain.tasks.classification.confusion_table import MOST_CLASSES
+from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.scores import TRAIN, VAL, VAL_LOSS
 from cnntrain.text import argument, encoded, network_name
@@ -178,7 +179,9 @@ class Drawing:
         if not number:
             return 0, []
         some = evenly(number, len(images)).to(device)
-        return number, model_views.accuracy_when_shifted(run.model, images[some], labels[some], *model)
+        size = max(1, model_views.VALUES // images[0].numel())
+        batches = zip(images[some].split(size), labels[some].split(size), strict=True)
+        return number, accuracy_when_shifted(run.model, batches, *model)
 
     def robustness(self) -> None:
         """Draw the accuracy on shifted images."""
@@ -193,7 +196,7 @@ class Drawing:
             return
         chance = 1 / len(self.run.class_names)
         self.draw("robustness", figures.robustness(found, chance), "accuracy against translation in pixels")
-        told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(model_views.SHIFTS, found, strict=True))
+        told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(SHIFTS, found, strict=True))
         has_convolutions = any(isinstance(module, nn.Conv2d) for module in self.run.model.modules())
         shift = self.run.config["augment"].get("shift") or 0
         model = sentences.Translated("the model", found, has_convolutions, shift, number)

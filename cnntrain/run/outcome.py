@@ -112,4 +112,5 @@ def seen_by_doctor(setup: Setup) -> Seen:
         some(data.train_indices),
         some(data.val_indices) if len(data.val_indices) else None,
         isinstance(data.train, StreamingDataset),
+        setup.batches.train.stopwatch,
     )

@@ -18,7 +18,6 @@ from torch import nn
 
 from cnntrain.explain import arithmetic, terminal
 from cnntrain.explain.arithmetic import parameters_in_words, size_in_words, trace
-from cnntrain.explain.shift import around, moved
 from cnntrain.runtime.console import Console, Screen
 from cnntrain.text import JOIN
 
@@ -259,13 +258,6 @@ def test_shift_measures_an_mlp_and_a_cnn(cnntrain: Command) -> None:
     assert len(rows) == 5
     assert float(rows[0][0].rstrip("%")) > float(rows[4][0].rstrip("%"))
     assert drawn("shift")["shift.png"].startswith(PNG)
-
-
-def test_a_shift_is_what_it_says() -> None:
-    x = torch.arange(1, 10, dtype=torch.uint8).view(1, 1, 3, 3)
-    assert moved(x, 1, -2).tolist() == [[[[0, 0, 0], [3, 0, 0], [6, 0, 0]]]]
-    assert torch.equal(moved(x, 0, 0), x)
-    assert len(around(2)) == 8 and set(map(max, (map(abs, pair) for pair in around(2)))) == {2}
 
 
 def test_a_run_is_looked_at(cnntrain: Command) -> None:

@@ -30,7 +30,6 @@ from cnntrain.models import CNN, MLP
 from cnntrain.models.torchvision import Torchvision
 from cnntrain.report.figures import robustness, title
 from cnntrain.report.model_views import (
-    accuracy_when_shifted,
     feature_maps,
     first_filters,
     images_in_time,
@@ -473,27 +472,6 @@ def test_cells_share_the_room_and_mistakes_come_first() -> None:
     } or {cell: len(some) for cell, some in cells.items()} == {(0, 1): 1, (1, 0): 2, (0, 0): 1, (1, 1): 2}
     assert cells[1, 0] == [99, 98]
     assert {len(some) for some in verdicts.in_cells(1000, 16).values()} == {1, 3, 16}
-
-
-class Brightness(nn.Module):
-    """Tells how many pixels are bright, wherever they are; or looks at one pixel alone."""
-
-    def __init__(self, anywhere: bool) -> None:
-        super().__init__()
-        self.anywhere = anywhere
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        bright = x.sum(dim=(1, 2, 3)) if self.anywhere else x[:, 0, 5, 5]
-        return torch.stack([0.5 - bright, bright - 0.5], dim=1)
-
-
-@pytest.mark.parametrize(("anywhere", "expected"), [(True, [1.0] * 5), (False, [1.0] + [0.5] * 4)])
-def test_shifts_show_whether_a_model_cares_where_things_are(anywhere: bool, expected: list[float]) -> None:
-    images = torch.zeros(8, 1, 11, 11, dtype=torch.uint8)
-    images[::2, :, 5, 5] = 255
-    labels = torch.tensor([1, 0] * 4)
-    normalize = Normalize([0.0], [1.0], torch.device("cpu"))
-    assert accuracy_when_shifted(Brightness(anywhere), images, labels, normalize, FP32) == expected
 
 
 class Slow(nn.Module):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import Command
 
+from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.compose import compose, plain
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.training.doctor.diagnosis import gap_of_kept, waiting
@@ -242,18 +243,32 @@ def test_few_validation_images_are_told(cnntrain: Command) -> None:
 def test_a_slow_loader_is_found(cnntrain: Command) -> None:
     Path("sick.py").write_text(SICK)
     slow = ["model=mlp", "limit=800", "epochs=1", "data.val_fraction=0", "data.source._target_=sick.Slow"]
-    found, _ = trained(cnntrain, *slow, "data.cache=off")
+    found, out = trained(cnntrain, *slow, "data.cache=off")
     assert [f["finding"] for f in found] == ["data loading limits the speed"]
     assert found[0]["fix"].startswith("data.cache=auto")
+    (shown,) = re.findall(r"data loading: (\d+%) of training time", out)
+    assert found[0]["evidence"] == f"steps wait for their images {shown} of the time"
 
 
 def test_augmentation_of_images_in_memory_is_no_slow_loader() -> None:
     """No worker takes it over."""
     for is_streamed, shift, finds in ((False, 2, False), (True, 2, True), (False, 0, True)):
         settings = DoctorSettings.of(plain(compose([f"augment.shift={shift}"])))
-        found = waiting(settings, waited=3.0, worked=1.0, is_streamed=is_streamed)
+        found = waiting(settings, stopwatch(waited=3.0, worked=1.0), is_streamed)
         assert (found is not None) == finds
         assert found is None or found.evidence == "steps wait for their images 75% of the time"
+
+
+def test_the_wait_for_workers_to_start_is_no_slow_loader() -> None:
+    settings = DoctorSettings.of(plain(compose([])))
+    assert waiting(settings, stopwatch(waited=5.0, worked=1.0, started=4.5), True) is None
+    assert waiting(settings, stopwatch(waited=5.0, worked=1.0, started=0.5), True) is not None
+
+
+def stopwatch(waited: float, worked: float, started: float = 0.0) -> Stopwatch:
+    watch = Stopwatch(torch.device("cpu"))
+    watch.waited, watch.worked, watch.started = waited, worked, started
+    return watch
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.runtime.console import Console, Whole
 from cnntrain.tasks.classification.metrics import wilson_interval
@@ -156,23 +157,23 @@ def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[s
     return Finding("the classes are imbalanced", evidence, fix)
 
 
-def waiting(settings: DoctorSettings, waited: float, worked: float, is_streamed: bool) -> Finding | None:
+def waiting(settings: DoctorSettings, stopwatch: Stopwatch, is_streamed: bool) -> Finding | None:
     """See how long the steps wait for their batches, where workers or a cache can shorten that.
 
     Args:
         settings: what the run does.
-        waited: seconds for batches.
-        worked: seconds for steps.
+        stopwatch: how long the steps have waited. The wait for workers to start is no reason to add some.
         is_streamed: whether images are decoded when their batch is made.
     """
-    if waited < MIN_WAITED or waited < LOADER_BOUND * (waited + worked):
+    waited = stopwatch.waited - stopwatch.started
+    if waited < MIN_WAITED or waited < LOADER_BOUND * (waited + stopwatch.worked):
         return None
     if not is_streamed and augments(settings):  # which is done on the device, after the workers
         return None
     fix = f"workers={2 * settings.data.workers or 2}"
     if settings.data.cache == "off":
         fix = f"data.cache=auto, or {fix}"
-    evidence = f"steps wait for their images {waited / (waited + worked):.0%} of the time"
+    evidence = f"steps wait for their images {stopwatch.share:.0%} of the time"
     return Finding("data loading limits the speed", evidence, fix)
 
 

@@ -6,7 +6,6 @@ It never changes the training: no bit of the weights, nor of the generators. On 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.compute.precision import Precision
+from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.optim.schedules import lr_of
@@ -46,6 +46,7 @@ class Seen:
         train: batches of training images as they are, evenly spread over the training set.
         val: batches of validation images, evenly spread too; None without a validation set.
         is_streamed: whether images are decoded when their batch is made.
+        stopwatch: how long the steps have waited for their batches.
     """
 
     counts: Sequence[int]
@@ -54,6 +55,7 @@ class Seen:
     train: Iterable[Batch]
     val: Iterable[Batch] | None
     is_streamed: bool
+    stopwatch: Stopwatch
 
 
 class Doctor:
@@ -89,29 +91,22 @@ class Doctor:
         self.rates: list[float] = []
         self.ratio: float | None = None
         self.told: Finding | None = None
-        self.waited = self.worked = 0.0
         self.step = 0
 
     def watch(self, batches: Iterator[Batch], resumed: bool) -> Iterator[Batch]:
-        """Yield the batches of an epoch, and time how long each is waited for.
+        """Yield the batches of an epoch, and keep the first one of the run.
 
         Args:
             batches: of the epoch.
             resumed: whether steps were made before, so that these do not show how it began.
         """
         self.step = 0
-        begin = time.perf_counter()
         for batch in batches:
             if not resumed and self.first_batch is None:
                 self.first_batch = batch
                 self.looked_at = self.weights()
                 self.start_of_run = [weight.clone() for weight in self.looked_at]
-            arrived = time.perf_counter()
             yield batch
-            if self.step > RATIO_AT:  # the first ones warm up
-                self.waited += arrived - begin
-                self.worked += time.perf_counter() - arrived
-            begin = time.perf_counter()
 
     def after_step(self, mean: RunningMean) -> Finding | None:
         """Look at the first steps of the run: how wrong it begins, and how far the weights move.
@@ -156,7 +151,7 @@ class Doctor:
             diagnosis.overfitting(settings, history, train, val),
             diagnosis.few_validation_images(settings, len(history), sum(seen.counts), seen.val_images),
             diagnosis.imbalance(settings, seen.counts, seen.class_names),
-            diagnosis.waiting(settings, self.waited, self.worked, seen.is_streamed),
+            diagnosis.waiting(settings, seen.stopwatch, seen.is_streamed),
         ]
         # A cause explains what else would be seen there.
         if val is not None and cause is None and history[-1]["step"] >= FEW_STEPS:
