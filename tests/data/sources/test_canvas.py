@@ -143,7 +143,7 @@ def test_counts_and_sizes_fill_their_ranges_evenly() -> None:
     longer = (found.boxes[:, 2:] - found.boxes[:, :2]).amax(1).int()
     assert 9 <= longer.min() <= 12 and 19 <= longer.max() <= 21  # MNIST scales digits to 20 of 28 pixels
     classes = torch.bincount(found.labels, minlength=10) / len(found.labels)
-    assert torch.allclose(classes, torch.full((10,), 0.1), atol=0.01)
+    assert torch.allclose(classes, torch.full((10,), 0.1), atol=0.02)
 
 
 def test_training_and_test_canvases_have_digits_of_their_own_part() -> None:
