@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from cnntrain.data.augment.annotations import WITH_ANNOTATIONS, Annotated, crop_all
 from cnntrain.data.augment.color import random_hue, random_jitter
 from cnntrain.data.augment.crop import random_crop
 from cnntrain.data.augment.geometry import (
@@ -34,6 +37,9 @@ CHANGES = {
 
 class Augment:
     """Random changes of images, and of their labels where two are mixed. Every one is off at 0.
+
+    What moves or hides pixels does so in masks and boxes too, see
+    :mod:`cnntrain.data.augment.annotations`. What changes colours leaves those alone.
 
     The draws come from the generator that is handed in, so that the same (seed, epoch, step) gives the
     same images wherever and whenever the batch is made.
@@ -113,6 +119,29 @@ class Augment:
             if name in self.strengths:
                 x = change(x, self.strengths[name], generator)
         return x
+
+    def annotated(
+        self, batch: Annotated, generator: Generator, size: tuple[int, int] | None = None
+    ) -> Annotated:
+        """Return changed copies of images, and what is known of places in them changed alike.
+
+        The images are those that ``__call__`` makes of them with the same draws.
+
+        Args:
+            batch: images with masks, boxes or both.
+            generator: of the draws, on the images' device.
+            size: height and width of the results, if parts of the images are scaled; None: as before.
+        """
+        if self.crops:
+            batch = crop_all(batch, self.strengths["crop"], generator, size)
+        for name, change in CHANGES.items():
+            if name not in self.strengths:
+                continue
+            if name in WITH_ANNOTATIONS:
+                batch = WITH_ANNOTATIONS[name](batch, self.strengths[name], generator)
+            else:
+                batch = replace(batch, images=change(batch.images, self.strengths[name], generator))
+        return batch
 
     def mix(self, x: Tensor, y: Tensor, num_classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """Mix each image of a batch with another one.

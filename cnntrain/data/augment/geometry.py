@@ -35,7 +35,11 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
 
 def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
     """Mirror each image left to right with the given probability."""
-    chosen = uniform(len(x), 0, 1, x, generator) < probability
+    return flip(x, uniform(len(x), 0, 1, x, generator) < probability)
+
+
+def flip(x: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the chosen images, bool (N,), left to right."""
     # A CPU mirrors large images faster one by one.
     if x.device.type == "cpu" and x.shape[1:].numel() >= 2**16:
         result = x.clone()
@@ -51,11 +55,20 @@ def random_flip(x: Tensor, probability: float, generator: Generator) -> Tensor:
 
 def random_shift(x: Tensor, most: float, generator: Generator) -> Tensor:
     """Move each image by up to ``most`` pixels in each direction: a random crop of the padded image."""
+    return shift(x, random_corners(x, most, generator), int(most))
+
+
+def random_corners(x: Tensor, most: float, generator: Generator) -> Tensor:
+    """Return where each crop of a padded image begins, int64 (2, N): down and right, 0 to twice ``most``."""
+    return torch.randint(0, 2 * int(most) + 1, (2, len(x)), device=x.device, generator=generator)
+
+
+def shift(x: Tensor, corners: Tensor, most: int, fill: int = 0) -> Tensor:
+    """Pad images by ``most`` pixels of ``fill`` on each side, and crop them, from the corners on."""
     n, _, height, width = x.shape
     # Every crop, as a view: (N, C, 2 * most + 1, 2 * most + 1, H, W).
-    most = int(most)
-    crops = F.pad(x, (most, most, most, most)).unfold(2, height, 1).unfold(3, width, 1)
-    down, right = torch.randint(0, 2 * most + 1, (2, n), device=x.device, generator=generator)
+    crops = F.pad(x, (most, most, most, most), value=fill).unfold(2, height, 1).unfold(3, width, 1)
+    down, right = corners
     return crops[torch.arange(n, device=x.device), :, down, right]
 
 
@@ -66,15 +79,24 @@ def random_rotate(x: Tensor, degrees: float, generator: Generator) -> Tensor:
 
 def turn(x: Tensor, degrees: Tensor) -> Tensor:
     """Turn each image about its centre, by float32 (N,)."""
+    return warp(x, rotation(degrees, x.shape[3] / x.shape[2]))
+
+
+def rotation(degrees: Tensor, aspect: float) -> Tensor:
+    """Return the matrices for :func:`warp` that turn images of that width by height: float32 (N, 2, 3)."""
     angle = degrees * (math.pi / 180)
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     # warp works in halves of a side, so an image that is not square needs its aspect ratio.
-    aspect = x.shape[3] / x.shape[2]
-    return warp(x, torch.stack([cos, -sin / aspect, zero, sin * aspect, cos, zero], dim=1).view(-1, 2, 3))
+    return torch.stack([cos, -sin / aspect, zero, sin * aspect, cos, zero], dim=1).view(-1, 2, 3)
 
 
 def random_erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
     """Blacken a random rectangle of each image with the given probability."""
+    return x.masked_fill(random_rectangles(x, probability, generator)[:, None], 0)
+
+
+def random_rectangles(x: Tensor, probability: float, generator: Generator) -> Tensor:
+    """Return a rectangle of 2 to 33 % of each image, with the given probability: bool (N, H, W)."""
     n, _, height, width = x.shape
     area = uniform(n, 0.02, 0.33, x, generator)
     # Up to 0.3 : 1, tall or wide, but never longer than the image, so that none of its area lies outside.
@@ -86,8 +108,7 @@ def random_erase(x: Tensor, probability: float, generator: Generator) -> Tensor:
     chosen = uniform(n, 0, 1, x, generator) < probability
     inside_rows = between(top, tall, height)
     inside_columns = between(left, wide, width)
-    inside = inside_rows[:, :, None] & inside_columns[:, None, :] & chosen.view(-1, 1, 1)
-    return x.masked_fill(inside[:, None], 0)
+    return inside_rows[:, :, None] & inside_columns[:, None, :] & chosen.view(-1, 1, 1)
 
 
 def between(begin: Tensor, length: Tensor, size: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -17,7 +18,23 @@ from cnntrain.data.augment.color import (
     sharpness,
     solarize,
 )
-from cnntrain.data.augment.geometry import turn, uniform, warp
+from cnntrain.data.augment.geometry import rotation, uniform, warp
+
+
+class Ways(NamedTuple):
+    """How each image of a batch is changed.
+
+    Args:
+        number: in which of 14 ways, int64 (N,); 0 leaves the image as it is.
+        level: how strongly, float32 (N,), 0 to 1.
+        signed: the same, up or down, float32 (N,).
+        widest: what level 1 means, see :func:`change`.
+    """
+
+    number: Tensor
+    level: Tensor
+    signed: Tensor
+    widest: tuple[float, ...]
 
 
 def rand_augment(x: Tensor, level: float, generator: Generator) -> Tensor:
@@ -28,10 +45,16 @@ def rand_augment(x: Tensor, level: float, generator: Generator) -> Tensor:
         level: strength, up to 30; 9 is usual.
         generator: of the draws, on x's device.
     """
-    levels = torch.full((len(x),), level / 30, device=x.device)
-    for _ in range(2):
-        x = change(x, levels, generator, widest=(0.3, 150 / 331, 30.0, 0.9, 4.0))
+    for ways in rand_ways(x, level, generator):
+        x = changed(x, ways)
     return x
+
+
+def rand_ways(x: Tensor, level: float, generator: Generator) -> list[Ways]:
+    """Draw the two changes of RandAugment for each image."""
+    levels = torch.full((len(x),), level / 30, device=x.device)
+    widest = (0.3, 150 / 331, 30.0, 0.9, 4.0)
+    return [random_ways(x, levels, generator, widest) for _ in range(2)]
 
 
 def trivial_augment(x: Tensor, probability: float, generator: Generator) -> Tensor:
@@ -42,17 +65,20 @@ def trivial_augment(x: Tensor, probability: float, generator: Generator) -> Tens
         probability: with which an image is changed at all; 1 in the paper.
         generator: of the draws, on x's device.
     """
+    return changed(x, trivial_ways(x, probability, generator))
+
+
+def trivial_ways(x: Tensor, probability: float, generator: Generator) -> Ways:
+    """Draw the change of TrivialAugment for each image."""
     levels = uniform(len(x), 0, 1, x, generator)
     # The paper moves by up to 32 pixels, which would be out of sight for a digit.
     share = min(32 / x.shape[3], 150 / 331)
-    changed = change(x, levels, generator, widest=(0.99, share, 135.0, 0.99, 6.0))
+    ways = random_ways(x, levels, generator, widest=(0.99, share, 135.0, 0.99, 6.0))
     chosen = uniform(len(x), 0, 1, x, generator) < probability
-    return torch.where(chosen.view(-1, 1, 1, 1), changed, x)
+    return ways._replace(number=torch.where(chosen, ways.number, 0))
 
 
-def change(
-    x: Tensor, levels: Tensor, generator: Generator, widest: tuple[float, float, float, float, float]
-) -> Tensor:
+def change(x: Tensor, levels: Tensor, generator: Generator, widest: tuple[float, ...]) -> Tensor:
     """Change each image in one of 14 ways, which are equally likely.
 
     Args:
@@ -62,16 +88,20 @@ def change(
         widest: at level 1, the slope of a shear, the share of a side that a shift moves by, the degrees of a
             turn, how far the factor of an enhancement is from 1, and the bits that are lost.
     """
-    shear, move, degrees, factor, bits = widest
+    return changed(x, random_ways(x, levels, generator, widest))
+
+
+def random_ways(x: Tensor, levels: Tensor, generator: Generator, widest: tuple[float, ...]) -> Ways:
+    """Draw one of the 14 ways, and up or down, for each image. The arguments are those of :func:`change`."""
     signed = levels * torch.where(uniform(len(x), -1, 1, x, generator) < 0, -1.0, 1.0)
-    aspect = x.shape[2] / x.shape[3]
-    ways: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (
-        lambda x, level, signed: x,
-        lambda x, level, signed: skewed(x, across=signed * shear * aspect),
-        lambda x, level, signed: skewed(x, down=signed * shear / aspect),
-        lambda x, level, signed: skewed(x, right=2 * move * signed),  # in halves of a side
-        lambda x, level, signed: skewed(x, lower=2 * move * signed),
-        lambda x, level, signed: turn(x, signed * degrees),
+    number = torch.randint(0, 14, (len(x),), device=x.device, generator=generator)
+    return Ways(number, levels, signed, widest)
+
+
+def changed(x: Tensor, ways: Ways) -> Tensor:
+    """Change each image in its way."""
+    _, _, _, factor, bits = ways.widest
+    colours: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (
         lambda x, level, signed: brightness(x, 1 + signed * factor),
         lambda x, level, signed: saturation(x, 1 + signed * factor),
         lambda x, level, signed: contrast(x, 1 + signed * factor),
@@ -81,24 +111,57 @@ def change(
         lambda x, level, signed: autocontrast(x),
         lambda x, level, signed: equalize(x),
     )
-    way = torch.randint(0, len(ways), (len(x),), device=x.device, generator=generator)
-    changed = x.clone()
-    for number, function in enumerate(ways):
-        chosen = (way == number).nonzero()[:, 0]
+    result = x.clone()
+    matrices = matrices_of(ways, x.shape[2], x.shape[3])
+    is_moved = moves(ways)
+    if is_moved.any():
+        result[is_moved] = warp(x[is_moved], matrices[is_moved])
+    for number, function in enumerate(colours, start=6):
+        chosen = (ways.number == number).nonzero()[:, 0]
         if len(chosen):
-            changed[chosen] = function(x[chosen], levels[chosen], signed[chosen])
-    return changed
+            result[chosen] = function(x[chosen], ways.level[chosen], ways.signed[chosen])
+    return result
 
 
-def skewed(
-    x: Tensor,
+def moves(ways: Ways) -> Tensor:
+    """Return which images are moved, rather than coloured or left as they are: bool (N,)."""
+    return (ways.number >= 1) & (ways.number <= 5)
+
+
+def matrices_of(ways: Ways, height: int, width: int) -> Tensor:
+    """Return how images of that size are moved, for ``warp``: float32 (N, 2, 3); the others stay in place."""
+    shear, move, degrees, _, _ = ways.widest
+    aspect = height / width
+    signed = ways.signed
+    kinds = (
+        skew(signed, across=signed * shear * aspect),
+        skew(signed, down=signed * shear / aspect),
+        skew(signed, right=2 * move * signed),  # in halves of a side
+        skew(signed, lower=2 * move * signed),
+        rotation(signed * degrees, width / height),
+    )
+    result = skew(signed)
+    for number, matrices in enumerate(kinds, start=1):
+        result = torch.where((ways.number == number).view(-1, 1, 1), matrices, result)
+    return result
+
+
+def skew(
+    like: Tensor,
     across: Tensor | float = 0.0,
     down: Tensor | float = 0.0,
     right: Tensor | float = 0.0,
     lower: Tensor | float = 0.0,
 ) -> Tensor:
-    """Shear and move each image about its centre, by float32 (N,) in halves of its sides."""
-    n = len(x)
-    rows = [1.0, across, right, down, 1.0, lower]
-    columns = [torch.as_tensor(value, device=x.device, dtype=torch.float32).expand(n) for value in rows]
-    return warp(x, torch.stack(columns, dim=1).view(-1, 2, 3))
+    """Return matrices for ``warp``, float32 (N, 2, 3), that shear and move images about their centres.
+
+    Args:
+        like: float32 (N,), on the device where they are wanted.
+        across: slope of a shear to the right, float32 (N,), in halves of a side; ``down`` likewise.
+        right: how far images move, float32 (N,), in halves of a side; ``lower`` likewise.
+    """
+    values = [1.0, across, right, down, 1.0, lower]
+    columns = [
+        torch.as_tensor(value, device=like.device, dtype=like.dtype).expand(len(like)) for value in values
+    ]
+    return torch.stack(columns, dim=1).view(-1, 2, 3)

@@ -45,8 +45,10 @@ IMPORTS = {
     "import hashlib": "hashlib.",
     "import math": "math.",
     "import struct": "struct.",
+    "from collections.abc import Callable": "Callable[",
     "from collections.abc import Iterator": "Iterator[",
     "from pathlib import Path": "Path(",
+    "from typing import NamedTuple": "(NamedTuple)",
     "": "",
     "import numpy as np": "np.",
     "import torch": "torch.",
@@ -59,20 +61,24 @@ WARPING = (geometry.uniform, geometry.to_bytes, geometry.warp)
 COLOURS = (geometry.uniform, geometry.to_bytes, color.blend, color.grey)
 ENHANCING = (color.brightness, color.contrast, color.saturation)
 POLICY = (
-    *(*WARPING, geometry.turn, *COLOURS, *ENHANCING, color.sharpness, color.posterize, color.solarize),
-    *(color.autocontrast, color.equalize, policies.skewed, policies.change),
+    *(*WARPING, geometry.rotation, *COLOURS, *ENHANCING, color.sharpness, color.posterize, color.solarize),
+    *(color.autocontrast, color.equalize, policies.Ways, policies.random_ways, policies.skew),
+    *(policies.matrices_of, policies.moves, policies.changed),
 )
-CROPPING = (resize.scaled, crop.shares, crop.scaled_together, crop.scaled_one_by_one)
+CROPPING = (
+    *(resize.scaled, crop.shares, crop.scaled_together, crop.scaled_one_by_one, crop.scaled_parts),
+    crop.random_parts,
+)
 CALLED = {
     "crop": (geometry.uniform, geometry.to_bytes, *CROPPING),
-    "flip": (geometry.uniform,),
-    "rotate": (*WARPING, geometry.turn),
-    "shift": (),
-    "trivialaugment": POLICY,
-    "randaugment": POLICY,
+    "flip": (geometry.uniform, geometry.flip),
+    "rotate": (*WARPING, geometry.rotation, geometry.turn),
+    "shift": (geometry.random_corners, geometry.shift),
+    "trivialaugment": (*POLICY, policies.trivial_ways),
+    "randaugment": (*POLICY, policies.rand_ways),
     "jitter": (*COLOURS, *ENHANCING),
     "hue": (geometry.uniform, geometry.to_bytes, color.hue),
-    "erase": (geometry.uniform, geometry.between),
+    "erase": (geometry.uniform, geometry.between, geometry.random_rectangles),
 }
 MIXING = (geometry.uniform, geometry.between, augment.beta, augment.random_box)
 
