@@ -540,6 +540,16 @@ KEYS: dict[str, Key] = {
     "model.pool_size": Key("counts", "pooling window size; 1: no pooling", "weights", low=1),
     "model.padding": Key("str", "same: zero padding, valid: none", "weights", choices=("same", "valid")),
     "model.head": Key("list", "hidden units of the MLP after the convolutions", "weights", items=COUNT),
+    "model.width": Key(
+        "int", "channels of the first level; the next has twice as many, and so on", "weights", low=1
+    ),
+    "model.depth": Key("int", "how often the image is halved, and doubled again", "weights", low=1, high=10),
+    "model.upsample": Key(
+        "str",
+        "how the decoder enlarges: transposed convolution, or bilinear interpolation",
+        "weights",
+        choices=("transposed", "bilinear"),
+    ),
     "model.name": Key(
         "str", "network of torchvision or timm, such as resnet18, vgg11 or convnext_tiny", "weights"
     ),

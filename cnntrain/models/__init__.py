@@ -1,4 +1,4 @@
-"""Networks that classify images. Each is a plain ``nn.Module``."""
+"""Networks for images. Each is a plain ``nn.Module``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from cnntrain.models.mlp import MLP as MLP
     from cnntrain.models.timm import Timm as Timm
     from cnntrain.models.torchvision import Torchvision as Torchvision
+    from cnntrain.models.unet import UNet as UNet
 
 __getattr__, __dir__ = lazily(
-    __name__, {"CNN": "cnn", "MLP": "mlp", "Timm": "timm", "Torchvision": "torchvision"}
+    __name__,
+    {"CNN": "cnn", "MLP": "mlp", "Timm": "timm", "Torchvision": "torchvision", "UNet": "unet"},
 )

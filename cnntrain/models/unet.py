@@ -1,0 +1,93 @@
+"""The U-Net: an encoder that sees more and more of the image, and a decoder that brings back where it was."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class UNet(nn.Module):
+    """A class for each pixel (Ronneberger, Fischer and Brox 2015, U-Net, figure 1).
+
+    Each level of the encoder halves the image and doubles the channels. Each level of the decoder does the
+    opposite, and gets the encoder's features of its own size beside its own: the skip connection. Other than
+    in the paper, 3×3 convolutions are padded, so that the output has the size of the image.
+
+    ``UNet(1, 11, width=16, depth=3)`` has 482,619 parameters.
+
+    Args:
+        in_channels: 1 for grey, 3 for colour.
+        num_classes: number of classes, the outputs of each pixel.
+        width: channels of the first level; the next has twice as many, and so on.
+        depth: how often the image is halved.
+        batch_norm: normalise each channel over the batch, before ReLU (Ioffe and Szegedy 2015).
+        upsample: ``transposed``, a learnt 2×2 convolution, as in the paper, or ``bilinear``.
+        dropout: probability with which a value at the end of the encoder is switched off in training, as in
+            the paper's section 3.1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        width: int,
+        depth: int,
+        batch_norm: bool = True,
+        upsample: str = "transposed",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.multiple = 2**depth
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.first = double_conv(in_channels, width, batch_norm)
+        self.pool = nn.MaxPool2d(2)
+        self.down = nn.ModuleList(double_conv(wide, 2 * wide, batch_norm) for wide in widths[:-1])
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.ModuleList(twice_as_large(2 * wide, wide, upsample) for wide in widths[-2::-1])
+        self.merge = nn.ModuleList(double_conv(2 * wide, wide, batch_norm) for wide in widths[-2::-1])
+        self.classifier = nn.Conv2d(width, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images of any size, float (N, C, H, W), to logits, float (N, num_classes, H, W)."""
+        height, width = x.shape[2:]
+        x = self.first(padded(x, self.multiple))
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(self.pool(x))
+        x = self.dropout(x)
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = merge(torch.cat([skips.pop(), up(x)], dim=1))
+        return self.classifier(x)[:, :, :height, :width]
+
+
+def double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
+    """Return (3×3 convolution + batch norm + ReLU) × 2, which keeps height and width."""
+    layers = nn.Sequential()
+    for channels in (inputs, outputs):
+        # The bias would be undone by the batch norm that follows.
+        layers.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=not batch_norm))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(outputs))
+        layers.append(nn.ReLU())
+    return layers
+
+
+def twice_as_large(inputs: int, outputs: int, how: str) -> nn.Module:
+    """Return what doubles height and width, and changes the channels."""
+    if how == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+    # The 1x1 convolution first: the result is the same, for a quarter of the computation.
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.Upsample(scale_factor=2, mode="bilinear"))
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """Return images whose height and width are multiples of a number; the last row and column are repeated.
+
+    An exported graph keeps this arithmetic, and takes images of other sizes too.
+    """
+    height, width = x.shape[2:]
+    below = (height + multiple - 1) // multiple * multiple - height
+    right = (width + multiple - 1) // multiple * multiple - width
+    return F.pad(x, (0, right, 0, below), mode="replicate")
