@@ -11,7 +11,8 @@ from cnntrain.runtime.lazy import lazily
 
 if TYPE_CHECKING:
     from cnntrain.tasks.classification.task import Classification as Classification
+    from cnntrain.tasks.segmentation.task import Segmentation as Segmentation
 
-TASKS = {"Classification": "classification.task"}
+TASKS = {"Classification": "classification.task", "Segmentation": "segmentation.task"}
 
 __getattr__, __dir__ = lazily(__name__, TASKS)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Share
+from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.tasks.base import Task
 
@@ -24,8 +27,11 @@ def weigher(criterion: nn.Module) -> Weigh:
 
     That is the number of examples. A loss with class weights is a weighted mean, which torch divides by the
     weights of the labels in the batch; there it is their sum. Shares of the classes, float (N, classes), are
-    divided by the number of examples even so.
+    divided by the number of examples even so. A loss that counts otherwise has a method ``weigh`` of its own.
     """
+    own: Weigh | None = getattr(criterion, "weigh", None)
+    if own is not None:
+        return own
     weights = getattr(criterion, "weight", None)
     if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss) or weights is None:
         return len
@@ -83,6 +89,16 @@ def check_weights(criterion: nn.Module, num_classes: int) -> None:
         )
     if criterion.weight is not None and not bool((criterion.weight > 0).all()):
         raise UserError(f"criterion.weight={criterion.weight.tolist()}: the weights of classes are above 0")
+
+
+def class_weights(typed: list[Any], num_classes: int) -> Tensor:
+    """Return the weights of the classes, float32 (classes,)."""
+    are_numbers = all(isinstance(weight, int | float) for weight in typed)
+    if not are_numbers or len(typed) != num_classes:
+        raise UserError(
+            f"criterion.weight={shown(typed)} is not possible: it takes {num_classes} numbers, one a class"
+        )
+    return torch.tensor(typed, dtype=torch.float32)
 
 
 def weighed(

@@ -6,6 +6,7 @@ training, one of :class:`Evaluation` in validation and test.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ def as_tensor(weights: list[Weight], device: torch.device) -> Tensor:
     return torch.tensor([float(weight) for weight in weights], device=device, dtype=sum_dtype(device))
 
 
+def added(values: Sequence[Any]) -> Any:
+    """Return the sum of numbers, or of nested lists of them item by item."""
+    if isinstance(values[0], list):
+        return [added(items) for items in zip(*values, strict=True)]
+    return sum(values)
+
+
 class RunningMean:
     """The mean loss over the examples seen so far in an epoch of training; a subclass adds scores to it.
 
@@ -49,7 +57,7 @@ class RunningMean:
     def __init__(self, device: torch.device, share: Share | None = None) -> None:
         self.share = share if share is not None and share.processes > 1 else None
         self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
-        self.sums: dict[str, Tensor] = {}  # what a subclass adds up, by name, each ()
+        self.sums: dict[str, Tensor] = {}  # what a subclass adds up, by name, of any shape
         self.weight: Weight = 0
         self.seen = 0
         self.batches = 0
@@ -92,10 +100,14 @@ class RunningMean:
         total = float(self.loss_sum) + sum(loss * weight for loss, weight in waiting)
         return total / ((float(self.weight) + sum(weight for _, weight in waiting)) or 1.0)
 
+    def total(self, name: str) -> Tensor:
+        """Return one of ``sums``, brought up to date."""
+        self._add_up()
+        return self.sums[name]
+
     def mean(self, name: str) -> float:
         """Return one of ``sums`` over the number of examples; 0 before the first."""
-        self._add_up()
-        return self.sums[name].item() / max(1, self.seen)
+        return self.total(name).item() / max(1, self.seen)
 
     def diverged_at(self) -> int | None:
         """Return the first batch, counted from 0, whose loss was NaN or infinite; None if there is none.
@@ -113,16 +125,17 @@ class RunningMean:
         """Return the mean over all processes of the run, which must all call this."""
         if self.share is None:
             return self
-        whole = type(self)(self.loss_sum.device)
         parts = gathered(self.state_dict())
-        whole.load_state_dict({name: sum(part[name] for part in parts) for name in parts[0]})
+        whole = copy.deepcopy(self)
+        whole.share = None
+        whole.load_state_dict({name: added([part[name] for part in parts]) for name in parts[0]})
         whole.batches = max(part["batches"] for part in parts)
         return whole
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, for a checkpoint in mid-epoch."""
         self._add_up()
-        sums = {name: value.item() for name, value in self.sums.items()}
+        sums = {name: value.tolist() for name, value in self.sums.items()}
         counts = {"seen": self.seen, "batches": self.batches}
         return {"loss_sum": float(self.loss_sum), **sums, "weight": float(self.weight), **counts}
 
@@ -132,7 +145,7 @@ class RunningMean:
             state = {**dict.fromkeys(state, 0), "batches": state["batches"]}
         self.loss_sum.fill_(state["loss_sum"])
         for name, value in self.sums.items():
-            value.fill_(state[name])
+            value.copy_(torch.as_tensor(state[name]))
         self.seen, self.batches = state["seen"], state["batches"]
         self.weight = state.get("weight", self.seen)  # earlier checkpoints do not have it
         self.first_bad.fill_(-1)

@@ -174,7 +174,6 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "data.image_size=64,64": "data.image_size=64",
     "deterministic=1": "deterministic=true",
     # other tasks
-    "model=unet": ("segmentation network", "trains image classifiers"),
     "model=yolov8n": ("detection network", "trains image classifiers"),
     "model=yolo11n.pt": ("detection network",),
     "model=torchvision model.name=fasterrcnn_resnet50_fpn": ("detection network",),

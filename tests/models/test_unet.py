@@ -87,17 +87,17 @@ def test_dropout_draws_in_training_alone() -> None:
     assert not torch.equal(model(x), model(x))
 
 
-@pytest.mark.parametrize("upsample", ["transposed", "bilinear"])
-def test_an_exported_graph_takes_images_of_any_size(tmp_path: Path, upsample: str) -> None:
+def test_an_exported_graph_takes_images_of_any_size(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    model, file = random_norms(UNet(1, 5, width=4, depth=4, upsample=upsample)), tmp_path / "model.onnx"
+    model, file = random_norms(UNet(1, 5, width=2, depth=2)), tmp_path / "model.onnx"
     sizes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     example = torch.rand(2, 1, 30, 45)
-    torch.onnx.export(model, (example,), file, dynamo=True, verbose=False, dynamic_shapes=(sizes,))
+    exported = torch.export.export(model, (example,), dynamic_shapes=(sizes,))
+    torch.onnx.export(exported, (), file, dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(file)
-    # torch guards against an image of one tile, 16 pixels, whose strides are told in another way.
-    program = torch.export.export(model, (example,), dynamic_shapes=(sizes,)).module(check_guards=False)
+    # torch guards against images of one tile of 4 pixels, whose strides are told in another way.
+    program = exported.module(check_guards=False)
     for shape in [(1, 1, 17, 33), (3, 1, 100, 7), (2, 1, 9, 250), (1, 1, 1, 1)]:
         x = torch.rand(shape)
         expected = model(x)

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Share
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import shown
-from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.classification.screen import show_classes, show_result
+from cnntrain.tasks.losses import class_weights
 
 
 class Classification(Task):
@@ -85,13 +84,3 @@ class Classification(Task):
             tuple(zip((class_names[index] for index in indices), values, strict=True))
             for indices, values in ranked
         ]
-
-
-def class_weights(typed: list[Any], num_classes: int) -> Tensor:
-    """Return the weights of the classes, float32 (classes,)."""
-    are_numbers = all(isinstance(weight, int | float) for weight in typed)
-    if not are_numbers or len(typed) != num_classes:
-        raise UserError(
-            f"criterion.weight={shown(typed)} is not possible: it takes {num_classes} numbers, one a class"
-        )
-    return torch.tensor(typed, dtype=torch.float32)

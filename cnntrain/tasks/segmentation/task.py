@@ -1,0 +1,103 @@
+"""Segmentation as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.compute.ddp import Share
+from cnntrain.config.instantiate import build
+from cnntrain.errors import UserError
+from cnntrain.runtime.console import Console
+from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.losses import class_weights
+from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation
+from cnntrain.tasks.segmentation.scores import SCORES
+from cnntrain.tasks.segmentation.screen import show_classes, show_result
+
+TRIED = 8  # pixels; side of the images that a loss is tried on
+
+
+class Segmentation(Task):
+    """Each pixel belongs to one class; the model gives a logit for each class and pixel."""
+
+    scores = SCORES
+    of_output = "one logit a class and pixel"
+    compared = "logits with the classes of pixels"
+    named = ("class", "share")
+    value_format = ".2%"
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The number of classes, height and width."""
+        return (self.num_classes, *self.input_shape[1:])
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Return the classes of the pixels, int64 (N, H, W), of masks, uint8 (N, H, W)."""
+        return labels.long()
+
+    def dummy(self, count: int, mixed: bool = False) -> Batch:
+        """Return black images, and classes, int64 (count, H, W), all of which occur if there is room."""
+        if mixed:
+            raise UserError(
+                "augment.mixup and augment.cutmix mix labels of whole images, and segmentation has one for "
+                "each pixel: leave them out"
+            )
+        classes = torch.arange(count * self.output_shape[1] * self.output_shape[2]) % self.num_classes
+        return torch.zeros(count, *self.input_shape), classes.view(count, *self.output_shape[1:])
+
+    def noise(self, count: int, scale: float, mixed: bool = False) -> Batch:
+        """Return random logits and classes of small images. No generator is changed."""
+        generator = torch.Generator().manual_seed(0)
+        logits = scale * torch.randn(count, self.num_classes, TRIED, TRIED, generator=generator)
+        return logits, torch.randint(self.num_classes, (count, TRIED, TRIED), generator=generator)
+
+    def criterion(self, node: Mapping[str, Any], trust: Sequence[str] | None) -> nn.Module:
+        """Build the loss that the configuration names, with weights of the classes if there are any.
+
+        That of ``criterion=cross_entropy`` leaves ignored pixels out, too.
+        """
+        node, known = dict(node), {}
+        if node["_target_"] == "torch.nn.CrossEntropyLoss":
+            node["_target_"] = "cnntrain.tasks.segmentation.losses.CrossEntropy"
+        if isinstance(node.get("weight"), list):
+            known["weight"] = class_weights(node.pop("weight"), self.num_classes)
+            if bool((known["weight"] < 0).any()):
+                raise UserError(f"criterion.weight={known['weight'].tolist()}: a weight is 0 or more")
+        criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
+        return criterion
+
+    def running_mean(self, device: torch.device, share: Share | None = None) -> RunningIoU:
+        """Return what measures loss, mean IoU and Dice of an epoch of training."""
+        return RunningIoU(device, self.num_classes, share)
+
+    def evaluation(self, device: torch.device) -> SegmentationEvaluation:
+        """Return what measures loss, confusion matrix and borders."""
+        return SegmentationEvaluation(device, self.num_classes)
+
+    def show_result(
+        self, console: Console, split: str, result: Any, class_names: Sequence[str], level: int = 1
+    ) -> None:
+        """Print the mean IoU with its interval, and then the scores of each class."""
+        show_result(console, split, result, class_names)
+        show_classes(console, result.per_class(class_names), level)
+
+    def activate(self, output: Tensor) -> Tensor:
+        """Return the probabilities of each pixel's classes, of logits (N, classes, H, W)."""
+        return output.softmax(dim=1)
+
+    def decode(
+        self, activated: Tensor, class_names: Sequence[str], most: int
+    ) -> list[tuple[tuple[str, float], ...]]:
+        """Return the classes that an image's pixels are taken for, and the share of the pixels of each."""
+        predicted = activated.argmax(dim=1).flatten(1)
+        counts = torch.stack([image.bincount(minlength=len(class_names)) for image in predicted])
+        ordered = (counts.double() / predicted.shape[1]).sort(dim=1, descending=True, stable=True)
+        ranked = zip(ordered.indices[:, :most].tolist(), ordered.values[:, :most].tolist(), strict=True)
+        return [
+            tuple((class_names[index], share) for index, share in zip(*pairs, strict=True) if share > 0)
+            for pairs in ranked
+        ]
