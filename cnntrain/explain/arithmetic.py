@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.models.hooks import forward_hooks, leaves
+from cnntrain.models.hooks import forward_hooks
 from cnntrain.models.summary import WINDOWS, Layer, layers, side
 
 NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
@@ -56,18 +56,19 @@ def trace(model: nn.Module, shape: tuple[int, int, int]) -> list[Traced]:
         model: built under ``torch.device("meta")``.
         shape: channels, height and width of an image.
     """
-    called: list[tuple[nn.Module, tuple[int, ...]]] = []
+    called: list[tuple[str, nn.Module, tuple[int, ...]]] = []
 
     def after_layer(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if isinstance(output, Tensor):
-            inputs = tuple(args[0].shape[1:]) if args and isinstance(args[0], Tensor) else ()
-            called.append((module, inputs))
+        inputs = tuple(args[0].shape[1:]) if args and isinstance(args[0], Tensor) else ()
+        called.append((name, module, inputs))
 
-    with forward_hooks(leaves(model), after_layer):
+    with forward_hooks(model.named_modules(), after_layer):
         rows = layers(model, shape)
     found = []
     place: Place | None = Place()
-    for (module, inputs), row in zip(called, rows, strict=True):
+    calls = iter(called)  # in the order of the rows; not all of them have one
+    for row in rows:
+        module, inputs = next((module, inputs) for name, module, inputs in calls if name == row.name)
         before, place = place, place and moved(place, module, row)
         found.append(Traced(row, module, inputs, before, place))
     return found

@@ -8,7 +8,7 @@ from rich.table import Table
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config, input_shape, shown
 from cnntrain.config.sections import ModelSettings
-from cnntrain.models.summary import Layer, layers
+from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 from cnntrain.runtime.console import Console, bytes_in_words
 from cnntrain.text import network_name, printable
 from cnntrain.training.components.components import build_freezing, describe_model
@@ -28,7 +28,7 @@ def show(config: Config) -> None:
     for row in rows:
         size = "×".join(map(str, row.output_shape))
         field = "–" if row.receptive_field is None else f"{row.receptive_field}"
-        figures = (f"{row.parameters:,}", f"{row.multiply_adds:,}", field)
+        figures = (f"{row.parameters:,}", in_digits(row.multiply_adds), field)
         table.add_row(escape(printable(row.name)), row.kind, size, *figures)
     freezing = build_freezing(
         model, config["freeze"], config["unfreeze_epoch"], config["data"]["num_classes"]
@@ -36,9 +36,9 @@ def show(config: Config) -> None:
     console = Console(max(1, config["verbose"]))
     console.table(table)
     console.line()
-    size, work = bytes_in_words(4 * freezing.total), sum(row.multiply_adds for row in rows)
+    size, work = bytes_in_words(4 * freezing.total), in_digits(total_multiply_adds(rows))
     name = network_name(config["model"], type(model).__name__)
-    totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work:,} MACs per image"
+    totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work} MACs per image"
     console.line(f"[bold]{{}}: {totals}", name)
     if freezing.names:
         console.line("{}, with freeze={}", freezing, shown(config["freeze"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cnntrain.models.hooks import forward_hooks, leaves
+from cnntrain.models.hooks import forward_hooks, is_leaf
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
@@ -28,7 +30,7 @@ class Layer:
         kind: its class.
         output_shape: without the batch.
         parameters: numbers to learn.
-        multiply_adds: for one image.
+        multiply_adds: for one image; None where torch can't count them.
         receptive_field: side, in pixels, of what one output sees; None where that can't be told.
     """
 
@@ -36,7 +38,7 @@ class Layer:
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
-    multiply_adds: int
+    multiply_adds: int | None
     receptive_field: int | None
 
 
@@ -90,34 +92,102 @@ def set_field(value: Tensor, field: Field) -> None:
 def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     """Return every layer that the forward pass of a model calls, in its order.
 
+    A module that holds others is among them if it computes something itself, as attention does.
+
     Args:
         model: on any device; on the meta device nothing is computed.
         shape: channels, height and width of an image.
     """
-    found: list[Layer] = []
+    from torch.utils.flop_counter import FlopCounterMode
 
-    def after_layer(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if not isinstance(output, Tensor):
+    counter = FlopCounterMode(display=False)
+    try:
+        return forward_pass(model, shape, counter, counter.get_total_flops).rows
+    except Exception:  # torch can't count an operation; an error of the model's own comes again
+        return forward_pass(model, shape, nullcontext(), lambda: None).rows
+
+
+class LayerRecorder:
+    """Makes the rows of the summary while the forward pass goes from layer to layer.
+
+    Args:
+        image: the longer side of the image, in pixels.
+        flops: returns the floating-point operations so far, two for a multiply-add; None if not counted.
+    """
+
+    def __init__(self, image: int, flops: Callable[[], int | None]) -> None:
+        self.image = image
+        self.flops = flops
+        self.rows: list[Layer] = []
+        self.called = set[nn.Module]()
+        self.begun: list[list[int]] = []  # of each module under way: FLOPs before it, and those of its layers
+
+    def before_layer(self) -> None:
+        """Note that a module begins."""
+        self.begun.append([self.flops() or 0, 0])
+
+    def after_layer(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Add the row of a module, if it computes something itself."""
+        self.called.add(module)
+        before, inner = self.begun.pop()
+        total = self.flops()
+        work = (total or 0) - before
+        if self.begun:
+            self.begun[-1][1] += work
+        outputs = tensors_in(output)
+        if not outputs or (not is_leaf(module) and work == inner):
             return
-        field = widened(module, args, output, max(shape[1:]))
-        set_field(output, field)
-        found.append(
+        if is_leaf(module):
+            field = widened(module, args, outputs[0], self.image)
+            set_field(outputs[0], field)
+        else:
+            field = field_of(outputs[0]) or UNKNOWN
+        # nn.MultiheadAttention holds a layer whose weights it uses without calling it.
+        unused = [child for child in module.children() if is_leaf(child) and child not in self.called]
+        self.rows.append(
             Layer(
                 name,
                 type(module).__name__,
-                tuple(output.shape[1:]),
-                sum(p.numel() for p in module.parameters(recurse=False)),
-                multiply_adds(module, output),
+                tuple(outputs[0].shape[1:]),
+                sum(p.numel() for part in (module, *unused) for p in part.parameters(recurse=False)),
+                None if total is None else (work - inner) // 2,
                 None if field == UNKNOWN else int(field[0]),
             )
         )
 
+
+def forward_pass(
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    counting: AbstractContextManager[Any],
+    flops: Callable[[], int | None],
+) -> LayerRecorder:
+    """Send an image through a model, and return what was recorded; see :class:`LayerRecorder`."""
+    recorder = LayerRecorder(max(shape[1:]), flops)
     some = next(model.parameters(), None)
     x = torch.zeros(1, *shape, device="meta" if some is None else some.device)
     set_field(x, (1, 1))
-    with torch.no_grad(), forward_hooks(leaves(model), after_layer), FieldTracker():
+    hooks = forward_hooks(model.named_modules(), recorder.after_layer, recorder.before_layer)
+    with torch.no_grad(), without_fused_kernels(), hooks, FieldTracker(), counting:
         model.eval()(x)
-    return found
+    return recorder
+
+
+@contextmanager
+def without_fused_kernels() -> Iterator[None]:
+    """Let attention and recurrent layers call one operation after another: torch counts no fused ones."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    libraries: list[Any] = [torch.backends.mkldnn, torch.backends.cudnn]
+    enabled = [library.enabled for library in libraries]
+    try:
+        for library in libraries:
+            library.enabled = False
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        for library, was in zip(libraries, enabled, strict=True):
+            library.enabled = was
 
 
 def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int) -> Field:
@@ -146,11 +216,13 @@ def side(value: Any) -> int | None:
     return int(value)
 
 
-def multiply_adds(module: nn.Module, output: Tensor) -> int:
-    """Return the multiply-adds of a convolution or a linear layer for one image; 0 for any other."""
-    if isinstance(module, nn.Conv2d):
-        kernel = module.kernel_size
-        return output.numel() * (module.in_channels // module.groups) * kernel[0] * kernel[1]
-    if isinstance(module, nn.Linear):
-        return output.numel() * module.in_features
-    return 0
+def total_multiply_adds(rows: Iterable[Layer]) -> int | None:
+    """Return the multiply-adds of all layers for one image; None if they were not counted."""
+    counts = [row.multiply_adds for row in rows]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def in_digits(number: int | None) -> str:
+    """Return a number with commas; a dash for what is not known."""
+    return "–" if number is None else f"{number:,}"

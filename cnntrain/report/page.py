@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cnntrain.models.summary import Layer
+from cnntrain.models.summary import Layer, in_digits, total_multiply_adds
 from cnntrain.report.gallery import Gallery
 from cnntrain.report.html import facts, panels, paragraph, section, table
 from cnntrain.report.reproduce import Setting
@@ -217,15 +217,15 @@ def layers(contents: Contents) -> str:
             layer.kind,
             "×".join(map(str, layer.output_shape)),
             f"{layer.parameters:,}",
-            f"{layer.multiply_adds:,}",
+            in_digits(layer.multiply_adds),
             "–" if layer.receptive_field is None else str(layer.receptive_field),
         )
         for layer in contents.layers
     ]
     headings = ("layer", "kind", "output", "parameters", "MACs", "receptive field")
-    work = sum(layer.multiply_adds for layer in contents.layers)
+    work = in_digits(total_multiply_adds(contents.layers))
     text = (
-        f"{work:,} MACs (multiply-accumulate operations) per image. The receptive field is what one output "
+        f"{work} MACs (multiply-accumulate operations) per image. The receptive field is what one output "
         "sees, in pixels."
     )
     return table(headings, rows, words=2) + paragraph(text)

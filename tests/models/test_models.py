@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cnntrain.models import CNN, MLP
 from cnntrain.models.conv_arithmetic import cnn_sizes, output_size
-from cnntrain.models.summary import Layer, layers
+from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 
@@ -270,6 +270,71 @@ def test_a_whole_residual_network() -> None:
     assert sum(layer.parameters for layer in found.values()) == parameters(model)
 
 
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_the_work_of_attention_and_of_recurrent_layers_is_counted(device: str) -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.recurrent = nn.LSTM(8, 5, batch_first=True)
+            self.output = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = x.flatten(0, 1)
+            return self.output(self.recurrent(self.attention(rows, rows, rows)[0])[0][:, -1])
+
+    with torch.device(device):
+        model = Reader()
+    found = layers(model, (1, 7, 8))
+    assert [(layer.name, layer.output_shape) for layer in found] == [
+        ("attention", (7, 8)),
+        ("recurrent", (7, 5)),
+        ("output", (3,)),
+    ]
+    # Four projections, then all pairs of the seven rows twice; four gates of five units see 8 + 5 values.
+    work = [4 * 7 * 8 * 8 + 2 * 7 * 7 * 8, 7 * 4 * 5 * (8 + 5), 5 * 3]
+    assert [layer.multiply_adds for layer in found] == work
+    assert total_multiply_adds(found) == sum(work)
+    assert sum(layer.parameters for layer in found) == parameters(model)
+
+
+def test_a_whole_vision_transformer() -> None:
+    from torchvision.models import vit_b_16
+
+    with torch.device("meta"):
+        model = vit_b_16()
+    assert f"{(total_multiply_adds(layers(model, (3, 224, 224))) or 0) / 1e9:.2f}" == "17.56"  # as published
+
+
+def test_what_a_model_computes_outside_of_its_layers_is_counted() -> None:
+    class Functional(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(F.linear(x.flatten(1), x.new_ones(6, 16)))
+
+    found = on_meta(lambda: Functional(nn.Linear(6, 3)), (1, 4, 4))
+    assert [(layer.name, layer.multiply_adds) for layer in found] == [("0", 18), ("", 96)]
+
+
+def test_where_torch_cannot_count_nothing_is_claimed() -> None:
+    from torch.utils.flop_counter import register_flop_formula
+
+    @torch.library.custom_op("cnntrain_tests::odd", mutates_args=())
+    def odd(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @register_flop_formula(torch.ops.cnntrain_tests.odd)
+    def no_formula(*args: Any, **kwargs: Any) -> int:
+        raise ValueError("it has no formula")
+
+    class Odd(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(odd(x.flatten(1)))
+
+    found = layers(Odd(16, 3), (1, 4, 4))
+    assert [(layer.parameters, layer.multiply_adds) for layer in found] == [(51, None)]
+    assert total_multiply_adds(found) is None and in_digits(None) == "–"
+
+
 class Tail(nn.Module):
     """A convolution, something that is no layer, and a layer behind it."""
 
@@ -303,7 +368,7 @@ class Tail(nn.Module):
     ],
 )
 def test_a_field_that_cannot_be_told_is_not_made_up(operation: Any, expected: int | None) -> None:
-    assert fields(lambda: Tail(operation)) == [3, expected]
+    assert fields(lambda: Tail(operation))[:2] == [3, expected]  # the work outside of layers follows
 
 
 @pytest.mark.parametrize(
