@@ -161,3 +161,9 @@ def is_there(name: str) -> bool:
         return Path(name).exists()
     except (OSError, ValueError):
         return False
+
+
+def points(difference: float) -> str:
+    """Return a difference of two shares, such as accuracies, in words: ``3 points``."""
+    number = round(100 * abs(difference))
+    return f"{number} point{'' if number == 1 else 's'}"

@@ -50,9 +50,10 @@ def report(arguments: Sequence[str]) -> int:
 
     run_name, overrides = run_and_overrides(arguments, REPORT)
     run = open_last(run_name, "report", check_amendments(overrides, AMENDABLE["report"], "report"))
+    from cnntrain.config.sections import ReportSettings, TrainedSettings
     from cnntrain.report.entry import from_folder
 
-    from_folder(run.config, run.folder, run.state)
+    from_folder(ReportSettings.of(run.config), TrainedSettings.of(run.config), run.folder, run.state)
     return 0
 
 

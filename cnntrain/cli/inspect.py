@@ -95,9 +95,11 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = composed(overrides, config_dir).completed()
+    from cnntrain.config.sections import DataSettings
     from cnntrain.report.augmented import draw
 
-    draw(config, Path(flags["--augmented"] or ""))
+    target = Path(flags["--augmented"] or "")
+    draw(DataSettings.of(config), config["augment"], config["seed"], config["verbose"], target)
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from cnntrain.config.keys import leaves
 from cnntrain.config.schema import Config, height_and_width, input_shape
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
@@ -210,6 +211,11 @@ class DoctorSettings:
         known = {name: config[name] for name in names}
         return cls(data=DataSettings.of(config), lr=config["optim"].get("lr"), **known)
 
+    @property
+    def augments(self) -> bool:
+        """Whether the run changes its training images."""
+        return any(value for name, value in self.augment.items() if name != "_target_")
+
 
 @dataclass(frozen=True)
 class TrainedSettings:
@@ -245,3 +251,45 @@ class TrainedSettings:
             config["compile"],
             config["trust"],
         )
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What the report says of a run's configuration.
+
+    Args:
+        data: the data set, and how it is read.
+        model: class and arguments of the network.
+        augment: class and arguments of the augmentation.
+        epochs: of training.
+        early_stopping: epochs without improvement after which training stops.
+        monitor: the score that chooses the best epoch.
+        precision: number format of the forward pass.
+        channels_last: whether images lie in memory as (N, H, W, C).
+        threads: of the CPU.
+        compile: whether torch.compile makes one piece of code of the network.
+        eval_batch_size: images of a batch that is evaluated.
+        verbose: how much is printed.
+        values: every key with its value.
+    """
+
+    data: DataSettings
+    model: Node
+    augment: Node
+    epochs: int
+    early_stopping: int | None
+    monitor: str
+    precision: str
+    channels_last: bool | str
+    threads: int | str
+    compile: bool
+    eval_batch_size: int
+    verbose: int
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Config) -> ReportSettings:
+        """Return what a run's configuration says."""
+        names = (field.name for field in fields(cls) if field.name not in ("data", "values"))
+        known = {name: config[name] for name in names}
+        return cls(data=DataSettings.of(config), values=dict(leaves(config)), **known)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnntrain.config.schema import Config
+from cnntrain.drawing.style import COLOURS, canvas, png, styled
 from cnntrain.errors import RunFailed
-from cnntrain.report.style import COLOURS, canvas, png, styled
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cnntrain.config.schema import input_shape
 from cnntrain.config.sections import ModelSettings
 from cnntrain.data.batches import raised
+from cnntrain.drawing.style import canvas, styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Place, Traced, trace
@@ -23,7 +24,6 @@ from cnntrain.explain.setup import Examined, examined
 from cnntrain.explain.subject import Subject
 from cnntrain.explain.terminal import images, rows, words
 from cnntrain.models.hooks import forward_hooks
-from cnntrain.report.style import canvas, styled
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import shown_names, shown_path
 from cnntrain.training.components.components import describe_model

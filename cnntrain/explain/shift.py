@@ -9,15 +9,15 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain.data.batches import raised
+from cnntrain.drawing.style import percent
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined, examined
 from cnntrain.explain.subject import Subject
 from cnntrain.explain.terminal import rows, words
-from cnntrain.report.style import percent
 from cnntrain.runtime.console import Console, count
+from cnntrain.tasks.classification.report.sentences import Translated, on_translation
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
 from cnntrain.text import shown_path
-from cnntrain.training.sentences import Translated, on_translation
 
 BATCH = 500
 

@@ -19,6 +19,7 @@ from cnntrain.explain.setup import Parts, assemble, train
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
+from cnntrain.tasks.classification.scores import ACCURACY
 from cnntrain.text import loss_in_words, network_name, shown_path
 from cnntrain.training import sentences
 
@@ -108,7 +109,7 @@ def tell(
             loss_in_words(trial.last),
             f"{norms[name][0]:.3g}",
             f"{finite(norms[name])[-1]:.3g}",
-            f"{trial.accuracy:.2%}",
+            f"{trial.score:.2%}",
         )
         for name, trial in trials.items()
     ]
@@ -119,7 +120,7 @@ def tell(
         "\nbackward adds to .grad. Without zero_grad, step k moves along the sum of the gradients of k "
         "batches, the first as heavy as the last. It goes on in directions that were downhill long "
         "ago, and past every valley: like momentum that never fades. "
-        + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer),
+        + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer, ACCURACY),
     )
     console.line("figure: [bold]{}[/]", shown_path(path))
 

@@ -22,7 +22,6 @@ from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console, count
 from cnntrain.runtime.ranks import is_main
 from cnntrain.tasks.classification.classes import renumbered, renumbering
-from cnntrain.tasks.classification.tta import Views
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import argument, shown_path
 
@@ -97,7 +96,7 @@ def evaluate(
     loader = EvalLoader(
         images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
     )
-    model = Views(trained.model, config["tta"]) if config["tta"] else trained.model
+    model = trained.task.views(trained.model, config["tta"]) if config["tta"] else trained.model
     batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
     evaluation = trained.task.evaluation(device)
     result = loop.evaluate(

@@ -29,17 +29,17 @@ from cnntrain.tasks.base import Task
 from cnntrain.text import network_name, printable, shown_path, some
 
 IMAGES = 1000  # of the test set, on which an exported model is compared with torch
-LARGEST_DIFFERENCE = 1e-4  # in a probability
+LARGEST_DIFFERENCE = 1e-4  # in a probability; of larger outputs, as a share of the largest one
 BATCHES = (1, 7, 256)  # sizes that the comparison goes through, since the batch is to be of any size
 NAME = "model"
 
 
 class FromBytes(nn.Module):
-    """A network with its preprocessing before it and softmax behind it: from bytes to probabilities.
+    """A network with its preprocessing before it and the task's head behind it: from bytes to probabilities.
 
     Args:
-        model: maps float (N, C, H, W) to logits (N, classes).
-        task: makes probabilities of them.
+        model: maps float (N, C, H, W) to outputs, such as logits (N, classes).
+        task: makes of them what a user wants, such as probabilities.
         mean: of each channel, for pixels between 0 and 1.
         std: likewise.
     """
@@ -48,13 +48,14 @@ class FromBytes(nn.Module):
         super().__init__()
         self.model = model
         self.task = task
+        self.exported = task.exported()
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", 255 * mean.view(1, -1, 1, 1))
         self.register_buffer("scale", 1 / (255 * std.view(1, -1, 1, 1)))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map uint8 (N, C, H, W) to the probability of each class, float32 (N, classes)."""
+        """Map uint8 (N, C, H, W) to what the task makes of the outputs, float32 (N, ...)."""
         x = (images.to(torch.float32) - self.mean) * self.scale
         return self.task.activate(self.model(x))
 
@@ -75,7 +76,7 @@ def export(
 
     Raises:
         UserError: the model can't be exported.
-        RunFailed: what was written gives other probabilities, or can't be written.
+        RunFailed: what was written gives other outputs than torch, or can't be written.
     """
     console = Console(config["verbose"])
     trained = Trained(TrainedSettings.of(config), path, state)
@@ -105,16 +106,17 @@ def export(
         with torch.no_grad():
             found = torch.cat([run(part) for part in in_batches(images)])
         difference = float((found - expected).abs().max())
-        same = bool((found.argmax(1) == expected.argmax(1)).all())
+        same = trained.task.means_the_same(found, expected)
         told = f"{size}, largest difference {difference:.1e} on {what}"
         console.line("[bold]{}[/]  {}", shown_path(file), told)
-        if not same or not difference < LARGEST_DIFFERENCE:
+        if not same or not difference < LARGEST_DIFFERENCE * max(1.0, float(expected.abs().max())):
             raise RunFailed(
-                f"{file} gives other probabilities than torch: up to {difference:.2g} apart, and "
-                f"{'the same' if same else 'other'} classes on {what}"
+                f"{file} gives other {model.exported.output} than torch: up to {difference:.2g} apart, and "
+                f"{'the same' if same else 'other'} {trained.task.listed} on {what}"
             )
-    describe(folder, config["formats"], facts(trained, config))
-    line = "how images get into it, and a script that does it: [bold]{}[/]"
+    describe(folder, config["formats"], facts(trained, config), model.exported)
+    and_script = ", and a script that does it" if model.exported.script else ""
+    line = f"how images get into it{and_script}: [bold]{{}}[/]"
     console.line(line, shown_path(folder / README))
     return files
 
@@ -169,7 +171,7 @@ def facts(trained: Trained, config: Config) -> dict[str, str]:
     return {
         "class_names": json.dumps(trained.class_names),
         "input": f"uint8 (N, {', '.join(map(str, trained.shape))}), pixels from 0 to 255",
-        "output": "float32 (N, classes), probabilities",
+        "output": trained.task.exported().meaning,
         "normalization": json.dumps(trained.normalization),
         "preprocessing": json.dumps(preprocessing(trained)),
         "model": network_name(config["model"], type(trained.model).__name__),
@@ -194,7 +196,7 @@ def write_onnx(model: FromBytes, example: Tensor, file: Path, metadata: dict[str
             dynamic_shapes={"images": {0: torch.export.Dim("N")}},
             verbose=False,
             input_names=["images"],
-            output_names=["probabilities"],
+            output_names=[model.exported.output],
         )
     assert program is not None
     proto = program.model_proto
@@ -227,7 +229,7 @@ def write_safetensors(model: FromBytes, example: Tensor, file: Path, metadata: d
     from safetensors.torch import save
 
     weights = {name: weight.contiguous().clone() for name, weight in tensors(model.model).items()}
-    own = {**metadata, "input": f"float32, normalised; {metadata['input']}", "output": "logits"}
+    own = {**metadata, "input": f"float32, normalised; {metadata['input']}", "output": model.exported.raw}
     write(file, save(weights, own))
 
 

@@ -43,6 +43,7 @@ class Trained:
         self.class_names = tuple(state["class_names"])
         self.normalization: dict[str, list[float]] = state["normalization"]
         data, trust = settings.data, settings.trust
+        self.trust = trust
         self.shape = data.shape
         check_shape(data, state)
         self.resize, self.resize_size = data.resize, data.read_size[0]

@@ -10,6 +10,7 @@ from typing import Any
 from cnntrain.errors import RunFailed
 from cnntrain.inference.model import Trained
 from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.tasks.exported import Exported
 from cnntrain.text import encoded, printable, some
 
 README, SCRIPT = "README.md", "predict.py"
@@ -20,10 +21,10 @@ RESIZE = {
 }
 FILES = {
     "onnx": "`model.onnx`: for onnxruntime and other programs.\n  Input `images`, {input};\n  output "
-    "`probabilities`, {output}.\n  The normalisation and the softmax are inside.",
+    "`{name}`, {output}.\n  {inside} inside.",
     "pt2": '`model.pt2`: `torch.export.load("model.pt2").module()(images)`, with the same input and output.',
     "safetensors": "`model.safetensors`: the weights alone, by the names of the network's state_dict.\n  Its "
-    "input is float32, normalised; its outputs are logits.",
+    "input is float32, normalised; its outputs are {raw}.",
 }
 TEXT = """# {model}, exported by cnntrain {cnntrain}
 
@@ -51,7 +52,7 @@ The metadata have this as `preprocessing`:
 """
 RUN = """
 `predict.py` does so with Pillow and numpy, and runs `model.onnx` with onnxruntime. It needs nothing of
-cnntrain, and gives the probabilities of `cnntrain predict`, up to the precision that predict computes in
+cnntrain, and gives the {name} of `cnntrain predict`, up to the precision that predict computes in
 (`precision=fp32` is that of the script). A file that it can't read gets a line on standard error:
 
 ```sh
@@ -76,23 +77,27 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     }
 
 
-def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str]) -> None:
+def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str], exported: Exported) -> None:
     """Write the README and, for ONNX, the script.
 
     Args:
         folder: of the exported models.
         formats: those that the model was exported to.
         facts: what the metadata of the files say.
+        exported: what the models give.
 
     Raises:
         RunFailed: a file can't be written.
     """
     how, names = json.loads(facts["preprocessing"]), json.loads(facts["class_names"])
     black, white = how["value_range"] or (0, 65535)
+    head = f" and {exported.head} are" if exported.head else " is"
+    known = {"name": exported.output, "raw": exported.raw, "inside": f"The normalisation{head}"}
     size, side = how["resize_size"], how["image_size"]
+    script = exported.script if "onnx" in formats else None
     text = TEXT.format(
         **{name: facts[name] for name in ("cnntrain", "model")},
-        files="\n".join(f"- {FILES[kind].format_map(facts)}" for kind in formats),
+        files="\n".join(f"- {FILES[kind].format(**facts, **known)}" for kind in formats),
         count=len(names),
         names=printable(some(names)),
         resize_size=size,
@@ -100,12 +105,12 @@ def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str]) -> 
         mode="grey (`L`)" if how["mode"] == "L" else "colour (`RGB`)",
         resize=RESIZE[how["resize"]].format(size, size),
         central="" if size == side else f" Of that take the middle, {side} x {side} pixels.",
-        script=RUN if "onnx" in formats else "",
+        script=RUN.format(**known) if script else "",
         preprocessing=json.dumps(how, indent=2),
     )
     try:
         write_atomically(folder / README, encoded(text))
-        if "onnx" in formats:
-            write_atomically(folder / SCRIPT, Path(__file__).with_name("predict_onnx.py").read_bytes())
+        if script is not None:
+            write_atomically(folder / SCRIPT, script.read_bytes())
     except OSError as error:
         raise RunFailed(f"{folder} can't be written: {error.strerror or error}") from error

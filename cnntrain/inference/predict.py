@@ -37,13 +37,14 @@ class Prediction:
 
     Args:
         file: as typed, or below the folder that was typed.
-        classes: the likeliest, with their probabilities, the first one the prediction; empty if it failed.
+        outputs: names and values, such as the likeliest classes with their probabilities, the first one the
+            prediction; empty if it failed.
         reason: why it could not be read.
         mean: of the pixels that the network gets, from 0 to 1.
     """
 
     file: Path
-    classes: tuple[tuple[str, float], ...] = ()
+    outputs: tuple[tuple[str, float], ...] = ()
     reason: str = ""
     mean: float = 0.0
 
@@ -186,7 +187,7 @@ class Lines:
         if prediction.reason:
             self.console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
             return
-        (best, share), *others = prediction.classes
+        (best, share), *others = prediction.outputs
         file = end_of(self.name(prediction.file), self.file_width)
         parts: list[object] = [
             padded(file, self.file_width),
@@ -229,7 +230,7 @@ def padded(name: object, width: int) -> str:
 
 def counts_of(found: Sequence[Prediction]) -> str:
     """Return in words how many images each class has, the commonest first."""
-    counts = Counter(prediction.classes[0][0] for prediction in found if prediction.classes)
+    counts = Counter(prediction.outputs[0][0] for prediction in found if prediction.outputs)
     listed = [f"{printable(name)} {number:,}" for name, number in counts.most_common(MOST_COUNTS)]
     return ", ".join([*listed, *(["..."] if len(counts) > MOST_COUNTS else [])])
 
@@ -258,7 +259,7 @@ def as_csv(found: Sequence[Prediction], top: int, named: tuple[str, str]) -> str
     names = [f"{name}{'' if number == 1 else f'_{number}'}" for number in range(1, top + 1) for name in named]
     rows: list[list[object]] = [["file", *names, "error"]]
     for prediction in found:
-        values = [value for name, share in prediction.classes for value in (name, f"{share:.6g}")]
+        values = [value for name, share in prediction.outputs for value in (name, f"{share:.6g}")]
         values += [""] * (2 * top - len(values))
         rows.append([prediction.file, *values, prediction.reason])
     return csv_of(rows)
@@ -266,9 +267,9 @@ def as_csv(found: Sequence[Prediction], top: int, named: tuple[str, str]) -> str
 
 def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
     """Return all of it for programs."""
-    name_key, value_key = trained.task.named
+    task = trained.task
     good = [
-        {"file": str(p.file), "classes": [{name_key: name, value_key: share} for name, share in p.classes]}
+        {"file": str(p.file), task.listed: [dict(zip(task.named, pair, strict=True)) for pair in p.outputs]}
         for p in found
         if not p.reason
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,13 @@ from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import Config
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.open import open_data
+from cnntrain.drawing.mosaic import mosaic
+from cnntrain.drawing.style import png, styled
 from cnntrain.errors import UserError
-from cnntrain.report.gallery import images_of
-from cnntrain.report.mosaic import mosaic
-from cnntrain.report.style import png, styled
+from cnntrain.report.data import images_of
 from cnntrain.runs.named_output import write_named
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import seed_for
@@ -33,31 +33,36 @@ CAPTION = 26  # pixels below a tile
 LONGEST_NAME = 12  # of a class there, in letters
 
 
-def draw(config: Config, target: Path) -> None:
+def draw(
+    settings: DataSettings, augmentation: Mapping[str, Any], seed: int, verbose: int, target: Path
+) -> None:
     """Write a PNG of training images, one of each class, and of several draws of the augmentation.
 
     Args:
-        config: of ``train``, checked, as plain types.
+        settings: the data set, and how it is read.
+        augmentation: its class and arguments.
+        seed: of the draws.
+        verbose: how much is printed.
         target: the file.
 
     Raises:
         UserError: nothing is augmented, or the file can't be written.
     """
-    augment: Augment = build("augment", config["augment"], Augment, None)
+    augment: Augment = build("augment", augmentation, Augment, None)
     if not augment:
         raise UserError("nothing is augmented: choose something, such as augment=digits or augment=photos")
-    console = Console(config["verbose"])
-    data = open_data(DataSettings.of(config), find_device("cpu"), console, None)
+    console = Console(verbose)
+    data = open_data(settings, find_device("cpu"), console, None)
     chosen = one_of_each(data.train.labels[data.train_indices], IMAGES)
     indices = data.train_indices[chosen]
     x, y = images_of(data.train, indices), data.train.labels[indices]
     from_which = images_of(data.train.whole, indices) if augment.crops else x
-    generator = Generator().manual_seed(seed_for(config["seed"], "augment", 0, 0))
+    generator = Generator().manual_seed(seed_for(seed, "augment", 0, 0))
     many, labels = from_which.repeat_interleave(DRAWS, dim=0), y.repeat_interleave(DRAWS)
     changed = augment(many, generator, data.train.image_size)
-    shares = F.one_hot(labels, config["data"]["num_classes"]).float()
+    shares = F.one_hot(labels, settings.num_classes).float()
     if augment.mixes:
-        mixed, shares = augment.mix(changed.float(), labels, config["data"]["num_classes"], generator)
+        mixed, shares = augment.mix(changed.float(), labels, settings.num_classes, generator)
         changed = mixed.round().to(torch.uint8)
     names = shown_names(data.train.class_names)
     rows = torch.cat([x[:, None], changed.unflatten(0, (len(x), DRAWS))], dim=1)

@@ -7,45 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from cnntrain.compute.precision import Precision
-from cnntrain.config.schema import Config
+from cnntrain.config.sections import DataSettings, ReportSettings
+from cnntrain.data.batches import raised
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.loader import Normalize
-from cnntrain.data.streaming import StreamingDataset
+from cnntrain.data.streaming import StreamingDataset, batch_of
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
-from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.base import Task
+from cnntrain.tasks.report import NUMBERED, Evaluated, Images
 from cnntrain.text import argument
-
-NUMBERED = "image "  # of a data set whose images have no files
-
-
-@dataclass
-class Evaluated:
-    """The images on which a model was evaluated, and what came of it.
-
-    Args:
-        split: ``test`` or ``validation``.
-        dataset: that holds the images.
-        indices: which of them were evaluated, int64 (N,).
-        result: of the evaluation.
-        verdicts: on each image, in the order of the indices.
-        files: of the data set's images; None where they have none.
-    """
-
-    split: str
-    dataset: InMemoryDataset | StreamingDataset
-    indices: Tensor
-    result: Any
-    verdicts: Verdicts
-    files: Sequence[str] | None = None
-
-    def name_of(self, index: int) -> str:
-        """Return how the image with an index among the evaluated ones is found: its file, or its number."""
-        place = int(self.indices[index])
-        return self.files[place] if self.files is not None else f"{NUMBERED}{place}"
 
 
 @dataclass
@@ -53,39 +27,65 @@ class Shown:
     """A run, and its model with the weights that its report shows.
 
     Args:
-        folder: of the run.
-        config: of the run.
+        folder: the run folder.
+        settings: what the report says of the run's configuration.
+        task: what the model learnt.
         summary: what ``summary.json`` says; None while the run is not finished.
         versions: on which the result depends.
         history: the rows of metrics.csv.
         best: the epoch that validation chose; None if there was nothing to choose by.
-        class_names: the name of each class.
+        class_names: of the data.
         model: on its device, not compiled.
-        normalize: turns bytes into what the model wants.
-        precision: the number format of the forward pass.
         evaluated: None if there is nothing to evaluate on.
         sizes: images of the training, the validation and the test set.
-        patience: how many times as long the report may take as at the end of a training.
     """
 
     folder: Path
-    config: Config
+    settings: ReportSettings
+    task: Task
     summary: RunSummary | None
     versions: Mapping[str, str]
     history: Sequence[Mapping[str, Any]]
     best: int | None
     class_names: Sequence[str]
     model: nn.Module
-    normalize: Normalize
-    precision: Precision
     evaluated: Evaluated | None
     sizes: tuple[int, int, int]
-    patience: float = 1.0
+
+
+def images_in(
+    dataset: InMemoryDataset | StreamingDataset, indices: Tensor, files: Sequence[str] | None
+) -> Images:
+    """Return the images of an evaluation.
+
+    Args:
+        dataset: that holds them.
+        indices: which of its images were evaluated, int64 (N,).
+        files: of all images of the data set; None where they have none.
+    """
+
+    def name(index: int) -> str:
+        place = int(indices[index])
+        return f"{NUMBERED}{place}" if files is None else files[place]
+
+    def load(some: Sequence[int] | Tensor) -> Tensor:
+        return images_of(dataset, indices[torch.as_tensor(some)])
+
+    are_streamed = isinstance(dataset, StreamingDataset)
+    return Images(len(indices), dataset.image_size, load, name, files is not None, are_streamed)
+
+
+def images_of(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> Tensor:
+    """Return some images of a data set, uint8 (N, C, H, W), on the CPU."""
+    places = indices.numpy().astype(np.int64)
+    if isinstance(dataset, StreamingDataset):
+        return batch_of(dataset, places)[0]
+    return raised(dataset.__getitems__(places))[0].cpu()
 
 
 def unfinished(run: Shown) -> str:
     """Say what is not there yet."""
-    done, measured = f"{len(run.history)} of {run.config['epochs']}", "Nothing is measured yet"
+    done, measured = f"{len(run.history)} of {run.settings.epochs}", "Nothing is measured yet"
     if run.evaluated is not None:
         measured = "What follows is measured on the validation set"
     return (
@@ -95,16 +95,16 @@ def unfinished(run: Shown) -> str:
     )
 
 
-def data_of(run: Shown) -> str:
+def data_of(data: DataSettings, sizes: tuple[int, int, int], classes: int) -> str:
     """Return the data set, what its images are, and how many of them train, validate and test, in words."""
-    data, source = run.config["data"], run.config["data"]["source"]
-    name = source.get("dataset", source["_target_"].rpartition(".")[2])
-    where = f" {data['root']}" if name == "Folder" else ""
-    train, val, test = run.sizes
-    kind = "grey" if data["channels"] == 1 else "colour" if data["channels"] == 3 else "multi-channel"
+    name = data.source.get("dataset", data.source["_target_"].rpartition(".")[2])
+    where = f" {data.root}" if name == "Folder" else ""
+    train, val, test = sizes
+    height, width = data.size
+    kind = "grey" if data.channels == 1 else "colour" if data.channels == 3 else "multi-channel"
     return (
         f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test images, "
-        f"{data['image_size']}×{data['image_size']} {kind}, {len(run.class_names)} classes"
+        f"{width}×{height} {kind}, {classes} classes"
     )
 
 
@@ -113,21 +113,20 @@ def epochs_of(run: Shown) -> str:
     seconds = sum(row["seconds"] for row in run.history)
     words = f"{count(len(run.history), 'epoch')} in {seconds:,.1f} s of training"
     if run.best is not None:
-        words += f"; shown is epoch {run.best}, the best by {run.config['monitor']}"
+        words += f"; shown is epoch {run.best}, the best by {run.settings.monitor}"
     return words
 
 
 def environment(run: Shown) -> dict[str, str]:
     """Return where the run was made, as names and values."""
     summary: Mapping[str, Any] = run.summary or {}
-    config = run.config
-    layout = ", channels last" if config["channels_last"] is True else ""
+    layout = ", channels last" if run.settings.channels_last is True else ""
     return {
         "command, as typed": summary.get("command", ""),
         "git commit": summary.get("git_commit") or "",
         "device": summary.get("device", ""),
         "machine": summary.get("machine", ""),
-        "precision": f"{config['precision']}{layout}; threads: {config['threads']}",
+        "precision": f"{run.settings.precision}{layout}; threads: {run.settings.threads}",
         **run.versions,
         "run folder": str(run.folder.absolute()),
     }

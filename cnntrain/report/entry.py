@@ -4,62 +4,83 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cnntrain import loop
-from cnntrain.config.schema import Config
-from cnntrain.config.sections import DataSettings, TrainedSettings
+from cnntrain.config.sections import ReportSettings, TrainedSettings
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.open import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.image_folder.members import EVERY_PART, split_of
 from cnntrain.inference.model import Trained
-from cnntrain.report.data import Evaluated, Shown
+from cnntrain.report.data import Shown, images_in
 from cnntrain.report.sections import PAGE, write_report
 from cnntrain.runs import checkpoint, run_files, run_folder
 from cnntrain.runs.records import CheckpointState, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.classes import check_same
-from cnntrain.tasks.classification.predictions import Predictions, Verdicts
-from cnntrain.text import printable, shown_names, shown_path
+from cnntrain.tasks.report import Evaluated
+from cnntrain.text import argument, printable, shown_names, shown_path
 from cnntrain.training.trainer import Trainer
 
 PATIENCE = 10.0  # of who asks for a report, in that of who waits for a training to end
 
 
 def after_training(
-    console: Console,
-    config: Config,
+    settings: ReportSettings,
     summary: RunSummary,
     trainer: Trainer,
     data: Data,
     normalize: Normalize,
     result: Any,
-    verdicts: Verdicts,
+    kept: Any,
 ) -> None:
     """Write the report of a run that has just ended, from what is in memory.
 
     The run is over and saved: whatever goes wrong here is only reported.
+
+    Args:
+        settings: what the report says of the run's configuration.
+        summary: what ``summary.json`` says.
+        trainer: the run.
+        data: its images.
+        normalize: turns bytes into what the model takes.
+        result: of the test.
+        kept: what the task's collector kept of each test image.
     """
-    model = trainer.learner.model
-    if config["compile"]:  # the layers are called one by one, which a copy does in plain torch
-        model = copy.deepcopy(model)
-    best = trainer.progress.best
+    learner, console, folder = trainer.learner, trainer.output.console, trainer.output.folder
+    # The layers are called one by one, which a copy of a compiled model does in plain torch.
+    model = copy.deepcopy(learner.model) if settings.compile else learner.model
+    class_names, best = shown_names(data.train.class_names), trainer.progress.best
+    everything = torch.arange(len(data.test))
+    evaluated = Evaluated(
+        "test",
+        images_in(data.test, everything, data.test_files),
+        result,
+        kept,
+        class_names,
+        model,
+        normalize,
+        learner.precision,
+        normalize.mean.device,
+        settings.augment,
+        to_wait=f"cnntrain report {argument(folder)}",
+    )
     run = Shown(
-        trainer.output.folder,
-        config,
+        folder,
+        settings,
+        trainer.task,
         summary,
         summary["versions"],
         trainer.progress.history,
         None if best is None else best["epoch"],
-        shown_names(data.train.class_names),
+        class_names,
         model,
-        normalize,
-        trainer.learner.precision,
-        Evaluated("test", data.test, torch.arange(len(data.test)), result, verdicts, data.test_files),
+        evaluated,
         sizes_of(data),
     )
     try:
@@ -68,11 +89,14 @@ def after_training(
         console.warn(f"the report could not be written: {in_words(error)}")
 
 
-def from_folder(config: Config, folder: Path, state: CheckpointState) -> Path:
+def from_folder(
+    settings: ReportSettings, trained_settings: TrainedSettings, folder: Path, state: CheckpointState
+) -> Path:
     """Write the report of a run from its folder; of an unfinished one without touching the test set.
 
     Args:
-        config: the checkpoint's configuration with that of ``conf/report.yaml``, amended.
+        settings: what the report says of the checkpoint's configuration.
+        trained_settings: what that says of the model, with what was typed.
         folder: the run folder.
         state: its last checkpoint.
 
@@ -80,53 +104,27 @@ def from_folder(config: Config, folder: Path, state: CheckpointState) -> Path:
         UserError: the data are not those of the run.
         RunFailed: the folder can't be written to.
     """
-    console = Console(config["verbose"])
-    finished = run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"])
+    console = Console(settings.verbose)
+    finished = run_folder.is_finished(folder, state, settings.epochs, settings.early_stopping)
     path = folder / run_folder.CHECKPOINTS / checkpoint.BEST
     shown = checkpoint.load(path) if path.exists() else state
     if shown is state:
         run_folder.warn_of_no_best(path.with_name(checkpoint.LAST), state)
-    trained = Trained(TrainedSettings.of({**config, "compile": False}), path, shown)
-    if not trained.task.is_examined:
-        raise UserError(
-            f"the report shows classification alone, and this run learns {type(trained.task).__name__}"
-        )
-    device, normalize, class_names = trained.device, trained.normalize, trained.class_names
-
-    settings = DataSettings.of(config)
-    run_split = split_of(config["data"]["source"], state, folder, EVERY_PART)
-    data = open_data(
-        settings, device, console, config["trust"], class_names if run_split else None, run_split
-    )
-    if not is_same_data(state, data):
-        raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
-    check_same(data.train.class_names, class_names)
-    split, images, indices, files = "validation", data.train, data.val_indices, data.train_files
-    if finished:
-        split, images, indices, files = "test", data.test, torch.arange(len(data.test)), data.test_files
-    evaluated = None
-    if len(indices):
-        batches = EvalLoader(images, indices, config["eval_batch_size"], normalize, device, config["workers"])
-        seen, evaluation = Predictions(), trained.task.evaluation(device)
-        result = loop.evaluate(
-            trained.model, batches, trained.criterion, evaluation, trained.precision, after_batch=seen.add
-        )
-        evaluated = Evaluated(split, images, indices, result, seen.joined(), files)
+    trained = Trained(replace(trained_settings, compile=False), path, shown)
+    data = data_of_run(settings, trained, folder, state, console)
     best = state["progress"]["best"]
     run = Shown(
         folder,
-        config,
+        settings,
+        trained.task,
         run_files.read_json(folder / "summary.json") if finished else None,
         state["versions"],
         history_of(folder),
         None if best is None else best["epoch"],
-        shown_names(class_names),
+        shown_names(trained.class_names),
         trained.model,
-        normalize,
-        trained.precision,
-        evaluated,
+        evaluated_now(settings, trained, data, finished),
         sizes_of(data),
-        PATIENCE,
     )
     try:
         target = write_report(run, console)
@@ -134,6 +132,57 @@ def from_folder(config: Config, folder: Path, state: CheckpointState) -> Path:
         raise RunFailed(f"the report of {folder} can't be written: {error.strerror or error}") from error
     console.line("report: [bold]{}[/]", shown_path(target))
     return target
+
+
+def data_of_run(
+    settings: ReportSettings, trained: Trained, folder: Path, state: CheckpointState, console: Console
+) -> Data:
+    """Return the images of a run.
+
+    Raises:
+        UserError: the data are not those of the run.
+    """
+    class_names, trust = trained.class_names, trained.trust
+    run_split = split_of(settings.data.source, state, folder, EVERY_PART)
+    known = class_names if run_split else None
+    data = open_data(settings.data, trained.device, console, trust, known, run_split)
+    if not is_same_data(state, data):
+        raise UserError(f"the data are not those of {folder}: name the folder that holds them, data.root=DIR")
+    check_same(data.train.class_names, class_names)
+    return data
+
+
+def evaluated_now(settings: ReportSettings, trained: Trained, data: Data, finished: bool) -> Evaluated | None:
+    """Evaluate a model on the test images or, of an unfinished run, on its validation images, if any."""
+    split, images, indices, files = "validation", data.train, data.val_indices, data.train_files
+    if finished:
+        split, images, indices, files = "test", data.test, torch.arange(len(data.test)), data.test_files
+    if not len(indices):
+        return None
+    size, workers = settings.eval_batch_size, settings.data.workers
+    batches = EvalLoader(images, indices, size, trained.normalize, trained.device, workers)
+    seen, evaluation = trained.task.collector(), trained.task.evaluation(trained.device)
+    result = loop.evaluate(
+        trained.model,
+        trained.task.collate(batches),
+        trained.criterion,
+        evaluation,
+        trained.precision,
+        after_batch=seen.add,
+    )
+    return Evaluated(
+        split,
+        images_in(images, indices, files),
+        result,
+        seen.here(),
+        shown_names(trained.class_names),
+        trained.model,
+        trained.normalize,
+        trained.precision,
+        trained.device,
+        settings.augment,
+        PATIENCE,
+    )
 
 
 def sizes_of(data: Data) -> tuple[int, int, int]:

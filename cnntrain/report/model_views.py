@@ -1,8 +1,7 @@
-"""What can be asked of a trained model: what its filters look like, what its layers see."""
+"""What can be asked of a trained model: what its filters look like, and what its layers see."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,17 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
-from cnntrain.data.loader import Normalize
 from cnntrain.models.hooks import forward_hooks
-from cnntrain.tasks.classification.robustness import PASSES
 
 MOST_FILTERS = 64
 MOST_LAYERS = 12  # whose feature maps are shown
 FEWEST_STAGES = 4  # below which layers are shown that are evenly spread
 MOST_MAPS = 16  # of each of them
-SHIFT_SECONDS = 2.0  # that they may take, which bounds the images
-MOST_SHIFTED, FEWEST_SHIFTED = 1000, 100  # images
-VALUES = 2**18  # of a batch, whose feature maps should fit into the caches
 # What these give out is what came in, but for its shape or in training.
 SILENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 
@@ -135,26 +129,3 @@ def which(layers: Sequence[Maps]) -> str:
     if any(maps.ends_stage for maps in layers):
         return "the ends of the stages, where the resolution changes, and the output"
     return "the layers" if len(layers) < MOST_LAYERS else f"{len(layers)} of the layers, evenly spread"
-
-
-@torch.no_grad()
-def images_in_time(
-    model: nn.Module, images: Tensor, normalize: Normalize, precision: Precision, seconds: float
-) -> int:
-    """Return how many images can be shifted in some seconds, by trying a few; 0 if too few to tell.
-
-    Args:
-        model: maps float (N, C, H, W) to logits (N, classes).
-        images: uint8 (N, C, H, W), those that there are.
-        normalize: turns bytes into what the model wants.
-        precision: the number format of the forward pass.
-        seconds: that it may take.
-    """
-    few = images[: max(4, min(64, VALUES // 2 // images[0].numel()))]
-    begin = 0.0
-    for _ in range(2):  # the first time, memory is found and kernels are chosen
-        begin = time.monotonic()
-        with precision.autocast():
-            model.eval()(normalize(few)).sum().item()  # which waits for a GPU
-    affordable = int(seconds / PASSES * len(few) / max(time.monotonic() - begin, 1e-9))
-    return min(len(images), affordable) if affordable >= min(FEWEST_SHIFTED, len(images)) else 0

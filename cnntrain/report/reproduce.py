@@ -23,18 +23,21 @@ class Setting:
     differs: bool
 
 
-def settings(config: Mapping[str, Any], typed: str = "") -> list[Setting]:
+Values = Mapping[str, Any]  # each key of a configuration, such as ``optim.lr``, with its value
+
+
+def settings(values: Values, typed: str = "") -> list[Setting]:
     """Return every key of a run's configuration beside its default.
 
     Args:
-        config: the run's configuration, resolved.
+        values: the run's configuration, resolved.
         typed: the run's command; it tells whether a value that may be measured was asked for.
     """
     found, known = [], default_values()
-    for key, value in leaves(config):
+    for key, value in values.items():
         if affected_by(key) == "output":
             continue
-        default = resolved(known.get(key, "–"), config)
+        default = resolved(known.get(key, "–"), values)
         differs = not same(value, default)
         if key in MEASURED:
             differs = differs and f"{key}=" in typed
@@ -42,29 +45,35 @@ def settings(config: Mapping[str, Any], typed: str = "") -> list[Setting]:
     return found
 
 
-def command_of(config: Mapping[str, Any]) -> str | None:
+def command_of(values: Values) -> str | None:
     """Return the command that makes a run again; None where it takes a file that is not here.
 
     It names what the run has measured (number format, memory layout, threads) too, since that decides the
     last bits.
     """
     own, chosen = values_of_train(), chosen_groups()
-    words = [word for key, word in words_of(config, own) if key.partition(".")[0] not in chosen]
+    words = [word for key, word in words_of(values, own) if group_of(key) not in chosen]
     for group in chosen:
-        choice = nearest_choice(group, config[group])
+        those = {key: value for key, value in values.items() if group_of(key) == group}
+        choice = nearest_choice(group, those)
         if choice is None and group not in CUSTOM_GROUPS:
             return None
         if choice is not None and choice != default_choices()[group]:
             words.append(f"{group}={choice}")
         known = {**own, **(values_of(group, choice) if choice else {})}
-        known = {key: resolved(value, config) for key, value in known.items()}
-        words += [word for _, word in words_of({group: config[group]}, known)]
+        known = {key: resolved(value, values) for key, value in known.items()}
+        words += [word for _, word in words_of(those, known)]
     return shlex.join(["cnntrain", "train", *words])
 
 
-def words_of(node: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each key of a configuration that differs from what is known, and its override."""
-    for key, value in leaves(node):
+def group_of(key: str) -> str:
+    """Return the group of a key, or a key of none itself."""
+    return key.partition(".")[0]
+
+
+def words_of(values: Values, known: Values) -> Iterator[tuple[str, str]]:
+    """Yield each key that differs from what is known, and its override."""
+    for key, value in values.items():
         if affected_by(key) == "output" or (key in known and same(value, known[key])):
             continue
         text = shown(value)
@@ -73,16 +82,15 @@ def words_of(node: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tupl
         yield key, f"{key}={text}"
 
 
-def nearest_choice(group: str, node: Mapping[str, Any]) -> str | None:
-    """Return the choice of a group from which a configuration differs least; None if it has another class."""
+def nearest_choice(group: str, values: Values) -> str | None:
+    """Return the choice of a group from which its values differ least; None if they have another class."""
     default = default_choices()[group]
+    identity = "data.source" if group == "data" else f"{group}._target_"
     found = []
     for choice in groups().get(group, ()):
         known = values_of(group, choice)
-        identity = "data.source" if group == "data" else f"{group}._target_"
-        wanted = node["source"] if group == "data" else node["_target_"]
-        if known.get(identity) == wanted:
-            different = sum(1 for _ in words_of({group: node}, known))
+        if known.get(identity) == values[identity]:
+            different = sum(1 for _ in words_of(values, known))
             found.append((different, choice != default, choice))
     return min(found)[2] if found else None
 
@@ -116,10 +124,10 @@ def values_of(group: str, choice: str) -> dict[str, Any]:
     return found
 
 
-def resolved(value: Any, config: Mapping[str, Any]) -> Any:
+def resolved(value: Any, values: Values) -> Any:
     """Return a default that refers to another key, ``${seed}``, as it is in this configuration."""
     reference = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
-    return config.get(reference[1], value) if reference else value
+    return values.get(reference[1], value) if reference else value
 
 
 def same(value: Any, default: Any) -> bool:

@@ -131,9 +131,9 @@ def build_trainer(
     contents = about(config, DataSettings.of(config), setup.data, setup.started, trust)
     output = Output(folder, console, contents, after_epoch)
     doctor = None
-    if config["doctor"] and setup.task.is_examined:
-        does = DoctorSettings.of(config)
-        doctor = Doctor(learner.model, learner.optimizer, learner.criterion, learner.precision, does)
+    if config["doctor"]:
+        does, parts = DoctorSettings.of(config), (learner.model, learner.optimizer, learner.criterion)
+        doctor = Doctor(*parts, learner.precision, does, setup.task)
     return Trainer(learner, batches.train, batches.val, setup.task, budget, output, doctor)
 
 

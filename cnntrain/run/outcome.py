@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
 from cnntrain import loop
 from cnntrain.compute import ddp
+from cnntrain.config.sections import ReportSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.errors import in_words
@@ -16,11 +19,12 @@ from cnntrain.run.setup import Setup
 from cnntrain.runs import checkpoint, run_folder
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.ranks import is_main
-from cnntrain.tasks.classification.predictions import Predictions, Verdicts
+from cnntrain.tasks.base import Batch
+from cnntrain.tasks.collector import evenly
+from cnntrain.tasks.doctor import Finding
 from cnntrain.tasks.metrics import Result
 from cnntrain.training.display import show_end, show_findings
-from cnntrain.training.doctor.diagnosis import Finding
-from cnntrain.training.doctor.diagnostics import EXAMINED, evenly
+from cnntrain.training.doctor.diagnostics import EXAMINED
 from cnntrain.training.doctor.doctor import Seen
 from cnntrain.training.record import summarize
 from cnntrain.training.trainer import Trainer
@@ -39,7 +43,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
         What is written to ``summary.json``.
     """
     config, data, console, folder = setup.config, setup.data, trainer.output.console, trainer.output.folder
-    result, verdicts = test(setup, trainer)
+    result, kept = test(setup, trainer)
     found = diagnose(setup, trainer)
     seconds = time.monotonic() - begin
     summary = summarize(config["seed"], trainer, result, found, data, setup.device, seconds, setup.started)
@@ -53,21 +57,21 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
         loggers.show()
     doctor = trainer.doctor
     show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
-    if not config.get("report"):
-        return summary
-    if verdicts is None:
-        console.line("[dim]no report: it shows classification alone[/]")
-    elif is_main():
+    if config.get("report") and is_main():
         from cnntrain.report.entry import after_training  # which imports matplotlib
 
-        normalize = setup.batches.normalize
-        after_training(console, config, summary, trainer, data, normalize, result, verdicts)
+        settings, normalize = ReportSettings.of(config), setup.batches.normalize
+        after_training(settings, summary, trainer, data, normalize, result, kept)
     return summary
 
 
-def test(setup: Setup, trainer: Trainer) -> tuple[Result, Verdicts | None]:
-    """Evaluate the best epoch on the test images; its weights stay in the model."""
-    learner, output, seen = setup.learner, trainer.output, Predictions()
+def test(setup: Setup, trainer: Trainer) -> tuple[Result, Any]:
+    """Evaluate the best epoch on the test images; its weights stay in the model.
+
+    Returns:
+        The result, and what the task's collector kept of each image.
+    """
+    learner, output, seen = setup.learner, trainer.output, setup.task.collector()
     if is_main():
         best = output.folder / run_folder.CHECKPOINTS / checkpoint.BEST
         learner.model.load_state_dict(checkpoint.load(best)["model"])
@@ -80,7 +84,7 @@ def test(setup: Setup, trainer: Trainer) -> tuple[Result, Verdicts | None]:
         learner.precision,
         after_batch=seen.add,
     )
-    return result, seen.joined() if setup.task.is_examined else None
+    return result, seen.everywhere()
 
 
 def diagnose(setup: Setup, trainer: Trainer) -> list[Finding]:
@@ -99,15 +103,16 @@ def diagnose(setup: Setup, trainer: Trainer) -> list[Finding]:
 def seen_by_doctor(setup: Setup) -> Seen:
     """Return the images that the doctor looks at: some training and validation images, as they are."""
     data, size, workers = setup.data, setup.config["eval_batch_size"], setup.config["workers"]
-    labels, names = data.train.labels.cpu()[data.train_indices], data.train.class_names
 
-    def some(indices: Tensor) -> EvalLoader:
+    def some(indices: Tensor) -> Iterable[Batch]:
         chosen = indices[evenly(EXAMINED, len(indices))]
-        return EvalLoader(data.train, chosen, size, setup.batches.normalize, setup.device, workers)
+        loader = EvalLoader(data.train, chosen, size, setup.batches.normalize, setup.device, workers)
+        return setup.task.collate(loader)
 
     return Seen(
-        labels.bincount(minlength=len(names)).tolist(),
-        names,
+        data.train.class_counts(data.train_indices).tolist(),
+        data.train.class_names,
+        len(data.train_indices),
         len(data.val_indices),
         some(data.train_indices),
         some(data.val_indices) if len(data.val_indices) else None,

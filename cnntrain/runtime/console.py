@@ -114,9 +114,9 @@ class Console:
         """
         return Bar(total=total, initial=done, desc=text, unit=unit, **(self._look | of_run))
 
-    def followed(self, batches: Iterable[T], text: str) -> Iterable[T]:
+    def followed(self, batches: Iterable[T], text: str, unit: str = "batch") -> Iterable[T]:
         """Return the same batches with a progress bar that follows them, if it takes a moment."""
-        return Bar(batches, desc=text, unit="batch", delay=0.5, **self._look)
+        return Bar(batches, desc=text, unit=unit, delay=0.5, **self._look)
 
     @property
     def _look(self) -> dict[str, Any]:

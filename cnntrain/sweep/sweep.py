@@ -155,6 +155,7 @@ class Sweep:
 
     def report_on(self, best: Path) -> None:
         """Write the report of the best job, unless that was done when the sweep ended before."""
+        from cnntrain.config.sections import ReportSettings, TrainedSettings
         from cnntrain.report.entry import from_folder, is_there
 
         if is_there(best):
@@ -163,7 +164,7 @@ class Sweep:
             state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
             config = {**self.settings_of(best.name), **{name: state["config"][name] for name in MEASURED}}
             config |= {"device": "auto", "verbose": self.console.verbose, "trust": self.trust}
-            from_folder(config, best, state)
+            from_folder(ReportSettings.of(config), TrainedSettings.of(config), best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say
             self.console.warn(f"the report of {shown_path(best)} could not be written: {error}")
 

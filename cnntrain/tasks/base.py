@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Share
 from cnntrain.config.instantiate import build
+from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
+from cnntrain.tasks import report
+from cnntrain.tasks.collector import Collector, Nothing, evenly
+from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
+from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
+from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.scores import Scores
+
+if TYPE_CHECKING:
+    from cnntrain.drawing.plots import Plots  # which imports matplotlib
 
 Batch = tuple[Tensor, Tensor]
 
@@ -34,7 +43,8 @@ class Task(ABC):
         compared: what a loss compares, likewise.
         named: what :meth:`decode` names, and what it gives each: the columns of the predictions.
         value_format: how such a value is printed, as in ``format(value, ".2%")``.
-        is_examined: whether the training doctor and the report's images know the task.
+        listed: what the predictions of an image are called together, in JSON.
+        details: what ``cnntrain eval`` shows besides the scores, in words; empty for nothing.
     """
 
     scores: ClassVar[Scores]
@@ -42,7 +52,8 @@ class Task(ABC):
     compared: ClassVar[str] = "outputs with targets"
     named: ClassVar[tuple[str, str]] = ("output", "value")
     value_format: ClassVar[str] = ".4g"
-    is_examined: ClassVar[bool] = False
+    listed: ClassVar[str] = "outputs"
+    details: ClassVar[str] = ""
 
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
         self.input_shape = input_shape
@@ -125,11 +136,11 @@ class Task(ABC):
             class_names: of the data.
             level: the ``verbose`` that prints the details too, such as the scores of each class.
         """
-        shown = [
+        figures = [
             f"{figure.score.heading} {figure.score.text(figure.value_in(result))}"
             for figure in self.scores.on(split)
         ]
-        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} images)", ", ".join(shown))
+        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} images)", ", ".join(figures))
 
     def activate(self, output: Tensor) -> Tensor:
         """Return what outputs, float (N, ...), mean to a user: probabilities in place of logits, say."""
@@ -146,3 +157,79 @@ class Task(ABC):
             class_names: of the data.
             most: how many at most.
         """
+
+    # ---- the report
+
+    def collector(self) -> Collector[Any]:
+        """Return what keeps, of each evaluated image, what the report and the training doctor need."""
+        return Nothing()
+
+    def headline(self, seen: Evaluated) -> str:
+        """Return as HTML what stands above all sections: how good the model is."""
+        return report.headline(self.scores, seen)
+
+    def sections(self, seen: Evaluated, plots: Plots) -> Iterator[Section]:
+        """Yield the sections of the report that are of this task alone, in their order on the page.
+
+        Args:
+            seen: the evaluation, with what :meth:`collector` kept.
+            plots: draws and saves figures.
+        """
+        yield report.figures(seen)
+        yield report.predictions(seen, self.decoded(seen.class_names), self.value_format)
+
+    def examples(self, seen: Evaluated, most: int) -> list[tuple[int, str]]:
+        """Return the indices of a few images that are followed through the layers, and a name of each."""
+        return [(index, seen.images.name(index)) for index in evenly(most, seen.images.count).tolist()]
+
+    def decoded(self, class_names: Sequence[str], most: int = 3) -> Callable[[Tensor], list[Any]]:
+        """Return what makes names and values, as :meth:`decode` returns them, of outputs, float (N, ...)."""
+        return lambda output: self.decode(self.activate(output).cpu(), tuple(class_names), most)
+
+    # ---- the training doctor
+
+    def chance(self, criterion: nn.Module) -> Chance | None:
+        """Return the loss of a model that knows nothing; None if that is not known for this criterion."""
+        return None
+
+    def has_learnt(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the scores of an epoch are good, however little the loss has fallen.
+
+        Args:
+            row: of metrics.csv.
+        """
+        return False
+
+    def probe(self, y: Tensor) -> Probe | None:
+        """Return what tells whether a network memorises examples with targets y; None: that can't be told."""
+        return None
+
+    def wrong_outputs(self, output: Tensor, criterion: nn.Module) -> tuple[str, str] | None:
+        """Return why a criterion can't learn from such outputs, and the fix; None if it can."""
+        return None
+
+    def findings(self, run: Finished) -> list[Finding]:
+        """Return the problems of a run that is over, as far as this task alone can tell them."""
+        return []
+
+    # ---- use of a trained model
+
+    def views(self, model: nn.Module, kinds: Sequence[str]) -> nn.Module:
+        """Return a model whose outputs are means over several views of each image.
+
+        Args:
+            model: maps float (N, C, H, W) to outputs.
+            kinds: ``flip``, the image and its mirror image; ``shift``, moved a little in four directions.
+
+        Raises:
+            UserError: outputs of this task have no mean.
+        """
+        raise UserError(f"tta={shown(kinds)} is not possible: {type(self).__name__} has no such views")
+
+    def exported(self) -> Exported:
+        """Return what an exported model gives, for its README and metadata."""
+        return Exported()
+
+    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
+        """Return whether two sets of activated outputs, (N, ...), mean the same to a user."""
+        return torch.allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -14,10 +14,11 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
 from cnntrain.runtime.console import Console, Whole, count, joined
 from cnntrain.runtime.hardware import cores
+from cnntrain.tasks.doctor import Finding
 from cnntrain.tasks.metrics import Result
 from cnntrain.tasks.scores import VAL_LOSS
 from cnntrain.text import argument, network_name, shown_path
-from cnntrain.training.doctor.diagnosis import Finding, show_finding
+from cnntrain.training.doctor.diagnosis import show_finding
 from cnntrain.training.init_from import in_words
 from cnntrain.training.sentences import on_running_mean
 from cnntrain.training.trainer import Trainer
@@ -128,8 +129,8 @@ def show_end(
     if tells_test and (told := on_running_mean(trainer.progress.history, trainer.task.scores)):
         console.line(f"[dim]{told}[/]")
     console.line("run folder: [bold]{}[/]", shown_path(folder))
-    if tells_test and trainer.task.is_examined:
-        console.command("every class", f"cnntrain eval {argument(folder)}")
+    if tells_test and trainer.task.details:
+        console.command(trainer.task.details, f"cnntrain eval {argument(folder)}")
 
 
 def show_findings(console: Console, findings: Sequence[Finding]) -> None:

@@ -21,9 +21,10 @@ from cnntrain.data.open import Data
 from cnntrain.image_folder import members
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.records import RunSummary
+from cnntrain.tasks.doctor import Finding
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import encoded
-from cnntrain.training.doctor.diagnosis import Finding, as_dicts
+from cnntrain.training.doctor.diagnosis import as_dicts
 from cnntrain.training.trainer import Trainer
 
 

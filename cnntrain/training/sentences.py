@@ -6,124 +6,17 @@ Every conclusion in words comes from here, so that none can contradict the figur
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.tasks.scores import TRAIN, VAL, Figure, Scores
+from cnntrain.tasks.scores import TRAIN, VAL, Figure, Score, Scores
+from cnntrain.text import points
 
-CLEAR = 0.05  # smallest difference of two accuracies that a sentence is made of
+CLEAR = 0.05  # smallest difference of two scores that a sentence is made of
 DIVERGES = 2.0  # times the first loss
-CALIBRATED = 0.02  # difference of mean confidence and accuracy that is none
-WIDE = 0.15  # smallest gap of training and validation accuracy that a sentence is made of
+WIDE = 0.15  # smallest gap of a score in training and in validation that a sentence is made of
 PURER = 0.1  # smallest difference of two class purities that a sentence is made of
-
-
-def points(difference: float) -> str:
-    """Return a difference of two accuracies in words: ``3 points``."""
-    number = round(100 * abs(difference))
-    return f"{number} point{'' if number == 1 else 's'}"
-
-
-# ---- accuracy on translated images
-
-
-@dataclass(frozen=True)
-class Translated:
-    """Accuracies on images that are moved by 0, 1, ... pixels.
-
-    Args:
-        name: of the model.
-        accuracies: from 0 to 1, one for each distance.
-        is_convolutional: whether the model has convolutions.
-        trained_with: largest random shift of its training images, in pixels.
-        images: on which each accuracy was measured.
-    """
-
-    name: str
-    accuracies: Sequence[float]
-    is_convolutional: bool
-    trained_with: float
-    images: int
-
-    def margin(self, pixels: int) -> float:
-        """Change of the accuracy that chance explains: half of its 95 % interval, but at least one point."""
-        p = min(max(self.accuracies[0], self.accuracies[pixels]), 1 - 1 / max(2, self.images))
-        return max(0.01, 1.96 * math.sqrt(p * (1 - p) / max(1, self.images)))
-
-    @property
-    def falls(self) -> bool:
-        """Whether the accuracy falls by more than chance explains, so that it needs an explanation."""
-        return self.loss(-1) >= max(CLEAR, self.margin(-1))
-
-    def loss(self, pixels: int) -> float:
-        """By how much the accuracy falls at a distance; at the largest for -1."""
-        return self.accuracies[0] - self.accuracies[pixels]
-
-
-def on_translation(models: Sequence[Translated]) -> str:
-    """Say what moving the images does to models, why, and what helps."""
-    at = telling(models)
-    changes = "; ".join(change(model, at) for model in models)
-    told = [f"Moved by {at} pixel{'' if at == 1 else 's'}: {changes}."]
-    if len(models) == 2:
-        told.append(comparison(models[0], models[1], at))
-    falling = [model for model in models if model.falls]
-    if any(not model.is_convolutional for model in falling):
-        told.append(
-            "A unit without convolutions has a weight of its own for every pixel: what it has learnt about "
-            "one place says nothing about the next."
-        )
-    if any(model.is_convolutional for model in falling):
-        told.append(
-            "A convolution uses the same small filters everywhere, and pooling forgets where exactly they "
-            "responded; the layers after them still know places, and the border cuts off what leaves the "
-            "image."
-        )
-    for model in falling:
-        whose = f" of {model.name}" if len(models) > 1 else ""
-        if model.trained_with:
-            told.append(
-                f"The training images{whose} were shifted already: augment.shift={model.trained_with:g}."
-            )
-    if any(not model.trained_with for model in falling):
-        told.append("Training on translated images helps: augment.shift=2.")
-    return " ".join(told)
-
-
-def telling(models: Sequence[Translated]) -> int:
-    """Return the distance, in pixels, that a sentence is about.
-
-    It is the largest, where one model is looked at. Of two models it is the one at which they differ most:
-    at the largest both may be down to chance, where nothing can be compared.
-    """
-    most = len(models[0].accuracies) - 1
-    if len(models) != 2:
-        return most
-    one, other = models
-    at = max(range(most, 0, -1), key=lambda pixels: abs(one.loss(pixels) - other.loss(pixels)))
-    return at if differ(one, other, at) else most
-
-
-def differ(one: Translated, other: Translated, at: int) -> bool:
-    """Return whether two models clearly lose differently much when the images are moved so many pixels."""
-    return abs(one.loss(at) - other.loss(at)) >= max(CLEAR, one.margin(at), other.margin(at))
-
-
-def change(model: Translated, at: int) -> str:
-    """Say by how many points the accuracy of a model changes when the images are moved so many pixels."""
-    loss, margin = model.loss(at), model.margin(at)
-    if abs(loss) < margin:
-        return f"{model.name} keeps its accuracy, within {points(margin)}"
-    return f"{model.name} {'loses' if loss > 0 else 'gains'} {points(loss)}"
-
-
-def comparison(one: Translated, other: Translated, at: int) -> str:
-    """Say which of two models loses less when the images are moved so many pixels."""
-    if not differ(one, other, at):
-        return "Both lose about as much." if one.falls and other.falls else ""
-    return f"{min(one, other, key=lambda model: model.loss(at)).name} loses less."
 
 
 # ---- what filters respond to
@@ -168,14 +61,14 @@ class Trial:
     Args:
         first: loss of the first batch.
         last: mean loss of the last batches.
-        accuracy: on the test images, from 0 to 1.
+        score: the main score on the test images, from 0 to 1.
         growth: gradient norm at the end, in times of that at the start.
         lost_at: first step whose loss is not finite; None if there is none.
     """
 
     first: float
     last: float
-    accuracy: float
+    score: float
     growth: float
     lost_at: int | None = None
 
@@ -185,15 +78,16 @@ class Trial:
         return self.lost_at is not None or self.last > DIVERGES * self.first
 
 
-def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str) -> str:
+def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str, score: Score) -> str:
     """Say what came of a training without ``zero_grad``.
 
     Args:
         cleared: the training with it.
         kept: the training without it.
         optimizer: the class's name.
+        score: the task's main score.
     """
-    costs = cleared.accuracy - kept.accuracy
+    costs = cleared.score - kept.score
     if cleared.diverges:
         return "Here both trainings diverge: the learning rate is too high to show what zero_grad does."
     if kept.diverges:
@@ -205,10 +99,10 @@ def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str) -> str:
         told = f"Here training diverges without it: {how}{'; ' + growing(kept) if growing(kept) else ''}."
         if costs < CLEAR:
             return f"{told} With it, little is learnt either: try another optim.lr, or more epochs."
-        return f"{told} Test accuracy is {kept.accuracy:.1%} in place of {cleared.accuracy:.1%}."
+        return f"{told} Test {score.words} is {kept.score:.1%} in place of {cleared.score:.1%}."
     if costs >= CLEAR:
         grows = f"; {growing(kept)}" if growing(kept) else ""
-        told = f"Here that costs {points(costs)} of accuracy{grows}, but the loss does not diverge."
+        told = f"Here that costs {points(costs)} of {score.words}{grows}, but the loss does not diverge."
         return f"{told} {WHY_NOT.get(optimizer, '')}".strip()
     other = "a higher optim.lr or more epochs" if optimizer == "SGD" else "optim=sgd, or more epochs"
     if costs <= -CLEAR:
@@ -262,28 +156,38 @@ def on_first_loss(loss: float, chance: float) -> str:
 # ---- a run's curves
 
 
-def on_curves(history: Sequence[Mapping[str, Any]]) -> str:
+def on_curves(history: Sequence[Mapping[str, Any]], scores: Scores) -> str:
     """Say how training and validation developed.
 
     Args:
         history: the rows of metrics.csv.
+        scores: the scores of the task.
     """
     rows = [row for row in history if row["val_loss"] is not None]
     if not rows:
         return ""
     last, best = rows[-1], min(rows, key=lambda row: float(row["val_loss"]))
-    gap = last["train_accuracy"] - last["val_accuracy"]
+    gap, main = lead_of_training(last, scores), scores.main
     if last["train_loss"] > DIVERGES * rows[0]["train_loss"]:
         times = last["train_loss"] / rows[0]["train_loss"]
         return f"The training loss rises to {times:,.3g} times that of epoch 1."
-    if last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"] and gap > CLEAR:
+    parts = last["val_loss"] > 1.1 * best["val_loss"] and last["train_loss"] < best["train_loss"]
+    if parts and (gap is None or gap > CLEAR):
         since = f"After epoch {best['epoch']}"
         return f"{since} the validation loss rises while the training loss falls: it overfits."
-    if gap >= WIDE:
-        return f"Training accuracy is {points(gap)} above validation accuracy."
-    if gap < 0:
+    if gap is not None and gap >= WIDE:
+        return f"Training {main.words} is {points(gap)} above validation {main.words}."
+    if gap is not None and gap < 0:
         return "Validation is more accurate than training, which is measured while the weights still change."
     return ""
+
+
+def lead_of_training(row: Mapping[str, Any], scores: Scores) -> float | None:
+    """Return by how much the main score is better in training than in validation; None unless a share."""
+    if not scores.main.is_fraction:
+        return None
+    train, val = Figure(TRAIN, scores.main), Figure(VAL, scores.main)
+    return train.gain(row) - val.gain(row)
 
 
 def on_running_mean(history: Sequence[Mapping[str, Any]], scores: Scores) -> str:
@@ -300,16 +204,3 @@ def on_running_mean(history: Sequence[Mapping[str, Any]], scores: Scores) -> str
     names = [score.heading for score in scores.tracked]
     are_means = "are means" if len(names) > 1 else "is a mean"
     return f"train {' and '.join(names)} {are_means} over the epoch; validation comes after it"
-
-
-# ---- calibration
-
-
-def on_calibration(confidence: float, accuracy: float) -> str:
-    """Return whether a model is as confident as it is right, both from 0 to 1, means over all images."""
-    told = f"Mean confidence {confidence:.1%}, accuracy {accuracy:.1%}: "
-    if confidence > accuracy + CALIBRATED:
-        return f"{told}the model is overconfident."
-    if confidence < accuracy - CALIBRATED:
-        return f"{told}the model is underconfident."
-    return f"{told}on average the model is as confident as it is right."

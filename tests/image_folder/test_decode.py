@@ -325,6 +325,6 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
 
 def test_the_script_beside_an_exported_model_reads_the_same_formats() -> None:
     from cnntrain.image_folder import decode
-    from cnntrain.inference import predict_onnx
+    from cnntrain.tasks.classification import predict_onnx
 
     assert sorted(predict_onnx.FORMATS) == sorted(decode.FORMATS)

@@ -23,21 +23,19 @@ from torch import nn
 from cnntrain.cli import main
 from cnntrain.compute.precision import FP32
 from cnntrain.config.compose import compose, plain
+from cnntrain.config.keys import leaves
 from cnntrain.config.overrides import normalized
 from cnntrain.data.loader import Normalize
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.models import CNN, MLP
 from cnntrain.models.torchvision import Torchvision
-from cnntrain.report.figures import robustness, title
-from cnntrain.report.model_views import (
-    feature_maps,
-    first_filters,
-    images_in_time,
-    which,
-)
+from cnntrain.report.figures import title
+from cnntrain.report.model_views import feature_maps, first_filters, which
 from cnntrain.report.reproduce import command_of
 from cnntrain.runs import checkpoint
 from cnntrain.tasks.classification.predictions import Predictions, Verdicts
+from cnntrain.tasks.classification.report.figures import robustness
+from cnntrain.tasks.classification.report.translation import images_in_time
 from cnntrain.text import loss_in_words
 
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
@@ -318,7 +316,7 @@ def test_what_takes_too_long_leaves_no_empty_card(
     cnntrain: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(finished, "run")
-    monkeypatch.setattr("cnntrain.report.model_views.SHIFT_SECONDS", 0.0)
+    monkeypatch.setattr("cnntrain.tasks.classification.report.translation.SHIFT_SECONDS", 0.0)
     assert cnntrain("report", "run").code == 0
     page = page_of(Path("run"))
     assert sections_of(page) == SECTIONS - {"robustness"}
@@ -451,7 +449,7 @@ def test_predictions_are_those_of_the_logits_in_order() -> None:
     logits = torch.randn(10, 3)
     for part in (slice(0, 4), slice(4, 10)):
         predictions.add(logits[part], torch.arange(10)[part] % 3)
-    verdicts = predictions.joined()
+    verdicts = predictions.everywhere()
     assert torch.equal(verdicts.predicted, logits.argmax(dim=1))
     assert torch.allclose(verdicts.confidence, logits.softmax(dim=1).max(dim=1).values)
     surest = verdicts.mistakes(2)
@@ -492,7 +490,7 @@ def test_a_slow_model_is_shifted_less_or_not_at_all(monkeypatch: pytest.MonkeyPa
     asked = (images, Normalize([0.0], [1.0], torch.device("cpu")), FP32)
     assert images_in_time(nn.Flatten(), *asked, seconds=60) == 200
     slow = Slow()
-    monkeypatch.setattr("cnntrain.report.model_views.time", slow)
+    monkeypatch.setattr("cnntrain.tasks.classification.report.translation.time", slow)
     assert images_in_time(slow, *asked, seconds=0.4) == 0
     assert images_in_time(slow, *asked, seconds=17 * 0.02 * 150.5) == 150
 
@@ -548,7 +546,7 @@ def test_of_deep_networks_the_ends_of_the_stages_are_shown_in_order(name: str) -
 )
 def test_the_command_makes_the_same_configuration(words: str) -> None:
     config = plain(compose(normalized(shlex.split(words))))
-    command = command_of(config)
+    command = command_of(dict(leaves(config)))
     assert command is not None and command.startswith("cnntrain train")
     assert plain(compose(normalized(shlex.split(command)[2:]))) == config
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -130,16 +131,42 @@ def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, tas
     assert predicted.code == 0 and row["quantity"] == "number"
     assert f"number {float(row['value']):7.4g}" in predicted.out
 
-    words = ("report", "r", TRUST), ("explain", "zero_grad", *RUN), ("explain", "shift", "run=r", TRUST)
+    words = ("explain", "zero_grad", *RUN), ("explain", "shift", "run=r", TRUST)
     for told in (cnntrain(*command) for command in words):
         assert told.code == 2 and "shows classification alone, and this run learns Number" in told.err
 
 
+def test_its_report_shows_curves_scores_and_predictions(cnntrain: Command, task: None) -> None:
+    done = cnntrain("train", *RUN, "out=r")
+    assert "report: r/report.html" in done.out
+    page = Path("r/report.html").read_text()
+    found = re.findall(r'<section id="(\w+)">', page)
+    own = ["curves", "scores", "predictions", "maps", "filters", "layers", "environment", "configuration"]
+    assert sorted(found) == sorted(own)
+    tested = summary_of("r")["test"]
+    assert f"{tested['mae']:.4f} <small>test mae, 1,000 images</small>" in page
+    assert f'<th scope="row">within one</th><td class="long">{tested["within_one"]:.4g}</td>' in page
+    assert page.count("<figcaption>number ") == 48
+    assert not re.search("accuracy|confusion", page.partition("<h2>Environment")[0].rpartition("</style>")[2])
+    assert {path.stem for path in Path("r/plots").iterdir()} >= {"loss", "mae", "learning_rate"}
+    Path("r/report.html").unlink()
+    assert cnntrain("report", "r", TRUST).code == 0
+    own_part = page[page.index('id="scores"') : page.index('id="maps"')]
+    assert own_part in Path("r/report.html").read_text()
+
+
+def test_the_doctor_knows_what_every_task_has_in_common(cnntrain: Command, task: None) -> None:
+    assert cnntrain("train", *RUN, "optim.lr=1e-9", "report=false", "out=r").code == 0
+    (finding,) = summary_of("r")["findings"]
+    assert finding["finding"] == "the learning rate is too low"
+
+
 def test_what_it_does_not_have_is_not_shown(cnntrain: Command, task: None) -> None:
-    done = cnntrain("train", *RUN, "epochs=1", "out=r")
-    assert "no report: it shows classification alone" in done.out and "every class" not in done.out
-    assert cnntrain("resume", "r", "epochs=2", TRUST).code == 0
+    assert "every class" not in cnntrain("train", *RUN, "epochs=1", "report=false", "out=r").out
+    assert cnntrain("resume", "r", "epochs=2", "report=false", TRUST).code == 0
     assert len(rows(Path("r/metrics.csv"))) == 2
+    told = cnntrain("eval", "r", "tta=[flip]", TRUST)
+    assert told.code == 2 and "tta=[flip] is not possible: Number has no such views" in told.err
 
 
 def test_jobs_of_a_sweep_are_ranked_by_its_score(cnntrain: Command, task: None) -> None:

@@ -14,8 +14,10 @@ from conftest import Command
 from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.compose import compose, plain
 from cnntrain.config.sections import DoctorSettings
-from cnntrain.training.doctor.diagnosis import gap_of_kept, waiting
-from cnntrain.training.doctor.diagnostics import Examination
+from cnntrain.tasks import Classification
+from cnntrain.tasks.classification.doctor import gap_of_kept
+from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.training.doctor.diagnosis import waiting
 from cnntrain.training.doctor.overfit_batch import memorise
 
 SICK = """\
@@ -288,9 +290,11 @@ def test_a_probe_that_overflows_counts_as_nothing_learnt(monkeypatch: pytest.Mon
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 64), torch.nn.ReLU())
     model.append(torch.nn.Linear(64, 4))
-    found = memorise(model, torch.randn(12, 1, 4, 4), torch.arange(12) % 4)
+    probe = Classification((1, 4, 4), 4).probe
+    found = memorise(model, torch.randn(12, 1, 4, 4), torch.arange(12) % 4, probe)
     assert found is not None and (found.images, found.rate) == (12, 1e-2) and found.left < 0.5
-    assert memorise(model, torch.randn(12, 1, 4, 4), torch.zeros(12, dtype=torch.int64)) is None  # one class
+    one_class = torch.zeros(12, dtype=torch.int64)
+    assert memorise(model, torch.randn(12, 1, 4, 4), one_class, probe) is None
 
 
 @pytest.mark.parametrize(
@@ -306,7 +310,8 @@ def test_a_probe_that_overflows_counts_as_nothing_learnt(monkeypatch: pytest.Mon
 def test_a_gap_counts_from_what_few_images_leave_of_it(
     train: tuple[int, int], val: tuple[int, int], is_told: bool
 ) -> None:
-    def seen(right: int, count: int) -> Examination:
-        return Examination({}, torch.ones(count), torch.arange(count) >= right)
+    def seen(right: int, count: int) -> Verdicts:
+        predicted = (torch.arange(count) >= right).long()
+        return Verdicts(torch.zeros(count, dtype=torch.int64), predicted, torch.ones(count))
 
     assert bool(gap_of_kept(seen(*train), seen(*val))) == is_told

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from cnntrain.tasks.classification.report.sentences import Translated, on_calibration, on_translation
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.training import sentences
-from cnntrain.training.sentences import Translated, Trial
+from cnntrain.training.sentences import Trial
 
 
 def moved(
@@ -85,7 +86,7 @@ def moved(
     ],
 )
 def test_translation(models: list[Translated], told: list[str], untold: list[str]) -> None:
-    text = sentences.on_translation(models)
+    text = on_translation(models)
     assert all(part in text for part in told), text
     assert not any(part in text for part in untold), text
 
@@ -110,7 +111,7 @@ def test_filters(purities: list[float], told: str, untold: str) -> None:
     assert told in text and untold not in text
 
 
-GOOD = Trial(first=2.3, last=0.1, accuracy=0.95, growth=1.0)
+GOOD = Trial(first=2.3, last=0.1, score=0.95, growth=1.0)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ GOOD = Trial(first=2.3, last=0.1, accuracy=0.95, growth=1.0)
     ],
 )
 def test_zero_grad(cleared: Trial, kept: Trial, optimizer: str, told: list[str], untold: list[str]) -> None:
-    text = sentences.on_zero_grad(cleared, kept, optimizer)
+    text = sentences.on_zero_grad(cleared, kept, optimizer, SCORES.main)
     assert all(part in text for part in told), text
     assert not any(part in text for part in untold), text
 
@@ -204,7 +205,7 @@ def epochs(*rows: tuple[float, float, float | None, float | None]) -> list[dict[
     ],
 )
 def test_curves(history: list[dict[str, Any]], told: str) -> None:
-    text = sentences.on_curves(history)
+    text = sentences.on_curves(history, SCORES)
     assert text.startswith(told) and bool(text) == bool(told)
 
 
@@ -225,4 +226,4 @@ def test_the_running_mean_is_explained_where_it_shows() -> None:
     ],
 )
 def test_calibration(confidence: float, accuracy: float, told: str) -> None:
-    assert sentences.on_calibration(confidence, accuracy).endswith(f"{told}.")
+    assert on_calibration(confidence, accuracy).endswith(f"{told}.")

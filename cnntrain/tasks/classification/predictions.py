@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cnntrain.runtime import distributed
+from cnntrain.tasks.collector import Collector
 
 BINS = 15  # of the calibration curve, as in Guo et al. 2017
 
 
-class Predictions:
-    """Collects, batch by batch, what a model says of every image. Everything stays on the device."""
+class Predictions(Collector["Verdicts"]):
+    """Keeps the label of every image, and what the model says of it."""
 
-    def __init__(self) -> None:
-        self.batches: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def add(self, output: Tensor, y: Tensor) -> None:
-        """Note a batch: logits (N, classes) and labels (N,)."""
+    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Return the labels and, of logits (N, classes), predicted classes and their probability, (N,)."""
         confidence, predicted = output.float().softmax(dim=1).max(dim=1)
-        self.batches.append((y, predicted, confidence))
+        return y, predicted, confidence
 
-    def joined(self) -> Verdicts:
-        """Return all that was noted, in the order of the images; every process of a run must call this."""
-        parts = distributed.gathered([tuple(x.cpu() for x in batch) for batch in self.batches])
-        labels, predicted, confidence = zip(*(batch for part in parts for batch in part), strict=True)
+    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> Verdicts:
+        """Return all that was noted."""
+        labels, predicted, confidence = zip(*batches, strict=True)
         return Verdicts(torch.cat(labels), torch.cat(predicted), torch.cat(confidence))
 
 
@@ -49,6 +45,20 @@ class Verdicts:
     def correct(self) -> Tensor:
         """Whether the model is right, bool (N,)."""
         return self.labels == self.predicted
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images classified correctly, from 0 to 1."""
+        return 1 - float((~self.correct).double().mean())
+
+    def share_as_confident(self) -> float:
+        """Return the share of the errors that are as confident as the median of the right answers.
+
+        Honest errors are hesitant; where a label is wrong, the model is as confident as anywhere (the idea
+        of Northcutt et al. 2021, Confident Learning).
+        """
+        typical = self.confidence[self.correct].median()
+        return float((self.confidence[~self.correct] >= typical).float().mean())
 
     def mistakes(self, most: int) -> list[int]:
         """Return up to ``most`` images that the model is wrong about, the most confident first."""
@@ -76,6 +86,14 @@ class Verdicts:
         for cell, index in turns[:most]:
             chosen.setdefault(cell, []).append(index)
         return chosen
+
+    def examples(self, most: int) -> list[int]:
+        """Return a few images of different classes, recognised ones first."""
+        order = torch.arange(len(self.labels))[(~self.correct).int().argsort(stable=True)].tolist()
+        by_class: dict[int, int] = {}
+        for index in order:
+            by_class.setdefault(int(self.labels[index]), index)
+        return list(by_class.values())[:most]
 
     def calibration(self) -> Calibration:
         """Compare how sure the model is with how often it is right."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,19 @@ from cnntrain.compute.ddp import Share
 from cnntrain.config.instantiate import build
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.classification import doctor
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
+from cnntrain.tasks.classification.predictions import Predictions, Verdicts
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.classification.screen import show_classes, show_result
+from cnntrain.tasks.classification.tta import Views
+from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
+from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.losses import class_weights
+from cnntrain.tasks.report import Evaluated, Section
+
+if TYPE_CHECKING:
+    from cnntrain.drawing.plots import Plots
 
 
 class Classification(Task):
@@ -26,7 +36,8 @@ class Classification(Task):
     compared = "logits with class numbers"
     named = ("class", "probability")
     value_format = ".2%"
-    is_examined = True
+    listed = "classes"
+    details = "every class"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -84,3 +95,61 @@ class Classification(Task):
             tuple(zip((class_names[index] for index in indices), values, strict=True))
             for indices, values in ranked
         ]
+
+    def collector(self) -> Predictions:
+        """Return what keeps label, predicted class and confidence of each image."""
+        return Predictions()
+
+    def headline(self, seen: Evaluated) -> str:
+        """Return the accuracy with its interval, against chance."""
+        from cnntrain.tasks.classification.report import sections  # which imports matplotlib
+
+        return sections.headline(seen.result, seen.split)
+
+    def sections(self, seen: Evaluated, plots: Plots) -> Iterator[Section]:
+        """Yield the confusion matrix, classes, mistakes, calibration and accuracy on translated images."""
+        from cnntrain.tasks.classification.report import sections
+
+        yield from sections.sections(seen, plots)
+
+    def examples(self, seen: Evaluated, most: int) -> list[tuple[int, str]]:
+        """Return images of different classes, recognised ones first, with the names of their classes."""
+        verdicts: Verdicts = seen.kept
+        return [(index, seen.class_names[int(verdicts.labels[index])]) for index in verdicts.examples(most)]
+
+    def chance(self, criterion: nn.Module) -> Chance | None:
+        """Return the cross entropy of equal probabilities, ln(classes)."""
+        return doctor.chance_of(criterion, self.num_classes)
+
+    def has_learnt(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the accuracy is well above chance."""
+        return doctor.has_learnt(row, self.num_classes)
+
+    def probe(self, y: Tensor) -> Probe | None:
+        """Return the bounds of the cross entropy on labels, int64 (N,), or shares, float (N, classes)."""
+        return doctor.probe_of(y, self.num_classes)
+
+    def wrong_outputs(self, output: Tensor, criterion: nn.Module) -> tuple[str, str] | None:
+        """Return that probabilities are given to a loss that takes logits, if they are."""
+        if self.chance(criterion) is None or not doctor.are_probabilities(output):
+            return None
+        fix = "return logits from forward: CrossEntropyLoss applies the softmax itself"
+        return "the model ends in a softmax, and the loss applies another", fix
+
+    def findings(self, run: Finished) -> list[Finding]:
+        """Return overfitting, too few validation images, imbalanced classes and wrong labels."""
+        return doctor.findings(run)
+
+    def views(self, model: nn.Module, kinds: Sequence[str]) -> nn.Module:
+        """Return a model that gives the mean probabilities of several views of each image."""
+        return Views(model, kinds)
+
+    def exported(self) -> Exported:
+        """Return that an exported model gives probabilities, and the script that runs it."""
+        script = Path(__file__).with_name("predict_onnx.py")
+        meaning = "float32 (N, classes), probabilities"
+        return Exported("probabilities", meaning, "the softmax", "logits", script)
+
+    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
+        """Return whether the likeliest classes are the same, of probabilities (N, classes)."""
+        return bool((found.argmax(1) == expected.argmax(1)).all())

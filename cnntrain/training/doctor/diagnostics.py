@@ -1,4 +1,4 @@
-"""What shows only when a trained model is looked at: units that never fire, labels that look wrong."""
+"""What shows only when a trained model is looked at, such as units that never fire."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cnntrain.compute.precision import Precision
 from cnntrain.data.batches import Batch
 from cnntrain.models.hooks import forward_hooks
+from cnntrain.tasks.collector import Collector
 
 RELUS = (nn.ReLU, nn.ReLU6)
 EXAMINED = 2000  # images that are looked at
@@ -27,27 +28,13 @@ class Examination:
 
     Args:
         fired: of each ReLU, by its name: which of its units were above 0 for any image, bool (units,).
-        confidence: the probability of the predicted class, (N,).
-        wrong: whether that is another one than the label says, bool (N,).
+        images: the number of images that were looked at.
+        kept: what the task's collector kept of them.
     """
 
     fired: Mapping[str, Tensor]
-    confidence: Tensor
-    wrong: Tensor
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the images classified correctly, from 0 to 1."""
-        return 1 - float(self.wrong.double().mean())
-
-    def share_as_confident(self) -> float:
-        """Return the share of the errors that are as confident as the median of the right answers.
-
-        Honest errors are hesitant; where a label is wrong, the model is as confident as anywhere (the idea
-        of Northcutt et al. 2021, Confident Learning).
-        """
-        typical = self.confidence[~self.wrong].median()
-        return float((self.confidence[self.wrong] >= typical).float().mean())
+    images: int
+    kept: Any
 
     def deadest(self) -> tuple[str, float, int] | None:
         """Return the layer most of whose units never fired, the share of these, and how many units it has."""
@@ -60,34 +47,30 @@ class Examination:
 
 
 @torch.no_grad()
-def examine(model: nn.Module, batches: Iterable[Batch], precision: Precision) -> Examination:
+def examine(
+    model: nn.Module, batches: Iterable[Batch], precision: Precision, collector: Collector[Any]
+) -> Examination:
     """Look at what a model makes of some images, without changing it.
 
     Args:
-        model: maps float (N, C, H, W) to logits (N, classes).
-        batches: of images and labels, int64 (N,).
+        model: maps float (N, C, H, W) to outputs.
+        batches: of images and targets.
         precision: number format of the forward pass.
+        collector: of the task.
     """
     model.eval()
     fired: dict[str, Tensor] = {}
     relus = [(name, module) for name, module in model.named_modules() if isinstance(module, RELUS)]
-    confidence, wrong, seen = [], [], 0
-    deadline = time.monotonic() + SECONDS
+    seen, deadline = 0, time.monotonic() + SECONDS
     with forward_hooks(relus, partial(note, fired)):
         for x, y in batches:
             with precision.autocast():
-                highest, label = model(x).float().softmax(1).max(1)
-            confidence.append(highest)
-            wrong.append(label != y)
+                output = model(x)
+            collector.add(output, y)
             seen += len(y)
             if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):
                 break
-    return Examination(fired, torch.cat(confidence), torch.cat(wrong))
-
-
-def evenly(most: int, available: int) -> Tensor:
-    """Return the places of up to ``most`` things, int64, evenly spread over all, since they may be sorted."""
-    return torch.linspace(0, available - 1, min(most, available)).round().long()
+    return Examination(fired, seen, collector.here())
 
 
 def note(fired: dict[str, Tensor], name: str, module: nn.Module, args: Any, output: Tensor) -> None:

@@ -5,7 +5,6 @@ It never changes the training: no bit of the weights, nor of the generators. On 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +18,11 @@ from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.optim.schedules import lr_of
+from cnntrain.tasks.base import Task
+from cnntrain.tasks.doctor import Finding, Finished
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.training.doctor import diagnosis
-from cnntrain.training.doctor.diagnosis import Finding, nice
+from cnntrain.training.doctor.diagnosis import nice
 from cnntrain.training.doctor.diagnostics import examine
 from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, Memorised, memorise
 
@@ -29,7 +30,6 @@ RATIO_AT = 5  # steps after which the weights are compared with those of the sta
 RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of an update to the weights
 RATIO_GOOD = 0.02  # Adam's first steps are larger than the 0.001 that is usual later on
 NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
-LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
 FEW_STEPS = 50  # before which a network still looks as it began
 # Whose steps are about as long as their learning rate, as those of the probe are.
 LIKE_ADAM = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop)
@@ -40,8 +40,9 @@ class Seen:
     """The images of a run, as the doctor looks at them when it is over.
 
     Args:
-        counts: training images of each class.
-        class_names: of the classes.
+        counts: how often each class occurs among the targets of training.
+        class_names: of the data.
+        train_images: images of the training set.
         val_images: images of the validation set.
         train: batches of training images as they are, evenly spread over the training set.
         val: batches of validation images, evenly spread too; None without a validation set.
@@ -51,6 +52,7 @@ class Seen:
 
     counts: Sequence[int]
     class_names: Sequence[str]
+    train_images: int
     val_images: int
     train: Iterable[Batch]
     val: Iterable[Batch] | None
@@ -67,6 +69,7 @@ class Doctor:
         criterion: the loss.
         precision: number format of the forward pass.
         settings: what the run does.
+        task: what the model is to learn.
     """
 
     def __init__(
@@ -76,14 +79,15 @@ class Doctor:
         criterion: nn.Module,
         precision: Precision,
         settings: DoctorSettings,
+        task: Task,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.precision = precision
         self.settings = settings
-        self.num_classes: int = settings.data.num_classes
-        # The chance level is known for cross entropy alone.
-        self.chance = math.log(self.num_classes) if type(criterion) is nn.CrossEntropyLoss else None
+        self.task = task
+        self.criterion = criterion
+        self.chance = task.chance(criterion)
         self.first_loss: float | None = None
         self.first_batch: Batch | None = None
         self.looked_at: list[Tensor] = []  # since others may be trained in a later epoch
@@ -145,24 +149,37 @@ class Doctor:
         settings, cause = self.settings, self.start() or self.learning(history)
         train = val = None
         if seen.val is not None and history:
-            train, val = (examine(self.model, batches, self.precision) for batches in (seen.train, seen.val))
+            train, val = (
+                examine(self.model, batches, self.precision, self.task.collector())
+                for batches in (seen.train, seen.val)
+            )
+        # A cause explains what else would be seen there.
+        is_explained = cause is not None or not history or history[-1]["step"] < FEW_STEPS
+        run = Finished(
+            settings,
+            history,
+            seen.counts,
+            seen.class_names,
+            seen.train_images,
+            seen.val_images,
+            train and train.kept,
+            val and val.kept,
+            is_explained,
+        )
         found = [
             cause,
-            diagnosis.overfitting(settings, history, train, val),
-            diagnosis.few_validation_images(settings, len(history), sum(seen.counts), seen.val_images),
-            diagnosis.imbalance(settings, seen.counts, seen.class_names),
+            *self.task.findings(run),
             diagnosis.waiting(settings, seen.stopwatch, seen.is_streamed),
         ]
-        # A cause explains what else would be seen there.
-        if val is not None and cause is None and history[-1]["step"] >= FEW_STEPS:
-            found += [diagnosis.dead_units(settings, val), diagnosis.wrong_labels(val)]
+        if val is not None and not is_explained:
+            found.append(diagnosis.dead_units(settings, val))
         return [finding for finding in found if finding is not None]
 
     def start(self) -> Finding | None:
-        """Compare the first loss with the chance level, ln(classes)."""
+        """Compare the first loss with the chance level."""
         if self.first_loss is None or self.chance is None or self.first_batch is None:
             return None
-        if self.first_loss < 1.5 * self.chance + 0.5:
+        if self.first_loss < 1.5 * self.chance.loss + 0.5:
             return None
         evidence = f"loss {self.first_loss:.2f} before the first step, {self.chance_in_words()}"
         x, data = self.first_batch[0], self.settings.data
@@ -180,11 +197,10 @@ class Doctor:
 
     def learning(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
         """Say why a run has learnt nothing."""
-        start = self.first_loss if self.chance is None else self.chance
+        start = self.first_loss if self.chance is None else self.chance.loss
         if not history or start is None or history[-1]["train_loss"] < NOT_LEARNT * start:
             return None
-        right = max(history[-1]["train_accuracy"], history[-1]["val_accuracy"] or 0.0)
-        if right - 1 / self.num_classes > LEARNT * (1 - 1 / self.num_classes):  # smoothed or mixed labels
+        if self.task.has_learnt(history[-1]):
             return None
         steps, lr = history[-1]["step"], self.settings.lr
         level = f"{start:.2f} at the start" if self.chance is None else self.chance_in_words()
@@ -208,11 +224,11 @@ class Doctor:
 
     def probe(self) -> Memorised | None:
         """Try whether copies of the model can memorise the first batch of the run."""
-        return None if self.first_batch is None else memorise(self.model, *self.first_batch)
+        return None if self.first_batch is None else memorise(self.model, *self.first_batch, self.task.probe)
 
     def chance_in_words(self) -> str:
         """Return the loss of a model that knows nothing."""
-        return f"chance level ln({self.num_classes}) = {self.chance:.2f}"
+        return "" if self.chance is None else f"chance level {self.chance.words} = {self.chance.loss:.2f}"
 
     def one_batch(self, probe: Memorised, evidence: str, lr: float | None) -> Finding:
         """Say what one batch shows of a model that has learnt nothing.
@@ -224,9 +240,10 @@ class Doctor:
         """
         tried = f"{probe.images} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
         evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
-        if probe.ends_in_softmax and self.chance is not None:
-            fix = "return logits from forward: CrossEntropyLoss applies the softmax itself"
-            return Finding("the model ends in a softmax, and the loss applies another", evidence, fix)
+        wrong = self.task.wrong_outputs(probe.outputs, self.criterion)
+        if wrong is not None:
+            finding, fix = wrong
+            return Finding(finding, evidence, fix)
         if probe.left > USELESS:
             fix = "check that gradients reach every layer: cnntrain explain shows them"
             return Finding("the model can't overfit even one batch", evidence, fix)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from cnntrain.tasks.doctor import Probe
 
 IMAGES = 16  # that every sound network can memorise
 STEPS = 100  # for each learning rate
@@ -16,7 +19,6 @@ RATES = (1e-3, 1e-2, 1e-1)  # of Adam; the larger ones for small networks, which
 SECONDS = 30.0  # that all of it may take
 DONE = 0.5  # of what the images can explain of the loss, left at the end: memorised
 USELESS = 0.9  # of the same: nothing was learnt but how frequent each class is
-TOO_EVEN = 0.2  # nats that the images can explain of the loss, below which nothing can be told
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Memorised:
         after: lowest loss at the end of a try.
         left: share of the loss that the images can explain which is left: 1 for a network that ignores them.
         rate: learning rate of Adam that was needed.
-        ends_in_softmax: whether the network's outputs are probabilities already.
+        outputs: of the network before it is trained, float32 (N, ...).
     """
 
     images: int
@@ -37,52 +39,52 @@ class Memorised:
     after: float
     left: float
     rate: float
-    ends_in_softmax: bool
+    outputs: Tensor
 
 
-def memorise(model: nn.Module, x: Tensor, y: Tensor) -> Memorised | None:
+def memorise(
+    model: nn.Module, x: Tensor, y: Tensor, probe_of: Callable[[Tensor], Probe | None]
+) -> Memorised | None:
     """Train copies of a model on a few images again and again, at rising learning rates until one does.
 
     Args:
         model: stays as it is.
         x: float (N, C, H, W).
-        y: int64 (N,), or shares (N, classes).
+        y: the targets, (N, ...).
+        probe_of: returns what the task tells by whether such targets are memorised; None: it can't be told.
 
     Returns:
-        How far the best copy got; None where that says nothing: the labels are all but equal, or it takes too
-        long on this machine.
+        How far the best copy got; None where that says nothing: the targets are all but equal, or it takes
+        too long on this machine.
     """
     x, y = x[:IMAGES], y[:IMAGES]
+    probe = probe_of(y)
+    if probe is None:
+        return None
     deadline = time.monotonic() + SECONDS
     with torch.no_grad():
         outputs = copy.deepcopy(model).eval()(x).float()
-    ignorant, least = bounds(y, outputs.shape[1])
-    if ignorant - least < TOO_EVEN:
-        return None
-    is_softmax = bool((outputs >= 0).all()) and torch.allclose(outputs.sum(1), torch.ones_like(outputs[:, 0]))
     best: Memorised | None = None
     for rate in RATES:
-        losses = trained(copy.deepcopy(model), x, y, rate, deadline)
+        losses = trained(copy.deepcopy(model), x, y, probe.loss, rate, deadline)
         if losses is None:
             return best if best is not None and best.left <= DONE else None
         before, after = losses
-        left = (after - least) / (ignorant - least)
+        left = (after - probe.least) / (probe.ignorant - probe.least)
         if best is None or left < best.left:
-            best = Memorised(len(x), before, after, left, rate, is_softmax)
+            best = Memorised(len(x), before, after, left, rate, outputs)
         if left <= DONE:
             break
     return best
 
 
-def bounds(y: Tensor, classes: int) -> tuple[float, float]:
-    """Return two cross entropies on labels: of who knows only the share of each class, and the lowest."""
-    shares = nn.functional.one_hot(y, classes).float() if y.dim() == 1 else y.float()
-    mean = shares.mean(dim=0)
-    return float(torch.special.entr(mean).sum()), float(torch.special.entr(shares).sum(dim=1).mean())
-
-
 def trained(
-    model: nn.Module, x: Tensor, y: Tensor, rate: float, deadline: float
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    criterion: Callable[[Tensor, Tensor], Tensor],
+    rate: float,
+    deadline: float,
 ) -> tuple[float, float] | None:
     """Return the loss before and after some steps of Adam; None if the time ran out."""
     model.eval()  # so that nothing is drawn
@@ -92,7 +94,7 @@ def trained(
         if time.monotonic() > deadline:
             return None
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
+        loss = criterion(model(x), y)
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))

@@ -24,11 +24,13 @@ class Sprite:
     """
 
     def __init__(self, images: Tensor) -> None:
-        channels, side = images.shape[1], images.shape[2]
+        channels, height, width = images.shape[1:]
         images = images[:, : 3 if channels >= 3 else 1]
-        if side > LARGEST_TILE:
-            size = (LARGEST_TILE, LARGEST_TILE)
+        if max(height, width) > LARGEST_TILE:
+            scale = LARGEST_TILE / max(height, width)
+            size = (max(1, round(scale * height)), max(1, round(scale * width)))
             images = F.interpolate(images.float(), size=size, mode="area").round().to(torch.uint8)
+        images = squared(images)
         self.side = images.shape[2]
         self.columns = max(1, math.ceil(math.sqrt(len(images))))
         self.rows = max(1, math.ceil(len(images) / self.columns))
@@ -49,9 +51,26 @@ class Sprite:
         return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def most_tiles(image_size: int) -> int:
-    """Return how many images of a size a sprite may hold."""
-    return MOST_PIXELS // min(image_size, LARGEST_TILE) ** 2
+def squared(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) with black beside them, so that they are squares."""
+    height, width = images.shape[2:]
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    return F.pad(images, (left, side - width - left, top, side - height - top))
+
+
+def style_of(sprite: Sprite) -> str:
+    """Return the CSS by which a page shows the tiles of a sprite."""
+    rendering = "pixelated" if sprite.side < LARGEST_TILE else "auto"
+    return (
+        f".tile {{ --columns: {sprite.columns}; --rows: {sprite.rows}; image-rendering: {rendering};\n"
+        f"  background-image: url({sprite.data_uri()}); }}\n"
+    )
+
+
+def most_tiles(size: tuple[int, int]) -> int:
+    """Return how many images of a height and a width a sprite may hold."""
+    return MOST_PIXELS // min(max(size), LARGEST_TILE) ** 2
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, fill: float = 0) -> np.ndarray:

@@ -1,0 +1,202 @@
+"""What the training doctor concludes of a classifier whose run is over. On little evidence: nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.config.sections import DoctorSettings
+from cnntrain.tasks.classification.metrics import wilson_interval
+from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe, Row
+
+OVERFITTING_EPOCHS = 3
+GAP, CLEAR_GAP = 0.15, 0.05  # between training and validation; and what chance must leave of it
+MIN_COMPARED = 10  # validation images, below which their accuracy is compared with nothing
+FEW_VALIDATION, ENOUGH_VALIDATION = 50, 100  # images; and how many to ask for
+MOST_HELD_OUT = 0.3  # share of the images that may be asked for as a validation set
+IMBALANCED = 10  # images of the largest class for one of the smallest
+MIN_ERRORS = 20  # from which something can be said of the labels
+CONFIDENT = 0.15  # share of the errors as confident as right answers; up to 0.04 with right labels
+TOO_EVEN = 0.2  # nats that the images can explain of the loss, below which nothing can be told
+LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
+
+
+def findings(run: Finished) -> list[Finding]:
+    """Return the problems of a run."""
+    settings = run.settings
+    found = [
+        overfitting(settings, run.history, run.train, run.val),
+        few_validation_images(settings, len(run.history), run.train_images, run.val_images),
+        imbalance(settings, run.counts, run.class_names),
+        None if run.val is None or run.is_explained else wrong_labels(run.val),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def chance_of(criterion: nn.Module, num_classes: int) -> Chance | None:
+    """Return the loss at chance level, which is known for cross entropy alone."""
+    if type(criterion) is not nn.CrossEntropyLoss:
+        return None
+    return Chance(math.log(num_classes), f"ln({num_classes})")
+
+
+def has_learnt(row: Row, num_classes: int) -> bool:
+    """Return whether many images are classified correctly, whatever soft labels leave of the loss.
+
+    Args:
+        row: of metrics.csv, of the last epoch.
+        num_classes: the number of classes.
+    """
+    right = max(row["train_accuracy"], row["val_accuracy"] or 0.0)
+    return bool(right - 1 / num_classes > LEARNT * (1 - 1 / num_classes))
+
+
+def probe_of(y: Tensor, num_classes: int) -> Probe | None:
+    """Return the bounds of the cross entropy on labels, int64 (N,), or shares, float (N, classes).
+
+    None where they are so near each other that nothing can be told: the labels are all but equal.
+    """
+    shares = nn.functional.one_hot(y, num_classes).float() if y.dim() == 1 else y.float()
+    ignorant = float(torch.special.entr(shares.mean(dim=0)).sum())
+    least = float(torch.special.entr(shares).sum(dim=1).mean())
+    if ignorant - least < TOO_EVEN:
+        return None
+    return Probe(nn.functional.cross_entropy, ignorant, least)
+
+
+def are_probabilities(output: Tensor) -> bool:
+    """Return whether outputs, float (N, classes), are what a softmax gives, and no logits."""
+    return bool((output >= 0).all()) and torch.allclose(output.sum(1), torch.ones_like(output[:, 0]))
+
+
+def overfitting(
+    settings: DoctorSettings,
+    history: Sequence[Row],
+    train: Verdicts | None,
+    val: Verdicts | None,
+) -> Finding | None:
+    """Compare training with validation: in the last epoch, and for the weights that are kept.
+
+    The accuracy of an epoch of training is no measure where images are augmented or mixed, units dropped or
+    weights averaged; that of the kept weights on the training images as they are is one.
+
+    Args:
+        settings: what the run does.
+        history: the rows of metrics.csv.
+        train: the kept weights on training images, without augmentation; None if they were not looked at.
+        val: the same on validation images.
+    """
+    gap = gap_of_kept(train, val)
+    rise, ratio = losses_apart([row for row in history if row["val_loss"] is not None])
+    evidence = "; ".join(filter(None, [gap, rise])) or ratio
+    return Finding("it overfits", evidence, against_overfitting(settings)) if evidence else None
+
+
+def gap_of_kept(train: Verdicts | None, val: Verdicts | None) -> str:
+    """Say how far training and validation accuracy lie apart, if they do by more than chance explains."""
+    if train is None or val is None:
+        return ""
+    gap = train.accuracy - val.accuracy
+    # How far the difference may be off: its 95 % interval by the hybrid score method (Newcombe 1998).
+    low, _ = wilson_interval(train.accuracy, len(train.labels))
+    _, high = wilson_interval(val.accuracy, len(val.labels))
+    error = math.hypot(train.accuracy - low, high - val.accuracy)
+    if len(val.labels) < MIN_COMPARED or gap < GAP or gap - error < CLEAR_GAP:
+        return ""
+    return (
+        f"{train.accuracy:.1%} of {len(train.labels):,} training images right (without augmentation), "
+        f"{val.accuracy:.1%} of {len(val.labels):,} validation images"
+    )
+
+
+def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
+    """Say that the validation loss rose, and that it is far above the training loss, where that is so.
+
+    Args:
+        rows: of metrics.csv, with validation.
+    """
+    if len(rows) < OVERFITTING_EPOCHS:
+        return "", ""
+    best, last = min(rows, key=lambda row: float(row["val_loss"])), rows[-1]
+    gap = last["train_accuracy"] - last["val_accuracy"]
+    in_the_last = (
+        f"in the last, where {last['train_accuracy']:.1%} are right in training and "
+        f"{last['val_accuracy']:.1%} in validation"
+    )
+    rises = last["val_loss"] > 1.25 * best["val_loss"] and gap > 0.05
+    is_far = last["val_loss"] >= 4 * last["train_loss"] and gap >= 0.1
+    first = f"{best['val_loss']:.3g} in epoch {best['epoch']}"
+    both = f"{last['val_loss']:.3g} and training loss {last['train_loss']:.3g}"
+    return (
+        f"validation loss rises from {first} to {last['val_loss']:.3g} {in_the_last}" if rises else "",
+        f"validation loss is {both} {in_the_last}" if is_far else "",
+    )
+
+
+def against_overfitting(settings: DoctorSettings) -> str:
+    """Return what a run does not do yet against overfitting."""
+    model, fixes = settings.model, []
+    if not settings.augments:
+        fixes.append(f"augment={'photos' if settings.data.channels == 3 else 'digits'}")
+    if model.get("dropout") == 0:
+        fixes.append("model.dropout=0.3")
+    words = " ".join(fixes)
+    if model.get("weights", "") is None and settings.init_from is None:
+        words += f"{' or ' if words else ''}pretrained weights: model.weights=DEFAULT freeze=backbone"
+    if not words and settings.early_stopping is None:
+        words = f"early_stopping={OVERFITTING_EPOCHS}"
+    return words or "more images, or a smaller model"
+
+
+def few_validation_images(
+    settings: DoctorSettings, epochs: int, train_images: int, val_images: int
+) -> Finding | None:
+    """Say that too few images choose the best epoch: one of them moves the accuracy by points."""
+    if not 0 < val_images < FEW_VALIDATION or epochs < 2:
+        return None
+    one = f"one image is {100 / val_images:.1f} points of accuracy"
+    evidence = f"{val_images} validation images choose the best of {epochs} epochs: {one}"
+    fixes = [] if settings.monitor == "val_loss" else ["monitor=val_loss"]
+    images = train_images + val_images
+    wanted = min(MOST_HELD_OUT, math.ceil(100 * ENOUGH_VALIDATION / images) / 100)
+    # A folder's own validation part, or a limit on the training images, makes another share of it.
+    is_split = abs(val_images / images - settings.data.val_fraction) < 0.05
+    if is_split and wanted > settings.data.val_fraction:
+        fixes.append(f"data.val_fraction={wanted:g}")
+    words = " or ".join(fixes) or "hold out more images, or compare several seeds: seeds=5"
+    return Finding("few validation images", evidence, words)
+
+
+def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[str]) -> Finding | None:
+    """Compare the sizes of the classes.
+
+    Args:
+        settings: what the run does.
+        counts: training images of each class.
+        names: of the classes.
+    """
+    if settings.balance_classes or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
+        return None
+    rare = min(range(len(counts)), key=lambda label: counts[label])
+    evidence = f"{max(counts):,} training images of the largest class, {counts[rare]:,} of {names[rare]}"
+    fix = "balance_classes=true, and look at balanced accuracy and each class's F1"
+    return Finding("the classes are imbalanced", evidence, fix)
+
+
+def wrong_labels(verdicts: Verdicts) -> Finding | None:
+    """Say that the model disagrees with labels as confidently as it agrees with others."""
+    errors, images = int((~verdicts.correct).sum()), len(verdicts.labels)
+    if errors < MIN_ERRORS or errors > 0.5 * images or verdicts.share_as_confident() < CONFIDENT:
+        return None
+    evidence = (
+        f"the model disagrees with {errors:,} of {images:,} validation labels, and in "
+        f"{verdicts.share_as_confident():.0%} of them it is as confident as where it agrees"
+    )
+    fix = (
+        "look at the most confident mistakes in the report; criterion.label_smoothing=0.1 softens the labels"
+    )
+    return Finding("labels look wrong", evidence, fix)

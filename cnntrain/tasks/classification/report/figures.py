@@ -1,0 +1,70 @@
+"""The figures of a classifier's report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from cnntrain.drawing.style import COLOURS, canvas, percent, styled
+from cnntrain.tasks.classification.predictions import BINS, Calibration
+from cnntrain.tasks.classification.robustness import SHIFTS
+
+
+@styled
+def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> Figure:
+    """Return the confusion matrix as a map of shares of each true class."""
+    counts = np.array(matrix)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    figure, axes = canvas(xlabel="predicted class", ylabel="true class", size=(5.2, 4.6))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
+    axes.grid(visible=False)
+    if len(class_names) <= 30:
+        axes.set_xticks(range(len(class_names)), class_names, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(class_names)), class_names, parse_math=False)
+    if len(class_names) <= 12:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else COLOURS["dim"]
+            if count:
+                axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, label="share of the true class")
+    return figure
+
+
+@styled
+def calibration(found: Calibration) -> Figure:
+    """Return how often the model is right against how sure it is, above how many images that is about."""
+    figure = Figure(figsize=(4.6, 3.6))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    centres = (np.arange(BINS) + 0.5) / BINS
+    upper.plot([0, 1], [0, 1], color=COLOURS["dim"], linestyle=":", linewidth=1, label="perfect calibration")
+    upper.bar(centres, found.accuracy, width=0.9 / BINS, color=COLOURS["curve"], label="accuracy")
+    used = [index for index, count in enumerate(found.counts) if count]
+    sure = [found.confidence[index] for index in used]
+    mark = {"color": COLOURS["mark"], "markersize": 8, "markeredgewidth": 2}
+    upper.plot(centres[used], sure, "_", label="mean confidence", **mark)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=3, columnspacing=1.2)
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    lower.bar(centres, found.counts, width=0.9 / BINS, color=COLOURS["curve"])
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel="images")
+    percent(upper)
+    lower.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    return figure
+
+
+@styled
+def robustness(accuracies: Sequence[float], chance: float) -> Figure:
+    """Return the accuracy against the translation of the images."""
+    figure, axes = canvas(xlabel="translation in pixels", ylabel="accuracy")
+    axes.plot(SHIFTS, accuracies, color=COLOURS["curve"], marker="o", markersize=4)
+    axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1)
+    beside = axes.get_yaxis_transform()  # right of the axes, where no point is
+    axes.annotate(
+        "chance", (1, chance), (4, 0), xycoords=beside, textcoords="offset points", va="center", fontsize=8
+    )
+    axes.set_ylim(0, 1.02)
+    axes.set_xticks(SHIFTS)
+    percent(axes)
+    return figure

@@ -1,0 +1,61 @@
+"""What is kept of each image while a model is evaluated: for a report, or for the training doctor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from cnntrain.runtime import distributed
+
+K = TypeVar("K", covariant=True)
+
+
+class Collector(ABC, Generic[K]):
+    """Keeps, batch by batch, what a task wants to know of every image. Everything stays on the device."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Tensor, ...]] = []
+
+    @abstractmethod
+    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Return what is kept of the outputs of N images and their targets: tensors (N, ...).
+
+        It should be small: thousands of images may be evaluated.
+        """
+
+    @abstractmethod
+    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> K:
+        """Return what was noted of all batches, on the CPU, as the task wants it."""
+
+    def add(self, output: Tensor, y: Tensor) -> None:
+        """Note a batch."""
+        self.batches.append(self.noted(output, y))
+
+    def here(self) -> K:
+        """Return what this process has noted."""
+        return self.joined([tuple(x.cpu() for x in batch) for batch in self.batches])
+
+    def everywhere(self) -> K:
+        """Return what all processes of the run have noted, in the order of the images; all must call this."""
+        parts = distributed.gathered([tuple(x.cpu() for x in batch) for batch in self.batches])
+        return self.joined([batch for part in parts for batch in part])
+
+
+class Nothing(Collector[Any]):
+    """Keeps nothing."""
+
+    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Return nothing."""
+        return ()
+
+    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> None:
+        """Return nothing."""
+
+
+def evenly(most: int, available: int) -> Tensor:
+    """Return the places of up to ``most`` things, int64, evenly spread over all, since they may be sorted."""
+    return torch.linspace(0, available - 1, min(most, available)).round().long()
