@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from cnntrain.annotations.inventory import annotated_census
 from cnntrain.cli import main
 from cnntrain.image_folder.inventory import census
 
@@ -68,6 +69,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("CNNTRAIN_DATA_ROOT", raising=False)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     census.cache_clear()  # which a process keeps for the folder that it was started in
+    annotated_census.cache_clear()
     return folder
 
 

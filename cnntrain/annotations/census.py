@@ -9,10 +9,26 @@ import numpy as np
 
 from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.meaning import Meaning
-from cnntrain.annotations.table import Table
+from cnntrain.annotations.table import FORMATS, Table
+from cnntrain.image_folder.index import Tree
 from cnntrain.image_folder.inventory import Census
+from cnntrain.runtime.console import count
+from cnntrain.text import some
 
 UPRIGHT, ALIKE, EITHER = "upright", "alike", "either"  # how a mask lies to an image that EXIF turns
+
+
+@dataclass
+class AnnotatedTree(Tree):
+    """The annotated images below a folder; all have the label 0.
+
+    Args:
+        orphan_images: images without an annotation.
+        orphan_masks: annotations without an image.
+    """
+
+    orphan_images: list[str] = field(default_factory=list)
+    orphan_masks: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -35,6 +51,15 @@ class AnnotatedCensus(Census):
     partly: dict[int, list[str]] = field(default_factory=dict)
     lies: dict[int, str] = field(default_factory=dict)
 
+    def class_of(self, index: int) -> str:
+        """Return an empty text: an image has pixels of several classes."""
+        return ""
+
+    @property
+    def targets(self) -> str:
+        """What is known of each image, as ``data.targets`` says it."""
+        return "masks"
+
     @property
     def readable(self) -> np.ndarray:
         """Which images can be used, bool (N,)."""
@@ -50,6 +75,36 @@ class AnnotatedCensus(Census):
     def faults(self) -> list[str]:
         """What is wrong with single annotations and pixels, each with its file."""
         return [*self.table.faults, *(line for lines in self.partly.values() for line in lines)]
+
+    def in_words(self) -> dict[str, str]:
+        """Return how the folder was read, by what each line is about."""
+        facts = {"format": f"{self.table.format}, {FORMATS[self.table.format]}"}
+        facts["classes"] = some(self.meaning.names)
+        if self.table.notes or self.meaning.notes:
+            facts["read as"] = "; ".join([*self.meaning.notes, *self.table.notes])
+        lies = list(self.lies.values())
+        if lies:
+            told = [f"{lies.count(ALIKE):,} turned alike"] if ALIKE in lies else []
+            told += [f"{lies.count(UPRIGHT):,} upright already"] if UPRIGHT in lies else []
+            facts["EXIF"] = f"{count(len(lies), 'image')} turned; masks: {', '.join(told)}"
+        return facts
+
+    def warnings(self, most: int) -> list[str]:
+        """Return what to warn of before training, the first few of each kind by name.
+
+        Args:
+            most: how many are named.
+        """
+        told = []
+        for lines, what in (
+            (self.bad, "left out {}, since the image or its mask can't be used"),
+            (self.faults, "wrong annotations, {}, are ignored"),
+        ):
+            if lines:
+                number = count(len(lines), "image") if lines == self.bad else f"{len(lines):,}"
+                more = "; ..." if len(lines) > most else ""
+                told.append(f"{what.format(number)}: {'; '.join(lines[:most])}{more}")
+        return told
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images and of their annotations."""

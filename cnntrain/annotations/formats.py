@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from cnntrain.annotations.readers import coco, voc
@@ -16,21 +15,19 @@ from cnntrain.annotations.readers.pairs import (
     join,
     pairs,
 )
-from cnntrain.annotations.table import MOST_CLASSES, Entry, Table, with_background
+from cnntrain.annotations.table import (
+    AUTO,
+    CLASSES,
+    FORMATS,
+    MOST_CLASSES,
+    Entry,
+    Table,
+    with_background,
+)
 from cnntrain.errors import UserError
 from cnntrain.image_folder.index import absolute, is_image
 from cnntrain.image_folder.layout import class_names as folders_in
 from cnntrain.text import printable, shown_path
-
-CLASSES = "classes"  # a folder for each class: classification
-# What each holds, in the order in which they are looked for.
-FORMATS: Mapping[str, str] = {
-    "voc": "JPEGImages/ and SegmentationClass/, Pascal VOC",
-    "masks": "images/ and masks/",
-    "coco": "annotations/*.json or */_annotations.coco.json, COCO",
-    "yolo": "images/, labels/*.txt and data.yaml, YOLO's polygons",
-    CLASSES: "a folder of images for each class",
-}
 
 
 def formats_in(root: Path) -> list[str]:
@@ -47,7 +44,7 @@ def formats_in(root: Path) -> list[str]:
     return found or [CLASSES]
 
 
-def format_of(root: str | Path, forced: str = "auto") -> str:
+def format_of(root: str | Path, forced: str = AUTO) -> str:
     """Return the format of a folder, one of :data:`FORMATS`.
 
     Args:
@@ -59,16 +56,16 @@ def format_of(root: str | Path, forced: str = "auto") -> str:
     """
     folder, shown = absolute(root), printable(root)
     if not folder.is_dir():
-        return CLASSES if forced == "auto" else forced  # whose reader says what is wrong
+        return CLASSES if forced == AUTO else forced  # whose reader says what is wrong
     found = formats_in(folder)
-    if forced != "auto" and forced not in (*found, CLASSES):
+    if forced != AUTO and forced not in (*found, CLASSES):
         instead = f"data.format={found[0]}" if found != [CLASSES] else "data.format=classes"
         raise UserError(
             f"data.format={forced}: data.root={shown} has no {FORMATS[forced]}; it looks like {instead}"
         )
-    if forced == "auto" and found == [CLASSES]:
+    if forced == AUTO and found == [CLASSES]:
         check_masks_have_images(folder, shown)
-    return found[0] if forced == "auto" else forced
+    return found[0] if forced == AUTO else forced
 
 
 def check_masks_have_images(folder: Path, shown: str) -> None:

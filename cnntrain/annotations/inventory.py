@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.annotations import formats, mask_scan
-from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.census import AnnotatedCensus, AnnotatedTree
 from cnntrain.annotations.checks import examine
 from cnntrain.annotations.class_map import ClassMap
 from cnntrain.annotations.mask_scan import MaskRecord
@@ -20,7 +20,7 @@ from cnntrain.annotations.table import IN_FILES, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.decode import Decoding
-from cnntrain.image_folder.index import Tree, absolute
+from cnntrain.image_folder.index import absolute
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
@@ -36,12 +36,12 @@ class Request:
     path: str
     format: str
     asked: Asked
+    max_megapixels: float
     typed: str = field(compare=False)
     verbose: int = field(compare=False)
-    max_megapixels: float
 
 
-def annotated_census(root: str, asked: Asked, verbose: int, max_megapixels: float) -> AnnotatedCensus:
+def annotated_census(root: str, asked: Asked, max_megapixels: float, verbose: int = 1) -> AnnotatedCensus:
     """Look at every image and mask of a folder, with a progress bar, or at what the cache knows of them.
 
     A process does so once for a folder.
@@ -49,14 +49,14 @@ def annotated_census(root: str, asked: Asked, verbose: int, max_megapixels: floa
     Args:
         root: the folder, whose format is not ``classes``.
         asked: what the user says of it.
-        verbose: as of :class:`Console`.
         max_megapixels: millions of pixels that an image or a mask may have.
+        verbose: as of :class:`Console`.
 
     Raises:
         UserError: it is no such folder.
     """
     kind = formats.format_of(root, asked.format)
-    return taken(Request(str(absolute(root)), kind, asked, str(root), verbose, max_megapixels))
+    return taken(Request(str(absolute(root)), kind, asked, max_megapixels, str(root), verbose))
 
 
 @functools.lru_cache(maxsize=4)
@@ -72,13 +72,15 @@ def taken(request: Request) -> AnnotatedCensus:
         by_file = dict(zip(files, mask_scan.scan(table.root, files, bar.update, decoding), strict=True))
     masks = [by_file.get(entry.mask) for entry in table.entries]
     meaning = meaning_in(table, request.asked, [record for record in masks if record and not record.error])
-    tree = Tree(
+    tree = AnnotatedTree(
         table.root,
         classes=list(meaning.names),
         files=images,
         labels=[0] * len(images),
         parts=[entry.part for entry in table.entries],
         found=table.found,
+        orphan_images=table.orphan_images,
+        orphan_masks=table.orphan_masks,
     )
     groups = duplicates.alike(records["pixels"], records["look"])
     census = AnnotatedCensus(
@@ -108,7 +110,7 @@ def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Mea
 
 
 def usable(
-    root: str, asked: Asked, on_bad_image: str, verbose: int, max_megapixels: float
+    root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
 ) -> AnnotatedCensus:
     """Return the census of a folder that is to be trained on.
 
@@ -116,7 +118,7 @@ def usable(
         UserError: its classes can't be told, or something is wrong with an image or its annotation and
             ``on_bad_image`` is ``stop``.
     """
-    census = annotated_census(root, asked, verbose, max_megapixels)
+    census = annotated_census(root, asked, max_megapixels, verbose)
     if census.meaning.refusal:
         raise UserError(f"data.root={printable(root)}: {census.meaning.refusal}")
     denied = census.tree.found.denied

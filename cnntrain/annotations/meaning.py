@@ -26,7 +26,7 @@ class Asked:
     """What the user says of the annotations; all have a default.
 
     Args:
-        format: of :data:`cnntrain.annotations.formats.FORMATS`, or ``auto``.
+        format: of :data:`cnntrain.annotations.table.FORMATS`, or ``auto``.
         ignore: the id of pixels in masks that have no class.
         label_map: the label of each id, as pairs; None: each id is its own label.
         colors: the colour of each class, by name, as pairs; None: as the folder's files say.

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.annotations.regions import IGNORED, Region
 from cnntrain.image_folder.walk import Found
 
+AUTO = "auto"
+CLASSES = "classes"  # a folder for each class: classification
+# What each holds, in the order in which they are looked for.
+FORMATS: Mapping[str, str] = {
+    "voc": "JPEGImages/ and SegmentationClass/, Pascal VOC",
+    "masks": "images/ and masks/",
+    "coco": "annotations/*.json or */_annotations.coco.json, COCO",
+    "yolo": "images/, labels/*.txt and data.yaml, YOLO's polygons",
+    CLASSES: "a folder of images for each class",
+}
 IN_FILES = ("masks", "voc")  # formats whose masks are image files
 BACKGROUND = "background"  # the class of what no region covers
 MOST_CLASSES = IGNORED  # of masks, whose labels are bytes below it
@@ -51,7 +61,7 @@ class Table:
 
     Args:
         root: the folder.
-        format: its name, of :data:`cnntrain.annotations.formats.FORMATS`.
+        format: its name, of :data:`FORMATS`.
         names: of the classes, in the order of their labels; empty until the masks tell them.
         labels: of the numbers that classes have in files of polygons.
         entries: in the order of the parts and of the names.

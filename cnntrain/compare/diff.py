@@ -9,7 +9,7 @@ from typing import Any
 from cnntrain.config.keys import KEYS, MEASURED, affected_by, leaves
 from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
-from cnntrain.image_folder.auto import FOLDER
+from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runs.run_files import read_yaml
 
 CLASS = "._target_"

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cnntrain.annotations.auto import complete
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
 from cnntrain.config.keys import INFERRED, SHAPE, is_open
 from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
-from cnntrain.image_folder.auto import complete
 from cnntrain.runtime.ranks import Spokesman
 
 if TYPE_CHECKING:

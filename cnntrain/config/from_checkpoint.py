@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Whatever the images are, the network gets them as it got those that it was trained on.
 PREPROCESSING = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.prepares)
 # Keys that may lead anywhere: read from, or named anew.
+TABLES = tuple(key for key, rule in KEYS.items() if rule.kind in ("ids", "colors"))
 PLACES = tuple(key for key in PATHS if KEYS[key].path != "name" and home_of(key) in ("train", "data"))
 # By their last names, since a logger may stand under any name.
 LOCAL = {key.rpartition(".")[2]: rule.local for key, rule in KEYS.items() if rule.local is not UNCHANGED}
@@ -139,8 +140,9 @@ def opened(
 def keep_preprocessing(config: dict[str, Any], trained_on: Mapping[str, Any]) -> None:
     """Let images, whatever they are, reach the network as those did that it was trained on."""
     config["data"].update({name: trained_on[name] for name in PREPROCESSING})
-    if config["data"]["num_classes"] == "auto":  # a folder may lack some of the classes
-        config["data"]["num_classes"] = trained_on["num_classes"]
+    for name in ("num_classes", "targets"):  # a folder may lack some of the classes
+        if config["data"][name] == "auto":
+            config["data"][name] = trained_on[name]
 
 
 def data_trust(config: Mapping[str, Any], amendments: Sequence[Override]) -> Sequence[str] | None:
@@ -205,6 +207,8 @@ def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
         node: the value.
         trust: packages that the user trusts.
     """
+    if key in TABLES:  # numbers and colours
+        return
     if isinstance(node, Mapping):
         refused = [t for t in targets(node) if not is_of_ours(t) and not is_trusted(t, trust)]
         if refused and "_target_" in node and has_places(node):

@@ -176,6 +176,8 @@ WORDS = {
     "names": "a name, or a list [A,B,...] of them; * and ? stand for other letters",
     "factors": "a number above 0 for each name, {NAME:N,...}",
     "list": "a list",
+    "ids": "a class number for each value, {VALUE:CLASS,...}",
+    "colors": "a colour for each class, {NAME:[RED,GREEN,BLUE],...}, each part from 0 to 255",
     "class": "a class and its arguments",
     "any": "any value",
 }
@@ -188,6 +190,8 @@ SHORT = {
     "names": "NAME or LIST",
     "factors": "{NAME:FLOAT,...}",
     "list": "LIST",
+    "ids": "{INT:INT,...}",
+    "colors": "{NAME:[R,G,B],...}",
     "class": "CLASS",
     "any": "ANY",
 }
@@ -200,6 +204,8 @@ PREDICATES: dict[str, Callable[[Any], bool]] = {
     "names": lambda v: all(isinstance(n, str) and n for n in (v if isinstance(v, list) and v else [v])),
     "factors": lambda v: isinstance(v, Mapping) and bool(v) and all(map(is_factor, v.keys(), v.values())),
     "list": lambda v: isinstance(v, list | tuple),
+    "ids": lambda v: isinstance(v, Mapping) and bool(v) and all(map(is_id, v.keys(), v.values())),
+    "colors": lambda v: isinstance(v, Mapping) and len(v) > 1 and all(map(is_color, v.keys(), v.values())),
     "class": lambda v: isinstance(v, Mapping),
     "any": lambda v: True,
 }
@@ -216,6 +222,19 @@ def is_finite(value: float) -> bool:
 def is_factor(name: Any, value: Any) -> bool:
     """Return whether something is a name with a number above 0."""
     return isinstance(name, str) and name != "" and PREDICATES["float"](value) and value > 0
+
+
+def is_id(value: Any, label: Any) -> bool:
+    """Return whether something is a value of a mask's pixel, of up to 24 bits, with a class number."""
+    are_whole = PREDICATES["int"](value) and PREDICATES["int"](label)
+    return are_whole and 0 <= value < 2**24 and 0 <= label < 255
+
+
+def is_color(name: Any, color: Any) -> bool:
+    """Return whether something is a name with a colour of three bytes."""
+    if not isinstance(name, str) or not isinstance(color, list | tuple) or len(color) != 3:
+        return False
+    return name != "" and all(PREDICATES["int"](part) and 0 <= part <= 255 for part in color)
 
 
 WHOLE = ("int", "counts")  # kinds whose single values are whole numbers

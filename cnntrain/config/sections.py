@@ -42,6 +42,10 @@ class DataSettings:
     value_range: Any = None
     root: str | None = None
     on_bad_image: str | None = None
+    format: str | None = None
+    ignore: int | None = None
+    label_map: Any = None
+    colors: Any = None
     limit: int | None = None
     workers: int = 0
     targets: str = "classes"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from cnntrain.annotations.auto import has_validation
 from cnntrain.config.compose import defaults
 from cnntrain.config.keys import (
     CLASS_GROUPS,
@@ -23,7 +24,6 @@ from cnntrain.config.mistakes.suggestions import check_value, other_task, overri
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
 from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
-from cnntrain.image_folder.auto import has_validation
 from cnntrain.models.conv_arithmetic import cnn_sizes
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.ranks import Spokesman, world_size

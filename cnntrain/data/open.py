@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.annotations.census import AnnotatedCensus
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import SHARE, Reader
@@ -142,7 +143,12 @@ def remarks(reader: Reader, console: Console) -> list[str]:
     links = train.census.tree.found.links
     if links:
         console.line("{}: {}", heading("links", links), some(links))
-    if train.skipped:
+    if isinstance(train.census, AnnotatedCensus):
+        for name, fact in train.census.in_words().items():
+            console.line("{}: {}", name, fact)
+        for line in train.census.warnings(SKIPPED):
+            console.warn(line)
+    elif train.skipped:
         console.warn(
             f"skipped {count(len(train.skipped), 'file')} that can't be read: "
             f"{'; '.join(train.skipped[:SKIPPED])}{'; ...' if len(train.skipped) > SKIPPED else ''}"

@@ -45,7 +45,8 @@ class Reader:
         self.console = console
         self.trust = trust
         self.known: dict[str, Any] = {
-            **{name: getattr(data, name) for name in PASSED_ON},
+            # What the configuration leaves open, the class has its own default for.
+            **{name: value for name in PASSED_ON if (value := getattr(data, name)) is not None},
             "image_size": side_or_both(data.read_size),
         }
         self.notes: list[str] = []

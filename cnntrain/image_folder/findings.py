@@ -20,6 +20,8 @@ FINDINGS = {
     "across_classes": ("image", "in several classes"),
     "empty": ("folder", "without readable images, so no class"),
     "unused": ("folder", "beside train/ not used: known names are " + ", ".join(PARTS)),
+    "orphan_images": ("image", "without a mask or an annotation, so not used"),
+    "orphan_masks": ("mask or annotation", "without an image, so not used"),
     "loose": ("image", "in no class folder, so not used"),
     "others": ("file", "skipped: not an image extension"),
     "special": ("file", "left out: no regular file, but a pipe, a socket or a device"),
@@ -33,14 +35,17 @@ FINDINGS = {
     "hidden": ("folder", "hidden by its name, so no class"),
     "converted": ("image", "converted"),
 }
-LEFT_OUT = ("denied", "empty", "unused", "loose", "others", "special", "loops", "runs")  # told by train, too
+LEFT_OUT = (  # told by train, too
+    *("denied", "orphan_images", "orphan_masks", "empty", "unused", "loose"),
+    *("others", "special", "loops", "runs"),
+)
 SUMMED = ("others", "converted")  # kinds whose findings are summed up by what they have in common
 
 
 def left_out(tree: Tree) -> list[str]:
     """Return what of a folder is not trained on and might have been meant to be, a sentence for each kind."""
     found = {**vars(tree.found), **vars(tree)}
-    told = [(kind, found[kind]) for kind in LEFT_OUT if found[kind]]
+    told = [(kind, found[kind]) for kind in LEFT_OUT if found.get(kind)]
     return [heading(kind, names) + ("" if kind in SUMMED else f": {some(names)}") for kind, names in told]
 
 

@@ -47,6 +47,11 @@ class Census:
     known_parts: dict[tuple[float, bool], np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
+    def targets(self) -> str:
+        """What is known of each image, as ``data.targets`` says it."""
+        return "classes"
+
+    @property
     def readable(self) -> np.ndarray:
         """Which images can be read, bool (N,)."""
         readable: np.ndarray = self.records["error"] == ""
@@ -63,6 +68,10 @@ class Census:
         return [
             f"{printable(self.tree.files[i], 1000)}: {printable(self.records['error'][i])}" for i in wrong
         ]
+
+    def class_of(self, index: int) -> str:
+        """Return the name of the class of an image."""
+        return self.tree.classes[self.tree.labels[index]]
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images, in their order."""
@@ -135,6 +144,7 @@ class Census:
         if channels == 1:  # luma of the means; of the deviations it is near enough
             mean, std = LUMA @ mean[:, None], LUMA @ std[:, None]
         return {
+            "targets": self.targets,
             "num_classes": len(self.tree.classes),
             "channels": channels,
             "value_range": value_range,

@@ -8,6 +8,7 @@ from pathlib import Path
 from cnntrain.errors import UserError
 from cnntrain.text import printable, some
 
+FOLDER = "cnntrain.data.sources.Folder"  # the class that reads such a folder
 # Names of split folders, in any case; huggingface/datasets knows the same.
 PARTS = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from cnntrain.errors import UserError
-from cnntrain.image_folder.auto import FOLDER
 from cnntrain.image_folder.inventory import Census
+from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runtime.console import count
 from cnntrain.runtime.regular_files import open_regular
@@ -41,7 +41,7 @@ class Member:
 
     Args:
         part: ``train``, ``val``, ``test`` or ``unused``.
-        class_name: its class.
+        class_name: its class; empty for an image with a mask.
         content: the first digits of its file's SHA-256.
         file: relative to ``data.root``.
     """
@@ -193,12 +193,12 @@ def found_in(census: Census, parts: np.ndarray, members: Sequence[Member]) -> Fo
     renamed: dict[tuple[str, str], list[int]] = {}
     for place in np.flatnonzero(census.readable).tolist():
         if tree.files[place] not in known:
-            key = (tree.classes[tree.labels[place]], contents[place])
+            key = (census.class_of(place), contents[place])
             renamed.setdefault(key, []).append(place)
     found = Found(list(members), np.full(len(members), -1), len(tree.files))
     for number, member in enumerate(members):
         place = by_name.get(member.file, -1)
-        same_class = place >= 0 and tree.classes[tree.labels[place]] == member.class_name
+        same_class = place >= 0 and census.class_of(place) == member.class_name
         if same_class and contents[place] == member.content:
             found.places[number] = place
         elif others := renamed.get((member.class_name, member.content)):

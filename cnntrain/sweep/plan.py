@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from cnntrain.annotations.auto import has_validation
 from cnntrain.config.compose import compose, plain
 from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
@@ -20,7 +21,6 @@ from cnntrain.config.overrides import READ_PATHS, parse, with_absolute_path, wit
 from cnntrain.config.schema import WHOLE
 from cnntrain.config.validate import check
 from cnntrain.errors import CheckpointError, UserError
-from cnntrain.image_folder.auto import has_validation
 from cnntrain.runs import run_folder
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.run_files import read_yaml

@@ -25,7 +25,7 @@ TREES = {"masks": mask_tree.masks, "voc": mask_tree.voc, "coco": mask_tree.coco,
 
 def census(root: Path | str, **asked: object) -> AnnotatedCensus:
     annotated_census.cache_clear()
-    return annotated_census(str(root), Asked(**asked), 0, 100.0)  # type: ignore[arg-type]
+    return annotated_census(str(root), Asked(**asked), 100.0, 0)  # type: ignore[arg-type]
 
 
 def mask(found: AnnotatedCensus, index: int) -> np.ndarray:

@@ -36,7 +36,7 @@ def show(console: Console, result: Audit) -> None:
     console.line()
     console.facts(facts_of(result))
     for kind in FINDINGS:
-        listed(console, kind, getattr(result, kind))
+        listed(console, kind, vars(result).get(kind, ()))
     if result.command:
         console.line()
         console.command("to train", printable(result.command, 4000))

@@ -66,11 +66,11 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
         parts.append(section(census, title, (tree.files[index] for index in some), named=False))
     for kind in FINDINGS:
         if kind in GROUPED:
-            groups = audit[kind]
+            groups = audit.get(kind, ())
             for number, names in enumerate(groups[:GROUPS], 1):
                 which = f"{safe(FINDINGS[kind][1])} <small>{number} of {len(groups):,}</small>"
                 parts.append(section(census, which, names, named=True))
-        elif audit[kind]:
+        elif audit.get(kind):
             parts.append(list_of(kind, audit[kind]))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'

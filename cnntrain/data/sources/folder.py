@@ -13,18 +13,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cnntrain.annotations.auto import asked_of, census_of
+from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.regions import IGNORED
+from cnntrain.annotations.table import AUTO
 from cnntrain.config.compose import default
 from cnntrain.data.resize import read_sized, sides
+from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding, Unreadable
 from cnntrain.image_folder.index import look_alike
-from cnntrain.image_folder.inventory import Census, refusal, usable
+from cnntrain.image_folder.inventory import Census, refusal
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.text import printable, shown_path, some
 
 
-class Folder(Dataset[tuple[Tensor, int]]):
-    """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``. Nothing is copied or moved.
+class Folder(Dataset[tuple[Tensor, int | Tensor]]):
+    """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``, or images with masks.
+
+    Nothing is copied or moved.
 
     Each image is scaled to a square as it is read, as ``cnntrain predict`` does it.
 
@@ -41,6 +48,10 @@ class Folder(Dataset[tuple[Tensor, int]]):
             16-bit files alone.
         class_names: those of a checkpoint, in the order of its outputs; the folder may have fewer. None takes
             the folder's.
+        format: how the folder is laid out, see :data:`cnntrain.annotations.table.FORMATS`; or ``auto``.
+        ignore: the value of pixels in mask files that have no class.
+        label_map: the class of each value in mask files, where all others are ignored.
+        colors: the colour of each class of coloured masks.
         run_split: of the run whose checkpoint it is, see
             :class:`cnntrain.image_folder.members.RunSplit`. None for a
             new run.
@@ -63,6 +74,10 @@ class Folder(Dataset[tuple[Tensor, int]]):
         run_split: RunSplit | None = None,
         max_megapixels: float | None = None,
         value_range: list[float] | None = None,
+        format: str = AUTO,
+        ignore: int = IGNORED,
+        label_map: Mapping[int, int] | None = None,
+        colors: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         if not 0 < test_fraction < 1:
             raise UserError(
@@ -75,7 +90,8 @@ class Folder(Dataset[tuple[Tensor, int]]):
         if split.members and split.binds:  # a bad file that the run had is missed by check_there
             on_bad_image = "skip"
         bound = default("data.max_megapixels") if max_megapixels is None else max_megapixels
-        census = usable(root, on_bad_image, bound)
+        asked = asked_of({"format": format, "ignore": ignore, "label_map": label_map, "colors": colors})
+        census = census_of(root, asked, on_bad_image, bound)
         tree = census.tree
         parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
         self.census, self.run_split = census, split
@@ -98,7 +114,11 @@ class Folder(Dataset[tuple[Tensor, int]]):
             why = refusal(parts) or "no image is left"
             raise UserError(f"data.root={printable(shown_path(root))}: {why}")
         self.files = [tree.files[index] for index in mine]
-        self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
+        self.masks, self.targets = None, []
+        if isinstance(census, AnnotatedCensus):
+            self.masks = FolderMasks(census, mine, self.labels_of(tree.classes), self.decoding)
+        else:
+            self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
         self.parts = parts[mine]
         self.indices = mine
         self.digest = census.digest(mine)
@@ -139,14 +159,17 @@ class Folder(Dataset[tuple[Tensor, int]]):
         """Return the number of images."""
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one image, uint8 (channels, height, width), and its label."""
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
+        """Return one image, uint8 (channels, height, width), and label, or mask, uint8 (height, width)."""
         path = self.root / self.files[index]
         try:
             image = read_sized(path, self.channels, self.image_size, self.resize, self.decoding)
+            if self.masks is None:
+                return image, self.targets[index]
+            path = self.masks.file(index)
+            return image, self.masks.read(index, self.image_size, self.resize)
         except Unreadable as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
-        return image, self.targets[index]
 
     def split(self, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         """Return the indices of the training and of the validation part, int64.
@@ -176,11 +199,10 @@ class Folder(Dataset[tuple[Tensor, int]]):
             parts: of each image, by its index here; those that it lacks are unused.
         """
         contents = self.census.records["content"][self.indices].tolist()
+        classes = map(self.census.class_of, self.indices.tolist())
         return [
-            Member(parts.get(place, UNUSED), self.classes[label], content[:DIGITS].decode(), file)
-            for place, (label, content, file) in enumerate(
-                zip(self.targets, contents, self.files, strict=True)
-            )
+            Member(parts.get(place, UNUSED), name, content[:DIGITS].decode(), file)
+            for place, (name, content, file) in enumerate(zip(classes, contents, self.files, strict=True))
         ]
 
 
