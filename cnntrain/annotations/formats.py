@@ -57,7 +57,10 @@ def format_of(root: str | Path, forced: str = AUTO) -> str:
     folder, shown = absolute(root), printable(root)
     if not folder.is_dir():
         return CLASSES if forced == AUTO else forced  # whose reader says what is wrong
-    found = formats_in(folder)
+    try:
+        found = formats_in(folder)
+    except OSError:  # it may not be read
+        return CLASSES if forced == AUTO else forced
     if forced != AUTO and forced not in (*found, CLASSES):
         instead = f"data.format={found[0]}" if found != [CLASSES] else "data.format=classes"
         raise UserError(
