@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.annotations.auto import complete
-from cnntrain.config.compose import compose, file_of, groups, own_files, plain
+from cnntrain.config.compose import compose, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
-from cnntrain.config.keys import INFERRED, SHAPE, is_open
+from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TASK_OF, is_open
 from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
@@ -116,6 +116,7 @@ class Composition:
     def __post_init__(self) -> None:
         """Resolve the values, and see which of them only the data tell."""
         self.settings = plain(self.config)
+        name_task(self.settings)
         self.is_open = is_open(self.settings["data"], *([SHAPE] if self.of_layers else []))
 
     def check(self) -> None:
@@ -138,9 +139,27 @@ class Composition:
         """
         if self.is_open:
             complete(self.settings, INFERRED)
+            name_task(self.settings)
             self.check()
         warn_of_unused(self.hydra.runtime.choices, self.config_dir)
         return self.settings
+
+
+def name_task(settings: dict[str, Any]) -> None:
+    """Put the task that the data are for, and its first score, in the place of ``auto``.
+
+    Args:
+        settings: a configuration as plain types. While ``data.targets`` is ``auto`` itself, or is not
+            possible, the task is left as it is.
+    """
+    data = settings.get("data")
+    kind = TASK_OF.get(str(data.get("targets"))) if isinstance(data, Mapping) else None
+    if settings.get("task") == AUTO and kind is not None:
+        settings["task"] = read_yaml(file_of("task", kind))
+    task = settings.get("task")
+    scores = SCORES.get(str(task.get("_target_"))) if isinstance(task, Mapping) else None
+    if settings.get("monitor") == "auto" and scores is not None:
+        settings["monitor"] = scores.monitors[0]
 
 
 def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:

@@ -12,8 +12,14 @@ from typing import Any, get_args
 from cnntrain.config.schema import Affects, Command, Group, Key, Value
 
 SEED_LIMIT = 2**63 - 1
-# Of the usual task, which lies above this package: found by name, as every class of a configuration is.
-MONITORS: tuple[str, ...] = import_module("cnntrain.tasks.classification.scores").SCORES.monitors
+# The tasks lie above this package: their scores are found by name, as every class of a configuration is.
+SCORES: dict[str, Any] = {
+    f"cnntrain.tasks.{name}": import_module(f"cnntrain.tasks.{module.partition('.')[0]}.scores").SCORES
+    for name, module in import_module("cnntrain.tasks").TASKS.items()
+}
+MONITORS = tuple(dict.fromkeys(name for scores in SCORES.values() for name in scores.monitors))
+AUTO = {"_target_": "auto"}  # the task that follows from the data
+TASK_OF = {"classes": "classification", "masks": "segmentation"}  # by the value of data.targets
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",
@@ -274,9 +280,12 @@ KEYS: dict[str, Key] = {
     ),
     "monitor": Key(
         "str",
-        "metric that chooses the best epoch",
+        "metric that chooses the best epoch; auto: the first of the task",
         "weights",
         choices=MONITORS,
+        auto=True,
+        inferred="task",
+        before="val_accuracy",
         in_script=True,
     ),
     "save_every_steps": Key(
@@ -370,7 +379,7 @@ KEYS: dict[str, Key] = {
         is_passed_on=True,
     ),
     "data.image_size": Key(
-        "int",
+        "size",
         "height and width in pixels; images are resized",
         "weights",
         low=1,
@@ -497,7 +506,7 @@ KEYS: dict[str, Key] = {
         before="squash",
     ),
     "data.resize_size": Key(
-        "int",
+        "size",
         "resize to this first, often 256 for 224; then augment.crop or the center is taken; null: image_size",
         "weights",
         low=1,
@@ -565,8 +574,20 @@ KEYS: dict[str, Key] = {
     ),
     "augment.hue": Key("float", "hue jitter, as a share of the colour circle", "weights", low=0, high=0.5),
     "augment.erase": Key("float", "probability of random erasing", "weights", low=0, high=1),
-    "augment.mixup": Key("float", "mixup: alpha of the Beta distribution, often 0.2", "weights", low=0),
-    "augment.cutmix": Key("float", "CutMix: alpha of the Beta distribution, often 1", "weights", low=0),
+    "augment.mixup": Key(
+        "float",
+        "mixup: alpha of the Beta distribution, often 0.2",
+        "weights",
+        low=0,
+        targets=("classes",),
+    ),
+    "augment.cutmix": Key(
+        "float",
+        "CutMix: alpha of the Beta distribution, often 1",
+        "weights",
+        low=0,
+        targets=("classes",),
+    ),
     # model
     "model.hidden": Key("list", "units per hidden layer", "weights", items=COUNT),
     "model.activation": Key("str", "activation between the layers", "weights", choices=ACTIVATIONS),

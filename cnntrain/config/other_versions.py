@@ -26,7 +26,10 @@ from cnntrain.config.keys import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, MANY, wi
 from cnntrain.config.schema import UNCHANGED
 
 # What a run did before a key was there, where the default in conf/ is something else.
-AS_IT_WAS = {key: rule.before for key, rule in KEYS.items() if rule.before is not UNCHANGED}
+AS_IT_WAS: dict[str, Any] = {
+    **{key: rule.before for key, rule in KEYS.items() if rule.before is not UNCHANGED},
+    "task": {"_target_": "cnntrain.tasks.Classification"},
+}
 # Keys that have another name now; None: that are gone, and have changed nothing but speed.
 MOVED: dict[str, str | None] = {"data.in_memory": None}
 

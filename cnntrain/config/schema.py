@@ -72,8 +72,11 @@ class Value:
             return value in self.choices
         if self.takes_one(value):
             return self.items is not None and self.items.accepts(value)
-        if self.kind == "counts" and isinstance(value, list | tuple):
-            return bool(value) and all(replace(self, kind="int").accepts(item) for item in value)
+        if self.kind in ("counts", "size") and isinstance(value, list | tuple):
+            is_long_enough = len(value) == 2 if self.kind == "size" else bool(value)
+            return is_long_enough and all(
+                replace(self, kind="int", auto=False).accepts(item) for item in value
+            )
         if not PREDICATES[self.kind](value):
             return False
         if self.items is not None:
@@ -105,8 +108,9 @@ class Key(Value):
         path: whether its value is the name of a file: a ``folder`` that is read, a ``run``, an ``output``,
             or the ``name`` of one. "": it is no file name.
         examples: values to offer, where others are possible too.
-        inferred: what ``auto`` is replaced by before a run begins: a fact of the ``images``, or the winner of
-            a ``trial`` of speed. "": ``auto`` is not possible, or stays.
+        inferred: what ``auto`` is replaced by before a run begins: a fact of the ``images`` or of the
+            ``task``, or the winner of a ``trial`` of speed. "": ``auto`` is not possible, or stays.
+        targets: the kinds of targets, as in data.targets, that it is for; (): all. With others it is refused.
         is_shape: whether the shapes of a network depend on it.
         prepares: what it does to the images that a network gets: to their ``pixels``, or in their
             ``normalization``. "": neither.
@@ -128,7 +132,8 @@ class Key(Value):
     commands: tuple[Command, ...] = ()
     path: Literal["", "folder", "run", "output", "name"] = ""
     examples: tuple[str, ...] = ()
-    inferred: Literal["", "images", "trial"] = ""
+    inferred: Literal["", "images", "task", "trial"] = ""
+    targets: tuple[str, ...] = ()
     is_shape: bool = False
     prepares: Literal["", "pixels", "normalization"] = ""
     is_passed_on: bool = False
@@ -170,6 +175,7 @@ def number(value: float | None) -> str:
 WORDS = {
     "int": "a whole number",
     "counts": "a whole number, or a list [A,B,...] with one for each block,",
+    "size": "a whole number, or a list [HEIGHT,WIDTH] of two,",
     "float": "a number",
     "bool": "true or false",
     "str": "text",
@@ -184,6 +190,7 @@ WORDS = {
 SHORT = {
     "int": "INT",
     "counts": "INT",
+    "size": "INT or [H,W]",
     "float": "FLOAT",
     "bool": "BOOL",
     "str": "TEXT",
@@ -198,6 +205,7 @@ SHORT = {
 PREDICATES: dict[str, Callable[[Any], bool]] = {
     "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "counts": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "size": lambda v: isinstance(v, int) and not isinstance(v, bool),
     "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool) and is_finite(v),
     "bool": lambda v: isinstance(v, bool),
     "str": lambda v: isinstance(v, str),
@@ -237,7 +245,7 @@ def is_color(name: Any, color: Any) -> bool:
     return name != "" and all(PREDICATES["int"](part) and 0 <= part <= 255 for part in color)
 
 
-WHOLE = ("int", "counts")  # kinds whose single values are whole numbers
+WHOLE = ("int", "counts", "size")  # kinds whose single values are whole numbers
 
 
 def shown(value: Any) -> str:

@@ -83,19 +83,20 @@ class ModelSettings:
         shape: channels, height and width of an image.
         num_classes: number of classes.
         task: class and arguments of what it is to learn.
+        targets: what the data give for each image, as in ``data.targets``.
     """
 
     node: Node
     shape: Shape
     num_classes: int
     task: Node
+    targets: str = "classes"
 
     @classmethod
     def of(cls, config: Config) -> ModelSettings:
         """Return what a configuration says of the network."""
-        return cls(
-            config["model"], input_shape(config["data"]), config["data"]["num_classes"], config["task"]
-        )
+        data = config["data"]
+        return cls(config["model"], input_shape(data), data["num_classes"], config["task"], data["targets"])
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from cnntrain.annotations.auto import has_validation
 from cnntrain.config.compose import defaults
 from cnntrain.config.keys import (
+    AUTO,
     CLASS_GROUPS,
     KEYS,
     MANY,
     REQUIRED_GROUPS,
+    SCORES,
     home_of,
     is_described,
     is_open,
@@ -22,7 +25,7 @@ from cnntrain.config.keys import (
 )
 from cnntrain.config.mistakes.suggestions import check_value, other_task, override_for, unknown_key
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
-from cnntrain.config.schema import shown
+from cnntrain.config.schema import height_and_width, shown
 from cnntrain.errors import UserError
 from cnntrain.models.conv_arithmetic import cnn_sizes
 from cnntrain.runtime.hardware import cores
@@ -63,9 +66,9 @@ def check(
         group = key.partition(".")[0]
         if key not in KEYS and group not in (*CLASS_GROUPS, MANY):
             raise UserError(unknown_key(key, defaults()))
-        described = "task" if key == "monitor" else group  # a task of the user's has scores of its own
-        if described not in CLASS_GROUPS or is_described(config[described]["_target_"]):
+        if key != "monitor" and (group not in CLASS_GROUPS or is_described(config[group]["_target_"])):
             check_value(key, value)
+    check_monitor(config)
     for key in REQUIRED:
         if key not in values:
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
@@ -82,6 +85,13 @@ def check(
     check_images(config)
     if trains:
         check_training(config)
+
+
+def check_monitor(config: Mapping[str, Any]) -> None:
+    """Check that the task has the score that is monitored; a task of the user's tells later which it has."""
+    monitor, scores = config.get("monitor"), SCORES.get(config["task"]["_target_"])
+    if scores is not None and monitor != "auto":
+        check_value("monitor", monitor, replace(KEYS["monitor"], choices=scores.monitors))
 
 
 def remark_on_threads(threads: Any) -> None:
@@ -126,7 +136,7 @@ def check_groups(config: Mapping[str, Any]) -> None:
                 else f"name a class: {group}._target_={EXAMPLES[group]}"
             )
             raise UserError(f"{group}{now}: {needed}")
-        if group != "data":
+        if group != "data" and (group, node) != ("task", AUTO):
             check_target(group, node)
     source = config["data"].get("source")
     if isinstance(source, Mapping):
@@ -166,12 +176,15 @@ def check_images(config: Mapping[str, Any]) -> None:
                 f"data.{key}={shown(data[key])} has {len(data[key])} values for data.channels="
                 f"{data['channels']}: give one for each channel, or one for all"
             )
-    if data["resize_size"] is not None and data["resize_size"] < data["image_size"]:
+    size = height_and_width(data["image_size"])
+    whole = height_and_width(data["resize_size"] or data["image_size"])
+    if whole[0] < size[0] or whole[1] < size[1]:
         raise UserError(
-            f"data.resize_size={data['resize_size']} is smaller than data.image_size={data['image_size']}, "
-            "which is taken from it: give at least that, or null"
+            f"data.resize_size={shown(data['resize_size'])} is smaller than data.image_size="
+            f"{shown(data['image_size'])}, which is taken from it: give at least that, or null"
         )
-    check_cnn(config["model"], data["image_size"])
+    for side in dict.fromkeys(size):
+        check_cnn(config["model"], side)
 
 
 def check_training(config: Mapping[str, Any]) -> None:
@@ -185,13 +198,15 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"early_stopping={config['early_stopping']} needs a validation set, and data.val_fraction is 0"
         )
+    check_targets(config)
     check_fine_tuning(config)
     warmup = described(config["schedule"]).get("warmup", 0)
     shift = described(config["augment"]).get("shift", 0)
     if warmup > epochs:
         raise UserError(f"schedule.warmup={warmup:g} is longer than the run: epochs={epochs}")
-    if shift >= data["image_size"]:
-        raise UserError(f"augment.shift={shift} moves images of {data['image_size']} pixels out of sight")
+    if shift >= min(height_and_width(data["image_size"])):
+        size = shown(data["image_size"])
+        raise UserError(f"augment.shift={shift} moves images of {size} pixels out of sight")
     hue = described(config["augment"]).get("hue", 0)
     if hue and data["channels"] != 3:
         raise UserError(
@@ -207,6 +222,19 @@ def check_training(config: Mapping[str, Any]) -> None:
             f"accumulate={config['accumulate']} is for one process: with {world_size()}, each has a part of "
             "the batch as it is"
         )
+
+
+def check_targets(config: Mapping[str, Any]) -> None:
+    """Refuse what makes no sense for the targets that the data have."""
+    targets = config["data"]["targets"]
+    for key, value in leaves(config):
+        kinds = KEYS[key].targets if key in KEYS else ()
+        group = key.partition(".")[0]
+        if value and kinds and targets not in kinds and described(config[group]):
+            raise UserError(
+                f"{key}={shown(value)} is for data.targets={' or '.join(kinds)}, and these data have "
+                f"{targets}: leave it out"
+            )
 
 
 def check_fine_tuning(config: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images
 from cnntrain.data.loader import Normalize
+from cnntrain.data.resize import side_or_both
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding
 from cnntrain.inference.saved_run import open_best
@@ -46,7 +47,7 @@ class Trained:
         self.trust = trust
         self.shape = data.shape
         check_shape(data, state)
-        self.resize, self.resize_size = data.resize, data.read_size[0]
+        self.resize, self.resize_size = data.resize, side_or_both(data.read_size)
         self.decoding = Decoding(data.max_megapixels, data.value_range)
         self.device = find_device(settings.device)
         check_size(settings.model, state["model"], path, trust)
@@ -79,8 +80,8 @@ class Trained:
             UserError: they are something else.
         """
         images = checked_images(images)
-        channels, size, _ = self.shape
-        side = size if images.shape[2:] == (size, size) else self.resize_size
+        channels, size = self.shape[0], self.shape[1:]
+        side = size if images.shape[2:] == size else self.resize_size
         images = central(fit_images(images.cpu(), channels, side, self.resize), size)
         x = self.normalize(images.to(self.device))
         with self.precision.autocast():

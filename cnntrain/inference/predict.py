@@ -105,7 +105,7 @@ def predictions(
         invert: turn dark on white into white on dark first, as handwritten digits are in MNIST.
         batch_size: images that the model sees at a time.
     """
-    channels, size, _ = trained.shape
+    channels, size = trained.shape[0], trained.shape[1:]
     top = min(top, len(trained.class_names))
 
     def read(file: Path) -> Tensor | str:

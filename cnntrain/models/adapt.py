@@ -12,17 +12,23 @@ from torch import nn
 from cnntrain.errors import in_words, nearest
 from cnntrain.text import printable
 
+ImageSize = int | tuple[int, int]  # the side of square images, or height and width, in pixels
 SMALL = 64  # pixels; smaller images would be a few pixels wide behind the stem of an ImageNet network
 STEM_KERNEL = 3
 PATCH = 4  # pixels; side of the patches into which a vision transformer cuts small images
 
 
-def is_small(small: bool | str, image_size: int, weights: str | None) -> bool:
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Return height and width of images."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def is_small(small: bool | str, image_size: ImageSize, weights: str | None) -> bool:
     """Return whether a network is to take small images in at full size; ``auto`` looks at them.
 
     Pretrained weights belong to the stem that they were trained with, so that ``auto`` leaves it to them.
     """
-    return small is True or (small == "auto" and image_size <= SMALL and not weights)
+    return small is True or (small == "auto" and max(height_and_width(image_size)) <= SMALL and not weights)
 
 
 def take_small_images(network: nn.Module) -> None:
@@ -84,11 +90,12 @@ def takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
     return True
 
 
-def cant_take(name: str, image_size: int, error: Exception, made_for: int) -> str:
+def cant_take(name: str, image_size: ImageSize, error: Exception, made_for: int) -> str:
     """Return why a network can't take images of a size, and which it can."""
     reason = in_words(error)
+    size = image_size if isinstance(image_size, int) else "×".join(map(str, image_size))
     return (
-        f"model.name={name} can't take images of {image_size} pixels: {reason}\n"
+        f"model.name={name} can't take images of {size} pixels: {reason}\n"
         f"it was made for {made_for}: data.image_size={made_for}"
     )
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from cnntrain.errors import UserError, did_you_mean, in_words
 from cnntrain.models.adapt import (
     PATCH,
+    ImageSize,
     cant_take,
+    height_and_width,
     is_small,
     on_meta,
     take_small_images,
@@ -38,7 +40,7 @@ class Timm(nn.Module):
             pooling is left out; a vision transformer cuts them into patches of 4×4 pixels. ``auto``: for up
             to 64 pixels, unless the weights are pretrained.
         in_channels: 1 for grey, 3 for colour. Of pretrained weights, grey takes the sum over the colours.
-        image_size: height and width of an image in pixels.
+        image_size: side of square images in pixels, or height and width.
         num_classes: number of classes.
 
     Raises:
@@ -52,7 +54,7 @@ class Timm(nn.Module):
         weights: str | None,
         small: bool | str,
         in_channels: int,
-        image_size: int,
+        image_size: ImageSize,
         num_classes: int,
     ) -> None:
         super().__init__()
@@ -69,7 +71,7 @@ class Timm(nn.Module):
         config = timm.get_pretrained_cfg(architecture)
         is_fixed = config is not None and config.fixed_input_size  # it learns a position for each patch
         # Not every such network can be asked for another size of patches, or of images.
-        sized: list[dict[str, int]] = [{"img_size": image_size}, {}] if is_fixed else [{}]
+        sized: list[dict[str, Any]] = [{"img_size": image_size}, {}] if is_fixed else [{}]
         if is_fixed and is_small_stem:
             sized.insert(0, {"img_size": image_size, "patch_size": PATCH})
         fitted = {"in_chans": in_channels, "num_classes": num_classes, **own}
@@ -78,7 +80,7 @@ class Timm(nn.Module):
             plain = copy.deepcopy(self.network)
             take_small_images(self.network)
             # Behind a stem of several branches, which have to agree, it is left as it was.
-            if small == "auto" and not takes(self.network, (in_channels, image_size, image_size)):
+            if small == "auto" and not takes(self.network, (in_channels, *height_and_width(image_size))):
                 self.network = plain
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +107,7 @@ def check_name(timm: Any, architecture: str) -> None:
 
 
 def first_that_takes(
-    timm: Any, name: str, sized: list[dict[str, int]], fitted: dict[str, Any], image_size: int
+    timm: Any, name: str, sized: list[dict[str, Any]], fitted: dict[str, Any], image_size: ImageSize
 ) -> nn.Module:
     """Return a network, with the first of several ways to ask for its size that it knows."""
     for arguments in sized:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.models.adapt import (
     PATCH,
+    ImageSize,
     cant_take,
     give_classes,
+    height_and_width,
     is_small,
     on_meta,
     take_channels,
@@ -35,7 +37,7 @@ class Torchvision(nn.Module):
             transformer cuts them into patches of 4×4 pixels. ``auto``: for up to 64 pixels, unless the
             weights are pretrained.
         in_channels: 1 for grey, 3 for colour. Of pretrained weights, grey takes the sum over the colours.
-        image_size: height and width of an image in pixels.
+        image_size: side of square images in pixels, or height and width.
         num_classes: number of classes.
 
     Raises:
@@ -48,7 +50,7 @@ class Torchvision(nn.Module):
         weights: str | None,
         small: bool | str,
         in_channels: int,
-        image_size: int,
+        image_size: ImageSize,
         num_classes: int,
     ) -> None:
         super().__init__()
@@ -82,7 +84,7 @@ def check_name(name: str) -> None:
         raise UserError(f"model.name={name}: torchvision has no such network{near}")
 
 
-def new(name: str, image_size: int, num_classes: int, small: bool) -> nn.Module:
+def new(name: str, image_size: ImageSize, num_classes: int, small: bool) -> nn.Module:
     """Return a network with weights of its own."""
     from torchvision import models
 
@@ -90,12 +92,14 @@ def new(name: str, image_size: int, num_classes: int, small: bool) -> nn.Module:
     if name in ("googlenet", "inception_v3"):  # whose second outputs would be trained on too
         own = {"aux_logits": False, "init_weights": True}
     elif name.startswith("vit_"):  # which learn a position for each patch
+        if not isinstance(image_size, int):
+            raise UserError(f"model.name={name} takes square images alone: data.image_size={max(image_size)}")
         own = {"image_size": image_size}
     elif name.startswith("maxvit"):
-        own = {"input_size": (image_size, image_size)}
+        own = {"input_size": height_and_width(image_size)}
     try:
         if name.startswith("vit_") and small:
-            return vit_of_small_patches(name, image_size, num_classes)
+            return vit_of_small_patches(name, own["image_size"], num_classes)
         if name.startswith("regnet") and on_meta():  # which computes its widths with tensors
             with torch.device("cpu"):
                 return models.get_model(name, weights=None, num_classes=num_classes).to("meta")

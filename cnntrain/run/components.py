@@ -29,6 +29,7 @@ from cnntrain.runs import checkpoint, run_folder
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Task
+from cnntrain.tasks.scores import Figure
 from cnntrain.training.components.components import build_freezing, build_model, build_task
 from cnntrain.training.components.criterion import balanced, build_criterion
 from cnntrain.training.components.foresight import check_size
@@ -43,6 +44,7 @@ class Components:
     """What the configuration names, each tried before any data is read."""
 
     task: Task
+    monitor: Figure
     model: nn.Module
     criterion: nn.Module
     start: Start | None
@@ -63,6 +65,7 @@ def build_components(
     """Build what the configuration names. No data is read."""
     settings = ModelSettings.of(config)
     task = build_task(settings, trust)
+    monitor = task.scores.monitored(config["monitor"])
     if state is not None and folder is not None:
         last = folder / run_folder.CHECKPOINTS / checkpoint.LAST
         check_size(settings, state["model"], last, trust)
@@ -77,7 +80,7 @@ def build_components(
     optim = without_fused(config["optim"], model)
     optimizer = build_optimizer(replace(OptimizerSettings.of(config), optim=optim), trust, model)
     augment = build("augment", config["augment"], Augment, trust)
-    return Components(task, model, criterion, start, freezing, optim, optimizer, augment)
+    return Components(task, monitor, model, criterion, start, freezing, optim, optimizer, augment)
 
 
 def criterion_of_training(config: Config, criterion: nn.Module, data: Data) -> nn.Module:

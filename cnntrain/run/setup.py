@@ -182,6 +182,7 @@ def as_found(config: Config, built: Components, data: Data, plan: BatchPlan, eng
         "init_from": config["init_from"] if built.start is None else str(built.start.path),
         "batch_size": plan.size,
         "accumulate": plan.accumulate,
+        "monitor": built.monitor.name,
         **asdict(engine),
     }
 

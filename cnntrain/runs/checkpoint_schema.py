@@ -26,6 +26,7 @@ from cnntrain.runs.rules import (
     items,
     mapping,
     number,
+    numbers,
     optional,
     tensor,
     text,
@@ -146,8 +147,9 @@ ROW = fields(
     },
     unnamed=optional(number()),
 )
+# What the running mean of an epoch adds up. Which scores it has depends on the task, which checks that.
 SUMS = fields(
-    {"loss_sum": number(), "correct": whole(), "seen": whole(1), "batches": whole(1)}, {"weight": number(0)}
+    {"loss_sum": number(), "seen": whole(1), "batches": whole(1)}, {"weight": number(0)}, unnamed=numbers
 )
 PROGRESS = fields(
     {"epoch": whole(0, 10**9)},

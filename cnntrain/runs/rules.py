@@ -128,6 +128,15 @@ def number(low: float = -math.inf, above: bool = False) -> Rule:
     return rule
 
 
+def numbers(value: Any, where: str) -> None:
+    """Check that a value is a finite number, or a list of such values."""
+    if not isinstance(value, list):
+        number()(value, where)
+        return
+    for index, item in enumerate(value):
+        numbers(item, f"{where}[{index}]")
+
+
 def text(longest: int = LONGEST_NAME) -> Rule:
     """Return the rule of text."""
 

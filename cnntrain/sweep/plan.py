@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cnntrain.annotations.auto import has_validation
 from cnntrain.config.compose import compose, plain
+from cnntrain.config.composer import name_task
 from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import READ_PATHS, parse, with_absolute_path, without_globs
@@ -117,6 +118,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     fixed = [words_of(o) for o in parse(overrides) if not o.is_sweep_override()]
     config = compose(fixed, config_dir, with_hydra=True)
     settings, own_folder = plain(config), str(config.hydra.sweep.dir)
+    name_task(settings)
     of_files = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     # What is typed last counts, as it does in a single run.
     latest = {o.key_or_group: o for o in parse(without_globs([*of_files, *overrides], config_dir))}

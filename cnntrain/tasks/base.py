@@ -39,6 +39,8 @@ class Task(ABC):
     Attributes:
         scores: what is measured. From them follow the columns of metrics.csv, the screen, the loggers,
             rankings and the values of ``monitor``.
+        learns_from: what the data must give for each image, as in ``data.targets``: ``classes``, or ``masks``
+            with a class for each pixel.
         of_output: what an output is, in words, for messages.
         compared: what a loss compares, likewise.
         named: what :meth:`decode` names, and what it gives each: the columns of the predictions.
@@ -48,6 +50,7 @@ class Task(ABC):
     """
 
     scores: ClassVar[Scores]
+    learns_from: ClassVar[str] = "classes"
     of_output: ClassVar[str] = "the output of this task"
     compared: ClassVar[str] = "outputs with targets"
     named: ClassVar[tuple[str, str]] = ("output", "value")
@@ -65,12 +68,15 @@ class Task(ABC):
         """The shape of what the model gives for one image."""
 
     def model_inputs(self) -> dict[str, Any]:
-        """Return what a model may ask for by the names of its arguments."""
-        channels, side, _ = self.input_shape
+        """Return what a model may ask for by the names of its arguments.
+
+        ``image_size`` is the side of square images, else height and width.
+        """
+        channels, height, width = self.input_shape
         return {
             "input_shape": self.input_shape,
             "in_channels": channels,
-            "image_size": side,
+            "image_size": height if height == width else (height, width),
             "in_features": math.prod(self.input_shape),
             "num_classes": self.output_shape[0],
         }
@@ -83,7 +89,12 @@ class Task(ABC):
             raise UserError(f"model: {name} gives {got} for a batch of 2, not {wanted}: {self.of_output}")
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Return the targets of a batch, on the device of its labels, int64 (N,), as the data have them."""
+        """Return the targets of a batch as the criterion takes them, on the device of those of the data.
+
+        Args:
+            labels: as the data have them: classes, int64 (N,), or masks, uint8 (N, H, W), in which 255 counts
+                nowhere. Of images that mixup or CutMix mixes, shares of the classes, float (N, classes).
+        """
         return labels
 
     def collate(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -98,7 +109,12 @@ class Task(ABC):
             count: number of images.
             mixed: the targets are those of images that mixup or CutMix mixes.
         """
-        return torch.zeros(count, *self.input_shape), self.targets(torch.arange(count) % self.num_classes)
+        if self.learns_from == "masks":
+            shape = (count, *self.input_shape[1:])
+            labels = (torch.arange(math.prod(shape)) % self.num_classes).to(torch.uint8).view(shape)
+        else:
+            labels = torch.arange(count) % self.num_classes
+        return torch.zeros(count, *self.input_shape), self.targets(labels)
 
     def noise(self, count: int, scale: float, mixed: bool = False) -> Batch:
         """Return random outputs of that scale, and targets, to try a loss on. No generator is changed."""

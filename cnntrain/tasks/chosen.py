@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from inspect import isclass
 from typing import Any
 
 from cnntrain.config.instantiate import check_trusted, locate
+from cnntrain.config.keys import SCORES
 from cnntrain.errors import UserError
-from cnntrain.tasks import TASKS
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
 
@@ -43,10 +42,9 @@ def scores_of(task: Mapping[str, Any], trust: Sequence[str] | None) -> Scores:
         UserError: there is no such class, or it is no task.
         CheckpointError: it is of a package that is not trusted.
     """
-    package, _, name = task["_target_"].rpartition(".")
-    if package == "cnntrain.tasks" and name in TASKS:
-        scores: Scores = import_module(f"{package}.{TASKS[name].rpartition('.')[0]}.scores").SCORES
-        return scores
+    if task["_target_"] in SCORES:
+        own: Scores = SCORES[task["_target_"]]
+        return own
     from cnntrain.tasks.base import Task  # which imports torch
 
     check_trusted("task", task, Task, trust)

@@ -149,13 +149,13 @@ class Scores:
         return ", ".join(f"{f.score.words} {f.text_in(row)}" for f in self.on(part))
 
     def monitored(self, monitor: str) -> Figure:
-        """Return the figure that a value of ``monitor`` names.
+        """Return the figure that a value of ``monitor`` names; the usual one for ``auto``.
 
         Raises:
             UserError: it names none.
         """
         for figure in self.ranked:
-            if figure.name == monitor:
+            if monitor in ("auto", figure.name):
                 return figure
         raise UserError(
             f"monitor={printable(str(monitor))} is not possible: it takes {' or '.join(self.monitors)}"

@@ -169,9 +169,13 @@ def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
     for key, value in leaves({"model": model}):
         if key not in ("model._target_", "model.weights") and shown(value) != known.get(key):
             words.append(shlex.quote(f"{key}={shown(value)}"))
-    for name, here in zip(("channels", "image_size"), settings.shape[:2], strict=True):
-        if there["data"].get(name) != here:
-            words.append(f"data.{name}={there['data'].get(name)}")
+    channels, height, width = settings.shape
+    for name, here in (
+        ("channels", channels),
+        ("image_size", height if height == width else [height, width]),
+    ):
+        if shown(there["data"].get(name)) != shown(here):
+            words.append(f"data.{name}={shown(there['data'].get(name))}")
     text = " ".join(words)
     return (
         f"\nto take that run's model, add {text}" if words and text.isprintable() and len(text) < 500 else ""

@@ -23,6 +23,7 @@ from cnntrain.config.mistakes.suggestions import (
     unknown_key,
     with_point,
 )
+from cnntrain.config.schema import WHOLE
 from cnntrain.errors import nearest
 from cnntrain.text import is_there, printable
 
@@ -153,7 +154,7 @@ def several_values(override: Override, instead_of_them: str = "add -m to run the
         return f"{override.input_line} is not one device; {synonyms.ABSENT['devices']}"
     if rule is not None and rule.kind == "factors" and (instead := override_for(key, value)):
         return f"{override.input_line} lacks its braces: did you mean {instead}?"
-    if rule is not None and rule.kind == "int" and is_twice(value):
+    if rule is not None and rule.kind in WHOLE and is_twice(value):
         return f"{override.input_line} names several values: did you mean {number_for(key, rule, value)}?"
     text = f"{override.input_line} names several values: {instead_of_them}"
     if rule is not None and rule.kind == "list":

@@ -13,7 +13,7 @@ from cnntrain.config.compose import default_in_words, defaults, groups, having
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.conversions import CONVERSIONS, decimal, is_number
-from cnntrain.config.schema import Key, shown
+from cnntrain.config.schema import WHOLE, Key, shown
 from cnntrain.errors import UserError, folded, nearest
 from cnntrain.text import is_there, printable
 
@@ -21,9 +21,15 @@ from cnntrain.text import is_there, printable
 PREFIXES = ("trainer", "train", "training", "args", "fit", "hparams", "hp", "cfg", "config", "params")
 
 
-def check_value(key: str, value: Any) -> None:
-    """Raise a UserError unless a value suits its key. Keys that are not in the table are let through."""
-    rule = KEYS.get(key)
+def check_value(key: str, value: Any, rule: Key | None = None) -> None:
+    """Raise a UserError unless a value suits its key. Keys that are not in the table are let through.
+
+    Args:
+        key: with its group.
+        value: as a plain type.
+        rule: what is true of the key; None: what the table says.
+    """
+    rule = rule or KEYS.get(key)
     if rule is None or rule.accepts(value):
         return
     text = shown(value)
@@ -137,7 +143,7 @@ def filled(target: str, value: str) -> str:
         return synonyms.VALUES[target][folded(value)]
     if instead := with_point(target, value):
         return instead
-    if target in KEYS and KEYS[target].kind == "int" and is_twice(value):
+    if target in KEYS and KEYS[target].kind in WHOLE and is_twice(value):
         return number_for(target, KEYS[target], value) or target
     if value and fits(target, value):
         return shlex.quote(f"{target}={value}")
@@ -190,7 +196,11 @@ def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
         return f"model=torchvision model.name={network[0]}"
     if rule is not None and rule.kind == "factors":
         return factors_for(key, value)
-    return number_for(key, rule, value) if rule is not None and rule.kind in ("int", "float", "bool") else ""
+    return (
+        number_for(key, rule, value)
+        if rule is not None and rule.kind in ("int", "size", "float", "bool")
+        else ""
+    )
 
 
 def factors_for(key: str, value: str) -> str:
@@ -248,6 +258,9 @@ def number_for(key: str, rule: Key, value: str) -> str:
         candidates.insert(0, f"{decimal(text[:-1], 0.01):g}")
     if sides := re.fullmatch(r"[\[(]?(\d+)[x,](\d+)[\])]?", text):  # 224x224, [224,224]
         candidates.insert(0, sides[1] if sides[1] == sides[2] else "")
+        both = f"[{sides[1]},{sides[2]}]"
+        if rule.kind == "size" and sides[1] != sides[2] and text != both and rule.accepts(decoded(both)):
+            return f"'{key}={both}'"
     whole = decimal(text, 1.0)
     if whole.is_integer() and abs(whole) < 1e15:  # 10.0, 1e3
         candidates.insert(0, str(int(whole)))

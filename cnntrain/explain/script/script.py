@@ -212,7 +212,7 @@ def model_facts(config: Config) -> dict[str, Any]:
     known = {
         "input_shape": repr(shape),
         "in_channels": repr(shape[0]),
-        "image_size": repr(shape[1]),
+        "image_size": repr(shape[1] if shape[1] == shape[2] else shape[1:]),
         "in_features": repr(math.prod(shape)),
         "num_classes": "CLASSES",
     }

@@ -21,10 +21,19 @@ SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an im
 
 
 def build_task(settings: ModelSettings, trust: Sequence[str] | None) -> Task:
-    """Build the task for the shape and the classes of the data."""
+    """Build the task for the shape and the classes of the data.
+
+    Raises:
+        UserError: it learns from other targets than the data have.
+    """
     task: Task = build(
         "task", settings.task, Task, trust, input_shape=settings.shape, num_classes=settings.num_classes
     )
+    if task.learns_from != settings.targets:
+        raise UserError(
+            f"task: {type(task).__name__} learns from {task.learns_from}, and these data have "
+            f"{settings.targets} (data.targets): take other data, or leave task out"
+        )
     return task
 
 
