@@ -73,10 +73,8 @@ class Value:
         if self.takes_one(value):
             return self.items is not None and self.items.accepts(value)
         if self.kind in ("counts", "size") and isinstance(value, list | tuple):
-            is_long_enough = len(value) == 2 if self.kind == "size" else bool(value)
-            return is_long_enough and all(
-                replace(self, kind="int", auto=False).accepts(item) for item in value
-            )
+            item, fits = replace(self, kind="int", auto=False), len(value) == 2 or self.kind == "counts"
+            return bool(value) and fits and all(map(item.accepts, value))
         if not PREDICATES[self.kind](value):
             return False
         if self.items is not None:

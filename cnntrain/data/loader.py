@@ -187,7 +187,8 @@ class TrainLoader:
 
     def augmented(self, x: Tensor, y: Tensor, generator: Generator) -> Batch:
         """Return a batch of bytes augmented, normalised and, if that is wanted, mixed."""
-        x = self.normalize(self.augment(x, generator, self.image_size))
+        x, y = self.dataset.targets.augmented(self.augment, x, y, generator, self.image_size)
+        x = self.normalize(x)
         return self.augment.mix(x, y, self.num_classes, generator) if self.augment.mixes else (x, y)
 
 

@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from cnntrain.data.augment.annotations import Annotated
+from cnntrain.data.augment.augment import Augment
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import masks_to_size
 from cnntrain.errors import UserError
@@ -66,6 +68,20 @@ class Targets(ABC):
     def seen_at(self, targets: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the targets of the middle of each image, of that height and width."""
         return targets
+
+    def augmented(
+        self, augment: Augment, x: Tensor, targets: Tensor, generator: Generator, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return changed copies of images, and their targets.
+
+        Args:
+            augment: changes them.
+            x: uint8 (N, C, H, W).
+            targets: of these images, on their device.
+            generator: of the draws, on that device, too.
+            size: height and width of the results, if parts of the images are scaled.
+        """
+        return augment(x, generator, size), targets
 
     @abstractmethod
     def vouching(self, targets: Tensor, places: Tensor) -> Tensor:
@@ -160,6 +176,14 @@ class Masks(Targets):
     def seen_at(self, targets: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the middle of each mask."""
         return central(targets, size)
+
+    def augmented(
+        self, augment: Augment, x: Tensor, targets: Tensor, generator: Generator, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return changed copies of images, and the masks moved with their pixels."""
+        changed = augment.annotated(Annotated(x, masks=targets, fill=IGNORED), generator, size)
+        assert changed.masks is not None
+        return changed.images, changed.masks
 
     def vouching(self, targets: Tensor, places: Tensor) -> Tensor:
         """Return the masks of the images that are looked at."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
-from cnntrain.config.keys import CUSTOM_GROUPS, GROUPS, MEASURED, PATHS, affected_by, leaves
+from cnntrain.config.keys import CUSTOM_GROUPS, GROUPS, MEASURED, PATHS, affected_by, following, leaves
 from cnntrain.config.schema import shown
 
 
@@ -34,6 +34,8 @@ def settings(values: Values, typed: str = "") -> list[Setting]:
         typed: the run's command; it tells whether a value that may be measured was asked for.
     """
     found, known = [], default_values()
+    implied = following(values["data.targets"])
+    known |= values_of("task", implied["task"]) | {"monitor": implied["monitor"]}
     for key, value in values.items():
         if affected_by(key) == "output":
             continue
@@ -63,7 +65,8 @@ def command_of(values: Values) -> str | None:
         known = {**own, **(values_of(group, choice) if choice else {})}
         known = {key: resolved(value, values) for key, value in known.items()}
         words += [word for _, word in words_of(those, known)]
-    return shlex.join(["cnntrain", "train", *words])
+    implied = [f"{key}={value}" for key, value in following(values["data.targets"]).items()]
+    return shlex.join(["cnntrain", "train", *(word for word in words if word not in implied)])
 
 
 def group_of(key: str) -> str:

@@ -170,10 +170,8 @@ def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
         if key not in ("model._target_", "model.weights") and shown(value) != known.get(key):
             words.append(shlex.quote(f"{key}={shown(value)}"))
     channels, height, width = settings.shape
-    for name, here in (
-        ("channels", channels),
-        ("image_size", height if height == width else [height, width]),
-    ):
+    size = height if height == width else [height, width]
+    for name, here in (("channels", channels), ("image_size", size)):
         if shown(there["data"].get(name)) != shown(here):
             words.append(f"data.{name}={shown(there['data'].get(name))}")
     text = " ".join(words)

@@ -58,7 +58,7 @@ def test_help_shows_types_shortly(torchless: Command) -> None:
     text = " ".join(torchless("train", "--help", "all").out.split())
     for kind in ("(INT>=1)", "(INT>=1|null)", "(FLOAT>0)", "(FLOAT 0..1)", "(BOOL)", "(LIST of INT>=1;"):
         assert kind in text
-    assert "(val_accuracy|val_loss)" in text
+    assert "(val_accuracy|val_loss|val_miou|val_dice|auto)" in text
     assert "whole number" not in text
     assert "${" not in text
 
@@ -187,7 +187,9 @@ COMPLETIONS = {
     "train sch": ["schedule.final=", "schedule.warmup=", "schedule="],
     "train epo": ["epochs="],
     "train deterministic=": ["deterministic=true", "deterministic=false"],
-    "train monitor=": ["monitor=val_accuracy", "monitor=val_loss"],
+    "train monitor=": [
+        f"monitor={value}" for value in ("auto", "val_accuracy", "val_loss", "val_miou", "val_dice")
+    ],
     "train device=c": ["device=cpu", "device=cuda"],
     "train --cf": ["--cfg"],
     "train --cfg ": ["job", "hydra", "all"],

@@ -156,7 +156,8 @@ def test_a_task_of_ones_own_has_scores_of_its_own(cnntrain: Command) -> None:
     assert "weights of epoch 1, the best by val_macro_f1" in outcome.out
     (row,) = csv.DictReader(Path("run/metrics.csv").read_text().splitlines())
     assert row["train_macro_f1"] == "0.5" and "val_macro_f1" in row
-    told = cnntrain("train", *TINY, *own[:2], "out=other")
+    assert "the best by val_macro_f1" in cnntrain("train", *TINY, *own[:2], "out=other").out
+    told = cnntrain("train", *TINY, *own[:2], "monitor=val_accuracy", "out=third")
     is_told(told, "monitor=val_accuracy is not possible: it takes val_macro_f1 or val_loss")
 
 
@@ -171,6 +172,9 @@ def test_a_sweep_of_a_task_of_ones_own_is_ranked_by_its_scores(cnntrain: Command
     assert float(rows[0]["val_macro_f1"]) >= float(rows[1]["val_macro_f1"])
 
 
-def test_the_values_of_monitor_are_those_of_classification(torchless: Command) -> None:
-    assert KEYS["monitor"].choices == SCORES.monitors
-    is_told(torchless("train", "monitor=val_macro_f1"), "monitor takes val_accuracy or val_loss")
+def test_the_values_of_monitor_are_those_of_the_task(torchless: Command) -> None:
+    assert set(SCORES.monitors) < set(KEYS["monitor"].choices)
+    told = torchless("train", "monitor=val_macro_f1")
+    is_told(told, "monitor takes val_accuracy or val_loss, or auto")
+    masks = ("data.targets=masks", "monitor=val_accuracy")
+    is_told(torchless("train", *masks), "monitor takes val_miou, val_dice or val_loss")

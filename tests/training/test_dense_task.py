@@ -134,7 +134,7 @@ class Dense(Task):
         return [(("bright", float(value)),) for value in activated.argmax(1).double().mean((1, 2))]
 """
 DATA = (
-    *("data=fake", "data.source={_target_:spots.Spots}", "data.targets=masks"),
+    *("data=fake", "data.source._target_=spots.Spots", "~data.source.size", "data.targets=masks"),
     *(
         "data.channels=1",
         "data.image_size=[12,20]",

@@ -196,11 +196,9 @@ def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
         return f"model=torchvision model.name={network[0]}"
     if rule is not None and rule.kind == "factors":
         return factors_for(key, value)
-    return (
-        number_for(key, rule, value)
-        if rule is not None and rule.kind in ("int", "size", "float", "bool")
-        else ""
-    )
+    if rule is None or rule.kind not in ("int", "size", "float", "bool"):
+        return ""
+    return number_for(key, rule, value)
 
 
 def factors_for(key: str, value: str) -> str:
