@@ -9,8 +9,10 @@ from typing import Any
 HERE = Path(__file__).parent
 
 
-def web_page(template: Path, title: str, data: Any, body: str = "", style: str = "") -> str:
-    """Return a page that its template lays out, with the style and the script that lie beside it.
+def web_page(
+    template: Path, title: str, data: Any = None, body: str = "", style: str = "", **values: Any
+) -> str:
+    """Return a page that its template lays out, with the style and any script that lie beside it.
 
     Args:
         template: extends ``web_page.html``; text that it is given is escaped.
@@ -18,6 +20,7 @@ def web_page(template: Path, title: str, data: Any, body: str = "", style: str =
         data: what the script reads, as JSON.
         body: HTML for the template.
         style: CSS behind that of the template.
+        values: what else the template shows, by name.
     """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
@@ -25,14 +28,16 @@ def web_page(template: Path, title: str, data: Any, body: str = "", style: str =
     folders = FileSystemLoader([template.parent, HERE])
     environment = Environment(loader=folders, autoescape=True, trim_blocks=True)
     styles = [HERE / "web_page.css", template.with_suffix(".css")]
+    script = template.with_suffix(".js")
     # So that nothing in the data can end the <script> that holds them.
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     return environment.get_template(template.name).render(
         title=title,
         body=Markup(body),
         style=Markup("\n".join([*map(read, styles), style]).rstrip()),
-        script=Markup(read(template.with_suffix(".js"))),
+        script=Markup(read(script)) if script.exists() else "",
         data=Markup(text),
+        **values,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import needs_browser, seen_by
 from conftest import Command, is_told
 from image_tree import digits, faulty
 from PIL import Image
@@ -115,12 +115,24 @@ def test_faults_come_before_conversions_and_long_lists_are_folded(torchless: Com
     assert done.out.count(": transparent, composited on white") == 3 + 1  # in the heading
     page = Path("a.html").read_text()
     assert '<meta name="viewport"' in page and "<details>" in page
-    assert re.search(
-        r"h1,h2,[^}]*{overflow-wrap:anywhere}", page
-    )  # a long class name stays on a narrow screen
     found = json.loads(Path("a.json").read_text())
     assert found["tiny"] == ["d1/dot.png: 1x1"] and len(found["converted"]) == 33
     assert [line.partition(":")[0] for line in found["few_tested"]] == ["d0", "d1", "d3"]
+
+
+@needs_browser
+def test_odd_names_are_text_on_the_page_and_long_ones_stay_on_a_narrow_screen(torchless: Command) -> None:
+    digits(Path("images"), 4)
+    name = "<img src=x onerror=alert(1)> & " + 200 * "w"
+    Path("images/d0").rename(f"images/{name}")
+    Path(f"images/{name}/<script>alert(1)<.txt").touch()
+    assert torchless("data", "images", "--html", "a.html").code == 0
+    probe = """<script>document.body.dataset.probe = JSON.stringify({
+        heading: document.querySelector("h2").firstChild.textContent.trim(),
+        images: document.querySelectorAll("img").length,
+        beyond: document.documentElement.scrollWidth - innerWidth})</script>"""
+    seen = seen_by(probe, Path("a.html").read_text(), "--window-size=500,800", milliseconds=1000)
+    assert seen["heading"].startswith(name[:100]) and seen["images"] == 12 and seen["beyond"] <= 0
 
 
 def test_what_is_said_of_the_split_is_true(torchless: Command) -> None:
