@@ -10,6 +10,7 @@ from torch import Tensor
 from cnntrain.errors import UserError
 from cnntrain.text import printable
 
+BYTES = 256  # the values of a pixel of a mask
 SHOWN = 5  # names that a message shows
 
 
@@ -33,11 +34,16 @@ def renumbered(
     """Yield batches of images and labels with the labels as the model numbers its classes.
 
     Args:
-        batches: images (N, C, H, W) and labels, int64 (N,).
+        batches: images (N, C, H, W) and labels, int64 (N,), or masks, uint8 (N, H, W), in which numbers that
+            are no class stay as they are.
         numbers: from :func:`renumbering`.
     """
+    if numbers is None:
+        yield from batches
+        return
+    table = torch.cat([numbers, torch.arange(len(numbers), BYTES)])
     for images, labels in batches:
-        yield images, labels if numbers is None else numbers.to(labels.device)[labels]
+        yield images, table.to(labels.device)[labels.long()].to(labels.dtype)
 
 
 def check_same(of_data: Sequence[str], of_model: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.tasks.segmentation.losses import IGNORED
+from cnntrain.annotations.regions import IGNORED
 
 DISTANCE = 2  # pixels, by which a border may be off
 NONE = -1  # the class of a pixel that counts nowhere

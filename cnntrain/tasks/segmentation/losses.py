@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-IGNORED = 255  # the class of a pixel that no loss and no metric counts, as in PASCAL VOC
+from cnntrain.annotations.regions import IGNORED
+
 LEAST = 1e-6  # pixels: what a batch counts that has none, so that nothing is divided by 0
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.annotations.regions import IGNORED
 from cnntrain.compute.ddp import Share
 from cnntrain.runtime.ranks import rank, world_size
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 from cnntrain.tasks.segmentation.boundary import border_counts, boundary_f1
-from cnntrain.tasks.segmentation.losses import IGNORED
 
 GROUPS = 4096  # of images, that the bootstrap draws from
 NUMBERS = 2**20  # that are kept of a class's pixels in these groups, at most

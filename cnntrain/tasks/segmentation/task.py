@@ -25,6 +25,7 @@ class Segmentation(Task):
     """Each pixel belongs to one class; the model gives a logit for each class and pixel."""
 
     scores = SCORES
+    learns_from = "masks"
     of_output = "one logit a class and pixel"
     compared = "logits with the classes of pixels"
     named = ("class", "share")
@@ -38,16 +39,6 @@ class Segmentation(Task):
     def targets(self, labels: Tensor) -> Tensor:
         """Return the classes of the pixels, int64 (N, H, W), of masks, uint8 (N, H, W)."""
         return labels.long()
-
-    def dummy(self, count: int, mixed: bool = False) -> Batch:
-        """Return black images, and classes, int64 (count, H, W), all of which occur if there is room."""
-        if mixed:
-            raise UserError(
-                "augment.mixup and augment.cutmix mix labels of whole images, and segmentation has one for "
-                "each pixel: leave them out"
-            )
-        classes = torch.arange(count * self.output_shape[1] * self.output_shape[2]) % self.num_classes
-        return torch.zeros(count, *self.input_shape), classes.view(count, *self.output_shape[1:])
 
     def noise(self, count: int, scale: float, mixed: bool = False) -> Batch:
         """Return random logits and classes of small images. No generator is changed."""

@@ -14,6 +14,8 @@ from cnntrain.errors import UserError, in_words
 from cnntrain.tasks.base import Task
 from cnntrain.tasks.losses import check_mean
 
+WEIGHTED = nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss  # by class; others tell by takes_weights
+
 
 def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None, task: Task) -> nn.Module:
     """Build the loss, and check that it maps outputs and targets to the mean over the examples."""
@@ -46,7 +48,8 @@ def balanced(criterion: nn.Module, counts: Tensor) -> nn.Module:
     Raises:
         UserError: the loss has no weights.
     """
-    if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss):
+    takes = getattr(criterion, "takes_weights", isinstance(criterion, WEIGHTED))
+    if not takes:
         raise UserError(
             f"balance_classes=true needs a loss with weights, such as torch.nn.CrossEntropyLoss, and "
             f"{type(criterion).__name__} has none"

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnntrain.annotations.regions import IGNORED
 from cnntrain.errors import UserError
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.tasks import Segmentation
 from cnntrain.tasks.losses import check_mean, weigher
 from cnntrain.tasks.segmentation.losses import (
-    IGNORED,
     CrossEntropy,
     CrossEntropyDice,
     Dice,

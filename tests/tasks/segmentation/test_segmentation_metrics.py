@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnntrain.annotations.regions import IGNORED
 from cnntrain.tasks import Segmentation
 from cnntrain.tasks.segmentation import metrics
 from cnntrain.tasks.segmentation.boundary import DISTANCE
-from cnntrain.tasks.segmentation.losses import IGNORED
 from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation, SegmentationResult
 
 CPU = torch.device("cpu")
