@@ -54,7 +54,7 @@ GROUPS: dict[str, Group] = {
     "model": Group("class", "weights", is_custom=True, is_common=True),
     "optim": Group("class", "weights", is_custom=True, is_common=True),
     "schedule": Group("class", "weights", is_custom=True, is_common=True),
-    "criterion": Group("class", "weights"),
+    "criterion": Group("class", "weights", is_custom=True),
     "task": Group("class", "weights", is_custom=True),
     "launcher": Group("class", "output", commands=("resume_sweep",), of_sweep=True),
     "sweeper": Group("values", "output", required=False, of_sweep=True),
@@ -186,9 +186,10 @@ KEYS: dict[str, Key] = {
         "weights",
         optional=True,
     ),
-    "criterion._target_": Key("str", "loss class", "weights", home="train", required=False),
-    "criterion.label_smoothing": Key(
-        "float", "label smoothing", "weights", low=0, high=1, home="train", required=False
+    "criterion._target_": Key("str", "loss class", "weights", required=False),
+    "criterion.label_smoothing": Key("float", "label smoothing", "weights", low=0, high=1, required=False),
+    "criterion.gamma": Key(
+        "float", "how little easy pixels count; 0: cross entropy", "weights", low=0, required=False
     ),
     "device": Key(
         "str",

@@ -75,8 +75,6 @@ def unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
 def defaults_for(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield each key with its default from conf/: for a class, from the choice that names it."""
     for name, value in read_yaml(conf_folder() / "train.yaml").items():
-        if name == "criterion" and not is_for(name, config.get(name), value):  # a loss of another class
-            continue
         for key, own in below(name, value):
             yield key, config.get(own[2:-1]) if isinstance(own, str) and own.startswith("${") else own
     chosen = default_choices()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.compose import conf_folder, groups, read_yaml
+from cnntrain.config.compose import groups
 from cnntrain.config.keys import CUSTOM_GROUPS, KEYS, PATHS, REQUIRED_GROUPS
 from cnntrain.config.mistakes.malformed import malformed, several_values, unknown_choice
 from cnntrain.errors import UserError
@@ -27,20 +27,14 @@ def normalized(overrides: Iterable[str]) -> list[str]:
     that are typed behind ``model=custom``.
     """
     result = [quoted(named(override)) for override in overrides if override != "experiment=null"]
-    for group in (*CUSTOM_GROUPS, "criterion"):
+    for group in CUSTOM_GROUPS:
         has_class = any(override.startswith(f"{group}._target_=") for override in result)
         choices = [override for override in result if override.startswith(f"{group}=")]
         if choices[-1:] != [f"{group}=custom"] and (choices or not has_class):
             continue
-        own = [override.partition("=")[0] for override in result]
         result = [f"++{o}" if o.startswith(f"{group}.") else o for o in result]
-        if group in CUSTOM_GROUPS:  # without arguments that could be removed
-            result = [o for o in result if not o.startswith(f"~{group}.")]
-            result[:0] = [] if choices else [f"{group}=custom"]
-            continue
-        arguments = read_yaml(conf_folder() / "train.yaml")[group]
-        unwanted = [f"{group}.{name}" for name in arguments if name != "_target_"]
-        result += [f"~{key}" for key in unwanted if key not in own]
+        result = [o for o in result if not o.startswith(f"~{group}.")]  # it has no arguments to remove
+        result[:0] = [] if choices else [f"{group}=custom"]
     return result
 
 

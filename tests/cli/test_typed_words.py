@@ -122,9 +122,11 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "schedule.patience=2": ("schedule._target_=torch.optim.lr_scheduler.ReduceLROnPlateau",),
     # losses
     "loss=mse": ("with cross entropy; another loss is named by its class: criterion._target_=my_pkg.MyLoss",),
-    "criterion=mse": ("criterion=mse is not possible: cnntrain trains classifiers with cross entropy",),
+    "criterion=mse": ("unknown criterion 'mse': cnntrain trains classifiers with cross entropy",),
     "criterion._target_=mse": ("criterion._target_=mse names no module: cnntrain trains classifiers",),
-    "criterion=CrossEntropyLoss": "criterion._target_=torch.nn.CrossEntropyLoss",
+    "criterion=CrossEntropyLoss": "criterion=cross_entropy",
+    "criterion=DiceLoss": "criterion=dice",
+    "loss=DiceCE": "criterion=ce_dice",
     "criterion._target_=CrossEntropyLoss": "criterion._target_=torch.nn.CrossEntropyLoss",
     "loss=my_pkg.MyLoss": "criterion._target_=my_pkg.MyLoss",
     # arguments of a class

@@ -115,7 +115,7 @@ WRONG_WORDS = {
     "model=mlp model.hidden=sixty": ["model.hidden=sixty is not possible", "model.hidden takes a list"],
     "deterministic=1": ["deterministic takes true or false"],
     "data.source=foo": ["data.source=foo is not possible", "data.source._target_=my_pkg.MyDataset"],
-    "criterion=mse": ["criterion=mse is not possible: cnntrain trains classifiers with cross entropy"],
+    "criterion=mse": ["unknown criterion 'mse': cnntrain trains classifiers with cross entropy"],
     "model=custom": ["model._target_ is missing"],
     "optim._target_=null": ["optim._target_ is missing"],
     "model._target_=MyNet": ["model._target_=MyNet names no module: write my_pkg.MyNet"],

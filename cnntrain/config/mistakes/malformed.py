@@ -168,7 +168,8 @@ def unknown_choice(group: str, value: str, choices: Sequence[str]) -> str:
     """Return the message for a choice that a group does not have, with what was probably meant."""
     instead = override_for(group, value, choices)
     task = other_task(value) if group == "model" else ""
-    near = task or (f"did you mean {instead}?" if instead else "")
+    other = synonyms.OTHER_LOSS if group == "criterion" else ""
+    near = task or (f"did you mean {instead}?" if instead else other)
     name = value if re.fullmatch(r"\w+(\.\w+)+", value) else "my_pkg.MyClass"
     own = f"; a class of your own: {group}._target_={name}" if group in CUSTOM_GROUPS else ""
     listed = ", ".join(choices)

@@ -254,6 +254,14 @@ OTHER_LOSS = (
     "criterion._target_=my_pkg.MyLoss"
 )
 
+# What the losses of conf/criterion are called elsewhere.
+LOSSES = {
+    **dict.fromkeys(("crossentropyloss", "ce", "categoricalcrossentropy", "nll"), "criterion=cross_entropy"),
+    **dict.fromkeys(("diceloss", "softdice", "softdiceloss"), "criterion=dice"),
+    **dict.fromkeys(("dicece", "diceceloss", "dicecross", "comboloss"), "criterion=ce_dice"),
+    **dict.fromkeys(("focalloss", "sigmoidfocalloss"), "criterion=focal"),
+}
+
 # Words that mean a choice of a group, a value of a key, or overrides. Where capitals, dashes and
 # underscores are the only difference from a valid name, nothing has to be listed.
 VALUES: dict[str, dict[str, str]] = {
@@ -330,7 +338,10 @@ VALUES: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys(("loss", "validloss", "evalloss"), "monitor=val_loss"),
     },
+    "criterion": LOSSES,
     "criterion._target_": {
+        **{"dice": "criterion=dice", "focal": "criterion=focal", "cedice": "criterion=ce_dice"},
+        **LOSSES,
         **dict.fromkeys(
             ("crossentropy", "crossentropyloss", "ce", "categoricalcrossentropy", "nll"),
             "criterion._target_=torch.nn.CrossEntropyLoss",

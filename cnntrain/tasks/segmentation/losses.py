@@ -37,7 +37,13 @@ class PixelLoss(nn.Module):
         """Map logits, float (N, classes, H, W), and classes, int64 (N, H, W), to the loss, float32 ()."""
 
     def weights(self, y: Tensor) -> Tensor:
-        """Return what each pixel counts, float32 (N, H, W): 0 if it is ignored."""
+        """Return what each pixel counts, float32 (N, H, W): 0 if it is ignored.
+
+        Raises:
+            ValueError: there is no class for each pixel.
+        """
+        if y.dim() != 3:
+            raise ValueError("it is for segmentation, with a class for each pixel")
         counts = y != IGNORED
         if self.weight is None:
             return counts.float()
@@ -63,6 +69,7 @@ class CrossEntropy(PixelLoss):
 
     def forward(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the weighted mean over the pixels."""
+        pixels = self.weigh(y)
         total = F.cross_entropy(
             output.float(),
             y,
@@ -71,7 +78,7 @@ class CrossEntropy(PixelLoss):
             reduction="sum",
             label_smoothing=self.label_smoothing,
         )
-        return total / self.weigh(y)
+        return total / pixels
 
 
 class Focal(PixelLoss):
