@@ -23,7 +23,13 @@ from cnntrain.config.keys import (
     is_open,
     leaves,
 )
-from cnntrain.config.mistakes.suggestions import check_value, other_task, override_for, unknown_key
+from cnntrain.config.mistakes.suggestions import (
+    check_value,
+    is_of_segmentation,
+    other_task,
+    override_for,
+    unknown_key,
+)
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
 from cnntrain.config.schema import height_and_width, shown
 from cnntrain.errors import UserError
@@ -76,7 +82,7 @@ def check(
     if reads_data and config["data"].get("root") == "":
         raise UserError("data.root= is empty: give the folder that holds the data")
     check_range(config["data"]["value_range"])
-    check_network(config["model"])
+    check_network(config["model"], config["data"]["targets"])
     if runs_here:
         check_device(config["device"])
         check_sockets(config["workers"])
@@ -295,11 +301,18 @@ def leads_out(name: str) -> bool:
     return is_absolute or name.startswith("~") or "://" in name or ".." in PureWindowsPath(name).parts
 
 
-def check_network(model: Mapping[str, Any]) -> None:
-    """Refuse networks that do something else than to classify images, before torchvision is imported."""
+def check_network(model: Mapping[str, Any], targets: str) -> None:
+    """Refuse networks that are not for the targets of the data, before torchvision is imported."""
     name = described(model).get("name")
-    if isinstance(name, str) and (task := other_task(name)):
-        raise UserError(f"model.name={printable(name)}: {task}")
+    if not isinstance(name, str) or (is_of_segmentation(name) and targets != "classes"):
+        return
+    if is_of_segmentation(name):
+        raise UserError(
+            f"model.name={printable(name)} is a segmentation network, and these data have one class for each "
+            "image (data.targets): take a network for classification, or data with masks"
+        )
+    if other := other_task(name):
+        raise UserError(f"model.name={printable(name)}: {other}")
 
 
 def check_cnn(model: Mapping[str, Any], image_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Every classification network of torchvision, fitted to grey images, small images and any classes."""
+"""Torchvision's networks that classify images or pixels, fitted to grey or small images and any classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Torchvision(nn.Module):
     """A network of ``torchvision.models`` with a head for the classes and a stem for the images.
 
     Args:
-        name: as ``torchvision.models.list_models()`` has it, such as ``resnet18``.
+        name: as ``torchvision.models.list_models()`` has it, such as ``resnet18``. Those of its module
+            ``segmentation``, such as ``deeplabv3_resnet50``, give a class for each pixel. Their auxiliary
+            heads are left out, since a network has one output here; torchvision's own recipe adds half their
+            loss.
         weights: pretrained ones, such as ``DEFAULT`` or ``IMAGENET1K_V2``, downloaded if they are not here;
             None for new ones. Their head is replaced unless it has as many classes.
         small: take small images in at full size: the first convolution is 3×3 without stride, and the first
@@ -63,18 +66,38 @@ class Torchvision(nn.Module):
         if is_small_stem and not name.startswith("vit_"):
             take_small_images(self.network)
         take_channels(self.network, in_channels)
-        give_classes(self.network, num_classes)
+        if name in of_segmentation():
+            give_pixels_classes(self.network, num_classes)
+        else:
+            give_classes(self.network, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images, float (N, C, H, W), to logits (N, num_classes)."""
-        return self.network(x)
+        """Map images, float (N, C, H, W), to logits (N, num_classes), or (N, num_classes, H, W) of pixels."""
+        output = self.network(x)
+        return output["out"] if isinstance(output, dict) else output
 
 
 def names() -> list[str]:
-    """Return the networks that classify images."""
+    """Return the networks that classify images or pixels."""
     from torchvision import models
 
-    return list(models.list_models(module=models))
+    return [*models.list_models(module=models), *of_segmentation()]
+
+
+def of_segmentation() -> list[str]:
+    """Return the networks that classify pixels."""
+    from torchvision import models
+
+    return list(models.list_models(module=models.segmentation))
+
+
+def give_pixels_classes(network: Any, num_classes: int) -> None:
+    """Give the last convolutions, 1×1, as many outputs as there are classes. No others have a bias."""
+    for path, conv in list(network.classifier.named_modules()):
+        if isinstance(conv, nn.Conv2d) and conv.bias is not None and conv.out_channels != num_classes:
+            parent, _, name = path.rpartition(".")
+            own = nn.Conv2d(conv.in_channels, num_classes, 1)
+            setattr(network.classifier.get_submodule(parent), name, own)
 
 
 def check_name(name: str) -> None:
@@ -91,6 +114,8 @@ def new(name: str, image_size: ImageSize, num_classes: int, small: bool) -> nn.M
     own: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):  # whose second outputs would be trained on too
         own = {"aux_logits": False, "init_weights": True}
+    elif name in of_segmentation():  # which would download weights for their backbone
+        own = {"weights_backbone": None}
     elif name.startswith("vit_"):  # which learn a position for each patch
         if not isinstance(image_size, int):
             raise UserError(f"model.name={name} takes square images alone: data.image_size={max(image_size)}")
@@ -152,7 +177,7 @@ def pretrained(name: str, weights: str) -> nn.Module:
             f"model.weights={weights}: {file} does not hold the weights of {name}: remove it, and it is "
             "downloaded anew"
         ) from error
-    for aux in ("aux1", "aux2", "AuxLogits"):
+    for aux in ("aux1", "aux2", "AuxLogits", "aux_classifier"):
         if hasattr(network, aux):
             setattr(network, aux, None)
     for switch in ("aux_logits", "transform_input"):  # the latter expects ImageNet's normalisation, in colour

@@ -12,6 +12,7 @@ from conftest import Command, is_told
 from torch import nn
 
 from cnntrain.models import Torchvision
+from cnntrain.models.torchvision import of_segmentation
 
 FAKE = ("data=fake", "data.source.size=40", "data.channels=1", "data.image_size=28")
 TINY = (*FAKE, "model=torchvision", "limit=16", "epochs=1", "batch_size=16", "precision=fp32", "report=false")
@@ -65,6 +66,30 @@ def test_every_family_takes_small_grey_images() -> None:
         with torch.device("meta"):
             model = Torchvision(name, None, "auto", in_channels=1, image_size=28, num_classes=7)
             assert model.eval()(torch.zeros(2, 1, 28, 28)).shape == (2, 7), name
+
+
+def test_networks_of_segmentation_give_a_class_for_each_pixel() -> None:
+    for name in of_segmentation():
+        with torch.device("meta"):
+            model = Torchvision(name, None, "auto", in_channels=1, image_size=48, num_classes=7)
+            assert model.eval()(torch.zeros(2, 1, 48, 33)).shape == (2, 7, 48, 33), name
+
+
+def test_pretrained_networks_of_segmentation_lose_their_head_and_their_auxiliary_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from torchvision import models
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub/checkpoints").mkdir(parents=True)
+    name = "lraspp_mobilenet_v3_large"
+    learnt = models.get_model(name, weights_backbone=None).state_dict()
+    file = models.get_model_weights(name)["DEFAULT"].url.rpartition("/")[2]
+    torch.save(learnt, tmp_path / "hub/checkpoints" / file)
+    model = Torchvision(name, "DEFAULT", "auto", in_channels=1, image_size=64, num_classes=4)
+    assert model.eval()(torch.rand(1, 1, 64, 50)).shape == (1, 4, 64, 50)
+    stem = learnt["backbone.0.0.weight"].sum(1, keepdim=True)
+    assert torch.allclose(model.state_dict()["network.backbone.0.0.weight"], stem, atol=1e-6)
 
 
 def test_pretrained_weights_keep_their_stem_in_later_commands(

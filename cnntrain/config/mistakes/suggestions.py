@@ -301,11 +301,29 @@ def for_flag(flag: str, value: str) -> str:
 
 def other_task(name: str) -> str:
     """Return what a network is for if it does not classify images: a sentence; "" for all others."""
-    name = name.lower().rpartition("/")[2]
-    for prefixes, task in ((synonyms.DETECTION, "detection"), (synonyms.SEGMENTATION, "segmentation")):
-        if name.startswith(prefixes):
-            return f"{printable(name)} is a {task} network, and cnntrain trains image classifiers"
+    if begins(name, synonyms.DETECTION):
+        return f"{printable(base(name))} is a detection network, and cnntrain trains image classifiers"
+    if begins(name, synonyms.SEGMENTATION):
+        return (
+            f"{printable(base(name))} is a segmentation network; for these there are model=unet and "
+            "model=torchvision model.name=deeplabv3_resnet50"
+        )
     return ""
+
+
+def is_of_segmentation(name: str) -> bool:
+    """Return whether the name of a network begins as those for segmentation do."""
+    return begins(name, synonyms.SEGMENTATION)
+
+
+def begins(name: str, prefixes: tuple[str, ...]) -> bool:
+    """Return whether the name of a network begins in one of these ways."""
+    return base(name).startswith(prefixes)
+
+
+def base(name: str) -> str:
+    """Return the name of a network in small letters, without what stands before a slash."""
+    return name.lower().rpartition("/")[2]
 
 
 def without_accents(text: str) -> str:

@@ -26,7 +26,7 @@ class Segmentation(Task):
 
     scores = SCORES
     learns_from = "masks"
-    of_output = "one logit a class and pixel"
+    of_output = "one logit a class and pixel, as model=unet gives"
     compared = "logits with the classes of pixels"
     named = ("class", "share")
     value_format = ".2%"
