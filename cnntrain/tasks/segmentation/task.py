@@ -30,6 +30,8 @@ class Segmentation(Task):
     compared = "logits with the classes of pixels"
     named = ("class", "share")
     value_format = ".2%"
+    listed = "classes"
+    details = "every class"
 
     @property
     def output_shape(self) -> tuple[int, ...]:
