@@ -623,6 +623,7 @@ KEYS: dict[str, Key] = {
     "model.name": Key(
         "str", "network of torchvision or timm, such as resnet18, vgg11 or convnext_tiny", "weights"
     ),
+    "model.encoder": Key("str", "encoder of model=smp, such as resnet18 or tu-convnext_tiny", "weights"),
     "model.weights": Key(
         "str", "pretrained weights, such as DEFAULT; null: random", "weights", optional=True
     ),

@@ -9,11 +9,12 @@ from cnntrain.runtime.lazy import lazily
 if TYPE_CHECKING:
     from cnntrain.models.cnn import CNN as CNN
     from cnntrain.models.mlp import MLP as MLP
+    from cnntrain.models.smp import SMP as SMP
     from cnntrain.models.timm import Timm as Timm
     from cnntrain.models.torchvision import Torchvision as Torchvision
     from cnntrain.models.unet import UNet as UNet
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"CNN": "cnn", "MLP": "mlp", "Timm": "timm", "Torchvision": "torchvision", "UNet": "unet"},
+    {"CNN": "cnn", "MLP": "mlp", "SMP": "smp", "Timm": "timm", "Torchvision": "torchvision", "UNet": "unet"},
 )
