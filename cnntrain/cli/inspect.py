@@ -56,15 +56,33 @@ def audit(arguments: Sequence[str]) -> int:
     flags, words = split_flags(quiet_as_override(arguments), DATA)
     if "--augmented" in flags:
         return augmented(flags, words)
-    folders = [word for word in words if word != "verbose=0"]
+    said = [word for word in words if word.startswith(tuple(f"{key}=" for key in OF_FORMATS))]
+    folders = [word for word in words if word != "verbose=0" and word not in said]
     if len(folders) > 1:
         raise UserError(several_folders(folders, "cnntrain data"))
     if not folders:
         raise UserError("data takes one folder of images: cnntrain data DIR")
-    from cnntrain.data.audit.audit import audit as audit_folder
+    from cnntrain.annotations.auto import asked_of
+    from cnntrain.annotations.formats import format_of
+    from cnntrain.annotations.table import CLASSES
+    from cnntrain.config.from_checkpoint import check_amendments
 
-    audit_folder(folders[0], flags.get("--json"), flags.get("--html"), verbose=int(folders == words))
+    typed = check_amendments(said, OF_FORMATS, "data") if said else []
+    asked = asked_of({o.key_or_group.removeprefix("data."): o.value() for o in typed})
+    files = flags.get("--json"), flags.get("--html")
+    verbose = int("verbose=0" not in words)
+    if format_of(folders[0], asked.format) == CLASSES:
+        from cnntrain.data.audit.audit import audit as audit_classes
+
+        audit_classes(folders[0], *files, verbose=verbose)
+    else:
+        from cnntrain.data.audit.masks import audit as audit_masks
+
+        audit_masks(folders[0], asked, *files, verbose=verbose)
     return 0
+
+
+OF_FORMATS = ("data.format", "data.ignore", "data.label_map", "data.colors")
 
 
 def several_folders(folders: Sequence[str], command: str) -> str:
@@ -157,13 +175,18 @@ DATA = Command(
     audit,
     {"DIR": "audit images: corrupt files, duplicates"},
     """\
-cnntrain data DIR [--html FILE] [--json FILE] [-q]
+cnntrain data DIR [--html FILE] [--json FILE] [KEY=VALUE ...] [-q]
 cnntrain data [DIR] --augmented FILE [KEY=VALUE ...]
 
 Audits the images of DIR/CLASS/*.jpg or DIR/{train,val,test}/CLASS/*.jpg:
 counts, sizes, colour modes, unreadable files, duplicates within and between
 classes and splits (leakage), mean and standard deviation. Prints the command to
 train with.
+
+A folder with masks is audited too: images/ and masks/, Pascal VOC, COCO, YOLO's
+polygons. Named are images and masks without a partner, sizes that differ,
+values and colours without a class, empty masks. data.format, data.ignore,
+data.label_map and data.colors say what the folder does not.
 
   --html FILE        write a page with images of each class and all duplicates
   --json FILE        write everything as JSON; - prints it instead of the tables

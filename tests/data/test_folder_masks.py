@@ -106,7 +106,7 @@ def test_faults_stop_training_or_are_left_out_and_named(
     data = opened("data.on_bad_image=skip")
     told = capfd.readouterr().err
     assert "left out 1 image, since the image or its mask can't be used: masks/04.png: not an image" in told
-    assert "1 mask or annotation without an image, so not used: masks/05.png" in told
+    assert "1 annotation without an image, so not used: masks/05.png" in told
     assert len(data.train) + len(data.test) == 18
 
 

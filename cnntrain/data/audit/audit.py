@@ -89,12 +89,13 @@ def sorted_copies(found: Census, good: np.ndarray) -> dict[str, list[list[str]]]
     return result
 
 
-def split_in_words(parts: list[str], test_fraction: float) -> str:
+def split_in_words(parts: list[str], test_fraction: float, of: str = " of each class") -> str:
     """Return how the parts of a folder come about.
 
     Args:
         parts: that each image's folder says; empty strings if there are none.
         test_fraction: share held out for testing if there is no test part.
+        of: of what the shares are.
     """
     held = {"test": test_fraction, "val": default("data.val_fraction")}
     own = [f"{part}/" for part in ("train", "val", "test") if part in parts]
@@ -102,7 +103,7 @@ def split_in_words(parts: list[str], test_fraction: float) -> str:
     words = [f"{', '.join(own)} as they are"] if own else []
     if chosen:
         words.append(
-            f"{' and '.join(chosen)} of each class held out by a hash of each file; duplicates are kept "
+            f"{' and '.join(chosen)}{of} held out by a hash of each file; duplicates are kept "
             "in the same split"
         )
     return "; ".join(words)

@@ -1,0 +1,169 @@
+"""What is in a folder of annotated images: its classes, its pixels, and what is wrong with its masks."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import asdict
+
+import numpy as np
+
+from cnntrain.annotations.census import ALIKE, AnnotatedCensus
+from cnntrain.annotations.inventory import annotated_census
+from cnntrain.annotations.mask_reader import MaskReader
+from cnntrain.annotations.meaning import Asked, shares, values_in
+from cnntrain.annotations.regions import IGNORED
+from cnntrain.annotations.table import AUTO
+from cnntrain.config.compose import conf_folder, default, read_yaml
+from cnntrain.config.overrides import in_quotes
+from cnntrain.config.schema import shown
+from cnntrain.data.audit.audit import SIZES, sorted_copies, split_in_words
+from cnntrain.data.audit.masks_page import page
+from cnntrain.data.audit.masks_result import MaskAudit
+from cnntrain.data.audit.masks_text import facts_of, show
+from cnntrain.data.audit.recommended import ELONGATED, needs_quotes
+from cnntrain.image_folder.decode import Decoding, Unreadable
+from cnntrain.image_folder.inventory import refusal
+from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runtime.console import Console
+from cnntrain.text import printable
+
+PARTS = ("train", "val", "test")
+
+
+def pixels_of(census: AnnotatedCensus, console: Console) -> np.ndarray:
+    """Return the pixels of each label in each mask, int64 (N, 256), the ignored ones at their place.
+
+    Those of mask files are known; masks of polygons are drawn, one after the other.
+    """
+    counts = np.zeros((len(census.masks), IGNORED + 1), np.int64)
+    reader = MaskReader.of(census, Decoding(census.max_megapixels))
+    good = np.flatnonzero(census.readable).tolist()
+    with console.bar(len(good), 0, "counting pixels", unit="mask") as bar:
+        for index in good:
+            record, entry = census.masks[index], census.table.entries[index]
+            if record is not None:
+                counts[index] = census.meaning.classes.counts(record)[0]
+            else:
+                size = int(census.records["width"][index]), int(census.records["height"][index])
+                try:
+                    mask = reader.read(entry, size, census.lies.get(index, ""))
+                except Unreadable as error:
+                    census.wrong[index] = f"{printable(entry.mask)}: {error}"
+                    continue
+                counts[index] = np.bincount(mask.ravel(), minlength=IGNORED + 1)
+            bar.update(1)
+    return counts
+
+
+def examine(root: str, census: AnnotatedCensus, counts: np.ndarray, asked: Asked) -> MaskAudit:
+    """Return what there is to say of a folder, from the pixels of each label in each mask."""
+    entries, records, names = census.table.entries, census.records, census.meaning.names
+    good = np.flatnonzero(census.readable)
+    test_fraction = read_yaml(conf_folder() / "data" / "folder.yaml")["source"]["test_fraction"]
+    parts = census.parts(test_fraction)
+    shown_in = {
+        name: {part: int((counts[parts == part, label] > 0).sum()) for part in PARTS}
+        for label, name in enumerate(names)
+    }
+    per_class, total = counts[:, : len(names)].sum(0), max(1, int(counts.sum()))
+    of_masks = [entry.mask or entry.image for entry in entries]
+    known = [record for record in census.masks if record is not None and not record.error]
+    ids, colors = values_in(known)
+    sides = np.stack([records["width"][good], records["height"][good]])
+    found, copies = census.tree.found, sorted_copies(census, good)
+    audit = MaskAudit(
+        format=census.in_words(),
+        images={part: int((parts == part).sum()) for part in PARTS},
+        counts=shown_in,
+        pixels={
+            name: round(float(number) / max(1, int(per_class.sum())), 6)
+            for name, number in zip(names, per_class, strict=True)
+        },
+        ignored=round(float(counts[:, IGNORED].sum()) / total, 6),
+        values="" if colors or not known else shares(ids),
+        sizes=dict(Counter(f"{r['width']}x{r['height']}" for r in records[good]).most_common(SIZES)),
+        unusable=census.bad,
+        wrong=census.faults,
+        orphan_images=census.table.orphan_images,
+        orphan_masks=census.table.orphan_masks,
+        empty_masks=[of_masks[i] for i in good if names and counts[i, 0] and not counts[i, 1:IGNORED].any()],
+        ignored_masks=[of_masks[i] for i in good if names and counts[i, IGNORED] == counts[i].sum()],
+        absent=[name for name, number in zip(names, per_class, strict=True) if not number],
+        lossy=[
+            mask
+            for mask, record in zip(of_masks, census.masks, strict=True)
+            if record and record.facts["is_lossy"]
+        ],
+        turned=[f"{entries[i].image}: its mask is {in_words(how)}" for i, how in census.lies.items()],
+        copies=copies["copies"],
+        near_copies=copies["near_copies"],
+        leaks=copies["leaks"],
+        denied=found.denied,
+        loops=found.loops,
+        special=found.special,
+        left_out=round(1 - float(np.median(sides.min(0) / sides.max(0))), 4) if len(good) else 0.0,
+        split=split_in_words(census.tree.parts, test_fraction, of=""),
+        refusal=census.meaning.refusal or refusal(parts),
+    )
+    if not audit.refusal:
+        audit.facts = census.facts(test_fraction)
+        audit.command = command(root, audit, asked)
+    return audit
+
+
+def in_words(lies: str) -> str:
+    """Return how a mask lies to an image that EXIF turns."""
+    return "turned alike" if lies == ALIKE else "upright already"
+
+
+def command(root: str, audit: MaskAudit, asked: Asked) -> str:
+    """Return the command that trains on a folder.
+
+    Args:
+        root: the folder, as typed.
+        audit: what was found.
+        asked: what the user says of the folder.
+    """
+    words = ["cnntrain", "train", "data=folder"]
+    words.append(f"data.root={in_quotes(root) if needs_quotes(root) else root}")
+    if asked.format != AUTO:
+        words.append(f"data.format={asked.format}")
+    if asked.ignore != IGNORED:
+        words.append(f"data.ignore={asked.ignore}")
+    if asked.label_map is not None:
+        words.append(f"data.label_map={shown(dict(asked.label_map))}")
+    if asked.colors is not None:
+        words.append(f"data.colors={shown(dict(asked.colors))}")
+    if audit.unusable or audit.wrong or audit.denied:
+        words.append("data.on_bad_image=skip")
+    if audit.left_out > ELONGATED:
+        words.append("data.resize=pad")
+    return shlex.join([*words, "model=unet"])
+
+
+def audit(
+    root: str, asked: Asked, json_file: str | None, html_file: str | None, verbose: int = 1
+) -> MaskAudit:
+    """Look at a folder of annotated images, print what was found, and write it to files if they are named.
+
+    Args:
+        root: the folder.
+        asked: what the user says of it.
+        json_file: for all that was found; ``-`` writes it to standard output, in place of the tables.
+        html_file: for images of each class with their masks over them.
+        verbose: as of :class:`Console`.
+
+    Raises:
+        UserError: it is no such folder, or a file can't be written.
+    """
+    console = screen_beside(json_file, html_file, verbose=verbose)
+    census = annotated_census(root, asked, default("data.max_megapixels"), console.verbose)
+    counts = pixels_of(census, console)
+    result = examine(root, census, counts, asked)
+    show(console, result)
+    if json_file is not None:
+        write(json_file, json_of(asdict(result)), console)
+    if html_file is not None:
+        write(html_file, page(root, census, result, counts, facts_of(result)), console)
+    return result

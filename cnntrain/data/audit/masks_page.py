@@ -1,0 +1,160 @@
+"""One page of HTML: images of each class with their masks over them, a legend, and what else was found."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.mask_file import unpacked
+from cnntrain.annotations.mask_reader import MaskReader
+from cnntrain.annotations.regions import IGNORED
+from cnntrain.annotations.table import Color
+from cnntrain.data.audit.findings_text import LINE, line_of
+from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
+from cnntrain.image_folder.findings import FINDINGS, heading
+from cnntrain.runs.web_page import web_page
+from cnntrain.text import printable
+
+if TYPE_CHECKING:
+    from cnntrain.data.audit.masks_result import MaskAudit
+
+TEMPLATE = Path(__file__).with_name("masks_page.html")
+OF_A_CLASS = 6  # images, a row on a wide screen
+LISTED = 200  # names
+FOLDED = 10  # names of a list, from which on it is folded
+SIDE = 160  # of an image on the page, in pixels
+OPACITY = 0.5  # of a mask over its image
+GOLDEN = 0.618034  # turns of the colour circle between two classes, so that neighbours differ
+GREY = (128, 128, 128)  # of what is ignored
+
+
+class Key(NamedTuple):
+    """A class in the legend."""
+
+    name: str
+    color: str
+    pixels: str
+
+
+class Overlay(NamedTuple):
+    """An image with its mask over it: its name, and a data address."""
+
+    name: str
+    address: str
+
+
+class Row(NamedTuple):
+    """Images that show a class."""
+
+    title: str
+    images: list[Overlay]
+
+
+class Names(NamedTuple):
+    """A finding: its heading and names, how many more there are, and whether the list is folded."""
+
+    title: str
+    names: list[str]
+    more: int
+    is_folded: bool
+
+
+def page(
+    root: str, census: AnnotatedCensus, result: MaskAudit, counts: np.ndarray, facts: Mapping[str, str]
+) -> str:
+    """Return the page, which refers to no other file.
+
+    Args:
+        root: the folder, as typed.
+        census: its images.
+        result: what was found.
+        counts: pixels of each label in each mask, int64 (N, 256).
+        facts: about all images together.
+    """
+    palette = colors_of(census)
+    findings = [(kind, vars(result).get(kind, ())) for kind in FINDINGS]
+    return web_page(
+        TEMPLATE,
+        printable(root),
+        facts=facts,
+        command=printable(result.command, 4000),
+        refusal=printable(result.refusal, 2000),
+        legend=legend(result, palette),
+        rows=[] if result.refusal else rows(census, counts, palette),
+        findings=[names_of(kind, items) for kind, items in findings if items],
+    )
+
+
+def colors_of(census: AnnotatedCensus) -> np.ndarray:
+    """Return a colour for each label, uint8 (256, 3): that of coloured masks, else one of its own."""
+    palette = np.full((IGNORED + 1, 3), GREY, np.uint8)
+    for label in range(1, len(census.meaning.names)):
+        color = colorsys.hsv_to_rgb(label * GOLDEN % 1, 0.75, 0.95)
+        palette[label] = [round(255 * part) for part in color]
+    palette[0] = 0
+    for value, label in (census.meaning.classes.colors or {}).items():
+        palette[label] = unpacked(value)
+    return palette
+
+
+def legend(result: MaskAudit, palette: np.ndarray) -> list[Key]:
+    """Return the classes with their colours and shares, and what is ignored."""
+    keys = [
+        Key(printable(name), css(palette[label]), f"{share:.2%}")
+        for label, (name, share) in enumerate(result.pixels.items())
+    ]
+    return [*keys, Key("ignored", css(palette[IGNORED]), f"{result.ignored:.2%} of all")] if keys else []
+
+
+def css(color: Color | np.ndarray) -> str:
+    """Return a colour as CSS has it."""
+    return f"rgb({','.join(str(int(part)) for part in color)})"
+
+
+def rows(census: AnnotatedCensus, counts: np.ndarray, palette: np.ndarray) -> list[Row]:
+    """Return images that show each class but the first, evenly spread."""
+    reader = MaskReader.of(census, Decoding(census.max_megapixels))
+    found = []
+    for label, name in enumerate(census.meaning.names[1:], 1):
+        members = np.flatnonzero(counts[:, label] > 0)
+        some = np.unique(np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int))
+        images = [overlay(census, int(members[place]), reader, palette) for place in some]
+        found.append(Row(f"{printable(name)}: {len(images)} of {len(members):,} images", images))
+    return found
+
+
+def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np.ndarray) -> Overlay:
+    """Return an image with its mask over it; of a file that has gone since, an empty one."""
+    entry, record = census.table.entries[index], census.records[index]
+    name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
+    try:
+        image = open_upright(census.tree.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
+        mask = Image.fromarray(reader.read(entry, size, census.lies.get(index, "")))
+    except Unreadable:
+        return Overlay(name, "data:,")
+    scale = SIDE / max(size)
+    small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    enlarged = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
+    pixels = np.asarray(image.resize(small, enlarged), dtype=np.float32)
+    labels = np.asarray(mask.resize(small, Image.Resampling.NEAREST))
+    opacity = np.where(labels == 0, 0, OPACITY)[..., None]
+    mixed = pixels * (1 - opacity) + palette[labels] * opacity
+    file = io.BytesIO()
+    Image.fromarray(mixed.round().astype(np.uint8)).save(file, "JPEG", quality=85)
+    return Overlay(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
+
+
+def names_of(kind: str, items: Sequence[str | Sequence[str]]) -> Names:
+    """Return the heading and the names of a finding."""
+    names = [line_of(item) for item in items[:LISTED]]
+    return Names(
+        printable(heading(kind, items), LINE), names, max(0, len(items) - LISTED), len(items) > FOLDED
+    )
