@@ -90,7 +90,7 @@ class Trial:
                 loss = self.criterion(model(x), self.y)
             loss.backward()
             if self.device.type != "cpu":
-                float(loss)  # which waits for the device
+                float(loss.detach())  # which waits for the device
 
         try:
             if not self.fits:

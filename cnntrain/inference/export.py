@@ -220,7 +220,8 @@ def write_pt2(model: FromBytes, example: Tensor, file: Path, metadata: dict[str,
         )
         torch.export.save(program, buffer, extra_files={"metadata.json": json.dumps(metadata)})
     write(file, buffer.getvalue())
-    loaded = torch.export.load(file).module()
+    with quietly():
+        loaded = torch.export.load(file).module()
     return lambda images: loaded(images)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import torch
 from torch import nn
@@ -47,6 +48,8 @@ def compile_model(model: nn.Module, shape: tuple[int, int, int], device: torch.d
     Raises:
         UserError: it can't, since a compiler is missing, say.
     """
+    # fp32 stays fp32: `precision` chooses a faster format, and says so.
+    warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
     model.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
     model.eval()
     try:
