@@ -174,6 +174,24 @@ def test_a_small_sound_network_is_called_slow_and_not_broken(cnntrain: Command) 
     assert trained(cnntrain, *small, found[0]["fix"])[0] == []
 
 
+def test_each_call_of_a_relu_that_a_model_uses_again_counts_by_itself(cnntrain: Command) -> None:
+    Path("again.py").write_text(
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, in_channels, num_classes):\n        super().__init__()\n"
+        "        self.first = nn.Conv2d(in_channels, 8, 3, stride=2)\n"
+        "        self.second = nn.Conv2d(8, 16, 3, stride=2)\n"
+        "        nn.init.constant_(self.second.bias, -100)\n"
+        "        self.relu = nn.ReLU()\n"
+        "        self.output = nn.Linear(8 * 13 * 13 + 16 * 6 * 6, num_classes)\n"
+        "    def forward(self, x):\n"
+        "        x = self.relu(self.first(x))\n"
+        "        return self.output(torch.cat([x.flatten(1), self.relu(self.second(x)).flatten(1)], 1))\n"
+    )
+    found, _ = trained(cnntrain, "model._target_=again.Net", "epochs=1")
+    dead = [finding["evidence"] for finding in found if finding["finding"] == "dead ReLUs"]
+    assert len(dead) == 1 and "of the 16 units of relu, call 2 are 0" in dead[0]
+
+
 def test_a_doctor_that_fails_costs_no_run(cnntrain: Command) -> None:
     Path("stuck.py").write_text(
         "from cnntrain.models import MLP\n\nclass Net(MLP):\n"

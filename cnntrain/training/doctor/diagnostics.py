@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -59,23 +59,42 @@ def examine(
         collector: of the task.
     """
     model.eval()
-    fired: dict[str, Tensor] = {}
+    firing = Firing()
     relus = [(name, module) for name, module in model.named_modules() if isinstance(module, RELUS)]
     seen, deadline = 0, time.monotonic() + SECONDS
-    with forward_hooks(relus, partial(note, fired)):
+    with forward_hooks(relus, firing.note):
         for x, y in batches:
+            firing.begin_pass()
             with precision.autocast():
                 output = model(x)
             collector.add(output, y)
             seen += len(y)
             if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):
                 break
-    return Examination(fired, seen, collector.here())
+    return Examination(firing.fired, seen, collector.here())
 
 
-def note(fired: dict[str, Tensor], name: str, module: nn.Module, args: Any, output: Tensor) -> None:
-    """Note which units of a layer fire: features (N, F), or channels (N, C, H, W)."""
-    if output.dim() == 4 and output.shape[2:] == (1, 1):  # of a gate, such as squeeze and excitation
-        return
-    above = (output > 0).transpose(0, 1).flatten(1).any(1)
-    fired[name] = fired[name] | above if name in fired else above
+class Firing:
+    """Which units of each ReLU fire.
+
+    A pass may call one module at several places, as the blocks of torchvision's ResNets do, and with other
+    numbers of channels: each call counts as a layer of its own.
+    """
+
+    def __init__(self) -> None:
+        self.fired: dict[str, Tensor] = {}
+        self.calls: Counter[str] = Counter()
+
+    def begin_pass(self) -> None:
+        """Count the calls from the first one again."""
+        self.calls.clear()
+
+    def note(self, name: str, module: nn.Module, args: Any, output: Tensor) -> None:
+        """Note which units fire: features (N, F) or (N, T, F), or channels (N, C, H, W)."""
+        if output.dim() == 4 and output.shape[2:] == (1, 1):  # of a gate, such as squeeze and excitation
+            return
+        self.calls[name] += 1
+        layer = name if self.calls[name] == 1 else f"{name}, call {self.calls[name]}"
+        units = -1 if output.dim() == 3 else 1
+        above = (output > 0).transpose(0, units).flatten(1).any(1)
+        self.fired[layer] = self.fired[layer] | above if layer in self.fired else above
