@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from cnntrain.compare.page import About, page
 from cnntrain.compare.ranking import Point, Run, as_csv, in_order, tests_of
 from cnntrain.compare.results import figures_of, headline
 from cnntrain.compare.table import show
+from cnntrain.config import own_runs
+from cnntrain.config.keys import KEYS
+from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
@@ -27,20 +31,26 @@ from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
-from cnntrain.tasks.chosen import CLASSIFICATION
+from cnntrain.tasks.chosen import CLASSIFICATION, last_name, scores_of
 from cnntrain.tasks.classification.scores import SCORES
-from cnntrain.tasks.scores import TEST, Figure
-from cnntrain.text import argument, printable, shown_path
+from cnntrain.tasks.scores import TEST, Figure, Scores
+from cnntrain.text import argument, shown_path
 
 
 def compare(
-    names: Sequence[str], monitor: str, csv_file: str | None, json_file: str | None, html_file: str | None
+    names: Sequence[str],
+    monitor: str,
+    trust: Sequence[str] = (),
+    csv_file: str | None = None,
+    json_file: str | None = None,
+    html_file: str | None = None,
 ) -> None:
     """Rank runs by their validation figures, each data set's apart, and show in which keys they differ.
 
     Args:
         names: run folders and sweeps, as typed.
-        monitor: the figure that they are ranked by, as typed.
+        monitor: the figure that they are ranked by, as typed; ``auto`` for the usual one of their task.
+        trust: packages that may be imported for the task of a run that was not made by this user.
         csv_file: where to write a row for each run.
         json_file: where to write all that is shown.
         html_file: where to write the page to look at.
@@ -50,20 +60,22 @@ def compare(
     """
     console = screen_beside(csv_file, json_file, html_file)
     folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))
+    found = [config_of(folder) for folder in folders]
+    scores = scores_of_all(folders, trust)
+    check_value("monitor", monitor, replace(KEYS["monitor"], choices=scores.monitors))
     if len(folders) < 2:
         raise UserError("compare needs at least two runs, or a sweep: cnntrain compare RUN RUN")
-    found = [config_of(folder) for folder in folders]
-    for folder, config in zip(folders, found, strict=True):
-        check_task(folder, config)
     data = [data_set_of(config) for config in found]
     configs = with_classes_named(found)
     begun = [config for config in configs if config]
     keys, repeats = differing(begun), repeats_in(begun)
-    runs = [run_of(folder, config, keys, repeats) for folder, config in zip(folders, configs, strict=True)]
+    runs = [
+        run_of(folder, config, keys, repeats, scores) for folder, config in zip(folders, configs, strict=True)
+    ]
     for run, name in zip(runs, data, strict=True):
         run.data = name if len(set(data) - {""}) > 1 else ""
-    ranked_by = SCORES.monitored(monitor)
-    points = show(console, runs, [*keys, *repeats], ranked_by, SCORES)
+    ranked_by = scores.monitored(monitor)
+    points = show(console, runs, [*keys, *repeats], ranked_by, scores)
     for key, values in of_no_account(begun).items():
         console.line(
             f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
@@ -73,26 +85,48 @@ def compare(
 
     order, columns = in_order(runs, points), [*keys, *repeats]
     if csv_file is not None:
-        write(csv_file, as_csv(order, points, columns, SCORES), console)
+        write(csv_file, as_csv(order, points, columns, scores), console)
     if html_file is not None:
         about = About(count(len(runs), "run"), Path(html_file).absolute().parent)
-        write(html_file, page(about, order, points, columns, ranked_by, SCORES), console)
+        write(html_file, page(about, order, points, columns, ranked_by, scores), console)
     if json_file is not None:
-        write(json_file, json_of(as_dict(runs, points, monitor)), console)
+        write(json_file, json_of(as_dict(runs, points, ranked_by, scores)), console)
 
 
-def check_task(folder: Path, config: Mapping[str, str]) -> None:
-    """Check that a run learns classification, by whose scores runs are compared.
+def scores_of_all(folders: Sequence[Path], trust: Sequence[str]) -> Scores:
+    """Return the scores of the task that runs learn, which was classification before there were others.
 
     Raises:
-        UserError: it learns something else.
+        UserError: they learn different tasks, or the class of their task is not to be trusted.
     """
-    task = config.get("task._target_", CLASSIFICATION)
-    if task != CLASSIFICATION:
-        raise UserError(
-            f"compare ranks runs of classification alone, and {shown_path(folder)} learns "
-            f"{printable(task, 100)}; the sweep that made a run ranks it: sweep.csv in its folder"
-        )
+    found: dict[str, Scores] = {}
+    of_task: dict[str, Path] = {}
+    for folder in folders:
+        config = config_file(folder)
+        task = config.get("task") or {"_target_": CLASSIFICATION}
+        target = str(task["_target_"])
+        if config and target not in found:
+            found[target] = scores_of(task, trust_in(folder, config, trust))
+            of_task[target] = folder
+    # By what is measured: a class of the user's may have been moved to another file.
+    one, *others = list(of_task) or [""]
+    for other in others:
+        if found[other] != found[one]:
+            learns = (f"{shown_path(of_task[task])} learns {last_name(task)}" for task in (one, other))
+            raise UserError(f"runs of different tasks can't be compared: {' and '.join(learns)}")
+    return found.get(one, SCORES)
+
+
+def config_file(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a run; nothing before it has begun."""
+    path = folder / "config.yaml"
+    return run_files.read_yaml(path) if path.exists() else {}
+
+
+def trust_in(folder: Path, config: Mapping[str, Any], trust: Sequence[str]) -> Sequence[str] | None:
+    """Return the packages that a run may name; None, for all, if this user has made it here."""
+    signature = own_runs.in_comment((folder / "config.yaml").read_text(encoding="utf-8"))
+    return None if own_runs.is_own({"config": config, own_runs.SIGNATURE: signature}) else trust
 
 
 def folders_of(name: str) -> list[Path]:
@@ -134,7 +168,9 @@ def unfinished_sweeps(runs: Sequence[Run]) -> list[Path]:
     return sorted(parent for parent in parents if (parent / run_folder.SWEEP).exists())
 
 
-def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats: Sequence[str]) -> Run:
+def run_of(
+    folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats: Sequence[str], scores: Scores
+) -> Run:
     """Return a run with its values of some keys, and what tells it from its repeats."""
     values = {key: config[key] for key in keys if key in config}
     seed = int(config["seed"]) if config.get("seed", "").isdigit() else None
@@ -148,7 +184,7 @@ def run_of(folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats
     try:
         summary = run_files.read_json(folder / "summary.json")
         if not goes_on(config, summary):
-            run.state, run.figures = "finished", headline(summary, SCORES)
+            run.state, run.figures = "finished", headline(summary, scores)
             run.seed = run.figures.pop("seed")
         return run
     except FileNotFoundError:
@@ -163,11 +199,11 @@ def goes_on(config: Mapping[str, str], summary: RunSummary) -> bool:
     return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])
 
 
-def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[str, Any]:
+def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: Figure, scores: Scores) -> dict[str, Any]:
     """Return what is shown, for programs."""
-    tested = Figure(TEST, SCORES.main)
+    tested = Figure(TEST, scores.main)
     return {
-        "monitor": monitor,
+        "monitor": monitor.name,
         "points": [
             {
                 "data": point.data,
@@ -181,7 +217,7 @@ def as_dict(runs: Sequence[Run], points: Sequence[Point], monitor: str) -> dict[
                 "std": point.summary and point.summary.std,
                 "interval_95": point.summary and point.summary.interval,
                 "p_vs_best": point.p,
-                **{figure: point.mean(figure) for figure in figures_of(SCORES)},
+                **{figure: point.mean(figure) for figure in figures_of(scores)},
                 **({tested.name: tests_of(point, tested.score.name)} if point.rank == 1 else {}),
             }
             for point in points

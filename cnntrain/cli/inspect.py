@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cnntrain.cli.command import (
     ANYTHING,
@@ -16,22 +17,24 @@ from cnntrain.cli.command import (
 from cnntrain.cli.help import key_lines, keys_of_model, own_values
 from cnntrain.config.keys import KEYS
 from cnntrain.errors import UserError, did_you_mean
-from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.text import is_there, printable
 
 
 def compare(arguments: Sequence[str]) -> int:
-    """``cnntrain compare RUN... [monitor=val_loss] [--csv|--json|--html FILE]``."""
+    """``cnntrain compare RUN... [monitor=val_loss] [trust=PACKAGE] [--csv|--json|--html FILE]``."""
     from cnntrain.cli.compare import compare as compare_runs
-    from cnntrain.config.mistakes.suggestions import check_value
+    from cnntrain.config.from_checkpoint import check_amendments
 
     flags, words = split_flags(arguments, COMPARE)
-    names = [word for word in words if not word.startswith("monitor=")]
-    monitor = next((word.partition("=")[2] for word in words if word not in names), SCORES.monitors[0])
-    check_value("monitor", monitor)
+    mine = [word for word in words if word.startswith(("monitor=", "trust="))]
+    names = [word for word in words if word not in mine]
+    monitor = next((word.partition("=")[2] for word in mine if word.startswith("monitor=")), "auto")
+    amendments = check_amendments([word for word in mine if word.startswith("trust=")], ("trust",), "compare")
+    typed: list[Any] = [amendment.value() for amendment in amendments]
+    trust = [str(package) for packages in typed for package in packages]
     if not names:
         raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")
-    compare_runs(names, monitor, *(flags.get(f"--{kind}") for kind in ("csv", "json", "html")))
+    compare_runs(names, monitor, trust, *(flags.get(f"--{kind}") for kind in ("csv", "json", "html")))
     return 0
 
 
@@ -166,7 +169,7 @@ in which they differ. Runs that differ only in their seed share a line: mean,
   cnntrain compare last outputs/train/RUN --csv runs.csv
 """,
     {"--csv": ANYTHING, "--json": ANYTHING, "--html": ANYTHING},
-    keys=("monitor",),
+    keys=("monitor", "trust"),
     takes_runs=True,
 )
 

@@ -274,8 +274,10 @@ def test_a_run_of_another_task_is_told(torchless: Command) -> None:
     for name in ("a", "b"):
         job(name, "finished")
     config = json.loads(Path("b/config.yaml").read_text())
-    Path("b/config.yaml").write_text(json.dumps({**config, "task": {"_target_": "mine.Depth"}}))
-    is_told(torchless("compare", "a", "b"), "of classification alone, and b learns mine.Depth")
+    other = {"_target_": "cnntrain.tasks.Segmentation"}
+    Path("b/config.yaml").write_text(json.dumps({**config, "task": other}))
+    told = "runs of different tasks can't be compared: a learns Classification and b learns Segmentation"
+    is_told(torchless("compare", "a", "b"), told)
 
 
 def test_two_image_folders_are_two_data_sets(torchless: Command) -> None:
@@ -349,7 +351,7 @@ def test_wrong_names_are_told_with_the_nearest(torchless: Command) -> None:
 def test_the_shell_is_offered_runs_and_monitor_but_no_run_to_write_to(torchless: Command) -> None:
     job("outputs/train/one", "finished")
     offered = torchless("_complete", "compare", "").out.split()
-    assert offered == ["last", "outputs/train/one", "monitor="]
+    assert offered == ["last", "outputs/train/one", "monitor=", "trust="]
     assert torchless("_complete", "compare", "x", "monitor=val_l").out == "monitor=val_loss\n"
     assert torchless("_complete", "compare", "x", "--csv", "").out == ""
 

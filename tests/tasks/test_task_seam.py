@@ -87,7 +87,6 @@ class Number(Task):
 RUN = (
     "task._target_=numbers_task.Number",
     "criterion._target_=torch.nn.MSELoss",
-    "monitor=val_mae",
     *("model=mlp", "model.hidden=[16]", "limit=600", "epochs=3", "optim.lr=0.01", "precision=fp32"),
 )
 TRUST = "trust=[numbers_task]"
@@ -130,6 +129,9 @@ def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, tas
     (row,) = rows(Path("p.csv"))
     assert predicted.code == 0 and row["quantity"] == "number"
     assert f"number {float(row['value']):7.4g}" in predicted.out
+    assert cnntrain("predict", "r", "a.png", TRUST, "--json", "p.json").code == 0
+    (found,) = json.loads(Path("p.json").read_text())["predictions"]
+    assert found["outputs"] == [{"quantity": "number", "value": pytest.approx(float(row["value"]), rel=1e-4)}]
 
     words = ("explain", "zero_grad", *RUN), ("explain", "shift", "run=r", TRUST)
     for told in (cnntrain(*command) for command in words):
@@ -153,6 +155,39 @@ def test_its_report_shows_curves_scores_and_predictions(cnntrain: Command, task:
     assert cnntrain("report", "r", TRUST).code == 0
     own_part = page[page.index('id="scores"') : page.index('id="maps"')]
     assert own_part in Path("r/report.html").read_text()
+
+
+def test_runs_are_compared_by_its_scores(cnntrain: Command, task: None) -> None:
+    for number, lr in enumerate(("0.0001", "0.01")):
+        assert (
+            cnntrain("train", *RUN, "epochs=1", f"optim.lr={lr}", "report=false", f"out=r{number}").code == 0
+        )
+    compared = cnntrain("compare", "r0", "r1", "--json", "c.json")
+    assert compared.code == 0 and "Ranking by val_mae" in compared.out, compared.err
+    found = json.loads(Path("c.json").read_text())
+    assert found["monitor"] == "val_mae"
+    assert [point["runs"] for point in found["points"]] == [["r1"], ["r0"]]
+    assert found["points"][0]["test_mae"] == [summary_of("r1")["test"]["mae"]]
+    told = cnntrain("compare", "r0", "r1", "monitor=val_accuracy")
+    assert told.code == 2 and "monitor takes val_mae or val_loss" in told.err
+
+
+def test_a_task_of_somebody_elses_run_is_trusted_before_it_is_imported(
+    cnntrain: Command, task: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (0, 1):
+        assert cnntrain("train", *RUN, "epochs=1", "report=false", f"out=r{number}").code == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("another").absolute()))  # of who has not made the runs
+    told = cnntrain("compare", "r0", "r1")
+    assert told.code == 2 and "allow with trust=[numbers_task]" in told.err
+    assert cnntrain("compare", "r0", "r1", TRUST).code == 0
+
+
+def test_a_score_that_it_does_not_have_chooses_no_epoch(cnntrain: Command, task: None) -> None:
+    told = cnntrain("train", *RUN, "monitor=val_accuracy", "data=mnist", "data.root=nowhere", "out=r")
+    assert told.code == 2 and told.err.count("\n") == 1
+    assert "monitor=val_accuracy is not possible: it takes val_mae or val_loss" in told.err
+    assert not Path("r").exists()
 
 
 def test_the_doctor_knows_what_every_task_has_in_common(cnntrain: Command, task: None) -> None:
