@@ -21,6 +21,7 @@ from cnntrain.config.compose import (
 from cnntrain.config.keys import CLASS_GROUPS, KEYS, home_of, is_described, leaves
 from cnntrain.config.mistakes.malformed import unknown_choice
 from cnntrain.config.mistakes.suggestions import elsewhere, filled, unknown_key
+from cnntrain.config.mistakes.synonyms import OTHER_FAMILY
 from cnntrain.config.overrides import parse
 from cnntrain.errors import UserError, did_you_mean, nearest
 
@@ -143,12 +144,14 @@ def unknown_override(
     if key in KEYS and group in offered:
         having = owners(key)
         mine = f"; for images of your own: data=folder {key}={value or 'DIR'}" if key == "data.root" else ""
+        if holds(config, own := OTHER_FAMILY.get(key, "")):
+            mine = f"; did you mean {filled(own, value)}?"
         return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}{mine}"
     if key.startswith("data.source."):
         return adding(key, "data.source", config["data"].get("source", {}))
     is_ours = group not in CLASS_GROUPS or is_described(str(config[group].get("_target_")))
     known = dict(leaves(config))
-    if is_ours and (instead := elsewhere(key, value, {**defaults(), **known})):
+    if is_ours and (instead := elsewhere(key, value, {**defaults(), **known}, known)):
         return f"unknown key {key}: {instead}"
     if name and not isinstance(config.get(group), Mapping):
         return f"unknown key {key}: `cnntrain train --help all` lists every key"

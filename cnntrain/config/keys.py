@@ -611,9 +611,14 @@ KEYS: dict[str, Key] = {
     "model.padding": Key("str", "same: zero padding, valid: none", "weights", choices=("same", "valid")),
     "model.head": Key("list", "hidden units of the MLP after the convolutions", "weights", items=COUNT),
     "model.width": Key(
-        "int", "channels of the first level; the next has twice as many, and so on", "weights", low=1
+        "int",
+        "numbers that represent a step; UNet: channels of the first level, doubled from level to level",
+        "weights",
+        low=1,
     ),
-    "model.depth": Key("int", "how often the image is halved, and doubled again", "weights", low=1, high=10),
+    "model.depth": Key(
+        "int", "layers; UNet: how often the image is halved, and doubled again", "weights", low=1, high=100
+    ),
     "model.upsample": Key(
         "str",
         "how the decoder enlarges: transposed convolution, or bilinear interpolation",
@@ -629,6 +634,26 @@ KEYS: dict[str, Key] = {
     ),
     "model.small": Key(
         "bool", "stem for images of up to 64 pixels; auto: if they are that small", "weights", auto=True
+    ),
+    "model.read": Key(
+        "str",
+        "what a step of the sequence is",
+        "weights",
+        choices=("rows", "columns", "patches", "pixels"),
+    ),
+    "model.patch": Key(
+        "int", "side of a patch in pixels; auto: up to 16, at least 4x4 patches", "weights", low=1, auto=True
+    ),
+    "model.bidirectional": Key("bool", "read from the end to the beginning too", "weights"),
+    "model.heads": Key("int", "attention heads; they must divide the width", "weights", low=1),
+    "model.pooling": Key(
+        "str",
+        "what is classified: the last step, the mean of all, or a class token (Transformer, ViT)",
+        "weights",
+        choices=("last", "mean", "class"),
+    ),
+    "model.positions": Key(
+        "str", "vectors that tell the position", "weights", choices=("learned", "sinusoidal")
     ),
     # optim
     "optim.lr": Key("float", "learning rate", "weights", low=0, above=True, is_common=True),

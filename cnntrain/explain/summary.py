@@ -8,6 +8,7 @@ from rich.table import Table
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config, input_shape, shown
 from cnntrain.config.sections import ModelSettings
+from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 from cnntrain.runtime.console import Console, bytes_in_words
 from cnntrain.text import network_name, printable
@@ -40,10 +41,12 @@ def show(config: Config) -> None:
     name = network_name(config["model"], type(model).__name__)
     totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work} MACs per image"
     console.line(f"[bold]{{}}: {totals}", name)
+    for reader in (module for module in model.modules() if isinstance(module, Reader)):
+        console.line("an image is a sequence of length {}: {}", reader.length, reader.extra_repr())
     if freezing.names:
         console.line("{}, with freeze={}", freezing, shown(config["freeze"]))
     weighted = [row for row in rows if row.parameters]
-    if weighted and weighted[0].kind == "Linear":
+    if weighted and weighted[0].kind == "Linear" and len(weighted[0].output_shape) == 1:
         show_convolution_instead(console, config, weighted[0])
 
 

@@ -9,6 +9,11 @@ from cnntrain.runtime.lazy import lazily
 if TYPE_CHECKING:
     from cnntrain.models.cnn import CNN as CNN
     from cnntrain.models.mlp import MLP as MLP
+    from cnntrain.models.sequences.recurrent import GRU as GRU
+    from cnntrain.models.sequences.recurrent import LSTM as LSTM
+    from cnntrain.models.sequences.recurrent import RNN as RNN
+    from cnntrain.models.sequences.transformer import Transformer as Transformer
+    from cnntrain.models.sequences.transformer import ViT as ViT
     from cnntrain.models.smp import SMP as SMP
     from cnntrain.models.timm import Timm as Timm
     from cnntrain.models.torchvision import Torchvision as Torchvision
@@ -16,5 +21,14 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"CNN": "cnn", "MLP": "mlp", "SMP": "smp", "Timm": "timm", "Torchvision": "torchvision", "UNet": "unet"},
+    {
+        "CNN": "cnn",
+        "MLP": "mlp",
+        "SMP": "smp",
+        "Timm": "timm",
+        "Torchvision": "torchvision",
+        "UNet": "unet",
+        **dict.fromkeys(("RNN", "LSTM", "GRU"), "sequences.recurrent"),
+        **dict.fromkeys(("Transformer", "ViT"), "sequences.transformer"),
+    },
 )

@@ -22,12 +22,15 @@ def forward_hooks(
 
     Args:
         layers: names and modules.
-        after_layer: gets the layer's name, the module, its positional arguments and its output.
+        after_layer: gets the layer's name, the module, its positional arguments and its output. Recurrent
+            layers and attention return several tensors: the first is their output.
         before_layer: is called before each forward pass.
     """
 
     def hook(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        after_layer(name, module, args, output)  # whose result must not replace the output
+        is_several = isinstance(output, tuple) and output
+        after_layer(name, module, args, output[0] if is_several else output)
+        # The result of after_layer must not replace the output.
 
     def hook_before(module: nn.Module, args: tuple[Any, ...]) -> None:
         before_layer()
@@ -40,8 +43,18 @@ def forward_hooks(
 
 
 def leaves(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the modules that hold no others, with their names."""
-    return [(name, module) for name, module in model.named_modules() if is_leaf(module)]
+    """Return the modules that hold no others, with their names.
+
+    ``nn.MultiheadAttention`` counts as one: it holds a linear layer, takes its weights, and never calls it.
+    """
+    named = list(model.named_modules())
+    attention = [module for _, module in named if isinstance(module, nn.MultiheadAttention)]
+    inside = {id(child) for module in attention for child in module.children()}
+    return [
+        (name, module)
+        for name, module in named
+        if (is_leaf(module) and id(module) not in inside) or module in attention
+    ]
 
 
 def is_leaf(module: nn.Module) -> bool:

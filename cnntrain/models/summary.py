@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from cnntrain.models.hooks import forward_hooks, is_leaf
+from cnntrain.models.sequences.reading import Reader
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
@@ -194,6 +195,10 @@ def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int
     """Return the field behind a layer, from what went in and came out, and the side of the image."""
     if isinstance(module, nn.Linear):  # of more than (N, values) it is unknown what they are
         return (image, 1) if output.dim() == 2 else UNKNOWN
+    if isinstance(module, nn.RNNBase):  # the last step has seen all
+        return image, 1
+    if isinstance(module, Reader):
+        return max(module.part), max(module.part)
     before = (field_of(args[0]) if args else None) or UNKNOWN
     if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
         if output.shape[2:].numel() == 1:

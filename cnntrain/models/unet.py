@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+DEEPEST = 10  # levels; an image of 1,024 pixels is one pixel there
+
 
 class UNet(nn.Module):
     """A class for each pixel (Ronneberger, Fischer and Brox 2015, U-Net, figure 1).
@@ -25,6 +27,9 @@ class UNet(nn.Module):
         upsample: ``transposed``, a learnt 2×2 convolution, as in the paper, or ``bilinear``.
         dropout: probability with which a value at the end of the encoder is switched off in training, as in
             the paper's section 3.1.
+
+    Raises:
+        ValueError: the image is halved more often than ``DEEPEST``.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class UNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if depth > DEEPEST:
+            raise ValueError(f"depth={depth} halves the image {depth} times; at most {DEEPEST} times")
         self.multiple = 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = double_conv(in_channels, width, batch_norm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +93,16 @@ def nearest_key(key: str, known: Sequence[str]) -> str | None:
     return None
 
 
-def elsewhere(key: str, value: str = "", known: Mapping[str, Any] | None = None) -> str:
+def elsewhere(
+    key: str, value: str = "", known: Mapping[str, Any] | None = None, own: Container[str] = ()
+) -> str:
     """Return what another tool's name for a key is here, as the end of a sentence; "" if it is no such name.
 
     Args:
         key: as typed, perhaps with a prefix: ``learning_rate``, ``trainer.max_epochs``, ``optim.wd``.
         value: what was typed for it, in the words of that tool: ``accelerator=gpu`` is ``device=cuda``.
         known: the keys that exist, with their defaults; by default those of conf/.
+        own: the keys that exist under the choices that are made.
     """
     name = without_accents(key.lstrip("+~-").lower().replace("-", "_"))
     prefix, _, last = name.rpartition(".")
@@ -118,6 +121,8 @@ def elsewhere(key: str, value: str = "", known: Mapping[str, Any] | None = None)
         ours = override.strip("'").partition("=")[0]
         return f"did you mean {override}?{described(ours, known)}"
     target = synonyms.KEYS.get(last, last if prefix in PREFIXES and last in (*KEYS, *groups()) else "")
+    if target not in own and synonyms.OTHER_FAMILY.get(target) in own:
+        target = synonyms.OTHER_FAMILY[target]
     if target == "criterion._target_" and "." not in value and folded(value) not in synonyms.VALUES[target]:
         return synonyms.OTHER_LOSS
     if target == "device" and "," in value:

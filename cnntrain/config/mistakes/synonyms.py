@@ -86,6 +86,14 @@ KEYS: dict[str, str] = {
         ("filters", "num_filters", "n_filters", "out_channels", "conv_channels"), "model.channels"
     ),
     **dict.fromkeys(("kernel", "ksize", "filter_size"), "model.kernel_size"),
+    **dict.fromkeys(
+        ("d_model", "embed_dim", "embedding_dim", "emb_dim", "n_embd", "state_size"), "model.width"
+    ),
+    **dict.fromkeys(("num_layers", "n_layers", "n_layer", "layers", "num_hidden_layers"), "model.depth"),
+    **dict.fromkeys(("nhead", "num_heads", "n_heads", "n_head", "num_attention_heads"), "model.heads"),
+    **dict.fromkeys(("patch_size", "patchsize"), "model.patch"),
+    **dict.fromkeys(("bidir", "is_bidirectional"), "model.bidirectional"),
+    **dict.fromkeys(("positional_encoding", "pos_encoding", "pos_embed", "pos_emb"), "model.positions"),
     **dict.fromkeys(("act", "nonlinearity", "activation_fn", "act_layer"), "model.activation"),
     **dict.fromkeys(("drop", "dropout", "drop_rate", "dropout_rate", "p_drop", "dropout_p"), "model.dropout"),
     **dict.fromkeys(("bn", "batchnorm", "use_bn", "use_batchnorm", "norm"), "model.batch_norm"),
@@ -248,6 +256,9 @@ ABSENT: dict[str, str] = {
     ),
 }
 
+# Keys of one family of networks, and what is closest to them in a network that lacks them.
+OTHER_FAMILY = {"model.hidden": "model.width", "model.channels": "model.width", "model.pool": "model.pooling"}
+
 # What a loss that is not one of torch's for classes is answered with.
 OTHER_LOSS = (
     "cnntrain trains classifiers with cross entropy; another loss is named by its class: "
@@ -269,6 +280,11 @@ VALUES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("lenet", "lenet5", "convnet", "simplecnn", "conv", "convolutional"), "model=cnn"),
         **dict.fromkeys(("fc", "dense", "perceptron", "fullyconnected", "mlpclassifier", "ann"), "model=mlp"),
         **dict.fromkeys(("linear", "logistic", "softmax"), "model=mlp 'model.hidden=[]'"),
+        **dict.fromkeys(("elman", "simplernn", "vanillarnn", "recurrent"), "model=rnn"),
+        **dict.fromkeys(("bilstm", "bidirectionallstm"), "model=lstm model.bidirectional=true"),
+        **dict.fromkeys(("bigru", "bidirectionalgru"), "model=gru model.bidirectional=true"),
+        **dict.fromkeys(("attention", "selfattention", "transformerencoder"), "model=transformer"),
+        **dict.fromkeys(("visiontransformer", "simplevit"), "model=vit"),
     },
     "data": {
         **dict.fromkeys(

@@ -1,0 +1,98 @@
+"""Recurrent networks: a state that is carried from step to step, and updated by what is read there."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.models.sequences.reading import Reader
+
+
+class Recurrent(nn.Module):
+    """Read an image step by step into a state, then classify what the state holds.
+
+    A subclass says how the state is updated: ``RNN``, ``LSTM`` or ``GRU``.
+
+    Args:
+        input_shape: channels, height and width of an image.
+        num_classes: number of classes, the outputs.
+        width: numbers in the state of a layer, H.
+        depth: layers; each reads the states of the layer below.
+        bidirectional: whether a second network reads from the end to the beginning; its states stand beside
+            those of the first.
+        dropout: probability with which a number that goes to the next layer, or to the output, is switched
+            off in training.
+        pooling: what is classified: the ``last`` state, or the ``mean`` of all.
+        read: what a step is: ``rows``, ``columns``, ``patches`` or ``pixels``.
+        patch: the side of a patch in pixels; see :class:`Reader`.
+
+    Raises:
+        ValueError: the pooling is for a Transformer, or the patches do not fill the image.
+    """
+
+    layers: ClassVar[type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]]
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        width: int,
+        depth: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        read: str = "rows",
+        patch: int | str = "auto",
+    ) -> None:
+        super().__init__()
+        if pooling == "class":
+            raise ValueError("pooling=class is for model=transformer and model=vit: pooling=last or mean")
+        self.pooling = pooling
+        self.reader = Reader(input_shape, read, patch)
+        self.rnn = self.layers(
+            self.reader.features,
+            width,
+            depth,
+            batch_first=True,
+            dropout=dropout if depth > 1 else 0.0,  # it stands between layers, so that one has none
+            bidirectional=bidirectional,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(width * (2 if bidirectional else 1), num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
+        states, _ = self.rnn(self.reader(x))
+        return self.output(self.dropout(self.pooled(states)))
+
+    def pooled(self, states: Tensor) -> Tensor:
+        """Return what is classified, float (N, H or 2·H), of the states of all steps, (N, T, the same)."""
+        if self.pooling == "mean":
+            return states.mean(dim=1)
+        if not self.rnn.bidirectional:
+            return states[:, -1]
+        forward, backward = states.chunk(2, dim=2)
+        return torch.cat([forward[:, -1], backward[:, 0]], dim=1)  # each where it has read all
+
+
+class RNN(Recurrent):
+    """h = tanh(W x + U h + b): the plain recurrent network (Elman 1990, Finding Structure in Time)."""
+
+    layers = nn.RNN
+
+
+class LSTM(Recurrent):
+    """Long short-term memory: gates decide what a cell forgets, takes in and shows.
+
+    Hochreiter and Schmidhuber 1997; with a forget gate, Gers et al. 2000.
+    """
+
+    layers = nn.LSTM
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit: an LSTM without a cell of its own, with two gates (Cho et al. 2014)."""
+
+    layers = nn.GRU

@@ -1,0 +1,120 @@
+"""Transformers: each step looks at all others at once, and attention decides at which."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.models.sequences.reading import Reader
+
+MOST_HEADS = 128  # that are proposed
+
+
+class Transformer(nn.Module):
+    """The encoder of Vaswani et al. 2017 (Attention Is All You Need), and a linear layer on top.
+
+    Each of its layers adds to the steps what attention brings from the others, then what a small MLP with
+    4 · width hidden units makes of each step alone. Layer norm stands before both, which needs no warm-up of
+    the learning rate (Xiong et al. 2020).
+
+    Args:
+        input_shape: channels, height and width of an image.
+        num_classes: number of classes, the outputs.
+        width: numbers that represent a step, D.
+        depth: layers of the encoder.
+        heads: attention maps of a layer; each compares width / heads of the numbers.
+        dropout: probability with which a number that a layer adds is switched off in training. Attention
+            weights are not, since torch's fused attention on CPUs knows no dropout.
+        pooling: what is classified: the ``mean`` of all steps, the ``last`` one, or a ``class`` token, which
+            is learned and stands before the first step.
+        positions: how a step tells where it is: a vector that is ``learned``, or ``sinusoidal``, is added.
+        read: what a step is: ``rows``, ``columns``, ``patches`` or ``pixels``.
+        patch: the side of a patch in pixels; see :class:`Reader`.
+
+    Raises:
+        ValueError: the heads do not divide the width, or the patches do not fill the image.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        width: int,
+        depth: int,
+        heads: int,
+        dropout: float = 0.0,
+        pooling: str = "mean",
+        positions: str = "sinusoidal",
+        read: str = "rows",
+        patch: int | str = "auto",
+    ) -> None:
+        super().__init__()
+        if width % heads:
+            fitting = ", ".join(str(n) for n in range(1, min(width, MOST_HEADS) + 1) if width % n == 0)
+            raise ValueError(f"{heads} heads do not divide the width {width}; these do: {fitting}")
+        self.pooling = pooling
+        self.reader = Reader(input_shape, read, patch)
+        self.embedding = nn.Linear(self.reader.features, width)
+        if pooling == "class":
+            self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        length = self.reader.length + (pooling == "class")
+        if positions == "learned":
+            self.positions = nn.Parameter(0.02 * torch.randn(length, width))
+        else:
+            self.register_buffer("positions", sinusoids(length, width), persistent=False)
+        # torch copies this layer, and all copies would begin with the same weights.
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        layer.self_attn.dropout = 0.0
+        self.encoder = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)
+        for parameter in self.encoder.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)  # as torch.nn.Transformer does
+        self.output = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
+        steps = self.embedding(self.reader(x))
+        if self.pooling == "class":
+            steps = torch.cat([self.class_token.expand(steps.shape[0], -1, -1), steps], dim=1)
+        return self.output(self.pooled(self.encoder(steps + self.positions)))
+
+    def pooled(self, steps: Tensor) -> Tensor:
+        """Return what is classified, float (N, D), of what the encoder makes of all steps, (N, T, D)."""
+        if self.pooling == "mean":
+            return steps.mean(dim=1)
+        return steps[:, 0] if self.pooling == "class" else steps[:, -1]
+
+
+class ViT(Transformer):
+    """The Vision Transformer: a Transformer that reads patches (Dosovitskiy et al. 2021, arXiv 2010.11929).
+
+    The arguments are those of :class:`Transformer`, without ``read``.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        width: int,
+        depth: int,
+        heads: int,
+        dropout: float = 0.0,
+        pooling: str = "class",
+        positions: str = "learned",
+        patch: int | str = "auto",
+    ) -> None:
+        super().__init__(
+            input_shape, num_classes, width, depth, heads, dropout, pooling, positions, "patches", patch
+        )
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Return a vector for each position, float32 (length, width): sines and cosines of falling frequency.
+
+    The wavelengths are a geometric series from 2 pi to 10,000 times that (Vaswani et al. 2017, section 3.5).
+    """
+    waves = torch.arange((width + 1) // 2)
+    angles = torch.arange(length)[:, None] * 10_000 ** (-2 * waves / width)
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]
