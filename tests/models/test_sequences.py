@@ -220,7 +220,6 @@ def test_the_work_of_layers_that_read_both_ways_is_counted_for_each() -> None:
         (["model=lstm", "model.heads=2"], ["model.heads belongs to model=transformer|vit"]),
         (["model=lstm", "model.depth=1000000000"], ["model.depth takes a whole number from 1 to 100"]),
         (["model=transformer", "model.width=0"], ["model.width takes a whole number of at least 1"]),
-        (["model=unet", "model.depth=11", "task=segmentation"], ["depth=11 halves the image 11 times"]),
         (["model=LSTM"], ["did you mean model=lstm?"]),
         (["model=bilstm"], ["did you mean model=lstm model.bidirectional=true?"]),
         (["model=lstm", "model.hidden=64"], ["did you mean model.width=64?"]),

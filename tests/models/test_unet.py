@@ -125,3 +125,10 @@ def test_it_computes_the_same_in_each_memory_format(memory_format: torch.memory_
 )
 def test_a_wrong_value_is_one_line(cnntrain: Command, typed: str, told: list[str]) -> None:
     is_told(cnntrain("train", "model=unet", typed), *told)
+
+
+def test_an_image_is_halved_ten_times_at_most() -> None:
+    with torch.device("meta"):
+        UNet(1, 2, width=1, depth=10)
+    with pytest.raises(ValueError, match="depth=11 halves the image 11 times; at most 10"):
+        UNet(1, 2, width=1, depth=11)
