@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -56,6 +57,24 @@ class Forked:
         self.wait(timeout)
         out, err = (file.read_text() for file in self.files)
         return out, err
+
+
+def started(processes: int, *arguments: str) -> list[Forked]:
+    """Start the processes of a run as torchrun would, without the seconds that torchrun itself takes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ranks = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(processes)}
+    return [
+        Forked(*arguments, env={**ranks, "WORLD_SIZE": str(processes), "RANK": str(n), "LOCAL_RANK": str(n)})
+        for n in range(processes)
+    ]
+
+
+def ended(running: list[Forked]) -> list[tuple[int | None, str, str]]:
+    """Return exit code, output and errors of each process."""
+    outputs = [process.communicate() for process in running]
+    return [(process.returncode, *texts) for process, texts in zip(running, outputs, strict=True)]
 
 
 def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: list[str]) -> None:

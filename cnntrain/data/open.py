@@ -18,7 +18,7 @@ from cnntrain.data.sources.builtin import DataMissing
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.splits import limited
 from cnntrain.data.streaming import StreamingDataset
-from cnntrain.data.trained_on import Earlier, apart, is_same_images, parted
+from cnntrain.data.trained_on import Earlier, Images, apart, is_same_images, parted
 from cnntrain.errors import UserError
 from cnntrain.image_folder.findings import heading, left_out
 from cnntrain.image_folder.members import FILE, Member, RunSplit, packed
@@ -80,20 +80,10 @@ def open_data(
     Raises:
         UserError: the data can't be read, or are not those that the run needs.
     """
-    reader, workers = Reader(settings, console, trust), settings.workers
+    reader = Reader(settings, console, trust)
     reader.known["class_names"] = None if class_names is None else list(class_names)
     reader.known["run_split"] = run_split or (earlier.guard() if earlier is not None else None)
-    try:
-        train, test = reader.read(True), reader.read(False)
-    except DataMissing as missing:
-        if trust is not None:
-            raise UserError(
-                f"{missing.what}, and a data set that a checkpoint names is not downloaded\n"
-                "name the folder that holds it, data.root=DIR, or download it by cnntrain train data=NAME"
-            ) from missing
-        console.warn(f"{missing.what}: downloading it to {shown_path(missing.root)}")
-        reader.known["download"] = True
-        train, test = reader.read(True), reader.read(False)
+    train, test = both_parts(reader, console, trust)
     folder: Any = reader.opened.get(True)
     indices, val_indices = parted(folder, train, settings.val_fraction, settings.split_seed)
     held_back = folder.held_back if isinstance(folder, Folder) else 0
@@ -105,23 +95,42 @@ def open_data(
         (indices, val_indices), settings = apart(earlier, settings, folder, train, parts, console)
         held_back += 0 if earlier.goes_on else chosen - len(val_indices)
     train_indices = limited(indices, settings.limit, settings.split_seed)
-    if isinstance(train, InMemoryDataset) and isinstance(test, InMemoryDataset):
-        train, test, where = placed(train, test, device, workers, reader.on_disk)
-        where += f", {bytes_in_words(train.whole.size + test.whole.size)}"
-    else:
-        where = f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
+    train, test, where = placed(train, test, device, settings.workers, reader.on_disk)
     words = "; ".join([where, *reader.notes])
     data = Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
     data.held_back, data.split = held_back, (settings.val_fraction, settings.split_seed)
-    if isinstance(folder, Folder):
-        tested = dict.fromkeys(range(len(test)), "test")
-        trained = dict.fromkeys(train_indices.tolist(), "train") | dict.fromkeys(val_indices.tolist(), "val")
-        data.members = [*folder.members(trained), *reader.opened[False].members(tested)]
-        if run_split is not None and run_split.binds and run_split.members is not None:
-            data.members = run_split.members  # whatever files are called by now
+    data.members = members_of(reader, data, run_split)
     data.train_files = files_of(folder, len(train))
     data.test_files = files_of(reader.opened.get(False), len(test))
     return data
+
+
+def both_parts(reader: Reader, console: Console, trust: Sequence[str] | None) -> tuple[Images, Images]:
+    """Read or open the training and the test images; what the user typed is downloaded if it is missing."""
+    try:
+        return reader.read(True), reader.read(False)
+    except DataMissing as missing:
+        if trust is not None:
+            raise UserError(
+                f"{missing.what}, and a data set that a checkpoint names is not downloaded\n"
+                "name the folder that holds it, data.root=DIR, or download it by cnntrain train data=NAME"
+            ) from missing
+        console.warn(f"{missing.what}: downloading it to {shown_path(missing.root)}")
+        reader.known["download"] = True
+        return reader.read(True), reader.read(False)
+
+
+def members_of(reader: Reader, data: Data, run_split: RunSplit | None) -> list[Member] | None:
+    """Return which image of a folder does what; None for other data."""
+    folder, test = reader.opened.get(True), reader.opened.get(False)
+    if not isinstance(folder, Folder):
+        return None
+    if run_split is not None and run_split.binds and run_split.members is not None:
+        return run_split.members  # whatever files are called by now
+    tested = dict.fromkeys(range(len(data.test)), "test")
+    trained = dict.fromkeys(data.train_indices.tolist(), "train")
+    trained |= dict.fromkeys(data.val_indices.tolist(), "val")
+    return [*folder.members(trained), *test.members(tested)]
 
 
 def files_of(dataset: Any, number: int) -> list[str] | None:
@@ -173,16 +182,22 @@ def remarks(reader: Reader, console: Console) -> list[str]:
 
 
 def placed(
-    train: InMemoryDataset, test: InMemoryDataset, device: torch.device, workers: int, on_disk: bool
-) -> tuple[InMemoryDataset, InMemoryDataset, str]:
-    """Move images to the accelerator, unless workers gather the batches or it lacks the memory."""
-    where = "on disk" if on_disk else "in memory"
-    if device.type == "cpu" or workers > 0:
-        return train, test, where
+    train: Images, test: Images, device: torch.device, workers: int, on_disk: bool
+) -> tuple[Images, Images, str]:
+    """Move images to the accelerator, unless workers gather the batches or it lacks the memory.
+
+    Returns:
+        The images, and in words where they are.
+    """
+    if not isinstance(train, InMemoryDataset) or not isinstance(test, InMemoryDataset):
+        return train, test, f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
     size = train.whole.size + test.whole.size
+    where, room = "on disk" if on_disk else "in memory", bytes_in_words(size)
+    if device.type == "cpu" or workers > 0:
+        return train, test, f"{where}, {room}"
     if device.type == "cuda" and size > SHARE * torch.cuda.mem_get_info(device)[0]:
-        return train, test, f"{where}, since {device} has too little"
-    return train.to(device), test.to(device), f"on {device}"
+        return train, test, f"{where}, since {device} has too little, {room}"
+    return train.to(device), test.to(device), f"on {device}, {room}"
 
 
 def is_same_data(state: Mapping[str, Any], data: Data) -> bool:

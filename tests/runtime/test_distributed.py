@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,31 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Command, is_told
-from forks import Forked
+from forks import Forked, ended, started
 
 from cnntrain.compute.ddp import Share
 
 # 90 images in batches of 8, so that an epoch ends with 2 of them, and 3 processes share 8 unevenly.
 RUN = ("model=mlp", "limit=90", "epochs=3", "batch_size=8", "precision=fp32", "threads=1", "optim=sgd")
 RUN += ("report=false",)
-
-
-def started(processes: int, *arguments: str) -> list[Forked]:
-    """Start the processes of a run as torchrun would, without the seconds that torchrun itself takes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    ranks = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(processes)}
-    return [
-        Forked(*arguments, env={**ranks, "WORLD_SIZE": str(processes), "RANK": str(n), "LOCAL_RANK": str(n)})
-        for n in range(processes)
-    ]
-
-
-def ended(running: list[Forked]) -> list[tuple[int | None, str, str]]:
-    """Return exit code, output and errors of each process."""
-    outputs = [process.communicate() for process in running]
-    return [(process.returncode, *texts) for process, texts in zip(running, outputs, strict=True)]
 
 
 def curve(folder: str) -> list[list[float]]:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Command
+from conftest import Command, is_told
+from forks import ended, started
+
+from cnntrain.inference.model import load
 
 OWN = """
 import os
@@ -53,7 +56,9 @@ class Streamed(Dataset):
     def __init__(self, train):
         self.images, self.masks = spots(train)
 
-    files = Spots.files
+    @staticmethod
+    def files(train):
+        return [__file__]
 
     def __len__(self):
         return len(self.images)
@@ -63,9 +68,9 @@ class Streamed(Dataset):
 
 
 class PerPixel(nn.Module):
-    def __init__(self, in_channels, num_classes):
+    def __init__(self, in_channels, num_classes, dropout=0.1):
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(in_channels, num_classes, 1), nn.Dropout(0.1))
+        self.layers = nn.Sequential(nn.Conv2d(in_channels, num_classes, 1), nn.Dropout(dropout))
 
     def forward(self, x):
         if self.training and STOP.exists():
@@ -144,7 +149,14 @@ DATA = (
     ),
 )
 RUN = (
-    *(*DATA, "task._target_=spots.Dense", "model._target_=spots.PerPixel", "doctor=false", "report=false"),
+    *(
+        *DATA,
+        "task._target_=spots.Dense",
+        "model=custom",
+        "model._target_=spots.PerPixel",
+        "doctor=false",
+        "report=false",
+    ),
     *("epochs=3", "batch_size=16", "optim.lr=0.05", "precision=fp32", "threads=1"),
 )
 AUGMENT = ("augment.flip=0.5", "augment.shift=2", "augment.rotate=20", "augment.crop=0.5")
@@ -195,3 +207,69 @@ def test_a_run_resumed_in_mid_epoch_ends_with_the_same_bits(cnntrain: Command, w
     assert stopped.code == 143 and progress["step_in_epoch"] > 0 and progress["mean"]["right"] > 0
     assert cnntrain("resume", "parts").code == 0
     assert equal("whole", "parts")
+
+
+def test_masks_are_streamed_and_cached_as_they_lie_in_memory(cnntrain: Command) -> None:
+    words = (*RUN, *AUGMENT, "epochs=1")
+    assert cnntrain("train", *words, "out=memory").code == 0
+    for how in ("off", "disk", "ram"):
+        streamed = ("data.source._target_=spots.Streamed", f"data.cache={how}", "workers=2", f"out={how}")
+        done = cnntrain("train", *words, *streamed)
+        assert done.code == 0, done.err
+        assert equal("memory", how)
+
+
+def test_two_processes_train_as_one_does(cnntrain: Command) -> None:
+    words = (*RUN, "epochs=2", "data.cache=off", "data.source._target_=spots.Streamed")
+    words += ("+model.dropout=0", "optim=sgd")
+    assert cnntrain("train", *words, "out=one").code == 0
+    together = ended(started(2, "train", *words, "out=two"))
+    assert [code for code, *_ in together] == [0, 0], together
+    for one, two in zip(metrics("one"), metrics("two"), strict=True):
+        assert {k: float(v) for k, v in two.items()} == pytest.approx(
+            {k: float(v) for k, v in one.items()}, rel=1e-3
+        )
+
+
+def test_classes_count_the_same_with_balance_classes(cnntrain: Command) -> None:
+    told = cnntrain("train", *RUN, "balance_classes=true", "epochs=1", "out=r")
+    assert told.code == 0, told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("augment.mixup=0.2",), "augment.mixup=0.2 is for data.targets=classes, and these data have masks"),
+        (("augment.cutmix=1",), "augment.cutmix=1 is for data.targets=classes"),
+        (("data.targets=classes",), "task: Dense learns from masks, and these data have classes"),
+        (("task=classification",), "task: Classification learns from classes, and these data have masks"),
+        (("monitor=val_accuracy",), "monitor=val_accuracy is not possible: it takes val_pixel_accuracy or"),
+        (("data.image_size=12x20",), "did you mean 'data.image_size=[12,20]'?"),
+        (("data.image_size=[12,20,3]",), "data.image_size=[12,20,3] is not possible"),
+        (("data.resize_size=14",), "data.resize_size=14 is smaller than data.image_size=[12,20]"),
+        (("augment.shift=12",), "augment.shift=12 moves images of [12,20] pixels out of sight"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_data_are_read(
+    cnntrain: Command, words: tuple[str, ...], told: str
+) -> None:
+    Path("spots.py").write_text(OWN.replace("def spots(train):", "def spots(train):\n    raise OSError"))
+    is_told(cnntrain("train", *RUN, *words), told)
+
+
+def test_a_model_of_whole_images_is_told_from_one_of_pixels(cnntrain: Command) -> None:
+    words = [word for word in RUN if not word.startswith("model.")]
+    told = cnntrain("train", *words, "model=mlp")
+    is_told(told, "MLP gives (2, 2) for a batch of 2, not (2, 2, 12, 20): one logit a class and pixel")
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_images_that_are_not_square_are_classified(cnntrain: Command, model: str) -> None:
+    fake = ("data=fake", "data.source.size=200", "data.num_classes=3", "data.image_size=[10,17]")
+    words = (*fake, f"model={model}", "augment.crop=0.5", "data.resize_size=[12,20]", "epochs=1")
+    done = cnntrain("train", *words, "out=r")
+    assert done.code == 0, done.err
+    assert "3×10×17" in done.out and cnntrain("eval", "r").code == 0
+    trained = load("r")
+    assert trained.predict(torch.zeros(2, 3, 10, 17, dtype=torch.uint8)).shape == (2, 3)
+    assert trained.predict(torch.zeros(2, 1, 40, 30, dtype=torch.uint8)).shape == (2, 3)
