@@ -122,7 +122,7 @@ def both_parts(reader: Reader, console: Console, trust: Sequence[str] | None) ->
 
 def members_of(reader: Reader, data: Data, run_split: RunSplit | None) -> list[Member] | None:
     """Return which image of a folder does what; None for other data."""
-    folder, test = reader.opened.get(True), reader.opened.get(False)
+    folder: Any = reader.opened.get(True)
     if not isinstance(folder, Folder):
         return None
     if run_split is not None and run_split.binds and run_split.members is not None:
@@ -130,7 +130,7 @@ def members_of(reader: Reader, data: Data, run_split: RunSplit | None) -> list[M
     tested = dict.fromkeys(range(len(data.test)), "test")
     trained = dict.fromkeys(data.train_indices.tolist(), "train")
     trained |= dict.fromkeys(data.val_indices.tolist(), "val")
-    return [*folder.members(trained), *test.members(tested)]
+    return [*folder.members(trained), *reader.opened[False].members(tested)]
 
 
 def files_of(dataset: Any, number: int) -> list[str] | None:
