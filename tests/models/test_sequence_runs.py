@@ -1,0 +1,87 @@
+"""Runs of recurrent networks and Transformers are resumed, exported and fine-tuned as those of a CNN are."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Command
+from forks import Forked
+from torch import Tensor
+
+from cnntrain.data.sources.builtin import MNISTMini
+from cnntrain.inference.model import load
+
+PLAIN = ("limit=400", "batch_size=20", "epochs=2", "precision=fp32", "threads=1", "report=false")
+SMALL = {
+    "rnn": ("model=rnn", "model.width=8"),
+    "lstm": ("model=lstm", "model.width=8", "model.depth=2", "model.dropout=0.3", "model.bidirectional=true"),
+    "gru": ("model=gru", "model.width=8", "model.read=patches", "model.pooling=mean", "model.dropout=0.3"),
+    "transformer": ("model=transformer", "model.width=8", "model.heads=2", "model.dropout=0.3"),
+    "vit": ("model=vit", "model.width=8", "model.heads=2", "model.depth=1", "model.dropout=0.3"),
+}
+
+
+def weights(folder: str) -> dict[str, Tensor]:
+    state = torch.load(Path(folder, "checkpoints", "last.pt"), weights_only=True)
+    return dict(state["model"])
+
+
+@pytest.mark.parametrize(("name", "workers"), [("lstm", 0), ("vit", 2)])
+def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
+    cnntrain: Command, name: str, workers: int
+) -> None:
+    run = (*SMALL[name], *PLAIN, "augment=digits", f"workers={workers}")
+    assert cnntrain("train", *run, "out=whole").code == 0
+    killed = Forked("train", *run, "epochs=2", "save_every_steps=3", "out=killed")
+    while not Path("killed/checkpoints/last.pt").exists():
+        assert killed.poll() is None, killed.communicate()
+    killed.kill()
+    killed.wait()
+    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
+    outcome = cnntrain("resume", "killed")
+    assert outcome.code == 0, outcome.err
+    expected, found = weights("whole"), weights("killed")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_what_is_exported_gives_the_same_probabilities(cnntrain: Command, name: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert cnntrain("train", *SMALL[name], *PLAIN, "out=run").code == 0
+    outcome = cnntrain("export", "run", "formats=[onnx,pt2,safetensors]")
+    assert outcome.code == 0, outcome.err
+    images = MNISTMini(train=False).images
+    expected = load("run", ["precision=fp32"]).predict(images).numpy()
+    session = onnxruntime.InferenceSession("run/export/model.onnx")
+    program = torch.export.load("run/export/model.pt2").module()
+    for begin, end in itertools.pairwise((0, 1, 4, 100)):  # batches of 1, 3 and 96
+        part = images[begin:end]
+        for found in (session.run(None, {"images": part.numpy()})[0], program(part).detach().numpy()):
+            assert np.abs(found - expected[begin:end]).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_are_taken_over_frozen_averaged_and_clipped(cnntrain: Command, name: str) -> None:
+    run = (*SMALL[name], *PLAIN, "epochs=1", "limit=100")
+    assert cnntrain("train", *run, "out=first").code == 0
+    words = ("init_from=first", "freeze=backbone", "ema=0.9", "grad_clip=1", "accumulate=2")
+    outcome = cnntrain("train", *run, *words, "out=second")
+    assert outcome.code == 0, outcome.err
+    before, after = weights("first"), weights("second")
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"output.weight", "output.bias"}
+    assert cnntrain("eval", "second").code == 0
+
+
+def test_a_sweep_compares_ways_of_reading(cnntrain: Command) -> None:
+    run = ("model=gru", "model.width=4", *PLAIN, "epochs=1", "limit=60")
+    outcome = cnntrain("train", "-m", *run, "model.read=rows,columns,patches", "out=sweep")
+    assert outcome.code == 0, outcome.err
+    assert all(read in outcome.out for read in ("rows", "columns", "patches"))
+    assert len(list(Path("sweep").glob("*/summary.json"))) == 3
