@@ -142,9 +142,29 @@ def terms_of(module: Any) -> str:
     if isinstance(module, nn.Linear):
         weights = f"{module.in_features}·{module.out_features}"
         return weights + (f" + {module.out_features}" if module.bias is not None else "")
+    if isinstance(module, nn.RNNBase):
+        return recurrent_terms(module)
+    if isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
+        width = module.embed_dim  # queries, keys and values; then the output
+        return f"3·({width}·{width} + {width}) + {width}·{width} + {width}"
     if isinstance(module, NORMS) and module.weight is not None and module.bias is not None:
         return f"{module.weight.numel()} + {module.bias.numel()}"
     return ""
+
+
+def recurrent_terms(module: nn.RNNBase) -> str:
+    """Return the parameters of recurrent layers, in terms of what each gate reads: ``4·(28·128 + ...)``.
+
+    A gate has a weight for each input and for each number of the state, and two biases.
+    """
+    width, ways = module.hidden_size, 2 if module.bidirectional else 1
+    gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
+    terms = []
+    for layer in range(module.num_layers):
+        inputs = module.input_size if layer == 0 else ways * width
+        of_gate = f"{inputs}·{width} + {width}·{width}" + (f" + 2·{width}" if module.bias else "")
+        terms.append(f"{gates * ways}·({of_gate})")
+    return " + ".join(terms)
 
 
 def field_in_words(traced: Traced) -> str:
