@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntrain.annotations.regions import IGNORED
+from cnntrain.config.compose import file_of, read_yaml
 from cnntrain.errors import UserError
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.tasks import Segmentation
@@ -175,3 +176,9 @@ def test_the_usual_loss_becomes_that_of_pixels() -> None:
 def test_a_wrong_number_of_weights_is_refused() -> None:
     with pytest.raises(UserError, match="takes 4 numbers, one a class"):
         built({"_target_": "torch.nn.CrossEntropyLoss", "weight": [1, 2]})
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "dice", "ce_dice", "focal"])
+def test_the_loss_of_a_saved_run_is_built_again(name: str) -> None:
+    node = read_yaml(file_of("criterion", name))
+    assert isinstance(Segmentation((1, 8, 8), CLASSES).criterion(node, []), PixelLoss)
