@@ -105,12 +105,14 @@ def evaluate(
     in_training = [module for module in model.modules() if module.training]
     model.eval()
     weigh = weigher(criterion)
-    for x, y in batches:
-        with precision.autocast():
-            output = model(x)
-            loss = criterion(output, y)
-        evaluation.update(loss, output, y, weigh(y))
-        after_batch(output, y)
-    for module in in_training:
-        module.training = True
+    try:
+        for x, y in batches:
+            with precision.autocast():
+                output = model(x)
+                loss = criterion(output, y)
+            evaluation.update(loss, output, y, weigh(y))
+            after_batch(output, y)
+    finally:
+        for module in in_training:
+            module.training = True
     return evaluation.result()

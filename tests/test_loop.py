@@ -37,6 +37,19 @@ def small_mlp(dropout: float = 0.0) -> MLP:
     return MLP(64, 8, 3, dropout=dropout)
 
 
+def test_a_model_trains_on_after_an_evaluation_that_failed() -> None:
+    model = small_mlp()
+    model.hidden.eval()  # as frozen layers are
+    with pytest.raises(ValueError, match="batch_size"):
+        evaluate(
+            model,
+            [(torch.zeros(2, 1, 8, 8), torch.zeros(3, dtype=torch.int64))],
+            nn.CrossEntropyLoss(),
+            ClassificationEvaluation(CPU, 3),
+        )
+    assert model.training and not model.hidden.training
+
+
 def small_cnn() -> CNN:
     torch.manual_seed(1)
     return CNN((1, 8, 8), 3, channels=[4], batch_norm=True, dropout=0.5, head=[8])

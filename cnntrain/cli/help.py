@@ -20,7 +20,7 @@ from cnntrain.config.compose import (
     raw_yaml,
     typed_values,
 )
-from cnntrain.config.keys import KEYS, SHAPE, TABLE, is_of_run
+from cnntrain.config.keys import GROUPS, KEYS, SHAPE, TABLE, is_of_run
 from cnntrain.errors import UserError
 
 COLUMN = 30  # where explanations begin
@@ -92,7 +92,10 @@ def about(key: str) -> str:
     if key not in offered and not keys:
         from cnntrain.config.mistakes.suggestions import unknown_key
 
-        raise UserError(unknown_key(key, values))
+        group, _, name = key.rpartition(".")
+        if name == "_target_" and group in GROUPS and GROUPS[group].is_custom:
+            return entry(f"  {key}", f"class of the {group}, of your own too: {key}=my_pkg.MyClass (TEXT)")
+        raise UserError(unknown_key(key, {**dict.fromkeys(offered, ""), **default_choices(), **values}))
     lines = [entry(f"  {key}={choice}", comment(key, choice)) for choice in offered.get(key, ())]
     title = [f"{key}: the choices, and where its keys hold" if lines else f"{key}:"]
     if lines and key in default_choices():

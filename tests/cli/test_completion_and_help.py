@@ -84,6 +84,13 @@ def test_help_of_a_key(torchless: Command, words: list[str]) -> None:
 def test_help_of_an_unknown_key_names_the_nearest(torchless: Command) -> None:
     is_told(torchless("train", "--help", "learning_rate"), "did you mean optim.lr?")
     is_told(torchless("train", "--help", "nosuch"), "unknown key nosuch")
+    is_told(torchless("train", "--help", "optm"), "did you mean optim=adam|")
+
+
+def test_help_of_a_class_of_ones_own(torchless: Command) -> None:
+    for key in ("task._target_", "model._target_", "optim._target_"):
+        shown = torchless("train", "--help", key)
+        assert shown.code == 0 and f"{key}=my_pkg.MyClass" in " ".join(shown.out.split())
 
 
 def test_help_of_a_command_is_found_in_both_orders(torchless: Command) -> None:

@@ -226,7 +226,8 @@ def drawn(topic: str) -> dict[str, bytes]:
     ],
 )
 def test_without_zero_grad_the_loss_rises(cnntrain: Command, typed: list[str], told: str) -> None:
-    outcome = cnntrain("explain", "zero_grad", "model=mlp", "limit=2000", "batch_size=16", "epochs=1", *typed)
+    short = ("limit=2000", "batch_size=16", "epochs=1", *PLAIN)
+    outcome = cnntrain("explain", "zero_grad", "model=mlp", *short, *typed)
     assert outcome.code == 0, outcome.err
     assert told in outcome.out
     images = drawn("zero_grad")
