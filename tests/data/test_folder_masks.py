@@ -150,3 +150,16 @@ def test_typed_maps_of_values_and_colours_reach_the_masks() -> None:
     assert data.train.class_names == ("0", "1")
     mask = items(data)["00"][1]
     assert (mask == np.array([255, 0, 1])[scene(0)[1][:, 4:20]]).all()
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_training_runs_on_each_format_without_what_is_faulty(cnntrain: Command, kind: str) -> None:
+    TREES[kind](Path("data"))
+    image = next(Path("data").glob("*/00.*g"))
+    image.write_bytes(b"nothing")
+    words = ("data=folder", "data.root=data", "model=unet", "model.depth=2", "epochs=1", "report=false")
+    done = cnntrain("train", *words)
+    assert done.code == 2 and f"data/{image.parent.name}/{image.name}: not an image" in done.err
+    done = cnntrain("train", *words, "data.on_bad_image=skip")
+    assert done.code == 0, done.err
+    assert "test mIoU" in done.out and "left out 1 image" in done.err
