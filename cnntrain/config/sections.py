@@ -6,10 +6,10 @@ Everything below ``cnntrain.run`` takes these, or plainer arguments, and never t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cnntrain.config.keys import leaves
+from cnntrain.config.keys import PASSED_ON, leaves
 from cnntrain.config.schema import Config, height_and_width, input_shape
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
@@ -24,6 +24,7 @@ class DataSettings:
         limit: training images that are used; None: all.
         workers: processes that decode.
         targets: what the data give for each image: ``classes`` or ``masks``.
+        passed_on: what the class that reads the data is told, by the names of its arguments.
     """
 
     source: Node
@@ -42,21 +43,18 @@ class DataSettings:
     value_range: Any = None
     root: str | None = None
     on_bad_image: str | None = None
-    format: str | None = None
-    ignore: int | None = None
-    label_map: Any = None
-    colors: Any = None
     limit: int | None = None
     workers: int = 0
     targets: str = "classes"
+    passed_on: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config) -> DataSettings:
         """Return what a configuration says of the data."""
-        data = {
-            field.name: config["data"][field.name] for field in fields(cls) if field.name in config["data"]
-        }
-        return cls(**data, limit=config["limit"], workers=config["workers"])
+        group = config["data"]
+        own = {row.name: group[row.name] for row in fields(cls) if row.name in group}
+        passed_on = {name: group[name] for name in PASSED_ON if name in group}
+        return cls(**own, passed_on=passed_on, limit=config["limit"], workers=config["workers"])
 
     @property
     def shape(self) -> Shape:

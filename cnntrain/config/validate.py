@@ -82,6 +82,7 @@ def check(
     if reads_data and config["data"].get("root") == "":
         raise UserError("data.root= is empty: give the folder that holds the data")
     check_range(config["data"]["value_range"])
+    check_canvas(config["data"])
     check_network(config["model"], config["data"]["targets"])
     if runs_here:
         check_device(config["device"])
@@ -282,6 +283,23 @@ def check_range(value_range: Any) -> None:
     if isinstance(value_range, list | tuple) and not value_range[0] < value_range[1]:
         raise UserError(
             f"data.value_range={shown(value_range)} is not possible: write [BLACK,WHITE], the lower first"
+        )
+
+
+def check_canvas(data: Mapping[str, Any]) -> None:
+    """Check that digits can lie on a canvas, of data that are composed of them."""
+    for name in ("digits", "digit_size"):
+        if name in data and data[name][0] > data[name][1]:
+            raise UserError(
+                f"data.{name}={shown(data[name])} is not possible: write [LOW,HIGH], the lower first"
+            )
+    if "digits" in data and data["digits"][1] == 0:
+        raise UserError("data.digits=[0,0] leaves all canvases empty: data.digits=[0,1], say")
+    size = data["image_size"]
+    if "digit_size" in data and data["digit_size"][1] > min(height_and_width(size)):
+        raise UserError(
+            f"data.digit_size={shown(data['digit_size'])} does not fit a canvas of data.image_size="
+            f"{shown(size)}: a digit's image is as wide as the canvas at most"
         )
 
 

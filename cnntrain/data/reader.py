@@ -11,7 +11,6 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from cnntrain.config.instantiate import build, check_trusted, locate
-from cnntrain.config.keys import KEYS
 from cnntrain.config.sections import DataSettings
 from cnntrain.data import decoded_cache
 from cnntrain.data.batches import Batch
@@ -25,8 +24,6 @@ from cnntrain.runs import cache_dir
 from cnntrain.runtime import memory
 from cnntrain.runtime.console import Console, bytes_in_words, count
 
-# To the class that reads.
-PASSED_ON = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.is_passed_on)
 AT_ONCE = 1024  # images that are written to the cache
 SHARE = 0.5  # of the free memory that data may take
 
@@ -46,7 +43,7 @@ class Reader:
         self.trust = trust
         self.known: dict[str, Any] = {
             # What the configuration leaves open, the class has its own default for.
-            **{name: value for name in PASSED_ON if (value := getattr(data, name)) is not None},
+            **{name: value for name, value in data.passed_on.items() if value is not None},
             "image_size": side_or_both(data.read_size),
         }
         self.notes: list[str] = []
@@ -88,7 +85,10 @@ class Reader:
 
     def build(self, is_train: bool) -> Any:
         """Build the data set that the configuration names."""
-        return build("data.source", self.data.source, Dataset, self.trust, train=is_train, **self.known)
+        dataset = build("data.source", self.data.source, Dataset, self.trust, train=is_train, **self.known)
+        if note := getattr(dataset, "note", ""):
+            self.note(str(note))
+        return dataset
 
     def files(self, is_train: bool) -> list[Path]:
         """Return the files that a part is made of, if its class can tell them by a method ``files``."""

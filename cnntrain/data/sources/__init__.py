@@ -10,8 +10,16 @@ if TYPE_CHECKING:
     from cnntrain.data.sources.builtin import Fake as Fake
     from cnntrain.data.sources.builtin import MNISTMini as MNISTMini
     from cnntrain.data.sources.builtin import Torchvision as Torchvision
+    from cnntrain.data.sources.canvas.source import MNISTCanvas as MNISTCanvas
     from cnntrain.data.sources.folder import Folder as Folder
 
 __getattr__, __dir__ = lazily(
-    __name__, {"Fake": "builtin", "Folder": "folder", "MNISTMini": "builtin", "Torchvision": "builtin"}
+    __name__,
+    {
+        "Fake": "builtin",
+        "Folder": "folder",
+        "MNISTCanvas": "canvas.source",
+        "MNISTMini": "builtin",
+        "Torchvision": "builtin",
+    },
 )
