@@ -382,6 +382,8 @@ GREY = {*IDX_CLASS_NAMES, "EMNIST"}
 
 def data_yaml(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(path.read_text())
+    for base in content.pop("defaults", []):
+        content = {**data_yaml(path.with_name(f"{base}.yaml")), **content}
     return content
 
 
