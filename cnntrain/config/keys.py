@@ -655,7 +655,6 @@ KEYS: dict[str, Key] = {
         high=SEED_LIMIT,
         commands=("eval",),
         required=False,
-        repeats=True,
         is_passed_on=True,
     ),
     # augment
