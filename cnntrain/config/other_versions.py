@@ -94,7 +94,7 @@ def is_for(group: str, node: Any, content: Mapping[str, Any]) -> bool:
     if not isinstance(node, Mapping):
         return False
     if group == "data":
-        node, content = node.get("source") or {}, content["source"]
+        node, content = node.get("source") or {}, content.get("source") or {}
     return isinstance(node, Mapping) and "_target_" in node and node["_target_"] == content.get("_target_")
 
 
