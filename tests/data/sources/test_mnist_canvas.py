@@ -17,6 +17,7 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data
 from cnntrain.data.sources import MNISTCanvas, MNISTMini
+from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 
 CPU = torch.device("cpu")
@@ -124,13 +125,13 @@ def test_the_complete_mnist_is_taken_where_it_is_and_said() -> None:
     assert "digits that cnntrain ships" in opened("data.root=nowhere").path
 
 
-def test_half_a_mnist_is_not_mixed_with_other_digits(cnntrain: Command) -> None:
+def test_half_a_mnist_is_not_mixed_with_other_digits() -> None:
     raw = Path("data/MNIST/raw")
     raw.mkdir(parents=True)
     for kind in ("images-idx3", "labels-idx1"):
         (raw / f"train-{kind}-ubyte").write_bytes(b"")
-    outcome = cnntrain("train", "data=mnist_canvas", *FEW)
-    assert outcome.code == 2 and "Traceback" not in outcome.err
+    with pytest.raises(UserError, match="train-images-idx3-ubyte is not an IDX file"):
+        opened()
 
 
 @pytest.mark.parametrize(
@@ -163,12 +164,12 @@ def test_other_data_have_no_canvases(torchless: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((*FEW, "data.digits=[9,9]", "data.overlap=0"), "found no room on a canvas of 64x64"),
+        (("data.digits=[9,9]", "data.overlap=0"), "found no room on a canvas of 64x64"),
         (("data.targets=classes", "data.num_classes=10"), "a canvas of 1 to 3 digits has no class"),
         (("data.canvases=99999999",), "of memory are free: fewer data.canvases"),
     ],
 )
-def test_what_shows_while_composing_is_told_in_a_line(
-    cnntrain: Command, words: tuple[str, ...], told: str
-) -> None:
-    is_told(cnntrain("train", "data=mnist_canvas", *words), told)
+def test_what_shows_while_composing_is_told_in_a_line(words: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UserError) as error:
+        opened(*words)
+    assert told in str(error.value) and "\n" not in str(error.value)
