@@ -31,8 +31,7 @@ from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
-from cnntrain.tasks.chosen import CLASSIFICATION, last_name, scores_of
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.chosen import BEFORE_TASKS, last_name, scores_of
 from cnntrain.tasks.scores import TEST, Figure, Scores
 from cnntrain.text import argument, shown_path
 
@@ -94,7 +93,7 @@ def compare(
 
 
 def scores_of_all(folders: Sequence[Path], trust: Sequence[str]) -> Scores:
-    """Return the scores of the task that runs learn, which was classification before there were others.
+    """Return the scores of the task that runs learn; of runs that have not begun, those of classification.
 
     Raises:
         UserError: they learn different tasks, or the class of their task is not to be trusted.
@@ -103,7 +102,7 @@ def scores_of_all(folders: Sequence[Path], trust: Sequence[str]) -> Scores:
     of_task: dict[str, Path] = {}
     for folder in folders:
         config = config_file(folder)
-        task = config.get("task") or {"_target_": CLASSIFICATION}
+        task = config.get("task") or BEFORE_TASKS
         target = str(task["_target_"])
         if config and target not in found:
             found[target] = scores_of(task, trust_in(folder, config, trust))
@@ -114,7 +113,7 @@ def scores_of_all(folders: Sequence[Path], trust: Sequence[str]) -> Scores:
         if found[other] != found[one]:
             learns = (f"{shown_path(of_task[task])} learns {last_name(task)}" for task in (one, other))
             raise UserError(f"runs of different tasks can't be compared: {' and '.join(learns)}")
-    return found.get(one, SCORES)
+    return found[one] if found else scores_of(BEFORE_TASKS, None)
 
 
 def config_file(folder: Path) -> dict[str, Any]:

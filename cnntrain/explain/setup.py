@@ -34,7 +34,7 @@ from cnntrain.run import setup as run_setup
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.classification.classes import check_same
+from cnntrain.tasks.classes import check_same
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.text import network_name
 from cnntrain.training.components.components import build_model, build_task

@@ -21,7 +21,7 @@ from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime import distributed
 from cnntrain.runtime.console import Console, count
 from cnntrain.runtime.ranks import is_main
-from cnntrain.tasks.classification.classes import renumbered, renumbering
+from cnntrain.tasks.classes import renumbered, renumbering
 from cnntrain.tasks.metrics import Result
 from cnntrain.text import argument, shown_path
 

@@ -22,7 +22,7 @@ from cnntrain.report.sections import PAGE, write_report
 from cnntrain.runs import checkpoint, run_files, run_folder
 from cnntrain.runs.records import CheckpointState, RunSummary
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.classification.classes import check_same
+from cnntrain.tasks.classes import check_same
 from cnntrain.tasks.report import Evaluated
 from cnntrain.text import argument, printable, shown_names, shown_path
 from cnntrain.training.trainer import Trainer

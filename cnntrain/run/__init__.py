@@ -24,7 +24,7 @@ from cnntrain.runs.records import CheckpointState, EpochRow, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, rank
 from cnntrain.runtime.rng import random_state_of, set_random_state
-from cnntrain.tasks.classification.classes import check_same
+from cnntrain.tasks.classes import check_same
 from cnntrain.text import printable
 from cnntrain.training.components import in_use
 from cnntrain.training.display import show_header

@@ -30,8 +30,7 @@ from cnntrain.runtime.signals import StopJobs
 from cnntrain.sweep.job import Job, run_job
 from cnntrain.sweep.launchers import Launcher, Work
 from cnntrain.sweep.plan import Plan, named_by, with_short_path
-from cnntrain.tasks.chosen import scores_of
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.tasks.chosen import BEFORE_TASKS, scores_of
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import argument, shown_path
 
@@ -95,7 +94,9 @@ class Sweep:
             configured = self.settings_of_search()
         else:
             configured = [self.settings_of(name) for name in list(self.plan.jobs)[:1]]
-        return scores_of(configured[0]["task"], self.trust_in(configured[0])) if configured else SCORES
+        if not configured:  # no job of a search can run
+            return scores_of(BEFORE_TASKS, None)
+        return scores_of(configured[0]["task"], self.trust_in(configured[0]))
 
     def trust_if_own(self) -> bool:
         """Trust the sweep as if it were typed if this user has typed it here, and say whether that is so."""

@@ -13,6 +13,7 @@ from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
 
 CLASSIFICATION = "cnntrain.tasks.Classification"
+BEFORE_TASKS = {"_target_": CLASSIFICATION}  # what runs learned before there were other tasks
 
 
 def check_classification(what: str, config: Mapping[str, Any]) -> None:

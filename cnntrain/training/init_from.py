@@ -18,7 +18,7 @@ from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import head_of, is_inside
 from cnntrain.runs import checkpoint, run_folder
-from cnntrain.tasks.classification.classes import difference
+from cnntrain.tasks.classes import difference
 from cnntrain.text import printable
 
 Weights = dict[str, Tensor]

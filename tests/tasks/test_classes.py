@@ -11,7 +11,7 @@ import torch
 from conftest import Command, is_told
 
 from cnntrain.runs import checkpoint
-from cnntrain.tasks.classification.classes import renumbering
+from cnntrain.tasks.classes import renumbering
 
 COLOURS = """\
 import torch
