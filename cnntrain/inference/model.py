@@ -68,7 +68,6 @@ class Trained:
             self.normalization["mean"], self.normalization["std"], self.device, engine.memory_format
         )
 
-    @torch.no_grad()
     def predict(self, images: Tensor | np.ndarray) -> Tensor:
         """Return what the task makes of the outputs, on the CPU: probabilities, float32 (N, classes), say.
 
@@ -83,6 +82,15 @@ class Trained:
         channels, size = self.shape[0], self.shape[1:]
         side = size if images.shape[2:] == size else self.resize_size
         images = central(fit_images(images.cpu(), channels, side, self.resize), size)
+        return self.seen(images)
+
+    @torch.no_grad()
+    def seen(self, images: Tensor) -> Tensor:
+        """Return what the task makes of the outputs, on the CPU, for images that are not scaled any more.
+
+        Args:
+            images: uint8 (N, C, H, W), of a size that the network takes.
+        """
         x = self.normalize(images.to(self.device))
         with self.precision.autocast():
             output: Tensor = self.model(x)

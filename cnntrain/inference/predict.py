@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,13 @@ from torch import Tensor
 
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
+from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Unreadable
+from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
-from cnntrain.runs.named_output import json_of, screen_beside, write
-from cnntrain.runs.safe_csv import csv_of
+from cnntrain.inference.prediction import Prediction, as_csv, as_json, folder_of
+from cnntrain.inference.segment import segmented
+from cnntrain.runs.named_output import screen_beside, write
 from cnntrain.runtime.console import Console, Whole, count, is_terminal
 from cnntrain.runtime.hardware import cores
 from cnntrain.text import columns, printable, shown_path
@@ -29,24 +31,6 @@ NARROWEST = 12  # columns of a file's name, on however narrow a terminal
 WIDTH = 7  # columns of a probability
 MOST_COUNTS = 20  # classes that are listed with their number of images
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model makes of a file.
-
-    Args:
-        file: as typed, or below the folder that was typed.
-        outputs: names and values, such as the likeliest classes with their probabilities, the first one the
-            prediction; empty if it failed.
-        reason: why it could not be read.
-        mean: of the pixels that the network gets, from 0 to 1.
-    """
-
-    file: Path
-    outputs: tuple[tuple[str, float], ...] = ()
-    reason: str = ""
-    mean: float = 0.0
 
 
 def predict(
@@ -61,27 +45,37 @@ def predict(
     Args:
         trained: the model.
         files: of images.
-        config: with the keys ``top``, ``invert``, ``eval_batch_size`` and ``verbose``.
+        config: with the keys ``top``, ``invert``, ``tile``, ``out``, ``eval_batch_size`` and ``verbose``.
         csv_file: where to write a row for each file; ``-`` for standard output.
         json_file: where to write all as JSON, likewise.
 
     Raises:
-        UserError: a file can't be written.
+        UserError: a file can't be written, or a key is for a task of another kind.
     """
     console = screen_beside(csv_file, json_file, verbose=config["verbose"])
     top = min(config["top"], len(trained.class_names))
+    labels_pixels = trained.task.labels_pixels
+    if not labels_pixels:
+        check_no_masks(trained, config)
     found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)
-    lines.heading()
-    with console.bar(len(files), 0, "predicting", unit="image") as bar:
-        for prediction in predictions(
-            trained, files, config["top"], config["invert"], config["eval_batch_size"]
-        ):
+    with ExitStack() as stack:
+        if labels_pixels:
+            folder = stack.enter_context(new_folder(config["out"], trained.class_names))
+            stream = segmented(trained, files, top, config["tile"], config["invert"], folder)
+        else:
+            stream = predictions(trained, files, top, config["invert"], config["eval_batch_size"])
+        lines.heading()
+        bar = stack.enter_context(console.bar(len(files), 0, "predicting", unit="image"))
+        for prediction in stream:
             found.append(prediction)
             bar.update()
             with bar.external_write_mode():
                 lines.show(prediction)
     failed = sum(bool(prediction.reason) for prediction in found)
-    if len(found) - failed > 1:
+    if labels_pixels and failed < len(found):
+        told = "[bold]{}[/]: masks and overlays in [bold]{}[/]"
+        console.line(told, count(len(found) - failed, "image"), shown_path(folder))
+    elif len(found) - failed > 1:
         console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
     warn_of_inverse(console, trained, found, config["invert"])
     if csv_file is not None:
@@ -91,6 +85,14 @@ def predict(
     if failed:
         console.warn(f"{count(failed, 'file')} of {len(files):,} could not be read")
     return failed
+
+
+def check_no_masks(trained: Trained, config: dict[str, Any]) -> None:
+    """Raise a UserError if a key is given that is for masks, which the task does not write."""
+    for key in ("tile", "out"):
+        if config[key] is not None:
+            task = type(trained.task).__name__
+            raise UserError(f"{key}={config[key]} is for models that label pixels, and this is one of {task}")
 
 
 def predictions(
@@ -205,14 +207,6 @@ class Lines:
         return padded(end_of(printable(name), self.class_width) if is_cut else name, self.class_width)
 
 
-def folder_of(files: Sequence[Path]) -> Path | None:
-    """Return the folder that holds all of several files; None if there is none but the current one."""
-    if len(files) < 2 or len({file.is_absolute() for file in files}) > 1:
-        return None
-    folder = Path(os.path.commonpath([file.parent for file in files]))
-    return folder if folder.parts and folder != Path(folder.anchor) else None
-
-
 def end_of(text: str, width: int) -> str:
     """Return a text that takes no more columns than a width: of a longer one the end, behind ``...``."""
     if columns(text) <= width:
@@ -252,26 +246,3 @@ def warn_of_inverse(
         f"{count(len(odd), 'image')} of {len(means):,} unlike the training images: mean {mean:.2f}, training "
         f"{usual:.2f} (0 black, 1 white), {1 - mean:.2f} if inverted; {advice}"
     )
-
-
-def as_csv(found: Sequence[Prediction], top: int, named: tuple[str, str]) -> str:
-    """Return a row for each file; the columns have the names that the task gives them."""
-    names = [f"{name}{'' if number == 1 else f'_{number}'}" for number in range(1, top + 1) for name in named]
-    rows: list[list[object]] = [["file", *names, "error"]]
-    for prediction in found:
-        values = [value for name, share in prediction.outputs for value in (name, f"{share:.6g}")]
-        values += [""] * (2 * top - len(values))
-        rows.append([prediction.file, *values, prediction.reason])
-    return csv_of(rows)
-
-
-def as_json(trained: Trained, found: Sequence[Prediction]) -> str:
-    """Return all of it for programs."""
-    task = trained.task
-    good = [
-        {"file": str(p.file), task.listed: [dict(zip(task.named, pair, strict=True)) for pair in p.outputs]}
-        for p in found
-        if not p.reason
-    ]
-    failed = [{"file": str(p.file), "reason": p.reason} for p in found if p.reason]
-    return json_of({"checkpoint": shown_path(trained.path), "predictions": good, "failed": failed})

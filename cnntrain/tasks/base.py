@@ -41,6 +41,8 @@ class Task(ABC):
             rankings and the values of ``monitor``.
         learns_from: what the data must give for each image, as in ``data.targets``: ``classes``, or ``masks``
             with a class for each pixel.
+        labels_pixels: whether :meth:`activate` gives probabilities of the classes of each pixel, float
+            (N, classes, H, W). Then ``predict`` writes masks.
         of_output: what an output is, in words, for messages.
         compared: what a loss compares, likewise.
         named: what :meth:`decode` names, and what it gives each: the columns of the predictions.
@@ -51,6 +53,7 @@ class Task(ABC):
 
     scores: ClassVar[Scores]
     learns_from: ClassVar[str] = "classes"
+    labels_pixels: ClassVar[bool] = False
     of_output: ClassVar[str] = "the output of this task"
     compared: ClassVar[str] = "outputs with targets"
     named: ClassVar[tuple[str, str]] = ("output", "value")

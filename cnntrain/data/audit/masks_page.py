@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import colorsys
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import Color
 from cnntrain.data.audit.findings_text import LINE, line_of
+from cnntrain.drawing.masks import class_colors, overlaid
 from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
 from cnntrain.image_folder.findings import FINDINGS, heading
 from cnntrain.runs.web_page import web_page
@@ -31,9 +31,6 @@ OF_A_CLASS = 6  # images, a row on a wide screen
 LISTED = 200  # names
 FOLDED = 10  # names of a list, from which on it is folded
 SIDE = 160  # of an image on the page, in pixels
-OPACITY = 0.5  # of a mask over its image
-GOLDEN = 0.618034  # turns of the colour circle between two classes, so that neighbours differ
-GREY = (128, 128, 128)  # of what is ignored
 
 
 class Key(NamedTuple):
@@ -95,11 +92,7 @@ def page(
 
 def colors_of(census: AnnotatedCensus) -> np.ndarray:
     """Return a colour for each label, uint8 (256, 3): that of coloured masks, else one of its own."""
-    palette = np.full((IGNORED + 1, 3), GREY, np.uint8)
-    for label in range(1, len(census.meaning.names)):
-        color = colorsys.hsv_to_rgb(label * GOLDEN % 1, 0.75, 0.95)
-        palette[label] = [round(255 * part) for part in color]
-    palette[0] = 0
+    palette = class_colors(len(census.meaning.names))
     for value, label in (census.meaning.classes.colors or {}).items():
         palette[label] = unpacked(value)
     return palette
@@ -143,12 +136,10 @@ def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np
     scale = SIDE / max(size)
     small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     enlarged = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
-    pixels = np.asarray(image.resize(small, enlarged), dtype=np.float32)
+    pixels = np.asarray(image.resize(small, enlarged))
     labels = np.asarray(mask.resize(small, Image.Resampling.NEAREST))
-    opacity = np.where(labels == 0, 0, OPACITY)[..., None]
-    mixed = pixels * (1 - opacity) + palette[labels] * opacity
     file = io.BytesIO()
-    Image.fromarray(mixed.round().astype(np.uint8)).save(file, "JPEG", quality=85)
+    Image.fromarray(overlaid(pixels, labels, palette)).save(file, "JPEG", quality=85)
     return Overlay(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
 
 

@@ -14,6 +14,7 @@ from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.losses import class_weights
+from cnntrain.tasks.segmentation.areas import areas
 from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation
 from cnntrain.tasks.segmentation.scores import SCORES
 from cnntrain.tasks.segmentation.screen import show_classes, show_result
@@ -26,6 +27,7 @@ class Segmentation(Task):
 
     scores = SCORES
     learns_from = "masks"
+    labels_pixels = True
     of_output = "one logit a class and pixel, as model=unet gives"
     compared = "logits with the classes of pixels"
     named = ("class", "share")
@@ -87,10 +89,5 @@ class Segmentation(Task):
     ) -> list[tuple[tuple[str, float], ...]]:
         """Return the classes that an image's pixels are taken for, and the share of the pixels of each."""
         predicted = activated.argmax(dim=1).flatten(1)
-        counts = torch.stack([image.bincount(minlength=len(class_names)) for image in predicted])
-        ordered = (counts.double() / predicted.shape[1]).sort(dim=1, descending=True, stable=True)
-        ranked = zip(ordered.indices[:, :most].tolist(), ordered.values[:, :most].tolist(), strict=True)
-        return [
-            tuple((class_names[index], share) for index, share in zip(*pairs, strict=True) if share > 0)
-            for pairs in ranked
-        ]
+        counts = (image.bincount(minlength=len(class_names)) for image in predicted)
+        return [areas(count, class_names, most) for count in counts]

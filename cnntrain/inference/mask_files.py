@@ -1,0 +1,128 @@
+"""Where masks and overlays go: a folder of their own, in which each is named after its image."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cnntrain.drawing.masks import GREY, overlaid, with_legend
+from cnntrain.errors import RunFailed, UserError
+from cnntrain.inference.prediction import folder_of
+from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
+from cnntrain.text import encoded, printable
+
+MASKS, OVERLAYS, NAMES = "masks", "overlays", "classes.txt"
+LISTED = 12  # classes in a legend
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes masks and overlays into a folder.
+
+    Args:
+        folder: it gets ``masks/`` and ``overlays/``.
+        class_names: of the model.
+        palette: a colour for each label, uint8 (256, 3).
+    """
+
+    folder: Path
+    class_names: Sequence[str]
+    palette: np.ndarray
+
+    def write(
+        self, name: Path, mask: np.ndarray, shown: np.ndarray, shares: Sequence[tuple[str, float]]
+    ) -> tuple[tuple[str, Path], ...]:
+        """Write both files of an image, and return what they are and where."""
+        image = Image.fromarray(mask)
+        image.putpalette(self.palette.tobytes())
+        wide, tall = shown.shape[1], shown.shape[0]
+        small = np.asarray(Image.fromarray(mask).resize((wide, tall), Image.Resampling.NEAREST))
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        entries = [
+            (tuple(map(int, self.palette[numbers[name]])), f"{name} {share:.1%}")
+            for name, share in shares[:LISTED]
+        ]
+        if len(shares) > LISTED:
+            entries.append((GREY, f"{len(shares) - LISTED} more"))
+        picture = with_legend(Image.fromarray(overlaid(shown, small, self.palette)), entries)
+        paths = (("mask", self.folder / MASKS / name), ("overlay", self.folder / OVERLAYS / name))
+        for (_, path), one in zip(paths, (image, picture), strict=True):
+            save(path, one)
+        return paths
+
+
+def save(path: Path, image: Image.Image) -> None:
+    """Write an image as PNG.
+
+    Raises:
+        RunFailed: it can't be written.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise RunFailed(f"{printable(path)} can't be written: {error.strerror or error}") from error
+
+
+def names_of(files: Sequence[Path]) -> dict[Path, Path]:
+    """Return the name of each file's mask: its own with .png, below the folder that holds all files."""
+    folder, found, taken = folder_of(files), dict[Path, Path](), set[Path]()
+    for file in files:
+        below = Path(file.name) if folder is None else file.relative_to(folder)
+        if ".." in below.parts:
+            below = Path(file.name)
+        name = free(below, taken)
+        taken.add(name)
+        found[file] = name
+    return found
+
+
+def free(name: Path, taken: set[Path]) -> Path:
+    """Return the name of a mask that no other has: ``a.png``, ``a.jpg.png``, ``a.jpg_2.png`` and so on."""
+    number, result = 1, name.with_suffix(".png")
+    while result in taken:
+        result = name.with_name(f"{name.name}{'' if number == 1 else f'_{number}'}.png")
+        number += 1
+    return result
+
+
+@contextmanager
+def new_folder(out: str | None, class_names: Iterable[str]) -> Iterator[Path]:
+    """Make the folder for masks and overlays: ``out``, or a fresh one under outputs/predict/.
+
+    The names of the classes are written into it, so that it can be read as data. It goes again if nothing was
+    written.
+
+    Raises:
+        UserError: it can't be made, or holds masks already.
+    """
+    if out is None:
+        folder = claim(OUTPUTS / "predict", "")
+    else:
+        folder = typed_path(out)
+        there = next((name for name in (MASKS, OVERLAYS, NAMES) if (folder / name).exists()), None)
+        if there is not None:
+            raise UserError(f"out={printable(out)} holds {there} already: choose another folder")
+        make_folder(folder)
+    try:
+        yield folder
+    except BaseException:
+        discard_if_unused(folder)
+        raise
+    if not (folder / MASKS).exists():
+        discard_if_unused(folder)
+        return
+    text = "".join(f"{name}\n" for name in class_names)
+    try:
+        write_atomically(folder / NAMES, encoded(text))
+    except OSError as error:
+        raise RunFailed(f"{folder / NAMES} can't be written: {error.strerror or error}") from error
