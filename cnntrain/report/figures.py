@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from cnntrain.drawing.mosaic import mosaic
 from cnntrain.drawing.style import COLOURS, borderless, canvas, percent, styled
 from cnntrain.report.model_views import Filters, Maps
+from cnntrain.runtime.console import count
 from cnntrain.tasks.scores import TRAIN, VAL, Scores
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
@@ -86,7 +87,6 @@ def filters(found: Filters) -> Figure:
     return figure
 
 
-@styled
 def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
     """Return what each layer makes of some images: a column for each image, a row for each layer.
 
@@ -94,10 +94,34 @@ def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
         images: uint8 (N, H, W, 1 or 3).
         layers: from :func:`cnntrain.report.model_views.feature_maps`, of the same images.
     """
+    return below_images(images, [(title(maps), maps.values.numpy()) for maps in layers])
+
+
+def attention(images: np.ndarray, layers: np.ndarray) -> Figure:
+    """Return where the heads of each layer look: a column for each image, a row for each layer.
+
+    Args:
+        images: uint8 (N, H, W, 1 or 3).
+        layers: attention, float (N, layers, heads, H, W).
+    """
+    number, heads = layers.shape[1:3]
+    of_heads = f"attention of {count(heads, 'head')}"
+    names = [f"layer {layer + 1} of {number}: {of_heads}" for layer in range(number)]
+    return below_images(images, [(name, layers[:, layer]) for layer, name in enumerate(names)])
+
+
+@styled
+def below_images(images: np.ndarray, layers: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    """Return maps below the images that they belong to: a column for each image, a row for each layer.
+
+    Args:
+        images: uint8 (N, H, W, 1 or 3).
+        layers: the titles of the rows, and their maps, float (N, maps, height, width).
+    """
     images = sized(images, LARGEST_IMAGE)
     tiles = [[images[index].squeeze() for index in range(len(images))]]
-    tiles += [[grid(maps.values[index].numpy()) for index in range(len(images))] for maps in layers]
-    names = ["the images", *map(title, layers)]
+    tiles += [[grid(maps[index]) for index in range(len(images))] for _, maps in layers]
+    names = ["the images", *(name for name, _ in layers)]
     heights = [max(tile.shape[0] / tile.shape[1] for tile in row) for row in tiles]
     total = sum(heights) + (MAP_GAP + MAP_MARGIN) * len(tiles)
     figure, axes = borderless(total / len(images))

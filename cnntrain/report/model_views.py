@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
 from cnntrain.models.hooks import forward_hooks
+from cnntrain.models.views import Attends
+from cnntrain.tasks.collector import evenly
 
 MOST_FILTERS = 64
 MOST_LAYERS = 12  # whose feature maps are shown
@@ -103,6 +106,20 @@ def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps
         return stages
     chosen = torch.linspace(0, len(layers) - 1, MOST_LAYERS).round().int().tolist()
     return [layers[index] for index in chosen]
+
+
+@torch.no_grad()
+def attention(model: Attends, x: Tensor) -> Tensor:
+    """Return where a network looks in images, float (N, C, H, W).
+
+    Returns:
+        float32 (N, layers, heads, H, W), on the CPU; of more than ``MOST_LAYERS`` layers, some evenly spread.
+    """
+    maps = model.attention_over(x)[:, :, :MOST_MAPS].float().cpu()
+    chosen = evenly(MOST_LAYERS, maps.shape[1]).tolist()
+    drawn: Tensor = F.interpolate(maps[:, chosen].flatten(1, 2), x.shape[2:], mode="nearest")
+    result: Tensor = drawn.unflatten(1, (len(chosen), -1))
+    return result
 
 
 def ends_of_stages(done: Sequence[Maps], output: Maps) -> list[Maps]:

@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from cnntrain.drawing.html import facts, panels, paragraph
 from cnntrain.drawing.plots import Plots
 from cnntrain.models import summary as summaries
+from cnntrain.models.views import AnswersAnyTime, Attends
 from cnntrain.report import figures, model_views
 from cnntrain.report.data import Shown, data_of, environment, epochs_of, unfinished
 from cnntrain.report.page import Contents, configuration, layers_table, page
@@ -63,8 +67,7 @@ def sections(run: Shown, plots: Plots) -> Iterator[Section]:
     yield curves(run, plots)
     if run.evaluated is not None:
         yield from run.task.sections(run.evaluated, plots)
-        yield feature_maps(run, run.evaluated, plots)
-    yield filters(run, plots)
+    yield from inside(run, plots)
     yield layers(run)
     yield Section("environment", "Environment", facts(environment(run)), in_column=True)
 
@@ -99,6 +102,44 @@ def curves(run: Shown, plots: Plots) -> Section:
     return Section(name, title, panels(drawn) + paragraph(text))
 
 
+def inside(run: Shown, plots: Plots) -> Iterator[Section]:
+    """Yield what the network shows of itself: its attention, its feature maps, or its filters."""
+    if isinstance(run.model, AnswersAnyTime):
+        return  # the task tells what it answers, step by step
+    if isinstance(run.model, Attends):
+        if run.evaluated is not None:
+            yield attention(run.model, run, run.evaluated, plots)
+        return
+    if run.evaluated is not None:
+        yield feature_maps(run, run.evaluated, plots)
+    yield filters(run, plots)
+
+
+def attention(model: Attends, run: Shown, seen: Evaluated, plots: Plots) -> Section:
+    """Return where the network looks in a few images."""
+    name, title = "attention", "Attention"
+    chosen, names = zip(*run.task.examples(seen, FOLLOWED), strict=True)
+    images = seen.images.load(chosen)
+    x = seen.prepare(images.to(seen.device))
+    maps, why = asked(run.model, lambda: model_views.attention(model, x))
+    if maps is None:
+        return Section(name, title, paragraph(why))
+    figure = figures.attention(in_colours(images), maps.numpy())
+    drawn = plots.draw(name, figure, "where the heads of each layer look in some images")
+    text = (
+        f"{count(len(chosen), 'image')} ({', '.join(names)}), and below them how much attention each part "
+        "gets from what is classified: bright is much, each image and layer on its own scale. After "
+        "the first layer a part stands for what it has gathered from others, too."
+    )
+    return Section(name, title, drawn + paragraph(text))
+
+
+def in_colours(images: Tensor) -> np.ndarray:
+    """Return images, uint8 (N, C, H, W), as they are drawn: (N, H, W, 1 or 3)."""
+    colours: np.ndarray = images[:, : 3 if images.shape[1] >= 3 else 1].permute(0, 2, 3, 1).numpy()
+    return colours
+
+
 def feature_maps(run: Shown, seen: Evaluated, plots: Plots) -> Section:
     """Return what the layers make of a few images."""
     name, title = "maps", "Feature maps"
@@ -108,8 +149,7 @@ def feature_maps(run: Shown, seen: Evaluated, plots: Plots) -> Section:
     maps, why = asked(run.model, lambda: model_views.feature_maps(run.model, x, seen.precision))
     if not maps:
         return Section(name, title, paragraph(why) if why else "")
-    colours = images[:, : 3 if images.shape[1] >= 3 else 1].permute(0, 2, 3, 1).numpy()
-    figure = figures.feature_maps(colours, maps)
+    figure = figures.feature_maps(in_colours(images), maps)
     drawn = plots.draw("feature_maps", figure, "what layers make of some images")
     text = (
         f"{count(len(chosen), 'image')} ({', '.join(names)}) on the way through {model_views.which(maps)}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -65,6 +66,10 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
         states, _ = self.rnn(self.reader(x))
+        return self.answer(states)
+
+    def answer(self, states: Tensor) -> Tensor:
+        """Map the states of all steps, float (N, T, H or 2·H), to logits, float (N, num_classes)."""
         return self.output(self.dropout(self.pooled(states)))
 
     def pooled(self, states: Tensor) -> Tensor:
@@ -75,6 +80,27 @@ class Recurrent(nn.Module):
             return states[:, -1]
         forward, backward = states.chunk(2, dim=2)
         return torch.cat([forward[:, -1], backward[:, 0]], dim=1)  # each where it has read all
+
+    @property
+    def steps(self) -> int:
+        """The length of the sequence, T."""
+        return self.reader.length
+
+    @property
+    def of_step(self) -> str:
+        """What the steps are: ``rows``, ``columns``, ``patches`` or ``pixels``."""
+        return self.reader.read
+
+    def answers_after(self, x: Tensor, steps: Sequence[int]) -> Tensor:
+        """Return the logits if images end after some steps, from 1 to T: float (N, len(steps), num_classes).
+
+        A state knows only the steps before it, so that one pass is enough; one that is carried from the end
+        to the beginning is computed anew for each end.
+        """
+        sequence = self.reader(x)
+        states = self.rnn(sequence)[0]
+        read = (self.rnn(sequence[:, :t])[0] if self.rnn.bidirectional else states[:, :t] for t in steps)
+        return torch.stack([self.answer(part) for part in read], dim=1)
 
 
 class RNN(Recurrent):

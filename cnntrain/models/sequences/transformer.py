@@ -75,16 +75,39 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
+        return self.output(self.pooled(self.encoder(self.embedded(x))))
+
+    def embedded(self, x: Tensor) -> Tensor:
+        """Map images to what the encoder takes: a vector for each step and its position, float (N, T, D)."""
         steps = self.embedding(self.reader(x))
         if self.pooling == "class":
             steps = torch.cat([self.class_token.expand(steps.shape[0], -1, -1), steps], dim=1)
-        return self.output(self.pooled(self.encoder(steps + self.positions)))
+        return steps + self.positions
 
     def pooled(self, steps: Tensor) -> Tensor:
         """Return what is classified, float (N, D), of what the encoder makes of all steps, (N, T, D)."""
         if self.pooling == "mean":
             return steps.mean(dim=1)
         return steps[:, 0] if self.pooling == "class" else steps[:, -1]
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Return how much each step looks at each other, float (N, layers, heads, T, T); rows sum to 1."""
+        steps, found = self.embedded(x), []
+        for layer in self.encoder.layers:
+            normed = layer.norm1(steps)
+            found.append(layer.self_attn(normed, normed, normed, average_attn_weights=False)[1])
+            steps = layer(steps)
+        return torch.stack(found, dim=1)
+
+    def attention_over(self, x: Tensor) -> Tensor:
+        """Return the attention that the parts of images get, float (N, layers, heads, rows, columns).
+
+        It is that of what is classified: of the class token, of the last step, or the mean over all steps.
+        """
+        maps = self.attention(x)
+        seen = self.pooled(maps.flatten(0, 2)).unflatten(0, maps.shape[:3])
+        parts = seen[..., 1:] if self.pooling == "class" else seen
+        return parts.unflatten(3, self.reader.grid)
 
 
 class ViT(Transformer):

@@ -68,3 +68,15 @@ def robustness(accuracies: Sequence[float], chance: float) -> Figure:
     axes.set_xticks(SHIFTS)
     percent(axes)
     return figure
+
+
+@styled
+def by_steps(steps: Sequence[int], accuracies: Sequence[float], chance: float, of_step: str) -> Figure:
+    """Return the accuracy against the number of steps that are read of an image, called ``of_step``."""
+    figure, axes = canvas(xlabel=f"{of_step} read", ylabel="accuracy")
+    axes.plot(steps, accuracies, color=COLOURS["curve"], marker="o", markersize=3)
+    axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1, label="chance")
+    axes.legend(fontsize=8, loc="upper left")
+    axes.set_ylim(0, 1.02)
+    percent(axes)
+    return figure

@@ -9,12 +9,14 @@ from torch import nn
 
 from cnntrain.drawing.html import paragraph, table
 from cnntrain.drawing.plots import Plots
+from cnntrain.models.views import AnswersAnyTime
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
 from cnntrain.tasks.classification.predictions import Verdicts
 from cnntrain.tasks.classification.report import figures, sentences, translation
 from cnntrain.tasks.classification.report.confusion_table import MOST_CLASSES, matrix_table
 from cnntrain.tasks.classification.report.gallery import MOST_STREAMED, Gallery
+from cnntrain.tasks.classification.report.steps import by_steps
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
 from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.report import NUMBERED, Evaluated, Section, asked
@@ -57,6 +59,8 @@ def sections(seen: Evaluated, plots: Plots) -> Iterator[Section]:
     # It stands beside the shifts where those are; else the tall maps would stand beside it alone.
     yield calibration(seen, plots, in_column=not shifted.content)
     yield shifted
+    if isinstance(seen.model, AnswersAnyTime):
+        yield by_steps(seen.model, seen, plots)
 
 
 def confusion(seen: Evaluated, gallery: Gallery, plots: Plots) -> Section:
