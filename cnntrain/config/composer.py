@@ -141,6 +141,9 @@ class Composition:
             complete(self.settings, INFERRED)
             name_task(self.settings)
             self.check()
+        elif self.of_layers and self.settings["data"].get("targets") == "auto":
+            self.settings["data"]["targets"] = "classes"  # layers are shown without the data
+            name_task(self.settings)
         warn_of_unused(self.hydra.runtime.choices, self.config_dir)
         return self.settings
 

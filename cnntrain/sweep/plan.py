@@ -19,7 +19,7 @@ from cnntrain.config.composer import name_task
 from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import READ_PATHS, parse, with_absolute_path, without_globs
-from cnntrain.config.schema import WHOLE, Group, Key
+from cnntrain.config.schema import WHOLE
 from cnntrain.config.validate import check
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_folder
@@ -34,9 +34,9 @@ PLAN = run_folder.SWEEP
 FORMAT = 1
 LONGEST_NAME = 100
 WIDE = 100  # an interval whose ends are so many times apart is searched on a log scale
-# Groups and keys about a sweep that a resume keeps, unless another choice is typed.
-ALL: dict[str, Group | Key] = {**GROUPS, **KEYS}
-KEPT = tuple(name for name, fact in ALL.items() if fact.of_sweep and "resume_sweep" in fact.commands)
+# Groups about a sweep that a resume keeps, unless another choice is typed. It does not keep on_error=stop:
+# the job that failed would fail again, and stop what is left.
+KEPT = tuple(name for name, group in GROUPS.items() if "resume_sweep" in group.commands)
 
 
 @dataclass(frozen=True)

@@ -285,5 +285,5 @@ def prepare(place: Place) -> None:
 
 
 HOSTILE = Part(
-    "hostile", "checkpoints with odd values at each leaf, code, paths, NaN", 2400, 24, attempt, prepare
+    "hostile", "checkpoints with odd values at each leaf, code, paths, NaN", 2800, 24, attempt, prepare
 )

@@ -226,21 +226,6 @@ def test_a_resumed_sweep_keeps_its_launcher_and_its_folder_of_groups(
         assert outcome.code == 0 and told in outcome.out, outcome
 
 
-def test_a_resumed_sweep_keeps_what_it_does_when_a_job_fails(cnntrain: Command) -> None:
-    sweep = (
-        "train",
-        "-m",
-        *TINY,
-        "model.hidden=[8],[1000000000000]",
-        "seed=0,1",
-        "on_error=stop",
-        "out=sweep",
-    )
-    assert "on_error=stop" in cnntrain(*sweep).err
-    assert "on_error=stop" in cnntrain("resume", "sweep").err
-    assert "on_error=stop" not in cnntrain("resume", "sweep", "on_error=continue").err
-
-
 OWN_MODEL = """\
 from cnntrain.models import MLP
 

@@ -242,7 +242,10 @@ def test_classes_count_the_same_with_balance_classes(cnntrain: Command) -> None:
         (("augment.mixup=0.2",), "augment.mixup=0.2 is for data.targets=classes, and these data have masks"),
         (("augment.cutmix=1",), "augment.cutmix=1 is for data.targets=classes"),
         (("data.targets=classes",), "task: Dense learns from masks, and these data have classes"),
-        (("task=classification",), "task: Classification learns from classes, and these data have masks"),
+        (
+            ("task._target_=cnntrain.tasks.Classification",),
+            "task: Classification learns from classes, and these data have masks",
+        ),
         (("monitor=val_accuracy",), "monitor=val_accuracy is not possible: it takes val_pixel_accuracy or"),
         (("data.image_size=12x20",), "did you mean 'data.image_size=[12,20]'?"),
         (("data.image_size=[12,20,3]",), "data.image_size=[12,20,3] is not possible"),
