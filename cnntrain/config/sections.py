@@ -191,6 +191,7 @@ class DoctorSettings:
         data: the data set, and how it is read.
         model: class and arguments of the network.
         augment: class and arguments of the augmentation.
+        criterion: class and arguments of the loss.
         lr: the learning rate; None if the optimizer has none of that name.
         init_from: the run whose weights it began with, if it began with any.
         early_stopping: epochs without improvement after which it stops.
@@ -201,6 +202,7 @@ class DoctorSettings:
     data: DataSettings
     model: Node
     augment: Node
+    criterion: Node
     lr: float | None
     init_from: str | None
     early_stopping: int | None
@@ -210,7 +212,7 @@ class DoctorSettings:
     @classmethod
     def of(cls, config: Config) -> DoctorSettings:
         """Return what a configuration says that a run does."""
-        names = ("model", "augment", "init_from", "early_stopping", "monitor", "balance_classes")
+        names = ("model", "augment", "criterion", "init_from", "early_stopping", "monitor", "balance_classes")
         known = {name: config[name] for name in names}
         return cls(data=DataSettings.of(config), lr=config["optim"].get("lr"), **known)
 

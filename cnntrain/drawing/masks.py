@@ -1,9 +1,10 @@
-"""Masks as pictures: a colour for each class, the mask over its image, and a legend."""
+"""Masks in colours: a colour for each class, masks over images, and a legend."""
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +12,65 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cnntrain.text import printable
 
-LABELS = 256  # values of a pixel of a mask
-OPACITY = 0.5  # of a mask over its image
+LABELS = 256  # that a mask can have; the last one is that of pixels that count nowhere
 GOLDEN = 0.618034  # turns of the colour circle between two classes, so that neighbours differ
-GREY = (128, 128, 128)  # of what is ignored
+TONES = ((0.75, 0.95), (0.45, 0.8), (0.9, 0.6))  # saturation and value; hues repeat after some classes
+HUES = 13  # that are told apart
+GREY = (128, 128, 128)  # of what counts nowhere
+STRIPE = 4  # pixels; width of the stripes there
+OPACITY = 0.5  # of a mask over its image
 FONT_SIZE, LINE, MARGIN = 14, 20, 6  # of the legend, in pixels
 LONGEST = 40  # characters of a name in the legend
 
 
-def class_colors(classes: int) -> np.ndarray:
-    """Return a colour for each label, uint8 (256, 3): black for class 0, grey for what is no class."""
-    palette = np.full((LABELS, 3), GREY, np.uint8)
-    for label in range(1, classes):
-        color = colorsys.hsv_to_rgb(label * GOLDEN % 1, 0.75, 0.95)
-        palette[label] = [round(255 * part) for part in color]
-    palette[0] = 0
-    return palette
+@lru_cache
+def palette() -> np.ndarray:
+    """Return a colour for each label, uint8 (256, 3): class 0 is black, the last label grey."""
+    colors = np.zeros((LABELS, 3), np.uint8)
+    for label in range(1, LABELS - 1):
+        saturation, value = TONES[(label - 1) // HUES % len(TONES)]
+        color = colorsys.hsv_to_rgb(label * GOLDEN % 1, saturation, value)
+        colors[label] = [round(255 * part) for part in color]
+    colors[-1] = GREY
+    colors.flags.writeable = False
+    return colors
 
 
-def overlaid(pixels: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Return an image with its mask over it, uint8 (H, W, 3). Class 0 is left as it is.
+def css(color: np.ndarray | tuple[int, ...]) -> str:
+    """Return a colour as CSS has it."""
+    return f"rgb({','.join(str(int(part)) for part in color)})"
+
+
+def in_colors(labels: np.ndarray, colors: np.ndarray | None = None) -> np.ndarray:
+    """Return masks, uint8 (..., H, W), in their colours, uint8 (..., H, W, 3).
 
     Args:
-        pixels: uint8 (H, W, 3).
-        labels: the class of each pixel, uint8 (H, W).
-        palette: from :func:`class_colors`.
+        labels: uint8, or any whole numbers below 256.
+        colors: of the labels, uint8 (256, 3); None for those of :func:`palette`.
     """
-    opacity = np.where(labels == 0, 0, OPACITY)[..., None].astype(np.float32)
-    mixed = pixels * (1 - opacity) + palette[labels] * opacity
-    return np.asarray(mixed.round().astype(np.uint8))
+    chosen: np.ndarray = np.take(palette() if colors is None else colors, labels, axis=0)
+    return chosen
+
+
+def over(images: np.ndarray, labels: np.ndarray, colors: np.ndarray | None = None) -> np.ndarray:
+    """Return images with their masks over them, uint8 (..., H, W, 3); class 0 covers nothing.
+
+    Args:
+        images: uint8 or float (..., H, W, 1 or 3), from 0 to 255.
+        labels: uint8 (..., H, W).
+        colors: of the labels, uint8 (256, 3); None for those of :func:`palette`.
+    """
+    opacity = np.where(labels == 0, 0, OPACITY)[..., None]
+    mixed = images.astype(np.float32) * (1 - opacity) + in_colors(labels, colors) * opacity
+    return mixed.round().astype(np.uint8)
+
+
+def striped(images: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Return images, uint8 (..., H, W, 3), with grey stripes where nothing counts, bool (..., H, W)."""
+    height, width = where.shape[-2:]
+    diagonal = np.add.outer(np.arange(height), np.arange(width)) // STRIPE % 2
+    stripes = np.where(diagonal, 96, 160).astype(np.uint8)[..., None]
+    return np.asarray(np.where(where[..., None], stripes, images))
 
 
 def with_legend(picture: Image.Image, entries: Sequence[tuple[tuple[int, ...], str]]) -> Image.Image:

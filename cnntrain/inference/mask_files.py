@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnntrain.drawing.masks import GREY, overlaid, with_legend
+from cnntrain.drawing.masks import GREY, over, with_legend
 from cnntrain.errors import RunFailed, UserError
 from cnntrain.inference.prediction import folder_of
 from cnntrain.runs.checkpoint import write_atomically
@@ -51,7 +51,7 @@ class Writer:
         ]
         if len(shares) > LISTED:
             entries.append((GREY, f"{len(shares) - LISTED} more"))
-        picture = with_legend(Image.fromarray(overlaid(shown, small, self.palette)), entries)
+        picture = with_legend(Image.fromarray(over(shown, small, self.palette)), entries)
         paths = (("mask", self.folder / MASKS / name), ("overlay", self.folder / OVERLAYS / name))
         for (_, path), one in zip(paths, (image, picture), strict=True):
             save(path, one)

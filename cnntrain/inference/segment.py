@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.data.resize import Fit, sides, to_size
-from cnntrain.drawing.masks import class_colors
+from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding, Unreadable, Upright, open_upright, with_upright
 from cnntrain.inference.mask_files import Writer, names_of
@@ -173,8 +173,8 @@ def segmented(
     Raises:
         RunFailed: a file can't be written.
     """
-    segmenter, palette = Segmenter(trained, tile, invert), class_colors(len(trained.class_names))
-    writer = Writer(folder, trained.class_names, palette)
+    segmenter, colors = Segmenter(trained, tile, invert), palette()
+    writer = Writer(folder, trained.class_names, colors)
     lot = LOT if tile is None else 1
     lots = [files[first : first + lot] for first in range(0, len(files), lot)]
     names = names_of(files)

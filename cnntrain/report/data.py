@@ -68,8 +68,8 @@ def images_in(
         place = int(indices[index])
         return f"{NUMBERED}{place}" if files is None else files[place]
 
-    def load(some: Sequence[int] | Tensor) -> Tensor:
-        return images_of(dataset, indices[torch.as_tensor(some)])
+    def load(some: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+        return batch_in(dataset, indices[torch.as_tensor(some)])
 
     are_streamed = isinstance(dataset, StreamingDataset)
     return Images(len(indices), dataset.image_size, load, name, files is not None, are_streamed)
@@ -77,10 +77,16 @@ def images_in(
 
 def images_of(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> Tensor:
     """Return some images of a data set, uint8 (N, C, H, W), on the CPU."""
+    return batch_in(dataset, indices)[0]
+
+
+def batch_in(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Return some images of a data set, uint8 (N, C, H, W), and their targets, on the CPU."""
     places = indices.numpy().astype(np.int64)
     if isinstance(dataset, StreamingDataset):
-        return batch_of(dataset, places)[0]
-    return raised(dataset.__getitems__(places))[0].cpu()
+        return batch_of(dataset, places)
+    images, targets = raised(dataset.__getitems__(places))
+    return images.cpu(), targets.cpu()
 
 
 def unfinished(run: Shown) -> str:

@@ -31,6 +31,12 @@ class Collector(ABC, Generic[K]):
     def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> K:
         """Return what was noted of all batches, on the CPU, as the task wants it."""
 
+    def look(self, x: Tensor, y: Tensor) -> None:
+        """Look at the inputs of the model, float (N, C, H, W), and their targets.
+
+        Only the training doctor shows them. A task that judges the images keeps of them what it needs.
+        """
+
     def add(self, output: Tensor, y: Tensor) -> None:
         """Note a batch."""
         self.batches.append(self.noted(output, y))

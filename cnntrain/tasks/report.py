@@ -30,7 +30,8 @@ class Images:
     Args:
         count: how many there are.
         size: height and width, in pixels.
-        load: returns some of them by their indices, uint8 (N, C, H, W), on the CPU.
+        load_both: returns some of them by their indices, uint8 (N, C, H, W), and their targets as the data
+            have them, on the CPU.
         name: returns what one is called: its file, or its number in the data set.
         are_files: whether that is a file.
         are_streamed: whether each is decoded anew, so that only few should be asked for.
@@ -38,10 +39,14 @@ class Images:
 
     count: int
     size: tuple[int, int]
-    load: Callable[[Sequence[int] | Tensor], Tensor]
+    load_both: Callable[[Sequence[int] | Tensor], tuple[Tensor, Tensor]]
     name: Callable[[int], str]
     are_files: bool
     are_streamed: bool
+
+    def load(self, some: Sequence[int] | Tensor) -> Tensor:
+        """Return some of them by their indices, uint8 (N, C, H, W), on the CPU."""
+        return self.load_both(some)[0]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from cnntrain.annotations.census import AnnotatedCensus
 from cnntrain.annotations.mask_file import unpacked
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.annotations.table import Color
 from cnntrain.data.audit.findings_text import LINE, line_of
-from cnntrain.drawing.masks import class_colors, overlaid
+from cnntrain.drawing import masks
 from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
 from cnntrain.image_folder.findings import FINDINGS, heading
 from cnntrain.runs.web_page import web_page
@@ -92,7 +91,7 @@ def page(
 
 def colors_of(census: AnnotatedCensus) -> np.ndarray:
     """Return a colour for each label, uint8 (256, 3): that of coloured masks, else one of its own."""
-    palette = class_colors(len(census.meaning.names))
+    palette = masks.palette().copy()
     for value, label in (census.meaning.classes.colors or {}).items():
         palette[label] = unpacked(value)
     return palette
@@ -101,15 +100,12 @@ def colors_of(census: AnnotatedCensus) -> np.ndarray:
 def legend(result: MaskAudit, palette: np.ndarray) -> list[Key]:
     """Return the classes with their colours and shares, and what is ignored."""
     keys = [
-        Key(printable(name), css(palette[label]), f"{share:.2%}")
+        Key(printable(name), masks.css(palette[label]), f"{share:.2%}")
         for label, (name, share) in enumerate(result.pixels.items())
     ]
-    return [*keys, Key("ignored", css(palette[IGNORED]), f"{result.ignored:.2%} of all")] if keys else []
-
-
-def css(color: Color | np.ndarray) -> str:
-    """Return a colour as CSS has it."""
-    return f"rgb({','.join(str(int(part)) for part in color)})"
+    return (
+        [*keys, Key("ignored", masks.css(palette[IGNORED]), f"{result.ignored:.2%} of all")] if keys else []
+    )
 
 
 def rows(census: AnnotatedCensus, counts: np.ndarray, palette: np.ndarray) -> list[Row]:
@@ -139,7 +135,7 @@ def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np
     pixels = np.asarray(image.resize(small, enlarged))
     labels = np.asarray(mask.resize(small, Image.Resampling.NEAREST))
     file = io.BytesIO()
-    Image.fromarray(overlaid(pixels, labels, palette)).save(file, "JPEG", quality=85)
+    Image.fromarray(masks.over(pixels, labels, palette)).save(file, "JPEG", quality=85)
     return Overlay(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
 
 

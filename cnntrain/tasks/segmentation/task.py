@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,18 @@ from cnntrain.config.instantiate import build
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
 from cnntrain.tasks.losses import class_weights
+from cnntrain.tasks.report import Evaluated, Section
+from cnntrain.tasks.segmentation import doctor
 from cnntrain.tasks.segmentation.areas import areas
 from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation
+from cnntrain.tasks.segmentation.predictions import Predictions
 from cnntrain.tasks.segmentation.scores import SCORES
 from cnntrain.tasks.segmentation.screen import show_classes, show_result
+
+if TYPE_CHECKING:
+    from cnntrain.drawing.plots import Plots
 
 TRIED = 8  # pixels; side of the images that a loss is tried on
 
@@ -91,3 +98,35 @@ class Segmentation(Task):
         predicted = activated.argmax(dim=1).flatten(1)
         counts = (image.bincount(minlength=len(class_names)) for image in predicted)
         return [areas(count, class_names, most) for count in counts]
+
+    def collector(self) -> Predictions:
+        """Return what keeps how well each image is segmented."""
+        return Predictions()
+
+    def headline(self, seen: Evaluated) -> str:
+        """Return the mean IoU with its interval."""
+        from cnntrain.tasks.segmentation.report import sections  # which imports matplotlib
+
+        return sections.headline(seen.result, seen.split)
+
+    def sections(self, seen: Evaluated, plots: Plots) -> Iterator[Section]:
+        """Yield the confusion matrix, classes, worst and best images, and errors at borders."""
+        from cnntrain.tasks.segmentation.report import sections
+
+        yield from sections.sections(seen, plots)
+
+    def chance(self, criterion: nn.Module) -> Chance | None:
+        """Return the cross entropy of equal probabilities, ln(classes)."""
+        return doctor.chance_of(criterion, self.num_classes)
+
+    def has_learnt(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the mean IoU is well above chance."""
+        return doctor.has_learnt(row, self.num_classes)
+
+    def probe(self, y: Tensor) -> Probe | None:
+        """Return the bounds of the cross entropy on the classes of pixels, int64 (N, H, W)."""
+        return doctor.probe_of(y, self.num_classes)
+
+    def findings(self, run: Finished) -> list[Finding]:
+        """Return what is wrong with masks and classes: missing, ignored, misaligned, swallowed, rare."""
+        return doctor.findings(run)

@@ -67,6 +67,7 @@ def examine(
             firing.begin_pass()
             with precision.autocast():
                 output = model(x)
+            collector.look(x, y)
             collector.add(output, y)
             seen += len(y)
             if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):

@@ -1,0 +1,75 @@
+"""The figures of a segmentation's report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from cnntrain.drawing.style import COLOURS, canvas, percent, styled
+from cnntrain.tasks.segmentation.report.borders import BANDS, ByDistance
+
+NAMED, COUNTED = 30, 12  # classes, up to which a map has names, and numbers
+LONGEST_NAME = 18  # letters of a class beside its bar
+BAR = 0.24  # inches
+
+
+@styled
+def bars(names: Sequence[str], iou: Sequence[float], dice: Sequence[float], mean: float) -> Figure:
+    """Return the IoU of each class as a bar, and its Dice as a mark beyond it.
+
+    Args:
+        names: of the classes that are there.
+        iou: of each, from 0 to 1.
+        dice: of each, from 0 to 1.
+        mean: the mean IoU.
+    """
+    figure, axes = canvas(size=(4.6, 0.9 + BAR * len(names)))
+    places = np.arange(len(names))
+    axes.barh(places, iou, height=0.7, color=COLOURS["curve"], label="IoU")
+    axes.plot(dice, places, "|", label="Dice", color=COLOURS["mark"], markersize=9, markeredgewidth=2)
+    axes.axvline(mean, color=COLOURS["dim"], linestyle=":", linewidth=1, label="mean IoU")
+    short = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in names]
+    axes.set_yticks(places, short, parse_math=False)
+    axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.4, -0.6))
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(fontsize=8, loc="outside upper center", ncols=3, columnspacing=1.2)
+    return figure
+
+
+@styled
+def confusion(shares: np.ndarray, names: Sequence[str]) -> Figure:
+    """Return the confusion matrix of pixels as a map: float (classes, classes), shares of each true class."""
+    figure, axes = canvas(xlabel="predicted class", ylabel="true class", size=(5.2, 4.6))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
+    axes.grid(visible=False)
+    if len(names) <= NAMED:
+        axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(names)), names, parse_math=False)
+    if len(names) <= COUNTED:
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.5 else COLOURS["dim"]
+            if share >= 0.005:
+                axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, label="share of the true class's pixels")
+    return figure
+
+
+@styled
+def by_distance(found: ByDistance) -> Figure:
+    """Return which share of the pixels is wrong, and which of all errors lies there, by their distance."""
+    figure, axes = canvas(xlabel="pixels from the nearest true border", ylabel="share")
+    places, width = np.arange(len(BANDS)), 0.38
+    errors = np.array(found.wrong) / np.maximum(1, found.pixels)
+    axes.bar(places - width / 2, errors, width, color=COLOURS["mark"], label="of these pixels, wrong")
+    shares = np.array(found.wrong) / max(1, sum(found.wrong))
+    axes.bar(places + width / 2, shares, width, color=COLOURS["curve"], label="of all wrong pixels, here")
+    axes.set_xticks(places, BANDS)
+    axes.set_ylim(0, 1.02)
+    axes.grid(visible=False, axis="x")
+    percent(axes)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=2, columnspacing=1.2)
+    return figure
