@@ -48,8 +48,8 @@ def in_colors(labels: np.ndarray, colors: np.ndarray | None = None) -> np.ndarra
         labels: uint8, or any whole numbers below 256.
         colors: of the labels, uint8 (256, 3); None for those of :func:`palette`.
     """
-    chosen: np.ndarray = np.take(palette() if colors is None else colors, labels, axis=0)
-    return chosen
+    table: np.ndarray = palette() if colors is None else colors
+    return np.asarray(table[labels])
 
 
 def over(images: np.ndarray, labels: np.ndarray, colors: np.ndarray | None = None) -> np.ndarray:
@@ -62,7 +62,8 @@ def over(images: np.ndarray, labels: np.ndarray, colors: np.ndarray | None = Non
     """
     opacity = np.where(labels == 0, 0, OPACITY)[..., None]
     mixed = images.astype(np.float32) * (1 - opacity) + in_colors(labels, colors) * opacity
-    return mixed.round().astype(np.uint8)
+    pixels: np.ndarray = mixed.round().astype(np.uint8)
+    return pixels
 
 
 def striped(images: np.ndarray, where: np.ndarray) -> np.ndarray:

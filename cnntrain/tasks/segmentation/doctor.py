@@ -23,7 +23,7 @@ SWALLOWED, THEIRS = 0.98, 0.03  # share of the pixels taken for one class; and o
 IGNORED_SHARE = 0.5  # of the training pixels
 SCATTERED = 0.5  # share of the images whose masks fit better elsewhere; healthy canvases have up to 0.05
 RARE = 0.05  # share of the pixels of a rare class
-POORER = 0.5  # IoU of the rare classes, in that of the most frequent class
+POORER = 0.5  # IoU of the worst of them, in that of the most frequent class
 
 
 def findings(run: Finished) -> list[Finding]:
@@ -136,13 +136,15 @@ def swallows(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> F
 
 
 def poor_rare_classes(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
-    """Say that rare classes are segmented much worse than the most frequent one."""
+    """Say that a rare class is segmented much worse than the most frequent one."""
     true, iou = val.pixels[1].double(), iou_of(val.pixels)
     shares, most = true / true.sum().clamp(min=1), int(true.argmax())
     rare = [index for index, share in enumerate(shares.tolist()) if 0 < share < RARE]
-    if not rare or settings.balance_classes or float(iou[rare].mean()) >= POORER * float(iou[most]):
+    if not rare or settings.balance_classes:
         return None
     worst = min(rare, key=lambda index: float(iou[index]))
+    if float(iou[worst]) >= POORER * float(iou[most]):
+        return None
     evidence = (
         f"IoU {float(iou[worst]):.1%} of {names[worst]}, which has {float(shares[worst]):.2%} of the "
         f"validation pixels; {float(iou[most]):.1%} of {names[most]}, which has {float(shares[most]):.1%}"

@@ -127,7 +127,7 @@ def images_csv(seen: Evaluated) -> bytes:
         )
         scores = (f"{float(verdicts.iou[index]):.4f}", f"{right / counted:.4f}") if counted else ("", "")
         rows.append((name, *scores, counted, none))
-    return csv_of(rows).encode()
+    return csv_of(rows).encode("utf-8", "surrogateescape")  # names as the file system has them
 
 
 def at_borders(seen: Evaluated, plots: Plots) -> Section:
@@ -147,16 +147,8 @@ def at_borders(seen: Evaluated, plots: Plots) -> Section:
         text += (
             f"{found.at_borders:.0%} of the wrong pixels of {which} lie within {DISTANCE} pixels of a true "
             f"border, as {found.pixels[0] / max(1, sum(found.pixels)):.0%} of all pixels do. "
-            + on_errors(found.at_borders)
+            "Where much more of them lie there than of all pixels, outlines cost more than whole regions; "
+            "thin things are all border."
         )
         return Section(name, title, panels([drawn]) + paragraph(text), style=WIDE)
     return Section(name, title, paragraph(f"{text}No pixel of {which} is wrong."))
-
-
-def on_errors(at_borders: float) -> str:
-    """Return what the share of the errors that lie at borders tells."""
-    if at_borders >= 0.7:
-        return "The regions are found; what is left is their outline, on which annotators differ, too."
-    if at_borders >= 0.4:
-        return "Outlines and whole regions both cost pixels."
-    return "Most errors are whole regions that have the wrong class, or are not found."
