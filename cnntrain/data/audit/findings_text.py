@@ -13,6 +13,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
+    from cnntrain.data.audit.masks_result import MaskAudit
     from cnntrain.data.audit.result import Audit
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
@@ -34,14 +35,19 @@ def show(console: Console, result: Audit) -> None:
     table.add_row("[bold]all[/]", *totals)
     console.table(table)
     console.line()
-    console.facts(facts_of(result))
+    show_findings(console, result, facts_of(result))
+
+
+def show_findings(console: Console, result: Audit | MaskAudit, facts: dict[str, str]) -> None:
+    """Print the facts, then each kind of finding, and the command that trains, or why there is none."""
+    console.facts(facts)
     for kind in FINDINGS:
         listed(console, kind, vars(result).get(kind, ()))
     if result.command:
         console.line()
         console.command("to train", printable(result.command, 4000))
     else:
-        console.line("\n[bold yellow]train refuses this folder[/]: {}", result.refusal)
+        console.line("\n[bold yellow]train refuses this folder[/]: {}", printable(result.refusal, 2000))
 
 
 def facts_of(result: Audit) -> dict[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,20 +14,17 @@ from cnntrain.annotations.census import AnnotatedCensus
 from cnntrain.annotations.mask_file import unpacked
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.data.audit.findings_text import LINE, line_of
+from cnntrain.data.audit.findings_text import NAME
+from cnntrain.data.audit.page import Picture, Row, laid_out, names_of
 from cnntrain.drawing import masks
 from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
-from cnntrain.image_folder.findings import FINDINGS, heading
-from cnntrain.runs.web_page import web_page
+from cnntrain.image_folder.findings import FINDINGS
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from cnntrain.data.audit.masks_result import MaskAudit
 
-TEMPLATE = Path(__file__).with_name("masks_page.html")
 OF_A_CLASS = 6  # images, a row on a wide screen
-LISTED = 200  # names
-FOLDED = 10  # names of a list, from which on it is folded
 SIDE = 160  # of an image on the page, in pixels
 
 
@@ -38,29 +34,6 @@ class Key(NamedTuple):
     name: str
     color: str
     pixels: str
-
-
-class Overlay(NamedTuple):
-    """An image with its mask over it: its name, and a data address."""
-
-    name: str
-    address: str
-
-
-class Row(NamedTuple):
-    """Images that show a class."""
-
-    title: str
-    images: list[Overlay]
-
-
-class Names(NamedTuple):
-    """A finding: its heading and names, how many more there are, and whether the list is folded."""
-
-    title: str
-    names: list[str]
-    more: int
-    is_folded: bool
 
 
 def page(
@@ -77,14 +50,13 @@ def page(
     """
     palette = colors_of(census)
     findings = [(kind, vars(result).get(kind, ())) for kind in FINDINGS]
-    return web_page(
-        TEMPLATE,
-        printable(root),
-        facts=facts,
-        command=printable(result.command, 4000),
-        refusal=printable(result.refusal, 2000),
+    return laid_out(
+        root,
+        facts,
+        vars(result),
+        SIDE,
         legend=legend(result, palette),
-        rows=[] if result.refusal else rows(census, counts, palette),
+        classes=[] if result.refusal else rows(census, counts, palette),
         findings=[names_of(kind, items) for kind, items in findings if items],
     )
 
@@ -116,11 +88,12 @@ def rows(census: AnnotatedCensus, counts: np.ndarray, palette: np.ndarray) -> li
         members = np.flatnonzero(counts[:, label] > 0)
         some = np.unique(np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int))
         images = [overlay(census, int(members[place]), reader, palette) for place in some]
-        found.append(Row(f"{printable(name)}: {len(images)} of {len(members):,} images", images))
+        about = f"{len(images)} of {len(members):,} images"
+        found.append(Row(printable(name, NAME), about, images, is_named=True))
     return found
 
 
-def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np.ndarray) -> Overlay:
+def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np.ndarray) -> Picture:
     """Return an image with its mask over it; of a file that has gone since, an empty one."""
     entry, record = census.table.entries[index], census.records[index]
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
@@ -128,7 +101,7 @@ def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np
         image = open_upright(census.tree.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
         mask = Image.fromarray(reader.read(entry, size, census.lies.get(index, "")))
     except Unreadable:
-        return Overlay(name, "data:,")
+        return Picture(name, "data:,")
     scale = SIDE / max(size)
     small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     enlarged = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
@@ -136,12 +109,4 @@ def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np
     labels = np.asarray(mask.resize(small, Image.Resampling.NEAREST))
     file = io.BytesIO()
     Image.fromarray(masks.over(pixels, labels, palette)).save(file, "JPEG", quality=85)
-    return Overlay(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
-
-
-def names_of(kind: str, items: Sequence[str | Sequence[str]]) -> Names:
-    """Return the heading and the names of a finding."""
-    names = [line_of(item) for item in items[:LISTED]]
-    return Names(
-        printable(heading(kind, items), LINE), names, max(0, len(items) - LISTED), len(items) > FOLDED
-    )
+    return Picture(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from cnntrain.data.audit.findings_text import listed
-from cnntrain.image_folder.findings import FINDINGS
+from cnntrain.data.audit.findings_text import show_findings
 from cnntrain.runtime.console import Console
-from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from cnntrain.data.audit.masks_result import MaskAudit
@@ -22,14 +20,7 @@ def show(console: Console, result: MaskAudit) -> None:
     if result.counts:
         console.table(table_of(result, parts))
         console.line()
-    console.facts(facts_of(result))
-    for kind in FINDINGS:
-        listed(console, kind, vars(result).get(kind, ()))
-    if result.command:
-        console.line()
-        console.command("to train", printable(result.command, 4000))
-    else:
-        console.line("\n[bold yellow]train refuses this folder[/]: {}", printable(result.refusal, 2000))
+    show_findings(console, result, facts_of(result))
 
 
 def table_of(result: MaskAudit, parts: list[str]) -> Table:

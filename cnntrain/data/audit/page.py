@@ -1,4 +1,7 @@
-"""One page of HTML: images of each class, those stored more than once, and what else was found."""
+"""One page of HTML: images of each class, those stored more than once, and what else was found.
+
+Pages of folders with masks have the same parts, see :mod:`cnntrain.data.audit.masks_page`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from cnntrain.data.audit.findings_text import LINE, NAME
+from cnntrain.data.audit.findings_text import LINE, NAME, line_of
 from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
 from cnntrain.image_folder.findings import FINDINGS, heading
 from cnntrain.image_folder.inventory import Census
@@ -62,14 +65,31 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
         audit: what was found, as plain types.
         facts: about all images together.
     """
+    return laid_out(
+        root, facts, audit, classes=classes(census, audit["counts"]), findings=findings(census, audit)
+    )
+
+
+def laid_out(
+    root: str, facts: Mapping[str, str], audit: Mapping[str, Any], side: int = SIDE, **parts: Any
+) -> str:
+    """Return the page of an audit.
+
+    Args:
+        root: the folder, as typed.
+        facts: about all images together.
+        audit: what was found, as plain types: the command that trains, or why there is none.
+        side: of the images, in pixels.
+        parts: the rows of ``classes``, the ``findings``, and the ``legend`` of masks.
+    """
     return web_page(
         TEMPLATE,
         printable(root, NAME),
+        style=f":root {{ --side: {side}px; }}",
         facts=facts,
         command=printable(audit["command"], 4000),
-        refusal=printable(audit["refusal"], NAME),
-        classes=classes(census, audit["counts"]),
-        findings=findings(census, audit),
+        refusal=printable(audit["refusal"], 2000),
+        **parts,
     )
 
 
@@ -105,9 +125,9 @@ def findings(census: Census, audit: Mapping[str, Any]) -> Iterator[Row | Names]:
             yield Row(FINDINGS[kind][1], which, pictures(census, names), is_named=True)
 
 
-def names_of(kind: str, items: Sequence[str]) -> Names:
-    """Return the heading and the names of a finding."""
-    names = [printable(item, NAME) for item in items[:LISTED]]
+def names_of(kind: str, items: Sequence[str | Sequence[str]]) -> Names:
+    """Return the heading and the names of a finding; those that belong together are on one line."""
+    names = [line_of(item) for item in items[:LISTED]]
     more = f"{len(items) - LISTED:,}" if len(items) > LISTED else ""
     return Names(printable(heading(kind, items), LINE), names, more, len(items) > FOLDED)
 
