@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnntrain.config.schema import Config
 from cnntrain.drawing.style import COLOURS, canvas, png, styled
 from cnntrain.errors import RunFailed
 from cnntrain.runs.checkpoint import write_atomically
-from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
 
 LINES = (COLOURS["curve"], COLOURS["mark"], "#2f9e44", "#7048e8")
-
-
-@contextmanager
-def new_folder(config: Config, topic: str) -> Iterator[Path]:
-    """Make the folder for the files of a topic: ``out``, or a fresh one under outputs/explain/.
-
-    It goes again if nothing was drawn, because of a mistake or Ctrl-C.
-    """
-    if config["out"] is None:
-        folder = claim(OUTPUTS / "explain", topic)
-    else:
-        folder = typed_path(config["out"])
-        make_folder(folder)
-    try:
-        yield folder
-    except BaseException:
-        discard_if_unused(folder)
-        raise
 
 
 @styled

@@ -24,6 +24,7 @@ from cnntrain.explain.setup import Examined, examined
 from cnntrain.explain.subject import Subject
 from cnntrain.explain.terminal import images, rows, words
 from cnntrain.models.hooks import forward_hooks
+from cnntrain.runs.named_output import output_folder
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import shown_names, shown_path
 from cnntrain.training.components.components import describe_model
@@ -43,7 +44,7 @@ def filters(subject: Subject) -> None:
         subject: a configuration to train on, or a run.
     """
     console = Console(subject.config["verbose"])
-    with figures.new_folder(subject.config, "filters") as folder:
+    with output_folder(subject.config["out"], "explain", "filters") as folder:
         (model,) = examined([subject], console)
         trust = subject.config["trust"] if subject.state else None
         empty = describe_model(ModelSettings.of(model.config), trust)

@@ -14,6 +14,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined, examined
 from cnntrain.explain.subject import Subject
 from cnntrain.explain.terminal import rows, words
+from cnntrain.runs.named_output import output_folder
 from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.classification.report.sentences import Translated, on_translation
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
@@ -30,7 +31,7 @@ def shift(subjects: Sequence[Subject]) -> None:
     """
     config = subjects[0].config
     console = Console(config["verbose"])
-    with figures.new_folder(config, "shift") as folder:
+    with output_folder(config["out"], "explain", "shift") as folder:
         models = examined(subjects, console)
         images = sum(len(model.data.test) for model in models)
         with console.bar(images, 0, "translating images", unit="image") as bar:

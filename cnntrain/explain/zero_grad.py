@@ -17,6 +17,7 @@ from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts, assemble, train
 from cnntrain.explain.terminal import curves, rows, words
+from cnntrain.runs.named_output import output_folder
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
 from cnntrain.tasks.classification.scores import ACCURACY
@@ -72,7 +73,7 @@ def zero_grad(config: Config) -> None:
     norms: dict[str, list[float]] = {}
     trials: dict[str, sentences.Trial] = {}
     data = None
-    with figures.new_folder(config, "zero_grad") as folder:
+    with output_folder(config["out"], "explain", "zero_grad") as folder:
         for name in (WITH, WITHOUT):
             parts = assemble(config, console, data)
             data = parts.data

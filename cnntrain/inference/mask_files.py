@@ -15,7 +15,8 @@ from cnntrain.drawing.masks import GREY, over, with_legend
 from cnntrain.errors import RunFailed, UserError
 from cnntrain.inference.prediction import folder_of
 from cnntrain.runs.checkpoint import write_atomically
-from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
+from cnntrain.runs.named_output import output_folder
+from cnntrain.runs.run_folder import typed_path
 from cnntrain.text import encoded, printable
 
 MASKS, OVERLAYS, NAMES = "masks", "overlays", "classes.txt"
@@ -105,24 +106,20 @@ def new_folder(out: str | None, class_names: Iterable[str]) -> Iterator[Path]:
     Raises:
         UserError: it can't be made, or holds masks already.
     """
-    if out is None:
-        folder = claim(OUTPUTS / "predict", "")
-    else:
-        folder = typed_path(out)
-        there = next((name for name in (MASKS, OVERLAYS, NAMES) if (folder / name).exists()), None)
+    if out is not None:
+        there = next((name for name in (MASKS, OVERLAYS, NAMES) if (typed_path(out) / name).exists()), None)
         if there is not None:
             raise UserError(f"out={printable(out)} holds {there} already: choose another folder")
-        make_folder(folder)
-    try:
+    with output_folder(out, "predict") as folder:
         yield folder
-    except BaseException:
-        discard_if_unused(folder)
-        raise
-    if not (folder / MASKS).exists():
-        discard_if_unused(folder)
-        return
+        if (folder / MASKS).exists():
+            write_names(folder / NAMES, class_names)
+
+
+def write_names(path: Path, class_names: Iterable[str]) -> None:
+    """Write the names of the classes, one a line."""
     text = "".join(f"{name}\n" for name in class_names)
     try:
-        write_atomically(folder / NAMES, encoded(text))
+        write_atomically(path, encoded(text))
     except OSError as error:
-        raise RunFailed(f"{folder / NAMES} can't be written: {error.strerror or error}") from error
+        raise RunFailed(f"{path} can't be written: {error.strerror or error}") from error

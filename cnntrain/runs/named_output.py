@@ -1,4 +1,4 @@
-"""Files that the user has named on the command line, ``-`` for standard output."""
+"""Files that the user has named on the command line, ``-`` for standard output, and folders for several."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import re
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import UserError
 from cnntrain.runs.checkpoint import write_atomically
-from cnntrain.runs.run_folder import typed_path
+from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
 from cnntrain.runtime.console import Console, is_terminal
 from cnntrain.text import encoded, printable, without_controls
 
@@ -32,6 +33,32 @@ def screen_beside(*names: str | None, verbose: int = 1) -> Console:
         if name is not None and typed_path(name).is_dir():
             raise UserError(f"{printable(name)} can't be written: it is a folder, name a file")
     return Console(0 if any(name is not None and is_stdout(name) for name in names) else verbose)
+
+
+@contextmanager
+def output_folder(out: str | None, command: str, name: str = "") -> Iterator[Path]:
+    """Make a folder for files: ``out``, or a fresh one under outputs/, that of the command.
+
+    It goes again if nothing was written, because of a mistake or Ctrl-C.
+
+    Args:
+        out: as typed.
+        command: that writes the files.
+        name: part of the name of a fresh folder.
+
+    Raises:
+        UserError: it can't be made.
+    """
+    if out is None:
+        folder = claim(OUTPUTS / command, name)
+    else:
+        folder = typed_path(out)
+        make_folder(folder)
+    try:
+        yield folder
+    finally:
+        if out is None or not any(folder.iterdir()):  # what lies in a folder of the user's stays
+            discard_if_unused(folder)
 
 
 def is_stdout(name: str) -> bool:
