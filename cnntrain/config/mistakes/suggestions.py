@@ -38,7 +38,7 @@ def check_value(key: str, value: Any, rule: Key | None = None) -> None:
             f"{key}='{printable(text)}' is text, and {key} takes {rule.describe()}\n"
             f"leave out the quotes; for an environment variable: '{key}=${{oc.decode:${{oc.env:NAME}}}}'"
         )
-    instead = override_for(key, text)
+    instead = override_for(key, text, rule=rule)
     near = f": did you mean {instead}?" if instead else ""
     raise UserError(
         f"{key}={printable(text)} is not possible{near}\n{key} takes {rule.describe()}: {rule.doc}"
@@ -175,23 +175,25 @@ def decoded(text: str) -> Any:
         return text
 
 
-def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
+def override_for(key: str, value: str, choices: Sequence[str] = (), rule: Key | None = None) -> str:
     """Return the override that a wrong value of a key probably means, or "".
 
     Args:
         key: a key or a group.
         value: as typed.
         choices: those of the group; by default those that conf/ offers.
+        rule: what is true of the key here; None: what the table says.
     """
     value, choices = printable(value), choices or groups().get(key, ())
     word = folded(value)
-    rule = KEYS.get(key)
+    rule = rule or KEYS.get(key)
     listed = (*choices, *(rule.choices if rule else ()))
     same = next((choice for choice in listed if folded(choice) == word and choice != value), None)
     if same is not None:
         return f"{key}={same}"
-    if word and word in synonyms.VALUES.get(key, {}):
-        return synonyms.VALUES[key][word]
+    meant = synonyms.VALUES.get(key, {}).get(word, "") if word else ""
+    if meant and not (rule and rule.choices and meant.startswith(f"{key}=") and not accepted(meant, rule)):
+        return meant
     of_group = {"model": model_for, "optim": optimizer_for, "data": data_for}.get(key)
     if of_group is not None and (instead := of_group(value)):
         return instead
@@ -204,6 +206,11 @@ def override_for(key: str, value: str, choices: Sequence[str] = ()) -> str:
     if rule is None or rule.kind not in ("int", "size", "float", "bool"):
         return ""
     return number_for(key, rule, value)
+
+
+def accepted(override: str, rule: Key) -> bool:
+    """Return whether the value of an override suits its key."""
+    return rule.accepts(decoded(override.partition("=")[2]))
 
 
 def factors_for(key: str, value: str) -> str:

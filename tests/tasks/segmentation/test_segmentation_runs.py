@@ -1,0 +1,139 @@
+"""Segmentation from the command line: training, evaluation, resumption, sweeps, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Command, is_told
+from forks import Forked
+
+DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=24")
+DIGITS = ("data.digits=[1,1]", "data.digit_size=[20,24]")
+TINY = (*DATA, *DIGITS, "model=unet", "model.width=4", "model.depth=2", "batch_size=8", "precision=fp32")
+RUN = (*TINY, "epochs=2", "report=false")
+FIXED = ("threads=1", "channels_last=false")
+SAME = ("epoch", "step", "train_loss", "train_miou", "val_loss", "val_miou", "val_dice")
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def content(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(path).read_text())
+    return found
+
+
+def weights(run: str) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(f"{run}/checkpoints/last.pt", weights_only=True)["model"]
+    return found
+
+
+def test_a_run_trains_evaluates_and_resumes(cnntrain: Command) -> None:
+    done = cnntrain("train", *RUN, "out=r")
+    assert done.code == 0, done.err
+    history = rows("r/metrics.csv")
+    assert {"train_miou", "train_dice", "val_miou", "val_dice"} <= history[0].keys()
+    best = max(float(row["val_miou"]) for row in history)
+    summary = content("r/summary.json")
+    assert summary["best"]["val_miou"] == pytest.approx(best, rel=1e-5)
+    names = {"loss", "miou", "dice", "pixel_accuracy", "boundary_f1", "examples"}
+    assert names <= summary["test"].keys()
+    assert "test mIoU" in done.out and "95% interval" in done.out
+
+    evaluated = cnntrain("eval", "r")
+    assert evaluated.code == 0 and "boundary F1" in evaluated.out, evaluated.err
+    report = content("r/eval_test.json")
+    assert report["miou"] == pytest.approx(summary["test"]["miou"])
+    assert len(report["per_class"]) == 11 and report["miou_interval"][0] <= report["miou"]
+
+    assert cnntrain("train", *TINY, "report=false", "epochs=3", "out=whole").code == 0
+    assert cnntrain("resume", "r", "epochs=3").code == 0
+    assert len(rows("r/metrics.csv")) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
+    cnntrain: Command, workers: int
+) -> None:
+    run = (*RUN, *FIXED, "augment=digits", f"workers={workers}")
+    assert cnntrain("train", *run, "out=whole").code == 0
+    killed = Forked("train", *run, "save_every_steps=3", "out=killed")
+    while not Path("killed/checkpoints/last.pt").exists():
+        assert killed.poll() is None, killed.communicate()
+    killed.kill()
+    killed.wait()
+    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
+    outcome = cnntrain("resume", "killed")
+    assert outcome.code == 0, outcome.err
+    whole, found = weights("whole"), weights("killed")
+    assert whole.keys() == found.keys()
+    assert all(torch.equal(found[name], value) for name, value in whole.items())
+    timeless = [
+        [{name: value for name, value in row.items() if name in SAME} for row in rows(f"{run}/metrics.csv")]
+        for run in ("whole", "killed")
+    ]
+    assert timeless[0] == timeless[1] and len(timeless[0]) == 2
+
+
+@pytest.mark.parametrize("criterion", ["dice", "ce_dice", "focal"])
+def test_each_loss_trains(cnntrain: Command, criterion: str) -> None:
+    done = cnntrain("train", *TINY, "epochs=4", "optim.lr=0.01", f"criterion={criterion}", "out=r")
+    assert done.code == 0, done.err
+    losses = [float(row["train_loss"]) for row in rows("r/metrics.csv")]
+    assert losses[-1] < losses[0]
+
+
+def test_accumulation_changes_nothing_but_the_memory(cnntrain: Command) -> None:
+    for name, accumulate in (("whole", 1), ("parts", 4)):
+        model = "model.batch_norm=false"  # which looks at the whole batch
+        done = cnntrain(
+            "train", *RUN, model, "balance_classes=true", f"accumulate={accumulate}", f"out={name}"
+        )
+        assert done.code == 0, done.err
+    one, other = (float(rows(f"{name}/metrics.csv")[0]["train_loss"]) for name in ("whole", "parts"))
+    assert one == pytest.approx(other, rel=1e-3)
+
+
+def test_jobs_of_a_sweep_are_ranked_by_the_mean_iou(cnntrain: Command) -> None:
+    done = cnntrain("train", "-m", *RUN, "optim.lr=1e-30,0.01", "out=s")
+    assert done.code == 0, done.err
+    ranked = cnntrain("compare", "s", "--csv", "t.csv")
+    assert ranked.code == 0, ranked.err
+    found = [float(row["val_miou"]) for row in rows("t.csv")]
+    assert found == sorted(found, reverse=True) and len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            (*DATA, *DIGITS, "model=mlp"),
+            ["MLP gives (2, 11)", "one logit a class and pixel, as model=unet gives"],
+        ),
+        (("data=mnist_mini", "model=unet"), ["UNet gives (2, 10, 28, 28)", "one logit a class"]),
+        ((*TINY, "monitor=val_accuracy"), ["monitor=val_accuracy", "val_miou"]),
+        ((*TINY, "criterion=dice", "balance_classes=true"), ["balance_classes=true", "Dice"]),
+        (("data=mnist_mini", "criterion=dice"), ["Dice can't compare logits with class numbers"]),
+        ((*TINY, "criterion.weight=[1,2]"), ["criterion.weight"]),
+        ((*TINY, "augment.mixup=0.2"), ["augment.mixup=0.2", "masks"]),
+        (("data=mnist_mini", "model=torchvision", "model.name=fcn_resnet50"), ["segmentation network"]),
+    ],
+    ids=["mlp", "classes", "accuracy", "balanced dice", "dice of classes", "weights", "mixup", "fcn"],
+)
+def test_what_does_not_fit_is_one_line(
+    cnntrain: Command, arguments: tuple[str, ...], told: list[str]
+) -> None:
+    is_told(cnntrain("train", *arguments, "out=r"), *told)
+
+
+@pytest.mark.parametrize("monitor", ["val_accuracy", "accuracy"])
+def test_no_score_of_another_task_is_proposed(cnntrain: Command, monitor: str) -> None:
+    told = cnntrain("train", *TINY, f"monitor={monitor}").err
+    assert "monitor takes val_miou, val_dice or val_loss" in told and "did you mean" not in told
