@@ -78,9 +78,9 @@ class Contender:
         self.rates: list[float] = []
 
     def epoch(self, steps: int) -> Iterator[Batch]:
-        """Return that many batches, of several epochs if one has too few."""
+        """Return that many batches of images and targets, of several epochs if one has too few."""
         endless = itertools.chain.from_iterable(self.batches() for _ in itertools.count())
-        return self.freezing.keep(self.model, itertools.islice(endless, steps))
+        return self.freezing.keep(self.model, self.task.collate(itertools.islice(endless, steps)))
 
     def train(self, steps: int) -> None:
         """Train for some steps: the plain five, without a schedule, clipping or a record."""
@@ -170,22 +170,23 @@ class Stopwatch:
         self.last = now
 
 
-class TextbookDataset(Dataset[tuple[Tensor, int]]):
+class TextbookDataset(Dataset[tuple[Tensor, int | Tensor]]):
     """Images as torchvision's data sets hand them out: one PIL image at a time, transformed on the way."""
 
     def __init__(self, images: InMemoryDataset, mean: list[float], std: list[float]) -> None:
         from torchvision import transforms
 
         self.pixels = images.first(IMAGES).cpu().permute(0, 2, 3, 1).numpy()
-        self.labels = images.labels[:IMAGES].cpu().tolist()
+        labels = images.labels[:IMAGES].cpu()
+        self.labels = labels.tolist() if labels.dim() == 1 else list(labels)
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one image, float32 (C, H, W), and its label."""
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
+        """Return one image, float32 (C, H, W), and its class, or its mask, uint8 (H, W)."""
         from PIL import Image
 
         pixels = self.pixels[index]

@@ -34,6 +34,23 @@ def test_it_prints_and_writes_every_figure(cnntrain: Command, monkeypatch: pytes
     assert "model=mlp" in report["overrides"] and "repeats=2" not in report["overrides"]
 
 
+@pytest.mark.slow
+def test_masks_are_learnt_by_every_contender(cnntrain: Command) -> None:
+    canvases = (
+        "data=mnist_canvas",
+        "data.canvases=60",
+        "data.test_canvases=10",
+        "model=unet",
+        "model.width=2",
+    )
+    quick = ("bench", "repeats=1", "seconds=0.02", "precision=fp32", "threads=1", "batch_size=8")
+    outcome = cnntrain(*quick, *canvases, "model.depth=1", "json=b.json")
+    assert outcome.code == 0, outcome.err
+    rates = json.loads(Path("b.json").read_text())["rates"]
+    assert [row["name"] for row in rates] == ["floor", "cnntrain, fp32", "textbook loop"]
+    assert all(row["images_per_second"] > 0 for row in rates)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
