@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.compute.ddp import Share
+from cnntrain.errors import CheckpointError
 from cnntrain.runtime.distributed import gathered
 
 Weight = float | Tensor
@@ -140,16 +141,35 @@ class RunningMean:
         return {"loss_sum": float(self.loss_sum), **sums, "weight": float(self.weight), **counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from sums that :meth:`state_dict` returned; of several processes, the first counts them."""
+        """Go on from sums that :meth:`state_dict` returned; of several processes, the first counts them.
+
+        Raises:
+            CheckpointError: they are those of other scores.
+        """
+        saved = {name: self.as_saved(name, state.get(name)) for name in self.sums}
         if self.share is not None and self.share.rank > 0:
+            saved = {name: torch.zeros_like(value) for name, value in self.sums.items()}
             state = {**dict.fromkeys(state, 0), "batches": state["batches"]}
         self.loss_sum.fill_(state["loss_sum"])
         for name, value in self.sums.items():
-            value.copy_(torch.as_tensor(state[name]))
+            value.copy_(saved[name])
         self.seen, self.batches = state["seen"], state["batches"]
         self.weight = state.get("weight", self.seen)  # earlier checkpoints do not have it
         self.first_bad.fill_(-1)
         self.pending.clear()
+
+    def as_saved(self, name: str, saved: Any) -> Tensor:
+        """Return a sum out of a checkpoint, of the shape and the dtype that it has here."""
+        here = self.sums[name]
+        try:
+            value = torch.as_tensor(saved, dtype=here.dtype)
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # it is missing, or no such numbers
+            value = None
+        if value is None or value.shape != here.shape:
+            raise CheckpointError(
+                f"progress.mean.{name} of the checkpoint has not the shape that the task adds up, {tuple(here.shape)}"
+            )
+        return value
 
     def _add_up(self) -> None:
         if not self.pending:

@@ -291,3 +291,11 @@ def squeezenet() -> dict[str, torch.Tensor]:
     from torchvision.models import squeezenet1_0
 
     return squeezenet1_0(num_classes=10).state_dict()
+
+
+@pytest.mark.parametrize("correct", [None, [1, 2], [[1], [2, 3]], 10**30])
+def test_sums_of_other_scores_are_told(cnntrain: Command, correct: Any) -> None:
+    assert cnntrain("train", *TINY, "out=run").code == 0
+    mean = {"loss_sum": 1.0, "seen": 1, "batches": 1}
+    put(Path("run"), "progress.mean", mean if correct is None else {**mean, "correct": correct})
+    is_told(cnntrain("resume", "run", "epochs=3"), "progress.mean.correct")
