@@ -35,7 +35,7 @@ Keys and choices: cnntrain train --help. Details: cnntrain COMMAND --help"""
 
 def overview() -> str:
     """Return what ``cnntrain --help`` prints."""
-    title = f"cnntrain {__version__}: train image classifiers from the shell"
+    title = f"cnntrain {__version__}: train vision networks from the shell"
     lines = [
         f"{f'  cnntrain {command.name} {behind}':<{COLUMN}}" + summary.replace("\n", "\n" + " " * COLUMN)
         for command in COMMANDS.values()

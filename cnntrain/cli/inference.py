@@ -143,16 +143,17 @@ Keys (without a value here: as in the run):
 PREDICT = Command(
     "predict",
     predict,
-    {"RUN FILE ...": "classify image files"},
+    {"RUN FILE ...": "classify or segment image files"},
     """\
 cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
-Classifies image files after the same preprocessing as in training. FOLDER
-stands for the files in it that have an image extension, except hidden ones.
-A file that can't be read is named, the others are classified, and the exit
-code is 1.
+Classifies image files, or writes their masks and overlays into a folder, after
+the same preprocessing as in training. FOLDER stands for the files in it that
+have an image extension, except hidden ones. A file that can't be read is named,
+the others go on, and the exit code is 1.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
+  cnntrain predict last slide.png tile=512 out=masks
 FILE may be - for standard output.
 
 """,

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from cnntrain.annotations.regions import IGNORED
 from cnntrain.data.augment.annotations import Annotated
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import masks_to_size
 from cnntrain.errors import UserError
 
-IGNORED = 255  # the value of a mask's pixels that count nowhere
 CHUNK = 2**24  # pixels that are counted at a time
 
 

@@ -167,7 +167,7 @@ class RunningMean:
             value = None
         if value is None or value.shape != here.shape:
             raise CheckpointError(
-                f"progress.mean.{name} of the checkpoint has not the shape that the task adds up, {tuple(here.shape)}"
+                f"progress.mean.{name} of the checkpoint does not have the shape {tuple(here.shape)}"
             )
         return value
 

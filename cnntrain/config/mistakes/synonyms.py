@@ -249,7 +249,10 @@ ABSENT: dict[str, str] = {
     **dict.fromkeys(
         ("mosaic", "copy_paste", "shear", "perspective", "flipud", "hsv_s"), "there is no such augmentation"
     ),
-    **dict.fromkeys(("iou", "conf", "nms", "anchors", "boxes", "masks"), "cnntrain trains image classifiers"),
+    **dict.fromkeys(
+        ("iou", "conf", "nms", "anchors", "boxes", "masks"),
+        "cnntrain trains image classifiers and segmentation networks",
+    ),
     **dict.fromkeys(
         ("project", "wandb_project"),
         "out=FOLDER is the run folder; logger=wandb has logger.wandb.project=NAME",

@@ -21,7 +21,7 @@ LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt,
 TOO_EVEN = 0.05  # nats that the images can explain of the loss, below which nothing can be told
 SWALLOWED, THEIRS = 0.98, 0.03  # share of the pixels taken for one class; and of those that are others
 IGNORED_SHARE = 0.5  # of the training pixels
-SCATTERED = 0.5  # share of the images whose masks fit better elsewhere; healthy canvases have up to 0.05
+SCATTERED = 0.5  # share of the images whose masks fit better elsewhere
 RARE = 0.05  # share of the pixels of a rare class
 POORER = 0.5  # IoU of the worst of them, in that of the most frequent class
 
@@ -74,7 +74,7 @@ def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if not absent:
         return None
-    evidence = f"no pixel of a training mask has {some(absent)}: the network can't learn that"
+    evidence = f"no training mask shows {some(absent)}: the network can't learn that"
     fix = "more images that show it, or leave it out: check the classes with cnntrain data DIR"
     return Finding("classes are missing in training", evidence, fix)
 
