@@ -25,6 +25,7 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data
 from cnntrain.errors import UserError
+from cnntrain.models.copying import copied
 from cnntrain.run.components import Components, build_components
 from cnntrain.run.setup import read_data
 from cnntrain.runtime.console import Console
@@ -67,7 +68,7 @@ class Contender:
         self.explanation = explanation
         self.engine = engine
         self.device = next(built.model.parameters()).device
-        self.model = copy.deepcopy(built.model)
+        self.model = copied(built.model)
         engine.prepare(self.model)
         self.task = built.task
         self.criterion = copy.deepcopy(built.criterion)

@@ -15,7 +15,18 @@ def copied(model: nn.Module) -> nn.Module:
     before each forward pass, so its value is enough.
     """
     memo = {id(tensor): tensor.detach().clone() for tensor in computed(model)}
-    return copy.deepcopy(model, memo)
+    return compacted(copy.deepcopy(model, memo))
+
+
+def compacted(model: nn.Module) -> nn.Module:
+    """Return a model whose recurrent layers keep their weights in one piece, as cuDNN wants.
+
+    A copy keeps them apart (documentation of ``torch.nn.RNNBase.flatten_parameters``). A CPU does not mind.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()
+    return model
 
 
 def computed(model: nn.Module) -> list[Tensor]:

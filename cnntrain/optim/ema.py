@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from cnntrain.models.copying import copied
+from cnntrain.models.copying import compacted, copied
 
 
 class MovingAverage:
@@ -24,6 +24,7 @@ class MovingAverage:
             approach(average, weights, int(self.average.n_averaged), decay)
 
         self.average = AveragedModel(copied(model), multi_avg_fn=move, use_buffers=True)  # type: ignore[arg-type]
+        compacted(self.average)  # which copies the copy
         self.average.requires_grad_(False)
         # A mask, or a minimum so far: the difference of two infinite values is NaN, so these are copied.
         self.infinite = [name for name, b in model.named_buffers() if not bool(b.isfinite().all())]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from cnntrain.data.open import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.image_folder.members import EVERY_PART, split_of
 from cnntrain.inference.model import Trained
+from cnntrain.models.copying import copied
 from cnntrain.report.data import Shown, images_in
 from cnntrain.report.sections import PAGE, write_report
 from cnntrain.runs import checkpoint, run_files, run_folder
@@ -54,7 +54,7 @@ def after_training(
     """
     learner, console, folder = trainer.learner, trainer.output.console, trainer.output.folder
     # The layers are called one by one, which a copy of a compiled model does in plain torch.
-    model = copy.deepcopy(learner.model) if settings.compile else learner.model
+    model = copied(learner.model) if settings.compile else learner.model
     class_names, best = shown_names(data.train.class_names), trainer.progress.best
     everything = torch.arange(len(data.test))
     evaluated = Evaluated(

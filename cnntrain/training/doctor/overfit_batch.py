@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cnntrain.models.copying import copied
 from cnntrain.tasks.doctor import Probe
 
 IMAGES = 16  # that every sound network can memorise
@@ -63,10 +63,10 @@ def memorise(
         return None
     deadline = time.monotonic() + SECONDS
     with torch.no_grad():
-        outputs = copy.deepcopy(model).eval()(x).float()
+        outputs = copied(model).eval()(x).float()
     best: Memorised | None = None
     for rate in RATES:
-        losses = trained(copy.deepcopy(model), x, y, probe.loss, rate, deadline)
+        losses = trained(copied(model), x, y, probe.loss, rate, deadline)
         if losses is None:
             return best if best is not None and best.left <= DONE else None
         before, after = losses
