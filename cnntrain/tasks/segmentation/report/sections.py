@@ -54,8 +54,8 @@ def confusion(seen: Evaluated, plots: Plots) -> Section:
     """Return the confusion matrix of pixels: a table if it fits."""
     matrix, names = seen.result.confusion, seen.class_names
     text = (
-        "Rows are the true classes, columns the predicted ones: which per cent of the pixels of each true "
-        "class are taken for which. So a large background does not hide the rest."
+        "Rows are the true classes, columns the predicted ones. A cell shows the percentage of the row's "
+        "pixels that get the column's class, so a large background does not hide the rest."
     )
     figure, whole = figures.confusion(shares_of(matrix).numpy(), names), ""
     if len(shown_classes(matrix)) == MOST_CLASSES < len(names):
@@ -82,12 +82,12 @@ def classes(seen: Evaluated, plots: Plots) -> Section:
         for row in found
     ]
     text = (
-        "IoU: the pixels that are rightly given this class, in those that have it or are given it. Dice "
-        "weighs them twice. Boundary F1: how much of the predicted and true borders lie within "
-        f"{DISTANCE} pixels of each other (Csurka et al. 2013). Click a heading to sort."
+        "IoU: the correct pixels of a class, divided by all pixels that have the class or are predicted to "
+        "have it. Dice counts the correct pixels twice. Boundary F1: how much of the predicted and true "
+        f"borders lies within {DISTANCE} pixels of each other (Csurka et al. 2013). Click a heading to sort."
     )
     if absent := result.absent(seen.class_names):
-        text += f" No {seen.split} pixel has {some(absent)}: the means leave that out."
+        text += f" No {seen.split} pixel has {some(absent)}: the means leave these classes out."
     if len(found) > len(drawn_rows):
         text += f" The bars show the {len(drawn_rows)} classes with the lowest IoU."
     names, iou, dice = ([row[name] for row in drawn_rows] for name in ("class", "iou", "dice"))
@@ -148,7 +148,7 @@ def at_borders(seen: Evaluated, plots: Plots) -> Section:
             f"{found.at_borders:.0%} of the wrong pixels of {which} lie within {DISTANCE} pixels of a true "
             f"border, as {found.pixels[0] / max(1, sum(found.pixels)):.0%} of all pixels do. "
             "Where much more of them lie there than of all pixels, outlines cost more than whole regions; "
-            "thin things are all border."
+            "thin objects are all border."
         )
         return Section(name, title, panels([drawn]) + paragraph(text), style=WIDE)
     return Section(name, title, paragraph(f"{text}No pixel of {which} is wrong."))
