@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-NAMED = re.compile(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`((?:\w+/)*test_\w+\.py)::(test_\w+)`")
 
 
 def missing(text: str) -> list[str]:

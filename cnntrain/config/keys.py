@@ -609,7 +609,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.digit_size": Key(
         "list",
-        "smallest and largest side of a digit's image in pixels; MNIST: 28, of which the digit takes 20",
+        "smallest and largest side of a digit's image in pixels; MNIST: 28, and the digit in it 20",
         "weights",
         items=Value("int", low=8, high=1024),
         length=2,

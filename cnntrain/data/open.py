@@ -168,7 +168,7 @@ def remarks(reader: Reader, console: Console) -> list[str]:
         console.warn(
             f"leakage: {count(len(files), 'image')} of the {NAMES[part]} part also in the {NAMES[other]} "
             f"part, as exact or near copies ({printable(files[0])}): "
-            f"{NAMES[other]} accuracy will be inflated; to list them all: "
+            f"{NAMES[other]} scores will be inflated; to list them all: "
             f"cnntrain data {argument(train.root)}"
         )
     split: RunSplit = train.run_split
@@ -212,7 +212,7 @@ def warn_of_no_record(
     if not run_split.binds:
         console.warn(
             f"there is no record of which images the run was trained on ({FILE}): if they are among these "
-            "data, the accuracy is inflated"
+            "data, the scores are inflated"
         )
         return
     same = "which are those of the run, as far as a checksum of labels and samples tells"

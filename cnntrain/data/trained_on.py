@@ -171,7 +171,7 @@ def apart(
         if earlier.goes_on and same and len(val) and isinstance(dataset, Folder):
             console.warn(
                 f"init_from={name}: there is no record of which images that run was trained on: if they "
-                "are among the validation images, val accuracy is inflated"
+                "are among the validation images, val scores are inflated"
             )
         return parts, data
     common = int(trained[val].sum())
@@ -194,5 +194,5 @@ def apart(
     if isinstance(dataset, Folder) and len(left):  # whose record says which they are
         console.warn(f"{why}: they are moved to training, and {len(left):,} are left to validate")
         return (torch.cat([indices, val[trained[val]]]).sort().values, left), data
-    console.warn(f"{why}, and held out none instead: val accuracy is inflated")
+    console.warn(f"{why}, and held out none instead: val scores are inflated")
     return (indices, val), data
