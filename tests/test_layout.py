@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
+
+import pytest
 
 import cnntrain
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(cnntrain.__file__).parent
+KNOW_THE_CONFIGURATION = ("run", "config", "cli")  # packages; what is below takes plain arguments
+# Modules that index the configuration and are still to be changed. The list only shrinks.
+STILL_INDEX_IT = {
+    "compare/diff.py",
+    "data/trained_on.py",
+    "image_folder/auto.py",
+    "inference/evaluate.py",
+    "inference/export.py",
+    "inference/predict.py",
+    "report/augmented.py",
+    "report/data.py",
+    "report/entry.py",
+    "report/reproduce.py",
+    "report/sections.py",
+    "tasks/chosen.py",
+}
 
 
 def test_each_folder_of_tests_is_named_like_the_package_that_it_tests() -> None:
@@ -24,3 +43,51 @@ def test_a_package_has_at_most_twelve_modules_and_the_root_six() -> None:
     sizes[PACKAGE.name] += 1  # its __init__.py holds the public names
     assert sizes[PACKAGE.name] <= 6
     assert {name: size for name, size in sizes.items() if size > 12} == {}
+
+
+def is_configuration(node: ast.expr) -> bool:
+    """Return whether an expression is a whole configuration by its name: config, cfg, run.config."""
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name in ("config", "cfg")
+
+
+def indexed_by(tree: ast.AST) -> list[int]:
+    """Return the lines that read a key of a configuration: ``config["epochs"]``, ``config.get("epochs")``."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and is_configuration(node.value):
+            lines.append(node.lineno)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            reads = node.func.attr in ("get", "pop", "setdefault", "__getitem__")
+            lines += [node.lineno] if reads and is_configuration(node.func.value) else []
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("config['epochs']", True),
+        ("run.config[key]['lr']", True),
+        ("cfg.get('epochs', 1)", True),
+        ("settings.epochs", False),
+        ("config.of('epochs')", False),
+        ("{**config, 'epochs': 1}", False),
+    ],
+)
+def test_the_check_sees_what_reads_a_key(code: str, reads: bool) -> None:
+    assert bool(indexed_by(ast.parse(code))) is reads
+
+
+def test_only_run_config_and_cli_index_the_configuration() -> None:
+    """Everything else works without one: it takes plain arguments, or typed parts of config/sections.py."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        module = path.relative_to(PACKAGE)
+        if module.parts[0] not in KNOW_THE_CONFIGURATION and (
+            lines := indexed_by(ast.parse(path.read_text()))
+        ):
+            found[module.as_posix()] = lines
+    new = {module: lines for module, lines in found.items() if module not in STILL_INDEX_IT}
+    assert new == {}, "take plain arguments, or a section of config/sections.py"
+    done = STILL_INDEX_IT - set(found)
+    assert not done, f"these index it no more: take them off STILL_INDEX_IT: {', '.join(sorted(done))}"

@@ -18,19 +18,15 @@ from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import ALL_THREADS, Engine
 from cnntrain.compute.micro_batches import BatchPlan
 from cnntrain.compute.precision import Precision
-from cnntrain.config.schema import Config
-from cnntrain.config.sections import EngineSettings, ModelSettings, OptimizerSettings
+from cnntrain.config.sections import BenchSettings, OptimizerSettings
 from cnntrain.data.batches import Batch
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data
 from cnntrain.errors import UserError
 from cnntrain.models.copying import copied
-from cnntrain.run.components import Components, build_components
-from cnntrain.run.setup import read_data
+from cnntrain.run.components import Components
 from cnntrain.runtime.console import Console
-from cnntrain.runtime.rng import seed_everything
-from cnntrain.training.components.device import find_device
 from cnntrain.training.components.optimizer import build_optimizer
 
 FLOOR, TEXTBOOK = "floor", "textbook loop"
@@ -203,45 +199,52 @@ def wait_for(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def contenders(config: Config, console: Console) -> tuple[list[Contender], Data]:
-    """Build all ways of training, the floor first."""
-    device = find_device(config["device"])
-    seed_everything(config["seed"])
-    built = build_components(config, None, device, console)
-    data = read_data(config, None, device, console)
+def contenders(settings: BenchSettings, built: Components, data: Data, console: Console) -> list[Contender]:
+    """Build all ways of training, the floor first.
+
+    Args:
+        settings: of the run.
+        built: its components.
+        data: its images.
+        console: told if the batch is clipped.
+
+    Raises:
+        UserError: the images are not in memory.
+    """
     if not isinstance(data.train, InMemoryDataset):
         raise UserError("bench needs the data in memory, for the floor: data.cache=ram, or fewer data")
-    dataset, shape = data.train, ModelSettings.of(config).shape
-    plan = BatchPlan(config["batch_size"], config["accumulate"])
-    plan = plan.clipped(min(IMAGES, len(dataset)), shape, console)
-    settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
-    typed, _ = settle(settings, built.model, built.criterion, built.task.dummy, device)
-    fp32, _ = settle(
-        replace(settings, precision="fp32"), built.model, built.criterion, built.task.dummy, device
-    )
+    dataset, device = data.train, next(built.model.parameters()).device
+    indices = torch.arange(min(IMAGES, len(dataset)))
+    asked = settings.engine
+    plan = BatchPlan(asked.batch_size, asked.accumulate).clipped(len(indices), asked.model.shape, console)
+    asked = replace(asked, batch_size=plan.size, accumulate=plan.accumulate)
+    typed, _ = settle(asked, built.model, built.criterion, built.task.dummy, device)
+    as_fp32 = replace(asked, precision="fp32")
+    fp32, _ = settle(as_fp32, built.model, built.criterion, built.task.dummy, device)
 
-    optimization = replace(OptimizerSettings.of(config), optim=built.optim)
+    optimization = replace(settings.optimization, optim=built.optim)
     plain_optim = {name: None if name == "fused" else value for name, value in built.optim.items()}
     plain = Engine("fp32", False, ALL_THREADS), built, replace(optimization, optim=plain_optim)
-    mean, std = config["data"]["mean"], config["data"]["std"]
+    mean, std = settings.data.mean, settings.data.std
     floor = floor_batches(dataset, plan.size, Normalize(mean, std, device), device)
     textbook = textbook_batches(dataset, plan.size, mean, std, device)
     found = [Contender(FLOOR, EXPLANATIONS[FLOOR], *plain, floor)]
     for engine in dict.fromkeys((typed, fp32)):
+        normalize = Normalize(mean, std, device, engine.memory_format)
         loader = TrainLoader(
             dataset,
-            torch.arange(min(IMAGES, len(dataset))),
+            indices,
             plan.size,
-            config["seed"],
+            settings.seed,
             built.augment,
-            Normalize(mean, std, device, engine.memory_format),
+            normalize,
             device,
-            config["workers"],
+            settings.data.workers,
         )
         name, batches = f"cnntrain, {engine.precision}", own_batches(loader)
         found.append(Own(name, str(engine), engine, built, optimization, batches))
     found.append(Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], *plain, textbook))
-    return found, data
+    return found
 
 
 def floor_batches(dataset: InMemoryDataset, size: int, normalize: Normalize, device: torch.device) -> Epoch:

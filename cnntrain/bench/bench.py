@@ -22,12 +22,17 @@ from cnntrain import __version__
 from cnntrain.bench.baselines import Contender, Own, contenders
 from cnntrain.compute.engine import ALL_THREADS
 from cnntrain.config.schema import Config
+from cnntrain.config.sections import BenchSettings
 from cnntrain.errors import UserError
+from cnntrain.run.components import build_components
+from cnntrain.run.setup import read_data
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import is_stdout, json_of, screen_beside, write
 from cnntrain.runtime import hardware
 from cnntrain.runtime.console import Console, Whole, bytes_in_words
+from cnntrain.runtime.rng import seed_everything
 from cnntrain.text import network_name, shown_path
+from cnntrain.training.components.device import find_device
 from cnntrain.training.record import versions
 
 
@@ -53,17 +58,24 @@ def peak_of(code: str) -> int:
     return int(done.stdout.split()[-1])
 
 
-def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[str]) -> dict[str, Any]:
+def measure(
+    config: Config, overrides: Sequence[str], repeats: int, seconds: float, console: Console
+) -> dict[str, Any]:
     """Measure everything, show it, and return it for the JSON file.
 
     Args:
         config: of a run, as plain types.
+        overrides: what the configuration was composed from.
         repeats: rounds of each contender; the median is reported.
         seconds: of a turn.
-        overrides: what the configuration was composed from.
+        console: where it is shown.
     """
-    console = Console(config["verbose"])
-    found, data = contenders(config, console)  # which tell what can't be measured
+    settings = BenchSettings.of({**config, "verbose": console.verbose})
+    device = find_device(settings.device)
+    seed_everything(settings.seed)
+    built = build_components(config, None, device, console)
+    data = read_data(config, None, device, console)
+    found = contenders(settings, built, data, console)  # which tell what can't be measured
     memory = peak_memory(overrides)
     own = next(contender for contender in found if isinstance(contender, Own))
     begin = hardware.ProcessorTime.now()
@@ -72,17 +84,17 @@ def measure(config: Config, repeats: int, seconds: float, overrides: Sequence[st
             contender.warm_up(seconds)
         for turn in range(repeats):
             for contender in found[turn % len(found) :] + found[: turn % len(found)]:
-                contender.turn(config["batch_size"])
+                contender.turn(settings.engine.batch_size)
             bar.update()
         shares = own.shares(seconds)
     is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, hardware.ProcessorTime.now(), ALL_THREADS)
     torch.set_num_threads(ALL_THREADS)
     rows = [row(contender, found[0]) for contender in found]
-    parameters = sum(p.numel() for p in own.model.parameters())
+    name = network_name(settings.engine.model.node, type(own.model).__name__)
     report = {
-        "model": f"{network_name(config['model'], type(own.model).__name__)}, {parameters:,} parameters",
+        "model": f"{name}, {sum(p.numel() for p in own.model.parameters()):,} parameters",
         "data": data.path,
-        "batch_size": config["batch_size"],
+        "batch_size": settings.engine.batch_size,
         "device": str(own.device),
         "machine_busy": is_busy,
         "repeats": repeats,
@@ -141,19 +153,24 @@ def show(console: Console, report: dict[str, Any]) -> None:
         )
 
 
-def bench(config: Config, own: Config, overrides: Sequence[str]) -> None:
+def bench(
+    config: Config, overrides: Sequence[str], json: str | None, repeats: int, seconds: float, verbose: int
+) -> None:
     """Run ``cnntrain bench``.
 
     Args:
         config: of a run, as plain types.
-        own: of conf/bench.yaml, amended.
         overrides: those of the run.
+        json: the file for all figures, ``-`` to print it; None for a new one under outputs/bench/.
+        repeats: rounds of each way of training.
+        seconds: of a turn.
+        verbose: how much is printed.
     """
-    target = own["json"] or shown_path(default_target())
-    console = screen_beside(target, verbose=config["verbose"])
+    target = json or shown_path(default_target())
+    console = screen_beside(target, verbose=verbose)
     if not is_stdout(target):
         run_folder.make_folder(run_folder.typed_path(target).parent)
-    report = measure({**config, "verbose": console.verbose}, own["repeats"], own["seconds"], overrides)
+    report = measure(config, overrides, repeats, seconds, console)
     write(target, json_of(report), console)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Command:
     summaries: Mapping[str, str]
     help: str
     flags: Flags = field(default_factory=dict)
-    topics: tuple[str, ...] = ()
+    topics: Collection[str] = ()
     keys: tuple[str, ...] | None = None
     keys_help: Callable[[str], str] | None = None
     composes: bool = False

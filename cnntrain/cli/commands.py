@@ -26,7 +26,7 @@ TO_START = """\
 RUN is a run folder, a checkpoint file, or `last` for the newest run. To start:
   cnntrain train                       a CNN on 5,000 digits, in seconds
   cnntrain train model=mlp epochs=3    another model, fewer epochs
-  cnntrain explain                     what one training step does
+  cnntrain explain                     what training does, topic by topic
   cnntrain predict last FILE           classify an image with the last run
   cnntrain train -m model=mlp,cnn      compare two models
 

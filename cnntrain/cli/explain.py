@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cnntrain.cli.command import (
     ANYTHING,
@@ -13,52 +15,73 @@ from cnntrain.cli.command import (
     quiet_as_override,
     split_flags,
 )
-from cnntrain.config.compose import groups
-from cnntrain.config.keys import KEYS
+from cnntrain.cli.help import entry, key_lines, own_values
+from cnntrain.config.compose import conf_folder, groups, read_yaml
+from cnntrain.config.keys import AMENDABLE, KEYS
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.errors import UserError, did_you_mean
+from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
 from cnntrain.text import printable
 
-TOPICS = ("zero_grad", "shift", "filters")
+if TYPE_CHECKING:
+    from cnntrain.runtime.console import Console
 
 
 def explain(arguments: Sequence[str]) -> int:
-    """``cnntrain explain [zero_grad|shift|filters] [overrides] [--as-script FILE]``."""
+    """``cnntrain explain [TOPIC] [overrides] [--as-script FILE]``; alone, the table of contents."""
+    if not arguments:
+        print(f"{HEADING}\n\n{contents()}\n\n{FOOT}")
+        return 0
     flags, words = split_flags(quiet_as_override(arguments), EXPLAIN)
     topic, words = topic_of(words)
     script, config_dir = flags.get("--as-script"), config_dir_of(flags)
-    if script is not None and topic:
-        raise UserError(f"--as-script writes a run, which {topic} is not: leave one of the two out")
+    if script is not None and topic is not FIRST:
+        raise UserError(f"--as-script writes a run, which {topic.name} is not: leave one of the two out")
     if script is not None and "=" in script and not Path(script).exists():
         raise UserError(f"--as-script needs a file behind it, and {printable(script)} is an override")
-    from cnntrain.explain.subject import subjects_of
-
     subjects = subjects_of(topic, words, config_dir)
     if script is not None:
+        from cnntrain.config.sections import ScriptSettings
         from cnntrain.explain.script.script import write_script
+        from cnntrain.runtime.console import Console
 
-        write_script(subjects[0].config, words, Path(script).expanduser())
-    elif topic == "zero_grad":
-        from cnntrain.explain.zero_grad import zero_grad
-
-        zero_grad(subjects[0].config)
-    elif topic == "shift":
-        from cnntrain.explain.shift import shift
-
-        shift(subjects)
-    elif topic == "filters":
-        from cnntrain.explain.filters import filters
-
-        filters(subjects[0])
-    else:
-        from cnntrain.explain.five_steps import five_steps
-
-        five_steps(subjects[0].config)
+        (subject,) = subjects
+        console = Console(subject.config["verbose"])
+        write_script(ScriptSettings.of(subject.config), words, Path(script).expanduser(), console)
+        return 0
+    show(topic, subjects)
     return 0
 
 
-def topic_of(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the topic, or nothing, and the overrides."""
+def show(topic: Topic, subjects: Sequence[Subject]) -> None:
+    """Put together what a topic needs, and call it."""
+    from cnntrain.runs.named_output import output_folder
+    from cnntrain.runtime.console import Console
+
+    config = subjects[0].config
+    # A topic without a figure is nothing but its words.
+    console = Console(config["verbose"] if topic.draws else max(1, config["verbose"]))
+    with ExitStack() as stack:
+        folder = output_folder(config["out"], "explain", topic.name)
+        behind = [stack.enter_context(folder)] if topic.draws else []
+        topic.load()(*needed(topic, subjects, console), console, *behind)
+
+
+def needed(topic: Topic, subjects: Sequence[Subject], console: Console) -> list[Any]:
+    """Return what the function of a topic is given first."""
+    from cnntrain.explain.setup import builder, examined
+
+    if topic.needs == "parts":
+        build: Callable[[], Any] = builder(subjects[0].config, console)
+        return [build]
+    if not topic.needs:
+        return []
+    models = examined(subjects, console)
+    return [models] if topic.needs == "models" else models
+
+
+def topic_of(words: Sequence[str]) -> tuple[Topic, list[str]]:
+    """Return the topic, which is the five steps if none is named, and the overrides."""
     named = [word for word in words if "=" not in word and not word.startswith("~")]
     for word in named:
         if word not in TOPICS:
@@ -68,34 +91,119 @@ def topic_of(words: Sequence[str]) -> tuple[str, list[str]]:
             raise UserError(f"explain: unknown topic {printable(word)!r}{near}")
     if len(named) > 1:
         raise UserError(f"explain takes one topic at a time, not {' and '.join(named)}")
-    return (named[0] if named else ""), [word for word in words if word not in named]
+    return TOPICS[named[0]] if named else FIRST, [word for word in words if word not in named]
 
 
+def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = None) -> list[Subject]:
+    """Return what a topic is about: runs that are named, or what the overrides describe.
+
+    Raises:
+        UserError: an override is wrong, or a run is not there.
+    """
+    from cnntrain.config.overrides import normalized
+
+    runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
+    typed = [word for word in words if not word.startswith("run=")]
+    if runs and not topic.takes_run:
+        takers = " and ".join(f"explain {other.name}" for other in TOPICS.values() if other.takes_run)
+        raise UserError(f"run={runs[0]}: only {takers} take a run")
+    if len(runs) > 1 and topic.needs != "models":
+        raise UserError(f"explain {topic.name} takes one run, not {len(runs)}")
+    if runs:
+        return [of_run(run, typed) for run in runs]
+    for key in (word.partition("=")[0] for word in typed):
+        if "." not in key and key not in KEYS and (near := did_you_mean(key, ["run"])):
+            raise UserError(f"unknown key {key}{near}")
+        if topic.keys is not None and key.lstrip("+~") not in topic.keys:
+            near = did_you_mean(key, topic.keys) or f": it takes {', '.join(topic.keys)}"
+            raise UserError(f"explain {topic.name} does not take {printable(key)}{near}")
+    overrides = [*own_overrides(topic, typed), *normalized(typed)]
+    if topic.compared and not any(word.startswith("model") for word in typed):
+        return [of_overrides([*overrides, f"model={name}"], config_dir) for name in topic.compared]
+    return [of_overrides(overrides, config_dir)]
+
+
+def own_overrides(topic: Topic, typed: Sequence[str]) -> list[str]:
+    """Return the values that a topic begins with, where nothing else is typed."""
+    own = [
+        word
+        for word in topic.overrides
+        for group in (word.partition("=")[0],)
+        if not any(other.startswith((f"{group}=", f"{group}._", "experiment=")) for other in typed)
+    ]
+    if topic.trains and not any(word.startswith(("epochs=", "experiment=")) for word in typed):
+        own.append(f"epochs={read_yaml(conf_folder() / 'explain.yaml')['epochs']}")
+    return own
+
+
+def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
+    """Return the configuration that ``train`` would compose of some overrides."""
+    from cnntrain.config.composer import composed
+    from cnntrain.config.overrides import check_overrides
+
+    check_overrides(overrides, config_dir, is_sweep=False)
+    config = composed(overrides, config_dir).completed()
+    if config["seeds"] is not None:
+        raise UserError(f"seeds={config['seeds']} makes a sweep of a run, and explain takes one: seed=N")
+    return of_classification(Subject(config))
+
+
+def of_run(run: str, overrides: Sequence[str]) -> Subject:
+    """Return a run's configuration, amended, and its best checkpoint."""
+    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.inference.saved_run import open_best
+
+    amendments = check_amendments(overrides, AMENDABLE["explain_run"], "explain run=RUN")
+    saved = open_best(run, "eval", amendments, own={"out": None})
+    return of_classification(Subject(saved.config, saved.path, saved.state))
+
+
+def of_classification(subject: Subject) -> Subject:
+    """Return a subject whose run learns classification; what is explained is said of classes."""
+    from cnntrain.tasks.chosen import check_classification
+
+    check_classification("explain", subject.config)
+    return subject
+
+
+def topics_and_keys(subject: str) -> str:
+    """Return what help says of the topics, the flag and the keys of their own."""
+    topics = "\n".join(entry(f"  {topic.name}", topic.help) for topic in TOPICS.values())
+    values = own_values("explain")
+    keys = f"Keys of the topics, and their own defaults:\n{key_lines(values, values)}"
+    return f"Topics:\n{topics}\n\n{FLAGS}\n{keys}"
+
+
+FLAGS = """\
+Flags:
+  --as-script FILE            write the run as one plain PyTorch file that does
+                              not need cnntrain and ends with the same weights:
+                              cnntrain explain model=cnn --as-script cnn.py
+"""
+HEADING = """\
+cnntrain explain TOPIC [KEY=VALUE ...]
+
+Each topic shows one claim of the course with numbers, and draws a figure."""
+FOOT = """\
+Keys without a topic are for `steps`: cnntrain explain model=cnn optim=sgd
+A run as one plain PyTorch file:      cnntrain explain --as-script lesson.py
+More: cnntrain explain --help"""
 EXPLAIN = Command(
     "explain",
     explain,
-    {"[TOPIC]": f"five steps on a batch, or a topic:\n{', '.join(TOPICS)}"},
+    {"[TOPIC]": "claims of the course with numbers,\nor the table of contents"},
     """\
+cnntrain explain                                    table of contents
+cnntrain explain TOPIC [KEY=VALUE ...]
 cnntrain explain [KEY=VALUE ...] [--as-script FILE]
-cnntrain explain zero_grad|shift|filters [KEY=VALUE ...]
 
-Takes one batch through the five steps of training and shows what each does:
-shapes, losses, gradients, updates, and the arithmetic of the layers. Accepts
-the keys of `cnntrain train`.
+Shows what training does, one topic at a time, with numbers in the terminal and
+figures in a new folder under outputs/explain/. Accepts the keys of `cnntrain
+train`. Keys without a topic are for `steps`.
 
-  --as-script FILE   write the run as one plain PyTorch file that does not need
-                     cnntrain and ends with the same weights:
-                     cnntrain explain model=cnn optim=adam --as-script cnn.py
-  zero_grad          train with and without clearing the gradients, by SGD
-                     unless another is typed: optim=adam
-  shift              accuracy on translated images: MLP and CNN, or run=RUN
-  filters            maximally activating patches of each filter of a model, or
-                     of run=RUN
-
-The topics draw in the terminal and into a new folder under outputs/explain/.
-Keys of the topics, and their own defaults:
 """,
     {**CONFIG_DIR_FLAGS, "--as-script": ANYTHING},
     topics=TOPICS,
+    keys_help=topics_and_keys,
     composes=True,
 )

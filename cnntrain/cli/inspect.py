@@ -48,9 +48,11 @@ def summary(arguments: Sequence[str]) -> int:
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = composed(overrides, config_dir, of_layers=True).completed()
+    from cnntrain.config.sections import SummarySettings
     from cnntrain.explain.summary import show
+    from cnntrain.runtime.console import Console
 
-    show(config)
+    show(SummarySettings.of(config), Console(max(1, config["verbose"])))
     return 0
 
 
@@ -144,7 +146,7 @@ def bench(arguments: Sequence[str]) -> int:
     config = composed(overrides, config_dir).completed()
     from cnntrain.bench.bench import bench as run_bench
 
-    run_bench(config, own, overrides)
+    run_bench(config, overrides, verbose=config["verbose"], **own)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     CriterionSettings,
-    DataSettings,
     EngineSettings,
-    ModelSettings,
+    ExplainSettings,
+    Shape,
     TrainedSettings,
 )
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data, warn_of_no_record
-from cnntrain.explain.subject import Subject
+from cnntrain.explain.table import Subject
 from cnntrain.image_folder.members import split_of
 from cnntrain.inference.model import Trained
 from cnntrain.optim.freezing import Freezing
@@ -39,14 +39,13 @@ from cnntrain.tasks.metrics import RunningMean
 from cnntrain.text import network_name
 from cnntrain.training.components.components import build_model, build_task
 from cnntrain.training.components.criterion import build_criterion
-from cnntrain.training.components.device import find_device
 
 
 @dataclass
 class Parts:
-    """All that the five steps need, as a run with this configuration has it before its first step."""
+    """All that the five steps need, as a run has it before its first step."""
 
-    config: Config
+    settings: ExplainSettings
     device: torch.device
     precision: Precision
     model: nn.Module
@@ -65,7 +64,8 @@ class Examined:
 
     Args:
         name: in tables and images.
-        config: what it was built from.
+        shape: channels, height and width of an image.
+        shift: pixels that its training moved the images by, at most.
         model: in evaluation mode.
         precision: the number format of its forward pass.
         data: the images.
@@ -73,21 +73,20 @@ class Examined:
     """
 
     name: str
-    config: Config
+    shape: Shape
+    shift: int
     model: nn.Module
     precision: Precision
     data: Data
     normalize: Normalize
 
 
-def settled_engine(config: Config) -> Engine:
+def settled_engine(settings: EngineSettings, criterion: CriterionSettings, device: torch.device) -> Engine:
     """Return the engine that a run would choose here, which reads no data."""
-    device = find_device(config["device"])
-    settings = ModelSettings.of(config)
-    task = build_task(settings, None)
-    model = build_model(settings, None).to(device)
-    criterion = build_criterion(CriterionSettings.of(config), None, task).to(device)
-    engine, _ = settle(EngineSettings.of(config), model, criterion, task.dummy, device)
+    task = build_task(settings.model, None)
+    model = build_model(settings.model, None).to(device)
+    loss = build_criterion(criterion, None, task).to(device)
+    engine, _ = settle(settings, model, loss, task.dummy, device)
     return engine
 
 
@@ -102,7 +101,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     setup = run_setup.assemble({**config, "compile": False}, None, console, data=data)
     learner, batches = setup.learner, setup.batches
     return Parts(
-        setup.config,
+        ExplainSettings.of(setup.config),
         setup.device,
         learner.precision,
         learner.model,
@@ -114,6 +113,18 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
         batches.normalize,
         learner.freezing,
     )
+
+
+def builder(config: Config, console: Console) -> Callable[[], Parts]:
+    """Return what puts the parts of a run together anew at each call; the data are read once."""
+    opened: list[Data] = []
+
+    def build() -> Parts:
+        parts = assemble(config, console, *opened)
+        opened[:] = [parts.data]
+        return parts
+
+    return build
 
 
 def train(
@@ -128,12 +139,13 @@ def train(
         name: of what is trained.
         metrics: told of every batch.
     """
-    with console.bar(parts.config["epochs"] * len(parts.batches), 0, f"training {name}") as bar:
+    settings = parts.settings
+    with console.bar(settings.epochs * len(parts.batches), 0, f"training {name}") as bar:
 
         def after_step() -> None:
             bar.update()
 
-        for epoch in range(parts.config["epochs"]):
+        for epoch in range(settings.epochs):
             parts.freezing.begin_epoch(parts.model, epoch)
             loop.train_epoch(
                 parts.model,
@@ -142,8 +154,8 @@ def train(
                 optimizer,
                 parts.schedule,
                 precision=parts.precision,
-                grad_clip=parts.config["grad_clip"],
-                accumulate=parts.config["accumulate"],
+                grad_clip=settings.grad_clip,
+                accumulate=settings.accumulate,
                 metrics=metrics,
                 after_step=after_step,
             )
@@ -152,9 +164,17 @@ def train(
 def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
     """Train a model for the configured epochs, as a run would, and keep it as it is then."""
     parts = assemble(config, console, data)
-    name = network_name(config["model"], type(parts.model).__name__)
+    settings = parts.settings
+    name = network_name(settings.model.node, type(parts.model).__name__)
     train(parts, parts.precision.wrap(parts.optimizer), console, name)
-    return Examined(name, parts.config, parts.model.eval(), parts.precision, parts.data, parts.normalize)
+    model = parts.model.eval()
+    about = name, settings.data.shape, shift_of(settings)
+    return Examined(*about, model, parts.precision, parts.data, parts.normalize)
+
+
+def shift_of(settings: ExplainSettings) -> int:
+    """Return the pixels that augmentation moves images by, at most; 0 for one of the user's own."""
+    return settings.augment.get("shift") or 0
 
 
 def of_run(config: Config, path: Path, state: CheckpointState, console: Console) -> Examined:
@@ -166,17 +186,17 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
         state: its contents.
         console: told before anything is downloaded.
     """
-    loaded = Trained(TrainedSettings.of(config), path, state)
+    settings = TrainedSettings.of(config)
+    loaded = Trained(settings, path, state)
     folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    split = split_of(config["data"]["source"], state, folder, ("test",))
-    data = open_data(
-        DataSettings.of(config), loaded.device, console, config["trust"], loaded.class_names, split
-    )
+    split = split_of(settings.data.source, state, folder, ("test",))
+    data = open_data(settings.data, loaded.device, console, settings.trust, loaded.class_names, split)
     if split is not None and split.members is None:
-        warn_of_no_record(split, state, data, config["data"]["root"], console)
+        warn_of_no_record(split, state, data, settings.data.root or "", console)
     check_same(data.train.class_names, loaded.class_names)
     name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
-    return Examined(name, config, loaded.model, loaded.precision, data, loaded.normalize)
+    about = name, settings.data.shape, shift_of(ExplainSettings.of(config))
+    return Examined(*about, loaded.model, loaded.precision, data, loaded.normalize)
 
 
 def examined(subjects: Sequence[Subject], console: Console) -> list[Examined]:

@@ -6,8 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.config.compose import conf_folder, read_yaml
-from cnntrain.config.schema import Config, input_shape, shown
-from cnntrain.config.sections import ModelSettings
+from cnntrain.config.schema import shown
+from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 from cnntrain.runtime.console import Console, bytes_in_words
@@ -15,10 +15,15 @@ from cnntrain.text import network_name, printable
 from cnntrain.training.components.components import build_freezing, describe_model
 
 
-def show(config: Config) -> None:
-    """Print the summary of the configured model."""
-    shape = input_shape(config["data"])
-    model = describe_model(ModelSettings.of(config), trust=None)
+def show(settings: SummarySettings, console: Console) -> None:
+    """Print the summary of a model.
+
+    Args:
+        settings: the model. It is not allocated.
+        console: where to.
+    """
+    shape = settings.model.shape
+    model = describe_model(settings.model, trust=None)
     rows = layers(model, shape)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("layer", "kind"):
@@ -31,28 +36,25 @@ def show(config: Config) -> None:
         field = "–" if row.receptive_field is None else f"{row.receptive_field}"
         figures = (f"{row.parameters:,}", in_digits(row.multiply_adds), field)
         table.add_row(escape(printable(row.name)), row.kind, size, *figures)
-    freezing = build_freezing(
-        model, config["freeze"], config["unfreeze_epoch"], config["data"]["num_classes"]
-    )
-    console = Console(max(1, config["verbose"]))
+    freezing = build_freezing(model, settings.freeze, settings.unfreeze_epoch, settings.model.num_classes)
     console.table(table)
     console.line()
     size, work = bytes_in_words(4 * freezing.total), in_digits(total_multiply_adds(rows))
-    name = network_name(config["model"], type(model).__name__)
+    name = network_name(settings.model.node, type(model).__name__)
     totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work} MACs per image"
     console.line(f"[bold]{{}}: {totals}", name)
     for reader in (module for module in model.modules() if isinstance(module, Reader)):
         console.line("an image is a sequence of length {}: {}", reader.length, reader.extra_repr())
     if freezing.names:
-        console.line("{}, with freeze={}", freezing, shown(config["freeze"]))
+        console.line("{}, with freeze={}", freezing, shown(settings.freeze))
     weighted = [row for row in rows if row.parameters]
     if weighted and weighted[0].kind == "Linear" and len(weighted[0].output_shape) == 1:
-        show_convolution_instead(console, config, weighted[0])
+        show_convolution_instead(console, shape, weighted[0])
 
 
-def show_convolution_instead(console: Console, config: Config, layer: Layer) -> None:
+def show_convolution_instead(console: Console, shape: Shape, layer: Layer) -> None:
     """Say what a convolution in place of a fully connected first layer would need."""
-    channels, height, width = input_shape(config["data"])
+    channels, height, width = shape
     cnn = read_yaml(conf_folder() / "model" / "cnn.yaml")
     filters, side = cnn["channels"][0], cnn["kernel_size"]
     parameters = filters * (channels * side * side + 1)

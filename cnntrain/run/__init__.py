@@ -12,6 +12,7 @@ from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     DataSettings,
     DoctorSettings,
+    HeaderSettings,
 )
 from cnntrain.data.open import Data, check_same_data
 from cnntrain.errors import CheckpointError, in_words
@@ -27,7 +28,7 @@ from cnntrain.runtime.rng import random_state_of, set_random_state
 from cnntrain.tasks.classes import check_same
 from cnntrain.text import printable
 from cnntrain.training.components import in_use
-from cnntrain.training.display import show_header
+from cnntrain.training.display import show_configuration, show_header
 from cnntrain.training.doctor.doctor import Doctor
 from cnntrain.training.output import AfterEpoch, Budget, Output
 from cnntrain.training.record import about, write_yaml
@@ -68,9 +69,9 @@ def train(
         loggers = Loggers(build_loggers(config.get("logger") or {}, trust) if is_main() else {}, console)
         setup = assemble(config, trust, console, folder=folder, state=state, parts=parts)
         trainer = build_trainer(setup, trust, folder, console, in_turn(loggers.epoch, after_epoch))
-        show_header(
-            trainer, setup.config, setup.data, setup.engine_in_words, setup.started, 1 if header else 2
-        )
+        about_it, level = HeaderSettings.of(setup.config), 1 if header else 2
+        show_header(trainer, about_it, setup.data, setup.engine_in_words, setup.started, level)
+        show_configuration(console, setup.config)
         if state is not None:
             restore(trainer, setup.data, state)
         write_down(setup, folder, trust)

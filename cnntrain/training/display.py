@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from cnntrain import __version__
-from cnntrain.config.schema import Config, input_shape
+from cnntrain.config.schema import Config
+from cnntrain.config.sections import HeaderSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
 from cnntrain.runtime.console import Console, Whole, count, joined
@@ -28,7 +29,7 @@ MOST_TOLD = 3  # findings of the doctor; the others are in summary.json
 
 def show_header(
     trainer: Trainer,
-    config: Config,
+    settings: HeaderSettings,
     data: Data,
     engine: str,
     started: Mapping[str, Any] | None,
@@ -42,31 +43,31 @@ def show_header(
         f"{len(data.val_indices):,} val",
         f"{len(data.test):,} test",
     ]
-    shape = "×".join(map(str, input_shape(config["data"])))
-    optim = config["optim"]
+    shape = "×".join(map(str, settings.data.shape))
+    optim = settings.optim
     lr = optim.get("lr", "of its own")
-    scales = joined([f"{name} ×{scale:g}" for name, scale in (config["lr_scale"] or {}).items()])
+    scales = joined([f"{name} ×{scale:g}" for name, scale in settings.lr_scale.items()])
     scales = f" ({scales})" if scales else ""
     fused = " (fused)" if optim.get("fused") else ""
     name_of_gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
-    averaged = f", averaged over steps (ema {config['ema']:g})" if config["ema"] is not None else ""
-    source = config["data"]["source"]
+    averaged = f", averaged over steps (ema {settings.ema:g})" if settings.ema is not None else ""
+    source = settings.data.source
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
-    used = {k: v for k, v in config["augment"].items() if k != "_target_" and v}
-    warn_of_workers(console, config["workers"], data)
+    used = {k: v for k, v in settings.augment.items() if k != "_target_" and v}
+    warn_of_workers(console, settings.data.workers, data)
     console.line(f"[bold]cnntrain {__version__}[/]", level=level)
     console.facts(
         {
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
             "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
-            "model": f"{network_name(config['model'], type(model).__name__)}, {freezing}{averaged}",
+            "model": f"{network_name(settings.model, type(model).__name__)}, {freezing}{averaged}",
             **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
             "optimizer": joined(
                 [
                     f"{optim['_target_'].rpartition('.')[2]}{fused}, lr {lr}{scales}",
-                    f"{name_of_schedule(config['schedule']['_target_'])} schedule",
-                    f"batch size {config['batch_size']}",
+                    f"{name_of_schedule(settings.schedule['_target_'])} schedule",
+                    f"batch size {settings.batch_size}",
                 ]
             ),
             "device": f"{device}{name_of_gpu}",
@@ -75,6 +76,10 @@ def show_header(
         },
         level,
     )
+
+
+def show_configuration(console: Console, config: Config) -> None:
+    """Print the whole configuration, with verbose=2."""
     if console.verbose >= 2:
         from omegaconf import OmegaConf
 

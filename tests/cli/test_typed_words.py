@@ -13,6 +13,7 @@ from cnntrain.config.compose import groups
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.suggestions import other_task
+from cnntrain.explain.table import TOPICS
 
 # What is typed behind `train`, and the override that the message gives. A tuple: other words of the message.
 TYPED: dict[str, str | tuple[str, ...]] = {
@@ -286,7 +287,7 @@ def test_a_flag_is_answered_with_the_override_to_type(torchless: Command, words:
         ("infer last x.png", "did you mean cnntrain predict?"),
         ("tune", "did you mean cnntrain train -m?"),
         ("--epochs 3", "such as cnntrain train epochs=3"),
-        ("explain pooling", "unknown topic 'pooling'; topics: zero_grad, shift, filters; without one"),
+        ("explain lunch", f"unknown topic 'lunch'; topics: {', '.join(TOPICS)}; without one: the five steps"),
         ("explain epochs 3", "write epochs=3"),
         ("explain shfit", "did you mean shift?"),
         ("eval last batch=32", "unknown key batch: did you mean eval_batch_size=32?"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cnntrain.config.compose import conf_folder, read_yaml
-from cnntrain.config.keys import CLASS_GROUPS, GROUPS, KEYS, affected_by
-from cnntrain.config.schema import Config, shown
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.keys import GROUPS, KEYS, affected_by
+from cnntrain.config.schema import shown
+from cnntrain.config.sections import DataSettings, ScriptSettings
 from cnntrain.data.reader import Reader
 from cnntrain.data.sources.builtin import Torchvision
 from cnntrain.errors import UserError
@@ -22,28 +21,30 @@ TASK = "cnntrain.tasks.Classification"
 IDX_SETS = ("MNIST", "FashionMNIST", "KMNIST", "EMNIST")
 
 
-def check_writable(config: Config) -> None:
+def check_writable(settings: ScriptSettings) -> None:
     """Raise a UserError that names what a plain script can't do."""
-    defaults = read_yaml(conf_folder() / "train.yaml")
-    for key in config:
-        if is_refused(key) and config[key] != defaults.get(key):
-            raise UserError(f"{key}={shown(config[key])} can't be written as a script: leave it out")
-    if config["precision"] == "fp16":
+    for key, value in settings.changed.items():
+        if is_refused(key):
+            raise UserError(f"{key}={shown(value)} can't be written as a script: leave it out")
+    if settings.engine.precision == "fp16":
         raise UserError("precision=fp16 can't be written as a script: precision=bf16 or precision=fp32 can")
-    if config["data"]["resize_size"] is not None:
+    if settings.data.resize_size is not None:
         raise UserError("data.resize_size can't be written as a script: leave it out")
-    if config["criterion"].get("weight") is not None:
+    if settings.criterion.node.get("weight") is not None:
         raise UserError("criterion.weight can't be written as a script: leave it out")
-    if config["schedule"]["_target_"].endswith("ReduceLROnPlateau"):
+    task, augment, schedule = (
+        node["_target_"] for node in (settings.model.task, settings.augment, settings.schedule)
+    )
+    if schedule.endswith("ReduceLROnPlateau"):
         raise UserError("ReduceLROnPlateau can't be written as a script: choose another schedule")
-    for group in (group for group in CLASS_GROUPS if affected_by(group) == "weights"):
-        target = config[group]["_target_"]
+    for group, node in settings.classes.items():
+        target = node["_target_"]
         if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT, TASK):
             raise UserError(f"{group}._target_={target} can't be written as a script without cnntrain")
-    if config["task"]["_target_"] != TASK:
-        raise UserError(f"task._target_={config['task']['_target_']} can't be written as a script")
-    if config["augment"]["_target_"] != AUGMENT:
-        raise UserError(f"augment._target_={config['augment']['_target_']} can't be written as a script")
+    if task != TASK:
+        raise UserError(f"task._target_={task} can't be written as a script")
+    if augment != AUGMENT:
+        raise UserError(f"augment._target_={augment} can't be written as a script")
 
 
 def is_refused(key: str) -> bool:
@@ -51,10 +52,9 @@ def is_refused(key: str) -> bool:
     return key not in GROUPS and affected_by(key) == "weights" and not (key in KEYS and KEYS[key].in_script)
 
 
-def files_of(config: Config) -> dict[str, list[Path]]:
+def files_of(data: DataSettings) -> dict[str, list[Path]]:
     """Return the files of images and labels that train and that test, which must be there."""
-    data = config["data"]
-    node, name = data["source"], data["source"].get("dataset")
+    node, name = data.source, data.source.get("dataset")
     if node["_target_"] != f"{SOURCES}.MNISTMini" and (
         node["_target_"] != f"{SOURCES}.Torchvision" or name not in IDX_SETS
     ):
@@ -62,11 +62,11 @@ def files_of(config: Config) -> dict[str, list[Path]]:
             f"the data of {name or node['_target_']} can't be written as a script, which reads IDX files: "
             "data=mnist_mini, mnist, fashion_mnist, kmnist or emnist"
         )
-    reader = Reader(replace(DataSettings.of(config), workers=0), Console(0), None)
+    reader = Reader(replace(data, workers=0), Console(0), None)
     found = {part: [file.absolute() for file in reader.files(part == "train")] for part in ("train", "test")}
     if not all(found.values()):
-        root = Path(data["root"]).expanduser()
+        root = str(Path(data.root or "").expanduser())
         Torchvision(
-            name, str(root), train=not found["train"], split=node.get("split")
+            str(name), root, train=not found["train"], split=node.get("split")
         )  # says what is missing
     return found

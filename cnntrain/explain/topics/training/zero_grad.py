@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain import loop
-from cnntrain.config.schema import Config
 from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Parts, assemble, train
+from cnntrain.explain.setup import Parts, train
 from cnntrain.explain.terminal import curves, rows, words
-from cnntrain.runs.named_output import output_folder
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
 from cnntrain.tasks.classification.scores import ACCURACY
@@ -62,28 +61,27 @@ class Curves(RunningAccuracy):
         self.norms.append(nn.utils.get_total_norm(gradients).detach())
 
 
-def zero_grad(config: Config) -> None:
+def zero_grad(build: Callable[[], Parts], console: Console, folder: Path) -> None:
     """Train twice from the same weights on the same batches, and draw losses and gradients of both.
 
     Args:
-        config: of a run, checked, as plain types.
+        build: puts together a run before its first step, the same at every call.
+        console: where to.
+        folder: for the figure.
     """
-    console = Console(config["verbose"])
     losses: dict[str, list[float]] = {}
     norms: dict[str, list[float]] = {}
     trials: dict[str, sentences.Trial] = {}
-    data = None
-    with output_folder(config["out"], "explain", "zero_grad") as folder:
-        for name in (WITH, WITHOUT):
-            parts = assemble(config, console, data)
-            data = parts.data
-            losses[name], norms[name], accuracy = tried(parts, console, name)
-            trials[name] = trial_of(losses[name], norms[name], accuracy)
-        path = folder / "zero_grad.png"
-        what = {"loss of each batch": losses, "gradient norm": norms}
-        figures.save(figures.logarithmic(what, xlabel="step"), path)
+    for name in (WITH, WITHOUT):
+        parts = build()
+        losses[name], norms[name], accuracy = tried(parts, console, name)
+        trials[name] = trial_of(losses[name], norms[name], accuracy)
+    path = folder / "zero_grad.png"
+    what = {"loss of each batch": losses, "gradient norm": norms}
+    figures.save(figures.logarithmic(what, xlabel="step"), path)
 
-    optim, model = config["optim"], network_name(config["model"], type(parts.model).__name__)
+    settings = parts.settings
+    optim, model = settings.optim, network_name(settings.model.node, type(parts.model).__name__)
     optimizer = optim["_target_"].rpartition(".")[2]
     words(
         console,
@@ -132,7 +130,7 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[
     Returns:
         The loss of each batch, the L2 norm of the gradient at each step, and the test accuracy, from 0 to 1.
     """
-    config = parts.config
+    settings = parts.settings
     noted = Curves(parts)
     optimizer = parts.precision.wrap(parts.optimizer)
     if name == WITHOUT:
@@ -140,9 +138,9 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[
     train(parts, optimizer, console, name, noted)
     test = parts.data.test
     batches = EvalLoader(
-        test, torch.arange(len(test)), config["eval_batch_size"], parts.normalize, parts.device
+        test, torch.arange(len(test)), settings.eval_batch_size, parts.normalize, parts.device
     )
-    evaluation = ClassificationEvaluation(parts.device, config["data"]["num_classes"])
+    evaluation = ClassificationEvaluation(parts.device, settings.data.num_classes)
     result = loop.evaluate(parts.model, batches, parts.criterion, evaluation, parts.precision)
     losses, norms = (torch.stack(values).cpu().tolist() for values in (noted.losses, noted.norms))
     return losses, norms, result.accuracy

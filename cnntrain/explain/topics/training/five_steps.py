@@ -1,8 +1,9 @@
-"""``cnntrain explain``: one real batch through the five steps, and what each of them does."""
+"""``cnntrain explain steps``: one real batch through the five steps, and what each of them does."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,9 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.config.schema import Config
-from cnntrain.explain.batch_view import TENSOR, facts, show_batch, show_model
-from cnntrain.explain.setup import Parts, assemble
+from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import heading, rows, words
+from cnntrain.explain.topics.training.batch_view import TENSOR, facts, show_batch, show_model
 from cnntrain.models.hooks import forward_hooks, leaves
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import random_state, set_random_state
@@ -40,19 +40,19 @@ class Forward:
     loss: Tensor
 
 
-def five_steps(config: Config) -> None:
+def five_steps(build: Callable[[], Parts], console: Console) -> None:
     """Take the first batch of the first epoch through the five steps and show what each does.
 
     Args:
-        config: of a run, checked, as plain types.
+        build: puts together a run before its first step.
+        console: where to.
     """
-    console = Console(max(1, config["verbose"]))
-    parts = assemble(config, console)
+    parts = build()
     parts.model.train()
     batches = parts.freezing.keep(parts.model, parts.batches.epoch(0))
     x, y = next(batches)
     show_batch(console, parts, x, y)
-    show_model(console, config)
+    show_model(console, parts.settings.model)
 
     heading(console, "1", "optimizer.zero_grad()", "reset the gradients of the batch before")
     words(console, "There is no batch before: the [bold].grad[/] of every parameter is None.")
@@ -116,7 +116,7 @@ def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
 def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> None:
     """Show the loss, where it comes from, and what it is for a model that knows nothing."""
     heading(console, "3", "loss = criterion(output, y)", "loss: how wrong that is")
-    loss, classes = forward.loss, parts.config["data"]["num_classes"]
+    loss, classes = forward.loss, parts.settings.data.num_classes
     rows(console, TENSOR, [facts("loss", loss)])
     if not isinstance(parts.criterion, nn.CrossEntropyLoss):
         words(console, f"{type(parts.criterion).__name__}: [bold]{loss.item():.4f}[/], one number.")
@@ -167,7 +167,7 @@ def show_backward(console: Console, parts: Parts) -> None:
         "Each .grad has the shape of its parameter: by how much the loss rises if that number rises a "
         f"little. All of them together are {total:.4g} long (the root of the sum of squares).",
     )
-    longest = parts.config["grad_clip"]
+    longest = parts.settings.grad_clip
     if longest is not None:
         nn.utils.clip_grad_norm_(parts.model.parameters(), longest)
         factor = min(1.0, longest / max(total, 1e-12))
@@ -184,7 +184,7 @@ def show_step(console: Console, parts: Parts) -> None:
     optimizer = parts.optimizer
     heading(console, "5", "optimizer.step()", "step: update the parameters")
     before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
-    lr, own = float(optimizer.param_groups[0]["lr"]), parts.config["optim"].get("lr")
+    lr, own = float(optimizer.param_groups[0]["lr"]), parts.settings.optim.get("lr")
     parts.precision.wrap(optimizer).step()
     lines = []
     for name, parameter in parts.model.named_parameters():

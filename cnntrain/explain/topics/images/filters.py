@@ -13,21 +13,16 @@ import torch.nn.functional as F
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.config.schema import input_shape
-from cnntrain.config.sections import ModelSettings
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import canvas, styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Place, Traced, trace
-from cnntrain.explain.setup import Examined, examined
-from cnntrain.explain.subject import Subject
+from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import images, rows, words
 from cnntrain.models.hooks import forward_hooks
-from cnntrain.runs.named_output import output_folder
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import shown_names, shown_path
-from cnntrain.training.components.components import describe_model
 from cnntrain.training.sentences import on_filters
 
 FILTERS = 16  # of a layer that are drawn
@@ -37,42 +32,30 @@ BATCH = 250
 BLOCK = BEST + 2.4  # width of a filter with its images, in cells
 
 
-def filters(subject: Subject) -> None:
+def filters(model: Examined, console: Console, folder: Path) -> None:
     """Find the test images that activate each filter most, and draw them beside it.
 
     Args:
-        subject: a configuration to train on, or a run.
+        model: whose filters.
+        console: where to.
+        folder: for the figures, one for each layer.
     """
-    console = Console(subject.config["verbose"])
-    with output_folder(subject.config["out"], "explain", "filters") as folder:
-        (model,) = examined([subject], console)
-        trust = subject.config["trust"] if subject.state else None
-        empty = describe_model(ModelSettings.of(model.config), trust)
-        layers = {row.layer.name: row for row in trace(empty, input_shape(model.config["data"])) if fits(row)}
-        if not layers:
-            raise UserError(
-                f"{type(model.model).__name__} has neither convolutions nor linear layers to draw"
-            )
-        peaks = responses(model, list(layers))
-        indices = np.arange(min(IMAGES, len(model.data.test)))
-        images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
-        lines, purities = [], []
-        with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
-            for name, row in layers.items():
-                values, places = peaks[name]
-                best = values.topk(min(BEST, len(values)), dim=0).indices  # (BEST, filters)
-                draw(model, row, images, best, places, folder / f"{name}.png")
-                purities.append(purity(labels[best]))
-                lines.append(
-                    (
-                        name,
-                        row.layer.kind,
-                        f"{values.shape[1]:,}",
-                        seen_by(row, images.shape[-1]),
-                        f"{purities[-1]:.0%}",
-                    )
-                )
-                bar.update()
+    layers = {row.layer.name: row for row in trace(model.model, model.shape) if fits(row)}
+    if not layers:
+        raise UserError(f"{type(model.model).__name__} has neither convolutions nor linear layers to draw")
+    peaks = responses(model, list(layers))
+    indices = np.arange(min(IMAGES, len(model.data.test)))
+    images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
+    lines, purities = [], []
+    with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
+        for name, row in layers.items():
+            values, places = peaks[name]
+            best = values.topk(min(BEST, len(values)), dim=0).indices  # (BEST, filters)
+            draw(model, row, images, best, places, folder / f"{name}.png")
+            purities.append(purity(labels[best]))
+            seen = seen_by(row, images.shape[-1])
+            lines.append((name, row.layer.kind, f"{values.shape[1]:,}", seen, f"{purities[-1]:.0%}"))
+            bar.update()
     show_first(console, model, next(iter(layers)))
     headings = ("layer", "kind", "filters", "receptive field", f"class purity (top {BEST})")
     rows(console, headings, lines, left=2)
@@ -167,7 +150,7 @@ def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Ten
     module: Any = model.model.get_submodule(row.layer.name)
     for index in range(number):
         x, y = BLOCK * (index // height), -float(index % height)
-        kernel = as_image(module, index, input_shape(model.config["data"]))
+        kernel = as_image(module, index, model.shape)
         if kernel is not None:
             put(axes, kernel, x, y, "RdBu_r" if kernel.ndim == 2 else None)
         else:

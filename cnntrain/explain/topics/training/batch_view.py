@@ -1,4 +1,4 @@
-"""What `cnntrain explain` begins with: the batch, and the model layer by layer."""
+"""What `cnntrain explain steps` begins with: the batch, and the model layer by layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain import __version__
-from cnntrain.config.schema import Config, input_shape
 from cnntrain.config.sections import ModelSettings
 from cnntrain.explain.arithmetic import (
     field_in_words,
@@ -27,7 +26,7 @@ TENSOR = ("tensor", "shape", "dtype", "device")
 
 def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     """Show what comes in: some images and their labels, and the two tensors."""
-    config, names = parts.config, shown_names(parts.data.train.class_names)
+    settings, names = parts.settings, shown_names(parts.data.train.class_names)
     words(console, f"[bold]cnntrain {__version__}[/]  one batch through the five steps of training\n")
     low, high = float(x.min()), float(x.max())
     labels = y if y.dim() == 1 else y.argmax(dim=1)
@@ -41,12 +40,12 @@ def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
             (*facts("y, labels", y), ", ".join(names[label] for label in labels[:6].tolist()) + ", ..."),
         ],
     )
-    mean, std = (", ".join(f"{v:g}" for v in config["data"][name]) for name in ("mean", "std"))
-    changes = [f"{k} {v:g}" for k, v in config["augment"].items() if k != "_target_" and v]
+    mean, std = (", ".join(f"{v:g}" for v in part) for part in (settings.data.mean, settings.data.std))
+    changes = [f"{k} {v:g}" for k, v in settings.augment.items() if k != "_target_" and v]
     augmented = f" after augmentation ({', '.join(changes)})" if changes else ""
     words(
         console,
-        f"The first {len(x)} images of epoch 1, in the order of seed={config['seed']}{augmented}. "
+        f"The first {len(x)} images of epoch 1, in the order of seed={settings.seed}{augmented}. "
         f"Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their mean is about 0 "
         "and their std about 1 over the training set.",
     )
@@ -58,13 +57,12 @@ def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:
     return name, shape, str(tensor.dtype).removeprefix("torch."), str(tensor.device)
 
 
-def show_model(console: Console, config: Config) -> None:
+def show_model(console: Console, settings: ModelSettings) -> None:
     """Show the arithmetic behind each layer: output size, parameters, receptive field."""
-    model = describe_model(ModelSettings.of(config), trust=None)
-    shape = input_shape(config["data"])
-    traced = trace(model, shape)
+    model = describe_model(settings, trust=None)
+    traced = trace(model, settings.shape)
     total = sum(p.numel() for p in model.parameters())
-    name = network_name(config["model"], type(model).__name__)
+    name = network_name(settings.node, type(model).__name__)
     words(console, f"\n[bold]The model[/]  {escape(name)}, layer by layer, for one image\n")
     rows(
         console,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from rich.markup import escape
@@ -11,10 +12,8 @@ from torch import Tensor, nn
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import percent
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Examined, examined
-from cnntrain.explain.subject import Subject
+from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
-from cnntrain.runs.named_output import output_folder
 from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.classification.report.sentences import Translated, on_translation
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
@@ -23,24 +22,22 @@ from cnntrain.text import shown_path
 BATCH = 500
 
 
-def shift(subjects: Sequence[Subject]) -> None:
+def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
     """Measure models on test images that are moved by 0 to 4 pixels, in four directions.
 
     Args:
-        subjects: configurations to train on, or runs.
+        models: with names that differ, and the same test images.
+        console: where to.
+        folder: for the figure.
     """
-    config = subjects[0].config
-    console = Console(config["verbose"])
-    with output_folder(config["out"], "explain", "shift") as folder:
-        models = examined(subjects, console)
-        images = sum(len(model.data.test) for model in models)
-        with console.bar(images, 0, "translating images", unit="image") as bar:
-            found = {model.name: accuracies(model, bar.update) for model in models}
-        drawn, axes = figures.lines(found, SHIFTS, xlabel="shift in pixels", ylabel="test accuracy")
-        axes.set_xticks(SHIFTS)
-        axes.set_ylim(0, 1)
-        percent(axes)
-        figures.save(drawn, folder / "shift.png")
+    images = sum(len(model.data.test) for model in models)
+    with console.bar(images, 0, "translating images", unit="image") as bar:
+        found = {model.name: accuracies(model, bar.update) for model in models}
+    drawn, axes = figures.lines(found, SHIFTS, xlabel="shift in pixels", ylabel="test accuracy")
+    axes.set_xticks(SHIFTS)
+    axes.set_ylim(0, 1)
+    percent(axes)
+    figures.save(drawn, folder / "shift.png")
 
     lines = [
         (count(pixels, "pixel"), *(f"{values[pixels]:.2%}" for values in found.values())) for pixels in SHIFTS
@@ -53,7 +50,7 @@ def shift(subjects: Sequence[Subject]) -> None:
             model.name,
             found[model.name],
             any(isinstance(module, nn.Conv2d) for module in model.model.modules()),
-            model.config["augment"].get("shift") or 0,
+            model.shift,
             len(model.data.test),
         )
         for model in models

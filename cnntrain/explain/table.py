@@ -1,0 +1,133 @@
+"""The topics of ``cnntrain explain``, in the order of the course. A new one is a module, and its row here.
+
+Imports no torch, so that help and mistakes are shown at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from cnntrain.config.schema import Config
+from cnntrain.runs.records import CheckpointState
+
+TENSORS, IMAGES, TRAINING = "Values and tensors", "Images", "Training"  # chapters of the course
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic: its function, and what that is given.
+
+    The function gets what ``needs`` names, if anything; then the console; then the folder for its figures,
+    if it ``draws``.
+
+    Args:
+        name: the word that is typed, and the name of its folder under outputs/explain/.
+        chapter: of the course.
+        title: one line in the table of contents.
+        help: what ``--help`` says.
+        function: the name of the function, behind ``cnntrain.explain.topics.``
+        needs: ``parts``, a function that puts a run together anew at each call; ``model``, a trained model;
+            ``models``, several of them; or nothing.
+        draws: whether it writes figures.
+        trains: whether it trains, for the epochs of conf/explain.yaml unless others are typed.
+        overrides: keys of its own, each used unless something is typed for its group.
+        compared: choices of ``model`` that are trained and compared unless a model is typed.
+        keys: the keys that it takes; None for those of ``train``.
+    """
+
+    name: str
+    chapter: str
+    title: str
+    help: str
+    function: str
+    needs: Literal["", "parts", "model", "models"] = ""
+    draws: bool = True
+    trains: bool = True
+    overrides: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
+
+    @property
+    def takes_run(self) -> bool:
+        """Whether it takes ``run=RUN`` in place of a model that is trained now."""
+        return self.needs in ("model", "models")
+
+    def load(self) -> Callable[..., None]:
+        """Import the function."""
+        module, _, name = self.function.rpartition(".")
+        function: Callable[..., None] = getattr(import_module(f"cnntrain.explain.topics.{module}"), name)
+        return function
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a topic is about: a configuration and, if it is a run's, its checkpoint.
+
+    Args:
+        config: checked, as plain types.
+        path: the checkpoint's file; None for a model that is to be trained.
+        state: the checkpoint.
+    """
+
+    config: Config
+    path: Path | None = None
+    state: CheckpointState | None = None
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        Topic(
+            "shift",
+            IMAGES,
+            "accuracy on translated images: MLP and CNN",
+            "accuracy on translated images: MLP and CNN, or run=RUN",
+            "images.shift.shift",
+            needs="models",
+            compared=("mlp", "cnn"),
+        ),
+        Topic(
+            "filters",
+            IMAGES,
+            "the images that each filter responds to most",
+            "maximally activating patches of each filter of a model, or of run=RUN",
+            "images.filters.filters",
+            needs="model",
+        ),
+        Topic(
+            "steps",
+            TRAINING,
+            "one batch through the five steps of training",
+            "one batch through the five steps of training: shapes, losses, gradients, updates, and the "
+            "arithmetic of the layers; `steps` may be left out before keys",
+            "training.five_steps.five_steps",
+            needs="parts",
+            draws=False,
+            trains=False,
+        ),
+        Topic(
+            "zero_grad",
+            TRAINING,
+            "what happens without zero_grad",
+            "train with and without clearing the gradients, by SGD unless another is typed: optim=adam",
+            "training.zero_grad.zero_grad",
+            needs="parts",
+            overrides=("optim=sgd",),  # which diverges; Adam's steps stay as long as they are
+        ),
+    )
+}
+FIRST = TOPICS["steps"]  # what keys without a topic ask for
+
+
+def contents() -> str:
+    """Return the table of contents, which ``cnntrain explain`` prints."""
+    width = max(map(len, TOPICS)) + 3
+    lines: list[str] = []
+    for chapter in dict.fromkeys(topic.chapter for topic in TOPICS.values()):
+        lines += ["", chapter]
+        lines += [f"  {t.name:<{width}}{t.title}" for t in TOPICS.values() if t.chapter == chapter]
+    return "\n".join(lines[1:])

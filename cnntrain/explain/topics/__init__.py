@@ -1,0 +1,1 @@
+"""The topics of ``cnntrain explain``: each is one module, with one row in ``cnntrain/explain/table.py``."""

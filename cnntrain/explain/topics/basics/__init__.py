@@ -1,0 +1,1 @@
+"""Topics on what a network is made of: numbers with gradients, tensors."""

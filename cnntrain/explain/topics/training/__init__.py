@@ -1,0 +1,1 @@
+"""Topics on training: the five steps, and what happens without one of them."""
