@@ -20,11 +20,6 @@ STILL_INDEX_IT = {
     "inference/evaluate.py",
     "inference/export.py",
     "inference/predict.py",
-    "report/augmented.py",
-    "report/data.py",
-    "report/entry.py",
-    "report/reproduce.py",
-    "report/sections.py",
     "tasks/chosen.py",
 }
 
