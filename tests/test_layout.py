@@ -17,7 +17,6 @@ STILL_INDEX_IT = {
     "annotations/auto.py",
     "compare/diff.py",
     "data/trained_on.py",
-    "image_folder/auto.py",
     "inference/evaluate.py",
     "inference/export.py",
     "inference/predict.py",
