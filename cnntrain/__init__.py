@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnntrain import errors as errors
 from cnntrain.errors import CnntrainError as CnntrainError
-from cnntrain.runtime.lazy import lazily
+from cnntrain.runtime.imports import lazily
 
 if TYPE_CHECKING:
     from cnntrain.api import Run as Run

@@ -5,6 +5,7 @@ python scripts/make_terminal_image.py docs/run.svg cnntrain train model=cnn opti
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import pty
@@ -13,7 +14,6 @@ import shlex
 import sys
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -40,7 +40,8 @@ def last_state(line: str) -> str:
 
 def own_format() -> str:
     """Return rich's format without the fonts that it fetches: each line says how wide it is, in any font."""
-    without_fonts = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    format_of_rich = inspect.signature(Console.export_svg).parameters["code_format"].default
+    without_fonts = re.sub(r"@font-face \{\{.*?\}\}\n", "", format_of_rich, flags=re.DOTALL)
     return without_fonts.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
 
 

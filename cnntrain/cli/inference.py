@@ -82,7 +82,7 @@ def export(arguments: Sequence[str]) -> int:
     from cnntrain.inference.saved_run import open_best
     from cnntrain.runs.run_folder import CHECKPOINTS
     from cnntrain.runs.run_writes import check_links
-    from cnntrain.runtime.optional import needed
+    from cnntrain.runtime.imports import needed
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
     amendments = check_amendments(overrides, AMENDABLE["export"], "export")

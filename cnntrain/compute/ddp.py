@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from cnntrain.compute.without_dynamo import parallel_without_compiler
 from cnntrain.runtime.ranks import rank, world_size
+from cnntrain.runtime.torch_private import parallel_without_compiler
 
 
 class Share:

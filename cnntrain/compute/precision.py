@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
+from cnntrain.runtime.torch_private import count_as_step
+
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -66,8 +68,7 @@ class ScaledOptimizer:
         """Step with the gradients brought back to their own size."""
         self.scaler.step(self.inner)
         self.scaler.update()
-        # A step left out counts as a step, or the schedule would warn that it was called too early.
-        self.inner._opt_called = True  # type: ignore[attr-defined]
+        count_as_step(self.inner)
 
 
 FP32 = Precision("fp32", torch.device("cpu"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from cnntrain.runtime.ranks import Spokesman
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+    from hydra.experimental.callback import Callback
     from omegaconf import DictConfig
 
 T = TypeVar("T")
@@ -223,7 +225,6 @@ def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
     Yields:
         The folder that ``hydra.run.dir`` names; None if it names none.
     """
-    from hydra._internal.callbacks import Callbacks
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
     from omegaconf import OmegaConf, open_dict, read_write
@@ -238,8 +239,8 @@ def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
         state.set_config(config)
         outcome.cfg, outcome.hydra_cfg = config, config
         outcome.overrides = list(config.hydra.overrides.task)
-        callbacks = Callbacks(config)
-        callbacks.on_run_start(config=config, config_name=name)
+        callbacks = callbacks_of(config)
+        notify(callbacks, "on_run_start", config=config, config_name=name)
         folder.mkdir(parents=True, exist_ok=True)
         if config.hydra.job.chdir:
             os.chdir(folder)
@@ -253,7 +254,7 @@ def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
             own = [str(key) for key in config if key != "hydra"]
             OmegaConf.save(OmegaConf.masked_copy(config, own), saved / "config.yaml")
         with env_override(config.hydra.job.env_set):
-            callbacks.on_job_start(config=config, task_function=lambda config: None)
+            notify(callbacks, "on_job_start", config=config, task_function=lambda config: None)
             outcome.status = JobStatus.FAILED
             try:
                 yield folder if str(folder) != "." else None
@@ -262,8 +263,26 @@ def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
                 outcome.return_value = error
                 raise
             finally:
-                callbacks.on_job_end(config=config, job_return=outcome)
-                callbacks.on_run_end(config=config, config_name=name, job_return=outcome)
+                callbacks.reverse()  # the last to begin is the first to end
+                notify(callbacks, "on_job_end", config=config, job_return=outcome)
+                notify(callbacks, "on_run_end", config=config, config_name=name, job_return=outcome)
     finally:
         state.cfg = before
         os.chdir(start)
+
+
+def callbacks_of(config: DictConfig) -> list[Callback]:
+    """Build the callbacks that a configuration names at ``hydra.callbacks``."""
+    from hydra.utils import instantiate
+
+    return [instantiate(node) for node in (config.hydra.get("callbacks") or {}).values()]
+
+
+def notify(callbacks: Iterable[Callback], event: str, **details: Any) -> None:
+    """Call a method of every callback. As in Hydra, an error in one is only a warning."""
+    for callback in callbacks:
+        try:
+            getattr(callback, event)(**details)
+        except Exception as error:
+            name = f"{type(callback).__name__}.{event}"
+            warnings.warn(f"Callback {name} raised {type(error).__name__}: {error}", stacklevel=2)

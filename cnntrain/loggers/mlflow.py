@@ -12,7 +12,7 @@ from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import grid
 from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runs.run_folder import OUTPUTS
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 from cnntrain.text import shown_path
 
 

@@ -13,7 +13,7 @@ from cnntrain.errors import UserError
 from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import grid
 from cnntrain.runs.records import EpochRow, RunSummary
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 from cnntrain.text import argument
 
 

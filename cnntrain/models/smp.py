@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cnntrain.errors import UserError, did_you_mean, in_words
 from cnntrain.models.adapt import on_meta
 from cnntrain.models.unet import padded
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 from cnntrain.runtime.ranks import Spokesman
 
 

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from cnntrain.models.hooks import forward_hooks, is_leaf
 from cnntrain.models.sequences.reading import Reader
+from cnntrain.runtime.torch_private import flops_without_compiler
 
 Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
 UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
@@ -101,26 +102,12 @@ def layers(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    count_without_compiler()
+    flops_without_compiler()
     counter = FlopCounterMode(display=False)
     try:
         return forward_pass(model, shape, counter, counter.get_total_flops).rows
     except Exception:  # torch can't count an operation; an error of the model's own comes again
         return forward_pass(model, shape, nullcontext(), lambda: None).rows
-
-
-def count_without_compiler() -> None:
-    """Let torch count operations without ``torch._dynamo``, whose import takes 2 s.
-
-    ``torch._disable_dynamo`` notes on a function what to call in its place, and imports the compiler only
-    where nothing is noted yet; a torch that is built otherwise is left as it is.
-    """
-    from torch.utils import flop_counter
-
-    mode = getattr(flop_counter, "_FlopCounterMode", None)
-    function = getattr(getattr(mode, "__torch_dispatch__", None), "__wrapped__", None)
-    if function is not None:
-        vars(function).setdefault("__dynamo_disable", function)
 
 
 class LayerRecorder:

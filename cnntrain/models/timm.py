@@ -22,7 +22,7 @@ from cnntrain.models.adapt import (
     takes,
     unknown_weights,
 )
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 from cnntrain.runtime.ranks import Spokesman
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first

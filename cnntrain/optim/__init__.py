@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnntrain.runtime.lazy import lazily
+from cnntrain.runtime.imports import lazily
 
 if TYPE_CHECKING:
     from cnntrain.optim.schedules import Constant as Constant

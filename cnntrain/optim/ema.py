@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cnntrain.models.copying import compacted, copied
 
@@ -50,6 +49,7 @@ def approach(average: list[Tensor], weights: list[Tensor], step: int, decay: flo
     """Move averages of one type towards the weights of a step; in the first ones quickly."""
     decay = min(decay, (1 + step) / (10 + step))  # as tf.train.ExponentialMovingAverage has it
     if average[0].is_floating_point() or average[0].is_complex():
-        torch._foreach_lerp_(average, weights, 1 - decay)
-    else:  # counters of batch norm
-        torch._foreach_copy_(average, weights)
+        get_ema_multi_avg_fn(decay)(average, weights, step)
+        return
+    for mine, new in zip(average, weights, strict=True):  # counters of batch norm
+        mine.copy_(new)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -56,7 +56,10 @@ class Schedule(LambdaLR):
         groups = zip(self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True)
         for group, base, factor in groups:  # what get_lr does, which warns outside of step
             group["lr"] = base * factor(self.last_epoch)
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """Return the learning rate of each group of parameters, which ``load_state_dict`` sets, too."""
+        return [group["lr"] for group in self.optimizer.param_groups]
 
     def _warmup_factor(self, step: int) -> float:
         return min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0

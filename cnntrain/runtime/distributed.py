@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from cnntrain.errors import CnntrainError, Interrupted, RunFailed
 from cnntrain.runtime.ranks import Spokesman, is_main, local_rank, world_size
+from cnntrain.runtime.torch_private import default_store
 
 T = TypeVar("T")
 # The first process must have decoded the data by then. A process that is lost shows at once.
@@ -40,7 +41,7 @@ def is_sign_of_loss(error: BaseException) -> bool:
 def decide_who_tells() -> None:
     """Let this process tell the user why the run ends if no other has, whichever are still alive."""
     try:
-        store = dist.distributed_c10d._get_default_store()
+        store = default_store()
         Spokesman.speaks = store.add(TOLD, 1) == 1
         end = time.monotonic() + ANSWER_SECONDS
         while is_main() and store.add(TOLD, 0) < world_size() and time.monotonic() < end:

@@ -17,7 +17,7 @@ from typing import Any
 
 from cnntrain.runs.records import JobRecord
 from cnntrain.runtime.hardware import cores
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 from cnntrain.runtime.signals import HeldSignals
 from cnntrain.sweep import forkserver
 from cnntrain.sweep.job import Job, is_under_way

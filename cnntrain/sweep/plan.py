@@ -7,6 +7,7 @@ others, so that it has the same name whenever, wherever and in whichever order i
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -112,8 +113,6 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
     Raises:
         UserError: a value is not possible; before any job has run.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
     if config_dir is not None:
         config_dir = str(Path(config_dir).absolute())  # it may be resumed from elsewhere
     fixed = [words_of(o) for o in parse(overrides) if not o.is_sweep_override()]
@@ -142,7 +141,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
                 f"{override.input_line} is a continuous range: add sweeper=random or sweeper=optuna"
             )
     varied = [o.key_or_group for o in about_jobs if o.is_sweep_override()]
-    jobs = BasicSweeper.split_arguments(about_jobs, None)[0]
+    jobs = combinations(about_jobs)
     if settings["seeds"] is not None:
         if "seed" in varied:
             raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
@@ -150,6 +149,17 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
         jobs = repeated(jobs, settings["seeds"])
     named = {name: [with_absolute_path(word) for word in job] for name, job in named_by(jobs, varied).items()}
     return Plan(named, varied, settings["monitor"], config_dir, how), settings, out
+
+
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of every job: all combinations of values. Those of the last key vary fastest."""
+    choices = []
+    for override in overrides:
+        key = override.get_key_element()
+        several = override.is_sweep_override()
+        values = override.sweep_string_iterator() if several else [override.get_value_element_as_str()]
+        choices.append([f"{key}={value}" for value in values])
+    return [list(job) for job in itertools.product(*choices)]
 
 
 def draws_logarithms(override: Override) -> bool:

@@ -50,7 +50,7 @@ class Search:
         self.n_trials: int = settings["n_trials"]
         self.space = {key: distribution(text) for key, text in space.items()}
         self.typed_keys = {key: text.partition("=")[0] for key, text in space.items()}  # ++model.width
-        self.study = open_study(folder, monitor, settings)
+        self.study, _ = open_study(folder, monitor, settings)
         for trial in self.trials():
             if not trial.state.is_finished() and JOB not in trial.user_attrs:  # killed before it began
                 self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -127,20 +127,22 @@ def lock(folder: Path) -> Any:
     return KernelLock(folder / f".{RECORDS}.lock") if fcntl is not None else None
 
 
-def open_study(folder: Path, monitor: Figure, settings: Mapping[str, Any]) -> Any:
-    """Open the records of a search, or begin them."""
+def open_study(folder: Path, monitor: Figure, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return a search as Optuna's study and the storage of its records, which are begun if there are none."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     median = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1)
-    return optuna.create_study(
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / RECORDS), lock(folder)))
+    study = optuna.create_study(
         study_name=STUDY,
-        storage=optuna.storages.JournalStorage(JournalFileBackend(str(folder / RECORDS), lock(folder))),
+        storage=storage,
         direction="maximize" if monitor.score.higher_is_better else "minimize",
         pruner=median if settings["prune"] else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+    return study, storage
 
 
 def pruning(
@@ -150,15 +152,16 @@ def pruning(
 
     After the last epoch there is nothing left to be saved.
     """
-    study = open_study(folder, monitor, settings)
-    trial_id = study.get_trials(deepcopy=False)[number]._trial_id
+    study, storage = open_study(folder, monitor, settings)
+    study_id = storage.get_study_id_from_name(STUDY)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def after_epoch(row: EpochRow) -> None:
         value = monitor.in_row(row)
         if value is None or row["epoch"] == epochs:
             return
-        study._storage.set_trial_intermediate_value(trial_id, row["epoch"], value)
-        if study.pruner.prune(study, study._storage.get_trial(trial_id)):
+        storage.set_trial_intermediate_value(trial_id, row["epoch"], value)
+        if study.pruner.prune(study, storage.get_trial(trial_id)):
             worse = f"{monitor.name} is worse than the median at that epoch"
             raise Pruned(f"stopped after epoch {row['epoch']}: {worse}")
 

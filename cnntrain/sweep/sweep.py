@@ -25,7 +25,7 @@ from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.job_record import RECORD, is_done
 from cnntrain.runs.records import JobRecord
 from cnntrain.runtime.console import Console, Whole, count
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 from cnntrain.runtime.signals import StopJobs
 from cnntrain.sweep.job import Job, run_job
 from cnntrain.sweep.launchers import Launcher, Work

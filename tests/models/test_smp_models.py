@@ -13,7 +13,7 @@ from cnntrain.models import SMP
 
 def test_how_it_is_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    monkeypatch.setattr("cnntrain.runtime.optional.find_spec", lambda package: None)
+    monkeypatch.setattr("cnntrain.runtime.imports.find_spec", lambda package: None)
     with pytest.raises(UserError, match="model=smp needs segmentation_models_pytorch, which is not"):
         SMP("unet", "resnet18", None, in_channels=1, num_classes=3)
 

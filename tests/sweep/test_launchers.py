@@ -12,7 +12,7 @@ import pytest
 from conftest import TINY, Command, is_told
 
 from cnntrain.errors import UserError
-from cnntrain.runtime.optional import needed
+from cnntrain.runtime.imports import needed
 
 GRID = ("train", "-m", *TINY, "precision=fp32", "threads=1", "optim.lr=1e-2,1e9", "optim=sgd")
 LAUNCHERS = {

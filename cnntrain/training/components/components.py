@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cnntrain.config.instantiate import build
 from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.optim.freezing import Freezing
+from cnntrain.runtime.torch_private import has_compiler
 from cnntrain.tasks.base import Task
 
 SMALL, SMALL_IMAGE = 5_000_000, 3 * 256 * 256  # parameters, and values of an image, that are soon computed
@@ -54,7 +54,7 @@ def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.M
     device = "meta"
     sizes = [math.inf if is_lazy(p) else p.numel() for p in model.parameters()]
     is_small = sum(sizes) <= SMALL and math.prod(settings.shape) <= SMALL_IMAGE
-    if is_small and "torch._dynamo" not in sys.modules:
+    if is_small and not has_compiler():
         with torch.random.fork_rng(devices=[]):
             model, device = untried(settings, trust), "cpu"
     check_takes(model, build_task(settings, trust), device)

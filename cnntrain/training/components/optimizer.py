@@ -13,12 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cnntrain.annotations.auto import has_validation
-from cnntrain.compute.without_dynamo import steps_without_compiler, without_compiler
 from cnntrain.config.instantiate import build
 from cnntrain.config.sections import OptimizerSettings
 from cnntrain.errors import UserError, in_words
 from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import groups_of, scale_learning_rates
+from cnntrain.runtime.torch_private import steps_without_compiler, without_compiler
 from cnntrain.training.components.components import build_task
 
 USUAL = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "RMSprop"))  # known to step
