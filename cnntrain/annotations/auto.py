@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.errors import UserError
-from cnntrain.image_folder.layout import FOLDER
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -16,23 +15,25 @@ if TYPE_CHECKING:
 OF_MASKS = ("label_map", "colors")  # keys that only masks have a use for
 
 
-def has_validation(data: Mapping[str, Any]) -> bool:
-    """Return whether some images validate: those that are held out, or a folder's own validation part.
+def has_validation_part(root: str, kind: str) -> bool:
+    """Return whether a folder has a validation part of its own.
+
+    Args:
+        root: the folder.
+        kind: how it is laid out, see :data:`cnntrain.annotations.table.FORMATS`; or ``auto``.
 
     Raises:
         UserError: the folder can't be used.
     """
-    if data["val_fraction"] > 0 or data["source"]["_target_"] != FOLDER:
-        return bool(data["val_fraction"] > 0)
     from cnntrain.annotations import formats
     from cnntrain.annotations.table import CLASSES
 
-    kind = formats.format_of(data["root"], data.get("format", "auto"))
+    kind = formats.format_of(root, kind)
     if kind != CLASSES:
-        return any(entry.part == "val" for entry in formats.read(data["root"], kind).entries)
+        return any(entry.part == "val" for entry in formats.read(root, kind).entries)
     from cnntrain.image_folder.index import look
 
-    return "val" in look(data["root"]).parts
+    return "val" in look(root).parts
 
 
 def asked_of(data: Mapping[str, Any]) -> Asked:
@@ -73,29 +74,31 @@ def census_of(root: str, asked: Asked, on_bad_image: str, max_megapixels: float,
     return usable(root, on_bad_image, max_megapixels, verbose)
 
 
-def complete(config: dict[str, Any], names: Sequence[str]) -> None:
-    """Put what the folder of images says in the place of each ``auto``.
+def inferred(
+    names: Sequence[str],
+    root: str,
+    census: Census,
+    test_fraction: float,
+    channels: int | str,
+    value_range: Sequence[float] | str | None,
+) -> dict[str, Any]:
+    """Return what a folder of images says of some keys of the group ``data``.
 
     Args:
-        config: checked, as plain types.
-        names: the keys of the group ``data`` that may be ``auto``.
+        names: the keys.
+        root: the folder, for messages.
+        census: of the folder.
+        test_fraction: share of each class that is the test part, if the folder has none of its own.
+        channels: 1, 3 or ``auto``.
+        value_range: values that become black and white in images of more than 8 bits; or ``auto``.
 
     Raises:
-        UserError: the data are no folder, or it can't be used.
+        UserError: the folder can't be used.
     """
-    data = config["data"]
-    wanted = [name for name in names if data[name] == "auto"]
-    if not wanted:
-        return
-    if data["source"]["_target_"] != FOLDER:
-        raise UserError(f"data.{wanted[0]}=auto is for data=folder: give its value")
     from cnntrain.image_folder.inventory import refusal
 
-    how = data["on_bad_image"], data["max_megapixels"], config["verbose"]
-    found = census_of(data["root"], asked_of(data), *how)
-    test_fraction = data["source"].get("test_fraction", 0.15)
-    why = refusal(found.parts(test_fraction))
+    why = refusal(census.parts(test_fraction))
     if why:
-        raise UserError(f"data.root={printable(data['root'])}: {why}")
-    facts = found.facts(test_fraction, data["channels"], data["value_range"])
-    data.update({name: facts[name] for name in wanted})
+        raise UserError(f"data.root={printable(root)}: {why}")
+    facts = census.facts(test_fraction, channels, value_range)
+    return {name: facts[name] for name in names}

@@ -162,7 +162,7 @@ def of_classification(subject: Subject) -> Subject:
     """Return a subject whose run learns classification; what is explained is said of classes."""
     from cnntrain.tasks.chosen import check_classification
 
-    check_classification("explain", subject.config)
+    check_classification("explain", subject.config["task"])
     return subject
 
 

@@ -38,9 +38,11 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
     with together(config["device"]):
+        from cnntrain.config.sections import EvalSettings
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 
-        return evaluate_run(config, run.path, run.state, command, names_data, data_trust(config, amendments))
+        trust = data_trust(config, amendments)
+        return evaluate_run(EvalSettings.of(config), run.path, run.state, command, names_data, trust)
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -67,13 +69,15 @@ def predict(arguments: Sequence[str]) -> int:
     amendments = check_amendments(overrides, AMENDABLE["predict"], "predict")
     files = files_of(words)
     run = open_best(run_name, "predict", amendments)
-    config = run.config
-    from cnntrain.config.sections import TrainedSettings
+    from cnntrain.config.sections import PredictSettings, TrainedSettings
     from cnntrain.inference.model import Trained
     from cnntrain.inference.predict import predict as predict_files
 
-    trained = Trained(TrainedSettings.of(config), run.path, run.state)
-    return int(bool(predict_files(trained, files, config, flags.get("--csv"), flags.get("--json"))))
+    trained, settings = (
+        Trained(TrainedSettings.of(run.config), run.path, run.state),
+        PredictSettings.of(run.config),
+    )
+    return int(bool(predict_files(trained, files, settings, flags.get("--csv"), flags.get("--json"))))
 
 
 def export(arguments: Sequence[str]) -> int:
@@ -93,9 +97,10 @@ def export(arguments: Sequence[str]) -> int:
     run = open_best(run_name, "export", amendments)
     if run.path.parent.name == CHECKPOINTS:
         check_links(run.folder)
+    from cnntrain.config.sections import ExportSettings
     from cnntrain.inference.export import export as export_run
 
-    export_run(run.config, run.path, run.state, data_trust(run.config, amendments))
+    export_run(ExportSettings.of(run.config), run.path, run.state, data_trust(run.config, amendments))
     return 0
 
 

@@ -33,10 +33,10 @@ def config_of(folder: Path) -> dict[str, str]:
         raise UserError(f"{path} can't be read: {reason}") from error
 
 
-def with_arguments_of_source(config: Mapping[str, Any]) -> dict[str, Any]:
+def with_arguments_of_source(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration in which each argument of the data set is a key, as those of a model are."""
     found: dict[str, Any] = {}
-    for key, value in config.items():
+    for key, value in values.items():
         if key == SOURCE and isinstance(value, Mapping):
             found |= {f"{SOURCE}.{name}": argument for name, argument in value.items()}
         else:
@@ -44,31 +44,31 @@ def with_arguments_of_source(config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def data_set_of(config: Mapping[str, str]) -> str:
+def data_set_of(values: Mapping[str, str]) -> str:
     """Return the data set of a configuration in words; of image folders, each folder is a data set."""
-    target = config.get(f"{SOURCE}{CLASS}", "")
+    target = values.get(f"{SOURCE}{CLASS}", "")
     if target == FOLDER:  # whose data are what lies in data.root
-        return config.get("data.root", "")
-    return config.get(f"{SOURCE}.dataset", last_name(target))
+        return values.get("data.root", "")
+    return values.get(f"{SOURCE}.dataset", last_name(target))
 
 
-def with_classes_named(configs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def with_classes_named(runs: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Name a class by its last name, under the name of its group: ``optim`` is ``Adam``.
 
     Where two classes have the same last name, both keep their modules.
     """
-    keys = {key for config in configs for key in config if key.endswith(CLASS)}
+    keys = {key for values in runs for key in values if key.endswith(CLASS)}
     ambiguous = set()
     for key in keys:
-        full = {config[key] for config in configs if key in config}
+        full = {values[key] for values in runs if key in values}
         if len({last_name(name) for name in full}) < len(full):
             ambiguous.add(key)
     return [
         {
             key.removesuffix(CLASS): last_name(value) if key in keys - ambiguous else value
-            for key, value in config.items()
+            for key, value in values.items()
         }
-        for config in configs
+        for values in runs
     ]
 
 
@@ -77,13 +77,13 @@ def last_name(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
+def differing(runs: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the keys that do not have the same value in all configurations that have them.
 
     Arguments of a class count only where the class is the same; that it is another one is a key of its own.
     """
-    keys = dict.fromkeys(key for config in configs for key in config)
-    return [key for key in keys if makes_another(key) and len(values_of(key, configs)) > 1]
+    keys = dict.fromkeys(key for values in runs for key in values)
+    return [key for key in keys if makes_another(key) and len(values_of(key, runs)) > 1]
 
 
 def makes_another(key: str) -> bool:
@@ -92,19 +92,19 @@ def makes_another(key: str) -> bool:
     return affected_by(key) == "weights" and key not in REPEATS and not is_place
 
 
-def repeats_in(configs: Sequence[Mapping[str, str]]) -> list[str]:
+def repeats_in(runs: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the keys that repeats of an experiment differ in: the seed, and the split's if it has one."""
     seed, split = REPEATS
-    follows = all(config.get(split) == config.get(seed) for config in configs)
-    return [seed] if follows or len(values_of(split, configs)) < 2 else [seed, split]
+    follows = all(values.get(split) == values.get(seed) for values in runs)
+    return [seed] if follows or len(values_of(split, runs)) < 2 else [seed, split]
 
 
-def of_no_account(configs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+def of_no_account(runs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """Return what differs without making another experiment, with its values. It is shown."""
-    found = {key: values_of(key, configs) for key in NO_ACCOUNT}
+    found = {key: values_of(key, runs) for key in NO_ACCOUNT}
     return {key: values for key, values in found.items() if len(values) > 1}
 
 
-def values_of(key: str, configs: Sequence[Mapping[str, str]]) -> list[str]:
+def values_of(key: str, runs: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the different values of a key."""
-    return list(dict.fromkeys(config[key] for config in configs if key in config))
+    return list(dict.fromkeys(values[key] for values in runs if key in values))

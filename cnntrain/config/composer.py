@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cnntrain.annotations.auto import complete
+from cnntrain.annotations.auto import asked_of, census_of, inferred
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TASK_OF, is_open
 from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
+from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runtime.ranks import Spokesman
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Composition:
             UserError: the data can't be used, or do not go with the other values.
         """
         if self.is_open:
-            complete(self.settings, INFERRED)
+            complete(self.settings)
             name_task(self.settings)
             self.check()
         elif self.of_layers and self.settings["data"].get("targets") == "auto":
@@ -148,6 +149,26 @@ class Composition:
             name_task(self.settings)
         warn_of_unused(self.hydra.runtime.choices, self.config_dir)
         return self.settings
+
+
+def complete(settings: dict[str, Any]) -> None:
+    """Put what the folder of images says in the place of each ``auto`` of the group ``data``.
+
+    Args:
+        settings: a configuration, checked, as plain types.
+
+    Raises:
+        UserError: the data are no folder, or it can't be used.
+    """
+    data = settings["data"]
+    wanted = [name for name in INFERRED if data[name] == "auto"]
+    if not wanted:
+        return
+    if data["source"]["_target_"] != FOLDER:
+        raise UserError(f"data.{wanted[0]}=auto is for data=folder: give its value")
+    root, how = data["root"], (data["on_bad_image"], data["max_megapixels"], settings["verbose"])
+    census, test_fraction = census_of(root, asked_of(data), *how), data["source"].get("test_fraction", 0.15)
+    data |= inferred(wanted, root, census, test_fraction, data["channels"], data["value_range"])
 
 
 def name_task(settings: dict[str, Any]) -> None:

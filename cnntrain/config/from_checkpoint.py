@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, conf_folder, groups, plain, read_yaml
 from cnntrain.config.instantiate import has_places, is_of_ours, is_trusted, refusal, targets
-from cnntrain.config.keys import KEYS, PATHS, home_of, with_lists
+from cnntrain.config.keys import KEYS, MEASURED, PATHS, home_of, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
 from cnntrain.config.other_versions import config_of_today
 from cnntrain.config.overrides import check_choice, parse, quoted
@@ -255,3 +255,8 @@ def refuse_interpolations(node: Any, path: Path) -> None:
             f"{printable(path)} holds a configuration that train does not write: "
             f"{printable(node, 60)} would run when it is read"
         )
+
+
+def measured_in(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run has found out of the machine that it began on, and keeps, from its configuration."""
+    return {name: config[name] for name in MEASURED}

@@ -5,13 +5,17 @@ Everything below ``cnntrain.run`` takes these, or plainer arguments, and never t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from cnntrain.annotations.auto import has_validation_part
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.keys import CLASS_GROUPS, GROUPS, KEYS, PASSED_ON, affected_by, leaves
+from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.schema import Config, height_and_width, input_shape
+from cnntrain.errors import UserError
+from cnntrain.image_folder.layout import FOLDER
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
 Shape = tuple[int, int, int]  # channels, height and width of an image
@@ -50,7 +54,7 @@ class DataSettings:
     passed_on: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Config) -> DataSettings:
+    def of(cls, config: Mapping[str, Any]) -> DataSettings:
         """Return what a configuration says of the data."""
         group = config["data"]
         own = {row.name: group[row.name] for row in fields(cls) if row.name in group}
@@ -71,6 +75,17 @@ class DataSettings:
     def read_size(self) -> tuple[int, int]:
         """Height and width to which an image is brought before a part of it is cut out."""
         return height_and_width(self.resize_size or self.image_size)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether some images validate: those that are held out, or a folder's own validation part.
+
+        Raises:
+            UserError: the folder can't be used.
+        """
+        if self.val_fraction > 0 or self.source["_target_"] != FOLDER:
+            return bool(self.val_fraction > 0)
+        return has_validation_part(str(self.root), self.passed_on.get("format", "auto"))
 
 
 @dataclass(frozen=True)
@@ -159,7 +174,7 @@ class OptimizerSettings:
         freezes: whether parameters are frozen.
         ema: decay of the moving average of the weights; None without one.
         model: the network.
-        data: the group ``data``, which says whether there is a validation set.
+        data: the data set, which may have no validation images.
     """
 
     optim: Node
@@ -170,16 +185,17 @@ class OptimizerSettings:
     freezes: bool
     ema: float | None
     model: ModelSettings
-    data: Mapping[str, Any]
+    data: DataSettings
 
     @classmethod
     def of(cls, config: Config) -> OptimizerSettings:
         """Return what a configuration says of the optimizer and the schedule."""
-        names = ("optim", "schedule", "epochs", "monitor", "ema", "data")
+        names = ("optim", "schedule", "epochs", "monitor", "ema")
         return cls(
             lr_scale=config["lr_scale"] or {},
             freezes=bool(config["freeze"]),
             model=ModelSettings.of(config),
+            data=DataSettings.of(config),
             **{name: config[name] for name in names},
         )
 
@@ -257,6 +273,137 @@ class TrainedSettings:
             config["compile"],
             config["trust"],
         )
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """A trained model that is evaluated.
+
+    Args:
+        trained: the model, its data, and how it computes.
+        split: the part of the data: ``train``, ``val`` or ``test``.
+        tta: the views of each image that outputs are averaged over; empty: none but the image itself.
+        eval_batch_size: images of a batch.
+    """
+
+    trained: TrainedSettings
+    split: str
+    tta: list[str]
+    eval_batch_size: int
+
+    @classmethod
+    def of(cls, config: Config) -> EvalSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/eval.yaml``, says."""
+        names = ("split", "tta", "eval_batch_size")
+        return cls(TrainedSettings.of(config), **{name: config[name] for name in names})
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """What is shown and written of image files.
+
+    Args:
+        top: classes that are listed for each image.
+        invert: whether dark on white becomes white on dark first.
+        tile: side of the tiles that files are cut into at their own resolution; None: files are scaled.
+        out: the folder of masks and overlays; None: one is named.
+        eval_batch_size: images that the model sees at a time.
+        verbose: how much is printed.
+    """
+
+    top: int
+    invert: bool
+    tile: int | None
+    out: str | None
+    eval_batch_size: int
+    verbose: int
+
+    @classmethod
+    def of(cls, config: Config) -> PredictSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/predict.yaml``, says."""
+        return cls(**{field.name: config[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """A trained model that is written for use elsewhere.
+
+    Args:
+        trained: the model, its data, and how it computes.
+        formats: of the files, such as ``onnx``.
+    """
+
+    trained: TrainedSettings
+    formats: list[str]
+
+    @classmethod
+    def of(cls, config: Config) -> ExportSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/export.yaml``, says."""
+        return cls(TrainedSettings.of(config), config["formats"])
+
+
+@dataclass(frozen=True)
+class EndSettings:
+    """When training ends.
+
+    Args:
+        epochs: after so many at the latest.
+        early_stopping: after so many without improvement; None: not before.
+    """
+
+    epochs: int
+    early_stopping: int | None
+
+    @classmethod
+    def of(cls, config: Config) -> EndSettings:
+        """Return what a run's configuration says of its end."""
+        return cls(config["epochs"], config["early_stopping"])
+
+
+@dataclass(frozen=True)
+class EarlierSettings:
+    """What a checkpoint's configuration says of its run. Whoever wrote it may have written anything.
+
+    Args:
+        model: class and arguments of the network; empty if there are none.
+        data: the group ``data``; empty if there is none.
+        source: the data set of that group; None if there is none.
+        split: the ``val_fraction``, ``split_seed`` and ``limit`` that chose the training images, checked;
+            None if one of them is missing or not possible.
+    """
+
+    model: Node
+    data: Mapping[str, Any]
+    source: Node | None
+    split: tuple[float, int, int | None] | None
+
+    @classmethod
+    def of(cls, config: Config) -> EarlierSettings:
+        """Return what a configuration says, as far as it says it."""
+        model, data = (config.get(name) for name in ("model", "data"))
+        data = data if isinstance(data, Mapping) else {}
+        source = data.get("source")
+        return cls(
+            model if isinstance(model, Mapping) else {},
+            data,
+            source if isinstance(source, Mapping) and "_target_" in source else None,
+            split_in(config, data),
+        )
+
+    def same(self, names: Iterable[str], data: DataSettings) -> bool:
+        """Return whether some keys of the group ``data`` have the values of other data."""
+        return all(self.data.get(name) == getattr(data, name) for name in names)
+
+
+def split_in(config: Config, data: Mapping[str, Any]) -> tuple[float, int, int | None] | None:
+    """Return the ``val_fraction``, ``split_seed`` and ``limit`` of a configuration; None if one is wrong."""
+    try:
+        split = data["val_fraction"], data["split_seed"], config["limit"]
+        for key, value in zip(("data.val_fraction", "data.split_seed", "limit"), split, strict=True):
+            check_value(key, value)
+    except (LookupError, TypeError, UserError):
+        return None
+    return split
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from cnntrain.annotations.auto import has_validation
 from cnntrain.config.compose import defaults
 from cnntrain.config.keys import (
     AUTO,
@@ -32,6 +31,7 @@ from cnntrain.config.mistakes.suggestions import (
 )
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
 from cnntrain.config.schema import height_and_width, shown
+from cnntrain.config.sections import DataSettings
 from cnntrain.errors import UserError
 from cnntrain.models.conv_arithmetic import cnn_sizes
 from cnntrain.runtime.hardware import cores
@@ -201,7 +201,7 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"accumulate={config['accumulate']} cuts a batch into more parts than batch_size={batch_size}"
         )
-    if config["early_stopping"] is not None and not has_validation(data):
+    if config["early_stopping"] is not None and not DataSettings.of(config).has_validation:
         raise UserError(
             f"early_stopping={config['early_stopping']} needs a validation set, and data.val_fraction is 0"
         )

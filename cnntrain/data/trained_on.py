@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,21 @@ import torch
 from torch import Tensor
 
 from cnntrain.config.keys import KEYS
-from cnntrain.config.mistakes.suggestions import check_value
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import DataSettings, EarlierSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.splits import limited, random_split, stratified_split
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.data.targets import checksum
-from cnntrain.errors import UserError
 from cnntrain.image_folder.members import Member, RunSplit, split_of
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable
 
 Images = InMemoryDataset | StreamingDataset
-# Of the group data: what the shape and the values of images depend on, and with them the fingerprint.
+# Of the group data: what the images are, and where they lie.
+PLACE = ("source", "root")
+# Of that group too: what the shape and the values of images depend on, and with them the fingerprint.
 LOOKS = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.prepares == "pixels")
 
 
@@ -49,16 +50,10 @@ class Earlier:
         """Return what keeps its training images out of the test part of a folder."""
         return RunSplit(self.members, binds=False, guarded=("test",)) if self.members else None
 
-    def rule(self) -> tuple[float, int, int | None] | None:
-        """Return the val_fraction, split_seed and limit that it chose by; None if they are not known."""
-        try:
-            config = self.state["config"]
-            known = config["data"]["val_fraction"], config["data"]["split_seed"], config["limit"]
-            for key, value in zip(("data.val_fraction", "data.split_seed", "limit"), known, strict=True):
-                check_value(key, value)
-        except (LookupError, TypeError, UserError):
-            return None
-        return known
+    @cached_property
+    def settings(self) -> EarlierSettings:
+        """What its configuration says."""
+        return EarlierSettings.of(self.state["config"])
 
     def is_of(self, data: DataSettings, train: Images) -> bool:
         """Return whether it was trained on the same images, perhaps of another size.
@@ -69,10 +64,7 @@ class Earlier:
         """
         if is_same_images(self.state, train):
             return True
-        before = self.state["config"].get("data")
-        if not isinstance(before, Mapping) or all(before.get(name) == getattr(data, name) for name in LOOKS):
-            return False
-        return all(before.get(name) == getattr(data, name) for name in ("source", "root"))
+        return self.settings.same(PLACE, data) and not self.settings.same(LOOKS, data)
 
     def trained_on(self, data: DataSettings, dataset: Any, train: Images) -> Tensor | None:
         """Return which images it was trained on, bool (N,), on the CPU; None if that can't be told.
@@ -84,7 +76,7 @@ class Earlier:
         """
         if isinstance(dataset, Folder) and self.members is not None:
             return torch.from_numpy(dataset.run_split.has_trained(dataset.census)[dataset.indices])
-        rule = self.rule()
+        rule = self.settings.split
         by_index = isinstance(dataset, Folder) and not isinstance(self.state.get("split"), str)
         if rule is None or by_index or not self.is_of(data, train):
             return None
@@ -103,10 +95,8 @@ def earlier_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any])
         source: the data set of the new run, ``data.source``.
     """
     run = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    try:
-        split = split_of(source, state, run, other_data=True)
-    except (LookupError, TypeError):  # of a checkpoint's configuration, which may hold anything
-        split = None
+    before = EarlierSettings.of(state["config"]).source
+    split = split_of(source, before, state.get("split"), run, other_data=True)
     return Earlier(path, state, None if split is None else split.members, goes_on=True)
 
 
@@ -164,11 +154,12 @@ def apart(
     trained = earlier.trained_on(data, dataset, train)
     name = printable(earlier.path)
     if trained is None:
-        before = earlier.state["config"].get("data")
-        same = isinstance(before, Mapping) and all(
-            before.get(k) == getattr(data, k) for k in ("source", "root")
-        )
-        if earlier.goes_on and same and len(val) and isinstance(dataset, Folder):
+        if (
+            earlier.goes_on
+            and earlier.settings.same(PLACE, data)
+            and len(val)
+            and isinstance(dataset, Folder)
+        ):
             console.warn(
                 f"init_from={name}: there is no record of which images that run was trained on: if they "
                 "are among the validation images, val scores are inflated"
@@ -180,7 +171,7 @@ def apart(
     if not earlier.goes_on:
         return (indices, val[~trained[val]]), data
     why = f"init_from={name} was trained on {common:,} of the {count(len(val), 'validation image')}"
-    rule = earlier.rule()
+    rule = earlier.settings.split
     if rule is not None and rule[0] > 0 and rule[:2] != (data.val_fraction, data.split_seed):
         before = parted(dataset, train, *rule[:2])
         if int(trained[before[1]].sum()) < common:

@@ -19,6 +19,7 @@ from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     CriterionSettings,
+    EarlierSettings,
     EngineSettings,
     ExplainSettings,
     Shape,
@@ -189,7 +190,8 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
     settings = TrainedSettings.of(config)
     loaded = Trained(settings, path, state)
     folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    split = split_of(settings.data.source, state, folder, ("test",))
+    before = EarlierSettings.of(state["config"]).source
+    split = split_of(settings.data.source, before, state.get("split"), folder, ("test",))
     data = open_data(settings.data, loaded.device, console, settings.trust, loaded.class_names, split)
     if split is not None and split.members is None:
         warn_of_no_record(split, state, data, settings.data.root or "", console)

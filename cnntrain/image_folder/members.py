@@ -239,7 +239,8 @@ def check_there(found: Found, split: RunSplit, root: str) -> None:
 
 def split_of(
     source: Mapping[str, Any],
-    state: Mapping[str, Any] | None,
+    before: Mapping[str, Any] | None,
+    digest: object,
     run: Path | None,
     needed: tuple[str, ...] = (),
     other_data: bool = False,
@@ -251,17 +252,15 @@ def split_of(
 
     Args:
         source: the data set of the command, ``data.source``.
-        state: the checkpoint.
+        before: the data set of the run, likewise; None for a new run.
+        digest: of the run's record, from its checkpoint; anything else if there is none.
         run: its run folder, which has the record; None if there is none.
         needed: see :class:`RunSplit`.
         other_data: whether the user has named data anew.
         otherwise: see :class:`RunSplit`.
     """
-    if state is None or source["_target_"] != FOLDER:
+    if before is None or not source["_target_"] == before["_target_"] == FOLDER:  # the run has other data
         return None
-    if state["config"]["data"]["source"]["_target_"] != FOLDER:  # the run was trained on another data set
-        return None
-    digest = state.get("split")
     if not isinstance(digest, str):
         return RunSplit(is_by_index=not other_data, binds=not other_data)
     members = read(run, digest) if run is not None else None

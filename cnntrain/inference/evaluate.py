@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 
 from cnntrain import loop
-from cnntrain.config.schema import Config
-from cnntrain.config.sections import DataSettings, TrainedSettings
+from cnntrain.config.sections import EarlierSettings, EndSettings, EvalSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.open import open_data, warn_of_no_record
 from cnntrain.data.trained_on import Earlier
@@ -38,12 +37,12 @@ def is_finished(path: Path, state: CheckpointState) -> bool:
         last = state if path.name == checkpoint.LAST else checkpoint.load(path.with_name(checkpoint.LAST))
     except CheckpointError:  # it was removed, say; this one can be evaluated all the same
         return (run / "summary.json").exists()
-    config = last["config"]
-    return run_folder.is_finished(run, last, config["epochs"], config["early_stopping"])
+    end = EndSettings.of(last["config"])
+    return run_folder.is_finished(run, last, end.epochs, end.early_stopping)
 
 
 def evaluate(
-    config: Config,
+    settings: EvalSettings,
     path: Path,
     state: CheckpointState,
     command: str,
@@ -53,24 +52,28 @@ def evaluate(
     """Evaluate a checkpoint on one of the splits, and write ``eval_<split>.json`` beside a run's other files.
 
     Args:
-        config: the checkpoint's configuration with that of ``conf/eval.yaml``, amended.
+        settings: the model, and what it is evaluated on.
         path: the checkpoint file.
         state: its contents.
         command: as typed.
         other_data: whether data were named in it, rather than those of the run moved or left in their place.
         data_trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
-    console = Console(config["verbose"] if is_main() else -1)
-    trained, split = Trained(TrainedSettings.of(config), path, state), config["split"]
-    device, class_names = trained.device, trained.class_names
+    console = Console(settings.trained.engine.verbose if is_main() else -1)
+    trained, split = Trained(settings.trained, path, state), settings.split
+    device, class_names, data_settings = trained.device, trained.class_names, settings.trained.data
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
-    settings = DataSettings.of(config)
-    run_split = split_of(config["data"]["source"], state, run, (split,), other_data, OTHERWISE)
+    before = EarlierSettings.of(state["config"]).source
+    run_split = split_of(
+        data_settings.source, before, state.get("split"), run, (split,), other_data, OTHERWISE
+    )
     data = distributed.main_first(
-        lambda: open_data(settings, device, console, data_trust, class_names, run_split, Earlier(path, state))
+        lambda: open_data(
+            data_settings, device, console, data_trust, class_names, run_split, Earlier(path, state)
+        )
     )
     if run_split is not None and run_split.members is None:
-        warn_of_no_record(run_split, state, data, config["data"]["root"], console)
+        warn_of_no_record(run_split, state, data, data_settings.root or "", console)
     numbers = renumbering(data.train.class_names, class_names)
     if numbers is not None:
         console.line("the data have the classes of the model in another order: they are matched by name")
@@ -85,18 +88,16 @@ def evaluate(
             raise UserError(f"split=val holds no images: {left}")
         console.warn(left)
     if len(indices) == 0:
-        raise UserError(
-            f"split={split} holds no images: data.val_fraction is {config['data']['val_fraction']}"
-        )
+        raise UserError(f"split={split} holds no images: data.val_fraction is {data_settings.val_fraction}")
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
             f"{shown_path(run)} is not finished: keep the test set for the end; use split=val\n"
             f"to go on: cnntrain resume {argument(run)}"
         )
     loader = EvalLoader(
-        images, indices, config["eval_batch_size"], trained.normalize, device, config["workers"]
+        images, indices, settings.eval_batch_size, trained.normalize, device, data_settings.workers
     )
-    model = trained.task.views(trained.model, config["tta"]) if config["tta"] else trained.model
+    model = trained.task.views(trained.model, settings.tta) if settings.tta else trained.model
     batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
     evaluation = trained.task.evaluation(device)
     result = loop.evaluate(
@@ -105,12 +106,12 @@ def evaluate(
     if not torch.isfinite(torch.tensor(result.loss)):
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
 
-    views = f", mean over views by {' and '.join(config['tta'])}" if config["tta"] else ""
+    views = f", mean over views by {' and '.join(settings.tta)}" if settings.tta else ""
     if data.members is not None:
         recorded = (
             ", those that the run recorded" if run_split and run_split.members and run_split.binds else ""
         )
-        root = shown_path(config["data"]["root"])
+        root = shown_path(data_settings.root or "")
         console.line("data.root={}: {}", root, f"{count(len(indices), f'{split} image')}{recorded}")
     console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
     trained.task.show_result(console, split, result, class_names)
@@ -118,7 +119,7 @@ def evaluate(
         report = {
             "checkpoint": path.name,
             "split": split,
-            "tta": config["tta"],
+            "tta": settings.tta,
             **result.as_dict(),
             **result.details(class_names),
             "command": command,

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain import __version__
-from cnntrain.config.schema import Config
-from cnntrain.config.sections import DataSettings, TrainedSettings
+from cnntrain.config.sections import DataSettings, ExportSettings, ModelSettings
 from cnntrain.data.batches import raised
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
@@ -61,12 +60,12 @@ class FromBytes(nn.Module):
 
 
 def export(
-    config: Config, path: Path, state: Mapping[str, Any], data_trust: Sequence[str] | None = ()
+    settings: ExportSettings, path: Path, state: Mapping[str, Any], data_trust: Sequence[str] | None = ()
 ) -> list[Path]:
     """Write a checkpoint's model in each of the formats, and compare what was written with torch.
 
     Args:
-        config: the checkpoint's configuration with that of ``conf/export.yaml``, amended.
+        settings: the model, and the formats.
         path: the checkpoint file.
         state: its contents.
         data_trust: packages that the configuration may name under ``data``; None for what the user typed.
@@ -78,13 +77,13 @@ def export(
         UserError: the model can't be exported.
         RunFailed: what was written gives other outputs than torch, or can't be written.
     """
-    console = Console(config["verbose"])
-    trained = Trained(TrainedSettings.of(config), path, state)
+    console = Console(settings.trained.engine.verbose)
+    trained = Trained(settings.trained, path, state)
     check_weights(trained.model)
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, trained.task, mean, std).eval()
-    images, what = images_for(config, trained, console, data_trust)
+    images, what = images_for(settings.trained.data, trained, console, data_trust)
     with torch.no_grad():
         expected = torch.cat([model(part) for part in images.split(256)])
 
@@ -92,10 +91,10 @@ def export(
     folder = (path.parent.parent if own else path.parent) / "export"
     run_folder.make_folder(folder, advice="")
     files = []
-    for kind in config["formats"]:
+    for kind in settings.formats:
         file = folder / f"{NAME}.{kind}"
         with console.bar(1, 0, f"exporting {kind}", unit="file"):
-            run = WRITERS[kind](model, images[:2], file, facts(trained, config))
+            run = WRITERS[kind](model, images[:2], file, facts(trained, settings.trained.model))
         files.append(file)
         size = bytes_in_words(file.stat().st_size)
         if run is None:
@@ -114,7 +113,7 @@ def export(
                 f"{file} gives other {model.exported.output} than torch: up to {difference:.2g} apart, and "
                 f"{'the same' if same else 'other'} {trained.task.listed} on {what}"
             )
-    describe(folder, config["formats"], facts(trained, config), model.exported)
+    describe(folder, settings.formats, facts(trained, settings.trained.model), model.exported)
     and_script = ", and a script that does it" if model.exported.script else ""
     line = f"how images get into it{and_script}: [bold]{{}}[/]"
     console.line(line, shown_path(folder / README))
@@ -141,11 +140,11 @@ def left_out(model: nn.Module) -> list[str]:
 
 
 def images_for(
-    config: Config, trained: Trained, console: Console, trust: Sequence[str] | None
+    settings: DataSettings, trained: Trained, console: Console, trust: Sequence[str] | None
 ) -> tuple[Tensor, str]:
     """Return images to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
     try:
-        test = Reader(DataSettings.of(config), console, trust).read(is_train=False)
+        test = Reader(settings, console, trust).read(is_train=False)
         count = min(IMAGES, len(test))
         images, _ = raised(test.__getitems__(np.arange(count)))
         return images, f"{count:,} test images"
@@ -166,7 +165,7 @@ def in_batches(images: Tensor) -> Iterator[Tensor]:
     yield from images[begin:].split(BATCHES[-1])
 
 
-def facts(trained: Trained, config: Config) -> dict[str, str]:
+def facts(trained: Trained, settings: ModelSettings) -> dict[str, str]:
     """Return what a file says of its model, as text."""
     return {
         "class_names": json.dumps(trained.class_names),
@@ -174,7 +173,7 @@ def facts(trained: Trained, config: Config) -> dict[str, str]:
         "output": trained.task.exported().meaning,
         "normalization": json.dumps(trained.normalization),
         "preprocessing": json.dumps(preprocessing(trained)),
-        "model": network_name(config["model"], type(trained.model).__name__),
+        "model": network_name(settings.node, type(trained.model).__name__),
         "cnntrain": __version__,
         "torch": str(torch.__version__),
     }

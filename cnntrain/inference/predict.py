@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
 from cnntrain.errors import UserError
@@ -36,7 +37,7 @@ FAR = 0.3  # difference of means, in the range from black to white, from which o
 def predict(
     trained: Trained,
     files: Sequence[Path],
-    config: dict[str, Any],
+    settings: PredictSettings,
     csv_file: str | None,
     json_file: str | None,
 ) -> int:
@@ -45,25 +46,25 @@ def predict(
     Args:
         trained: the model.
         files: of images.
-        config: with the keys ``top``, ``invert``, ``tile``, ``out``, ``eval_batch_size`` and ``verbose``.
+        settings: what is shown and written of them.
         csv_file: where to write a row for each file; ``-`` for standard output.
         json_file: where to write all as JSON, likewise.
 
     Raises:
         UserError: a file can't be written, or a key is for a task of another kind.
     """
-    console = screen_beside(csv_file, json_file, verbose=config["verbose"])
-    top = min(config["top"], len(trained.class_names))
+    console = screen_beside(csv_file, json_file, verbose=settings.verbose)
+    top = min(settings.top, len(trained.class_names))
     labels_pixels = trained.task.labels_pixels
     if not labels_pixels:
-        check_no_masks(trained, config)
+        check_no_masks(trained, settings)
     found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)
     with ExitStack() as stack:
         if labels_pixels:
-            folder = stack.enter_context(new_folder(config["out"], trained.class_names))
-            stream = segmented(trained, files, top, config["tile"], config["invert"], folder)
+            folder = stack.enter_context(new_folder(settings.out, trained.class_names))
+            stream = segmented(trained, files, top, settings.tile, settings.invert, folder)
         else:
-            stream = predictions(trained, files, top, config["invert"], config["eval_batch_size"])
+            stream = predictions(trained, files, top, settings.invert, settings.eval_batch_size)
         lines.heading()
         bar = stack.enter_context(console.bar(len(files), 0, "predicting", unit="image"))
         for prediction in stream:
@@ -77,7 +78,7 @@ def predict(
         console.line(told, count(len(found) - failed, "image"), shown_path(folder))
     elif len(found) - failed > 1:
         console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
-    warn_of_inverse(console, trained, found, config["invert"])
+    warn_of_inverse(console, trained, found, settings.invert)
     if csv_file is not None:
         write(csv_file, as_csv(found, top, trained.task.named), console)
     if json_file is not None:
@@ -87,12 +88,12 @@ def predict(
     return failed
 
 
-def check_no_masks(trained: Trained, config: dict[str, Any]) -> None:
+def check_no_masks(trained: Trained, settings: PredictSettings) -> None:
     """Raise a UserError if a key is given that is for masks, which the task does not write."""
-    for key in ("tile", "out"):
-        if config[key] is not None:
+    for key, value in (("tile", settings.tile), ("out", settings.out)):
+        if value is not None:
             task = type(trained.task).__name__
-            raise UserError(f"{key}={config[key]} is for models that label pixels, and this is one of {task}")
+            raise UserError(f"{key}={value} is for models that label pixels, and this is one of {task}")
 
 
 def predictions(

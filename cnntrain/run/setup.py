@@ -111,7 +111,7 @@ def assemble(
     seed_everything(config["seed"])
     built = build_components(config, trust, device, console, folder, state)
     seed_apart(config["seed"], rank())
-    split = split_of(config["data"]["source"], state, folder, EVERY_PART)
+    split = None if state is None else split_to_keep(config, state, folder)
     data = data or read_data(config, trust, device, console, built.start, split, state)
     if built.start is not None:
         built.start.renew_head(built.model, data.train.class_names)
@@ -137,6 +137,12 @@ def with_absolute_root(config: Config) -> Config:
     if not isinstance(root, str) or not root:
         return config
     return {**config, "data": {**config["data"], "root": str(absolute(root))}}
+
+
+def split_to_keep(config: Config, state: CheckpointState, folder: Path | None) -> RunSplit | None:
+    """Return the split that a run which goes on keeps; None if its data are no folder."""
+    source, before = config["data"]["source"], state["config"]["data"]["source"]
+    return split_of(source, before, state.get("split"), folder, EVERY_PART)
 
 
 def read_data(

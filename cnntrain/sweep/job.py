@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from cnntrain.compare.results import headline
 from cnntrain.config.compose import add_current_folder
-from cnntrain.config.keys import MEASURED
+from cnntrain.config.from_checkpoint import measured_in
+from cnntrain.config.sections import EngineSettings
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
 from cnntrain.runs import checkpoint, run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
@@ -134,7 +135,7 @@ def trained(job: Job) -> RunSummary:
     if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
         summary: RunSummary = run_files.read_json(job.folder / "summary.json")
         return summary
-    settings.update((name, state["config"][name]) for name in (*MEASURED, "accumulate"))
+    settings |= measured_in(state["config"]) | {"accumulate": EngineSettings.of(state["config"]).accumulate}
     return run.train(settings, job.folder, job.trust, after_epoch, state, job.header)
 
 

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from cnntrain.annotations.auto import has_validation
 from cnntrain.config.compose import compose, plain
 from cnntrain.config.composer import name_task
 from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import READ_PATHS, parse, with_absolute_path, without_globs
 from cnntrain.config.schema import WHOLE
+from cnntrain.config.sections import DataSettings
 from cnntrain.config.validate import check
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_folder
@@ -196,7 +196,7 @@ def searched(
         raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
     if settings["seeds"] is not None:
         raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
-    if not has_validation(settings["data"]):
+    if not DataSettings.of(settings).has_validation:
         raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
     fixed = [with_absolute_path(words_of(o)) for o in overrides if not o.is_sweep_override()]
     check(settings)

@@ -17,8 +17,9 @@ from typing import Any
 
 from cnntrain.config import own_runs
 from cnntrain.config.composer import Composer
+from cnntrain.config.from_checkpoint import measured_in
 from cnntrain.config.instantiate import build
-from cnntrain.config.keys import ABOUT_THE_SWEEP, MEASURED
+from cnntrain.config.keys import ABOUT_THE_SWEEP
 from cnntrain.errors import CnntrainError, Interrupted, UserError
 from cnntrain.runs import run_folder
 from cnntrain.runs.checkpoint import LAST
@@ -163,7 +164,7 @@ class Sweep:
             return
         try:
             state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
-            config = {**self.settings_of(best.name), **{name: state["config"][name] for name in MEASURED}}
+            config = {**self.settings_of(best.name), **measured_in(state["config"])}
             config |= {"device": "auto", "verbose": self.console.verbose, "trust": self.trust}
             from_folder(ReportSettings.of(config), TrainedSettings.of(config), best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say

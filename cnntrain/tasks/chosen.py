@@ -16,13 +16,17 @@ CLASSIFICATION = "cnntrain.tasks.Classification"
 BEFORE_TASKS = {"_target_": CLASSIFICATION}  # what runs learned before there were other tasks
 
 
-def check_classification(what: str, config: Mapping[str, Any]) -> None:
+def check_classification(what: str, task: Mapping[str, Any]) -> None:
     """Check that a run learns classification, for what shows nothing else yet. Imports no torch.
+
+    Args:
+        what: a command, for the message.
+        task: the group ``task`` of the run's configuration.
 
     Raises:
         UserError: it learns something else.
     """
-    target = str(config["task"]["_target_"])
+    target = str(task["_target_"])
     if target != CLASSIFICATION:
         raise UserError(f"{what} shows classification alone, and this run learns {last_name(target)}")
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cnntrain.config.compose import choice_values, file_of, groups, raw_yaml
 from cnntrain.config.keys import leaves
 from cnntrain.config.schema import shown
-from cnntrain.config.sections import ModelSettings
+from cnntrain.config.sections import EarlierSettings, ModelSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import head_of, is_inside
 from cnntrain.runs import checkpoint, run_folder
@@ -156,10 +156,10 @@ def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | No
 
 def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
     """Return, on a line of its own, what to type so that the model is that of the checkpoint."""
-    there = state["config"]
-    if not isinstance(there.get("model"), Mapping) or not isinstance(there.get("data"), Mapping):
+    there, words = EarlierSettings.of(state["config"]), []
+    model = there.model
+    if not model or not there.data:
         return ""
-    model, words = there["model"], []
     target = str(model.get("_target_"))
     known = {key: shown(value) for key, value in leaves({"model": settings.node})}
     if target != settings.node["_target_"]:
@@ -172,8 +172,8 @@ def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
     channels, height, width = settings.shape
     size = height if height == width else [height, width]
     for name, here in (("channels", channels), ("image_size", size)):
-        if shown(there["data"].get(name)) != shown(here):
-            words.append(f"data.{name}={shown(there['data'].get(name))}")
+        if shown(there.data.get(name)) != shown(here):
+            words.append(f"data.{name}={shown(there.data.get(name))}")
     text = " ".join(words)
     return (
         f"\nto take that run's model, add {text}" if words and text.isprintable() and len(text) < 500 else ""

@@ -12,10 +12,8 @@ import torch
 from conftest import Command
 from mask_tree import NAMES, save, scene
 
-from cnntrain.annotations.auto import complete
 from cnntrain.annotations.inventory import annotated_census
-from cnntrain.config.composer import composed
-from cnntrain.config.keys import INFERRED
+from cnntrain.config.composer import complete, composed
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data, open_data
@@ -30,7 +28,7 @@ def opened(*overrides: str, class_names: list[str] | None = None) -> Data:
     annotated_census.cache_clear()
     typed = ["data=folder", "data.root=data", *overrides]
     config = composed(typed, None).settings
-    complete(config, INFERRED)
+    complete(config)
     return open_data(DataSettings.of(config), torch.device("cpu"), Console(1), None, class_names)
 
 

@@ -130,4 +130,4 @@ def test_a_start_whose_configuration_holds_anything_tells_nothing(data: object) 
     state = {"config": {"data": data, "limit": None}, "data_fingerprint": 1, "split": None}
     for target in ("cnntrain.data.sources.Folder", "cnntrain.data.sources.Fake"):
         earlier = earlier_run(Path("x.pt"), state, {"_target_": target})
-        assert earlier.rule() is None and earlier.guard() is None
+        assert earlier.settings.split is None and earlier.guard() is None

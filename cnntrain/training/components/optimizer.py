@@ -12,7 +12,6 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from cnntrain.annotations.auto import has_validation
 from cnntrain.config.instantiate import build
 from cnntrain.config.sections import OptimizerSettings
 from cnntrain.errors import UserError, in_words
@@ -98,7 +97,7 @@ def mode_of(settings: OptimizerSettings, trust: Sequence[str] | None, name: str)
     mode = "max" if higher_is_better else "min"
     if typed not in (None, mode):
         raise UserError(f"schedule.mode={typed} does not fit monitor={monitor}: schedule.mode={mode}")
-    if not has_validation(settings.data):
+    if not settings.data.has_validation:
         raise UserError(f"schedule: {name} needs a validation set, and data.val_fraction is 0")
     return mode
 
