@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnntrain import loop
+from cnntrain.bench.textbook import textbook_dataset
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.engine import ALL_THREADS, Engine
 from cnntrain.compute.micro_batches import BatchPlan
@@ -31,10 +31,7 @@ from cnntrain.training.components.optimizer import build_optimizer
 
 FLOOR, TEXTBOOK = "floor", "textbook loop"
 IMAGES = 10_000  # on which all contenders train: more than fit into the processor's caches
-EXPLANATIONS = {
-    FLOOR: "eager fp32 loop over tensors that are normalised already, torch's own defaults",
-    TEXTBOOK: "torchvision transforms image by image, DataLoader in this process",
-}
+EXPLAINED = "eager fp32 loop over tensors that are normalised already, torch's own defaults"  # the floor
 Epoch = Callable[[], Iterator[Batch]]  # gives the batches of one more epoch
 STEPS = ("data", "zero_grad", "forward", "loss", "backward", "step")
 
@@ -167,30 +164,6 @@ class Stopwatch:
         self.last = now
 
 
-class TextbookDataset(Dataset[tuple[Tensor, int | Tensor]]):
-    """Images as torchvision's data sets hand them out: one PIL image at a time, transformed on the way."""
-
-    def __init__(self, images: InMemoryDataset, mean: list[float], std: list[float]) -> None:
-        from torchvision import transforms
-
-        self.pixels = images.first(IMAGES).cpu().permute(0, 2, 3, 1).numpy()
-        labels = images.labels[:IMAGES].cpu()
-        self.labels = labels.tolist() if labels.dim() == 1 else list(labels)
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
-        """Return one image, float32 (C, H, W), and its class, or its mask, uint8 (H, W)."""
-        from PIL import Image
-
-        pixels = self.pixels[index]
-        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        return self.transform(image), self.labels[index]
-
-
 def wait_for(device: torch.device) -> None:
     """Wait until a device has done what it was given."""
     if device.type == "cuda":
@@ -227,8 +200,7 @@ def contenders(settings: BenchSettings, built: Components, data: Data, console: 
     plain = Engine("fp32", False, ALL_THREADS), built, replace(optimization, optim=plain_optim)
     mean, std = settings.data.mean, settings.data.std
     floor = floor_batches(dataset, plan.size, Normalize(mean, std, device), device)
-    textbook = textbook_batches(dataset, plan.size, mean, std, device)
-    found = [Contender(FLOOR, EXPLANATIONS[FLOOR], *plain, floor)]
+    found = [Contender(FLOOR, EXPLAINED, *plain, floor)]
     for engine in dict.fromkeys((typed, fp32)):
         normalize = Normalize(mean, std, device, engine.memory_format)
         loader = TrainLoader(
@@ -243,7 +215,11 @@ def contenders(settings: BenchSettings, built: Components, data: Data, console: 
         )
         name, batches = f"cnntrain, {engine.precision}", own_batches(loader)
         found.append(Own(name, str(engine), engine, built, optimization, batches))
-    found.append(Contender(TEXTBOOK, EXPLANATIONS[TEXTBOOK], *plain, textbook))
+    textbook, explained = textbook_dataset(settings.data, dataset, IMAGES, built.augment.strengths)
+    workers = settings.data.workers
+    explained += f", DataLoader {f'with {workers} workers' if workers else 'in this process'}"
+    batches = textbook_batches(textbook, plan.size, workers, device)
+    found.append(Contender(TEXTBOOK, explained, *plain, batches))
     return found
 
 
@@ -254,11 +230,11 @@ def floor_batches(dataset: InMemoryDataset, size: int, normalize: Normalize, dev
     return lambda: zip(images.split(size), labels.split(size), strict=True)
 
 
-def textbook_batches(
-    dataset: InMemoryDataset, size: int, mean: list[float], std: list[float], device: torch.device
-) -> Epoch:
+def textbook_batches(dataset: Dataset[Any], size: int, workers: int, device: torch.device) -> Epoch:
     """Return what gives the batches of torchvision's transforms."""
-    loader: DataLoader[Any] = DataLoader(TextbookDataset(dataset, mean, std), size, shuffle=True)
+    loader: DataLoader[Any] = DataLoader(
+        dataset, size, shuffle=True, num_workers=workers, persistent_workers=workers > 0
+    )
     return lambda: ((x.to(device), y.to(device)) for x, y in loader)
 
 

@@ -89,7 +89,7 @@ def measure(
         shares = own.shares(seconds)
     is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, hardware.ProcessorTime.now(), ALL_THREADS)
     torch.set_num_threads(ALL_THREADS)
-    rows = [row(contender, found[0]) for contender in found]
+    rows = [row(contender, found[0], found[-1]) for contender in found]
     name = network_name(settings.engine.model.node, type(own.model).__name__)
     report = {
         "model": f"{name}, {sum(p.numel() for p in own.model.parameters()):,} parameters",
@@ -109,17 +109,23 @@ def measure(
     return report
 
 
-def row(contender: Contender, floor: Contender) -> dict[str, Any]:
-    """Return the figures of a contender: images per second, and the ratio to the floor within each turn."""
-    ratios = [rate / other for rate, other in zip(contender.rates, floor.rates, strict=True)]
+def row(contender: Contender, floor: Contender, textbook: Contender) -> dict[str, Any]:
+    """Return the figures of a contender: images per second, and the ratios to two others within each turn."""
     return {
         "name": contender.name,
         "explanation": contender.explanation,
         "images_per_second": statistics.median(contender.rates),
         "slowest": min(contender.rates),
         "fastest": max(contender.rates),
-        "ratio_to_floor": statistics.median(ratios),
+        "ratio_to_floor": ratio(contender, floor),
+        "ratio_to_textbook": ratio(contender, textbook),
     }
+
+
+def ratio(contender: Contender, other: Contender) -> float:
+    """Return the median of the ratios within each turn."""
+    pairs = zip(contender.rates, other.rates, strict=True)
+    return statistics.median(rate / beside for rate, beside in pairs)
 
 
 def show(console: Console, report: dict[str, Any]) -> None:
@@ -128,12 +134,13 @@ def show(console: Console, report: dict[str, Any]) -> None:
     console.line(f"[bold]cnntrain {__version__}[/]  {{}}\n", Whole(about))
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("training")
-    for heading in ("images/s", "slowest", "fastest", "of the floor"):
+    for heading in ("images/s", "slowest", "fastest", "of the floor", "of the textbook"):
         table.add_column(heading, justify="right")
     table.add_column("what it is", style="dim")
     for line in report["rates"]:
         rates = (f"{line[name]:,.0f}" for name in ("images_per_second", "slowest", "fastest"))
-        table.add_row(line["name"], *rates, f"{line['ratio_to_floor']:.2f}", line["explanation"])
+        ratios = (f"{line[name]:.2f}" for name in ("ratio_to_floor", "ratio_to_textbook"))
+        table.add_row(line["name"], *rates, *ratios, line["explanation"])
     console.table(table)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in report["shares_of_a_step"].items())
     memory = report["peak_memory_bytes"]

@@ -1,0 +1,98 @@
+"""The textbook's data sets of `cnntrain bench`: what they hand out is what the others train on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cnntrain.bench.textbook import TextbookCanvases, TextbookMasks, textbook_dataset, transforms
+from cnntrain.config.composer import composed
+from cnntrain.config.sections import BenchSettings
+from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.sources import MNISTCanvas
+from cnntrain.data.sources.canvas.compose import Geometry
+
+BARS = np.zeros((10, 28, 28), dtype=np.uint8)
+for _digit in range(10):
+    BARS[_digit, 4:24, 10:18] = 255 - _digit
+MEAN, STD = [0.5], [0.25]
+
+
+def canvases(strengths: Mapping[str, float] | None = None, **changed: Any) -> TextbookCanvases:
+    geometry = Geometry(**{"size": (40, 60), "digits": (1, 3), "digit_size": (14, 20), **changed})
+    transform = transforms(strengths or {}, geometry.size, MEAN, STD)
+    return TextbookCanvases(BARS, list(range(10)), geometry, 30, transform)
+
+
+def pixels(image: torch.Tensor) -> torch.Tensor:
+    return (image * STD[0] + MEAN[0]) * 255
+
+
+def test_each_pixel_of_a_digit_has_its_class_and_all_others_are_background() -> None:
+    counts = set()
+    for index in range(30):
+        image, mask = canvases()[index]
+        assert image.dtype == torch.float32 and image.shape == (1, 40, 60)
+        assert mask.dtype == torch.uint8 and mask.shape == (40, 60)
+        bright = pixels(image)[0].round() > 51
+        assert torch.equal(bright, mask > 0)
+        counts.add(len(mask.unique()) - 1)
+    assert counts >= {1, 2, 3}
+
+
+def test_a_canvas_follows_from_its_index() -> None:
+    first, again, other = canvases()[3], canvases()[3], canvases()[4]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
+
+
+def test_noise_and_clutter_change_the_image_alone() -> None:
+    plain, noisy = canvases(digits=(0, 0))[0], canvases(digits=(0, 0), noise=0.1, clutter=4)[0]
+    assert not plain[1].any() and not noisy[1].any()
+    assert pixels(plain[0]).max() < 1 < pixels(noisy[0]).max()
+
+
+@pytest.mark.parametrize("strengths", [{"flip": 1.0}, {"shift": 6.0}, {"rotate": 30.0}, {"crop": 0.5}])
+def test_masks_move_with_their_images(strengths: dict[str, float]) -> None:
+    still, moved = canvases(digits=(1, 1))[1], canvases(strengths, digits=(1, 1))[1]
+    bright = pixels(moved[0])[0] > 128
+    known = moved[1] != 255
+    assert not torch.equal(still[1], moved[1])
+    assert (bright == (moved[1] > 0))[known].float().mean() > 0.97
+
+
+def test_masks_in_memory_are_handed_out_one_by_one() -> None:
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    masks = torch.randint(0, 2, (5, 8, 8), dtype=torch.uint8)
+    dataset = TextbookMasks(
+        InMemoryDataset(images, masks, ["a", "b"]), 4, transforms({}, (8, 8), [0.5] * 3, [0.25] * 3)
+    )
+    assert len(dataset) == 4
+    image, mask = dataset[2]
+    assert torch.equal(pixels(image).round().to(torch.uint8), images[2]) and torch.equal(mask, masks[2])
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "told"),
+    [
+        (["data=mnist_canvas"], TextbookCanvases, "composed"),
+        (
+            ["data=mnist_canvas", "data.source._target_=my.Canvases"],
+            TextbookMasks,
+            "v2 transforms image by image",
+        ),
+    ],
+)
+def test_canvases_are_composed_and_other_masks_are_read(words: list[str], kind: type, told: str) -> None:
+    settings = BenchSettings.of(composed(words, None).completed())
+    own = settings.data.passed_on
+    names = ("digits", "digit_size", "overlap", "noise", "clutter", "threshold", "canvas_seed")
+    images = MNISTCanvas(True, settings.data.image_size, **{name: own[name] for name in names}, canvases=6)
+    dataset, explained = textbook_dataset(settings.data, images, 100, {})
+    assert isinstance(dataset, kind) and len(dataset) == 6 and told in explained
+    image, mask = dataset[5]
+    assert image.shape == images.images[5].shape and mask.shape == images.labels[5].shape
