@@ -78,3 +78,11 @@ def test_only_run_config_and_cli_index_the_configuration() -> None:
         ):
             found[module.as_posix()] = lines
     assert found == {}, "take plain arguments, or a section of config/sections.py"
+
+
+def test_the_score_of_classification_is_named_where_classes_are_learnt_alone() -> None:
+    """Elsewhere stands a score of the task. Explanations of classifiers, and what users type, may name it."""
+    may = ("tasks/", "explain/topics/", "explain/table.py", "config/keys.py", "config/mistakes/synonyms.py")
+    modules = (path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+    others = [module for module in modules if not module.startswith(may)]
+    assert [module for module in others if "accuracy" in (PACKAGE / module).read_text().lower()] == []

@@ -9,12 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.tasks.classification.scores import SCORES
+from cnntrain.runs import run_folder
+from cnntrain.runs.run_files import read_yaml
+from cnntrain.tasks.chosen import scores_of
 from cnntrain.text import shown_path
 
 if TYPE_CHECKING:
     from cnntrain.inference.model import Trained
     from cnntrain.runs.records import RunSummary
+    from cnntrain.tasks.scores import Scores
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +26,7 @@ class Run:
 
     Args:
         folder: the run folder, as an absolute path.
-        summary: what its ``summary.json`` holds, such as ``summary["test"]["accuracy"]``.
+        summary: what its ``summary.json`` holds, such as ``summary["test"]["loss"]``.
     """
 
     folder: Path
@@ -35,6 +38,11 @@ class Run:
         from cnntrain.api.using import load
 
         return load(self)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The scores of the run's task."""
+        return scores_of(read_yaml(self.folder / run_folder.CONFIG)["task"], None)
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -53,7 +61,7 @@ class Run:
 
         summary = self.summary
         return {
-            **figures_of(dict(summary["test"])),
+            **figures_of(dict(summary["test"]), self.scores),
             "trained": f"{count(summary['epochs'], 'epoch')} in {summary['train_seconds']:.1f} s",
             "parameters": f"{summary['parameters']:,}",
             "folder": shown_path(self.folder),
@@ -73,9 +81,9 @@ class Run:
         return f"<table>{''.join(rows)}</table>"
 
 
-def figures_of(test: Mapping[str, Any]) -> dict[str, str]:
-    """Return the figures of an evaluation as text; those of a task of the user's own as plain numbers."""
-    scores = {figure.score.name: figure.score for figure in SCORES.ranked}
-    if scores.keys() <= test.keys():
-        return {f"test {name}": score.text(test[name]) for name, score in scores.items()}
+def figures_of(test: Mapping[str, Any], scores: Scores) -> dict[str, str]:
+    """Return the figures of an evaluation as text: the scores of the task, or all as plain numbers."""
+    ranked = {figure.score.name: figure.score for figure in scores.ranked}
+    if ranked.keys() <= test.keys():
+        return {f"test {name}": score.text(test[name]) for name, score in ranked.items()}
     return {f"test {name}": f"{value:.4g}" for name, value in test.items() if isinstance(value, float)}

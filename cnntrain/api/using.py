@@ -17,7 +17,7 @@ RunName = str | os.PathLike[str]
 
 
 def evaluate(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) -> Result:
-    """Return what the model of a run's best epoch scores: loss, accuracy, the confusion matrix and more.
+    """Return what the model of a run's best epoch scores: the loss, the scores of its task, and details.
 
     Args:
         run: what :func:`train` returned, a run folder, a checkpoint file, or ``last``.

@@ -20,14 +20,6 @@ SCORES: dict[str, Any] = {
 MONITORS = tuple(dict.fromkeys(name for scores in SCORES.values() for name in scores.monitors))
 AUTO = {"_target_": "auto"}  # the task that follows from the data
 TASK_OF = {"classes": "classification", "masks": "segmentation"}  # by the value of data.targets
-
-
-def following(targets: str) -> dict[str, str]:
-    """Return what ``task`` and ``monitor`` are for data of these targets, if nothing else is typed."""
-    name = TASK_OF[targets]
-    return {"task": name, "monitor": SCORES[f"cnntrain.tasks.{name.capitalize()}"].monitors[0]}
-
-
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",

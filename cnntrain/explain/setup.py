@@ -35,6 +35,7 @@ from cnntrain.run import setup as run_setup
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console
+from cnntrain.tasks.base import Task
 from cnntrain.tasks.classes import check_same
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.text import network_name
@@ -57,6 +58,7 @@ class Parts:
     data: Data
     normalize: Normalize
     freezing: Freezing
+    task: Task
 
 
 @dataclass
@@ -113,6 +115,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
         setup.data,
         batches.normalize,
         learner.freezing,
+        setup.task,
     )
 
 

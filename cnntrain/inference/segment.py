@@ -21,7 +21,7 @@ from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction
 from cnntrain.inference.windows import blended, through, upsampled_labels
 from cnntrain.runtime.hardware import cores
-from cnntrain.tasks.segmentation.areas import areas
+from cnntrain.tasks.classes import areas
 
 THREADS = 8  # that decode, at most
 LOT = 16  # files that are in memory at a time; of files that are cut into tiles it is one

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
-from cnntrain.config.keys import CUSTOM_GROUPS, GROUPS, MEASURED, PATHS, affected_by, following, leaves
+from cnntrain.config.keys import CUSTOM_GROUPS, GROUPS, MEASURED, PATHS, TASK_OF, affected_by, leaves
 from cnntrain.config.schema import shown
 
 
@@ -26,16 +26,16 @@ class Setting:
 Values = Mapping[str, Any]  # each key of a configuration, such as ``optim.lr``, with its value
 
 
-def settings(values: Values, typed: str = "") -> list[Setting]:
+def settings(values: Values, usual: str, typed: str = "") -> list[Setting]:
     """Return every key of a run's configuration beside its default.
 
     Args:
         values: the run's configuration, resolved.
+        usual: the value of ``monitor`` that stands for ``auto``: the first figure of the task.
         typed: the run's command; it tells whether a value that may be measured was asked for.
     """
     found, known = [], default_values()
-    implied = following(values["data.targets"])
-    known |= values_of("task", implied["task"]) | {"monitor": implied["monitor"]}
+    known |= values_of("task", TASK_OF[values["data.targets"]]) | {"monitor": usual}
     for key, value in values.items():
         if affected_by(key) == "output":
             continue
@@ -47,11 +47,15 @@ def settings(values: Values, typed: str = "") -> list[Setting]:
     return found
 
 
-def command_of(values: Values) -> str | None:
+def command_of(values: Values, usual: str) -> str | None:
     """Return the command that makes a run again; None where it takes a file that is not here.
 
     It names what the run has measured (number format, memory layout, threads) too, since that decides the
     last bits.
+
+    Args:
+        values: the run's configuration, resolved.
+        usual: as for :func:`settings`.
     """
     own, chosen = values_of_train(), chosen_groups()
     words = [word for key, word in words_of(values, own) if group_of(key) not in chosen]
@@ -65,7 +69,7 @@ def command_of(values: Values) -> str | None:
         known = {**own, **(values_of(group, choice) if choice else {})}
         known = {key: resolved(value, values) for key, value in known.items()}
         words += [word for _, word in words_of(those, known)]
-    implied = [f"{key}={value}" for key, value in following(values["data.targets"]).items()]
+    implied = (f"task={TASK_OF[values['data.targets']]}", f"monitor={usual}")
     return shlex.join(["cnntrain", "train", *(word for word in words if word not in implied)])
 
 

@@ -75,9 +75,9 @@ def sections(run: Shown, plots: Plots) -> Iterator[Section]:
 def last_section(run: Shown, left_out: list[str]) -> Section:
     """Return the configuration, and what is not on the page."""
     summary: Mapping[str, Any] = run.summary or {}
-    typed, values = summary.get("command", ""), run.settings.values
-    command = command_of(values) or typed or "a group's file is not here"
-    content = configuration(settings(values, typed), command, left_out)
+    typed, values, usual = summary.get("command", ""), run.settings.values, run.task.scores.monitors[0]
+    command = command_of(values, usual) or typed or "a group's file is not here"
+    content = configuration(settings(values, usual, typed), command, left_out)
     return Section("configuration", "Configuration", content)
 
 

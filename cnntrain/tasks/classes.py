@@ -1,4 +1,4 @@
-"""Class names of a model and of data: compared by name, never by number."""
+"""Class names of a model and of data: compared by name, never by number; and how much each class covers."""
 
 from __future__ import annotations
 
@@ -78,3 +78,16 @@ def listed(names: Sequence[str]) -> str:
     """Return the first names, separated by commas."""
     text = ", ".join(printable(name, 40) for name in names[:SHOWN])
     return f"{text}, ... ({len(names):,} in all)" if len(names) > SHOWN else text or "none"
+
+
+def areas(counts: Tensor, class_names: Sequence[str], most: int) -> tuple[tuple[str, float], ...]:
+    """Return the classes of an image that are there and the share of the pixels of each, the largest first.
+
+    Args:
+        counts: pixels of each class, (classes,).
+        class_names: of the model.
+        most: how many classes at most.
+    """
+    ordered = (counts.double() / counts.sum()).sort(descending=True, stable=True)
+    pairs = zip(ordered.indices[:most].tolist(), ordered.values[:most].tolist(), strict=True)
+    return tuple((class_names[index], share) for index, share in pairs if share > 0)

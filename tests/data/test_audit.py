@@ -145,7 +145,7 @@ def test_what_is_said_of_the_split_is_true(torchless: Command) -> None:
         shutil.copytree("images", f"parts/{part}")
     done = torchless("data", "parts")
     assert "train/, val/, test/ as they are\n" in done.out and "kept in the same split" not in done.out
-    assert "60 images in several parts (leakage: test accuracy will be inflated)" in done.out
+    assert "60 images in several parts (leakage: test scores will be inflated)" in done.out
 
 
 @pytest.mark.parametrize(

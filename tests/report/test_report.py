@@ -546,7 +546,7 @@ def test_of_deep_networks_the_ends_of_the_stages_are_shown_in_order(name: str) -
 )
 def test_the_command_makes_the_same_configuration(words: str) -> None:
     config = plain(compose(normalized(shlex.split(words))))
-    command = command_of(dict(leaves(config)))
+    command = command_of(dict(leaves(config)), "val_accuracy")
     assert command is not None and command.startswith("cnntrain train")
     assert plain(compose(normalized(shlex.split(command)[2:]))) == config
 

@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import Command
 from PIL import Image
+
+import cnntrain as package
+from cnntrain.config.keys import leaves
+from cnntrain.report.reproduce import command_of, settings
 
 TASK = """
 from dataclasses import dataclass
@@ -105,6 +110,16 @@ def rows(path: Path) -> list[dict[str, str]]:
 def summary_of(run: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(Path(run, "summary.json").read_text())
     return content
+
+
+def test_the_api_and_the_report_know_the_scores_of_a_task_of_ones_own(task: None) -> None:
+    run = package.train([*RUN, "verbose=0", "report=false"], out="r", epochs=1)
+    assert f"test mae: {run.scores.main.text(run.summary['test']['mae'])}, test loss:" in repr(run)
+    values = dict(leaves(yaml.safe_load(Path("r/config.yaml").read_text())))
+    command = command_of(values, run.scores.monitors[0])
+    assert command is not None and "monitor" not in command
+    (monitor,) = (row for row in settings(values, run.scores.monitors[0]) if row.key == "monitor")
+    assert (monitor.default, monitor.differs) == ("val_mae", False)
 
 
 def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, task: None) -> None:

@@ -18,7 +18,7 @@ from cnntrain.runs.named_output import json_of, screen_beside, write
 
 SIZES = 10  # of images that are shown
 TINY = 4  # times smaller than the median's a shorter side counts as too small
-FEW = 10  # test images of a class, below which one of them is more than 10 points of its accuracy
+FEW = 10  # test images of a class, below which one of them is more than 10 points of its recall
 DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 
 

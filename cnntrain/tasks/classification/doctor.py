@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.tasks.classification.metrics import wilson_interval
 from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.classification.scores import ACCURACY
 from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe, Row
+from cnntrain.tasks.scores import TRAIN, VAL, Figure
 
+TRAIN_ACCURACY, VAL_ACCURACY = Figure(TRAIN, ACCURACY), Figure(VAL, ACCURACY)
 OVERFITTING_EPOCHS = 3
 GAP, CLEAR_GAP = 0.15, 0.05  # between training and validation; and what chance must leave of it
 MIN_COMPARED = 10  # validation images, below which their accuracy is compared with nothing
@@ -51,7 +54,7 @@ def has_learnt(row: Row, num_classes: int) -> bool:
         row: of metrics.csv, of the last epoch.
         num_classes: the number of classes.
     """
-    right = max(row["train_accuracy"], row["val_accuracy"] or 0.0)
+    right = max(row[TRAIN_ACCURACY.name], VAL_ACCURACY.in_row(row) or 0.0)
     return bool(right - 1 / num_classes > LEARNT * (1 - 1 / num_classes))
 
 
@@ -122,11 +125,9 @@ def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
     if len(rows) < OVERFITTING_EPOCHS:
         return "", ""
     best, last = min(rows, key=lambda row: float(row["val_loss"])), rows[-1]
-    gap = last["train_accuracy"] - last["val_accuracy"]
-    in_the_last = (
-        f"in the last, where {last['train_accuracy']:.1%} are right in training and "
-        f"{last['val_accuracy']:.1%} in validation"
-    )
+    right, right_of_val = last[TRAIN_ACCURACY.name], last[VAL_ACCURACY.name]
+    gap = right - right_of_val
+    in_the_last = f"in the last, where {right:.1%} are right in training and {right_of_val:.1%} in validation"
     rises = last["val_loss"] > 1.25 * best["val_loss"] and gap > 0.05
     is_far = last["val_loss"] >= 4 * last["train_loss"] and gap >= 0.1
     first = f"{best['val_loss']:.3g} in epoch {best['epoch']}"

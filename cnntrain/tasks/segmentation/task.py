@@ -13,11 +13,11 @@ from cnntrain.config.instantiate import build
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.classes import areas
 from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
 from cnntrain.tasks.losses import class_weights
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.segmentation import doctor
-from cnntrain.tasks.segmentation.areas import areas
 from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation
 from cnntrain.tasks.segmentation.predictions import Predictions
 from cnntrain.tasks.segmentation.scores import SCORES

@@ -18,8 +18,8 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts, train
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
-from cnntrain.tasks.classification.scores import ACCURACY
+from cnntrain.tasks.metrics import RunningMean
+from cnntrain.tasks.scores import TEST, Figure, Score
 from cnntrain.text import loss_in_words, network_name, shown_path
 from cnntrain.training import sentences
 
@@ -41,7 +41,7 @@ class NeverCleared:
         self.inner.step()
 
 
-class Curves(RunningAccuracy):
+class Curves(RunningMean):
     """Notes the loss of every batch besides, and the gradient norm of every step."""
 
     def __init__(self, parts: Parts) -> None:
@@ -74,8 +74,8 @@ def zero_grad(build: Callable[[], Parts], console: Console, folder: Path) -> Non
     trials: dict[str, sentences.Trial] = {}
     for name in (WITH, WITHOUT):
         parts = build()
-        losses[name], norms[name], accuracy = tried(parts, console, name)
-        trials[name] = trial_of(losses[name], norms[name], accuracy)
+        losses[name], norms[name], value = tried(parts, console, name)
+        trials[name] = trial_of(losses[name], norms[name], value)
     path = folder / "zero_grad.png"
     what = {"loss of each batch": losses, "gradient norm": norms}
     figures.save(figures.logarithmic(what, xlabel="step"), path)
@@ -90,7 +90,7 @@ def zero_grad(build: Callable[[], Parts], console: Console, folder: Path) -> Non
     )
     curves(console, losses, "loss of each batch, log scale", "step")
     console.line()
-    tell(console, trials, norms, optimizer, path)
+    tell(console, trials, norms, optimizer, parts.task.scores.main, path)
 
 
 def tell(
@@ -98,6 +98,7 @@ def tell(
     trials: dict[str, sentences.Trial],
     norms: dict[str, list[float]],
     optimizer: str,
+    score: Score,
     path: Path,
 ) -> None:
     """Say what came of both, and why."""
@@ -108,18 +109,25 @@ def tell(
             loss_in_words(trial.last),
             f"{norms[name][0]:.3g}",
             f"{finite(norms[name])[-1]:.3g}",
-            f"{trial.score:.2%}",
+            score.text(trial.score),
         )
         for name, trial in trials.items()
     ]
-    headings = ("training", "first loss", f"mean of last {LAST}", "‖grad‖ first", "last", "test accuracy")
+    headings = (
+        "training",
+        "first loss",
+        f"mean of last {LAST}",
+        "‖grad‖ first",
+        "last",
+        Figure(TEST, score).words,
+    )
     rows(console, headings, lines)
     words(
         console,
         "\nbackward adds to .grad. Without zero_grad, step k moves along the sum of the gradients of k "
         "batches, the first as heavy as the last. It goes on in directions that were downhill long "
         "ago, and past every valley: like momentum that never fades. "
-        + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer, ACCURACY),
+        + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer, score),
     )
     console.line("figure: [bold]{}[/]", shown_path(path))
 
@@ -128,7 +136,7 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[
     """Train for the configured epochs.
 
     Returns:
-        The loss of each batch, the L2 norm of the gradient at each step, and the test accuracy, from 0 to 1.
+        The loss of each batch, the L2 norm of the gradient at each step, and the main score of the test.
     """
     settings = parts.settings
     noted = Curves(parts)
@@ -140,19 +148,19 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[
     batches = EvalLoader(
         test, torch.arange(len(test)), settings.eval_batch_size, parts.normalize, parts.device
     )
-    evaluation = ClassificationEvaluation(parts.device, settings.data.num_classes)
+    evaluation = parts.task.evaluation(parts.device)
     result = loop.evaluate(parts.model, batches, parts.criterion, evaluation, parts.precision)
     losses, norms = (torch.stack(values).cpu().tolist() for values in (noted.losses, noted.norms))
-    return losses, norms, result.accuracy
+    return losses, norms, Figure(TEST, parts.task.scores.main).value_in(result)
 
 
-def trial_of(losses: list[float], norms: list[float], accuracy: float) -> sentences.Trial:
-    """Sum a training up: its losses, gradient norms and accuracy on the test images."""
+def trial_of(losses: list[float], norms: list[float], score: float) -> sentences.Trial:
+    """Sum a training up: its losses, gradient norms and the main score on the test images."""
     lost_at = next((step for step, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
     last = losses[-LAST:]
     known = finite(norms)
     growth = sum(known[-LAST:]) / len(known[-LAST:]) / max(known[0], 1e-12)
-    return sentences.Trial(losses[0], sum(last) / len(last), accuracy, growth, lost_at)
+    return sentences.Trial(losses[0], sum(last) / len(last), score, growth, lost_at)
 
 
 def finite(values: list[float]) -> list[float]:
