@@ -54,7 +54,7 @@ IMPORTS = (
     "import torch",
     "import torch.nn.functional as F",
     "from torch import Generator, Tensor, nn",
-    "from torch.optim.swa_utils import AveragedModel",
+    "from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn",
 )
 
 
