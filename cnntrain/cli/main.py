@@ -24,7 +24,7 @@ from cnntrain.errors import (
     told,
 )
 from cnntrain.runtime import memory, streams
-from cnntrain.runtime.ranks import Spokesman, world_size
+from cnntrain.runtime.ranks import Reporter, world_size
 from cnntrain.runtime.signals import hasten_end
 from cnntrain.text import printable
 
@@ -58,14 +58,14 @@ def answering(arguments: Sequence[str]) -> Iterator[End]:
         yield end
     except CnntrainError as error:
         # An interruption is what the user asked for, not an error.
-        Spokesman.tell(f"\n{told(error)}" if isinstance(error, Interrupted) else f"cnntrain: {told(error)}")
+        Reporter.report(f"\n{told(error)}" if isinstance(error, Interrupted) else f"cnntrain: {told(error)}")
         end.code = error.exit_code
     except KeyboardInterrupt:
-        Spokesman.tell("\ncnntrain: interrupted")
+        Reporter.report("\ncnntrain: interrupted")
         end.code = 128 + signal.SIGINT
     lost = streams.lost()
     if lost is not None:
-        Spokesman.tell(f"cnntrain: standard output can't be written: {lost.strerror}")
+        Reporter.report(f"cnntrain: standard output can't be written: {lost.strerror}")
         end.code = end.code or int(prints_only(arguments))
     hasten_end()
 

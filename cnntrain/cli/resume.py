@@ -12,7 +12,7 @@ from cnntrain.cli.train import check_alone
 from cnntrain.config.keys import AMENDABLE, with_lists
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs.records import RunSummary
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 from cnntrain.text import argument, printable, without_controls
 
 
@@ -104,7 +104,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
     config["out"] = str(folder)
     remark_on_loggers(config, found)
     trust = config.pop("trust")
-    if Spokesman.speaks:
+    if Reporter.is_chosen:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
 
     with together(config["device"]):
@@ -123,7 +123,7 @@ def has_names(node: Any) -> bool:
 def remark_on_loggers(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Say that loggers of a resumed run send nothing, if theirs would."""
     if config["logger"] != (saved.get("logger") or {}):
-        Spokesman.remark(
+        Reporter.remark(
             "loggers of a resumed run record on this machine: logger.mlflow.uri=URI or "
             "logger.wandb.mode=online send to their servers"
         )

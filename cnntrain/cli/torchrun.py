@@ -26,7 +26,7 @@ def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
     from cnntrain.training.components.device import find_device
 
     with distributed.group(uses_cuda=find_device(device).type == "cuda"):
-        yield distributed.by_main
+        yield distributed.on_rank_zero
 
 
 def alone(work: Callable[[], Any]) -> Any:

@@ -15,7 +15,7 @@ from cnntrain.cli.command import ANYTHING, Command, config_dir_of, quiet_as_over
 from cnntrain.cli.help import keys_of_train
 from cnntrain.cli.torchrun import together
 from cnntrain.errors import UserError
-from cnntrain.runtime.ranks import Spokesman, is_main, world_size
+from cnntrain.runtime.ranks import Reporter, is_main, world_size
 from cnntrain.sweep import forkserver
 from cnntrain.text import network_name
 
@@ -109,12 +109,12 @@ def new_run(
                 settings["init_from"] = str(run_folder.starting_point(settings["init_from"]))
             composition.completed()
             remark_on_threads(settings["threads"])
-            with together(settings["device"]) as by_main:
+            with together(settings["device"]) as on_rank_zero:
                 label = settings["name"] or "-".join(
                     label_of(settings[group], str(choices[group])) for group in ("model", "optim")
                 )
                 out = settings["out"] or (str(folder_of_hydra) if folder_of_hydra else None)
-                folders.insert(0, by_main(lambda: run_folder.new(out, label)))
+                folders.insert(0, on_rank_zero(lambda: run_folder.new(out, label)))
                 settings["out"] = str(folders[0])
                 yield settings, folders[0]
     except BaseException:
@@ -177,10 +177,10 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
         plan, _, _ = planned(overrides, config_dir)
     about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
     if plan.search is not None:
-        Spokesman.remark("this is what all jobs of the search have in common")
+        Reporter.remark("this is what all jobs of the search have in common")
         return [*plan.search["fixed"], *about]
     name, job = next(iter(plan.jobs.items()))
-    Spokesman.remark(f"this is the first of {len(plan.jobs)} jobs: {name}")
+    Reporter.remark(f"this is the first of {len(plan.jobs)} jobs: {name}")
     return [*job, *about]
 
 

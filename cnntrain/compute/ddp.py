@@ -1,4 +1,4 @@
-"""Several processes that train one model: each takes a share of the batch, all average their gradients."""
+"""Several processes that train one model: each takes a shard of a batch, all average their gradients."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cnntrain.runtime.ranks import rank, world_size
 from cnntrain.runtime.torch_private import parallel_without_compiler
 
 
-class Share:
-    """Which part of each batch is this process's, and how much its gradient weighs.
+class Shard:
+    """The part of each batch that this process trains on, and the weight of its gradient.
 
     Args:
-        number: of the process; None: its rank.
-        processes: how many there are; None: as many as this run has.
+        number: the number of the process; None means its rank.
+        processes: the number of processes; None means those of this run.
     """
 
     def __init__(self, number: int | None = None, processes: int | None = None) -> None:
         self.rank = rank() if number is None else number
         self.processes = processes or world_size()
         self.weight = 1.0
-        # Lets the draws of the others differ from those of the first, which are those of a single process.
+        # The first process draws what a single process draws; the position makes the others draw differently.
         self.position = (self.rank,) if self.rank else ()
 
     def size(self, count: int) -> int:
-        """Return how many of a batch's examples are this process's."""
+        """Return the number of a batch's examples that this process trains on."""
         return count // self.processes + (self.rank < count % self.processes)
 
     def part(self, things: Any) -> Any:
@@ -45,7 +45,7 @@ class Share:
         """
         return self.part(batch) if self.size(len(batch)) else batch[-1:]
 
-    def weigh(self, count: int) -> None:
+    def set_weight(self, count: int) -> None:
         """Note the size of the batch that comes next.
 
         The mean over the processes of their gradients, each times its weight, is the gradient of the mean
@@ -54,19 +54,19 @@ class Share:
         self.weight = self.size(count) * self.processes / count
 
 
-def parallel(model: nn.Module, share: Share, has_idle: bool = False) -> nn.Module:
+def parallel(model: nn.Module, shard: Shard, has_idle: bool = False) -> nn.Module:
     """Return what computes the gradients of a model for all processes together.
 
     DistributedDataParallel (Li et al. 2020, PyTorch Distributed) averages gradients while ``backward`` goes
     on. On GPUs, batch norm takes the whole batch (SyncBatchNorm); torch has none for CPUs, where each process
-    keeps to its share.
+    keeps to its shard.
 
     Args:
         model: what is trained.
-        share: of each batch, for this process.
+        shard: the part of each batch that this process trains on.
         has_idle: whether some parameters take no part in the loss, for which no gradient is waited for.
     """
-    if share.processes == 1:
+    if shard.processes == 1:
         return model
     from torch.nn.parallel import DistributedDataParallel
 
@@ -75,13 +75,13 @@ def parallel(model: nn.Module, share: Share, has_idle: bool = False) -> nn.Modul
 
     with parallel_without_compiler():
         together = DistributedDataParallel(model, find_unused_parameters=has_idle)
-    together.register_comm_hook(share, lambda share, bucket: weighted_mean(share, bucket))
+    together.register_comm_hook(shard, lambda shard, bucket: weighted_mean(shard, bucket))
     return together
 
 
-def weighted_mean(share: Share, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+def weighted_mean(shard: Shard, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
     """Begin to average some gradients over the processes, each with the weight of its part of the batch."""
-    gradient = bucket.buffer().mul_(share.weight / share.processes)
+    gradient = bucket.buffer().mul_(shard.weight / shard.processes)
     work = dist.all_reduce(gradient, async_op=True)
     return work.get_future().then(lambda done: done.value()[0])
 

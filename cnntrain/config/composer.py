@@ -19,7 +19,7 @@ from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -193,7 +193,7 @@ def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
     for file in own_files(choices, config_dir):
         if file_of(file.parent.name, file.stem, config_dir) != file:
             choice = f"{file.parent.name}={file.stem}"
-            Spokesman.remark(
+            Reporter.remark(
                 f"warning: {shortest(file)} is not used: cnntrain has an {choice} of its own; "
                 "give yours another name"
             )

@@ -17,7 +17,7 @@ from cnntrain.config.overrides import check_choice, parse, quoted
 from cnntrain.config.schema import UNCHANGED, shown
 from cnntrain.config.validate import check, check_device, leads_out, remark_on_threads
 from cnntrain.errors import CheckpointError, UserError, nearest
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -168,14 +168,14 @@ def saved_config(
     refuse_interpolations(state["config"], path)
     config, left_out = config_of_today(state["config"])
     if left_out:
-        Spokesman.remark(
+        Reporter.remark(
             f"warning: {printable(path)} is of another version of cnntrain: this one does not know "
             f"{printable(', '.join(left_out))} and goes on without"
         )
     config = with_lists({**config, **own})
     if trust is not None and config.get("compile") is True:
         config["compile"] = False
-        Spokesman.remark("compile=true in this checkpoint is ignored; type compile=true to compile")
+        Reporter.remark("compile=true in this checkpoint is ignored; type compile=true to compile")
     model = config.get("model")
     if isinstance(model, Mapping) and model.get("weights") is not None:
         # The checkpoint brings them; and those that were downloaded kept the stem that they came with.

@@ -35,7 +35,7 @@ from cnntrain.config.sections import DataSettings
 from cnntrain.errors import UserError
 from cnntrain.models.conv_arithmetic import cnn_sizes
 from cnntrain.runtime.hardware import cores
-from cnntrain.runtime.ranks import Spokesman, world_size
+from cnntrain.runtime.ranks import Reporter, world_size
 from cnntrain.text import printable
 
 # Those that every configuration of train has, whatever its data and its classes are.
@@ -104,7 +104,7 @@ def check_monitor(config: Mapping[str, Any]) -> None:
 def remark_on_threads(threads: Any) -> None:
     """Warn of more threads than cores, which wait for each other. ``auto`` chooses no such number."""
     if isinstance(threads, int) and threads > cores():
-        Spokesman.remark(
+        Reporter.remark(
             f"warning: threads={threads} is slow: there are more threads than cores ({cores()}); "
             "threads=auto takes the fastest number"
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Sampler
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.batches import Batch, BatchLoader, raised
@@ -72,7 +72,7 @@ class ShuffledBatches(Sampler[np.ndarray]):
     """
 
     def __init__(self, indices: Tensor, batch_size: int, seed: int, at_once: int = 1) -> None:
-        self.share = Share()
+        self.shard = Shard()
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
@@ -91,9 +91,9 @@ class ShuffledBatches(Sampler[np.ndarray]):
         step = self.batch_size * self.at_once
         for first in range(self.start * self.batch_size, len(order), step):
             some = order[first : first + step]
-            if self.share.processes > 1:
+            if self.shard.processes > 1:
                 batches = np.split(some, range(self.batch_size, len(some), self.batch_size))
-                some = np.concatenate([self.share.of(batch) for batch in batches])
+                some = np.concatenate([self.shard.of(batch) for batch in batches])
             yield some
 
     def size_of(self, number: int) -> int:
@@ -135,7 +135,7 @@ class TrainLoader:
             # A small batch takes less time to gather than to ask for, so several are gathered together.
             at_once = max(1, AT_ONCE // (batch_size * dataset.values))
         self.batches = ShuffledBatches(indices, batch_size, seed, at_once)
-        self.share = self.batches.share
+        self.shard = self.batches.shard
         self.dataset = dataset
         self.seed = seed
         self.augment = augment
@@ -166,11 +166,11 @@ class TrainLoader:
             targets = targets.to(self.device, non_blocking=True)
             if not self.augment:
                 images = self.normalize(images)
-            size = max(1, self.share.size(self.batches.batch_size))
+            size = max(1, self.shard.size(self.batches.batch_size))
             for x, y in zip(images.split(size), targets.split(size), strict=True):
-                self.share.weigh(self.batches.size_of(step))
+                self.shard.set_weight(self.batches.size_of(step))
                 if self.augment:
-                    generator.manual_seed(seed_for(self.seed, "augment", epoch, step, *self.share.position))
+                    generator.manual_seed(seed_for(self.seed, "augment", epoch, step, *self.shard.position))
                     x, y = self.augmented(x, y, generator)
                 yield x, y
                 step += 1
@@ -206,7 +206,7 @@ class EvalLoader:
     ) -> None:
         self.normalize = normalize
         self.device = device
-        mine = Share().part(indices)
+        mine = Shard().part(indices)
         batches = [part.numpy() for part in mine.split(batch_size) if len(part)]
         # Images in memory need no workers: to start them takes longer than to evaluate.
         workers = workers if isinstance(dataset, StreamingDataset) else 0

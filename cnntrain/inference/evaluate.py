@@ -67,7 +67,7 @@ def evaluate(
     run_split = split_of(
         data_settings.source, before, state.get("split"), run, (split,), other_data, OTHERWISE
     )
-    data = distributed.main_first(
+    data = distributed.rank_zero_first(
         lambda: open_data(
             data_settings, device, console, data_trust, class_names, run_split, Earlier(path, state)
         )

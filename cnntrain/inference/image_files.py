@@ -11,7 +11,7 @@ from cnntrain.image_folder.index import told_apart
 from cnntrain.image_folder.not_read import advice_for
 from cnntrain.image_folder.walk import Found, walk
 from cnntrain.runs.run_folder import typed_path
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 from cnntrain.text import printable, some
 
 
@@ -52,11 +52,11 @@ def images_in(folder: Path, name: str) -> list[Path]:
     skipped = "; ".join([heading("others", others), *advice_for(others)]) if others else ""
     for kind in ("denied", "special", "loops", "runs"):
         if left_out := getattr(there, kind):
-            Spokesman.remark(f"warning: {printable(name)}: {heading(kind, left_out)}: {some(left_out)}")
+            Reporter.remark(f"warning: {printable(name)}: {heading(kind, left_out)}: {some(left_out)}")
     if not images:
         raise UserError(
             f"the folder {printable(name)} holds no {f'images: {skipped}' if skipped else 'files'}"
         )
     if skipped:
-        Spokesman.remark(f"warning: {printable(name)}: {skipped}")
+        Reporter.remark(f"warning: {printable(name)}: {skipped}")
     return sorted(folder / file for file in images)

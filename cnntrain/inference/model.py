@@ -57,7 +57,7 @@ class Trained:
         self.model: nn.Module = model.to(self.device).eval()
         criterion = build_criterion(settings.criterion, trust, self.task)
         self.criterion = criterion.to(self.device)
-        engine, _ = distributed.by_main(
+        engine, _ = distributed.on_rank_zero(
             lambda: settle(settings.engine, self.model, self.criterion, self.task.dummy, self.device)
         )
         engine.prepare(self.model)

@@ -10,7 +10,7 @@ from cnntrain.errors import UserError, did_you_mean, in_words
 from cnntrain.models.adapt import on_meta
 from cnntrain.models.unet import padded
 from cnntrain.runtime.imports import needed
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 
 
 class SMP(nn.Module):
@@ -36,7 +36,7 @@ class SMP(nn.Module):
         smp = imported()
         check_names(smp, name, encoder)
         if weights and not on_meta():
-            Spokesman.remark(
+            Reporter.remark(
                 f"model.weights={weights}: those of {encoder} are downloaded if they are not here"
             )
         arguments: dict[str, Any] = {

@@ -23,7 +23,7 @@ from cnntrain.models.adapt import (
     unknown_weights,
 )
 from cnntrain.runtime.imports import needed
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in which the hub keeps weights, the better one first
 PATIENCE_SECONDS = 10.0
@@ -132,7 +132,7 @@ def pretrained(timm: Any, name: str, weights: str) -> dict[str, Any]:
         raise UserError(unknown_weights(weights, architecture, [*offered, "DEFAULT"]))
     config = timm.get_pretrained_cfg(name)
     if not config.hf_hub_id or config.custom_load:
-        Spokesman.remark(f"timm loads the weights of {name}: {config.url or config.hf_hub_id}")
+        Reporter.remark(f"timm loads the weights of {name}: {config.url or config.hf_hub_id}")
         return {"pretrained": True}
     return {
         "pretrained": True,
@@ -149,7 +149,7 @@ def file_of(repository: str, name: str, weights: str) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     url, folder = hub.hf_hub_url(repository, FILES[0]), hub.constants.HF_HUB_CACHE
-    Spokesman.remark(f"downloading the weights of {name}: {url} to {folder}")
+    Reporter.remark(f"downloading the weights of {name}: {url} to {folder}")
     try:
         reach(url)  # since the hub's own client tries for a minute, and says so at each try
         found = hub.file_exists(repository, FILES[0])

@@ -22,7 +22,7 @@ from cnntrain.models.adapt import (
     take_small_images,
     unknown_weights,
 )
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 
 
 class Torchvision(nn.Module):
@@ -163,7 +163,7 @@ def pretrained(name: str, weights: str) -> nn.Module:
     found: Any = models.get_model_weights(name)[weights]
     file = Path(torch.hub.get_dir(), "checkpoints", found.url.rpartition("/")[2])
     if not file.exists():
-        Spokesman.remark(f"downloading the weights of {name}: {found.url} to {file.parent}")
+        Reporter.remark(f"downloading the weights of {name}: {found.url} to {file.parent}")
     try:
         network: Any = models.get_model(name, weights=found)
     except (URLError, OSError) as error:

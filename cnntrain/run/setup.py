@@ -158,7 +158,9 @@ def read_data(
     names = None if split is None or state is None else state["class_names"]
     earlier = earlier_run(start.path, start.state, config["data"]["source"]) if start is not None else None
     settings = DataSettings.of(config)
-    return distributed.main_first(lambda: open_data(settings, device, console, trust, names, split, earlier))
+    return distributed.rank_zero_first(
+        lambda: open_data(settings, device, console, trust, names, split, earlier)
+    )
 
 
 def settle_engine(
@@ -170,7 +172,7 @@ def settle_engine(
         The engine, and in words what was found out.
     """
     settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
-    engine, gain = distributed.by_main(lambda: settle(settings, model, criterion, task.dummy, device))
+    engine, gain = distributed.on_rank_zero(lambda: settle(settings, model, criterion, task.dummy, device))
     engine.prepare(model)
     if config["compile"]:
         compile_model(model, settings.model.shape, device)

@@ -17,7 +17,7 @@ from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint import BEST, LAST, PREVIOUS, write_atomically
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_files import read_bytes, read_json, read_line
-from cnntrain.runtime.ranks import Spokesman
+from cnntrain.runtime.ranks import Reporter
 from cnntrain.runtime.regular_files import append_regular
 from cnntrain.text import argument, printable, shown_path
 
@@ -222,7 +222,7 @@ def warn_of_no_best(path: Path, state: CheckpointState) -> None:
     """Say that a checkpoint is not of the best epoch, where it takes the place of one that is gone."""
     best, now = state["progress"]["best"], state["progress"]["epoch"]
     if path.name != BEST and best is not None and best["epoch"] != now:
-        Spokesman.remark(
+        Reporter.remark(
             f"warning: {shown_path(path.with_name(BEST))} is gone. {path.name} is used in its place. It is "
             f"of epoch {now}; the best was epoch {best['epoch']}"
         )
@@ -355,9 +355,7 @@ def load_or_previous(path: Path) -> tuple[CheckpointState, Path]:
             state = checkpoint.load(previous)
         except CheckpointError:
             raise error from None
-        Spokesman.remark(
-            f"warning: {error}\nwarning: going on from the one before it, {shown_path(previous)}"
-        )
+        Reporter.remark(f"warning: {error}\nwarning: going on from the one before it, {shown_path(previous)}")
         return state, previous
 
 

@@ -1,6 +1,6 @@
-"""What the processes of one run tell each other: weights, gradients, sums, signals and their end.
+"""The communication between the processes of one run: weights, gradients, sums, signals and errors.
 
-The process of rank 0 writes the files and talks to the user; all of them train, each on its share of every
+The process of rank 0 writes the files and reports to the user. All of them train, each on its shard of every
 batch. A run of one process calls the same functions, which then do nothing.
 """
 
@@ -17,14 +17,14 @@ import torch
 import torch.distributed as dist
 
 from cnntrain.errors import CnntrainError, Interrupted, RunFailed
-from cnntrain.runtime.ranks import Spokesman, is_main, local_rank, world_size
+from cnntrain.runtime.ranks import Reporter, is_main, local_rank, world_size
 from cnntrain.runtime.torch_private import default_store
 
 T = TypeVar("T")
-# The first process must have decoded the data by then. A process that is lost shows at once.
+# Long enough for the first process to decode the data. The loss of a process is noticed at once.
 TIMEOUT = datetime.timedelta(hours=6)
-ANSWER_SECONDS = 1.0  # that the first process waits for the others when a run ends with an error
-TOLD = f"cnntrain/told/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+ANSWER_SECONDS = 1.0  # the first process waits so long for the others when a run ends with an error
+REPORTED = f"cnntrain/reported/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
 LOST = (
     "one of the processes of this run was lost, so the others end; its checkpoints are whole\n"
     "to go on, with any number of processes: torchrun ... -m cnntrain resume last"
@@ -34,28 +34,28 @@ SIGNS_OF_LOSS = ("Connection closed", "Connection reset", "Broken pipe", "imed o
 
 
 def is_sign_of_loss(error: BaseException) -> bool:
-    """Return whether an error is what the loss of another process looks like."""
+    """Return whether an error shows that another process was lost."""
     return world_size() > 1 and any(sign in str(error) for sign in SIGNS_OF_LOSS)
 
 
-def decide_who_tells() -> None:
-    """Let this process tell the user why the run ends if no other has, whichever are still alive."""
+def decide_who_reports() -> None:
+    """Let one process, of those that are still alive, report to the user why the run ends."""
     try:
         store = default_store()
-        Spokesman.speaks = store.add(TOLD, 1) == 1
+        Reporter.is_chosen = store.add(REPORTED, 1) == 1
         end = time.monotonic() + ANSWER_SECONDS
-        while is_main() and store.add(TOLD, 0) < world_size() and time.monotonic() < end:
+        while is_main() and store.add(REPORTED, 0) < world_size() and time.monotonic() < end:
             time.sleep(0.01)  # the store is in this process: it stays until the others have asked
     except Exception:  # the store has gone with its process
-        Spokesman.speaks = True
+        Reporter.is_chosen = True
 
 
 @contextmanager
 def group(uses_cuda: bool) -> Iterator[None]:
-    """Let the processes find each other, and part them in the end.
+    """Connect the processes of this run, and disconnect them at the end of the block.
 
     Args:
-        uses_cuda: talk through the GPUs (NCCL) and not through the CPUs (gloo).
+        uses_cuda: communicate through the GPUs (NCCL) instead of the CPUs (gloo).
 
     Raises:
         RunFailed: one of the others was lost.
@@ -69,13 +69,13 @@ def group(uses_cuda: bool) -> Iterator[None]:
     try:
         yield
     except Interrupted:  # all stop at the same step
-        Spokesman.speaks = is_main()
+        Reporter.is_chosen = is_main()
         raise
     except CnntrainError:
-        decide_who_tells()
+        decide_who_reports()
         raise
     except (RuntimeError, OSError) as error:
-        decide_who_tells()
+        decide_who_reports()
         if not is_sign_of_loss(error):
             raise
         raise RunFailed(LOST) from error
@@ -84,7 +84,7 @@ def group(uses_cuda: bool) -> Iterator[None]:
 
 
 def broadcast(value: T) -> T:
-    """Return what the process of rank 0 has; plain types."""
+    """Return the value of the process of rank 0; plain types only."""
     if world_size() == 1:
         return value
     box = [value]
@@ -92,8 +92,8 @@ def broadcast(value: T) -> T:
     return box[0]
 
 
-def by_main(work: Callable[[], T]) -> T:
-    """Do work in the process of rank 0, and give all what came of it: a value, or an error for the user."""
+def on_rank_zero(work: Callable[[], T]) -> T:
+    """Do work in the process of rank 0 and return its result, or raise its error for the user, in all."""
     if world_size() == 1:
         return work()
     outcome: tuple[T | None, CnntrainError | None] = (None, None)
@@ -108,17 +108,17 @@ def by_main(work: Callable[[], T]) -> T:
     return cast(T, value)
 
 
-def main_first(work: Callable[[], T]) -> T:
-    """Do work in all processes, in that of rank 0 before the others, who find what it leaves in the cache."""
+def rank_zero_first(work: Callable[[], T]) -> T:
+    """Do work in all processes. Rank 0 goes first, so that the others find its results in the cache."""
     if world_size() == 1:
         return work()
     mine: list[T] = []
-    by_main(lambda: mine.append(work()))
+    on_rank_zero(lambda: mine.append(work()))
     return mine[0] if mine else work()
 
 
-def gathered(value: T) -> list[T]:
-    """Return what each process has, in the order of their ranks; plain types and tensors."""
+def all_gather(value: T) -> list[T]:
+    """Return the values of all processes, in the order of their ranks; plain types and tensors."""
     if world_size() == 1:
         return [value]
     box: list[Any] = [None] * world_size()
@@ -126,8 +126,8 @@ def gathered(value: T) -> list[T]:
     return box
 
 
-def agreed(*flags: int) -> tuple[int, ...]:
-    """Return the largest that any process has of each number, such as the signal that one has received."""
+def all_reduce_max(*flags: int) -> tuple[int, ...]:
+    """Return the maximum of each number over all processes, such as the signal that one has received."""
     if world_size() == 1:
         return flags
     box = torch.tensor(flags, device="cuda" if dist.get_backend() == "nccl" else "cpu")

@@ -1,6 +1,6 @@
-"""Who this process is among those of a run that ``torchrun`` has started. No torch.
+"""The rank of this process in a run that ``torchrun`` has started. No torch.
 
-A run of one process is that of rank 0 among one.
+The only process of a run has rank 0.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Return the number of this process among all."""
+    """Return the rank of this process among all of this run."""
     return int(os.environ["RANK"]) if world_size() > 1 else 0
 
 
 def is_main() -> bool:
-    """Return whether this process writes the files and talks to the user."""
+    """Return whether this process writes the files and reports to the user: that of rank 0."""
     return rank() == 0
 
 
 def local_rank() -> int:
-    """Return the number of this process among those of its machine, which is also that of its GPU."""
+    """Return the rank of this process on its machine, which is also the number of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0)) if world_size() > 1 else 0
 
 
@@ -41,29 +41,29 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if world_size() > 1 else 1
 
 
-class Spokesman:
-    """Tells the user why the run ends: one process for all."""
+class Reporter:
+    """Reports to the user for all processes: one of them prints, the others stay silent."""
 
-    speaks = rank() == 0  # of mistakes that all processes see
+    is_chosen = rank() == 0  # every process sees a mistake of the user's, so the first one prints it
     PATIENCE_SECONDS = 5.0
 
     @classmethod
-    def tell(cls, text: str) -> None:
-        """Print to standard error, if this process is the one to do so."""
-        if cls.speaks:
+    def report(cls, text: str) -> None:
+        """Print why the run ends to standard error, if this process is the chosen one."""
+        if cls.is_chosen:
             note(text)
-        else:  # torchrun ends all when the first one ends: let that be the one that speaks
+        else:  # torchrun ends all when the first one ends: let that be the chosen one
             time.sleep(cls.PATIENCE_SECONDS)
 
     @classmethod
     def remark(cls, text: str) -> None:
-        """Print a line to standard error in the course of the work, if this process is the one to do so."""
-        if cls.speaks:
+        """Print a line to standard error while the work goes on, if this process is the chosen one."""
+        if cls.is_chosen:
             note(f"cnntrain: {text}")
 
 
 def note(text: str) -> None:
-    """Print lines to standard error: harmless ones, and on a terminal folded between words."""
+    """Print lines to standard error, without control characters; on a terminal, folded between words."""
     text = without_controls(text)
     with contextlib.suppress(OSError, ValueError):  # it is no terminal, or closed
         own = os.get_terminal_size(sys.stderr.fileno()).columns or USUAL_WIDTH  # 0 where nobody has set it

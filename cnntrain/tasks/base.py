@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
 from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
@@ -131,7 +131,7 @@ class Task(ABC):
         return criterion
 
     @abstractmethod
-    def running_mean(self, device: torch.device, share: Share | None = None) -> RunningMean:
+    def running_mean(self, device: torch.device, shard: Shard | None = None) -> RunningMean:
         """Return what measures an epoch of training.
 
         Args:

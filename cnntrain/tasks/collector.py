@@ -47,7 +47,7 @@ class Collector(ABC, Generic[K]):
 
     def everywhere(self) -> K:
         """Return what all processes of the run have noted, in the order of the images; all must call this."""
-        parts = distributed.gathered([tuple(x.cpu() for x in batch) for batch in self.batches])
+        parts = distributed.all_gather([tuple(x.cpu() for x in batch) for batch in self.batches])
         return self.joined([batch for part in parts for batch in part])
 
 

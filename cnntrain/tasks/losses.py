@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.tasks.base import Task
@@ -102,14 +102,14 @@ def class_weights(typed: list[Any], num_classes: int) -> Tensor:
 
 
 def weighed(
-    batches: Iterator[tuple[Tensor, Tensor]], weigh: Weigh, share: Share
+    batches: Iterator[tuple[Tensor, Tensor]], weigh: Weigh, shard: Shard
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of an epoch; with class weights, a process's part counts as much as its labels do."""
     for x, y in batches:
         mine = weigh(y)
-        if share.processes > 1 and isinstance(mine, Tensor):
-            mine = mine * bool(share.weight)  # nothing, of a batch that has no example for this process
+        if shard.processes > 1 and isinstance(mine, Tensor):
+            mine = mine * bool(shard.weight)  # nothing, of a batch that has no example for this process
             whole = mine.clone()
             dist.all_reduce(whole)
-            share.weight = float(mine * share.processes / whole)
+            shard.weight = float(mine * shard.processes / whole)
         yield x, y

@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.errors import CheckpointError
-from cnntrain.runtime.distributed import gathered
+from cnntrain.runtime.distributed import all_gather
 
 Weight = float | Tensor
 
@@ -50,13 +50,13 @@ class RunningMean:
 
     Args:
         device: where the losses are.
-        share: this process's part of each batch, if several processes train the model.
+        shard: this process's part of each batch, if several processes train the model.
     """
 
     PENDING = 32
 
-    def __init__(self, device: torch.device, share: Share | None = None) -> None:
-        self.share = share if share is not None and share.processes > 1 else None
+    def __init__(self, device: torch.device, shard: Shard | None = None) -> None:
+        self.shard = shard if shard is not None and shard.processes > 1 else None
         self.loss_sum = torch.zeros((), device=device, dtype=sum_dtype(device))
         self.sums: dict[str, Tensor] = {}  # what a subclass adds up, by name, of any shape
         self.weight: Weight = 0
@@ -81,7 +81,7 @@ class RunningMean:
             y: their targets.
             weight: what the loss counts; None: the number of examples.
         """
-        if self.share is not None and not self.share.weight:
+        if self.shard is not None and not self.shard.weight:
             return
         weight = len(y) if weight is None else weight
         self.pending.append((loss.detach(), self.noted(output, y), len(y), weight))
@@ -118,17 +118,17 @@ class RunningMean:
         self._add_up()
         first = int(self.first_bad)
         found = first if first >= 0 else None
-        if self.share is None:
+        if self.shard is None:
             return found
-        return min((bad for bad in gathered(found) if bad is not None), default=None)
+        return min((bad for bad in all_gather(found) if bad is not None), default=None)
 
     def whole(self) -> RunningMean:
         """Return the mean over all processes of the run, which must all call this."""
-        if self.share is None:
+        if self.shard is None:
             return self
-        parts = gathered(self.state_dict())
+        parts = all_gather(self.state_dict())
         whole = copy.deepcopy(self)
-        whole.share = None
+        whole.shard = None
         whole.load_state_dict({name: added([part[name] for part in parts]) for name in parts[0]})
         whole.batches = max(part["batches"] for part in parts)
         return whole
@@ -147,7 +147,7 @@ class RunningMean:
             CheckpointError: they are those of other scores.
         """
         saved = {name: self.as_saved(name, state.get(name)) for name in self.sums}
-        if self.share is not None and self.share.rank > 0:
+        if self.shard is not None and self.shard.rank > 0:
             saved = {name: torch.zeros_like(value) for name, value in self.sums.items()}
             state = {**dict.fromkeys(state, 0), "batches": state["batches"]}
         self.loss_sum.fill_(state["loss_sum"])
@@ -244,7 +244,7 @@ class Evaluation(ABC, Generic[R]):
         """Return what was collected by all processes of the run, which must all call this."""
         own = float(self.loss_sum), float(self.weight), self.seen
         losses, weights, seen, sums = zip(
-            *gathered((*own, {name: value.cpu() for name, value in self.sums.items()})), strict=True
+            *all_gather((*own, {name: value.cpu() for name, value in self.sums.items()})), strict=True
         )
         total = {name: sum((part[name] for part in sums[1:]), start=sums[0][name]) for name in sums[0]}
         return self.summed(sum(losses) / (sum(weights) or 1.0), sum(seen), total)

@@ -89,14 +89,14 @@ class Trainer:
                     seconds = self.train_epoch()
                     result = None if self.val_batches is None else self.validate(self.val_batches)
                     self.end_epoch(result, seconds)
-                self.stop_if_asked(*distributed.agreed(self.signals.received))
+                self.stop_if_asked(*distributed.all_reduce_max(self.signals.received))
         if progress.epoch < budget.epochs:
             console.line(f"stopped early: no better {budget.monitor.name} for {budget.patience} epochs")
 
     def replicate(self) -> None:
         """Have the gradients of all processes averaged."""
         learner = self.learner
-        self.replicated = ddp.parallel(learner.model, self.train_batches.share, learner.has_idle)
+        self.replicated = ddp.parallel(learner.model, self.train_batches.shard, learner.has_idle)
 
     @contextmanager
     def failures_in_words(self) -> Iterator[None]:
@@ -125,7 +125,7 @@ class Trainer:
         if learner.freezing.begin_epoch(learner.model, progress.epoch):  # the gradients are others now
             self.replicate()
         self.next_lr = lr_of(learner.optimizer)
-        self.mean = self.task.running_mean(self.train_batches.device, self.train_batches.share)
+        self.mean = self.task.running_mean(self.train_batches.device, self.train_batches.shard)
         if progress.mean is not None:
             self.mean.load_state_dict(progress.mean)
         self.begin = self.saved_at = time.monotonic()
@@ -154,7 +154,7 @@ class Trainer:
         progress, learner = self.progress, self.learner
         batches = self.train_batches.epoch(progress.epoch, start=progress.step_in_epoch)
         batches = self.task.collate(learner.freezing.keep(learner.model, batches))
-        batches = losses.weighed(batches, weigher(learner.criterion), self.train_batches.share)
+        batches = losses.weighed(batches, weigher(learner.criterion), self.train_batches.shard)
         return batches if self.doctor is None else self.doctor.watch(batches, resumed=progress.step > 0)
 
     def after_step(self) -> None:
@@ -195,7 +195,7 @@ class Trainer:
         if world_size() > 1 and self.progress.step % AGREE_EVERY:
             return 0, False
         minutes, every = (time.monotonic() - self.saved_at) / 60, self.budget.save_every_minutes
-        return distributed.agreed(self.signals.received, every is not None and minutes >= every)
+        return distributed.all_reduce_max(self.signals.received, every is not None and minutes >= every)
 
     def stop_if_asked(self, signal_number: int) -> None:
         """End the run because of a signal, if one came; its checkpoint is written."""
@@ -250,7 +250,7 @@ class Trainer:
         weights = learner.weights()
         if not learner.is_finite(weights):
             raise self.diverged("weights", progress.step)
-        random, *random_of_others = distributed.gathered(random_state())
+        random, *random_of_others = distributed.all_gather(random_state())
         if not is_main():
             return
         state = {

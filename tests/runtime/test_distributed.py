@@ -15,7 +15,7 @@ import torch
 from conftest import Command, is_told
 from forks import Forked, ended, started
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 
 # 90 images in batches of 8, so that an epoch ends with 2 of them, and 3 processes share 8 unevenly.
 RUN = ("model=mlp", "limit=90", "epochs=3", "batch_size=8", "precision=fp32", "threads=1", "optim=sgd")
@@ -116,12 +116,12 @@ def wait_for(path: Path, running: list[Forked]) -> None:
 @pytest.mark.parametrize("count", [1, 2, 6, 7, 8, 23])
 def test_shares_are_the_whole(processes: int, count: int) -> None:
     batch = torch.arange(count)
-    shares = [Share(number, processes) for number in range(processes)]
-    parts = [share.part(batch) for share in shares]
+    shards = [Shard(number, processes) for number in range(processes)]
+    parts = [shard.part(batch) for shard in shards]
     assert torch.equal(torch.cat(parts), batch)
-    for share in shares:
-        share.weigh(count)
-    means = [share.of(batch).double().mean() * share.weight for share in shares]
+    for shard in shards:
+        shard.set_weight(count)
+    means = [shard.of(batch).double().mean() * shard.weight for shard in shards]
     assert float(sum(means)) / processes == pytest.approx(float(batch.double().mean()))
 
 

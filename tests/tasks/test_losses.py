@@ -11,7 +11,7 @@ import torch
 from conftest import TINY, Command, is_told
 from torch import nn
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation
 from cnntrain.tasks.losses import weighed, weigher
@@ -114,9 +114,9 @@ def test_a_weighted_epoch_is_torchs_weighted_mean() -> None:
 def test_processes_count_as_much_as_the_classes_of_their_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     others = torch.tensor(7.0)  # the weight of the other process's part
     monkeypatch.setattr("torch.distributed.all_reduce", lambda whole: whole.add_(others))
-    share = Share(0, 2)
+    shard = Shard(0, 2)
     weigh = weigher(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0])))
     batches: Any = iter([(torch.zeros(3, 1), torch.tensor([0, 1, 1]))])
-    for _ in weighed(batches, weigh, share):
-        assert share.weight == pytest.approx(5 * 2 / 12)
+    for _ in weighed(batches, weigh, shard):
+        assert shard.weight == pytest.approx(5 * 2 / 12)
     assert weigh(torch.full((3, 2), 0.5)) == 3  # shares of the classes are divided by their number

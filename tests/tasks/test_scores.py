@@ -142,8 +142,8 @@ class Mean(RunningAccuracy):
 class Own(Classification):
     scores = Scores((LOSS, Score("macro_f1", "F1", higher_is_better=True, is_fraction=True)))
 
-    def running_mean(self, device, share=None):
-        return Mean(device, share)
+    def running_mean(self, device, shard=None):
+        return Mean(device, shard)
 """
 
 

@@ -31,8 +31,8 @@ from cnntrain.tasks.scores import LOSS, Score, Scores
 
 
 class MeanError(RunningMean):
-    def __init__(self, device, share=None):
-        super().__init__(device, share)
+    def __init__(self, device, shard=None):
+        super().__init__(device, shard)
         self.sums["error"] = torch.zeros((), device=device, dtype=torch.float64)
 
     @property
@@ -80,8 +80,8 @@ class Number(Task):
     def targets(self, labels):
         return labels.float()[:, None]
 
-    def running_mean(self, device, share=None):
-        return MeanError(device, share)
+    def running_mean(self, device, shard=None):
+        return MeanError(device, shard)
 
     def evaluation(self, device):
         return Measure(device)

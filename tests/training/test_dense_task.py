@@ -82,8 +82,8 @@ class PerPixel(nn.Module):
 
 
 class Right(RunningMean):
-    def __init__(self, device, share=None):
-        super().__init__(device, share)
+    def __init__(self, device, shard=None):
+        super().__init__(device, shard)
         self.sums["right"] = torch.zeros((), device=device, dtype=torch.float64)
 
     @property
@@ -129,8 +129,8 @@ class Dense(Task):
     def criterion(self, node, trust):
         return nn.CrossEntropyLoss(ignore_index=255)
 
-    def running_mean(self, device, share=None):
-        return Right(device, share)
+    def running_mean(self, device, shard=None):
+        return Right(device, shard)
 
     def evaluation(self, device):
         return Measure(device)

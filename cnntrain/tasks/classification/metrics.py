@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 
 IMBALANCED = 1.5  # examples of the largest class for one of the smallest
@@ -20,8 +20,8 @@ TOP = 5  # classes that are right for the top-5 accuracy
 class RunningAccuracy(RunningMean):
     """The mean loss and the accuracy over the examples seen so far in an epoch of training."""
 
-    def __init__(self, device: torch.device, share: Share | None = None) -> None:
-        super().__init__(device, share)
+    def __init__(self, device: torch.device, shard: Shard | None = None) -> None:
+        super().__init__(device, shard)
         self.sums["correct"] = torch.zeros((), device=device, dtype=torch.int64)
 
     @property

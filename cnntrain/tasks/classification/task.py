@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
@@ -66,9 +66,9 @@ class Classification(Task):
         criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
         return criterion
 
-    def running_mean(self, device: torch.device, share: Share | None = None) -> RunningAccuracy:
+    def running_mean(self, device: torch.device, shard: Shard | None = None) -> RunningAccuracy:
         """Return what measures loss and accuracy of an epoch of training."""
-        return RunningAccuracy(device, share)
+        return RunningAccuracy(device, shard)
 
     def evaluation(self, device: torch.device) -> ClassificationEvaluation:
         """Return what measures loss, confusion matrix and top-5 accuracy."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.runtime.ranks import rank, world_size
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 from cnntrain.tasks.segmentation.boundary import border_counts, boundary_f1
@@ -66,11 +66,11 @@ class RunningIoU(RunningMean):
     Args:
         device: where the losses are.
         num_classes: number of classes.
-        share: this process's part of each batch, if several processes train the model.
+        shard: this process's part of each batch, if several processes train the model.
     """
 
-    def __init__(self, device: torch.device, num_classes: int, share: Share | None = None) -> None:
-        super().__init__(device, share)
+    def __init__(self, device: torch.device, num_classes: int, shard: Shard | None = None) -> None:
+        super().__init__(device, shard)
         self.num_classes = num_classes
         self.sums["pixels"] = torch.zeros(3, num_classes, device=device, dtype=torch.int64)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.compute.ddp import Share
+from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
@@ -72,9 +72,9 @@ class Segmentation(Task):
         criterion: nn.Module = build("criterion", node, nn.Module, trust, **known)
         return criterion
 
-    def running_mean(self, device: torch.device, share: Share | None = None) -> RunningIoU:
+    def running_mean(self, device: torch.device, shard: Shard | None = None) -> RunningIoU:
         """Return what measures loss, mean IoU and Dice of an epoch of training."""
-        return RunningIoU(device, self.num_classes, share)
+        return RunningIoU(device, self.num_classes, shard)
 
     def evaluation(self, device: torch.device) -> SegmentationEvaluation:
         """Return what measures loss, confusion matrix and borders."""
