@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cnntrain.data.resize import side_or_both, sides
 from cnntrain.errors import RunFailed
 from cnntrain.inference.model import Trained
 from cnntrain.runs.checkpoint import write_atomically
@@ -14,10 +15,18 @@ from cnntrain.tasks.exported import Exported
 from cnntrain.text import encoded, printable, some
 
 README, SCRIPT = "README.md", "predict.py"
-RESIZE = {
-    "crop": "take the square in the middle, as wide as the shorter side, and scale it to {} x {} pixels",
-    "pad": "scale the longer side to {} pixels, and put black beside it to make a square of {}",
-    "squash": "scale it to {} x {} pixels, out of proportion",
+RESIZE = {  # to a square, by its side
+    "crop": "take the square in the middle, as wide as the shorter side, and scale it to {width} x {height} "
+    "pixels",
+    "pad": "scale the longer side to {width} pixels, and put black beside it to make a square of {height}",
+    "squash": "scale it to {width} x {height} pixels, out of proportion",
+}
+RESIZE_TO_OBLONG = {  # widths are named before heights
+    "crop": "take the largest part in the middle that is in proportion {width}:{height} (width:height), and "
+    "scale it to {width} x {height} pixels",
+    "pad": "scale it in proportion to fit into {width} x {height} pixels (width x height), and put black "
+    "beside it to make an image of that size",
+    "squash": "scale it to {width} x {height} pixels (width x height), out of proportion",
 }
 FILES = {
     "onnx": "`model.onnx`: for onnxruntime and other programs.\n  Input `images`, {input};\n  output "
@@ -37,14 +46,14 @@ The classes: {names}.
 
 The models take bytes of one size; nothing of this is inside them:
 
-1. Decode the file. A JPEG is decoded at 1/2, 1/4 or 1/8, as long as its sides keep {resize_size} pixels.
+1. Decode the file. A JPEG is decoded at 1/2, 1/4 or 1/8, as long as its sides keep {at_least} pixels.
 2. Images of more than 8 bits: {value_range}.
 3. Composite what is transparent on white, and apply the orientation that EXIF says.
 4. Convert to {mode}.
 5. Resize: {resize}, bilinear with antialiasing (`Image.Resampling.BILINEAR` of Pillow).{central}
 6. Arrange the pixels as (N, C, H, W), with values from 0 to 255.
 {script}
-The metadata have this as `preprocessing`:
+The metadata have this as `preprocessing`{order}:
 
 ```json
 {preprocessing}
@@ -73,7 +82,7 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
         "resize": trained.resize,
         "resize_size": trained.resize_size,
         "filter": "bilinear, antialiased",
-        "image_size": trained.shape[1],
+        "image_size": side_or_both(trained.shape[1:]),
     }
 
 
@@ -93,18 +102,23 @@ def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str], exp
     black, white = how["value_range"] or (0, 65535)
     head = f" and {exported.head} are" if exported.head else " is"
     known = {"name": exported.output, "raw": exported.raw, "inside": f"The normalisation{head}"}
-    size, side = how["resize_size"], how["image_size"]
+    (tall, wide), (height, width) = sides(how["resize_size"]), sides(how["image_size"])
+    resize = RESIZE if tall == wide else RESIZE_TO_OBLONG
+    is_oblong = tall != wide or height != width
     script = exported.script if "onnx" in formats else None
     text = TEXT.format(
         **{name: facts[name] for name in ("cnntrain", "model")},
         files="\n".join(f"- {FILES[kind].format(**facts, **known)}" for kind in formats),
         count=len(names),
         names=printable(some(names)),
-        resize_size=size,
+        at_least=max(tall, wide),
         value_range=f"{black:g} becomes 0 and {white:g} becomes 255, what lies beyond is cut off",
         mode="grey (`L`)" if how["mode"] == "L" else "colour (`RGB`)",
-        resize=RESIZE[how["resize"]].format(size, size),
-        central="" if size == side else f" Of that take the middle, {side} x {side} pixels.",
+        resize=resize[how["resize"]].format(height=tall, width=wide),
+        central=""
+        if (tall, wide) == (height, width)
+        else f" Of that take the middle, {width} x {height} pixels.",
+        order=", where sizes are [height, width]" if is_oblong else "",
         script=RUN.format(**known) if script else "",
         preprocessing=json.dumps(how, indent=2),
     )

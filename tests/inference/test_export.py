@@ -91,18 +91,44 @@ def odd_images() -> None:
                 Image.fromarray(deep).save(f"{path}.png")
 
 
+SQUARE, OBLONG = ("image_size=20", "resize_size=25"), ("image_size=[20,28]", "resize_size=[25,30]")
+
+
 @pytest.mark.parametrize(
-    ("channels", "resize"), [(3, "resize=crop"), (1, "resize=pad"), (3, "resize=squash")]
+    ("channels", "resize", "size", "told"),
+    [
+        (
+            3,
+            "crop",
+            SQUARE,
+            "take the square in the middle, as wide as the shorter side, and scale it to 25 x 25",
+        ),
+        (
+            1,
+            "pad",
+            SQUARE[:1],
+            "scale the longer side to 20 pixels, and put black beside it to make a square",
+        ),
+        (3, "squash", SQUARE, "Of that take the middle, 20 x 20 pixels."),
+        (3, "crop", OBLONG, "in proportion 30:25 (width:height), and scale it to 30 x 25 pixels"),
+        (1, "pad", OBLONG[:1], "to fit into 28 x 20 pixels (width x height), and put black"),
+    ],
 )
 def test_the_script_beside_the_model_gives_the_probabilities_of_predict(
-    cnntrain: Command, channels: int, resize: str
+    cnntrain: Command, channels: int, resize: str, size: tuple[str, ...], told: str
 ) -> None:
     """With onnxruntime, Pillow and numpy alone."""
     pytest.importorskip("onnxruntime")
     odd_images()
-    words = ("data=folder", "data.root=images", f"data.channels={channels}", f"data.{resize}", "out=run")
-    size = ("data.image_size=20", *(["data.resize_size=25"] if channels == 3 else []))
-    outcome = cnntrain("train", *words, *size, "model=mlp", "epochs=6", "report=false", "precision=fp32")
+    words = (
+        "data=folder",
+        "data.root=images",
+        f"data.channels={channels}",
+        f"data.resize={resize}",
+        "out=run",
+    )
+    sizes = [f"data.{word}" for word in size]
+    outcome = cnntrain("train", *words, *sizes, "model=mlp", "epochs=6", "report=false", "precision=fp32")
     assert outcome.code == 0, outcome.err
     assert cnntrain("predict", "run", "images", "--csv", "a.csv", "precision=fp32").code == 0
     with Path("a.csv").open() as file:
@@ -119,9 +145,10 @@ def test_the_script_beside_the_model_gives_the_probabilities_of_predict(
     assert found.keys() == expected.keys() and len(found) == 24
     for file, (name, probability) in expected.items():
         assert found[file][0] == name and found[file][1] == pytest.approx(probability, abs=2e-3), file
-    told = Path("run/export/README.md").read_text()
-    assert "0 becomes 0 and 4095 becomes 255" in told
-    assert "up to the precision that predict computes in" in told
+    readme = Path("run/export/README.md").read_text()
+    assert "0 becomes 0 and 4095 becomes 255" in readme
+    assert "up to the precision that predict computes in" in readme
+    assert told in readme
 
 
 def test_the_script_beside_the_model_goes_on_after_bad_files(cnntrain: Command) -> None:

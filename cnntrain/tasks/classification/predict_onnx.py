@@ -60,42 +60,47 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image.convert("RGBA")).convert("L" if is_grey else "RGB")
 
 
-def square(image: Image.Image, side: int, resize: str) -> Image.Image:
-    """Make a square of an image: its middle (crop), with black beside it (pad), or out of proportion."""
-    width, height = image.size
-    if width == height == side:
+def sides(size: int | list[int]) -> tuple[int, int]:
+    """Return height and width of a size as the metadata have it: the side of a square, or both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def to_size(image: Image.Image, height: int, width: int, resize: str) -> Image.Image:
+    """Bring an image to a size: by its middle (crop), with black beside it (pad), or out of proportion."""
+    wide, tall = image.size
+    if (tall, wide) == (height, width):
         return image
     if resize == "crop":
-        short = min(width, height)
-        left, top = (width - short) // 2, (height - short) // 2
-        image = image.crop((left, top, left + short, top + short))
+        scale = min(tall / height, wide / width)
+        high, broad = max(1, round(height * scale)), max(1, round(width * scale))
+        left, top = (wide - broad) // 2, (tall - high) // 2
+        image = image.crop((left, top, left + broad, top + high))
     if resize != "pad":
-        return image.resize((side, side), Image.Resampling.BILINEAR)
-    scale = side / max(width, height)
-    wide, tall = max(1, round(width * scale)), max(1, round(height * scale))
-    result = Image.new(image.mode, (side, side))
-    result.paste(
-        image.resize((wide, tall), Image.Resampling.BILINEAR), ((side - wide) // 2, (side - tall) // 2)
-    )
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    scale = min(height / tall, width / wide)
+    high, broad = max(1, round(tall * scale)), max(1, round(wide * scale))
+    result = Image.new(image.mode, (width, height))
+    scaled = image.resize((broad, high), Image.Resampling.BILINEAR)
+    result.paste(scaled, ((width - broad) // 2, (height - high) // 2))
     return result
 
 
 def read(path: str, how: dict[str, Any]) -> np.ndarray:
     """Return an image as the model takes it: uint8 (1, C, H, W)."""
+    (tall, wide), (height, width) = sides(how["resize_size"]), sides(how["image_size"])
     if Path(path).exists() and not Path(path).is_file():  # a FIFO would wait for ever
         raise OSError("not a regular file")
     with Image.open(path, formats=FORMATS) as image:
-        image.draft(None, (how["resize_size"], how["resize_size"]))  # JPEGs, at a fraction of their size
+        image.draft(None, (max(tall, wide), max(tall, wide)))  # JPEGs, at a fraction of their size
         image.load()
         deep = image.mode.startswith("I") or image.mode == "F"
         flat = eight_bits(image, how["value_range"]) if deep else on_white(image)
         orientation = image.getexif().get(0x0112, 1)
     flat.getexif()[0x0112] = orientation
     upright = ImageOps.exif_transpose(flat).convert(how["mode"])
-    scaled = square(upright, how["resize_size"], how["resize"])
-    first = (how["resize_size"] - how["image_size"]) // 2
-    last = first + how["image_size"]
-    pixels = np.asarray(scaled.crop((first, first, last, last)))
+    left, top = (wide - width) // 2, (tall - height) // 2
+    scaled = to_size(upright, tall, wide, how["resize"])
+    pixels = np.asarray(scaled.crop((left, top, left + width, top + height)))
     return np.ascontiguousarray(np.atleast_3d(pixels).transpose(2, 0, 1)[None])
 
 
