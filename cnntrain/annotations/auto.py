@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from cnntrain.annotations.meaning import Asked
     from cnntrain.image_folder.inventory import Census
 
+CANVAS = "cnntrain.data.sources.MNISTCanvas"
+OF_CANVAS = {"classes": 10, "masks": 11, "boxes": 10}  # classes: only masks have a background
 OF_MASKS = ("label_map", "colors")  # keys that only masks have a use for
 
 
@@ -34,6 +36,22 @@ def has_validation_part(root: str, kind: str) -> bool:
     from cnntrain.image_folder.index import look
 
     return "val" in look(root).parts
+
+
+def complete_canvas(data: dict[str, Any], targets: str) -> None:
+    """Put what canvases of digits can tell without the data in the place of ``auto``.
+
+    Args:
+        data: the group ``data``.
+        targets: what the task learns from; empty if that follows from the data.
+    """
+    source = data.get("source")
+    if not isinstance(source, Mapping) or source.get("_target_") != CANVAS:
+        return
+    if data.get("targets") == "auto":
+        data["targets"] = targets or "masks"
+    if data.get("num_classes") == "auto" and data["targets"] in OF_CANVAS:
+        data["num_classes"] = OF_CANVAS[data["targets"]]
 
 
 def asked_of(data: Mapping[str, Any]) -> Asked:

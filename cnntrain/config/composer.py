@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cnntrain.annotations.auto import asked_of, census_of, inferred
+from cnntrain.annotations.auto import asked_of, census_of, complete_canvas, inferred
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
-from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TASK_OF, is_open
+from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, is_open
 from cnntrain.config.overrides import parse
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
@@ -174,11 +174,16 @@ def complete(settings: dict[str, Any]) -> None:
 def name_task(settings: dict[str, Any]) -> None:
     """Put the task that the data are for, and its first score, in the place of ``auto``.
 
+    Data that can have several kinds of targets, such as canvases, have those that a chosen task learns from.
+
     Args:
         settings: a configuration as plain types. While ``data.targets`` is ``auto`` itself, or is not
             possible, the task is left as it is.
     """
-    data = settings.get("data")
+    data, task = settings.get("data"), settings.get("task")
+    if isinstance(data, dict):
+        chosen = str(task.get("_target_")) if isinstance(task, Mapping) else ""
+        complete_canvas(data, TARGETS_OF.get(chosen, ""))
     kind = TASK_OF.get(str(data.get("targets"))) if isinstance(data, Mapping) else None
     if settings.get("task") == AUTO and kind is not None:
         settings["task"] = read_yaml(file_of("task", kind))

@@ -19,7 +19,9 @@ SCORES: dict[str, Any] = {
 }
 MONITORS = tuple(dict.fromkeys(name for scores in SCORES.values() for name in scores.monitors))
 AUTO = {"_target_": "auto"}  # the task that follows from the data
-TASK_OF = {"classes": "classification", "masks": "segmentation"}  # by the value of data.targets
+# By the value of data.targets.
+TASK_OF = {"classes": "classification", "masks": "segmentation"}
+TARGETS_OF = {f"cnntrain.tasks.{name.capitalize()}": targets for targets, name in TASK_OF.items()}
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",
@@ -430,9 +432,9 @@ KEYS: dict[str, Key] = {
     ),
     "data.targets": Key(
         "str",
-        "what is known of each image: its class, or a mask with the class of each pixel",
+        "what is known of each image: its class, a mask with the class of each pixel, or boxes",
         "weights",
-        choices=("classes", "masks"),
+        choices=("classes", "masks", "boxes"),
         commands=("eval",),
         home="train",
         auto=True,
@@ -690,6 +692,14 @@ KEYS: dict[str, Key] = {
         "weights",
         low=0,
         targets=("classes",),
+    ),
+    "augment.min_visible": Key(
+        "float",
+        "share of a moved or erased box that must stay in sight, or it is dropped",
+        "weights",
+        low=0,
+        high=1,
+        targets=("boxes",),
     ),
     # model
     "model.hidden": Key("list", "units per hidden layer", "weights", items=COUNT),

@@ -236,7 +236,7 @@ class DoctorSettings:
     @property
     def augments(self) -> bool:
         """Whether the run changes its training images."""
-        return any(value for name, value in self.augment.items() if name != "_target_")
+        return any(value for name, value in self.augment.items() if name not in ("_target_", "min_visible"))
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,8 @@ def check_targets(config: Mapping[str, Any]) -> None:
     for key, value in leaves(config):
         kinds = KEYS[key].targets if key in KEYS else ()
         group = key.partition(".")[0]
-        if value and kinds and targets not in kinds and described(config[group]):
+        is_said = value and kinds and targets not in kinds and str(value) != defaults().get(key)
+        if is_said and described(config[group]):
             raise UserError(
                 f"{key}={shown(value)} is for data.targets={' or '.join(kinds)}, and these data have "
                 f"{targets}: leave it out"

@@ -1,9 +1,9 @@
 """Decoded data sets, kept in the cache folder and read from there, into memory or image by image.
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
-A file holds the images as (N, H, W, C), then masks as (N, H, W) or labels, a checksum of each image with its
-mask, and what is known of them all: shape, names, checksums. It is believed only if they are right, and made
-anew if not.
+A file holds the images as (N, H, W, C), then masks as (N, H, W) or the other targets, a checksum of each
+image with its mask, and what is known of them all: shape, names, checksums. It is believed only if they are
+right, and made anew if not.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from cnntrain.runtime.regular_files import open_regular
 
 # Of the files, and of the way from a file to its pixels. Files of another format are never found: they count
 # within data.cache_gb and, being the oldest, are the first to make room.
-FORMAT = 5
+FORMAT = 6
 FOOTER = struct.Struct("<QI")  # the end of a file: length and checksum of the description before it
-LABEL, CHECKSUM = 8, 4  # bytes of each
+CHECKSUM = 4  # bytes
 AT_ONCE = 2**22  # bytes that are read and checked at a time, while they are in the processor's cache
 
 
@@ -78,7 +78,8 @@ def write(
     def save(file: IO[bytes]) -> None:
         known, known_of_masks, begin = 0, 0, 0
         shape: list[int] = []
-        all_labels, checksums = [torch.empty(0, dtype=torch.int64)], []
+        checksums: list[int] = []
+        small = torch.empty(0, dtype=torch.int64)  # targets that are not masks
         for images, targets in batches:
             data = images.permute(0, 2, 3, 1).contiguous().numpy()
             file.write(data.data)
@@ -91,17 +92,18 @@ def write(
                 known_of_masks = zlib.crc32(masks.data, known_of_masks)
                 sums = [zlib.crc32(mask.data, own) for mask, own in zip(masks, sums, strict=True)]
             else:
-                all_labels.append(targets)
+                room = small if begin else kind.empty(count, (0, 0))
+                small = kind.put(room, begin, targets.cpu())
             checksums += sums
             begin += len(data)
-        together = torch.cat(all_labels)
-        tail = together.numpy().tobytes() + np.array(checksums, dtype=np.uint32).tobytes()
+        tail = small.numpy().tobytes() + np.array(checksums, dtype=np.uint32).tobytes()
         file.seek(0, os.SEEK_END)
         file.write(tail)
         about = {
             "shape": [count, *shape],
             "targets": kind.name,
-            "class_names": class_names or numbers(together),
+            "small": list(small.shape),
+            "class_names": class_names or numbers(small),
             "checksum": known,
             "checksum_of_masks": known_of_masks,
             "tail": zlib.crc32(tail),
@@ -180,9 +182,9 @@ def next_of(file: BufferedReader, length: int, checksum: int) -> Tensor:
 
 
 def described(file: BufferedReader) -> tuple[dict[str, Any], Tensor, np.ndarray]:
-    """Return what a file says of its images, their labels, int64 (N,), and their checksums, uint32 (N,).
+    """Return what a file says of its images, their targets, and their checksums, uint32 (N,).
 
-    Where it holds masks, there are no labels: int64 (0,).
+    Masks are not among these targets: int64 (0,).
 
     Raises:
         ValueError: that is damaged, or the file is not as long as it says.
@@ -197,14 +199,16 @@ def described(file: BufferedReader) -> tuple[dict[str, Any], Tensor, np.ndarray]
         raise ValueError("damaged")
     about = json.loads(text)
     count, _, height, width = about["shape"]
-    size, of_labels = math.prod(about["shape"]), LABEL * count
-    if TARGETS[about["targets"]].is_dense:
-        size, of_labels = size + count * height * width, 0
+    targets, size = TARGETS[about["targets"]], math.prod(about["shape"])
+    dtype = torch.int64 if targets.is_dense else targets.dtype
+    of_labels = dtype.itemsize * math.prod(about["small"])
+    if targets.is_dense:
+        size += count * height * width
     if size + of_labels + CHECKSUM * count + length != end:
         raise ValueError("truncated")
     file.seek(size)
     tail = file.read(of_labels + CHECKSUM * count)
     if zlib.crc32(tail) != about["tail"]:
         raise ValueError("damaged")
-    labels = np.frombuffer(bytearray(tail[:of_labels]), dtype=np.int64)
-    return about, torch.from_numpy(labels), np.frombuffer(tail[of_labels:], dtype=np.uint32)
+    labels = torch.frombuffer(bytearray(tail[:of_labels]), dtype=dtype) if of_labels else torch.empty(0)
+    return about, labels.view(about["small"]).to(dtype), np.frombuffer(tail[of_labels:], dtype=np.uint32)

@@ -28,7 +28,8 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
     Args:
         images: uint8 (N, C, H, W); large ones are cut out faster if colours lie side by side in memory.
         labels: the targets: a class for each image, int64 (N,), from 0 to the number of classes minus 1; or
-            for each pixel, uint8 (N, H, W), likewise, or 255 where it counts nowhere.
+            for each pixel, uint8 (N, H, W), likewise, or 255 where it counts nowhere; or boxes, float32
+            (N, M, 6), see :class:`cnntrain.data.targets.Boxes`.
         class_names: the name of each class.
 
     Attributes:
@@ -51,7 +52,7 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
             raise UserError(f"images of {own} pixels and {words} of {theirs}: the sizes do not match")
         self.targets.check(labels, class_names)
         self.images = images
-        self.labels = labels if self.targets.is_dense else labels.long()
+        self.labels = labels.to(self.targets.dtype)
         self.class_names = tuple(class_names)
         self.whole = self
 
@@ -126,7 +127,7 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
         size = sides(size)
         if size == self.image_size:
             return self
-        labels = self.targets.seen_at(self.labels, size)
+        labels = self.targets.seen_at(self.labels, self.image_size, size)
         middle = InMemoryDataset(central(self.images, size), labels, self.class_names)
         middle.whole = self
         return middle
@@ -183,7 +184,7 @@ def fit(dataset: InMemoryDataset, channels: int, side: Size, resize: str) -> InM
     images = fit_images(dataset.images, channels, side, resize)
     if images is dataset.images:
         return dataset
-    labels = dataset.targets.fitted(dataset.labels, sides(side), resize)
+    labels = dataset.targets.fitted(dataset.labels, dataset.image_size, sides(side), resize)
     return InMemoryDataset(images, labels, dataset.class_names)
 
 

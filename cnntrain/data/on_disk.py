@@ -35,7 +35,7 @@ class DiskDataset(InMemoryDataset):
         path: of the file, which begins with the images, uint8 (N, H, W, C). Masks, uint8 (N, H, W), follow.
         shape: of all images, (N, C, H, W).
         checksums: CRC-32 of each image, of its bytes and then of those of its mask, uint32 (N,).
-        labels: int64 (N,); of masks, which stay in the file, none.
+        labels: the targets; of masks, which stay in the file, none.
         class_names: the name of each class.
         targets: what the targets are.
     """
@@ -114,7 +114,7 @@ class DiskDataset(InMemoryDataset):
         if not self.targets.is_dense:
             return images, self.labels.index_select(0, indices)
         found = torch.from_numpy(masks)
-        return images, found if self.seen is None else self.targets.seen_at(found, self.seen)
+        return images, self.targets.seen_at(found, (height, width), self.image_size)
 
     def as_seen(self, pixels: Tensor) -> Tensor:
         """Return images, uint8 (N, H, W, C), as they are handed out: (N, C, H, W), their middle perhaps."""
@@ -155,9 +155,10 @@ class DiskDataset(InMemoryDataset):
         """Return the middle of each image; ``whole`` of that are these images."""
         if sides(size) == self.image_size:
             return self
-        middle = DiskDataset(
-            self.path, self.shape, self.checksums, self.labels, self.class_names, self.targets
-        )
+        labels = self.labels
+        if not self.targets.is_dense:
+            labels = self.targets.seen_at(labels, self.image_size, sides(size))
+        middle = DiskDataset(self.path, self.shape, self.checksums, labels, self.class_names, self.targets)
         middle.whole, middle.seen = self, sides(size)
         return middle
 

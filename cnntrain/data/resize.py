@@ -1,4 +1,4 @@
-"""How an image of any shape becomes one of the size that networks take, and its mask with it."""
+"""How an image of any shape becomes one of the size that networks take, and its mask or boxes with it."""
 
 from __future__ import annotations
 
@@ -70,6 +70,22 @@ class Fit:
         rows, columns = slice(self.down, self.down + self.height), slice(self.right, self.right + self.width)
         whole[..., rows, columns] = scaled
         return whole
+
+    def boxes(self, boxes: Tensor) -> Tensor:
+        """Return boxes, float (..., 4), in pixels of the result, unclipped, of those in the image."""
+        scale, corner, place = self.scale_and_corners(boxes)
+        return (boxes - corner) * scale + place
+
+    def boxes_back(self, boxes: Tensor) -> Tensor:
+        """Return boxes, float (..., 4), in pixels of the image, unclipped, of those in the result."""
+        scale, corner, place = self.scale_and_corners(boxes)
+        return (boxes - place) / scale + corner
+
+    def scale_and_corners(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the scale, the corner of the part and that of its place, for left, top, right, bottom."""
+        scale = [self.width / self.wide, self.height / self.tall]
+        corners = [self.left, self.top], [self.right, self.down]
+        return (like.new_tensor(2 * scale), like.new_tensor(2 * corners[0]), like.new_tensor(2 * corners[1]))
 
 
 def to_size(images: Tensor, size: Size, resize: str) -> Tensor:
@@ -158,3 +174,35 @@ def read_sized(
     if invert:
         pixels = 255 - pixels
     return to_size(pixels[None], size, resize)[0]
+
+
+def boxes_to_file(
+    boxes: Tensor,
+    shape: tuple[int, int],
+    size: Size,
+    resize: str,
+    read_size: Size | None = None,
+) -> Tensor:
+    """Return boxes in an image that a network got, in the pixels of the file that it was made of.
+
+    This is the inverse of what :func:`to_size` and the cut of the middle do to places. What lies beyond the
+    file's borders, in the black that ``pad`` adds, is clipped.
+
+    Args:
+        boxes: float (..., 4): left, top, right and bottom in pixels.
+        shape: height and width of the file's image, upright as a person sees it.
+        size: height and width of the network's image, or its side.
+        resize: how it was scaled, see :func:`to_size`.
+        read_size: to which it was scaled before its middle was cut out, as ``data.resize_size`` says; None:
+            it was not cut.
+    """
+    whole, seen = sides(size if read_size is None else read_size), sides(size)
+    down, right = (whole[0] - seen[0]) // 2, (whole[1] - seen[1]) // 2
+    moved = boxes + boxes.new_tensor([right, down, right, down])
+    return clipped(Fit.of(*shape, whole, resize).boxes_back(moved), shape)
+
+
+def clipped(boxes: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return boxes, float (..., 4), without what lies outside an image of a height and a width."""
+    height, width = shape
+    return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))

@@ -36,8 +36,8 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
         channels: what the images are converted to.
         side: what they are scaled to, in pixels: the side of a square, or height and width.
         resize: how, see :func:`cnntrain.data.resize.to_size`.
-        targets: what the targets are: class numbers, or masks as large as their images.
-        num_classes: number of classes, for masks of a data set that does not name them.
+        targets: what the targets are: class numbers, masks as large as their images, or boxes in them.
+        num_classes: number of classes, for masks and boxes of a data set that does not name them.
 
     Raises:
         UserError: it is no such data set, or holds nothing.
@@ -93,13 +93,13 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
             target = self.targets.of_item(value, pixels.shape[1:], self.scaled_to, self.resize)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"{self.name}[{index}] is not an image and its {word}: {error}") from error
-        if not self.targets.is_dense:
-            return central(fitted, self.image_size), target
-        try:
-            self.targets.check(target[None], self.class_names)
-        except UserError as error:
-            raise UserError(f"{self.name}[{index}]: {error}") from error
-        return central(fitted, self.image_size), central(target, self.image_size)
+        if self.targets is not CLASSES:
+            try:
+                self.targets.check(target[None], self.class_names)
+            except UserError as error:
+                raise UserError(f"{self.name}[{index}]: {error}") from error
+        seen = self.targets.seen_at(target[None], self.scaled_to, self.image_size)[0]
+        return central(fitted, self.image_size), seen
 
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor] | UserError:
         """Return a batch, uint8 (N, C, H, W) and the targets; or what went wrong.
@@ -110,7 +110,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
             images, labels = zip(*(self[int(index)] for index in indices), strict=True)
         except UserError as error:
             return error
-        return stacked(images), torch.stack(labels)
+        return stacked(images), self.targets.stacked(labels, self.labels)
 
     @property
     def size(self) -> int:
@@ -123,12 +123,14 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
             return self
         middle = copy.copy(self)
         middle.image_size = sides(size)
+        if len(self.labels):
+            middle.labels = self.targets.seen_at(self.labels, self.image_size, middle.image_size)
         return middle
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The name of each class."""
-        if self.targets.is_dense:
+        if self.targets is not CLASSES:
             return self.own_names or numbered(self.num_classes or 0)
         return self.own_names or numbers(self.labels)
 
@@ -141,7 +143,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
     @property
     def names_for_cache(self) -> tuple[str, ...] | None:
         """The names of the classes, if they are known before the labels are."""
-        return self.class_names if self.targets.is_dense else self.own_names
+        return self.own_names if self.targets is CLASSES else self.class_names
 
     @property
     def fingerprint(self) -> int:
@@ -180,16 +182,20 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
             return
         for name in ("targets", "labels"):
             try:
-                labels = torch.as_tensor(getattr(self.dataset, name)).long()
+                labels = self.targets.told_by(getattr(self.dataset, name))
             except (AttributeError, TypeError, ValueError, RuntimeError):  # none, or words, or a method
                 continue
-            if labels.shape != (len(self),):
+            if len(labels) != len(self) or labels.dim() != self.targets.empty(0, (0, 0)).dim():
                 continue
-            some = sample(len(self))
+            some, self.labels = sample(len(self)), labels
             if torch.equal(labels[some], batch_of(self, some)[1]):  # no target_transform has its say in them
-                self.labels = labels
                 return
-        self.labels = torch.cat([labels for _, labels in all_batches(self, workers, advance)])
+        self.labels = torch.empty(0, dtype=torch.int64)
+        found, begin = self.targets.empty(len(self), self.image_size), 0
+        for _, targets in all_batches(self, workers, advance):
+            found = self.targets.put(found, begin, targets)
+            begin += len(targets)
+        self.labels = found
 
 
 def stacked(images: Sequence[Tensor]) -> Tensor:
@@ -240,8 +246,8 @@ def read_all(dataset: StreamingDataset, workers: int, advance: Callable[[int], o
     targets = dataset.targets.empty(len(dataset), dataset.image_size)
     begin = 0
     for some, theirs in all_batches(dataset, workers, advance):
-        end = begin + len(some)
-        images[begin:end], targets[begin:end] = some, theirs
-        begin = end
+        images[begin : begin + len(some)] = some
+        targets = dataset.targets.put(targets, begin, theirs)
+        begin += len(some)
     dataset.labels = targets
     return InMemoryDataset(images, targets, dataset.class_names)

@@ -35,7 +35,7 @@ def settings(values: Values, usual: str, typed: str = "") -> list[Setting]:
         typed: the run's command; it tells whether a value that may be measured was asked for.
     """
     found, known = [], default_values()
-    known |= values_of("task", TASK_OF[values["data.targets"]]) | {"monitor": usual}
+    known |= values_of("task", TASK_OF.get(values["data.targets"], "auto")) | {"monitor": usual}
     for key, value in values.items():
         if affected_by(key) == "output":
             continue
@@ -69,7 +69,7 @@ def command_of(values: Values, usual: str) -> str | None:
         known = {**own, **(values_of(group, choice) if choice else {})}
         known = {key: resolved(value, values) for key, value in known.items()}
         words += [word for _, word in words_of(those, known)]
-    implied = (f"task={TASK_OF[values['data.targets']]}", f"monitor={usual}")
+    implied = (f"task={TASK_OF.get(values['data.targets'], 'auto')}", f"monitor={usual}")
     return shlex.join(["cnntrain", "train", *(word for word in words if word not in implied)])
 
 

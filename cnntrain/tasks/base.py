@@ -39,8 +39,8 @@ class Task(ABC):
     Attributes:
         scores: what is measured. From them follow the columns of metrics.csv, the screen, the loggers,
             rankings and the values of ``monitor``.
-        learns_from: what the data must give for each image, as in ``data.targets``: ``classes``, or ``masks``
-            with a class for each pixel.
+        learns_from: what the data must give for each image, as in ``data.targets``: ``classes``, ``masks``
+            with a class for each pixel, or ``boxes``.
         labels_pixels: whether :meth:`activate` gives probabilities of the classes of each pixel, float
             (N, classes, H, W). Then ``predict`` writes masks.
         of_output: what an output is, in words, for messages.
@@ -95,8 +95,9 @@ class Task(ABC):
         """Return the targets of a batch as the criterion takes them, on the device of those of the data.
 
         Args:
-            labels: as the data have them: classes, int64 (N,), or masks, uint8 (N, H, W), in which 255 counts
-                nowhere. Of images that mixup or CutMix mixes, shares of the classes, float (N, classes).
+            labels: as the data have them: classes, int64 (N,); masks, uint8 (N, H, W), in which 255 counts
+                nowhere; or boxes, float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`. Of images that
+                mixup or CutMix mixes, shares of the classes, float (N, classes).
         """
         return labels
 
@@ -115,6 +116,11 @@ class Task(ABC):
         if self.learns_from == "masks":
             shape = (count, *self.input_shape[1:])
             labels = (torch.arange(math.prod(shape)) % self.num_classes).to(torch.uint8).view(shape)
+        elif self.learns_from == "boxes":  # the middle of each image
+            _, height, width = self.input_shape
+            labels = torch.tensor([width / 4, height / 4, 3 * width / 4, 3 * height / 4, 0, 0])
+            labels = labels.repeat(count, 1, 1)
+            labels[:, 0, 4] = torch.arange(count) % self.num_classes
         else:
             labels = torch.arange(count) % self.num_classes
         return torch.zeros(count, *self.input_shape), self.targets(labels)

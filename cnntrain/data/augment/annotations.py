@@ -39,12 +39,14 @@ class Annotated:
         boxes: float32 (N, M, 4), x1, y1, x2, y2 in pixels, of which some may be all zeros: no box. None
             without boxes.
         fill: label of a mask's pixels that come in from outside or are erased.
+        min_visible: share of its area that a box keeps at least, or it is dropped.
     """
 
     images: Tensor
     masks: Tensor | None = None
     boxes: Tensor | None = None
     fill: int = 255
+    min_visible: float = 0.1
 
     def moved(self, images: Tensor, masks: Callable[[Tensor], Tensor], places: Tensor) -> Annotated:
         """Return moved images with their annotations.
@@ -59,7 +61,7 @@ class Annotated:
             self,
             images=images,
             masks=None if self.masks is None else masks(self.masks[:, None])[:, 0],
-            boxes=None if self.boxes is None else moved_boxes(self.boxes, places, size),
+            boxes=None if self.boxes is None else moved_boxes(self.boxes, places, size, self.min_visible),
         )
 
     def warped(self, images: Tensor, matrix: Tensor, chosen: Tensor | None = None) -> Annotated:
@@ -142,7 +144,7 @@ def erase_all(batch: Annotated, probability: float, generator: Generator) -> Ann
         batch,
         images=batch.images.masked_fill(hidden[:, None], 0),
         masks=None if batch.masks is None else batch.masks.masked_fill(hidden, batch.fill),
-        boxes=None if batch.boxes is None else boxes_in_sight(batch.boxes, hidden),
+        boxes=None if batch.boxes is None else boxes_in_sight(batch.boxes, hidden, batch.min_visible),
     )
 
 

@@ -60,6 +60,8 @@ class Augment:
         randaugment: strength of two changes of random kinds, up to 30 (Cubuk et al. 2020, RandAugment).
         trivialaugment: probability of one change of random kind and strength
             (Müller and Hutter 2021, TrivialAugment).
+        min_visible: share of its area that a box must keep in sight, or it is dropped. YOLOv5 calls it
+            ``area_thr``.
     """
 
     def __init__(
@@ -75,9 +77,11 @@ class Augment:
         hue: float = 0.0,
         randaugment: float = 0.0,
         trivialaugment: float = 0.0,
+        min_visible: float = 0.1,
     ) -> None:
         self.mixup = mixup
         self.cutmix = cutmix
+        self.min_visible = min_visible
         strengths = {
             "crop": crop,
             "flip": flip,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-KEPT = 0.1  # share of its area that a box keeps at least, or it is dropped; YOLOv5's area_thr
+SHORTEST = 0.01  # pixels; a side below that is none, and its logarithm would be a huge loss
 
 
 def affine(across: Tensor, down: Tensor, right: Tensor, lower: Tensor) -> Tensor:
@@ -28,31 +28,39 @@ def in_pixels(matrix: Tensor, height: int, width: int) -> Tensor:
     return torch.cat([onward, half[:, None] - onward @ centre[:, :, None]], dim=2)
 
 
-def moved_boxes(boxes: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+def moved_boxes(boxes: Tensor, places: Tensor, size: tuple[int, int], least: float) -> Tensor:
     """Return the boxes around the moved corners of boxes, clipped to the image.
 
-    One that keeps less than ``KEPT`` of its area is dropped: all zeros.
+    One that keeps less than a share of its area is dropped: all zeros.
 
     Args:
         boxes: float32 (N, M, 4).
         places: float32 (N, 2, 3), from a place in the old image to that in the new one, in pixels.
         size: height and width of the new image.
+        least: share of the area.
     """
     corners = boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]].unflatten(-1, (4, 2))
     moved = corners @ places[:, None, :, :2].transpose(2, 3) + places[:, None, None, :, 2]
     around = torch.cat([moved.amin(2), moved.amax(2)], dim=-1)
     most = torch.tensor([size[1], size[0]] * 2, device=boxes.device, dtype=boxes.dtype)
     inside = torch.minimum(around.clamp(min=0), most)
-    return kept(inside, (areas(boxes) > 0) & (areas(inside) >= KEPT * areas(around)))
+    is_there = (areas(boxes) > 0) & (sides(inside).amin(-1) > SHORTEST)
+    return kept(inside, is_there & (areas(inside) >= least * areas(around)))
 
 
-def boxes_in_sight(boxes: Tensor, hidden: Tensor) -> Tensor:
-    """Return boxes, float32 (N, M, 4), without those of which too little lies outside of bool (N, H, W)."""
+def boxes_in_sight(boxes: Tensor, hidden: Tensor, least: float) -> Tensor:
+    """Return boxes without those of which too little is seen.
+
+    Args:
+        boxes: float32 (N, M, 4).
+        hidden: the pixels of a rectangle that can't be seen, bool (N, H, W).
+        least: share of the area.
+    """
     rows = hidden.any(2).float()
     columns = hidden.any(1).float()  # a rectangle has the same ones in each of its rows
     tall = overlap(boxes[..., 1], boxes[..., 3], rows)
     wide = overlap(boxes[..., 0], boxes[..., 2], columns)
-    return kept(boxes, areas(boxes) - tall * wide >= KEPT * areas(boxes))
+    return kept(boxes, areas(boxes) - tall * wide >= least * areas(boxes))
 
 
 def overlap(low: Tensor, high: Tensor, inside: Tensor) -> Tensor:
@@ -70,7 +78,12 @@ def overlap(low: Tensor, high: Tensor, inside: Tensor) -> Tensor:
 
 def areas(boxes: Tensor) -> Tensor:
     """Return the areas of boxes (..., 4) in pixels."""
-    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+    return sides(boxes).prod(-1)
+
+
+def sides(boxes: Tensor) -> Tensor:
+    """Return the width and the height of boxes (..., 4) in pixels: (..., 2)."""
+    return boxes[..., 2:] - boxes[..., :2]
 
 
 def kept(boxes: Tensor, which: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from conftest import Command, full_mnist, is_told
 from torch import Tensor
 
-from cnntrain.config.compose import compose, plain
+from cnntrain.config.composer import composed
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.images import InMemoryDataset
@@ -26,7 +26,7 @@ FEW = ("data.canvases=60", "data.test_canvases=20")
 
 def opened(*words: str) -> Data:
     """Return the data of a run, which are read as the command reads them."""
-    config = plain(compose(["data=mnist_canvas", *FEW, *words]))
+    config = composed(["data=mnist_canvas", *FEW, *words], None).completed()
     return open_data(DataSettings.of(config), CPU, Console(0), None)
 
 
@@ -78,10 +78,36 @@ def test_canvases_are_the_same_with_workers_and_from_the_middle_of_an_epoch() ->
 
 @pytest.mark.parametrize("name", ["mnist_canvas", "mnist_one_digit"])
 def test_mean_and_deviation_are_those_of_the_canvases(name: str) -> None:
-    config = plain(compose([f"data={name}", "data.canvases=1000", "data.test_canvases=1"]))
+    config = composed([f"data={name}", "data.canvases=1000", "data.test_canvases=1"], None).completed()
     images = in_memory(open_data(DataSettings.of(config), CPU, Console(0), None))[0].images / 255
     assert config["data"]["mean"] == pytest.approx([images.mean().item()], rel=0.05)
     assert config["data"]["std"] == pytest.approx([images.std().item()], rel=0.05)
+
+
+def test_boxes_lie_around_the_digits_and_move_with_them() -> None:
+    words = ("data.targets=boxes", "data.noise=0", "data.overlap=0", "task._target_=my.Own")
+    data = opened(*words)
+    train, test = in_memory(data)
+    assert train.targets.name == "boxes" and train.class_names == tuple("0123456789")
+    assert train.labels.shape == (60, 3, 6) and test.labels.dtype == torch.float32
+    assert int(train.class_counts(torch.arange(60)).sum()) == int((train.labels[..., 4] >= 0).sum())
+    masks = in_memory(opened("data.noise=0", "data.overlap=0"))[0].labels
+    for rows, mask in zip(train.labels, masks, strict=True):
+        for left, top, right, bottom, label, ignored in rows[rows[:, 4] >= 0].int().tolist():
+            inside = mask[top:bottom, left:right]
+            assert set(inside.unique().tolist()) <= {0, label + 1} and not ignored
+            edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+            assert all(bool(edge.any()) for edge in edges)
+        labels = rows[rows[:, 4] >= 0, 4].unique()
+        assert int((mask > 0).sum()) == sum(int((mask == label + 1).sum()) for label in labels)
+    missed = 0
+    for x, y in loader(data, Augment(shift=5, flip=0.5, rotate=0.0, erase=0.0)).epoch(1):
+        for image, rows in zip(x[:, 0] > 60, y, strict=True):
+            for left, top, right, bottom in rows[rows[:, 4] >= 0, :4].int().tolist():
+                assert image[top:bottom, left:right].any()
+                image[top:bottom, left:right] = False
+            missed += int(image.sum())
+    assert missed < 100  # of digits that are nearly out of sight
 
 
 def one_digit(targets: str, count: int | None = None) -> MNISTCanvas:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.resize import Size, sides
 from cnntrain.data.sources.builtin import DIGITS, MNISTMini, idx_files, read_idx_set
-from cnntrain.data.sources.canvas.compose import Geometry, compose
+from cnntrain.data.sources.canvas.compose import Canvases, Geometry, compose
 from cnntrain.data.sources.canvas.draws import Draws
+from cnntrain.data.targets.boxes import in_table
 from cnntrain.errors import UserError
 from cnntrain.runtime import memory
 from cnntrain.runtime.console import bytes_in_words
@@ -42,7 +44,7 @@ class MNISTCanvas(InMemoryDataset):
         test_canvases: canvases of the test part, likewise.
         root: folder of the complete MNIST, where torchvision keeps it.
         download: fetch what is missing of it.
-        targets: ``masks``, or ``classes`` for the digit on a canvas of one.
+        targets: ``masks``, ``boxes``, or ``classes`` for the digit on a canvas of one.
 
     Attributes:
         boxes: around the visible pixels of the digits, float32 (M, 4): x1, y1, x2, y2.
@@ -77,7 +79,7 @@ class MNISTCanvas(InMemoryDataset):
         if targets == "classes" and geometry.digits != (1, 1):
             raise UserError(
                 f"data.targets=classes: a canvas of {digits[0]} to {digits[1]} digits has no class: "
-                "data.digits=[1,1], or data.targets=masks"
+                "data.digits=[1,1], or data.targets=masks or boxes"
             )
         images, labels, self.note = digits_of(train, root, download)
         count = (canvases if train else test_canvases) or len(images)
@@ -88,8 +90,16 @@ class MNISTCanvas(InMemoryDataset):
         self.boxes, self.box_labels, self.box_counts = made.boxes, made.labels, made.counts
         if targets == "classes":
             super().__init__(made.images, made.labels, DIGITS)
+        elif targets == "boxes":
+            super().__init__(made.images, table_of(made), DIGITS)
         else:
             super().__init__(made.images, made.masks, MASK_NAMES)
+
+
+def table_of(made: Canvases) -> Tensor:
+    """Return the boxes of canvases, float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`."""
+    columns = [made.boxes, made.labels[:, None].float(), torch.zeros(len(made.labels), 1)]
+    return in_table(torch.cat(columns, dim=1), made.counts)
 
 
 def digits_of(train: bool, root: str | None, download: bool) -> tuple[Tensor, Tensor, str]:
