@@ -214,6 +214,7 @@ class DoctorSettings:
         early_stopping: epochs without improvement after which it stops.
         monitor: the score that chooses the best epoch.
         balance_classes: whether all classes count the same.
+        grad_clip: maximum gradient norm; None: gradients are not clipped.
     """
 
     data: DataSettings
@@ -225,12 +226,13 @@ class DoctorSettings:
     early_stopping: int | None
     monitor: str
     balance_classes: bool
+    grad_clip: float | None
 
     @classmethod
     def of(cls, config: Config) -> DoctorSettings:
         """Return what a configuration says that a run does."""
         names = ("model", "augment", "criterion", "init_from", "early_stopping", "monitor", "balance_classes")
-        known = {name: config[name] for name in names}
+        known = {name: config[name] for name in (*names, "grad_clip")}
         return cls(data=DataSettings.of(config), lr=config["optim"].get("lr"), **known)
 
     @property

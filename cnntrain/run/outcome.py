@@ -24,8 +24,7 @@ from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.doctor import Finding
 from cnntrain.tasks.metrics import Result
 from cnntrain.training.display import show_end, show_findings
-from cnntrain.training.doctor.diagnostics import EXAMINED
-from cnntrain.training.doctor.doctor import Seen
+from cnntrain.training.doctor.diagnostics import EXAMINED, Seen
 from cnntrain.training.record import summarize
 from cnntrain.training.trainer import Trainer
 

@@ -14,6 +14,8 @@ from cnntrain.training.doctor.diagnostics import Examination
 LOADER_BOUND = 0.4  # share of the time that the steps wait for their batches
 MIN_WAITED = 1.0  # seconds, below which it is not worth a word
 DEAD = 0.5  # share of a layer's units
+# Of an update to the weights: Adam's first steps are larger than the 0.001 that is usual later on.
+RATIO_GOOD = 0.02
 
 
 def waiting(settings: DoctorSettings, stopwatch: Stopwatch, is_streamed: bool) -> Finding | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
+from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.data.batches import Batch
 from cnntrain.models.hooks import forward_hooks
 from cnntrain.tasks.collector import Collector
@@ -20,6 +21,31 @@ RELUS = (nn.ReLU, nn.ReLU6)
 EXAMINED = 2000  # images that are looked at
 SECONDS, FEWEST = 15.0, 200  # after which no more are looked at, if there are so many
 FEWEST_UNITS = 4  # of a layer that is judged
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The images of a run, as the doctor looks at them when it is over.
+
+    Args:
+        counts: how often each class occurs among the targets of training.
+        class_names: of the data.
+        train_images: images of the training set.
+        val_images: images of the validation set.
+        train: batches of training images as they are, evenly spread over the training set.
+        val: batches of validation images, evenly spread too; None without a validation set.
+        is_streamed: whether images are decoded when their batch is made.
+        stopwatch: how long the steps have waited for their batches.
+    """
+
+    counts: Sequence[int]
+    class_names: Sequence[str]
+    train_images: int
+    val_images: int
+    train: Iterable[Batch]
+    val: Iterable[Batch] | None
+    is_streamed: bool
+    stopwatch: Stopwatch
 
 
 @dataclass(frozen=True)

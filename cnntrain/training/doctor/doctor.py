@@ -5,8 +5,7 @@ It never changes the training: no bit of the weights, nor of the generators. On 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,50 +13,23 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.compute.precision import Precision
-from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.optim.schedules import lr_of
 from cnntrain.tasks.base import Task
 from cnntrain.tasks.doctor import Finding, Finished
 from cnntrain.tasks.metrics import RunningMean
-from cnntrain.training.doctor import diagnosis
-from cnntrain.training.doctor.diagnosis import nice
-from cnntrain.training.doctor.diagnostics import examine
+from cnntrain.training.doctor import diagnosis, recurrence
+from cnntrain.training.doctor.diagnosis import RATIO_GOOD, nice
+from cnntrain.training.doctor.diagnostics import Seen, examine
 from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, Memorised, memorise
 
 RATIO_AT = 5  # steps after which the weights are compared with those of the start
 RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of an update to the weights
-RATIO_GOOD = 0.02  # Adam's first steps are larger than the 0.001 that is usual later on
 NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
 FEW_STEPS = 50  # before which a network still looks as it began
 # Whose steps are about as long as their learning rate, as those of the probe are.
 LIKE_ADAM = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The images of a run, as the doctor looks at them when it is over.
-
-    Args:
-        counts: how often each class occurs among the targets of training.
-        class_names: of the data.
-        train_images: images of the training set.
-        val_images: images of the validation set.
-        train: batches of training images as they are, evenly spread over the training set.
-        val: batches of validation images, evenly spread too; None without a validation set.
-        is_streamed: whether images are decoded when their batch is made.
-        stopwatch: how long the steps have waited for their batches.
-    """
-
-    counts: Sequence[int]
-    class_names: Sequence[str]
-    train_images: int
-    val_images: int
-    train: Iterable[Batch]
-    val: Iterable[Batch] | None
-    is_streamed: bool
-    stopwatch: Stopwatch
 
 
 class Doctor:
@@ -96,6 +68,8 @@ class Doctor:
         self.ratio: float | None = None
         self.told: Finding | None = None
         self.step = 0
+        self.norms = recurrence.GradientNorms()
+        self.is_recurrent = recurrence.is_recurrent(model)
 
     def watch(self, batches: Iterator[Batch], resumed: bool) -> Iterator[Batch]:
         """Yield the batches of an epoch, and keep the first one of the run.
@@ -119,6 +93,8 @@ class Doctor:
             What can be told at once, since no later step will make it better.
         """
         self.step += 1
+        if self.is_recurrent and self.settings.grad_clip is None and self.first_batch is not None:
+            self.norms.note(self.model)
         if self.start_of_run is None or self.step > RATIO_AT:
             return None
         if self.step == 1:
@@ -146,7 +122,8 @@ class Doctor:
             history: the rows of metrics.csv.
             seen: its images.
         """
-        settings, cause = self.settings, self.start() or self.learning(history)
+        settings = self.settings
+        cause = self.start() or self.through_time(history) or self.learning(history)
         train = val = None
         if seen.val is not None and history:
             train, val = (
@@ -194,6 +171,20 @@ class Doctor:
         evidence += f"; pixels reach the network with mean {mean[0]:.2g} and std {std[0]:.2g}"
         fix = f"'data.mean=[{means}]' 'data.std=[{stds}]'"
         return Finding("the images are not normalised", evidence, fix)
+
+    def through_time(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
+        """Say whether gradients explode or vanish, if the model is recurrent and the steps are no reason."""
+        if not self.is_recurrent or self.chance is None or self.first_batch is None or not history:
+            return None
+        ratio, last = self.ratio, history[-1]
+        is_healthy = ratio is None or RATIO_TOO_SMALL <= ratio <= RATIO_TOO_LARGE
+        if last["step"] < FEW_STEPS or not (is_healthy or self.task.has_learnt(last)):
+            return None
+        words = self.chance_in_words()
+        course = recurrence.Course(history, self.chance.loss, words, ratio, self.settings.lr)
+        return recurrence.exploding(self.norms, course) or recurrence.vanishing(
+            self.model, self.first_batch, self.criterion, self.settings, course
+        )
 
     def learning(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
         """Say why a run has learnt nothing."""
