@@ -21,6 +21,7 @@ from cnntrain.config.keys import AMENDABLE, KEYS
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
+from cnntrain.tasks.chosen import check_classification, last_name
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def explain(arguments: Sequence[str]) -> int:
         print(f"{HEADING}\n\n{contents()}\n\n{FOOT}")
         return 0
     flags, words = split_flags(quiet_as_override(arguments), EXPLAIN)
-    topic, words = topic_of(words)
     script, config_dir = flags.get("--as-script"), config_dir_of(flags)
+    topic, words = topic_of(words, of_run=script is not None)
     if script is not None and topic is not FIRST:
         raise UserError(f"--as-script writes a run, which {topic.name} is not: leave one of the two out")
     if script is not None and "=" in script and not Path(script).exists():
@@ -46,6 +47,7 @@ def explain(arguments: Sequence[str]) -> int:
         from cnntrain.runtime.console import Console
 
         (subject,) = subjects
+        check_classification("--as-script", subject.config["task"])
         console = Console(subject.config["verbose"])
         write_script(ScriptSettings.of(subject.config), words, Path(script).expanduser(), console)
         return 0
@@ -80,8 +82,15 @@ def needed(topic: Topic, subjects: Sequence[Subject], console: Console) -> list[
     return [models] if topic.needs == "models" else models
 
 
-def topic_of(words: Sequence[str]) -> tuple[Topic, list[str]]:
-    """Return the topic, which is the five steps if none is named, and the overrides."""
+def topic_of(words: Sequence[str], of_run: bool) -> tuple[Topic, list[str]]:
+    """Return the topic and the overrides.
+
+    If none is named, it is the one about the typed model, if there is one, and else the five steps.
+
+    Args:
+        words: as typed, without flags.
+        of_run: whether a whole run is asked for, which the five steps stand for.
+    """
     named = [word for word in words if "=" not in word and not word.startswith("~")]
     for word in named:
         if word not in TOPICS:
@@ -91,7 +100,12 @@ def topic_of(words: Sequence[str]) -> tuple[Topic, list[str]]:
             raise UserError(f"explain: unknown topic {printable(word)!r}{near}")
     if len(named) > 1:
         raise UserError(f"explain takes one topic at a time, not {' and '.join(named)}")
-    return TOPICS[named[0]] if named else FIRST, [word for word in words if word not in named]
+    overrides = [word for word in words if word not in named]
+    if named:
+        return TOPICS[named[0]], overrides
+    models = [word.removeprefix("model=") for word in words if word.startswith("model=")]
+    about = [topic for topic in TOPICS.values() if not of_run and set(topic.models).intersection(models)]
+    return (about or [FIRST])[0], overrides
 
 
 def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = None) -> list[Subject]:
@@ -110,7 +124,7 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
     if len(runs) > 1 and topic.needs != "models":
         raise UserError(f"explain {topic.name} takes one run, not {len(runs)}")
     if runs:
-        return [of_run(run, typed) for run in runs]
+        return [of_run(topic, run, typed) for run in runs]
     for key in (word.partition("=")[0] for word in typed):
         if "." not in key and key not in KEYS and (near := did_you_mean(key, ["run"])):
             raise UserError(f"unknown key {key}{near}")
@@ -119,24 +133,23 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
             raise UserError(f"explain {topic.name} does not take {printable(key)}{near}")
     overrides = [*own_overrides(topic, typed), *normalized(typed)]
     if topic.compared and not any(word.startswith("model") for word in typed):
-        return [of_overrides([*overrides, f"model={name}"], config_dir) for name in topic.compared]
-    return [of_overrides(overrides, config_dir)]
+        return [of_overrides(topic, [*overrides, f"model={name}"], config_dir) for name in topic.compared]
+    return [of_overrides(topic, overrides, config_dir)]
 
 
 def own_overrides(topic: Topic, typed: Sequence[str]) -> list[str]:
     """Return the values that a topic begins with, where nothing else is typed."""
-    own = [
-        word
-        for word in topic.overrides
-        for group in (word.partition("=")[0],)
-        if not any(other.startswith((f"{group}=", f"{group}._", "experiment=")) for other in typed)
-    ]
+    own = []
+    for word in topic.overrides:
+        key = word.partition("=")[0]
+        if not any(other.startswith((f"{key}=", f"{key}._", "experiment=")) for other in typed):
+            own.append(word)
     if topic.trains and not any(word.startswith(("epochs=", "experiment=")) for word in typed):
         own.append(f"epochs={read_yaml(conf_folder() / 'explain.yaml')['epochs']}")
     return own
 
 
-def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
+def of_overrides(topic: Topic, overrides: Sequence[str], config_dir: str | None) -> Subject:
     """Return the configuration that ``train`` would compose of some overrides."""
     from cnntrain.config.composer import composed
     from cnntrain.config.overrides import check_overrides
@@ -145,24 +158,32 @@ def of_overrides(overrides: Sequence[str], config_dir: str | None) -> Subject:
     config = composed(overrides, config_dir).completed()
     if config["seeds"] is not None:
         raise UserError(f"seeds={config['seeds']} makes a sweep of a run, and explain takes one: seed=N")
-    return of_classification(Subject(config))
+    return suited(topic, Subject(config))
 
 
-def of_run(run: str, overrides: Sequence[str]) -> Subject:
+def of_run(topic: Topic, run: str, overrides: Sequence[str]) -> Subject:
     """Return a run's configuration, amended, and its best checkpoint."""
     from cnntrain.config.from_checkpoint import check_amendments
     from cnntrain.inference.saved_run import open_best
 
     amendments = check_amendments(overrides, AMENDABLE["explain_run"], "explain run=RUN")
     saved = open_best(run, "eval", amendments, own={"out": None})
-    return of_classification(Subject(saved.config, saved.path, saved.state))
+    return suited(topic, Subject(saved.config, saved.path, saved.state))
 
 
-def of_classification(subject: Subject) -> Subject:
-    """Return a subject whose run learns classification; what is explained is said of classes."""
-    from cnntrain.tasks.chosen import check_classification
+def suited(topic: Topic, subject: Subject) -> Subject:
+    """Return a subject that a topic can be about.
 
-    check_classification("explain", subject.config["task"])
+    Raises:
+        UserError: the run learns something else, or its model has nothing of the kind.
+    """
+    task, model = (str(subject.config[group]["_target_"]) for group in ("task", "model"))
+    if task not in topic.tasks:
+        known = " and ".join(last_name(target).lower() for target in topic.tasks)
+        raise UserError(f"explain {topic.name} shows {known} alone, and this run learns {last_name(task)}")
+    if topic.models and model not in topic.targets:
+        choices = " or ".join(f"model={name}" for name in topic.models)
+        raise UserError(f"explain {topic.name} is about {choices}, and this model is {last_name(model)}")
     return subject
 
 
@@ -186,6 +207,7 @@ cnntrain explain TOPIC [KEY=VALUE ...]
 Each topic shows one claim of the course with numbers, and draws a figure."""
 FOOT = """\
 Keys without a topic are for `steps`: cnntrain explain model=cnn optim=sgd
+or, by their model, for its topic:    cnntrain explain model=unet
 A run as one plain PyTorch file:      cnntrain explain --as-script lesson.py
 More: cnntrain explain --help"""
 EXPLAIN = Command(
@@ -199,7 +221,8 @@ cnntrain explain [KEY=VALUE ...] [--as-script FILE]
 
 Shows what training does, one topic at a time, with numbers in the terminal and
 figures in a new folder under outputs/explain/. Accepts the keys of `cnntrain
-train`. Keys without a topic are for `steps`.
+train`. Keys without a topic are for `steps`, or for the topic about their
+`model=`, if there is one.
 
 """,
     {**CONFIG_DIR_FLAGS, "--as-script": ANYTHING},

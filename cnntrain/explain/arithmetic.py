@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.models.hooks import forward_hooks
-from cnntrain.models.summary import WINDOWS, Layer, layers, side
+from cnntrain.models.summary import ENLARGING, WINDOWS, Layer, layers, side
 
 NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
@@ -80,6 +80,8 @@ def moved(place: Place, module: nn.Module, row: Layer) -> Place | None:
     A window of side k over positions j pixels apart sees (k - 1) · j pixels more, begins p · j pixels
     earlier for a padding of p, and its stride multiplies j (Araujo, Norris and Sim 2019).
     """
+    if isinstance(module, ENLARGING):
+        return None
     if isinstance(module, WINDOWS):
         kernel, stride, dilation, padding = window(module)
         if kernel is None or stride is None or padding is None:

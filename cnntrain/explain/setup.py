@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from cnntrain.run import setup as run_setup
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.base import Task
+from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classes import check_same
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.text import network_name
@@ -60,6 +60,10 @@ class Parts:
     freezing: Freezing
     task: Task
 
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, counted from 0, as a run trains on them."""
+        return self.task.collate(self.freezing.keep(self.model, self.batches.epoch(epoch)))
+
 
 @dataclass
 class Examined:
@@ -73,6 +77,7 @@ class Examined:
         precision: the number format of its forward pass.
         data: the images.
         normalize: turns bytes into what the model takes.
+        task: what it has learnt.
     """
 
     name: str
@@ -82,6 +87,7 @@ class Examined:
     precision: Precision
     data: Data
     normalize: Normalize
+    task: Task
 
 
 def settled_engine(settings: EngineSettings, criterion: CriterionSettings, device: torch.device) -> Engine:
@@ -153,7 +159,7 @@ def train(
             parts.freezing.begin_epoch(parts.model, epoch)
             loop.train_epoch(
                 parts.model,
-                parts.freezing.keep(parts.model, parts.batches.epoch(epoch)),
+                parts.epoch(epoch),
                 parts.criterion,
                 optimizer,
                 parts.schedule,
@@ -173,7 +179,7 @@ def trained(config: Config, console: Console, data: Data | None = None) -> Exami
     train(parts, parts.precision.wrap(parts.optimizer), console, name)
     model = parts.model.eval()
     about = name, settings.data.shape, shift_of(settings)
-    return Examined(*about, model, parts.precision, parts.data, parts.normalize)
+    return Examined(*about, model, parts.precision, parts.data, parts.normalize, parts.task)
 
 
 def shift_of(settings: ExplainSettings) -> int:
@@ -201,7 +207,7 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
     check_same(data.train.class_names, loaded.class_names)
     name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
     about = name, settings.data.shape, shift_of(ExplainSettings.of(config))
-    return Examined(*about, loaded.model, loaded.precision, data, loaded.normalize)
+    return Examined(*about, loaded.model, loaded.precision, data, loaded.normalize, loaded.task)
 
 
 def examined(subjects: Sequence[Subject], console: Console) -> list[Examined]:

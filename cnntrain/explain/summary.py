@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -10,6 +12,7 @@ from cnntrain.config.schema import shown
 from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
+from cnntrain.models.views import SkipsLayers
 from cnntrain.runtime.console import Console, bytes_in_words
 from cnntrain.text import network_name, printable
 from cnntrain.training.components.components import build_freezing, describe_model
@@ -45,11 +48,21 @@ def show(settings: SummarySettings, console: Console) -> None:
     console.line(f"[bold]{{}}: {totals}", name)
     for reader in (module for module in model.modules() if isinstance(module, Reader)):
         console.line("an image is a sequence of length {}: {}", reader.length, reader.extra_repr())
+    if isinstance(model, SkipsLayers):
+        console.line("skip connections: {}", skips_in_words(model.skip_connections, rows))
     if freezing.names:
         console.line("{}, with freeze={}", freezing, shown(settings.freeze))
     weighted = [row for row in rows if row.parameters]
     if weighted and weighted[0].kind == "Linear" and len(weighted[0].output_shape) == 1:
         show_convolution_instead(console, shape, weighted[0])
+
+
+def skips_in_words(skips: Sequence[tuple[str, str]], rows: Sequence[Layer]) -> str:
+    """Return where features go past other layers, and their sizes: ``first to merge.2 (16×64×64)``."""
+    shapes = {giver: [r.output_shape for r in rows if r.name.startswith(f"{giver}.")] for giver, _ in skips}
+    return ", ".join(
+        f"{giver} to {taker} ({'×'.join(map(str, shapes[giver][-1]))})" for giver, taker in skips
+    )
 
 
 def show_convolution_instead(console: Console, shape: Shape, layer: Layer) -> None:

@@ -11,10 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config
 from cnntrain.runs.records import CheckpointState
+from cnntrain.tasks.chosen import CLASSIFICATION, SEGMENTATION
 
 TENSORS, IMAGES, TRAINING = "Values and tensors", "Images", "Training"  # chapters of the course
+PIXELS, SEQUENCES = "Segmentation", "Sequences"  # what it looks ahead to
+RECURRENT, ATTENTIVE = ("lstm", "gru", "rnn"), ("vit", "transformer")  # choices of ``model``
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Topic:
         trains: whether it trains, for the epochs of conf/explain.yaml unless others are typed.
         overrides: keys of its own, each used unless something is typed for its group.
         compared: choices of ``model`` that are trained and compared unless a model is typed.
+        models: the choices of ``model`` that it is about; keys without a topic ask for the first topic that
+            is about the ``model=`` among them. Empty for all.
+        tasks: what the model may learn.
         keys: the keys that it takes; None for those of ``train``.
     """
 
@@ -49,12 +56,19 @@ class Topic:
     trains: bool = True
     overrides: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = (CLASSIFICATION,)
     keys: tuple[str, ...] | None = None
 
     @property
     def takes_run(self) -> bool:
         """Whether it takes ``run=RUN`` in place of a model that is trained now."""
         return self.needs in ("model", "models")
+
+    @property
+    def targets(self) -> list[str]:
+        """The classes of the models that it is about, as ``_target_`` names them."""
+        return [read_yaml(conf_folder() / "model" / f"{name}.yaml")["_target_"] for name in self.models]
 
     def load(self) -> Callable[..., None]:
         """Import the function."""
@@ -97,6 +111,7 @@ TOPICS: dict[str, Topic] = {
             "maximally activating patches of each filter of a model, or of run=RUN",
             "images.filters.filters",
             needs="model",
+            tasks=(CLASSIFICATION, SEGMENTATION),
         ),
         Topic(
             "steps",
@@ -108,6 +123,7 @@ TOPICS: dict[str, Topic] = {
             needs="parts",
             draws=False,
             trains=False,
+            tasks=(CLASSIFICATION, SEGMENTATION),
         ),
         Topic(
             "zero_grad",
@@ -117,10 +133,24 @@ TOPICS: dict[str, Topic] = {
             "training.zero_grad.zero_grad",
             needs="parts",
             overrides=("optim=sgd",),  # which diverges; Adam's steps stay as long as they are
+            tasks=(CLASSIFICATION, SEGMENTATION),
+        ),
+        Topic(
+            "skips",
+            PIXELS,
+            "the levels of a U-Net, and what each skip connection is worth",
+            "the levels of a U-Net: sizes, receptive fields, feature maps; and what it segments without each "
+            "skip connection; also of run=RUN",
+            "images.skips.skips",
+            needs="model",
+            # The smallest images, of which few steps are enough to see the difference.
+            overrides=("model=unet", "data=mnist_one_digit", "batch_size=16", "balance_classes=true"),
+            models=("unet",),
+            tasks=(SEGMENTATION,),
         ),
     )
 }
-FIRST = TOPICS["steps"]  # what keys without a topic ask for
+FIRST = TOPICS["steps"]  # what keys without a topic ask for, unless a topic is about their model
 
 
 def contents() -> str:

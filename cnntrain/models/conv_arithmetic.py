@@ -1,8 +1,10 @@
-"""The arithmetic of a convolution and of a pooling layer, without torch."""
+"""The arithmetic of convolutions and of pooling: sizes and receptive fields, without torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -53,3 +55,46 @@ def cnn_sizes(
             )
         sizes.append(pooled)
     return sizes
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one position sees of the image, in pixels along one side.
+
+    A window of side k over positions j pixels apart adds (k - 1) · j to what is seen, and its stride
+    multiplies j (Araujo, Norris and Sim 2019, Computing Receptive Fields of CNNs). Behind a layer that
+    enlarges, neighbours may be parts of one position before it, or not: what windows add there is rounded up
+    to whole positions, so that the field is that of the output that sees most.
+
+    Args:
+        seen: before anything was enlarged.
+        distance: between neighbours.
+        added: for each layer that enlarged, the distance before it, and what windows added behind it.
+    """
+
+    seen: float
+    distance: float
+    added: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def size(self) -> float:
+        """The receptive field: its side in pixels; infinite if it is unknown."""
+        if self.seen == math.inf:
+            return math.inf
+        more = 0.0
+        for distance, here in reversed(self.added):
+            more = math.ceil((here + more) / distance) * distance
+        return self.seen + more
+
+    def widened(self, window: int, stride: float = 1) -> Field:
+        """Return the field behind a window of some positions, which is moved by ``stride`` positions."""
+        more = (window - 1) * self.distance
+        if not self.added:
+            return Field(self.seen + more, self.distance * stride)
+        (*before, (distance, here)) = self.added
+        return Field(self.seen, self.distance * stride, (*before, (distance, here + more)))
+
+    def enlarged(self, factor: float, inputs: int) -> Field:
+        """Return the field behind a layer that makes ``factor`` positions of one, each of some inputs."""
+        at = self.widened(inputs)
+        return replace(at, distance=at.distance / factor, added=(*at.added, (at.distance, 0.0)))

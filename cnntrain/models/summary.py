@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from cnntrain.models.conv_arithmetic import Field
 from cnntrain.models.hooks import forward_hooks, is_leaf
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.runtime.torch_private import flops_without_compiler
 
-Field = tuple[float, float]  # receptive field and distance between neighbours, in pixels of the image
-UNKNOWN: Field = (math.inf, math.inf)  # the largest, so that a sum with it is unknown too
+UNKNOWN = Field(math.inf, math.inf)  # the largest, so that a sum with it is unknown too
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+ENLARGING = (nn.ConvTranspose2d, nn.Upsample)
+INPUTS_OF = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # of each output along a side, of interpolation
 # Functions that mix positions, by part of their name. Where a layer calls them, the layer knows how.
 MIXING = ("conv", "pool", "attention", "linear", "matmul", "mm", "einsum", "roll", "fold", "grid")
 
@@ -45,17 +47,13 @@ class Layer:
 
 
 class FieldTracker(TorchFunctionMode):
-    """Carries receptive fields through every operation between the layers: activations, sums, flattening.
-
-    The arithmetic: a window of side k over positions j pixels apart adds (k - 1) · j to the field, and its
-    stride multiplies j (Araujo, Norris and Sim 2019, Computing Receptive Fields of CNNs).
-    """
+    """Carries receptive fields through every operation between the layers: activations, sums, flattening."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Give the result the largest field among the inputs, unless positions may have been mixed."""
         kwargs = kwargs or {}
         inputs = [x for x in tensors_in([args, list(kwargs.values())]) if field_of(x) is not None]
-        field = max((field_of(x) or UNKNOWN for x in inputs), default=None)
+        field = max((field_of(x) or UNKNOWN for x in inputs), default=None, key=lambda seen: seen.size)
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if field is None or name.startswith("new_") or name.endswith("_like"):  # only shaped by the inputs
@@ -154,7 +152,7 @@ class LayerRecorder:
                 tuple(outputs[0].shape[1:]),
                 sum(p.numel() for part in (module, *unused) for p in part.parameters(recurse=False)),
                 None if total is None else (work - inner) // 2,
-                None if field == UNKNOWN else int(field[0]),
+                None if field == UNKNOWN else int(field.size),
             )
         )
 
@@ -169,7 +167,7 @@ def forward_pass(
     recorder = LayerRecorder(max(shape[1:]), flops)
     some = next(model.parameters(), None)
     x = torch.zeros(1, *shape, device="meta" if some is None else some.device)
-    set_field(x, (1, 1))
+    set_field(x, Field(1, 1))
     hooks = forward_hooks(model.named_modules(), recorder.after_layer, recorder.before_layer)
     with torch.no_grad(), without_fused_kernels(), hooks, FieldTracker(), counting:
         model.eval()(x)
@@ -196,24 +194,41 @@ def without_fused_kernels() -> Iterator[None]:
 def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int) -> Field:
     """Return the field behind a layer, from what went in and came out, and the side of the image."""
     if isinstance(module, nn.Linear):  # of more than (N, values) it is unknown what they are
-        return (image, 1) if output.dim() == 2 else UNKNOWN
+        return Field(image, 1) if output.dim() == 2 else UNKNOWN
     if isinstance(module, nn.RNNBase):  # the last step has seen all
-        return image, 1
+        return Field(image, 1)
     if isinstance(module, Reader):
-        return max(module.part), max(module.part)
+        return Field(max(module.part), max(module.part))
     before = (field_of(args[0]) if args else None) or UNKNOWN
     if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
         if output.shape[2:].numel() == 1:
-            return image, 1
+            return Field(image, 1)
         return before if output.shape[2:] == args[0].shape[2:] else UNKNOWN
-    if not isinstance(module, WINDOWS):
+    if not isinstance(module, (*WINDOWS, *ENLARGING)):
         return field_of(output) or UNKNOWN
+    if before == UNKNOWN:
+        return UNKNOWN
+    if isinstance(module, nn.Upsample):
+        return behind_interpolation(before, str(module.mode), args[0].shape, output.shape)
+    return behind_window(before, module)
+
+
+def behind_window(before: Field, module: Any) -> Field:
+    """Return the field behind a convolution, a transposed one too, or behind pooling."""
     kernel, stride = side(module.kernel_size), side(module.stride)
     dilation = side(getattr(module, "dilation", 1))
-    if before == UNKNOWN or kernel is None or stride is None or dilation is None:
+    if kernel is None or stride is None or dilation is None:
         return UNKNOWN
-    field, distance = before
-    return field + dilation * (kernel - 1) * distance, distance * stride
+    span = dilation * (kernel - 1) + 1
+    if isinstance(module, nn.ConvTranspose2d):
+        return before.enlarged(stride, math.ceil(span / stride))
+    return before.widened(span, stride)
+
+
+def behind_interpolation(before: Field, mode: str, size: torch.Size, result: torch.Size) -> Field:
+    """Return the field behind ``nn.Upsample``, from two shapes (N, C, H, W)."""
+    factors, inputs = {result[axis] / size[axis] for axis in (2, 3)}, INPUTS_OF.get(mode)
+    return UNKNOWN if len(factors) > 1 or inputs is None else before.enlarged(factors.pop(), inputs)
 
 
 def side(value: Any) -> int | None:

@@ -68,6 +68,13 @@ class UNet(nn.Module):
             x = merge(torch.cat([skips.pop(), up(x)], dim=1))
         return self.classifier(x)[:, :, :height, :width]
 
+    @property
+    def skip_connections(self) -> list[tuple[str, str]]:
+        """The module that gives features and the one that merges them, by name, the finest first."""
+        levels = len(self.merge)
+        givers = ["first", *(f"down.{level}" for level in range(levels - 1))]
+        return [(giver, f"merge.{levels - 1 - level}") for level, giver in enumerate(givers)]
+
 
 def double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     """Return (3×3 convolution + batch norm + ReLU) × 2, which keeps height and width."""

@@ -47,3 +47,17 @@ class Attends(Protocol):
             x: images, float (N, C, H, W).
         """
         ...
+
+
+@runtime_checkable
+class SkipsLayers(Protocol):
+    """A network in which features go past the layers between an encoder and a decoder, as in a U-Net."""
+
+    @property
+    def skip_connections(self) -> list[tuple[str, str]]:
+        """The names of the module that gives the features and of that which takes them, finest first.
+
+        The one that takes them gets the features first, and behind them what comes from the layer below:
+        float (N, C1 + C2, H, W).
+        """
+        ...

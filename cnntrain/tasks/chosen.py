@@ -12,7 +12,7 @@ from cnntrain.errors import UserError
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
 
-CLASSIFICATION = "cnntrain.tasks.Classification"
+CLASSIFICATION, SEGMENTATION = "cnntrain.tasks.Classification", "cnntrain.tasks.Segmentation"
 BEFORE_TASKS = {"_target_": CLASSIFICATION}  # what runs learned before there were other tasks
 
 

@@ -46,25 +46,29 @@ def filters(model: Examined, console: Console, folder: Path) -> None:
     peaks = responses(model, list(layers))
     indices = np.arange(min(IMAGES, len(model.data.test)))
     images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
-    lines, purities = [], []
+    lines: list[list[str]] = []
+    purities: list[float] = []
     with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
         for name, row in layers.items():
             values, places = peaks[name]
             best = values.topk(min(BEST, len(values)), dim=0).indices  # (BEST, filters)
             draw(model, row, images, best, places, folder / f"{name}.png")
-            purities.append(purity(labels[best]))
-            seen = seen_by(row, images.shape[-1])
-            lines.append((name, row.layer.kind, f"{values.shape[1]:,}", seen, f"{purities[-1]:.0%}"))
+            line = [name, row.layer.kind, f"{values.shape[1]:,}", seen_by(row, images.shape[-1])]
+            if labels.dim() == 1:  # a mask has no one class
+                purities.append(purity(labels[best]))
+                line.append(f"{purities[-1]:.0%}")
+            lines.append(line)
             bar.update()
     show_first(console, model, next(iter(layers)))
     headings = ("layer", "kind", "filters", "receptive field", f"class purity (top {BEST})")
-    rows(console, headings, lines, left=2)
-    words(
-        console,
-        f"\nClass purity: of the {BEST} of {len(images):,} test images that activate a filter most, the "
-        "share that is of the most frequent class among them, mean over filters. "
-        + on_filters(purities, chance(labels)),
-    )
+    rows(console, headings[: len(lines[0])], lines, left=2)
+    if purities:
+        words(
+            console,
+            f"\nClass purity: of the {BEST} of {len(images):,} test images that activate a filter most, the "
+            "share that is of the most frequent class among them, mean over filters. "
+            + on_filters(purities, chance(labels)),
+        )
     some = count(min(FILTERS, max(values.shape[1] for values, _ in peaks.values())), "filter")
     figures_there = f"{count(len(layers), 'image')}, one for each layer, up to {some} in it"
     console.line("figures: [bold]{}[/]: {}", shown_path(folder), figures_there)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain import __version__
+from cnntrain.annotations.regions import IGNORED
 from cnntrain.config.sections import ModelSettings
+from cnntrain.drawing.masks import in_colors
 from cnntrain.explain.arithmetic import (
     field_in_words,
     parameters_in_words,
@@ -21,6 +26,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.text import network_name, shown_names
 from cnntrain.training.components.components import describe_model
 
+MOST = 4  # classes whose shares are told
 TENSOR = ("tensor", "shape", "dtype", "device")
 
 
@@ -29,15 +35,20 @@ def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     settings, names = parts.settings, shown_names(parts.data.train.class_names)
     words(console, f"[bold]cnntrain {__version__}[/]  one batch through the five steps of training\n")
     low, high = float(x.min()), float(x.max())
-    labels = y if y.dim() == 1 else y.argmax(dim=1)
-    images(console, (x - low) / max(1e-12, high - low), [names[label] for label in labels.tolist()])
+    pixels = (x - low) / max(1e-12, high - low)
+    if y.dim() == 3:
+        what, values = "y, masks", show_masks(console, pixels, y, names)
+    else:
+        labels = [names[label] for label in (y if y.dim() == 1 else y.argmax(dim=1)).tolist()]
+        images(console, pixels, labels)
+        what, values = "y, labels", ", ".join(labels[:6]) + ", ..."
     console.line()
     rows(
         console,
         (*TENSOR, "values"),
         [
             (*facts("x, images", x), f"{low:.2f} to {high:.2f}, mean {float(x.mean()):.2f}"),
-            (*facts("y, labels", y), ", ".join(names[label] for label in labels[:6].tolist()) + ", ..."),
+            (*facts(what, y), values),
         ],
     )
     mean, std = (", ".join(f"{v:g}" for v in part) for part in (settings.data.mean, settings.data.std))
@@ -49,6 +60,26 @@ def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
         f"Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their mean is about 0 "
         "and their std about 1 over the training set.",
     )
+
+
+def show_masks(console: Console, pixels: Tensor, y: Tensor, names: Sequence[str]) -> str:
+    """Show some images with the class of each pixel as a colour, and return how frequent the classes are.
+
+    Args:
+        console: where to.
+        pixels: float (N, C, H, W), from 0 to 1.
+        y: classes, int64 (N, H, W); pixels of the class ``IGNORED`` count nowhere.
+        names: of the classes.
+    """
+    colours = torch.from_numpy(in_colors(y.cpu().numpy())).permute(0, 3, 1, 2) / 255
+    pixels = pixels.cpu()[:, : colours.shape[1]].expand_as(colours)
+    shown = torch.stack([pixels, colours], dim=1).flatten(0, 1)
+    found = [[names[label] for label in mask.unique().tolist() if 0 < label < IGNORED] for mask in y.cpu()]
+    images(console, shown, [title for there in found for title in ("image", ", ".join(there))])
+    counts = y[y != IGNORED].bincount(minlength=len(names))
+    shares = (counts / max(1, int(counts.sum()))).tolist()
+    told = ", ".join(f"{name} {share:.0%}" for name, share in list(zip(names, shares, strict=True))[:MOST])
+    return told + (", ..." if len(names) > MOST else "")
 
 
 def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:

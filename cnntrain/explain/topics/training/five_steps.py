@@ -11,6 +11,7 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
+from cnntrain.annotations.regions import IGNORED
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import heading, rows, words
 from cnntrain.explain.topics.training.batch_view import TENSOR, facts, show_batch, show_model
@@ -49,7 +50,7 @@ def five_steps(build: Callable[[], Parts], console: Console) -> None:
     """
     parts = build()
     parts.model.train()
-    batches = parts.freezing.keep(parts.model, parts.batches.epoch(0))
+    batches = parts.epoch(0)
     x, y = next(batches)
     show_batch(console, parts, x, y)
     show_model(console, parts.settings.model)
@@ -104,7 +105,8 @@ def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
         spread = f"{float(values.mean()):.3f} ± {float(values.std()):.3f}"
         lines.append((*facts(name, output), spread, f"{float((output == 0).float().mean()):.0%}"))
     rows(console, ("after layer", *TENSOR[1:], "mean ± std", "zeros"), lines)
-    words(console, "The last are the logits: a number for each image and class, larger where it is likelier.")
+    of = "pixel" if forward.logits.dim() == 4 else "image"
+    words(console, f"The last are the logits: a number for each {of} and class, larger where it is likelier.")
     if parts.precision.dtype is not None:
         words(
             console,
@@ -118,34 +120,46 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
     heading(console, "3", "loss = criterion(output, y)", "loss: how wrong that is")
     loss, classes = forward.loss, parts.settings.data.num_classes
     rows(console, TENSOR, [facts("loss", loss)])
-    if not isinstance(parts.criterion, nn.CrossEntropyLoss):
+    chance = parts.task.chance(parts.criterion)  # known of cross entropy alone
+    if chance is None:
         words(console, f"{type(parts.criterion).__name__}: [bold]{loss.item():.4f}[/], one number.")
         return
-    smooth = parts.criterion.label_smoothing
-    if y.dim() == 1 and not smooth and parts.criterion.weight is None:
-        own = forward.logits.detach().float().softmax(dim=1).gather(1, y[:, None])
-        first = float(own[0])
-        name = escape(printable(parts.data.train.class_names[int(y[0])]))
+    over = f"{int((y != IGNORED).sum()):,} pixels" if y.dim() == 3 else f"{len(y)} images"
+    smooth, weight = getattr(parts.criterion, "label_smoothing", 0), getattr(parts.criterion, "weight", None)
+    one = None if smooth or weight is not None else of_one(parts, forward, y)
+    if one is not None:
+        what, first = one
         words(
             console,
-            f"softmax makes probabilities of the logits. The first image, {name}, gets {first:.4f} for its "
-            f"own class: −ln{JOIN}{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over "
-            f"{len(y)} images: [bold]{loss.item():.4f}[/].",
+            f"softmax makes probabilities of the logits. {what}, gets {first:.4f} for its own class: "
+            f"−ln{JOIN}{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over {over}: "
+            f"[bold]{loss.item():.4f}[/].",
         )
     else:
-        reasons = {"mixed images": y.dim() > 1, f"label smoothing of {smooth:g}": smooth}
-        reasons["class weights"] = parts.criterion.weight is not None
+        reasons = {"mixed images": y.is_floating_point(), f"label smoothing of {smooth:g}": smooth}
+        reasons["class weights"] = weight is not None
         why = " and ".join(reason for reason, holds in reasons.items() if holds)
-        words(
-            console,
-            f"Cross entropy, the mean over {len(y)} images, with {why}: [bold]{loss.item():.4f}[/].",
-        )
+        told = f"{over}, with {why}" if why else over
+        words(console, f"Cross entropy, the mean over {told}: [bold]{loss.item():.4f}[/].")
     words(
         console,
         f"A model that knows nothing gives each of {classes} classes 1/{classes}: −ln(1/{classes}) = "
         f"ln({classes}) = [bold]{math.log(classes):.4f}[/]. "
-        + sentences.on_first_loss(loss.item(), math.log(classes)),
+        + sentences.on_first_loss(loss.item(), chance.loss),
     )
+
+
+def of_one(parts: Parts, forward: Forward, y: Tensor) -> tuple[str, float] | None:
+    """Return an image, or a pixel, in words, and the probability of its class; None if it has not one."""
+    label, logits = y[0], forward.logits[0].detach().float()
+    if y.dim() == 3:
+        row, column = (side // 2 for side in y.shape[1:])
+        label, logits = y[0, row, column], logits[:, row, column]
+    if y.is_floating_point() or int(label) == IGNORED:
+        return None
+    name = escape(printable(parts.data.train.class_names[int(label)]))
+    what = f"The middle pixel of the first image, {name}" if y.dim() == 3 else f"The first image, {name}"
+    return what, float(logits.softmax(dim=0)[int(label)])
 
 
 def show_backward(console: Console, parts: Parts) -> None:

@@ -148,8 +148,8 @@ def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[
     batches = EvalLoader(
         test, torch.arange(len(test)), settings.eval_batch_size, parts.normalize, parts.device
     )
-    evaluation = parts.task.evaluation(parts.device)
-    result = loop.evaluate(parts.model, batches, parts.criterion, evaluation, parts.precision)
+    tested, evaluation = parts.task.collate(batches), parts.task.evaluation(parts.device)
+    result = loop.evaluate(parts.model, tested, parts.criterion, evaluation, parts.precision)
     losses, norms = (torch.stack(values).cpu().tolist() for values in (noted.losses, noted.norms))
     return losses, norms, Figure(TEST, parts.task.scores.main).value_in(result)
 

@@ -1,0 +1,234 @@
+"""``cnntrain explain skips``: the levels of a U-Net, and what each of its skip connections is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.markup import escape
+from torch import Tensor, nn
+
+from cnntrain import loop
+from cnntrain.data.batches import raised
+from cnntrain.data.loader import EvalLoader
+from cnntrain.errors import UserError
+from cnntrain.explain import figures, sentences
+from cnntrain.explain.setup import Examined
+from cnntrain.explain.terminal import rows, words
+from cnntrain.explain.topics.images import skips_figures
+from cnntrain.explain.topics.images.ablation import Blanks, blanked, what, where
+from cnntrain.models.hooks import forward_hooks
+from cnntrain.models.summary import Layer, layers
+from cnntrain.models.views import SkipsLayers
+from cnntrain.runtime.console import Console, count
+from cnntrain.text import printable, shown_path
+
+IMAGES, BATCH = 500, 100  # test images that are measured
+SHOWN = 4  # of them that are drawn
+
+
+@dataclass(frozen=True)
+class Level:
+    """A resolution of the network.
+
+    Args:
+        encoder: the last layer of the encoder there.
+        decoder: the last layer of the decoder there; None at the bottom.
+        giver: the module whose features go past the levels below.
+        taker: the module that merges them; empty at the bottom.
+    """
+
+    encoder: Layer
+    decoder: Layer | None
+    giver: str
+    taker: str
+
+    @property
+    def size(self) -> str:
+        """Height and width of the features."""
+        return "×".join(map(str, self.encoder.output_shape[1:]))
+
+
+def skips(model: Examined, console: Console, folder: Path) -> None:
+    """Show the levels of a U-Net, measure it without each skip connection, and draw both.
+
+    Args:
+        model: a network with skip connections that labels pixels.
+        console: where to.
+        folder: for the figures.
+
+    Raises:
+        UserError: the network has no skip connections.
+    """
+    net = model.model
+    if not isinstance(net, SkipsLayers) or not net.skip_connections:
+        raise UserError(f"{type(net).__name__} has no skip connections to show: model=unet has")
+    levels = levels_of(net, model.shape)
+    show_levels(console, model, levels)
+    found = measured(model, levels, console)
+    show_scores(console, model, found)
+    images, masks = (part.cpu() for part in raised(model.data.test.__getitems__(np.arange(SHOWN))))
+    x = model.normalize(images.to(model.normalize.mean.device))
+    maps = features(model, levels, x[:1])
+    answers = [predicted(model, blanks, x) for blanks in variants(model, levels).values()]
+    shapes = [level.encoder.output_shape for level in levels]
+    fields = [
+        (level.encoder.receptive_field, level.decoder.receptive_field if level.decoder else None)
+        for level in levels
+    ]
+    drawn = skips_figures.levels(images[0], maps, shapes, fields, answers[0][0])
+    figures.save(drawn, folder / "levels.png")
+    titles = [(name, f"mIoU {result.miou:.1%}") for name, result in found.items()]
+    figures.save(skips_figures.answers(images, masks, titles, answers), folder / "without.png")
+    console.line("figures: [bold]{}[/]: levels.png, without.png", shown_path(folder))
+
+
+def levels_of(net: nn.Module, shape: tuple[int, int, int]) -> list[Level]:
+    """Return the resolutions of a network with skip connections, the finest first and the bottom last."""
+    done = layers(net, shape)
+    named = {}
+    for row in done:
+        for parent in {row.name, row.name.rpartition(".")[0]}:
+            named[parent] = row  # the last one counts
+    assert isinstance(net, SkipsLayers)
+    found = [Level(named[giver], named[taker], giver, taker) for giver, taker in net.skip_connections]
+    bottom = min(
+        (row for row in done if row.parameters), key=lambda row: row.output_shape[-1] * row.output_shape[-2]
+    )
+    below = [row for row in done if row.output_shape == bottom.output_shape and row.parameters][-1]
+    return [*found, Level(below, None, below.name.rpartition(".")[0], "")]
+
+
+def show_levels(console: Console, model: Examined, levels: Sequence[Level]) -> None:
+    """Show sizes, channels and receptive fields on the way down, and on the way up."""
+    total = sum(p.numel() for p in model.model.parameters())
+    words(
+        console,
+        f"[bold]{escape(model.name)}[/], {total:,} parameters: {count(len(levels) - 1, 'level')} down and up "
+        f"again; an image is {'×'.join(map(str, model.shape))}\n",
+    )
+    lines = []
+    for number, level in enumerate(levels):
+        channels = level.encoder.output_shape[0]
+        up = ("", "", "–") if level.decoder is None else merged(model.model, level)
+        lines.append(
+            (f"{number}", level.size, level.giver, f"{channels}", in_digits(level.encoder), level.taker, *up)
+        )
+    headings = ("level", "size", "down", "channels", "sees", "up", "skip + below", "channels ", "sees ")
+    rows(console, headings, lines, left=3)
+    words(
+        console,
+        "\nEach level down halves the image and sees more of it: [bold]what[/] is there, and less and less "
+        "exactly where. On the way up, a level gets its features from below, enlarged, and beside them the "
+        "encoder's own of the same size, by the skip connection: [bold]where[/]. sees: the side in pixels of "
+        "the part of the image that one value depends on.\n",
+    )
+
+
+def merged(net: nn.Module, level: Level) -> tuple[str, str, str]:
+    """Return what a level of the decoder gets, what it gives, and what that sees."""
+    assert level.decoder is not None
+    skip = level.encoder.output_shape[0]
+    first = next(m for m in net.get_submodule(level.taker).modules() if isinstance(m, nn.Conv2d))
+    return (
+        f"{skip} + {first.in_channels - skip}",
+        f"{level.decoder.output_shape[0]}",
+        in_digits(level.decoder),
+    )
+
+
+def in_digits(layer: Layer) -> str:
+    """Return the receptive field of a layer, or a dash."""
+    return "–" if layer.receptive_field is None else f"{layer.receptive_field}"
+
+
+def variants(model: Examined, levels: Sequence[Level]) -> dict[str, Blanks]:
+    """Return the network as it is and without each skip connection, by name, as what is taken away."""
+    found: dict[str, Blanks] = {"all": []}
+    for level in levels[:-1]:
+        channels = slice(0, level.encoder.output_shape[0])
+        found[f"without skip {level.size}"] = [(model.model.get_submodule(level.taker), channels)]
+    every = [blank for blanks in found.values() for blank in blanks]
+    finest, channels = every[0]
+    if len(every) > 1:
+        found["without all skips"] = every
+    found[f"skip {levels[0].size} alone"] = [(finest, slice(channels.stop, None))]
+    return found
+
+
+def tested(model: Examined) -> Tensor:
+    """Return the indices of the test images that are measured, int64."""
+    return torch.arange(min(IMAGES, len(model.data.test)))
+
+
+def measured(model: Examined, levels: Sequence[Level], console: Console) -> dict[str, Any]:
+    """Return how well the network does as it is and without each skip connection."""
+    device = model.normalize.mean.device
+    criterion = model.task.criterion({"_target_": "torch.nn.CrossEntropyLoss"}, None)
+    found: dict[str, Any] = {}
+    todo = variants(model, levels)
+    with console.bar(len(todo), 0, "measuring", unit="variant") as bar:
+        for name, blanks in todo.items():
+            batches = EvalLoader(model.data.test, tested(model), BATCH, model.normalize, device)
+            with blanked(blanks):
+                found[name] = loop.evaluate(
+                    model.model,
+                    model.task.collate(batches),
+                    criterion,
+                    model.task.evaluation(device),
+                    model.precision,
+                )
+            bar.update()
+    return found
+
+
+def show_scores(console: Console, model: Examined, found: dict[str, Any]) -> None:
+    """Show what the network is worth without each skip connection."""
+    lines = [
+        (name, f"{result.miou:.1%}", f"{where(result.confusion):.1%}", f"{what(result.confusion):.1%}")
+        for name, result in found.items()
+    ]
+    rows(console, ("network", "mIoU", "where", "what"), lines)
+    first = escape(printable(model.data.train.class_names[0]))
+    whole, *others = found.items()
+    costs = {name: whole[1].miou - result.miou for name, result in others if name.startswith("without skip")}
+    name, alone = others[-1]
+    words(
+        console,
+        f"\nOn {len(tested(model)):,} test images. where: IoU of all classes but {first} together; what: the "
+        "share of the pixels found so whose class is right. To take a skip connection away, each of its maps "
+        "is replaced by its mean: the network is the same, and was trained with all of them. "
+        + sentences.on_skips(costs)
+        + sentences.on_finest(
+            name,
+            (where(whole[1].confusion), what(whole[1].confusion)),
+            (where(alone.confusion), what(alone.confusion)),
+        ),
+    )
+
+
+@torch.no_grad()
+def predicted(model: Examined, blanks: Blanks, x: Tensor) -> np.ndarray:
+    """Return the classes of the pixels of images, float (N, C, H, W), as uint8 (N, H, W)."""
+    with blanked(blanks), model.precision.autocast():
+        classes: np.ndarray = model.model(x).argmax(dim=1).to(torch.uint8).cpu().numpy()
+    return classes
+
+
+@torch.no_grad()
+def features(model: Examined, levels: Sequence[Level], x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+    """Return what encoder and decoder make of an image at each level, float32 (C, H, W) each."""
+    noted: dict[str, Tensor] = {}
+
+    def note(name: str, module: nn.Module, args: Any, output: Tensor) -> None:
+        noted[name] = output[0].float().cpu()
+
+    names = {name for level in levels for name in (level.giver, level.taker) if name}
+    watched = [(name, model.model.get_submodule(name)) for name in names]
+    with forward_hooks(watched, note), model.precision.autocast():
+        model.model(x)
+    return [(noted[level.giver], noted.get(level.taker)) for level in levels]
