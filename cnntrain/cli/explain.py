@@ -119,8 +119,8 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
     runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
     typed = [word for word in words if not word.startswith("run=")]
     if runs and not topic.takes_run:
-        takers = " and ".join(f"explain {other.name}" for other in TOPICS.values() if other.takes_run)
-        raise UserError(f"run={runs[0]}: only {takers} take a run")
+        *most, last = (other.name for other in TOPICS.values() if other.takes_run)
+        raise UserError(f"run={runs[0]}: only explain {', '.join(most)} and {last} take a run")
     if len(runs) > 1 and topic.needs != "models":
         raise UserError(f"explain {topic.name} takes one run, not {len(runs)}")
     if runs:

@@ -21,6 +21,7 @@ from cnntrain.explain.table import TOPICS, Topic
 from cnntrain.explain.topics.images.filters import filters
 from cnntrain.explain.topics.images.shift import shift
 from cnntrain.runtime.console import Console
+from cnntrain.tasks import Classification
 
 LESSON = '''"""A topic that a test adds."""
 
@@ -63,7 +64,7 @@ def test_a_new_topic_is_listed_wherever_topics_are(torchless: Command, lesson: T
     assert "lesson" in torchless("_complete", "explain", "le").out.split()
     is_told(torchless("explain", "lessn"), "did you mean lesson?")
     is_told(torchless("explain", "nothing"), ", lesson")
-    is_told(torchless("explain", "lesson", "run=last"), "run=last: only explain shift and explain filters")
+    is_told(torchless("explain", "lesson", "run=last"), "run=last: only explain shift, filters")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,8 @@ def test_topics_work_without_a_configuration(tmp_path: Path, capsys: pytest.Capt
     images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
     dataset = InMemoryDataset(images, torch.arange(20) % 2, ["even", "odd"])
     data = Data(dataset, dataset, torch.arange(20), torch.arange(0), "", [])
-    normalize = Normalize([0.5], [0.5], device)
-    mine = Examined("mine", (1, 8, 8), 0, model, Precision("fp32", device), data, normalize)
+    normalize, task = Normalize([0.5], [0.5], device), Classification((1, 8, 8), 2)
+    mine = Examined("mine", (1, 8, 8), 0, model, Precision("fp32", device), data, normalize, task)
     shift([mine], Console(), tmp_path)
     filters(mine, Console(), tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"shift.png", "0.png", "3.png"}
