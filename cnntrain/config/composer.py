@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cnntrain.annotations.auto import asked_of, census_of, complete_canvas, inferred
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
+from cnntrain.config.instantiate import build_source
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, is_open
 from cnntrain.config.overrides import parse
+from cnntrain.config.schema import IMAGES, inputs_of
 from cnntrain.config.validate import check
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runtime.ranks import Reporter
+from cnntrain.sequences.auto import complete_sequences
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -152,15 +155,18 @@ class Composition:
 
 
 def complete(settings: dict[str, Any]) -> None:
-    """Put what the folder of images says in the place of each ``auto`` of the group ``data``.
+    """Put what the data say in the place of each ``auto`` of the group ``data``: a folder, or sequences.
 
     Args:
         settings: a configuration, checked, as plain types.
 
     Raises:
-        UserError: the data are no folder, or it can't be used.
+        UserError: the data do not tell, or can't be used.
     """
     data = settings["data"]
+    if inputs_of(data) != IMAGES:
+        complete_sequences(data, lambda train: build_source(data, None, train=train))
+        return
     wanted = [name for name in INFERRED if data[name] == "auto"]
     if not wanted:
         return

@@ -14,7 +14,7 @@ from cnntrain.config.keys import KEYS, MEASURED, PATHS, home_of, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
 from cnntrain.config.other_versions import config_of_today
 from cnntrain.config.overrides import check_choice, parse, quoted
-from cnntrain.config.schema import UNCHANGED, shown
+from cnntrain.config.schema import UNCHANGED, inputs_of, shown
 from cnntrain.config.validate import check, check_device, leads_out, remark_on_threads
 from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.runtime.ranks import Reporter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Whatever the images are, the network gets them as it got those that it was trained on.
 PREPROCESSING = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.prepares)
 # Keys that may lead anywhere: read from, or named anew.
-TABLES = tuple(key for key, rule in KEYS.items() if rule.kind in ("ids", "colors"))
+TABLES = tuple(key for key, rule in KEYS.items() if rule.kind in ("ids", "colors", "tokens"))
 PLACES = tuple(key for key in PATHS if KEYS[key].path != "name" and home_of(key) in ("train", "data"))
 # By their last names, since a logger may stand under any name.
 LOCAL = {key.rpartition(".")[2]: rule.local for key, rule in KEYS.items() if rule.local is not UNCHANGED}
@@ -139,7 +139,10 @@ def opened(
 
 def keep_preprocessing(config: dict[str, Any], trained_on: Mapping[str, Any]) -> None:
     """Let images, whatever they are, reach the network as those did that it was trained on."""
-    config["data"].update({name: trained_on[name] for name in PREPROCESSING})
+    taken, given = inputs_of(trained_on), inputs_of(config["data"])
+    if taken != given:
+        raise UserError(f"the model takes {taken}, and these data have {given} (data.inputs)")
+    config["data"].update({name: trained_on[name] for name in PREPROCESSING if name in trained_on})
     for name in ("num_classes", "targets"):  # a folder may lack some of the classes
         if config["data"][name] == "auto":
             config["data"][name] = trained_on[name]
@@ -207,7 +210,7 @@ def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
         node: the value.
         trust: packages that the user trusts.
     """
-    if key in TABLES:  # numbers and colours
+    if key in TABLES:  # numbers, colours and words
         return
     if isinstance(node, Mapping):
         refused = [t for t in targets(node) if not is_of_ours(t) and not is_trusted(t, trust)]

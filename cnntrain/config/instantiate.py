@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnntrain.errors import CheckpointError, UserError, did_you_mean, in_words
+from cnntrain.sequences.source import Source
 from cnntrain.text import printable
 
 # Modules whose classes a checkpoint may name, as module.Class and no deeper.
@@ -23,6 +24,7 @@ SAFE_MODULES = (
     "cnntrain.models",
     "cnntrain.optim",
     "cnntrain.data.sources",
+    "cnntrain.sequences",
     "cnntrain.data.augment",
     "cnntrain.loggers",
     "torch.nn",
@@ -71,6 +73,13 @@ def build(
             f"{key}._target_={node['_target_']} gives {type(result).__name__}, not a {named(kind)}"
         )
     return result
+
+
+def build_source(data: Mapping[str, Any], trust: Sequence[str] | None, **known: Any) -> Any:
+    """Build the source of sequences that the group ``data`` names: one of ours, or any of the user's."""
+    check_trusted("data.source", data["source"], Source, trust)
+    root = {"root": data["root"]} if data.get("root") else {}
+    return build("data.source", data["source"], object, None, **root, **known)
 
 
 def named(kind: type) -> str:

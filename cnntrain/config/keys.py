@@ -390,6 +390,7 @@ KEYS: dict[str, Key] = {
         is_shape=True,
         prepares="pixels",
         is_passed_on=True,
+        inputs=("images",),
     ),
     "data.image_size": Key(
         "size",
@@ -401,6 +402,7 @@ KEYS: dict[str, Key] = {
         inferred="images",
         is_shape=True,
         prepares="pixels",
+        inputs=("images",),
     ),
     "data.num_classes": Key(
         "int",
@@ -414,12 +416,13 @@ KEYS: dict[str, Key] = {
     ),
     "data.mean": Key(
         "list",
-        "mean per channel, or one for all, of pixels from 0 to 1",
+        "mean per channel, or one for all, of pixels from 0 to 1; of a series: per feature",
         "weights",
         items=Value("float"),
         auto=True,
         inferred="images",
         prepares="normalization",
+        inputs=("images", "series"),
     ),
     "data.std": Key(
         "list",
@@ -429,6 +432,7 @@ KEYS: dict[str, Key] = {
         auto=True,
         inferred="images",
         prepares="normalization",
+        inputs=("images", "series"),
     ),
     "data.targets": Key(
         "str",
@@ -518,6 +522,7 @@ KEYS: dict[str, Key] = {
         prepares="pixels",
         is_passed_on=True,
         before="squash",
+        inputs=("images",),
     ),
     "data.resize_size": Key(
         "size",
@@ -528,6 +533,7 @@ KEYS: dict[str, Key] = {
         optional=True,
         home="train",
         prepares="pixels",
+        inputs=("images",),
     ),
     "data.max_megapixels": Key(
         "float",
@@ -539,6 +545,7 @@ KEYS: dict[str, Key] = {
         commands=("resume", "eval", "report", "predict", "explain_run"),
         home="train",
         is_passed_on=True,
+        inputs=("images",),
     ),
     "data.value_range": Key(
         "list",
@@ -553,6 +560,7 @@ KEYS: dict[str, Key] = {
         inferred="images",
         prepares="pixels",
         is_passed_on=True,
+        inputs=("images",),
     ),
     "data.cache": Key(
         "str",
@@ -561,6 +569,7 @@ KEYS: dict[str, Key] = {
         choices=("auto", "ram", "disk", "off"),
         commands=("resume", "eval", "report", "explain_run"),
         home="train",
+        inputs=("images",),
     ),
     "data.cache_gb": Key(
         "float",
@@ -569,6 +578,7 @@ KEYS: dict[str, Key] = {
         low=0,
         commands=("resume", "eval", "report", "explain_run"),
         home="train",
+        inputs=("images",),
     ),
     "data.canvases": Key(
         "int",
@@ -661,23 +671,122 @@ KEYS: dict[str, Key] = {
         required=False,
         is_passed_on=True,
     ),
+    # sequences
+    "data.inputs": Key(
+        "str",
+        "what the network gets",
+        "weights",
+        choices=("images", "series", "text"),
+        required=False,
+        is_shape=True,
+    ),
+    "data.steps": Key(
+        "int",
+        "steps of a sequence at most, of longer ones the rest is cut off; auto: the longest, up to 1000",
+        "weights",
+        low=1,
+        high=16384,
+        auto=True,
+        inferred="sequences",
+        required=False,
+        inputs=("series", "text"),
+        is_shape=True,
+        prepares="pixels",
+    ),
+    "data.features": Key(
+        "int",
+        "numbers in each step of a series",
+        "weights",
+        low=1,
+        high=16383,
+        auto=True,
+        inferred="sequences",
+        required=False,
+        inputs=("series",),
+        is_shape=True,
+        prepares="pixels",
+    ),
+    "data.tokens": Key(
+        "str",
+        "what of a text is a step",
+        "weights",
+        choices=("bytes", "characters", "words"),
+        required=False,
+        inputs=("text",),
+        is_shape=True,
+        prepares="pixels",
+    ),
+    "data.vocabulary": Key(
+        "tokens",
+        "characters, or words between blanks, that are told apart; auto: the commonest of the training texts",
+        "weights",
+        auto=True,
+        inferred="sequences",
+        required=False,
+        inputs=("text",),
+        is_shape=True,
+        prepares="pixels",
+    ),
+    "data.vocabulary_size": Key(
+        "int",
+        "characters or words that vocabulary=auto takes at most",
+        "weights",
+        low=1,
+        high=1_000_000,
+        required=False,
+        inputs=("text",),
+    ),
+    "data.min_count": Key(
+        "int",
+        "how often vocabulary=auto must find one in the training texts",
+        "weights",
+        low=1,
+        high=1_000_000,
+        required=False,
+        inputs=("text",),
+    ),
     # augment
     "augment.crop": Key(
-        "float", "smallest area share of a random resized crop, often 0.08; 0: off", "weights", low=0, high=1
+        "float",
+        "smallest area share of a random resized crop, often 0.08; of a sequence: of its steps; 0: off",
+        "weights",
+        low=0,
+        high=1,
     ),
-    "augment.flip": Key("float", "probability of a horizontal flip", "weights", low=0, high=1),
-    "augment.rotate": Key("float", "maximum rotation in degrees", "weights", low=0, high=180),
-    "augment.shift": Key("int", "maximum translation in pixels", "weights", low=0),
+    "augment.flip": Key(
+        "float", "probability of a horizontal flip", "weights", low=0, high=1, inputs=("images",)
+    ),
+    "augment.rotate": Key(
+        "float", "maximum rotation in degrees", "weights", low=0, high=180, inputs=("images",)
+    ),
+    "augment.shift": Key("int", "maximum translation in pixels", "weights", low=0, inputs=("images",)),
     "augment.trivialaugment": Key(
-        "float", "probability of TrivialAugment, usually 1", "weights", low=0, high=1
+        "float",
+        "probability of TrivialAugment, usually 1",
+        "weights",
+        low=0,
+        high=1,
+        inputs=("images",),
     ),
     "augment.randaugment": Key(
-        "float", "RandAugment magnitude (two operations), often 9", "weights", low=0, high=30
+        "float",
+        "RandAugment magnitude (two operations), often 9",
+        "weights",
+        low=0,
+        high=30,
+        inputs=("images",),
     ),
     "augment.jitter": Key(
-        "float", "brightness, contrast and saturation jitter: factors 1 ± N", "weights", low=0, high=1
+        "float",
+        "brightness, contrast and saturation jitter: factors 1 ± N; series: noise, in standard deviations",
+        "weights",
+        low=0,
+        high=1,
+        inputs=("images", "series"),
     ),
-    "augment.hue": Key("float", "hue jitter, as a share of the colour circle", "weights", low=0, high=0.5),
+    "augment.hue": Key(
+        "float", "hue jitter, as a share of the colour circle", "weights", low=0, high=0.5, inputs=("images",)
+    ),
     "augment.erase": Key("float", "probability of random erasing", "weights", low=0, high=1),
     "augment.mixup": Key(
         "float",
@@ -685,6 +794,7 @@ KEYS: dict[str, Key] = {
         "weights",
         low=0,
         targets=("classes",),
+        inputs=("images",),
     ),
     "augment.cutmix": Key(
         "float",
@@ -692,6 +802,7 @@ KEYS: dict[str, Key] = {
         "weights",
         low=0,
         targets=("classes",),
+        inputs=("images",),
     ),
     "augment.min_visible": Key(
         "float",
@@ -741,7 +852,7 @@ KEYS: dict[str, Key] = {
     ),
     "model.read": Key(
         "str",
-        "what a step of the sequence is",
+        "what a step of the sequence is; the rows of a series, or of text, are its steps",
         "weights",
         choices=("rows", "columns", "patches", "pixels"),
     ),
@@ -896,6 +1007,7 @@ MEASURED = tuple(key for key, rule in KEYS.items() if rule.inferred == "trial")
 # Those of the group data, without its name.
 PASSED_ON = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.is_passed_on)
 INFERRED = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.inferred == "images")
+OPEN = (*INFERRED, *(key.removeprefix("data.") for key, rule in KEYS.items() if rule.inferred == "sequences"))
 SHAPE = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.is_shape)
 
 # The arguments of these classes are in the table. Those of any other class are checked against its signature
@@ -921,8 +1033,8 @@ def affected_by(key: str) -> Affects:
     return row.affects if row is not None else "weights"
 
 
-def is_open(data: Mapping[str, Any], names: Sequence[str] = INFERRED) -> bool:
-    """Return whether some of these keys of the group ``data`` are still to be found in the images."""
+def is_open(data: Mapping[str, Any], names: Sequence[str] = OPEN) -> bool:
+    """Return whether some of these keys of the group ``data`` are still to be found in the data."""
     return any(data.get(name) == "auto" for name in names)
 
 

@@ -106,9 +106,11 @@ class Key(Value):
         path: whether its value is the name of a file: a ``folder`` that is read, a ``run``, an ``output``,
             or the ``name`` of one. "": it is no file name.
         examples: values to offer, where others are possible too.
-        inferred: what ``auto`` is replaced by before a run begins: a fact of the ``images`` or of the
-            ``task``, or the winner of a ``trial`` of speed. "": ``auto`` is not possible, or stays.
+        inferred: what ``auto`` is replaced by before a run begins: a fact of the ``images``, of the
+            ``sequences`` or of the ``task``, or the winner of a ``trial`` of speed. "": ``auto`` is not
+            possible, or stays.
         targets: the kinds of targets, as in data.targets, that it is for; (): all. With others it is refused.
+        inputs: the kinds of inputs, as in data.inputs, that it is for; (): all. With others it is refused.
         is_shape: whether the shapes of a network depend on it.
         prepares: what it does to the images that a network gets: to their ``pixels``, or in their
             ``normalization``. "": neither.
@@ -130,8 +132,9 @@ class Key(Value):
     commands: tuple[Command, ...] = ()
     path: Literal["", "folder", "run", "output", "name"] = ""
     examples: tuple[str, ...] = ()
-    inferred: Literal["", "images", "task", "trial"] = ""
+    inferred: Literal["", "images", "sequences", "task", "trial"] = ""
     targets: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     is_shape: bool = False
     prepares: Literal["", "pixels", "normalization"] = ""
     is_passed_on: bool = False
@@ -181,6 +184,7 @@ WORDS = {
     "factors": "a number above 0 for each name, {NAME:N,...}",
     "list": "a list",
     "ids": "a class number for each value, {VALUE:CLASS,...}",
+    "tokens": "characters, or words between blanks",
     "colors": "a colour for each class, {NAME:[RED,GREEN,BLUE],...}, each part from 0 to 255",
     "class": "a class and its arguments",
     "any": "any value",
@@ -196,6 +200,7 @@ SHORT = {
     "factors": "{NAME:FLOAT,...}",
     "list": "LIST",
     "ids": "{INT:INT,...}",
+    "tokens": "TEXT",
     "colors": "{NAME:[R,G,B],...}",
     "class": "CLASS",
     "any": "ANY",
@@ -212,6 +217,7 @@ PREDICATES: dict[str, Callable[[Any], bool]] = {
     "list": lambda v: isinstance(v, list | tuple),
     "ids": lambda v: isinstance(v, Mapping) and bool(v) and all(map(is_id, v.keys(), v.values())),
     "colors": lambda v: isinstance(v, Mapping) and len(v) > 1 and all(map(is_color, v.keys(), v.values())),
+    "tokens": lambda v: isinstance(v, str),
     "class": lambda v: isinstance(v, Mapping),
     "any": lambda v: True,
 }
@@ -260,8 +266,22 @@ def shown(value: Any) -> str:
 Config = dict[str, Any]
 
 
+IMAGES, SERIES, TEXT = "images", "series", "text"  # the values of data.inputs
+
+
+def inputs_of(data: Mapping[str, Any]) -> str:
+    """Return what the network gets: ``images``, which most data do not say, ``series`` or ``text``."""
+    return str(data.get("inputs", IMAGES))
+
+
 def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return channels, height and width of an image as the network gets it."""
+    """Return channels, height and width of an image as the network gets it.
+
+    A sequence is an image of one channel. Its rows are the steps, and its columns the features, and one that
+    says which steps are padding: see :mod:`cnntrain.data.sequences.batch`.
+    """
+    if inputs_of(data) != IMAGES:
+        return 1, data["steps"], data.get("features", 1) + 1
     return data["channels"], *height_and_width(data["image_size"])
 
 

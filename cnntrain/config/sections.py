@@ -13,9 +13,10 @@ from cnntrain.annotations.auto import has_validation_part
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.keys import CLASS_GROUPS, GROUPS, KEYS, PASSED_ON, affected_by, leaves
 from cnntrain.config.mistakes.suggestions import check_value
-from cnntrain.config.schema import Config, height_and_width, input_shape
+from cnntrain.config.schema import IMAGES, TEXT, Config, height_and_width, input_shape, inputs_of
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
+from cnntrain.sequences.tokens import Tokens
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
 Shape = tuple[int, int, int]  # channels, height and width of an image
@@ -29,6 +30,12 @@ class DataSettings:
         limit: training images that are used; None: all.
         workers: processes that decode.
         targets: what the data give for each image: ``classes`` or ``masks``.
+        inputs: what the network gets: ``images``, ``series`` or ``text``. Of a sequence, ``channels`` and
+            ``image_size`` follow from steps and features.
+        steps: of the longest sequence; longer ones are cut.
+        features: of a step.
+        tokens: what of a text is numbered: ``bytes``, ``characters`` or ``words``.
+        vocabulary: the characters or words.
         passed_on: what the class that reads the data is told, by the names of its arguments.
     """
 
@@ -51,12 +58,21 @@ class DataSettings:
     limit: int | None = None
     workers: int = 0
     targets: str = "classes"
+    inputs: str = IMAGES
+    steps: int = 0
+    features: int = 1
+    tokens: str = "bytes"
+    vocabulary: str = ""
     passed_on: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> DataSettings:
         """Return what a configuration says of the data."""
         group = config["data"]
+        if inputs_of(group) != IMAGES:
+            channels, *size = input_shape(group)
+            as_image = {"channels": channels, "image_size": size}
+            group = {"mean": [0.0], "std": [1.0], **group, **as_image, "resize_size": None}
         own = {row.name: group[row.name] for row in fields(cls) if row.name in group}
         passed_on = {name: group[name] for name in PASSED_ON if name in group}
         return cls(**own, passed_on=passed_on, limit=config["limit"], workers=config["workers"])
@@ -98,6 +114,8 @@ class ModelSettings:
         num_classes: number of classes.
         task: class and arguments of what it is to learn.
         targets: what the data give for each image, as in ``data.targets``.
+        inputs: what it gets, as in ``data.inputs``.
+        vocabulary: the number of different tokens of texts.
     """
 
     node: Node
@@ -105,12 +123,16 @@ class ModelSettings:
     num_classes: int
     task: Node
     targets: str = "classes"
+    inputs: str = IMAGES
+    vocabulary: int = 0
 
     @classmethod
     def of(cls, config: Config) -> ModelSettings:
         """Return what a configuration says of the network."""
-        data = config["data"]
-        return cls(config["model"], input_shape(data), data["num_classes"], config["task"], data["targets"])
+        data, inputs = config["data"], inputs_of(config["data"])
+        words = Tokens(data["tokens"], data["vocabulary"]).count if inputs == TEXT else 0
+        known = config["task"], data["targets"], inputs, words
+        return cls(config["model"], input_shape(data), data["num_classes"], *known)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from cnntrain.config.keys import (
     is_open,
     leaves,
 )
+from cnntrain.config.mistakes.inputs import check_inputs
 from cnntrain.config.mistakes.suggestions import (
     check_value,
     is_of_segmentation,
@@ -30,7 +31,7 @@ from cnntrain.config.mistakes.suggestions import (
     unknown_key,
 )
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
-from cnntrain.config.schema import height_and_width, shown
+from cnntrain.config.schema import IMAGES, height_and_width, inputs_of, shown
 from cnntrain.config.sections import DataSettings
 from cnntrain.errors import UserError
 from cnntrain.models.conv_arithmetic import cnn_sizes
@@ -75,8 +76,9 @@ def check(
         if key != "monitor" and (group not in CLASS_GROUPS or is_described(config[group]["_target_"])):
             check_value(key, value)
     check_monitor(config)
+    inputs = inputs_of(config["data"])
     for key in REQUIRED:
-        if key not in values:
+        if key not in values and inputs in (KEYS[key].inputs or (inputs,)):
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
     check_names(config)
     if reads_data and config["data"].get("root") == "":
@@ -89,7 +91,9 @@ def check(
         check_sockets(config["workers"])
     if is_open(config["data"]):  # the rest makes sense once it has been found
         return
-    check_images(config)
+    check_inputs(config)
+    if inputs == IMAGES:
+        check_images(config)
     if trains:
         check_training(config)
 
@@ -211,7 +215,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     shift = described(config["augment"]).get("shift", 0)
     if warmup > epochs:
         raise UserError(f"schedule.warmup={warmup:g} is longer than the run: epochs={epochs}")
-    if shift >= min(height_and_width(data["image_size"])):
+    if shift and shift >= min(height_and_width(data["image_size"])):
         size = shown(data["image_size"])
         raise UserError(f"augment.shift={shift} moves images of {size} pixels out of sight")
     hue = described(config["augment"]).get("hue", 0)
@@ -296,7 +300,7 @@ def check_canvas(data: Mapping[str, Any]) -> None:
             )
     if "digits" in data and data["digits"][1] == 0:
         raise UserError("data.digits=[0,0] leaves all canvases empty: data.digits=[0,1], say")
-    size = data["image_size"]
+    size = data.get("image_size", 0)
     if "digit_size" in data and data["digit_size"][1] > min(height_and_width(size)):
         raise UserError(
             f"data.digit_size={shown(data['digit_size'])} does not fit a canvas of data.image_size="

@@ -6,7 +6,7 @@ never from what ran before. So a resumed epoch goes on exactly, and workers chan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -69,14 +69,23 @@ class ShuffledBatches(Sampler[np.ndarray]):
         batch_size: images in a batch.
         seed: of the order.
         at_once: batches whose indices are handed out together.
+        regroup: puts shuffled indices into batches of like images; None: they stay as they are.
     """
 
-    def __init__(self, indices: Tensor, batch_size: int, seed: int, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        indices: Tensor,
+        batch_size: int,
+        seed: int,
+        at_once: int = 1,
+        regroup: Callable[[Tensor, int, Generator], Tensor] | None = None,
+    ) -> None:
         self.shard = Shard()
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
         self.at_once = at_once
+        self.regroup = regroup
         self.epoch = 0
         self.start = 0
 
@@ -87,7 +96,10 @@ class ShuffledBatches(Sampler[np.ndarray]):
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the indices of some batches, int64 (N,): arrays, which reach workers faster than tensors."""
         generator = Generator().manual_seed(seed_for(self.seed, "order", self.epoch))
-        order = self.indices[torch.randperm(len(self.indices), generator=generator)].numpy()
+        shuffled = self.indices[torch.randperm(len(self.indices), generator=generator)]
+        if self.regroup is not None:
+            shuffled = self.regroup(shuffled, self.batch_size, generator)
+        order = shuffled.numpy()
         step = self.batch_size * self.at_once
         for first in range(self.start * self.batch_size, len(order), step):
             some = order[first : first + step]
@@ -130,11 +142,11 @@ class TrainLoader:
         self.image_size = dataset.image_size
         if augment.crops:
             dataset = dataset.whole
-        at_once = 1
-        if isinstance(dataset, InMemoryDataset) and workers == 0:
+        at_once, regroup = 1, getattr(dataset, "grouped", None)
+        if isinstance(dataset, InMemoryDataset) and workers == 0 and regroup is None:
             # A small batch takes less time to gather than to ask for, so several are gathered together.
             at_once = max(1, AT_ONCE // (batch_size * dataset.values))
-        self.batches = ShuffledBatches(indices, batch_size, seed, at_once)
+        self.batches = ShuffledBatches(indices, batch_size, seed, at_once, regroup)
         self.shard = self.batches.shard
         self.dataset = dataset
         self.seed = seed

@@ -10,12 +10,14 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from cnntrain.config.instantiate import build, check_trusted, locate
+from cnntrain.config.instantiate import build, build_source, check_trusted, locate
+from cnntrain.config.schema import IMAGES, TEXT
 from cnntrain.config.sections import DataSettings
 from cnntrain.data import decoded_cache
 from cnntrain.data.batches import Batch
 from cnntrain.data.images import InMemoryDataset, fit
 from cnntrain.data.resize import side_or_both
+from cnntrain.data.sequences.dataset import in_memory
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.streaming import StreamingDataset, all_batches, read_all
 from cnntrain.data.targets import TARGETS
@@ -23,6 +25,8 @@ from cnntrain.errors import UserError
 from cnntrain.runs import cache_dir
 from cnntrain.runtime import memory
 from cnntrain.runtime.console import Console, bytes_in_words, count
+from cnntrain.sequences.reading import read
+from cnntrain.sequences.tokens import Tokens
 
 AT_ONCE = 1024  # images that are written to the cache
 SHARE = 0.5  # of the free memory that data may take
@@ -59,6 +63,8 @@ class Reader:
         """
         if is_train:
             self.notes = []
+        if self.data.inputs != IMAGES:
+            return self.sequences(is_train)
         files = self.files(is_train)
         place = decoded_cache.place(self.facts(is_train), files) if files else None
         images = self.from_cache(place)
@@ -70,6 +76,27 @@ class Reader:
                 images = self.from_cache(place)
         found = images or self.made(dataset, place)
         return self.checked(found.seen_at(self.data.size))
+
+    def sequences(self, is_train: bool) -> InMemoryDataset:
+        """Return one part of data that are sequences: in memory."""
+        node = {"source": self.data.source, "root": self.data.root}
+        names = self.known.get("class_names")
+        source = self.opened[is_train] = build_source(node, self.trust, train=is_train, class_names=names)
+        with self.console.bar(len(source), 0, f"reading {type(source).__name__}", unit="sequence") as bar:
+            found = read(source, self.data.inputs, bar.update)
+        tokens = Tokens(self.data.tokens, self.data.vocabulary) if self.data.inputs == TEXT else None
+        dataset, cut = in_memory(found, self.data.steps, tokens)
+        if cut:
+            self.console.warn(
+                f"{count(cut, 'sequence')} of the {'training' if is_train else 'test'} part longer than "
+                f"data.steps={self.data.steps}: the rest is cut off"
+            )
+        if dataset.images.shape[1] != self.data.features:
+            raise UserError(
+                f"data.features={self.data.features}, but the data have {dataset.images.shape[1]}"
+            )
+        self.checked(dataset)
+        return dataset
 
     def facts(self, is_train: bool) -> dict[str, Any]:
         """Return what the decoded images depend on, besides the files."""

@@ -21,6 +21,7 @@ from cnntrain.data.targets import checksum
 from cnntrain.image_folder.members import Member, RunSplit, split_of
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console, count
+from cnntrain.sequences.source import Source
 from cnntrain.text import printable
 
 Images = InMemoryDataset | StreamingDataset
@@ -64,7 +65,8 @@ class Earlier:
         """
         if is_same_images(self.state, train):
             return True
-        return self.settings.same(PLACE, data) and not self.settings.same(LOOKS, data)
+        looks = [name for name in LOOKS if data.inputs in (KEYS[f"data.{name}"].inputs or (data.inputs,))]
+        return self.settings.same(PLACE, data) and not self.settings.same(looks, data)
 
     def trained_on(self, data: DataSettings, dataset: Any, train: Images) -> Tensor | None:
         """Return which images it was trained on, bool (N,), on the CPU; None if that can't be told.
@@ -120,6 +122,9 @@ def parted(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple
     """
     if isinstance(dataset, Folder):
         return dataset.split(val_fraction, seed)
+    if isinstance(dataset, Source) and dataset.validates is not None:  # which come with a part of their own
+        validates = torch.from_numpy(dataset.validates)
+        return (~validates).nonzero().flatten(), validates.nonzero().flatten()
     if train.strata is None:
         return random_split(len(train), val_fraction, seed)
     return stratified_split(train.strata, val_fraction, seed)

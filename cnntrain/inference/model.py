@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from cnntrain.config.keys import AMENDABLE
 from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images
-from cnntrain.data.loader import Normalize
 from cnntrain.data.resize import side_or_both
+from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.errors import UserError
 from cnntrain.image_folder.decode import Decoding
 from cnntrain.inference.saved_run import open_best
@@ -64,9 +65,8 @@ class Trained:
         if settings.compile:
             compile_model(self.model, self.shape, self.device)
         self.precision = Precision(engine.precision, self.device)
-        self.normalize = Normalize(
-            self.normalization["mean"], self.normalization["std"], self.device, engine.memory_format
-        )
+        known = replace(data, mean=self.normalization["mean"], std=self.normalization["std"])
+        self.normalize = normalizing(known, self.device, engine.memory_format)
 
     def predict(self, images: Tensor | np.ndarray) -> Tensor:
         """Return what the task makes of the outputs, on the CPU: probabilities, float32 (N, classes), say.

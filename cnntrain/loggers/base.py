@@ -25,14 +25,15 @@ class Logged:
         config: the whole configuration, as plain types.
         scores: the scores of its task.
         history: the rows of the epochs that are over, if the run is resumed.
-        images: some of the training set as the network gets them, uint8 (N, C, H, W).
+        images: some of the training set as the network gets them, uint8 (N, C, H, W); None of
+            sequences.
     """
 
     folder: Path
     config: Mapping[str, Any]
     scores: Scores
     history: Sequence[EpochRow]
-    images: Tensor
+    images: Tensor | None
 
     @property
     def sweep(self) -> str | None:

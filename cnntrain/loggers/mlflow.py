@@ -58,7 +58,8 @@ class MLflow(Logger):
             for first in range(0, len(parameters), 100):
                 self.client.log_batch(self.id, params=parameters[first : first + 100])
             self.client.log_batch(self.id, tags=[RunTag("run_folder", str(run.folder))])
-            self.client.log_image(self.id, grid(run.images).permute(1, 2, 0).numpy(), "first_images.png")
+            if run.images is not None:
+                self.client.log_image(self.id, grid(run.images).permute(1, 2, 0).numpy(), "first_images.png")
         for row in run.history:
             self.epoch(row)
 

@@ -32,7 +32,8 @@ class TensorBoard(Logger):
         self.folder = run.folder / self.name
         self.writer = SummaryWriter(self.folder, purge_step=0)
         self.writer.add_text("configuration", "\n".join(f"    {k}: {v}" for k, v in self.parameters.items()))
-        self.writer.add_image("first images", grid(run.images), 0)
+        if run.images is not None:
+            self.writer.add_image("first images", grid(run.images), 0)
         for row in run.history:
             self.epoch(row)
 

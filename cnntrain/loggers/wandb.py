@@ -48,7 +48,7 @@ class WandB(Logger):
             config=run.parameters(),
             settings=wandb.Settings(silent=True, console="off"),
         )
-        if not run.history:
+        if not run.history and run.images is not None:
             self.run.log({"first images": wandb.Image(grid(run.images).permute(1, 2, 0).numpy())}, step=0)
 
     def epoch(self, row: EpochRow) -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnntrain.config.schema import IMAGES
 from cnntrain.config.sections import DataSettings, ReportSettings
 from cnntrain.data.batches import raised
 from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.sequences.dataset import SequenceDataset
+from cnntrain.data.sequences.words import steps_in_words
 from cnntrain.data.streaming import StreamingDataset, batch_of
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
@@ -72,7 +75,8 @@ def images_in(
         return batch_in(dataset, indices[torch.as_tensor(some)])
 
     are_streamed = isinstance(dataset, StreamingDataset)
-    return Images(len(indices), dataset.image_size, load, name, files is not None, are_streamed)
+    seen = not isinstance(dataset, SequenceDataset)
+    return Images(len(indices), dataset.image_size, load, name, files is not None, are_streamed, seen)
 
 
 def images_of(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> Tensor:
@@ -106,6 +110,9 @@ def data_of(data: DataSettings, sizes: tuple[int, int, int], classes: int) -> st
     name = data.source.get("dataset", data.source["_target_"].rpartition(".")[2])
     where = f" {data.root}" if name == "Folder" else ""
     train, val, test = sizes
+    if data.inputs != IMAGES:
+        kinds = f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test sequences"
+        return f"{kinds}, {steps_in_words(data)}, {classes} classes"
     height, width = data.size
     kind = "grey" if data.channels == 1 else "colour" if data.channels == 3 else "multi-channel"
     return (

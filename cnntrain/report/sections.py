@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from cnntrain.config.schema import IMAGES
 from cnntrain.drawing.html import facts, panels, paragraph
 from cnntrain.drawing.plots import Plots
 from cnntrain.models import summary as summaries
@@ -104,6 +105,8 @@ def curves(run: Shown, plots: Plots) -> Section:
 
 def inside(run: Shown, plots: Plots) -> Iterator[Section]:
     """Yield what the network shows of itself: its attention, its feature maps, or its filters."""
+    if run.settings.data.inputs != IMAGES:
+        return  # these are drawn over images
     if isinstance(run.model, AnswersAnyTime):
         return  # the task tells what it answers, step by step
     if isinstance(run.model, Attends):

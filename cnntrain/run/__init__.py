@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.schema import Config
+from torch import Tensor
+
+from cnntrain.config.schema import IMAGES, Config, inputs_of
 from cnntrain.config.sections import (
     DataSettings,
     DoctorSettings,
@@ -75,13 +77,17 @@ def train(
         if state is not None:
             restore(trainer, setup.data, state)
         write_down(setup, folder, trust)
-        history, images = trainer.progress.history, setup.batches.train
-        loggers.begin(
-            lambda: Logged(folder, setup.config, setup.task.scores, history, images.look(IMAGES_LOGGED))
-        )
+        history, scores = trainer.progress.history, setup.task.scores
+        loggers.begin(lambda: Logged(folder, setup.config, scores, history, images_logged(setup)))
         with loggers:
             trainer.fit()
         return finish(setup, trainer, loggers, begin)
+
+
+def images_logged(setup: Setup) -> Tensor | None:
+    """Return some training images as the network gets them, uint8 (N, C, H, W); None of sequences."""
+    is_seen = inputs_of(setup.config["data"]) == IMAGES
+    return setup.batches.train.look(IMAGES_LOGGED) if is_seen else None
 
 
 def resume(config: Config, folder: Path, state: CheckpointState) -> RunSummary:

@@ -15,14 +15,16 @@ from torch.optim import Optimizer
 from cnntrain.compute.micro_batches import Fitting
 from cnntrain.compute.precision import Precision
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import Config
+from cnntrain.config.schema import IMAGES, Config
 from cnntrain.config.sections import (
     CriterionSettings,
+    DataSettings,
     ModelSettings,
     OptimizerSettings,
 )
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.open import Data
+from cnntrain.data.sequences.augment import AugmentSequences
 from cnntrain.optim.ema import MovingAverage
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runs import checkpoint, run_folder
@@ -79,8 +81,16 @@ def build_components(
         console.warn("what is frozen keeps random weights: init_from=RUN gives it some that have learnt")
     optim = without_fused(config["optim"], model)
     optimizer = build_optimizer(replace(OptimizerSettings.of(config), optim=optim), trust, model)
-    augment = build("augment", config["augment"], Augment, trust)
+    augment = build_augment(config["augment"], DataSettings.of(config), trust)
     return Components(task, monitor, model, criterion, start, freezing, optim, optimizer, augment)
+
+
+def build_augment(node: Mapping[str, Any], data: DataSettings, trust: Sequence[str] | None) -> Augment:
+    """Build what changes training images, or sequences: for these it is made of the same keys."""
+    augment: Augment = build("augment", node, Augment, trust)
+    if data.inputs == IMAGES:
+        return augment
+    return AugmentSequences(node["crop"], node["jitter"], node["erase"], data.mean, data.std)
 
 
 def criterion_of_training(config: Config, criterion: nn.Module, data: Data) -> nn.Module:

@@ -22,6 +22,7 @@ from cnntrain.config.sections import (
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data
+from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.data.trained_on import earlier_run
 from cnntrain.image_folder.index import absolute
 from cnntrain.image_folder.members import EVERY_PART, RunSplit, split_of
@@ -198,7 +199,7 @@ def as_found(config: Config, built: Components, data: Data, plan: BatchPlan, eng
 def batches_of(config: Config, data: Data, augment: Augment, device: torch.device, engine: Engine) -> Batches:
     """Make loaders of the data of a run."""
     size, seed, workers = config["batch_size"], config["seed"], config["workers"]
-    normalize = Normalize(config["data"]["mean"], config["data"]["std"], device, engine.memory_format)
+    normalize = normalizing(DataSettings.of(config), device, engine.memory_format)
     train = TrainLoader(data.train, data.train_indices, size, seed, augment, normalize, device, workers)
     evaluating = (config["eval_batch_size"], normalize, device, workers)
     val = EvalLoader(data.train, data.val_indices, *evaluating) if len(data.val_indices) else None

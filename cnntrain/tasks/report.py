@@ -35,6 +35,7 @@ class Images:
         name: returns what one is called: its file, or its number in the data set.
         are_files: whether that is a file.
         are_streamed: whether each is decoded anew, so that only few should be asked for.
+        can_be_seen: whether they are images that can be drawn, rather than sequences.
     """
 
     count: int
@@ -43,6 +44,7 @@ class Images:
     name: Callable[[int], str]
     are_files: bool
     are_streamed: bool
+    can_be_seen: bool = True
 
     def load(self, some: Sequence[int] | Tensor) -> Tensor:
         """Return some of them by their indices, uint8 (N, C, H, W), on the CPU."""

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from cnntrain import __version__
-from cnntrain.config.schema import Config
+from cnntrain.config.schema import IMAGES, Config
 from cnntrain.config.sections import HeaderSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
+from cnntrain.data.sequences.words import steps_in_words
 from cnntrain.runtime.console import Console, Whole, count, joined
 from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.doctor import Finding
@@ -44,6 +45,8 @@ def show_header(
         f"{len(data.test):,} test",
     ]
     shape = "×".join(map(str, settings.data.shape))
+    if settings.data.inputs != IMAGES:
+        shape = steps_in_words(settings.data)
     optim = settings.optim
     lr = optim.get("lr", "of its own")
     scales = joined([f"{name} ×{scale:g}" for name, scale in settings.lr_scale.items()])

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cnntrain.models.sequences.reading import Reader
+from cnntrain.models.sequences.unequal import IMAGES, last_of, mean_of, padding_of, reader_of, run_packed
 
 
 class Recurrent(nn.Module):
-    """Read an image step by step into a state, then classify what the state holds.
+    """Read an image, a series or a text step by step into a state, then classify what the state holds.
 
     A subclass says how the state is updated: ``RNN``, ``LSTM`` or ``GRU``.
 
@@ -27,7 +27,9 @@ class Recurrent(nn.Module):
             off in training.
         pooling: what is classified: the ``last`` state, or the ``mean`` of all.
         read: what a step is: ``rows``, ``columns``, ``patches`` or ``pixels``.
-        patch: the side of a patch in pixels; see :class:`Reader`.
+        patch: the side of a patch in pixels; see :class:`cnntrain.models.sequences.reading.Reader`.
+        inputs: ``images``, or ``series`` or ``text`` of unequal length; then ``read`` is left as it is.
+        vocabulary: the number of different tokens of texts, each of which gets a vector of H numbers.
 
     Raises:
         ValueError: the pooling is for a Transformer, or the patches do not fill the image.
@@ -46,12 +48,14 @@ class Recurrent(nn.Module):
         pooling: str = "last",
         read: str = "rows",
         patch: int | str = "auto",
+        inputs: str = IMAGES,
+        vocabulary: int = 0,
     ) -> None:
         super().__init__()
         if pooling == "class":
             raise ValueError("pooling=class is for model=transformer and model=vit: pooling=last or mean")
         self.pooling = pooling
-        self.reader = Reader(input_shape, read, patch)
+        self.reader = reader_of(input_shape, read, patch, inputs, vocabulary, width)
         self.rnn = self.layers(
             self.reader.features,
             width,
@@ -64,22 +68,38 @@ class Recurrent(nn.Module):
         self.output = nn.Linear(width * (2 if bidirectional else 1), num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
-        states, _ = self.rnn(self.reader(x))
-        return self.answer(states)
+        """Map images, or a batch of sequences, float (N, C, H, W), to logits, float (N, num_classes)."""
+        is_padding = padding_of(x, self.reader)
+        return self.answer(self.states(self.reader(x), is_padding), is_padding)
 
-    def answer(self, states: Tensor) -> Tensor:
+    def states(self, steps: Tensor, is_padding: Tensor | None) -> Tensor:
+        """Return the states after each step, float (N, T, H or 2·H), of steps, float (N, T, F).
+
+        Padding stands behind all that is read, so that a single direction needs no packing: it can't be
+        changed by what comes later.
+        """
+        if is_padding is not None and self.rnn.bidirectional:
+            return run_packed(self.rnn, steps, is_padding)
+        states: Tensor = self.rnn(steps)[0]
+        return states
+
+    def answer(self, states: Tensor, is_padding: Tensor | None = None) -> Tensor:
         """Map the states of all steps, float (N, T, H or 2·H), to logits, float (N, num_classes)."""
-        return self.output(self.dropout(self.pooled(states)))
+        return self.output(self.dropout(self.pooled(states, is_padding)))
 
-    def pooled(self, states: Tensor) -> Tensor:
-        """Return what is classified, float (N, H or 2·H), of the states of all steps, (N, T, the same)."""
+    def pooled(self, states: Tensor, is_padding: Tensor | None = None) -> Tensor:
+        """Return what is classified, float (N, H or 2·H), of the states of all steps, (N, T, the same).
+
+        Args:
+            states: of all steps.
+            is_padding: which of them are none, bool (N, T); None: all are steps.
+        """
         if self.pooling == "mean":
-            return states.mean(dim=1)
+            return mean_of(states, is_padding)
         if not self.rnn.bidirectional:
-            return states[:, -1]
+            return last_of(states, is_padding)
         forward, backward = states.chunk(2, dim=2)
-        return torch.cat([forward[:, -1], backward[:, 0]], dim=1)  # each where it has read all
+        return torch.cat([last_of(forward, is_padding), backward[:, 0]], dim=1)  # each where it has read all
 
     @property
     def steps(self) -> int:
@@ -97,10 +117,13 @@ class Recurrent(nn.Module):
         A state knows only the steps before it, so that one pass is enough; one that is carried from the end
         to the beginning is computed anew for each end.
         """
-        sequence = self.reader(x)
-        states = self.rnn(sequence)[0]
-        read = (self.rnn(sequence[:, :t])[0] if self.rnn.bidirectional else states[:, :t] for t in steps)
-        return torch.stack([self.answer(part) for part in read], dim=1)
+        sequence, is_padding = self.reader(x), padding_of(x, self.reader)
+        states, found = self.states(sequence, is_padding), []
+        for t in steps:
+            ends = None if is_padding is None else is_padding[:, :t]
+            read = self.states(sequence[:, :t], ends) if self.rnn.bidirectional else states[:, :t]
+            found.append(self.answer(read, ends))
+        return torch.stack(found, dim=1)
 
 
 class RNN(Recurrent):

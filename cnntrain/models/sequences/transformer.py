@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cnntrain.models.sequences.reading import Reader
+from cnntrain.models.sequences.unequal import IMAGES, last_of, mean_of, padding_of, reader_of
 
 MOST_HEADS = 128  # that are proposed
 
@@ -29,7 +29,9 @@ class Transformer(nn.Module):
             is learned and stands before the first step.
         positions: how a step tells where it is: a vector that is ``learned``, or ``sinusoidal``, is added.
         read: what a step is: ``rows``, ``columns``, ``patches`` or ``pixels``.
-        patch: the side of a patch in pixels; see :class:`Reader`.
+        patch: the side of a patch in pixels; see :class:`cnntrain.models.sequences.reading.Reader`.
+        inputs: ``images``, or ``series`` or ``text`` of unequal length; then ``read`` is left as it is.
+        vocabulary: the number of different tokens of texts.
 
     Raises:
         ValueError: the heads do not divide the width, or the patches do not fill the image.
@@ -47,13 +49,15 @@ class Transformer(nn.Module):
         positions: str = "sinusoidal",
         read: str = "rows",
         patch: int | str = "auto",
+        inputs: str = IMAGES,
+        vocabulary: int = 0,
     ) -> None:
         super().__init__()
         if width % heads:
             fitting = ", ".join(str(n) for n in range(1, min(width, MOST_HEADS) + 1) if width % n == 0)
             raise ValueError(f"{heads} heads do not divide the width {width}; these do: {fitting}")
         self.pooling = pooling
-        self.reader = Reader(input_shape, read, patch)
+        self.reader = reader_of(input_shape, read, patch, inputs, vocabulary, width)
         self.embedding = nn.Linear(self.reader.features, width)
         if pooling == "class":
             self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
@@ -74,21 +78,34 @@ class Transformer(nn.Module):
         self.output = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images, float (N, C, H, W), to logits, float (N, num_classes)."""
-        return self.output(self.pooled(self.encoder(self.embedded(x))))
+        """Map images, or a batch of sequences, float (N, C, H, W), to logits, float (N, num_classes)."""
+        ignored = self.ignored(x)
+        return self.output(self.pooled(self.encoder(self.embedded(x), src_key_padding_mask=ignored), ignored))
+
+    def ignored(self, x: Tensor) -> Tensor | None:
+        """Return which steps attention leaves out, bool (N, T): padding; None of images, which have none."""
+        is_padding = padding_of(x, self.reader)
+        if is_padding is None or self.pooling != "class":
+            return is_padding
+        return nn.functional.pad(is_padding, (1, 0), value=False)  # the class token is always there
 
     def embedded(self, x: Tensor) -> Tensor:
         """Map images to what the encoder takes: a vector for each step and its position, float (N, T, D)."""
         steps = self.embedding(self.reader(x))
         if self.pooling == "class":
             steps = torch.cat([self.class_token.expand(steps.shape[0], -1, -1), steps], dim=1)
-        return steps + self.positions
+        return steps + self.positions[: steps.shape[1]]
 
-    def pooled(self, steps: Tensor) -> Tensor:
-        """Return what is classified, float (N, D), of what the encoder makes of all steps, (N, T, D)."""
+    def pooled(self, steps: Tensor, ignored: Tensor | None = None) -> Tensor:
+        """Return what is classified, float (N, D), of what the encoder makes of all steps, (N, T, D).
+
+        Args:
+            steps: of the encoder.
+            ignored: which of them are padding, bool (N, T); None: none.
+        """
         if self.pooling == "mean":
-            return steps.mean(dim=1)
-        return steps[:, 0] if self.pooling == "class" else steps[:, -1]
+            return mean_of(steps, ignored)
+        return steps[:, 0] if self.pooling == "class" else last_of(steps, ignored)
 
     def attention(self, x: Tensor) -> Tensor:
         """Return how much each step looks at each other, float (N, layers, heads, T, T); rows sum to 1."""

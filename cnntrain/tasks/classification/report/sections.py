@@ -23,6 +23,7 @@ from cnntrain.tasks.report import NUMBERED, Evaluated, Section, asked
 from cnntrain.text import loss_in_words
 
 MISTAKES = "mistakes.csv"
+MISTAKES_LISTED = 24
 
 
 def headline(result: ClassificationResult, split: str) -> str:
@@ -51,11 +52,11 @@ def headline(result: ClassificationResult, split: str) -> str:
 
 def sections(seen: Evaluated, plots: Plots) -> Iterator[Section]:
     """Yield the sections of the page, in its order."""
-    gallery = Gallery(seen)
+    gallery = Gallery(seen) if seen.images.can_be_seen else None
     yield confusion(seen, gallery, plots)
     yield classes(seen)
     yield mistakes(seen, gallery)
-    shifted = robustness(seen, plots)
+    shifted = robustness(seen, plots) if gallery is not None else Section("robustness", "", "")
     # It stands beside the shifts where those are; else the tall maps would stand beside it alone.
     yield calibration(seen, plots, in_column=not shifted.content)
     yield shifted
@@ -63,17 +64,21 @@ def sections(seen: Evaluated, plots: Plots) -> Iterator[Section]:
         yield by_steps(seen.model, seen, plots)
 
 
-def confusion(seen: Evaluated, gallery: Gallery, plots: Plots) -> Section:
+def confusion(seen: Evaluated, gallery: Gallery | None, plots: Plots) -> Section:
     """Return the confusion matrix: a table if it fits."""
     matrix, names = seen.result.confusion, seen.class_names
-    text = "Rows are the true classes, columns the predicted ones. Click a cell to see the images."
+    text = "Rows are the true classes, columns the predicted ones."
+    text += " Click a cell to see the images." if gallery is not None else ""
     figure, whole = figures.confusion(matrix.tolist(), names), ""
     if len(names) > MOST_CLASSES:
         text += f" Of {len(names)} classes these are the {MOST_CLASSES} with the most mistakes; below, all."
         whole = plots.draw("confusion", figure, "confusion matrix of all classes")
     else:
         plots.save("confusion", figure)
-    content = paragraph(text) + matrix_table(matrix, names, gallery.cells) + whole
+    cells = {} if gallery is None else gallery.cells
+    content = paragraph(text) + matrix_table(matrix, names, cells) + whole
+    if gallery is None:
+        return Section("confusion", "Confusion matrix", content)
     style, data = gallery.style(), gallery.data(names)
     return Section("confusion", "Confusion matrix", content, style=style, data=data)
 
@@ -95,17 +100,32 @@ def classes(seen: Evaluated) -> Section:
     return Section("classes", "Classes", paragraph(text) + shown)
 
 
-def mistakes(seen: Evaluated, gallery: Gallery) -> Section:
+def mistakes(seen: Evaluated, gallery: Gallery | None) -> Section:
     """Return the wrong predictions that the model is most confident about; all of them go into a file."""
     text = (
         "True class → predicted class, the probability that the model gives to the latter, and the image's "
         "file or number. mistakes.csv in the run folder lists all of them."
     )
-    shown = paragraph(text) + gallery.show_mistakes(seen.class_names)
-    if not gallery.mistakes:
+    shown = paragraph(text) + (listed(seen) if gallery is None else gallery.show_mistakes(seen.class_names))
+    if not seen.kept.mistakes(1):
         shown = paragraph("There are none: every image is recognised.")
     files = {MISTAKES: mistakes_csv(seen)}
     return Section("mistakes", "Most confident mistakes", shown, files=files)
+
+
+def listed(seen: Evaluated) -> str:
+    """Return the most confident mistakes as a table, of what can't be drawn."""
+    verdicts: Verdicts = seen.kept
+    rows = [
+        (
+            seen.images.name(index),
+            seen.class_names[int(verdicts.labels[index])],
+            seen.class_names[int(verdicts.predicted[index])],
+            f"{float(verdicts.confidence[index]):.1%}",
+        )
+        for index in verdicts.mistakes(MISTAKES_LISTED)
+    ]
+    return table(("sequence", "true class", "predicted class", "probability"), rows)
 
 
 def mistakes_csv(seen: Evaluated) -> bytes:

@@ -1,0 +1,1 @@
+"""Sequences of unequal length on their way to the network: in memory, in batches, normalised, augmented."""

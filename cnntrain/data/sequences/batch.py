@@ -1,0 +1,34 @@
+"""A batch of sequences as one tensor, which goes wherever a batch of images goes.
+
+It is float32 (N, 1, T, F + 1): one channel, T rows that are the steps, and columns that are the features.
+Shorter sequences are padded at their end. The last column says so: it is 1 where a step is padding, and 0
+where it is there, as torch's ``key_padding_mask`` has it. So a batch of zeros is one of full length.
+A text has one feature, the number of its token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def padded(values: Tensor, is_padding: Tensor) -> Tensor:
+    """Return a batch, float32 (N, 1, T, F + 1).
+
+    Args:
+        values: float32 (N, T, F); what stands in padding does not matter.
+        is_padding: bool (N, T).
+    """
+    values = values.masked_fill(is_padding[..., None], 0.0)
+    return torch.cat([values, is_padding[..., None].to(values.dtype)], dim=2)[:, None]
+
+
+def unpadded(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return values, float32 (N, T, F), and which steps are padding, bool (N, T), of a batch."""
+    return x[:, 0, :, :-1], x[:, 0, :, -1] > 0
+
+
+def of_lengths(values: Tensor, lengths: Tensor) -> Tensor:
+    """Return a batch of sequences that have so many steps: values, float32 (N, T, F); int64 (N,)."""
+    steps = torch.arange(values.shape[1], device=values.device)
+    return padded(values, steps >= lengths[:, None])

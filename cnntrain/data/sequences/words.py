@@ -1,0 +1,15 @@
+"""What the sequences of a data set are, in words."""
+
+from __future__ import annotations
+
+from cnntrain.config.schema import SERIES
+from cnntrain.config.sections import DataSettings
+from cnntrain.runtime.console import count
+from cnntrain.sequences.tokens import Tokens
+
+
+def steps_in_words(data: DataSettings) -> str:
+    """Return ``up to 29 steps of 12 features``, or what a text is made of."""
+    if data.inputs == SERIES:
+        return f"up to {count(data.steps, 'step')} of {count(data.features, 'feature')}"
+    return f"up to {data.steps:,} {data.tokens}, {Tokens(data.tokens, data.vocabulary).count:,} of them known"

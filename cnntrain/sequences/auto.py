@@ -1,0 +1,31 @@
+"""What ``auto`` stands for in the group ``data`` of sequences: found in the sequences themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cnntrain.errors import UserError
+from cnntrain.sequences.reading import facts, read
+
+
+def complete_sequences(data: dict[str, Any], source: Callable[[bool], Any]) -> None:
+    """Put what the sequences say in the place of each ``auto``.
+
+    Args:
+        data: the group ``data``, as plain types.
+        source: returns the data set of the training part, or of the test part.
+
+    Raises:
+        UserError: the data can't be read, or a key is open that they do not tell.
+    """
+    train, test = (read(source(is_train), data["inputs"]) for is_train in (True, False))
+    known = facts(train, test, data)
+    wanted = [name for name, value in data.items() if value == "auto" and name != "cache"]
+    unknown = next((name for name in wanted if name not in known), None)
+    if unknown is not None:
+        raise UserError(f"data.{unknown}=auto is not for {data['inputs']}: give its value")
+    typed, features = data.get("features", "auto"), known.get("features")
+    if typed not in ("auto", features):
+        raise UserError(f"data.features={typed}, but the data have {features}: data.features={features}")
+    data.update({name: known[name] for name in wanted})

@@ -1,0 +1,75 @@
+"""Texts with classes: ``data=text_folder data.root=DIR``, or a table, ``data.root=FILE.csv``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnntrain.errors import UserError
+from cnntrain.sequences.layout import contents, decoded, is_table, samples_in
+from cnntrain.sequences.source import Sample, Source
+from cnntrain.sequences.table import column, part_of, rows_of
+from cnntrain.text import printable
+
+
+class TextFolder(Source):
+    """A file ``*.txt`` in UTF-8 for each text, below a folder for each class; or a table of texts.
+
+    A table has the columns ``text`` and ``label``; ``part``, if it has that, says ``train``, ``val`` or
+    ``test``.
+
+    Args:
+        root: the folder, or the table.
+        train: the training and the validation part, or else the test part.
+        test_fraction: share of each class that tests, if there is no test part.
+        class_names: those of a checkpoint, in the order of its outputs.
+
+    Raises:
+        UserError: a file can't be read; it is named.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train: bool,
+        test_fraction: float = 0.15,
+        class_names: list[str] | None = None,
+    ) -> None:
+        path = Path(root).expanduser()
+        samples = samples_of_table(path) if is_table(root, ".csv") else samples_in(root, (".txt",))
+        super().__init__(samples, train, f"data.root={printable(root)}", test_fraction, class_names)
+
+    def value(self, sample: Sample) -> str:
+        """Return a text."""
+        return text_of(sample.content, sample.name)
+
+
+def text_of(content: bytes, name: str) -> str:
+    """Return the text of a file.
+
+    Raises:
+        UserError: it is not UTF-8, or nothing but blanks.
+    """
+    text = decoded(content, name)
+    if not text.strip():
+        raise UserError(f"{printable(name)} holds no text")
+    return text
+
+
+def samples_of_table(path: Path) -> list[Sample]:
+    """Return the texts of a table in its order.
+
+    Raises:
+        UserError: a column is missing.
+    """
+    names, rows = rows_of(contents(path), path)
+    texts, labels = column(names, "text", path), column(names, "label", path)
+    part = names.index("part") if "part" in names else None
+    return [
+        Sample(
+            f"{path.name}, row {number:,}",
+            row[labels],
+            part_of(row, part, number, path),
+            row[texts].encode(),
+        )
+        for number, row in rows
+    ]
