@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 IGNORED = 255  # the label of pixels that have no class
+# Boxes of an image are rows of left, top, right and bottom in pixels, the class, and 1 if it is ignored.
+BOX_CLASS, BOX_IGNORED, BOX_COLUMNS = 4, 5, 6
+NO_BOX = -1.0  # the class of a row that only fills the table
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ SCORES: dict[str, Any] = {
 MONITORS = tuple(dict.fromkeys(name for scores in SCORES.values() for name in scores.monitors))
 AUTO = {"_target_": "auto"}  # the task that follows from the data
 # By the value of data.targets.
-TASK_OF = {"classes": "classification", "masks": "segmentation"}
+TASK_OF = {"classes": "classification", "masks": "segmentation", "boxes": "detection"}
 TARGETS_OF = {f"cnntrain.tasks.{name.capitalize()}": targets for targets, name in TASK_OF.items()}
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
@@ -194,6 +194,9 @@ KEYS: dict[str, Key] = {
     "criterion.label_smoothing": Key("float", "label smoothing", "weights", low=0, high=1, required=False),
     "criterion.gamma": Key(
         "float", "how little easy pixels count; 0: cross entropy", "weights", low=0, required=False
+    ),
+    "criterion.box": Key(
+        "float", "how much the boxes count beside their classes", "weights", low=0, required=False
     ),
     "device": Key(
         "str",
@@ -827,12 +830,25 @@ KEYS: dict[str, Key] = {
     "model.head": Key("list", "hidden units of the MLP after the convolutions", "weights", items=COUNT),
     "model.width": Key(
         "int",
-        "numbers that represent a step; UNet: channels of the first level, doubled from level to level",
+        "numbers that represent a step; UNet, Yolo: channels of the first level, doubled from level to level",
         "weights",
         low=1,
     ),
     "model.depth": Key(
         "int", "layers; UNet: how often the image is halved, and doubled again", "weights", low=1, high=100
+    ),
+    "model.strides": Key(
+        "list",
+        "pixels from cell to cell of each grid: powers of two, each twice the one before",
+        "weights",
+        items=Value("int", low=2, high=64),
+    ),
+    "model.backbone": Key(
+        "str",
+        "network whose maps a detector looks at: of torchvision, such as resnet18, or of timm, such as "
+        "timm/resnet18; null: a small one",
+        "weights",
+        optional=True,
     ),
     "model.upsample": Key(
         "str",

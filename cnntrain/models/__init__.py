@@ -8,6 +8,7 @@ from cnntrain.runtime.imports import lazily
 
 if TYPE_CHECKING:
     from cnntrain.models.cnn import CNN as CNN
+    from cnntrain.models.detection.yolo import Yolo as Yolo
     from cnntrain.models.mlp import MLP as MLP
     from cnntrain.models.sequences.recurrent import GRU as GRU
     from cnntrain.models.sequences.recurrent import LSTM as LSTM
@@ -28,6 +29,7 @@ __getattr__, __dir__ = lazily(
         "Timm": "timm",
         "Torchvision": "torchvision",
         "UNet": "unet",
+        "Yolo": "detection.yolo",
         **dict.fromkeys(("RNN", "LSTM", "GRU"), "sequences.recurrent"),
         **dict.fromkeys(("Transformer", "ViT"), "sequences.transformer"),
     },

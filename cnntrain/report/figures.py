@@ -15,6 +15,7 @@ from cnntrain.drawing.style import COLOURS, borderless, canvas, percent, styled
 from cnntrain.report.model_views import Filters, Maps
 from cnntrain.runtime.console import count
 from cnntrain.tasks.scores import TRAIN, VAL, Scores
+from cnntrain.tasks.scores import Figure as Measured
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
 LARGEST_IMAGE = 160
@@ -32,16 +33,18 @@ def curves(history: Sequence[Mapping[str, Any]], best: int | None, scores: Score
         scores: the scores of the task.
     """
     figures = {}
-    for score, train, val in zip(scores.tracked, scores.on(TRAIN), scores.on(VAL), strict=True):
+    for val in scores.on(VAL):
+        score, train = val.score, Measured(TRAIN, val.score)
         figure, axes = canvas(xlabel="epoch", ylabel=score.words)
-        plot(axes, history, train.name, "curve", "training")
+        if score.in_training:
+            plot(axes, history, train.name, "curve", "training")
         if any(row[val.name] is not None for row in history):
             plot(axes, history, val.name, "mark", "validation")
         if best is not None:
             axes.axvline(best, color=COLOURS["dim"], linestyle=":", linewidth=1, label="best epoch")
         if score.is_fraction:
             percent(axes)
-        elif spread(history, (train.name, val.name)) > LOGARITHMIC:
+        elif spread(history, [f.name for f in (train, val) if f in scores.epoch]) > LOGARITHMIC:
             axes.set_yscale("log")
         axes.legend(fontsize=8)
         figures[score.name] = figure

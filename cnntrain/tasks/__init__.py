@@ -11,8 +11,13 @@ from cnntrain.runtime.imports import lazily
 
 if TYPE_CHECKING:
     from cnntrain.tasks.classification.task import Classification as Classification
+    from cnntrain.tasks.detection.task import Detection as Detection
     from cnntrain.tasks.segmentation.task import Segmentation as Segmentation
 
-TASKS = {"Classification": "classification.task", "Segmentation": "segmentation.task"}
+TASKS = {
+    "Classification": "classification.task",
+    "Segmentation": "segmentation.task",
+    "Detection": "detection.task",
+}
 
 __getattr__, __dir__ = lazily(__name__, TASKS)

@@ -230,7 +230,7 @@ class Evaluation(ABC, Generic[R]):
 
     @abstractmethod
     def summed(self, loss: float, examples: int, sums: dict[str, Tensor]) -> R:
-        """Return the result of all examples: their mean loss, number and ``sums``, on the CPU."""
+        """Return the result of all examples: their mean loss, number, and what was collected, on the CPU."""
 
     def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: Weight | None = None) -> None:
         """Count a batch: mean loss (), output and targets of N examples, and what the loss counts, or N."""
@@ -240,11 +240,17 @@ class Evaluation(ABC, Generic[R]):
         self.seen += len(y)
         self.add(output, y)
 
+    def collected(self) -> dict[str, Tensor]:
+        """Return what this process has collected, on the CPU."""
+        return {name: value.cpu() for name, value in self.sums.items()}
+
+    def merged(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return what all processes have collected under one name, from what each of them has: their sum."""
+        return sum(parts[1:], start=parts[0])
+
     def result(self) -> R:
         """Return what was collected by all processes of the run, which must all call this."""
         own = float(self.loss_sum), float(self.weight), self.seen
-        losses, weights, seen, sums = zip(
-            *all_gather((*own, {name: value.cpu() for name, value in self.sums.items()})), strict=True
-        )
-        total = {name: sum((part[name] for part in sums[1:]), start=sums[0][name]) for name in sums[0]}
+        losses, weights, seen, parts = zip(*all_gather((*own, self.collected())), strict=True)
+        total = {name: self.merged([part[name] for part in parts]) for name in parts[0]}
         return self.summed(sum(losses) / (sum(weights) or 1.0), sum(seen), total)

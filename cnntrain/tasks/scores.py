@@ -27,6 +27,7 @@ class Score:
         higher_is_better: whether a larger number is a better one.
         is_fraction: whether it lies between 0 and 1 and is shown as a percentage.
         bounds: the smallest and the largest possible value, which no interval exceeds.
+        in_training: whether it is measured on the batches of training, too.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Score:
     higher_is_better: bool
     is_fraction: bool = False
     bounds: tuple[float, float] = (0.0, math.inf)
+    in_training: bool = True
 
     @property
     def words(self) -> str:
@@ -121,7 +123,7 @@ class Scores:
 
     def on(self, part: str) -> tuple[Figure, ...]:
         """Return the figures of a part of the data."""
-        return tuple(Figure(part, score) for score in self.tracked)
+        return tuple(Figure(part, score) for score in self.tracked if score.in_training or part != TRAIN)
 
     @property
     def epoch(self) -> tuple[Figure, ...]:

@@ -184,7 +184,7 @@ def on_curves(history: Sequence[Mapping[str, Any]], scores: Scores) -> str:
 
 def lead_of_training(row: Mapping[str, Any], scores: Scores) -> float | None:
     """Return by how much the main score is better in training than in validation; None unless a share."""
-    if not scores.main.is_fraction:
+    if not (scores.main.is_fraction and scores.main.in_training):
         return None
     train, val = Figure(TRAIN, scores.main), Figure(VAL, scores.main)
     return train.gain(row) - val.gain(row)
@@ -197,10 +197,12 @@ def on_running_mean(history: Sequence[Mapping[str, Any]], scores: Scores) -> str
         history: the rows of metrics.csv.
         scores: the scores of the task.
     """
+    if not scores.main.in_training:
+        return ""
     train, val = Figure(TRAIN, scores.main), Figure(VAL, scores.main)
     rows = [row for row in history if val.in_row(row) is not None]
     if not any(train.gain(row) < val.gain(row) for row in rows):
         return ""
-    names = [score.heading for score in scores.tracked]
+    names = [figure.score.heading for figure in scores.on(TRAIN)]
     are_means = "are means" if len(names) > 1 else "is a mean"
     return f"train {' and '.join(names)} {are_means} over the epoch; validation comes after it"

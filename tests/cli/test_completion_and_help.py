@@ -59,7 +59,7 @@ def test_help_shows_types_shortly(torchless: Command) -> None:
     text = " ".join(torchless("train", "--help", "all").out.split())
     for kind in ("(INT>=1)", "(INT>=1|null)", "(FLOAT>0)", "(FLOAT 0..1)", "(BOOL)", "(LIST of INT>=1;"):
         assert kind in text
-    assert "(val_accuracy|val_loss|val_miou|val_dice|auto)" in text
+    assert "(val_accuracy|val_loss|val_miou|val_dice|val_ap|val_ap50|auto)" in text
     assert "whole number" not in text
     assert "${" not in text
 
@@ -196,7 +196,8 @@ COMPLETIONS = {
     "train epo": ["epochs="],
     "train deterministic=": ["deterministic=true", "deterministic=false"],
     "train monitor=": [
-        f"monitor={value}" for value in ("auto", "val_accuracy", "val_loss", "val_miou", "val_dice")
+        f"monitor={value}"
+        for value in ("auto", "val_accuracy", "val_loss", "val_miou", "val_dice", "val_ap", "val_ap50")
     ],
     "train device=c": ["device=cpu", "device=cuda"],
     "train --cf": ["--cfg"],

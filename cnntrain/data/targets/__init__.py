@@ -8,8 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cnntrain.annotations.regions import BOX_COLUMNS as COLUMNS
 from cnntrain.data.targets.base import Targets, checksum
-from cnntrain.data.targets.boxes import COLUMNS, Boxes
+from cnntrain.data.targets.boxes import Boxes
 from cnntrain.data.targets.classes import Classes
 from cnntrain.data.targets.masks import Masks
 from cnntrain.errors import UserError

@@ -10,6 +10,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import pad
 
+from cnntrain.annotations.regions import BOX_CLASS as CLASS
+from cnntrain.annotations.regions import BOX_COLUMNS as COLUMNS
+from cnntrain.annotations.regions import BOX_IGNORED as IGNORED
+from cnntrain.annotations.regions import NO_BOX
 from cnntrain.data.augment.annotations import Annotated
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.augment.boxes import areas, sides
@@ -17,9 +21,6 @@ from cnntrain.data.resize import Fit, clipped
 from cnntrain.data.targets.base import Targets
 from cnntrain.errors import UserError
 
-COLUMNS = 6  # left, top, right, bottom, class, ignored
-CLASS, IGNORED = 4, 5  # places of columns
-NO_BOX = -1.0  # the class of a row that only fills the table
 SLIVER = 0.2  # share of a box in sight after a crop, below which what is left can't be told
 TORCHVISION = ("boxes", "labels")  # the keys of a target in the manner of torchvision's detectors
 

@@ -20,7 +20,7 @@ WEIGHTED = nn.CrossEntropyLoss | nn.NLLLoss | nn.MultiMarginLoss  # by class; ot
 def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None, task: Task) -> nn.Module:
     """Build the loss, and check that it maps outputs and targets to the mean over the examples."""
     criterion = task.criterion(settings.node, trust)
-    output, y = torch.zeros(2, *task.output_shape), task.dummy(2, settings.mixes)[1]
+    output, y = task.noise(2, 0.0, settings.mixes)
     name = type(criterion).__name__
     try:
         with warnings.catch_warnings(action="ignore"):

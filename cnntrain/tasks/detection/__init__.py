@@ -1,0 +1,1 @@
+"""Detection as a task: boxes around objects, with their classes."""

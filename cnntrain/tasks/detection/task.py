@@ -1,0 +1,120 @@
+"""Detection as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from cnntrain.annotations.regions import BOX_CLASS
+from cnntrain.compute.ddp import Shard
+from cnntrain.errors import UserError
+from cnntrain.runtime.console import Console
+from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, detections
+from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation
+from cnntrain.tasks.detection.scores import SCORES
+from cnntrain.tasks.detection.screen import show_classes, show_result
+from cnntrain.tasks.metrics import RunningMean
+from cnntrain.tasks.report import Evaluated, Section
+
+if TYPE_CHECKING:
+    from cnntrain.drawing.plots import Plots
+
+SURE = 0.25  # the score from which a box is shown
+CELLS, STRIDE = 4, 8  # a side of the grid that a loss is tried on, and its pixels
+
+
+class Detection(Task):
+    """An image has objects, each with a box and a class; the network's cells say where they are."""
+
+    scores = SCORES
+    learns_from = "boxes"
+    of_output = "a box and a logit for each class in each cell, as model=yolo gives"
+    compared = "what the cells say with the objects of an image"
+    named = ("class", "score")
+    value_format = ".2%"
+    listed = "objects"
+    details = "every class"
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """What one cell says: its centre, its box and logits. How many there are, the network decides."""
+        return (1, 6 + self.num_classes)
+
+    def model_inputs(self) -> dict[str, Any]:
+        """Return what a model may ask for by the names of its arguments."""
+        return {**super().model_inputs(), "num_classes": self.num_classes}
+
+    def check_output(self, name: str, output: Any) -> None:
+        """Raise a UserError unless each cell says something of each class."""
+        if (
+            isinstance(output, Tensor)
+            and output.dim() == 3
+            and output.shape[::2] == (2, 6 + self.num_classes)
+        ):
+            return
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        wanted = f"(2, cells, {6 + self.num_classes})"
+        raise UserError(f"model: {name} gives {got} for a batch of 2, not {wanted}: {self.of_output}")
+
+    def noise(self, count: int, scale: float, mixed: bool = False) -> Batch:
+        """Return random boxes and logits of a small grid, and an object an image. No generator is changed."""
+        generator = torch.Generator().manual_seed(0)
+        line = STRIDE * (torch.arange(CELLS) + 0.5)
+        centres = torch.cartesian_prod(line, line).expand(count, -1, -1)
+        output = scale * torch.randn(count, CELLS**2, 6 + self.num_classes, generator=generator)
+        half = STRIDE * output[..., 4:6].sigmoid()
+        output[..., CENTRE] = centres
+        output[..., BOX] = torch.cat([centres - half, centres + half], dim=-1)
+        y = torch.zeros(count, 1, 6)
+        y[:, 0, :2] = STRIDE * torch.rand(count, 2, generator=generator)
+        y[:, 0, 2:4] = y[:, 0, :2] + STRIDE * (1 + torch.rand(count, 2, generator=generator))
+        y[:, 0, BOX_CLASS] = (torch.arange(count) % self.num_classes).float()
+        return output, y
+
+    def running_mean(self, device: torch.device, shard: Shard | None = None) -> RunningMean:
+        """Return what measures the loss of an epoch of training."""
+        return RunningMean(device, shard)
+
+    def evaluation(self, device: torch.device) -> DetectionEvaluation:
+        """Return what measures loss and average precision."""
+        return DetectionEvaluation(device, self.num_classes)
+
+    def show_result(
+        self, console: Console, split: str, result: Any, class_names: Sequence[str], level: int = 1
+    ) -> None:
+        """Print the average precision, and then that of each class."""
+        show_result(console, split, result)
+        show_classes(console, result.per_class(class_names), level)
+
+    def headline(self, seen: Evaluated) -> str:
+        """Return the average precision."""
+        from cnntrain.tasks.detection.report import sections  # which imports matplotlib
+
+        return sections.headline(seen)
+
+    def sections(self, seen: Evaluated, plots: Plots) -> Iterator[Section]:
+        """Yield precision and recall, classes, errors, confusion matrix and images."""
+        from cnntrain.tasks.detection.report import sections
+
+        yield from sections.sections(seen, plots)
+
+    def activate(self, output: Tensor) -> Tensor:
+        """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
+        return detections(output, SURE, NMS, MOST)
+
+    def decode(
+        self, activated: Tensor, class_names: Sequence[str], most: int
+    ) -> list[tuple[tuple[str, float], ...]]:
+        """Return the classes of the objects that are found in each image, with their scores."""
+        return [
+            tuple(
+                (class_names[int(row[SCORE + 1])], float(row[SCORE]))
+                for row in image[:most].tolist()
+                if row[SCORE + 1] >= 0
+            )
+            for image in activated
+        ]

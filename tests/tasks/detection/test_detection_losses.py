@@ -1,0 +1,100 @@
+"""What cells learn: which objects, how much, and that nothing is left out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from cnntrain.models import Yolo
+from cnntrain.tasks import Detection
+from cnntrain.tasks.detection.assignment import assigned
+from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, exist, pairwise_iou
+from cnntrain.tasks.detection.losses import YoloLoss
+from cnntrain.tasks.losses import check_mean
+
+NO_BOX = [0.0, 0.0, 0.0, 0.0, -1.0, 0.0]
+
+
+def said(*images: Tensor, classes: int = 3) -> Tensor:
+    torch.manual_seed(0)
+    return Yolo(1, classes, width=4)(torch.stack(images))
+
+
+def noise(side: int = 64) -> Tensor:
+    return torch.rand(1, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def owners(objects: Tensor) -> list[list[int]]:
+    """The cells that learn each object of one image."""
+    output, y = said(noise()), objects[None]
+    scores = torch.full((1, y.shape[1], output.shape[1]), 0.01)
+    found = assigned(output[..., CENTRE], output[..., BOX], scores, y[..., BOX_OF], exist(y))
+    return [
+        ((found.owner[0] == place) & (found.wanted[0] > 0)).nonzero().flatten().tolist()
+        for place in range(len(objects))
+    ]
+
+
+def test_the_loss_is_a_mean_over_objects_and_images_however_a_batch_is_cut() -> None:
+    check_mean(YoloLoss(), Detection((1, 64, 64), 3), mixes=False)
+
+
+@pytest.mark.parametrize("side", [1, 7, 63, 64, 130])
+def test_an_image_of_any_size_gives_boxes_around_cells_that_fill_it(side: int) -> None:
+    output = said(noise(side), noise(side))
+    Detection((1, side, side), 3).check_output("Yolo", output)
+    assert output[..., CENTRE].min() == 4 and output[..., CENTRE].amax() >= side - 8
+
+
+def test_an_image_without_objects_is_background_with_a_finite_loss() -> None:
+    output = said(noise(), noise())
+    output.retain_grad()
+    loss = YoloLoss()(output, torch.tensor([[NO_BOX, NO_BOX], [NO_BOX, NO_BOX]]))
+    loss.backward()
+    assert loss > 0 and output.grad is not None and output.grad.isfinite().all()
+    assert (output.grad[..., 6:] > 0).all(), "each class is unlearnt in each cell"
+
+
+def test_each_object_has_a_cell_however_small_and_close_they_are() -> None:
+    tiny = torch.tensor([[20.5 + i, 20.5, 21.5 + i, 21.5, i % 3, 0.0] for i in range(8)])
+    cells = owners(torch.cat([tiny, torch.tensor([[0.0, 0, 64, 64, 1, 0], NO_BOX])]))
+    assert all(cells[:9]) and not cells[9]
+    assert len({cell for own in cells for cell in own}) == sum(map(len, cells)), "no cell learns two objects"
+
+
+def test_an_object_is_learnt_by_its_own_cell_and_the_ten_within_its_box_that_fit_best() -> None:
+    (cells,) = owners(torch.tensor([[8.0, 8, 56, 56, 0, 0]]))
+    centres = said(noise())[0, cells, CENTRE]
+    assert 10 <= len(cells) <= 11 and ((centres > 8) & (centres < 56)).all()
+
+
+def test_a_crowd_is_neither_learnt_nor_unlearnt() -> None:
+    output = said(noise())
+    output.retain_grad()
+    YoloLoss()(output, torch.tensor([[[0.0, 0, 32, 64, 1, 1]]])).backward()
+    assert output.grad is not None
+    within = output[0, :, 0] < 32
+    assert (output.grad[0, within] == 0).all() and (output.grad[0, ~within, 6:] > 0).all()
+
+
+def test_the_loss_of_right_boxes_is_near_zero_and_rises_as_they_move() -> None:
+    output = said(noise()).detach()
+    y = torch.tensor([[[16.0, 16, 40, 40, 2, 0]]])
+    output[..., 6:], output[..., 8] = -20.0, -20.0
+    is_inside = ((output[..., CENTRE] > 16) & (output[..., CENTRE] < 40)).all(dim=-1)
+    output[is_inside] = torch.cat(
+        [output[is_inside][:, CENTRE], y[0, :, BOX_OF].expand(int(is_inside.sum()), -1),
+         torch.tensor([[-20.0, -20, 20]]).expand(int(is_inside.sum()), -1)], dim=1
+    )  # fmt: skip
+    right = float(YoloLoss()(output[:, is_inside[0]][:, :9], y))
+    moved = output[:, is_inside[0]][:, :9].clone()
+    moved[..., BOX] += 6
+    assert right == pytest.approx(0, abs=1e-3) and YoloLoss()(moved, y) > 1
+
+
+def test_iou_of_known_boxes() -> None:
+    some = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 0, 0]]])
+    others = torch.tensor([[[5.0, 0, 15, 10], [0, 0, 10, 10], [20, 20, 30, 30]]])
+    assert pairwise_iou(some, others)[0, 0].tolist() == pytest.approx([1 / 3, 1, 0])
+    assert not pairwise_iou(some, others)[0, 1].any()

@@ -1,0 +1,107 @@
+"""Detection from the command line: training, evaluation, resumption, the report, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Command, is_told
+from forks import Forked
+
+DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=32")
+TINY = (*DATA, "data.digits=[0,1]", "data.digit_size=[20,28]", "batch_size=8", "precision=fp32")
+RUN = (*TINY, "model=yolo", "model.width=4", "epochs=2")
+FIXED = ("threads=1", "channels_last=false", "report=false")
+TIMES = ("seconds", "images_per_second")
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def content(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(path).read_text())
+    return found
+
+
+def weights(run: str) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(f"{run}/checkpoints/last.pt", weights_only=True)["model"]
+    return found
+
+
+def test_a_run_trains_reports_and_evaluates(cnntrain: Command) -> None:
+    done = cnntrain("train", *RUN, "out=r")
+    assert done.code == 0, done.err
+    assert "test AP" in done.out and "AP50" in done.out
+    history = rows("r/metrics.csv")
+    assert {"train_loss", "val_loss", "val_ap", "val_ap50"} <= history[0].keys()
+    assert "train_ap" not in history[0]
+    page = Path("r/report.html").read_text()
+    assert all(f'id="{name}"' in page for name in ("precision", "classes", "errors", "confusion", "images"))
+    assert len(rows("r/images.csv")) == 12
+
+    evaluated = cnntrain("eval", "r", "eval_batch_size=5")
+    assert evaluated.code == 0, evaluated.err
+    found, test = content("r/eval_test.json"), content("r/summary.json")["test"]
+    assert found["ap"] == pytest.approx(test["ap"]) and len(found["per_class"]) == 10
+
+
+def test_a_network_learns_to_find_digits(cnntrain: Command) -> None:
+    run = (*DATA[:1], "data.canvases=600", "data.test_canvases=40", "data.image_size=32", *TINY[4:])
+    done = cnntrain(
+        "train", *run, "model=yolo", "model.width=8", "epochs=6", "optim.lr=0.01", "out=r", "report=false"
+    )
+    assert done.code == 0, done.err
+    losses = [float(row["val_ap50"]) for row in rows("r/metrics.csv")]
+    assert max(losses) > 0.1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
+    cnntrain: Command, workers: int
+) -> None:
+    run = (*RUN, *FIXED, "augment=digits", f"workers={workers}")
+    assert cnntrain("train", *run, "out=whole").code == 0
+    killed = Forked("train", *run, "save_every_steps=3", "out=killed")
+    while not Path("killed/checkpoints/last.pt").exists():
+        assert killed.poll() is None, killed.communicate()
+    killed.kill()
+    killed.wait()
+    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
+    outcome = cnntrain("resume", "killed")
+    assert outcome.code == 0, outcome.err
+    whole, found = weights("whole"), weights("killed")
+    assert whole.keys() == found.keys()
+    assert all(torch.equal(found[name], value) for name, value in whole.items())
+    timeless = [
+        [
+            {name: value for name, value in row.items() if name not in TIMES}
+            for row in rows(f"{run}/metrics.csv")
+        ]
+        for run in ("whole", "killed")
+    ]
+    assert timeless[0] == timeless[1] and len(timeless[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((*TINY, "data.targets=boxes", "model=unet"), ["UNet gives", "as model=yolo gives"]),
+        (("data=mnist_mini", "model=yolo"), ["Detection learns from boxes", "classes"]),
+        ((*RUN, "criterion=dice"), ["Dice can't compare"]),
+        ((*RUN, "monitor=val_accuracy"), ["monitor=val_accuracy", "val_ap"]),
+        ((*RUN, "augment.mixup=0.2"), ["augment.mixup=0.2", "boxes"]),
+        ((*RUN, "model.strides=[8,32]"), ["strides=[8, 32]", "twice the one before"]),
+        ((*RUN, "balance_classes=true"), ["balance_classes=true", "YoloLoss"]),
+    ],
+    ids=["unet", "classes", "dice", "accuracy", "mixup", "strides", "balance"],
+)
+def test_what_does_not_fit_is_one_line(
+    cnntrain: Command, arguments: tuple[str, ...], told: list[str]
+) -> None:
+    is_told(cnntrain("train", *arguments, "out=r"), *told)
