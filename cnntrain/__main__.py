@@ -27,7 +27,7 @@ class Process:
         self.number = os.getpid()
 
     def listen(self) -> None:
-        """Take over Ctrl-C and SIGTERM until the work does, and again when that is done."""
+        """Handle Ctrl-C and SIGTERM before the work installs its own handlers, and again after it."""
         signal.signal(signal.SIGINT, self.interrupt)
         signal.signal(signal.SIGTERM, self.terminate)
         sys.unraisablehook = self.again
@@ -57,14 +57,14 @@ class Process:
         timer.start()
 
     def close(self, code: int) -> None:
-        """Let a signal that comes while Python clears up end it at once, with the code that it ends with."""
+        """Let a signal that comes during Python's clean-up end the process at once, with its exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, frame: os._exit(code))
         sys.unraisablehook = sys.__unraisablehook__
 
 
 def write_directly(what: str) -> None:
-    """Say how the process has ended, in the first of several; not through a stream that may be in use."""
+    """Print how the process has ended, if it is of rank 0; not through a stream that may be in use."""
     if os.environ.get("RANK", "0") == "0":
         with contextlib.suppress(OSError):
             os.write(2, f"\ncnntrain: {what}\n".encode())

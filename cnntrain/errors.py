@@ -1,4 +1,4 @@
-"""What is printed when something goes wrong: one or two lines; and the exit code of the command."""
+"""The errors that end a command: each has one or two lines to print, and an exit code."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def reraise_interruption(error: BaseException) -> None:
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """Return the valid names for which ``name`` is a likely slip, best first; most names are like none.
+    """Return the valid names that ``name`` is likely to be a typo of, best first; most names are like none.
 
     Capitals, dashes, dots and underscores do not count.
     """

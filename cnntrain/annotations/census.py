@@ -1,4 +1,4 @@
-"""What is known of a folder of annotated images, and which of them can be used."""
+"""The facts about a folder of annotated images, and which of them can be used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AnnotatedCensus(Census):
     """The annotated images of a folder: what each is, and what is wrong with its annotation.
 
     Args:
-        table: of the images and their annotations.
+        table: the table of the images and their annotations.
         masks: the record of each mask's file, in the order of the table; None where there is none.
         meaning: the classes.
         wrong: why an image can't be used, by its place; such images are left out.
@@ -93,7 +93,7 @@ class AnnotatedCensus(Census):
         """Return what to warn of before training, the first few of each kind by name.
 
         Args:
-            most: how many are named.
+            most: the greatest number of them to name.
         """
         told = []
         for lines, what in (

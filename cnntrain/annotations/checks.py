@@ -1,4 +1,4 @@
-"""What is wrong with annotated images: unreadable files, sizes that differ, values without a class."""
+"""Checks of annotated images: unreadable files, sizes that differ, values without a class."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def examine(census: AnnotatedCensus) -> None:
 
 
 def compare_sizes(census: AnnotatedCensus, index: int, size: tuple[int, int], what: str) -> None:
-    """Note whether a mask is as large as its image, as it is seen or as it is stored.
+    """Check whether a mask is as large as its image, as it is shown or as it is stored.
 
     Args:
-        census: to be added to.
-        index: of the image.
+        census: the census to add to.
+        index: the index of the image.
         size: width and height of the mask, or those that the annotation states.
         what: the mask's name.
     """
@@ -68,7 +68,7 @@ def settle_turns(census: AnnotatedCensus) -> None:
 
 
 def note_unknown(census: AnnotatedCensus, index: int, record: MaskRecord) -> None:
-    """Note the pixels of a mask whose values or colours have no class."""
+    """Record the pixels of a mask whose values or colours have no class."""
     if census.meaning.refusal:
         return
     _, unknown = census.meaning.classes.counts(record)
@@ -88,7 +88,7 @@ def note_unknown(census: AnnotatedCensus, index: int, record: MaskRecord) -> Non
 
 
 def note_drawn(census: AnnotatedCensus, index: int, entry: Entry) -> None:
-    """Note what is wrong with an annotation whose mask is drawn."""
+    """Record the faults of an annotation whose mask is drawn."""
     if entry.size is not None:
         compare_sizes(census, index, entry.size, f"annotation of {shown(entry.image)}")
     elif bool(census.records["is_turned"][index]):

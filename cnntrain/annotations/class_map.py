@@ -1,4 +1,4 @@
-"""Which label each value of a mask's pixels stands for."""
+"""The label that each value of a mask's pixels stands for."""
 
 from __future__ import annotations
 

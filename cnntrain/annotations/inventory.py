@@ -48,9 +48,9 @@ def annotated_census(root: str, asked: Asked, max_megapixels: float, verbose: in
 
     Args:
         root: the folder, whose format is not ``classes``.
-        asked: what the user says of it.
+        asked: the user's settings of the annotations.
         max_megapixels: millions of pixels that an image or a mask may have.
-        verbose: as of :class:`Console`.
+        verbose: how much to print, as in :class:`Console`.
 
     Raises:
         UserError: it is no such folder.

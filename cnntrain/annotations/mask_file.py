@@ -28,10 +28,10 @@ NO_CLASS = -1  # of a value
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a mask's file holds.
+    """The contents of a mask file.
 
     Args:
-        values: of its pixels, (H, W): ids, uint8 or int32; or colours as ``packed`` numbers, int32.
+        values: the pixel values, (H, W): ids, uint8 or int32; or colours as ``packed`` numbers, int32.
         are_colors: whether the values are colours.
         palette: the colour of each id that occurs in a file with a palette, packed.
         mode: Pillow's, of the file.
@@ -61,7 +61,7 @@ def read_pixels(path: Path, decoding: Decoding) -> Pixels:
     """Read the values of a mask's pixels. A palette's indices are ids; they never become luminance.
 
     Args:
-        path: of a one-channel, palette or colour image of 1 to 32 bits.
+        path: the path of a one-channel, palette or colour image of 1 to 32 bits.
         decoding: within which bounds.
 
     Raises:

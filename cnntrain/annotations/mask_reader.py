@@ -24,7 +24,7 @@ class MaskReader:
 
     Args:
         root: the folder.
-        format: of the folder.
+        format: the format of the folder.
         classes: the labels of the values in mask files.
         numbers: the labels of the class numbers in files of polygons.
         decoding: within which bounds.

@@ -26,7 +26,7 @@ class Asked:
     """What the user says of the annotations; all have a default.
 
     Args:
-        format: of :data:`cnntrain.annotations.table.FORMATS`, or ``auto``.
+        format: a format of :data:`cnntrain.annotations.table.FORMATS`, or ``auto``.
         ignore: the id of pixels in masks that have no class.
         label_map: the label of each id, as pairs; None: each id is its own label.
         colors: the colour of each class, by name, as pairs; None: as the folder's files say.
@@ -43,7 +43,7 @@ class Meaning:
     """The classes of masks, and which values stand for them.
 
     Args:
-        names: of the classes.
+        names: the names of the classes.
         classes: the labels of values.
         notes: what was concluded, in words.
         refusal: why that can't be concluded, and what would tell it; empty if it can.
@@ -76,9 +76,9 @@ def meaning_of(asked: Asked, named: Names, records: Sequence[MaskRecord]) -> Mea
     """Return what the values of masks mean.
 
     Args:
-        asked: what the user says.
-        named: what the folder's files say.
-        records: of all masks that can be read.
+        asked: the user's settings.
+        named: what the folder's files say about the classes.
+        records: the records of all masks that can be read.
     """
     if asked.colors is not None or (named.colors and asked.label_map is None):
         return of_colors(asked, named)

@@ -21,7 +21,7 @@ class Region:
         label: its class, as a pixel of a mask has it.
         polygons: corners (x, y) of each, float64 (points, 2), in pixels of the annotated image: the left
             upper corner of the image is (0, 0), that of the right lower one (W, H). They are united.
-        runs: of a run-length encoding, int64 (M,), in place of polygons.
+        runs: the runs of a run-length encoding, int64 (M,), in place of polygons.
         size: width and height of the mask that the runs make.
         is_ignored: a crowd, whose pixels have no class.
     """

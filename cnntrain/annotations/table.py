@@ -62,12 +62,12 @@ class Table:
     Args:
         root: the folder.
         format: its name, of :data:`FORMATS`.
-        names: of the classes, in the order of their labels; empty until the masks tell them.
-        labels: of the numbers that classes have in files of polygons.
+        names: the names of the classes, in the order of their labels; empty until the masks tell them.
+        labels: the labels of the numbers that classes have in files of polygons.
         entries: in the order of the parts and of the names.
         orphan_images: images without an annotation.
         orphan_masks: annotations without an image.
-        faults: of single annotations, each with the file and its place in it.
+        faults: the faults of single annotations, each with the file and its place in it.
         notes: what was found out about the format, in words.
         found: what the walk through the folder met.
     """

@@ -29,8 +29,8 @@ def as_it_was(command: str, words: Sequence[str]) -> Iterator[None]:
     with which torch's optimizers need no compiler. Calls from several threads wait for each other.
 
     Args:
-        command: of the command line that does the same.
-        words: what one would type behind it; the records of a run have it from ``sys.argv``.
+        command: the command that does the same on the command line.
+        words: the arguments that one would type after it; the records of a run take them from ``sys.argv``.
 
     Raises:
         KeyboardInterrupt: a signal stopped the work, and its checkpoint is written.

@@ -23,7 +23,7 @@ def train(
     ``train(["model=mlp", "optim.lr=0.01"])`` and ``train(model="mlp", optim__lr=0.01)`` do the same.
 
     Args:
-        overrides: as one would type them.
+        overrides: the overrides, as one would type them.
         config_dir: a folder of your own with groups, beside ``conf/`` in the current folder.
         keys: values by their keys, a double underscore for each dot. They count after the overrides.
 
@@ -61,7 +61,7 @@ def resume(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) ->
 
     Args:
         run: what :func:`train` returned, a run folder, or ``last``.
-        overrides: as one would type them.
+        overrides: the overrides, as one would type them.
         keys: values by their keys.
 
     Raises:

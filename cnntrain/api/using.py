@@ -21,7 +21,7 @@ def evaluate(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) 
 
     Args:
         run: what :func:`train` returned, a run folder, a checkpoint file, or ``last``.
-        overrides: as one would type them.
+        overrides: the overrides, as one would type them.
         keys: values by their keys, such as ``split="val"``.
 
     Raises:
@@ -42,7 +42,7 @@ def load(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) -> T
 
     Args:
         run: what :func:`train` returned, a run folder, a checkpoint file, or ``last``.
-        overrides: of the keys device, precision, channels_last, threads, compile and trust.
+        overrides: the overrides of the keys device, precision, channels_last, threads, compile and trust.
         keys: values by their keys, such as ``device="cpu"``; ``trust=["my_pkg"]`` names packages of yours
             that a checkpoint from elsewhere may name.
 

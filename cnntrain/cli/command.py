@@ -1,4 +1,4 @@
-"""What a command is, in one row; and the words behind it: flags, overrides and mistakes in them."""
+"""A command in one row, and the words after it: flags, overrides, and the errors in them."""
 
 from __future__ import annotations
 

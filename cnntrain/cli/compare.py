@@ -50,9 +50,9 @@ def compare(
         names: run folders and sweeps, as typed.
         monitor: the figure that they are ranked by, as typed; ``auto`` for the usual one of their task.
         trust: packages that may be imported for the task of a run that was not made by this user.
-        csv_file: where to write a row for each run.
-        json_file: where to write all that is shown.
-        html_file: where to write the page to look at.
+        csv_file: the file to write, with a row for each run.
+        json_file: the file to write, with everything that is shown.
+        html_file: the web page to write.
 
     Raises:
         UserError: a name is no run, fewer than two runs are meant, or a file can't be written.
@@ -193,7 +193,7 @@ def run_of(
 
 
 def goes_on(config: Mapping[str, str], summary: RunSummary) -> bool:
-    """Return whether a run was resumed for more epochs than those after which its summary was written."""
+    """Return whether a run was resumed for more epochs than its summary covers."""
     may_stop_early = config.get("early_stopping", "null") != "null"
     return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])
 

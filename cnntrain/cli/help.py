@@ -1,4 +1,4 @@
-"""What ``--help`` says of keys. Read from conf/ and the schema, so that it is always true."""
+"""The text of ``--help`` about keys. It is read from conf/ and the schema, so that it is always true."""
 
 from __future__ import annotations
 

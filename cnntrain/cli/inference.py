@@ -24,9 +24,9 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
     """Evaluate a run's best checkpoint, and return the result.
 
     Args:
-        run_name: as typed.
-        overrides: as typed.
-        command: what to type for the same result.
+        run_name: the run, as typed.
+        overrides: the overrides, as typed.
+        command: the command that gives the same result.
     """
     from cnntrain.config.from_checkpoint import check_amendments, data_trust
     from cnntrain.inference.saved_run import open_best

@@ -39,7 +39,7 @@ def main() -> NoReturn:
 
 @dataclass
 class End:
-    """How a command line ends.
+    """The end of a command.
 
     Args:
         code: its exit code.

@@ -29,7 +29,7 @@ def resume(arguments: Sequence[str]) -> int:
 
 
 def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSummary]:
-    """Go on with a single run, unless it is finished, and return its folder and its summary."""
+    """Resume a single run, unless it is finished, and return its folder and its summary."""
     from cnntrain.config.from_checkpoint import check_amendments
     from cnntrain.inference.saved_run import open_last
     from cnntrain.runs import run_files, run_folder
@@ -55,7 +55,7 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSumm
 
 
 def finished(folder: Path, progress: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Say that a run is finished, and what to type for a longer one."""
+    """Return the message that a run is finished, with the command for a longer one."""
     epoch, patience = progress["epoch"], config["early_stopping"]
     done, longer = f"{printable(folder)} is finished after {epoch} epochs", "epochs=N"
     if patience is not None and progress["stale"] >= patience:
@@ -65,7 +65,7 @@ def finished(folder: Path, progress: Mapping[str, Any], config: Mapping[str, Any
 
 
 def only_weights(path: Path) -> str:
-    """Say what a checkpoint without the optimizer's state is good for."""
+    """Return the message that explains how to use a checkpoint without the optimizer's state."""
     from cnntrain.runs import checkpoint
 
     folder, start = path.parent.parent, f"cnntrain train init_from={argument(path)}"
@@ -121,7 +121,7 @@ def has_names(node: Any) -> bool:
 
 
 def remark_on_loggers(config: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    """Say that loggers of a resumed run send nothing, if theirs would."""
+    """Remark that the loggers of a resumed run send nothing to servers that the run did send to."""
     if config["logger"] != (saved.get("logger") or {}):
         Reporter.remark(
             "loggers of a resumed run record on this machine: logger.mlflow.uri=URI or "

@@ -11,10 +11,10 @@ from cnntrain.runtime.ranks import world_size
 
 @contextmanager
 def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """Let the processes of this run work together, if ``torchrun`` has started several.
+    """Connect the processes of this run, if ``torchrun`` has started several.
 
     Args:
-        device: as configured.
+        device: the device, as configured.
 
     Yields:
         A function that does something in the first process alone, and tells the others what came of it.
@@ -30,5 +30,5 @@ def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
 
 
 def alone(work: Callable[[], Any]) -> Any:
-    """Do work in the only process."""
+    """Call ``work`` in the only process."""
     return work()

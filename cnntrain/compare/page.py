@@ -29,13 +29,13 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class About:
-    """What the page says of all its runs.
+    """The facts that the page shows about all its runs.
 
     Args:
         title: its heading.
         folder: where the page will be, absolute; its links start there.
         name: the name of the sweep's folder; empty if the runs are from several.
-        command: what was typed; empty if that is not known.
+        command: the command that was typed; empty if that is not known.
         data: the data set in words; empty if that is not known.
         log_keys: the keys that a search drew on a log scale.
     """

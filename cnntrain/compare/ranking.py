@@ -1,4 +1,4 @@
-"""Which runs are best, by validation alone, and which of them are better by more than chance.
+"""The ranking of runs by validation alone, with tests of whether a difference is more than chance.
 
 Runs that differ only in their seed, or in the seed of their validation split, repeat one experiment: they are
 one point. Runs on different data sets are never compared: each data set has a ranking of its own. Test data
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def repeat(self) -> tuple[int | None, str | None]:
-        """What tells this run from the other runs of its point: its seed and the seed of its split."""
+        """The seeds that distinguish this run from the others of its point: its own and that of its split."""
         return self.seed, self.split_seed
 
 
@@ -63,7 +63,7 @@ class Point:
         values: what they have in common.
         runs: those that are finished.
         summary: the monitored figure, summarized over the repeats.
-        planned: how many repeats were planned; some may have failed.
+        planned: the number of repeats that were planned; some may have failed.
         data: the data set, as :class:`Run` has it.
         rank: its rank within its data set, from 1; None if it was not validated.
         p: the p-value that it is as good as the best point of its data set, corrected for the number of

@@ -1,4 +1,4 @@
-"""What came of a run: the scores that it may be ranked by, and what it has cost."""
+"""The results of a run: the scores that it may be ranked by, and its cost."""
 
 from __future__ import annotations
 

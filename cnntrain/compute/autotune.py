@@ -42,7 +42,7 @@ class Note:
 
     Args:
         engine: the fastest.
-        gain: how many times as fast its format is as the plain one.
+        gain: the speed of its number format, as a multiple of that of fp32.
         busy: when it was measured, in seconds of the epoch, if other processes used the processor; or None.
     """
 
@@ -77,7 +77,7 @@ def settle(
         model: what will be trained; it is copied and not changed.
         criterion: the loss.
         dummy: returns a batch of so many images and their targets, on the CPU.
-        device: where model and loss are.
+        device: the device of the model and the loss.
 
     Returns:
         The engine, and in words what it gains, if that was measured.

@@ -62,9 +62,9 @@ def parallel(model: nn.Module, shard: Shard, has_idle: bool = False) -> nn.Modul
     keeps to its shard.
 
     Args:
-        model: what is trained.
+        model: the model to train.
         shard: the part of each batch that this process trains on.
-        has_idle: whether some parameters take no part in the loss, for which no gradient is waited for.
+        has_idle: whether some parameters take no part in the loss, so that no gradient of theirs is awaited.
     """
     if shard.processes == 1:
         return model
@@ -87,7 +87,7 @@ def weighted_mean(shard: Shard, bucket: dist.GradBucket) -> torch.futures.Future
 
 
 def same_weights(model: nn.Module) -> None:
-    """Give every process the weights and the statistics of rank 0."""
+    """Copy the weights and the statistics of rank 0 to every process."""
     if world_size() == 1:
         return
     for tensor in model.state_dict().values():

@@ -23,7 +23,7 @@ class Engine:
     Args:
         precision: ``fp32``, ``bf16`` or ``fp16``.
         channels_last: whether images lie in memory as (N, H, W, C), which vector instructions like.
-        threads: of the CPU.
+        threads: the number of CPU threads.
     """
 
     precision: str

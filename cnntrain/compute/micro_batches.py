@@ -1,4 +1,4 @@
-"""How much of a batch fits into the memory at once, found out before the first step.
+"""Micro-batches: how much of a batch fits into the memory at once is found out before the first step.
 
 A batch that does not fit is cut into parts, whose gradients add up to its own (``accumulate``). The network
 keeps the outputs of its layers for ``backward``; that is what takes the memory (Chen et al. 2016, Training
@@ -43,7 +43,7 @@ class Fitting:
         criterion: the loss.
         precision: numeric precision of the forward pass.
         dummy: returns a batch of so many black images and their targets, on the CPU.
-        device: where the model is.
+        device: the model's device.
         still: names of modules that stay in evaluation mode.
     """
 
@@ -146,7 +146,7 @@ class Fitting:
         return loss
 
     def in_words(self, batch_size: int, parts: int) -> str:
-        """Say that a batch was cut, and why."""
+        """Return the sentence that says that a batch was cut, and why."""
         per_image, fixed = self.estimate()
         needed = bytes_in_words(math.ceil(fixed + batch_size * per_image))
         return (
@@ -173,7 +173,7 @@ class BatchPlan:
         Args:
             images: number of images in the training set.
             shape: channels, height and width of an image.
-            console: for the lines that say what was found.
+            console: the console to print the results to.
 
         Raises:
             UserError: the images of one batch alone do not fit into the memory.
@@ -211,10 +211,10 @@ def out_of_memory(folder: Path, step: int, accumulate: int, batch_size: int) -> 
     """Return the error of a run for which the memory was enough at first, and then was not.
 
     Args:
-        folder: of the run.
-        step: after which it happened.
+        folder: the folder of the run.
+        step: the step after which it happened.
         accumulate: parts of a batch.
-        batch_size: of all parts together.
+        batch_size: the batch size of all parts together.
     """
     if accumulate >= batch_size or world_size() > 1:
         return RunFailed(f"out of memory after step {step:,}: take a smaller batch_size or a smaller model")

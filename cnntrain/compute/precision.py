@@ -24,7 +24,7 @@ class Precision:
 
     Args:
         name: ``fp32``, ``bf16`` or ``fp16``.
-        device: where the model is.
+        device: the model's device.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:

@@ -117,7 +117,7 @@ class Trial:
         self.take(number + max(0, int((STEP_SECONDS - seconds) / each)))
 
     def take(self, number: int) -> None:
-        """Take so many images of the batch, or all."""
+        """Take the first ``number`` images of the batch, or all."""
         self.x, self.y = (of[:number] for of in self.whole)
 
     def seconds_on(self, number: int, step: Callable[[], None]) -> float:

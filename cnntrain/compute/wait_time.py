@@ -1,4 +1,4 @@
-"""How much of the time of training is spent on waiting for images."""
+"""The share of the training time that is spent waiting for images."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def prepare_hydra(config_dir: str | None = None) -> None:
-    """Let Hydra's exceptions through, and let it find ``conf/`` and classes in the current folder.
+    """Let Hydra raise its exceptions, and let it find ``conf/`` and classes in the current folder.
 
     Args:
         config_dir: the user's own folder of groups, unless Hydra knows it in another way.

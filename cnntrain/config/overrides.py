@@ -39,7 +39,7 @@ def normalized(overrides: Iterable[str]) -> list[str]:
 
 
 def named(override: str) -> str:
-    """Put the newest run in the place of ``init_from=last``: once this one has begun, that is the newest."""
+    """Replace ``init_from=last`` by the newest run; once this run has begun, it is the newest itself."""
     from cnntrain.runs.run_folder import last_run, typed_path
 
     key, _, value = override.partition("=")
@@ -62,7 +62,7 @@ def with_absolute_path(override: str) -> str:
     """Return the override of a folder that a run reads with an absolute path, to be resumed from anywhere.
 
     Args:
-        override: of one value or of several, quoted or not; any other override stays as it is.
+        override: an override of one value or of several, quoted or not; any other override stays as it is.
     """
     from cnntrain.runs.run_folder import typed_path
 

@@ -1,4 +1,4 @@
-"""Which checkpoints this user has made on this machine, and may name classes of the user's own.
+"""The checkpoints that this user has made on this machine: they may name classes of the user's own.
 
 ``train model._target_=mynet.MyNet`` imports mynet, since the user typed it. ``eval`` of that run imports it
 too, although a checkpoint is only data: the run's configuration is signed (HMAC-SHA-256) with a key that only
@@ -86,7 +86,7 @@ def signed(config: Mapping[str, Any], own: bytes) -> str:
 
 
 def place_of(package: str) -> list[str]:
-    """Return the file or the folders from which a package would be imported here, without importing it."""
+    """Return the file or the folders that a package would be imported from here, without importing it."""
     try:
         spec = importlib.util.find_spec(package) or PathFinder.find_spec(package, [str(Path.cwd())])
     except (ImportError, ValueError):

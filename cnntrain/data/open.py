@@ -208,7 +208,7 @@ def is_same_data(state: Mapping[str, Any], data: Data) -> bool:
 def warn_of_no_record(
     run_split: RunSplit, state: Mapping[str, Any], data: Data, root: str, console: Console
 ) -> None:
-    """Say that a run of a folder has no record of its split, and whether its training images are these."""
+    """Warn that a run of a folder has no record of its split, and that its training images may be here."""
     if not run_split.binds:
         console.warn(
             f"there is no record of which images the run was trained on ({FILE}): if they are among these "

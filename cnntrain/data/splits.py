@@ -1,4 +1,4 @@
-"""Which images train and which validate."""
+"""The split of the images into those for training and those for validation."""
 
 from __future__ import annotations
 

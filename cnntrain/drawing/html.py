@@ -33,7 +33,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
     """Return a table.
 
     Args:
-        headings: of the columns.
+        headings: the headings of the columns.
         rows: their cells.
         words: columns that hold words; the others hold numbers, and stand to the right.
         sorts: whether a heading sorts.

@@ -46,7 +46,7 @@ def in_colors(labels: np.ndarray, colors: np.ndarray | None = None) -> np.ndarra
 
     Args:
         labels: uint8, or any whole numbers below 256.
-        colors: of the labels, uint8 (256, 3); None for those of :func:`palette`.
+        colors: the colors of the labels, uint8 (256, 3); None for those of :func:`palette`.
     """
     table: np.ndarray = palette() if colors is None else colors
     return np.asarray(table[labels])
@@ -58,7 +58,7 @@ def over(images: np.ndarray, labels: np.ndarray, colors: np.ndarray | None = Non
     Args:
         images: uint8 or float (..., H, W, 1 or 3), from 0 to 255.
         labels: uint8 (..., H, W).
-        colors: of the labels, uint8 (256, 3); None for those of :func:`palette`.
+        colors: the colors of the labels, uint8 (256, 3); None for those of :func:`palette`.
     """
     opacity = np.where(labels == 0, 0, OPACITY)[..., None]
     mixed = images.astype(np.float32) * (1 - opacity) + in_colors(labels, colors) * opacity
@@ -78,7 +78,7 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[tuple[int, ...], s
     """Return an image with a legend below it, in as many rows as it takes.
 
     Args:
-        picture: of mode RGB.
+        picture: an image of mode RGB.
         entries: the colour and the text of each class; black is drawn as an empty box.
     """
     import matplotlib as mpl  # whose font knows more letters than Pillow's

@@ -60,7 +60,7 @@ def squared(images: Tensor) -> Tensor:
 
 
 def style_of(sprite: Sprite) -> str:
-    """Return the CSS by which a page shows the tiles of a sprite."""
+    """Return the CSS that shows the tiles of a sprite on a page."""
     rendering = "pixelated" if sprite.side < LARGEST_TILE else "auto"
     return (
         f".tile {{ --columns: {sprite.columns}; --rows: {sprite.rows}; image-rendering: {rendering};\n"
@@ -77,7 +77,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, fill: float = 0) -> np
     """Return tiles (N, H, W, C) side by side, in rows of ``columns``, as (H', W', C).
 
     Args:
-        tiles: of any type.
+        tiles: the images, of any type.
         columns: in a row; the last row is filled up.
         gap: pixels between two tiles.
         fill: value of the gaps and of what is filled up.

@@ -1,4 +1,4 @@
-"""Where the figures of a report go: into its page as SVG, and into ``plots/`` as PNG."""
+"""The figures of a report, written into its page as SVG and into ``plots/`` as PNG."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Plots:
         """Save a figure, and return it as a panel of a page.
 
         Args:
-            name: of the file, without its extension.
-            figure: to be drawn.
-            words: what it shows, for those who can't see it.
+            name: the name of the file, without its extension.
+            figure: the figure to draw.
+            words: a description of it, for those who can't see it.
         """
         return panels([self.as_svg(name, figure, words)])
 

@@ -1,4 +1,4 @@
-"""How figures look, and how they are written: as PNG, or as SVG that takes the colours of its page."""
+"""The style of figures, which are written as PNG, or as SVG that takes the colours of its page."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def svg(figure: Figure, alternative: str) -> str:
     """Return a figure as an ``<svg>`` for a page, its colours being those of the page.
 
     Args:
-        figure: to be drawn.
-        alternative: what it shows, in words, for those who can't see it.
+        figure: the figure to draw.
+        alternative: a description of it, for those who can't see it.
     """
     buffer = io.StringIO()
     figure.set_facecolor("none")

@@ -67,7 +67,7 @@ class TooLarge(Unreadable):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the images of a data set are decoded.
+    """The way to decode the images of a data set.
 
     Args:
         max_megapixels: millions of pixels that an image may have.
@@ -97,8 +97,8 @@ class Upright(NamedTuple):
     """An image as a person sees it.
 
     Args:
-        image: of mode L or RGB.
-        mode: of the file.
+        image: an image of mode L or RGB.
+        mode: the mode of the file.
         size: width and height of the file's image, as they are seen, in pixels.
         is_turned: whether EXIF had it turned or mirrored.
         is_transparent: whether the file has an alpha channel or a transparent colour.
@@ -117,7 +117,7 @@ def read_pixels(path: Path, mode: str, decoding: Decoding, at_least: int | None 
     """Read the pixels of an image as a person sees it: uint8 (H, W, C).
 
     Args:
-        path: of the file.
+        path: the path of the file.
         mode: ``L`` or ``RGB``.
         decoding: the bounds.
         at_least: shorter side that is needed, see :func:`open_upright`.
@@ -273,7 +273,7 @@ def refused_format(head: bytes, file: BinaryIO) -> str:
 
 
 def prepare(image: Image.Image, at_least: int | None, decoding: Decoding) -> bool:
-    """Have a JPEG decoded at a fraction of its size, and return whether an image is a large one.
+    """Let Pillow decode a JPEG at a fraction of its size, and return whether an image is a large one.
 
     Raises:
         TooLarge: it has more pixels than may be decoded.

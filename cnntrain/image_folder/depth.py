@@ -82,7 +82,7 @@ def to_eight_bits(image: Image.Image, value_range: Sequence[float] | None) -> Im
     """Return an image of more than 8 bits as one of 8, of mode L; what is transparent becomes white.
 
     Args:
-        image: of mode I;16, I or F.
+        image: an image of mode I;16, I or F.
         value_range: the values that become black and white; None knows those of 16-bit files alone.
 
     Raises:

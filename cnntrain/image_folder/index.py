@@ -33,7 +33,7 @@ class Tree:
     Args:
         root: the folder.
         classes: names, printable and sorted; those of the training part if there are parts.
-        files: of the images, relative to the root.
+        files: the files of the images, relative to the root.
         labels: the class of each, as an index into ``classes``.
         parts: ``train``, ``val`` or ``test`` for each; empty strings if the folder has no parts.
         empty: folders that would be classes, but hold no image.
@@ -106,7 +106,7 @@ def label(tree: Tree, found: dict[tuple[str, str], list[str]], shown: str) -> No
     """Set the classes of a tree, and the files, labels and parts of its images.
 
     Args:
-        tree: to be filled.
+        tree: the tree to fill.
         found: the files of each part and class folder.
         shown: the root, printable.
     """

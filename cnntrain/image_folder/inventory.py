@@ -109,7 +109,7 @@ class Census:
             mine: indices of the images, int64 (M,).
             fraction: share of each class.
             salt: see :func:`duplicates.held_out`.
-            index_seed: of a choice by index, as runs made it that have no record of their split; else None.
+            index_seed: the seed of a choice by index, for a run that has no record of its split; else None.
         """
         labels, groups = np.array(self.tree.labels)[mine], self.groups[mine]
         if index_seed is not None:

@@ -1,4 +1,4 @@
-"""How a folder of images is laid out: classes at once, or in the folders train, val and test."""
+"""The layout of a folder of images: class folders alone, or within the folders train, val and test."""
 
 from __future__ import annotations
 

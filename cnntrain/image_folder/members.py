@@ -83,8 +83,8 @@ class Found:
     """The images of a run among those of a folder as it is now.
 
     Args:
-        members: of the run.
-        places: of each in the census, int64 (N,); -1 if it is not there, or not as it was.
+        members: the members of the run.
+        places: their places in the census, int64 (N,); -1 for an image that is not there, or has changed.
         total: files in the census.
         added: files of the folder that the run did not have.
         removed: places in ``members`` of files that are gone.
@@ -157,8 +157,8 @@ def read(folder: Path, digest: str) -> list[Member] | None:
     """Return the members of a run's split; None if its folder has no record, or not that of the checkpoint.
 
     Args:
-        folder: of the run.
-        digest: of the record, from the checkpoint.
+        folder: the folder of the run.
+        digest: the digest of the record, from the checkpoint.
     """
     try:
         with open_regular(folder / FILE) as stream:
@@ -181,9 +181,9 @@ def found_in(census: Census, parts: np.ndarray, members: Sequence[Member]) -> Fo
     """Find the images of a run in a folder: by name and contents, else by contents alone, within the class.
 
     Args:
-        census: of the folder.
-        parts: of its images as the folder has them now, from :meth:`Census.parts`.
-        members: of the run.
+        census: the census of the folder.
+        parts: the parts of its images as the folder has them now, from :meth:`Census.parts`.
+        members: the members of the run.
     """
     tree = census.tree
     own_test = np.array(tree.parts) == "test"  # a test part that is chosen here is not taken: the record is
@@ -253,7 +253,7 @@ def split_of(
     Args:
         source: the data set of the command, ``data.source``.
         before: the data set of the run, likewise; None for a new run.
-        digest: of the run's record, from its checkpoint; anything else if there is none.
+        digest: the digest of the run's record, from its checkpoint; anything else if there is none.
         run: its run folder, which has the record; None if there is none.
         needed: see :class:`RunSplit`.
         other_data: whether the user has named data anew.

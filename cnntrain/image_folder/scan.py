@@ -165,7 +165,7 @@ def measured(path: Path, decoding: Decoding) -> np.ndarray:
 
 
 def measure(upright: Upright, record: np.ndarray) -> None:
-    """Put into a record, (), what an image looks like."""
+    """Describe an image in a record, ()."""
     image, record["mode"], size, record["is_turned"], record["is_transparent"], values = upright
     record["width"], record["height"] = size
     if values is not None:

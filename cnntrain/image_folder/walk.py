@@ -98,7 +98,7 @@ def kind_of(entry: os.DirEntry[str]) -> str:
 
 
 def identity(folder: Path) -> tuple[int, int]:
-    """Return what tells a folder from every other, whatever it is called: its device and its inode."""
+    """Return the device and the inode of a folder, which identify it whatever its name."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 

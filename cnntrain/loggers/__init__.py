@@ -1,4 +1,4 @@
-"""Where a run's figures go besides its folder: TensorBoard, MLflow, Weights & Biases. All of them offline."""
+"""Loggers of a run's figures, besides its folder: TensorBoard, MLflow, Weights & Biases. All work offline."""
 
 from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.group import Loggers, build_loggers

@@ -19,8 +19,8 @@ class Loggers:
     """All loggers of a run. One that fails is named and left out, and the run goes on.
 
     Args:
-        loggers: by their names.
-        console: for messages about failures.
+        loggers: the loggers, by their names.
+        console: the console to print failures to.
     """
 
     def __init__(self, loggers: Mapping[str, Logger], console: Console) -> None:
@@ -60,7 +60,7 @@ class Loggers:
             self.each(lambda logger: logger.close())
 
     def each(self, work: Callable[[Logger], None]) -> None:
-        """Do something with each logger."""
+        """Call a function with each logger."""
         for name, logger in list(self.loggers.items()):
             try:
                 work(logger)
@@ -77,6 +77,6 @@ def build_loggers(nodes: Mapping[str, Mapping[str, Any]], trust: Sequence[str] |
         trust: packages that they may be of; None for what the user typed.
 
     Raises:
-        UserError: what one of them needs is not installed.
+        UserError: a package that one of them needs is not installed.
     """
     return {name: build(f"logger.{name}", node, Logger, trust) for name, node in nodes.items()}

@@ -1,4 +1,4 @@
-"""How a network made for ImageNet is fitted to small images, to grey ones, and to any classes."""
+"""Adapts a network made for ImageNet to small images, to grey images, and to any number of classes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_small(small: bool | str, image_size: ImageSize, weights: str | None) -> b
 
 
 def take_small_images(network: nn.Module) -> None:
-    """Let the stem keep the size of the images: no stride in the first convolution, no first pooling."""
+    """Make the stem keep the size of the images: no stride in the first convolution, no first pooling."""
     parent, name, first = find(network, nn.Conv2d, 0)
     kernel = min(STEM_KERNEL, first.kernel_size[0])
     if first.kernel_size != (kernel, kernel) or first.stride != (1, 1):
@@ -48,7 +48,7 @@ def take_small_images(network: nn.Module) -> None:
 
 
 def take_channels(network: nn.Module, channels: int) -> None:
-    """Give the first convolution as many channels as the images have."""
+    """Replace the first convolution by one that takes the channels of the images."""
     parent, name, first = find(network, nn.Conv2d, 0)
     if first.in_channels == channels:
         return
@@ -70,7 +70,7 @@ def take_channels(network: nn.Module, channels: int) -> None:
 
 
 def give_classes(network: nn.Module, num_classes: int) -> None:
-    """Give the last layer, a Linear or a 1×1 convolution, as many outputs as there are classes."""
+    """Replace the last layer, a Linear or a 1×1 convolution, by one with an output per class."""
     parent, name, last = find(network, (nn.Linear, nn.Conv2d), -1)
     if isinstance(last, nn.Linear):
         if last.out_features != num_classes:

@@ -26,7 +26,7 @@ class CNN(nn.Module):
         batch_norm: normalise each channel over the batch, before ReLU.
         pool: ``max`` or ``avg``.
         pool_size: side of the pooling window and its stride, or those of each block; 1 does not pool.
-        dropout: probability with which a hidden unit of the head is switched off in training.
+        dropout: the probability that a hidden unit of the head is switched off in training.
         head: hidden sizes of the MLP; an empty list is one linear layer.
         padding: ``same`` puts zeros around an image, so that it keeps its size; ``valid`` puts none, and it
             loses kernel_size - 1 pixels.

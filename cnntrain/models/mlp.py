@@ -18,7 +18,7 @@ class MLP(nn.Module):
         hidden: units of the hidden layer, or a list with the units of each.
         num_classes: number of classes, the outputs.
         activation: name of an activation in ``torch.nn``.
-        dropout: probability with which a hidden unit is switched off in training.
+        dropout: the probability that a hidden unit is switched off in training.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ def first_that_takes(
 
 
 def pretrained(timm: Any, name: str, weights: str) -> dict[str, Any]:
-    """Return the arguments with which timm loads pretrained weights; what is downloaded is said first."""
+    """Return the arguments that make timm load pretrained weights, and announce a download first."""
     architecture = name.partition(".")[0]
     offered = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if not offered:

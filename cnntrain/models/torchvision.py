@@ -92,7 +92,7 @@ def of_segmentation() -> list[str]:
 
 
 def give_pixels_classes(network: Any, num_classes: int) -> None:
-    """Give the last convolutions, 1×1, as many outputs as there are classes. No others have a bias."""
+    """Replace the last convolutions, 1×1, by ones with an output per class. No others have a bias."""
     for path, conv in list(network.classifier.named_modules()):
         if isinstance(conv, nn.Conv2d) and conv.bias is not None and conv.out_channels != num_classes:
             parent, _, name = path.rpartition(".")
@@ -136,7 +136,7 @@ def new(name: str, image_size: ImageSize, num_classes: int, small: bool) -> nn.M
 def vit_of_small_patches(name: str, image_size: int, num_classes: int) -> nn.Module:
     """Return a vision transformer as deep and wide as torchvision's, with patches for small images.
 
-    The patches of 16 to 32 pixels after which they are named would be one or four of a whole small image.
+    The patches of 16 to 32 pixels that they are named after would be one or four of a whole small image.
     """
     from torchvision import models
 

@@ -12,8 +12,8 @@ class MovingAverage:
     """An exponential moving average of a model's weights and statistics (Polyak and Juditsky 1992).
 
     Args:
-        model: whose weights are averaged.
-        decay: share of the average that a step keeps, such as 0.999: about 1,000 steps count. It is smaller
+        model: the model whose weights are averaged.
+        decay: the share of the average that a step keeps. 0.999 averages about 1,000 steps. It is smaller
             in the first steps, so that a short run does not average over untrained weights.
     """
 
@@ -34,13 +34,13 @@ class MovingAverage:
         return self.average.module
 
     def update(self, model: nn.Module) -> None:
-        """Take the weights after a step into the average."""
+        """Update the average with the weights after a step."""
         self.average.update_parameters(model)
         for name in self.infinite:
             self.model.get_buffer(name).copy_(model.get_buffer(name))
 
     def restore(self, weights: dict[str, Tensor], step: int) -> None:
-        """Go to where a checkpoint was."""
+        """Restore the average of a checkpoint."""
         self.model.load_state_dict(weights)
         self.average.n_averaged.fill_(step)
 

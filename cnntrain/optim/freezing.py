@@ -22,7 +22,7 @@ class Freezing:
 
     Args:
         model: is frozen at once. Later it is passed again, since its layers may have been exchanged.
-        patterns: of names, see :func:`cnntrain.optim.param_names.matching`.
+        patterns: patterns of names, see :func:`cnntrain.optim.param_names.matching`.
         unfreeze_epoch: the first epoch, counted from 1, that trains all of it; None: never.
         num_classes: number of classes.
 

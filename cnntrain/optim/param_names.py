@@ -1,4 +1,4 @@
-"""What a pattern of names stands for in a model: ``layer1``, ``*.bias``, ``head`` or ``backbone``."""
+"""The parameters that a pattern selects in a model: ``layer1``, ``*.bias``, ``head`` or ``backbone``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def matching(model: nn.Module, pattern: str, num_classes: int, key: str) -> set[
     ``head`` is the last layer, which gives the classes, and ``backbone`` all else.
 
     Args:
-        model: whose names count.
-        pattern: as typed.
+        model: the model whose parameter names are searched.
+        pattern: the pattern, as typed.
         num_classes: number of classes.
-        key: of the configuration, for messages.
+        key: a key of the configuration, for messages.
 
     Raises:
         UserError: nothing is called so.

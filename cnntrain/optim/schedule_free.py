@@ -22,7 +22,7 @@ def has_modes(optimizer: Optimizer) -> bool:
 
 
 def begin(optimizer: Any) -> None:
-    """Put an optimizer that has modes into that of training, without which it refuses to step."""
+    """Switch an optimizer that has modes to its training mode. It refuses to step in the other one."""
     if has_modes(optimizer):
         optimizer.train()
 

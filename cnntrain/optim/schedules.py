@@ -25,7 +25,7 @@ class Schedule(LambdaLR):
     """A multiple of the optimizer's own learning rate, with a linear warm-up from 0.
 
     Args:
-        optimizer: whose learning rate is scheduled.
+        optimizer: the optimizer whose learning rate is scheduled.
         total_steps: steps of the whole run.
         steps_per_epoch: steps of one epoch.
         warmup: epochs over which the learning rate rises linearly; fractions count.
@@ -51,7 +51,7 @@ class Schedule(LambdaLR):
         return {"step": self.last_epoch}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go to the position that ``state_dict`` holds and set the learning rates that belong to it."""
+        """Restore the position that ``state_dict`` holds and set the learning rates that belong to it."""
         self.last_epoch = state_dict["step"]
         groups = zip(self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True)
         for group, base, factor in groups:  # what get_lr does, which warns outside of step
@@ -110,7 +110,7 @@ class OneCycle(Schedule):
     Super-Convergence (Smith and Topin 2019), with cosines as in torch's OneCycleLR; momentum stays.
 
     Args:
-        optimizer: whose learning rate is scheduled; its own value is the peak.
+        optimizer: the optimizer whose learning rate is scheduled; its own value is the peak.
         total_steps: steps of the whole run.
         steps_per_epoch: steps of one epoch.
         warmup: epochs of linear warm-up before the cycle.
@@ -151,7 +151,7 @@ def groups_of(model: nn.Module, scales: Mapping[str, float], num_classes: int) -
     """Return a model's parameters in groups by the multiple of the learning rate that each gets.
 
     Args:
-        model: whose parameters.
+        model: the model whose parameters are grouped.
         scales: a multiple for each pattern of names, see :func:`cnntrain.optim.param_names.matching`; where
             several match, the last one counts.
         num_classes: number of classes.

@@ -1,1 +1,1 @@
-"""What is drawn from the files that runs leave behind."""
+"""Reports that are drawn from the files of finished runs."""

@@ -41,8 +41,8 @@ def draw(
     Args:
         settings: the data set, and how it is read.
         augmentation: its class and arguments.
-        seed: of the draws.
-        verbose: how much is printed.
+        seed: the seed of the draws.
+        verbose: how much to print.
         target: the file.
 
     Raises:

@@ -44,12 +44,12 @@ def after_training(
     The run is over and saved: whatever goes wrong here is only reported.
 
     Args:
-        settings: what the report says of the run's configuration.
-        summary: what ``summary.json`` says.
+        settings: the part of the run's configuration that the report shows.
+        summary: the contents of ``summary.json``.
         trainer: the run.
         data: its images.
         normalize: turns bytes into what the model takes.
-        result: of the test.
+        result: the result of the test.
         kept: what the task's collector kept of each test image.
     """
     learner, console, folder = trainer.learner, trainer.output.console, trainer.output.folder
@@ -95,7 +95,7 @@ def from_folder(
     """Write the report of a run from its folder; of an unfinished one without touching the test set.
 
     Args:
-        settings: what the report says of the checkpoint's configuration.
+        settings: the part of the checkpoint's configuration that the report shows.
         trained_settings: what that says of the model, with what was typed.
         folder: the run folder.
         state: its last checkpoint.

@@ -1,4 +1,4 @@
-"""What can be asked of a trained model: what its filters look like, and what its layers see."""
+"""Views of a trained model: its filters, and the feature maps of its layers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Maps:
-    """What a layer makes of some images.
+    """The feature maps of a layer for some images.
 
     Args:
         layer: its name.
@@ -127,7 +127,7 @@ def ends_of_stages(done: Sequence[Maps], output: Maps) -> list[Maps]:
 
     Args:
         done: by all modules, inner ones too, in the order in which they are done.
-        output: of the last layer.
+        output: the output of the last layer.
     """
     ends: dict[tuple[int, ...], Maps] = {}
     for maps in done:

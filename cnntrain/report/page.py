@@ -20,16 +20,16 @@ TEMPLATE = Path(__file__).with_name("run.html")  # with run.css and run.js besid
 
 @dataclass
 class Contents:
-    """What the page says.
+    """The contents of the page.
 
     Args:
-        name: of the run.
+        name: the name of the run.
         state: in words, if the run is not finished.
         headline: how good the model is, as HTML; empty if there was nothing to evaluate on.
         epochs: in words.
         model: in words.
         data: in words: which images, and how many.
-        findings: of the training doctor: finding, evidence and suggested fix.
+        findings: the findings of the training doctor: finding, evidence and suggested fix.
         sections: in the order of the page.
     """
 
@@ -102,7 +102,7 @@ def configuration(settings: Sequence[Setting], command: str, left_out: Sequence[
 
     Args:
         settings: every key.
-        command: what makes the run again.
+        command: the command that repeats the run.
         left_out: what is not on the page, and how to have it.
     """
     changed = sum(setting.differs for setting in settings)

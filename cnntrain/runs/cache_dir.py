@@ -60,7 +60,7 @@ def obstacle(path: Path, size: int, bound_gb: float) -> str:
 
     Args:
         path: the folder.
-        size: of the file.
+        size: the size of the file.
         bound_gb: gigabytes that all files there may have together, ``data.cache_gb``.
     """
     if path.is_relative_to(NOWHERE):
@@ -86,7 +86,7 @@ def nearest_existing(path: Path) -> Path:
 
 
 def write(path: Path, save: Callable[[IO[bytes]], object], replace: bool = True) -> OSError | None:
-    """Let ``save`` write a file of the cache, which takes its name once it is whole.
+    """Let ``save`` write a file of the cache, which gets its name once it is complete.
 
     A cache that can't be written, on a full disk or in a read-only home, is done without.
 

@@ -61,9 +61,9 @@ def write(data: memoryview, path: Path, keep: Path | None = None) -> None:
     """Write a checkpoint so that at every moment the old one or the new one is there whole.
 
     Args:
-        data: what :func:`serialize` returned.
-        path: where to, ``<run>/checkpoints/<name>.pt``.
-        keep: where the checkpoint that was at ``path`` goes.
+        data: the result of :func:`serialize`.
+        path: the file to write, ``<run>/checkpoints/<name>.pt``.
+        keep: the file that the checkpoint at ``path`` is moved to.
 
     Raises:
         RunFailed: it can't be written, because the disk is full, say. What was there before still is.
@@ -98,7 +98,7 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
 
 
 def keep_also(path: Path, keep: Path) -> None:
-    """Give a file a second name. It keeps the first meanwhile, where it can: others may read it."""
+    """Give a file a second name. Where it can, it keeps the first one meanwhile: others may read it."""
     link = keep.with_name(f".{keep.name}.tmp")
     link.unlink(missing_ok=True)
     try:
@@ -113,7 +113,7 @@ def keep_also(path: Path, keep: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the renamings in a folder survive a power cut."""
+    """Make the renamings in a folder survive a power cut."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

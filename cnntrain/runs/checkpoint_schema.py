@@ -1,4 +1,4 @@
-"""What a checkpoint may hold: one typed schema, checked when it is loaded, before anything is made of it.
+"""The schema of a checkpoint. It is checked when a checkpoint is loaded, before anything is built from it.
 
 A checkpoint is a file from anywhere. ``torch.load(weights_only=True)`` keeps code out, but lets through any
 nesting of plain types: a number where a list belongs, a list that holds itself, a tensor of zeros that claims
@@ -42,8 +42,8 @@ def check(state: Mapping[str, Any], path: object) -> None:
     """Raise a CheckpointError unless a checkpoint's contents are what ``train`` would have written.
 
     Args:
-        state: what ``torch.load`` returned, a dictionary.
-        path: of the file, for messages.
+        state: the dictionary that ``torch.load`` returned.
+        path: the path of the file, for messages.
     """
     try:
         check_parts(state)

@@ -1,4 +1,4 @@
-"""What a job of a sweep left behind: its state, and what came of it."""
+"""The record of a job of a sweep: its state and its results."""
 
 from __future__ import annotations
 

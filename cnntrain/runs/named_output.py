@@ -42,8 +42,8 @@ def output_folder(out: str | None, command: str, name: str = "") -> Iterator[Pat
     It goes again if nothing was written, because of a mistake or Ctrl-C.
 
     Args:
-        out: as typed.
-        command: that writes the files.
+        out: the output folder, as typed.
+        command: the command that writes the files.
         name: part of the name of a fresh folder.
 
     Raises:
@@ -128,7 +128,7 @@ def replace(path: Path, data: bytes, status: os.stat_result | None) -> None:
     Args:
         path: without links.
         data: the new contents.
-        status: of the file that is there; None if there is none.
+        status: the status of the file that is there; None if there is none.
     """
     try:
         write_atomically(path, data)

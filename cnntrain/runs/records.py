@@ -1,4 +1,4 @@
-"""What is written of runs and jobs, with its types: rows of metrics.csv, summary.json, job.json."""
+"""The typed records of runs and jobs: rows of metrics.csv, summary.json, job.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EpochRow(TypedDict):
 
 
 class RunSummary(TypedDict):
-    """What ``summary.json`` says of a finished run. ``best`` is None where there was no validation.
+    """The contents of ``summary.json``, of a finished run. ``best`` is None if there was no validation.
 
     Other details of a result are there by the names that its task gives them.
     """
@@ -52,7 +52,7 @@ class RunSummary(TypedDict):
 
 
 class JobRecord(TypedDict, total=False):
-    """What ``job.json`` says of a job of a sweep.
+    """The contents of ``job.json``, of a job of a sweep.
 
     A job that failed or was pruned has a reason. A finished one has what it has cost and its seed and, by
     their names, the scores that it is ranked by.
@@ -67,7 +67,7 @@ class JobRecord(TypedDict, total=False):
 
 
 class CheckpointState(TypedDict):
-    """What a checkpoint holds, once it is read: tensors and plain types.
+    """The contents of a checkpoint, once it is read: tensors and plain types.
 
     What only resumption takes is not in ``best.pt``.
     """

@@ -37,7 +37,7 @@ def check_plain(state: Any, in_file: bool = True) -> None:
     """Check that there is nothing but plain types and dense tensors, at a bounded depth and number.
 
     Args:
-        state: what is checked.
+        state: the value to check.
         in_file: whether it was read, which puts all tensors on the CPU; else it is about to be written.
     """
     waiting, seen = [(state, "", 0)], 0
@@ -233,4 +233,4 @@ def tensor(value: Any, where: str) -> None:
 
 
 def anything(value: Any, where: str) -> None:
-    """Let any plain data through: they are checked by whoever takes them."""
+    """Accept any plain data: the code that uses them checks them."""

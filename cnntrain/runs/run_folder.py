@@ -174,7 +174,7 @@ def find_checkpoint(run: str, prefer: str) -> Path:
     """Return the checkpoint that RUN means: a run folder, a checkpoint file, or ``last``.
 
     Args:
-        run: as typed.
+        run: the run, as typed.
         prefer: ``best.pt`` or ``last.pt``, if RUN is a folder.
 
     Raises:
@@ -219,7 +219,7 @@ def load_best(run: str) -> tuple[CheckpointState, Path]:
 
 
 def warn_of_no_best(path: Path, state: CheckpointState) -> None:
-    """Say that a checkpoint is not of the best epoch, where it takes the place of one that is gone."""
+    """Warn that a checkpoint is not of the best epoch, if it replaces one that is gone."""
     best, now = state["progress"]["best"], state["progress"]["epoch"]
     if path.name != BEST and best is not None and best["epoch"] != now:
         Reporter.remark(
@@ -229,7 +229,7 @@ def warn_of_no_best(path: Path, state: CheckpointState) -> None:
 
 
 def why_none(folder: Path) -> str:
-    """Say why a folder holds no checkpoint, and what to do."""
+    """Return why a folder holds no checkpoint, and what to do."""
     if (folder / CONFIG).exists():
         return f"the run ended before its first; cnntrain resume {argument(folder)} begins it again"
     return "it is no run folder, or its run ended before it began"

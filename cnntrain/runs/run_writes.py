@@ -21,7 +21,7 @@ def check_links(folder: Path, sweep: Path | None = None) -> None:
     """Check that what is written into the folder of a run or a sweep stays there, and that nothing hangs.
 
     Args:
-        folder: of the run or the sweep. A link to the whole folder is all right if a person typed it.
+        folder: the folder of the run or the sweep. It may be a link to the whole folder if a person typed it.
         sweep: the sweep that the run belongs to: then the folder must lie there.
 
     Raises:
@@ -50,7 +50,7 @@ def check_link(path: Path, inside: Path) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Tell in a line if a file of a run can't be written.
+    """Turn a failure to write a file of a run into an error of one line.
 
     Raises:
         RunFailed: a disk is full, a folder read-only, or a folder stands where a file is to be.

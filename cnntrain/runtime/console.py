@@ -42,7 +42,7 @@ class Screen(RichConsole):
             yield segment if segment.control else segment._replace(text=shown)
 
     def on_broken_pipe(self) -> None:
-        """Go on when the reader has gone (``| head``); rich would end the process."""
+        """Continue when the reader has gone (``| head``); rich would end the process."""
         self.quiet = True
 
 
@@ -108,8 +108,8 @@ class Console:
         Args:
             total: steps.
             done: steps that were done before.
-            text: what is done.
-            unit: of a step.
+            text: what the bar counts the progress of.
+            unit: the unit of a step.
             of_run: ``after`` and ``loss`` of :class:`Bar`; ``disable``, if it must not be shown.
         """
         return Bar(total=total, initial=done, desc=text, unit=unit, **(self._look | of_run))
@@ -120,7 +120,7 @@ class Console:
 
     @property
     def _look(self) -> dict[str, Any]:
-        """What all bars have in common, as arguments of tqdm."""
+        """The arguments of tqdm that all bars have in common."""
         silent = True if self.verbose <= 0 or sys.stderr is None else None  # None: unless it is a terminal
         return {"leave": False, "disable": silent, "mininterval": 0.2, "dynamic_ncols": True}
 

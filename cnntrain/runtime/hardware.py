@@ -1,4 +1,4 @@
-"""Whether other processes use the processor, so that what is timed here says little about a quiet machine."""
+"""The load of the machine: other processes make what is timed here slower than on a quiet machine."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ProcessorTime:
 
     Args:
         wall: the moment, by the monotonic clock.
-        used: of all processes on all cores; None where the system does not say.
-        own: of this process and its children.
+        used: the time of all processes on all cores; None where the system does not say.
+        own: the time of this process and its children.
     """
 
     wall: float

@@ -37,7 +37,7 @@ def needed(package: str, wanted_by: str = "", extra: str = "") -> None:
 
     Args:
         package: its name.
-        wanted_by: what the user typed.
+        wanted_by: the override that needs it, as typed.
         extra: the extra of cnntrain that installs it, if that has another name.
     """
     spec = find_spec(package)

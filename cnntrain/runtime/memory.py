@@ -1,4 +1,4 @@
-"""How much memory this process took, how much it may still take, and that it keeps what it has."""
+"""The memory that this process has used and may still use; freed memory is kept for the next tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def keep() -> None:
 
 
 def give_back() -> None:
-    """Give memory that is not used any more back to the system, although :func:`keep` keeps it."""
+    """Return unused memory to the system, although :func:`keep` keeps it."""
     trim = of_libc("malloc_trim")
     if trim is not None:
         trim(0)

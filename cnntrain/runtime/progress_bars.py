@@ -44,7 +44,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # not generic when it runs
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What the bar is drawn from."""
+        """The values that the bar is drawn from."""
         found = dict(super().format_dict)
         done = self.n - self.initial
         rate = found["rate"] or (done / found["elapsed"] if done and found["elapsed"] else None)

@@ -35,7 +35,7 @@ def append_regular(path: Path, **options: Any) -> TextIO:
     """Open a regular file, which is made if there is none, to add text. It never waits for a reader.
 
     Args:
-        path: of the file, or a link to it.
+        path: the path of the file, or a link to it.
         options: encoding and so on, as ``open`` takes them.
 
     Raises:

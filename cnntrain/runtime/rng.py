@@ -27,7 +27,7 @@ def seed_everything(seed: int) -> None:
 
 
 def seed_apart(seed: int, rank: int) -> None:
-    """Let the layers of each process of a run draw for themselves, once all have drawn the same weights."""
+    """Seed each process of a run differently, once all processes have drawn the same weights."""
     if rank:
         torch.manual_seed(seed_for(seed, "rank", rank))
 
@@ -54,7 +54,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put every global generator back into a state that :func:`random_state` returned."""
+    """Restore the state of every global generator that :func:`random_state` returned."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])

@@ -24,7 +24,7 @@ class Signals:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over the signals."""
+        """Install the handlers of the signals."""
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in STOPPING}
             # None is a handler of a program around Python, which Python could not put back.
@@ -33,12 +33,12 @@ class Signals:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give the signals back."""
+        """Restore the handlers that were installed before."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
     def hold(self) -> None:
-        """Take the signals, again if somebody else has taken them."""
+        """Install the handlers, again if other code has replaced them."""
         for number in self.before:
             signal.signal(number, self.note)
 
@@ -78,7 +78,7 @@ class HeldSignals(Signals):
     """Keeps signals back, until :meth:`check`, while an engine runs that can't bear an exception."""
 
     def check(self) -> None:
-        """Do what a signal would have done, if one has come."""
+        """Act on a signal that was received, if there is one, as its own handler would have."""
         if not self.received:
             return
         handler = self.before[self.received]

@@ -40,7 +40,7 @@ class Lasting(io.RawIOBase):
         return os.isatty(self.descriptor)
 
     def writable(self) -> bool:
-        """Say that it can be written."""
+        """Return True: it can be written."""
         return True
 
     def write(self, data: Any) -> int:
@@ -56,7 +56,7 @@ class Lasting(io.RawIOBase):
 
 
 def prepare() -> None:
-    """Let standard output and error take any text, and go on when they can't be written.
+    """Let standard output and error accept any text, and ignore that they can't be written.
 
     A closed descriptor is opened on the null device, so that no file of the run takes its number.
     """

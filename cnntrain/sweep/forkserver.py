@@ -1,4 +1,4 @@
-"""Starts the process from which ``launcher=joblib`` forks those of its jobs. No torch.
+"""Starts the process that ``launcher=joblib`` forks its jobs from. No torch.
 
 Else each of them would import torch, which takes as long as several short jobs.
 """
@@ -13,7 +13,7 @@ FORKS = sys.platform == "linux"  # where forking a process that has imported muc
 
 
 def start() -> None:
-    """Let it begin to import, beside what this process does next, unless it runs already."""
+    """Start the fork server in the background, unless it runs already."""
     shield_path()
     if not FORKS:
         return
@@ -34,6 +34,6 @@ def shield_path() -> None:
 
 
 def unshield_path() -> None:
-    """Let programs that a job starts find what lies beside them, unless the user wants it otherwise."""
+    """Let programs that a job starts import modules from their own folder, unless the user forbids it."""
     if os.environ.get(SAFE_PATH) == OURS:
         del os.environ[SAFE_PATH]

@@ -1,4 +1,4 @@
-"""One job of a sweep: a run with overrides of its own, in a folder of its own, wherever it is executed."""
+"""One job of a sweep: a run with its own overrides in its own folder, wherever it is executed."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ PATIENCE_SECONDS = 10.0  # in which the process of a sweep that was killed notic
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to know to do a job.
+    """The description of a job, complete enough for another process to run it.
 
     Args:
-        name: of its folder.
-        folder: where it trains.
+        name: the name of its folder.
+        folder: the folder that it trains in.
         settings: its configuration, checked.
         varied: the overrides that set it apart from the other jobs.
         trust: packages that the configuration may name; None for what the user has typed.
-        verbose: how much it prints; None: as its configuration says.
-        threads: that it may use; None: as its configuration says.
+        verbose: how much to print; None means what its configuration says.
+        threads: the number of threads that it may use; None means that of its configuration.
         cwd: the folder in which the user typed.
         trial: number of the point of a search.
         search: the group ``sweeper`` of the configuration, if a search may end the job early.
@@ -61,7 +61,7 @@ class Job:
 
 
 def run_job(job: Job) -> JobRecord:
-    """Do a job, or what is left of it, and return its record, which is written to ``job.json`` too.
+    """Run a job, or the rest of it, and return its record, which is also written to ``job.json``.
 
     Raises:
         Interrupted: a signal came; the checkpoint is written, and the record says that it is not finished.

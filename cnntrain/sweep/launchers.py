@@ -1,4 +1,4 @@
-"""Where the jobs of a sweep run: in this process, on its cores, on a Slurm cluster or on a Ray cluster.
+"""Launchers run the jobs of a sweep: in this process, on its cores, on a Slurm cluster or a Ray cluster.
 
 Each launcher hands the same function to an existing engine and yields what it returns as the jobs end.
 Hydra's launcher plugins drive the same engines, but know nothing of a sweep that is resumed, and tell of
@@ -32,9 +32,9 @@ class Launcher(ABC):
     """Runs jobs.
 
     Args of :meth:`run`:
-        jobs: what is to be done.
+        jobs: the jobs to run.
         work: does one job and returns its record; it never raises, except to be interrupted.
-        folder: of the sweep.
+        folder: the folder of the sweep.
     """
 
     shows_jobs = False  # whether the jobs print what they do where the user sees it
@@ -126,11 +126,11 @@ class Submitit(Launcher):
 
     Args:
         cluster: ``slurm`` or ``local``.
-        partition: of the cluster; None: its default.
-        minutes: after which a job is ended; it goes on from its checkpoint when the sweep is resumed.
-        cpus: of each job.
-        gpus: of each job.
-        memory_gb: of each job.
+        partition: the partition of the cluster; None: its default.
+        minutes: the time after which a job is ended; it continues from its checkpoint on resumption.
+        cpus: the number of CPUs of each job.
+        gpus: the number of GPUs of each job.
+        memory_gb: the memory of each job, in GB.
         at_once: jobs that may run at a time; None: as many as the cluster takes, or here as there are cores.
     """
 
@@ -192,9 +192,9 @@ class Ray(Launcher):
     """Each job a task of a Ray cluster.
 
     Args:
-        address: of the cluster, or ``auto``; None starts one on this machine.
-        cpus: of each job.
-        gpus: of each job.
+        address: the address of the cluster, or ``auto``; None starts one on this machine.
+        cpus: the number of CPUs of each job.
+        gpus: the number of GPUs of each job.
     """
 
     def __init__(self, address: str | None, cpus: int, gpus: float) -> None:

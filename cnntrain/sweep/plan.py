@@ -1,4 +1,4 @@
-"""What a sweep is to do: from overrides with several values to jobs, each with a name that stays.
+"""The plan of a sweep: from overrides with several values to jobs, each with a permanent name.
 
 The plan is kept in the folder of the sweep. A job is named after the values that set it apart from the
 others, so that it has the same name whenever, wherever and in whichever order it runs.
@@ -42,7 +42,7 @@ KEPT = tuple(name for name, group in GROUPS.items() if "resume_sweep" in group.c
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to do.
+    """The plan of a sweep.
 
     Args:
         jobs: the overrides of each job, by its name.
@@ -52,8 +52,8 @@ class Plan:
         how: what was typed about the sweep itself, such as ``launcher=joblib``, for those who resume it.
         search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
             ``space`` holds the override of each key that is searched, and ``fixed`` all others.
-        command: what was typed, for those who look at the results.
-        signature: of the jobs' configurations, if they name classes of the user's own.
+        command: the command that was typed, for those who look at the results.
+        signature: the signature of the jobs' configurations, if they name classes of the user's own.
     """
 
     jobs: dict[str, list[str]]

@@ -1,4 +1,4 @@
-"""What the fork server of ``launcher=joblib`` imports before it forks: torch, once for all jobs.
+"""The imports of the fork server of ``launcher=joblib`` before it forks: torch, once for all jobs.
 
 It does so while the sweep is planned and checked, and ends with it, be that at a typo found by then.
 """

@@ -1,4 +1,4 @@
-"""How a sweep ends: its jobs are ranked, on the screen, as ``sweep.csv`` and as ``sweep.html``."""
+"""The end of a sweep: its jobs are ranked on the screen, in ``sweep.csv`` and in ``sweep.html``."""
 
 from __future__ import annotations
 

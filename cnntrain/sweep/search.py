@@ -1,6 +1,6 @@
 """Hyperparameter search: Optuna is asked for the next point and told what came of it.
 
-Its records are a file in the sweep's folder, to which it only ever appends. So a search that was killed goes
+Its records are a file in the sweep's folder that it only appends to. So a search that was killed goes
 on with what it had learnt, and a job that was under way is taken up again.
 """
 
@@ -118,7 +118,7 @@ class KernelLock:
         return True
 
     def release(self) -> None:
-        """Let the next process have it."""
+        """Release the lock."""
         self.file.close()
 
 

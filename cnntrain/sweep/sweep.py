@@ -122,7 +122,7 @@ class Sweep:
         return tuple(self.known)
 
     def run(self) -> int:
-        """Do what is missing or failed, rank what is finished, and return the exit code.
+        """Run the jobs that are missing or failed, rank the finished ones, and return the exit code.
 
         Raises:
             Interrupted: a signal came, and what is finished is ranked.
@@ -171,7 +171,7 @@ class Sweep:
             self.console.warn(f"the report of {shown_path(best)} could not be written: {error}")
 
     def grid(self, signals: StopJobs) -> None:
-        """Do the jobs of a grid that are missing or failed."""
+        """Run the jobs of a grid that are missing or failed."""
         todo = [self.job(name) for name in self.plan.jobs if not is_done(self.folder / name)]
         total = len(self.plan.jobs)
         done = total - len(todo)
@@ -180,7 +180,7 @@ class Sweep:
             pass
 
     def search(self, settings: Mapping[str, Any], signals: StopJobs) -> None:
-        """Do the jobs that a search was doing when it was stopped, then those that it asks for."""
+        """Run the jobs that were unfinished when a search was stopped, then those that it asks for."""
         from cnntrain.sweep.search import Search
 
         search = Search(self.folder, settings, settings["space"], self.scores.monitored(self.plan.monitor))
@@ -261,10 +261,10 @@ class Sweep:
         """Run jobs, tell how each ended, and yield it with its record.
 
         Args:
-            jobs: to be run.
-            done: how many were done before.
-            total: how many there are in all.
-            signals: that stop them.
+            jobs: the jobs to run.
+            done: the number of jobs that were done before.
+            total: the number of all jobs.
+            signals: the signals that stop them.
         """
         work = self.announced(run_job, done, total) if self.launcher.shows_jobs else run_job
         silent = {"disable": True} if self.launcher.shows_jobs else {}  # the jobs have bars of their own

@@ -1,4 +1,4 @@
-"""What surrounds a job in a process that an engine has started."""
+"""The work around a job in a process that an engine has started."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 
 def in_worker(work: Callable[[Job], T], job: Job, parent: int) -> tuple[Job, T]:
-    """Do a job and return it with what came of it, since jobs end in any order.
+    """Run a job and return it with its result, since jobs end in any order.
 
     Args:
-        work: what is done.
-        job: with what.
+        work: the function to call.
+        job: its argument.
         parent: process of the sweep. If that is killed, the job is stopped with a checkpoint, and so is this
             process: else it would go on with jobs that nobody waits for, in the way of the sweep's resume.
     """
@@ -65,7 +65,7 @@ def is_alive(parent: int) -> bool:
 
 @contextmanager
 def stderr_to(file: Path) -> Iterator[Any]:
-    """Let the processes that are started within complain into a file, and not where the user looks."""
+    """Redirect standard error to a file, also that of processes that are started in the block."""
     file.parent.mkdir(exist_ok=True)
     sys.stderr.flush()
     kept = os.dup(2)

@@ -36,7 +36,7 @@ def renumbered(
     Args:
         batches: images (N, C, H, W) and labels, int64 (N,), or masks, uint8 (N, H, W), in which numbers that
             are no class stay as they are.
-        numbers: from :func:`renumbering`.
+        numbers: the new numbers, from :func:`renumbering`.
     """
     if numbers is None:
         yield from batches
@@ -85,7 +85,7 @@ def areas(counts: Tensor, class_names: Sequence[str], most: int) -> tuple[tuple[
 
     Args:
         counts: pixels of each class, (classes,).
-        class_names: of the model.
+        class_names: the class names of the model.
         most: how many classes at most.
     """
     ordered = (counts.double() / counts.sum()).sort(descending=True, stable=True)

@@ -1,4 +1,4 @@
-"""What is kept of each image while a model is evaluated: for a report, or for the training doctor."""
+"""Results of each image that an evaluation keeps for the report or the training doctor."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Collector(ABC, Generic[K]):
         """
 
     def add(self, output: Tensor, y: Tensor) -> None:
-        """Note a batch."""
+        """Record a batch."""
         self.batches.append(self.noted(output, y))
 
     def here(self) -> K:

@@ -1,4 +1,4 @@
-"""What the training doctor and a task tell each other of a run."""
+"""The facts about a run that the training doctor and a task exchange."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Finished:
     """A run that is over, as a task examines it.
 
     Args:
-        settings: what the run does.
+        settings: the run's settings.
         history: the rows of metrics.csv.
-        counts: how often each class occurs among the targets of training.
-        class_names: of the data.
+        counts: the number of training targets of each class.
+        class_names: the class names of the data.
         train_images: the number of training images.
         val_images: the number of validation images.
         train: what the task's collector kept of training images as they are, by the weights that are kept;

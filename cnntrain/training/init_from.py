@@ -26,12 +26,12 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Start:
-    """Where a run started.
+    """The checkpoint that a run started from.
 
     Args:
         path: the checkpoint.
-        epoch: after which it was written.
-        class_names: that its model knows.
+        epoch: the epoch after which it was written.
+        class_names: the class names that its model knows.
         head: name of the last layer; None where it can't be told.
         new_head: the weights of a new one, as the seed gives them.
         is_new: whether the head is a new one.
@@ -87,7 +87,7 @@ def in_words(record: Mapping[str, Any], class_names: Sequence[str]) -> str:
 
     Args:
         record: see :meth:`Start.record`.
-        class_names: of this run.
+        class_names: the class names of this run.
     """
     count, before = len(class_names), len(record["class_names"])
     instead = f"in place of {before}" if count != before else "of other names"
@@ -104,14 +104,14 @@ def recorded(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
-    """Give a model the weights of a checkpoint, all but the head if that is for another number of classes.
+    """Load the weights of a checkpoint, without the head if that is for another number of classes.
 
     The checkpoint is data: of it come tensors that fit, by name and shape, and nothing is built.
 
     Args:
         run: a run folder, a checkpoint file, or ``last``.
-        model: of this run, with weights of its own.
-        settings: what it was built from.
+        model: the model of this run, with its own weights.
+        settings: the settings that it was built from.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged.

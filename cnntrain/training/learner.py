@@ -1,4 +1,4 @@
-"""What is trained, with all that changes it, and its state in a checkpoint."""
+"""The model in training, with everything that changes it, and its state in a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Learner:
     """A model in training.
 
     Args:
-        model: what is trained.
+        model: the model to train.
         criterion: the loss in training.
         val_criterion: the loss in evaluation.
         optimizer: changes the model.
@@ -52,7 +52,7 @@ class Learner:
     has_idle: bool = False
 
     def __post_init__(self) -> None:
-        """Note which buffers are not finite before the first step, such as a minimum so far."""
+        """Record which buffers are not finite before the first step, such as a minimum so far."""
         self.not_finite = [name for name, b in self.model.named_buffers() if not is_finite(b)]
 
     @property
@@ -67,7 +67,7 @@ class Learner:
 
     @property
     def averages(self) -> bool:
-        """Whether the weights that are kept are others than those that are trained."""
+        """Whether the weights that are kept differ from those that are trained."""
         return self.average is not None or schedule_free.has_modes(self.optimizer)
 
     def weights(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class Learner:
         self.fresh.check_before_writing({**about, "model": self.model.state_dict(), **self.state_dict()})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a checkpoint was.
+        """Restore the state of a checkpoint.
 
         Raises:
             CheckpointError: the optimizer or the schedule can't have such a state.

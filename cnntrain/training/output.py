@@ -1,4 +1,4 @@
-"""How long a training run goes on, where it writes, and the error of one that diverged."""
+"""The budget of a training run, its output, and the error of a run that diverged."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ AfterEpoch = Callable[[EpochRow], None]
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train, and how often to save.
+    """The length of the training, and how often to save.
 
     Args:
         epochs: passes over the training set.
         monitor: the figure in which epochs improve.
-        patience: epochs without improvement after which training stops; None: never.
+        patience: the epochs without improvement after which training stops; None means never.
         save_every_steps: steps between two checkpoints within an epoch.
         save_every_minutes: minutes between two checkpoints within an epoch.
     """
@@ -38,11 +38,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Output:
-    """Where a training run writes, and who is told.
+    """The folder that a training run writes to, and the observers that it notifies.
 
     Args:
         folder: the run folder.
-        console: what the user sees.
+        console: the console to print to.
         about: what else a checkpoint holds: configuration, class names, shape, normalisation.
         after_epoch: is given the row of each epoch, once all of it is written.
     """
@@ -54,7 +54,7 @@ class Output:
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, from which a run goes on."""
+        """The newest checkpoint, which a run is resumed from."""
         return self.folder / CHECKPOINTS / checkpoint.LAST
 
     def write_best(self, state: Mapping[str, Any]) -> None:
@@ -75,7 +75,7 @@ def diverged(what: str, step: int, epoch: int, lr: float, last: Path) -> RunFail
 
     Args:
         what: became NaN or infinite.
-        step: of the run, at which it did.
+        step: the step of the run at which it did.
         epoch: under way.
         lr: learning rate of that step.
         last: the newest checkpoint, if there is any yet.

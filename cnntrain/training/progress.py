@@ -1,4 +1,4 @@
-"""Where a run is, and the table of its epochs."""
+"""The progress of a run, and the table of its epochs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnntrain.tasks.scores import TRAIN, VAL, VAL_LOSS, Figure, Scores
 
 @dataclass
 class Progress:
-    """Where a run is. The checkpoint holds it.
+    """The progress of a run, as its checkpoint holds it.
 
     Args:
         scores: what is measured in each epoch. It is no part of the checkpoint.
@@ -53,7 +53,7 @@ class Progress:
 
     @classmethod
     def of(cls, state: dict[str, Any], scores: Scores) -> Progress:
-        """Return what a checkpoint holds of it; what another version wrote besides is left out.
+        """Return the progress that a checkpoint holds. Other entries, of another version, are left out.
 
         Raises:
             ValueError: the row of an epoch lacks a score.
@@ -110,7 +110,7 @@ class Progress:
         return patience is not None and self.stale >= patience
 
     def write_metrics(self, folder: Path) -> None:
-        """Write metrics.csv anew from the history, so that it always agrees with the checkpoint."""
+        """Rewrite metrics.csv from the history, so that it always agrees with the checkpoint."""
         if not is_main():
             return
         columns = self.columns

@@ -1,4 +1,4 @@
-"""What a run writes down about itself, so that its numbers can be trusted and made again."""
+"""The record that a run keeps of itself, so that its numbers can be trusted and reproduced."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def about(
 
     Args:
         config: the run's configuration.
-        settings: what it says of the data.
+        settings: the settings of the data.
         data: its images.
         started: the other checkpoint that it started from, if there is one.
         trust: packages that the configuration may name; None if it is the user's own.

@@ -1,4 +1,4 @@
-"""Whether the state of an optimizer or a schedule in a checkpoint is one that such a part can have.
+"""Checks of the state of an optimizer or a schedule in a checkpoint: is it one that such a part can have?
 
 Both take whatever they are given and fail in the first step, or not at all. What a class of torch's would
 have is seen from fresh ones: the schedule of the run, and an optimizer of the same kind after a step on tiny
@@ -37,11 +37,11 @@ class Misfit(Exception):
 
 
 class Fresh:
-    """What the optimizer and the schedule of a run keep before the first step, to compare others with.
+    """The state of a run's optimizer and schedule before the first step, to compare other states with.
 
     Args:
-        optimizer: of the run, fresh.
-        schedule: of the run, fresh.
+        optimizer: the run's optimizer, before its first step.
+        schedule: the run's schedule, before its first step.
         another: makes an optimizer like that of the run for other parameters.
     """
 

@@ -43,12 +43,12 @@ class Trainer:
     """A training run under way.
 
     Args:
-        learner: what is trained.
+        learner: the model to train, and what trains it.
         train_batches: the training set.
         val_batches: the validation set, or None.
-        task: what is learnt.
+        task: the task that the model learns.
         budget: how long to train, and how often to save.
-        output: where the run writes.
+        output: the files and the screen that the run writes to.
         doctor: observes the training; None without one.
     """
 
@@ -94,13 +94,13 @@ class Trainer:
             console.line(f"stopped early: no better {budget.monitor.name} for {budget.patience} epochs")
 
     def replicate(self) -> None:
-        """Have the gradients of all processes averaged."""
+        """Average the gradients over all processes."""
         learner = self.learner
         self.replicated = ddp.parallel(learner.model, self.train_batches.shard, learner.has_idle)
 
     @contextmanager
     def failures_in_words(self) -> Iterator[None]:
-        """Say how to go on if the memory runs out, or if several processes can't train the model.
+        """Explain how to go on if the memory runs out, or if several processes can't train the model.
 
         Raises:
             RunFailed: in place of such an error of torch's.
@@ -267,7 +267,7 @@ class Trainer:
         self.output.write_last(state)
 
     def load_state_dict(self, state: CheckpointState) -> None:
-        """Go to where a checkpoint was. The caller sets the generators, last of all."""
+        """Restore the state of a checkpoint. The caller sets the generators, last of all."""
         self.learner.load_state_dict(state)
         self.progress = Progress.of(state["progress"], self.task.scores)
 

@@ -152,9 +152,9 @@ class ImageIndex:
         """Return the file of an image; empty if there is none, or several that it may be.
 
         Args:
-            name: of the image in a JSON file.
+            name: the name of the image in a JSON file.
             beside: the folder of that file; empty for the root.
-            part: that the file describes.
+            part: the part that the file describes.
         """
         name = name.replace("\\", "/").removeprefix("./")
         direct = f"{beside}/{name}" if beside else name
@@ -177,11 +177,11 @@ def add(
     """Add the images of a JSON file to a table, and return their files.
 
     Args:
-        table: to be added to.
+        table: the table to add to.
         file: the JSON file.
-        content: of it.
-        part: that it describes.
-        labels: of its category ids.
+        content: the content of the file.
+        part: the part that it describes.
+        labels: the labels of its category ids.
         index: the images of the folder.
     """
     entries: dict[Any, Entry] = {}
@@ -217,8 +217,8 @@ def region_of(row: Mapping[str, Any], labels: Mapping[Any, int], size: tuple[int
     """Return the region of an annotation.
 
     Args:
-        row: of the list of annotations.
-        labels: of the category ids.
+        row: a row of the list of annotations.
+        labels: the labels of the category ids.
         size: width and height of its image; None if they are not known.
 
     Raises:

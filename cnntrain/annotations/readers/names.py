@@ -27,7 +27,7 @@ class Names:
         names: in the order of their labels.
         ids: the label of each id, where the files number the classes otherwise.
         colors: the label of each colour.
-        file: that names them, relative to the folder; empty if there is none.
+        file: the file that names them, relative to the folder; empty if there is none.
     """
 
     names: list[str] = field(default_factory=list)

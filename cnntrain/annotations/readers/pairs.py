@@ -43,7 +43,7 @@ def pairs(root: Path, names: Iterable[str], fits: Callable[[str], bool]) -> list
 
     Args:
         root: the folder to look into.
-        names: that the folder of masks or labels may have, in small letters.
+        names: the names that the folder of masks or labels may have, in small letters.
         fits: whether a file there is one of them, by its name.
     """
     tops = class_names(root)
@@ -90,7 +90,7 @@ def join(table: Table, pair: Pair, fits: Callable[[str], bool]) -> list[str]:
     """Add the files of two folders that belong together to a table, and note those without a partner.
 
     Args:
-        table: to be added to.
+        table: the table to add to.
         pair: the folders.
         fits: whether a file is a mask or a label, by its name.
 

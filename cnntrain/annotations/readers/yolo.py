@@ -25,8 +25,8 @@ def rows_of(path: Path, num_classes: int) -> tuple[list[tuple[int, np.ndarray]],
     """Return the polygons of a file, and what is wrong with its other rows.
 
     Args:
-        path: of the file; one that is empty has no polygon.
-        num_classes: how many classes there are.
+        path: the path of the file; one that is empty has no polygon.
+        num_classes: the number of classes.
 
     Returns:
         The class and the corners of each polygon, float64 (points, 2), as shares of the sides.
@@ -77,8 +77,8 @@ def regions_of(path: Path, labels: Sequence[int], size: tuple[int, int]) -> list
     """Return the regions that a file outlines.
 
     Args:
-        path: of the file.
-        labels: of the classes, in the order of their numbers.
+        path: the path of the file.
+        labels: the labels of the classes, in the order of their numbers.
         size: width and height of the image.
 
     Raises:

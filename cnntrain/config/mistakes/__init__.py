@@ -1,1 +1,1 @@
-"""What is wrong with what was typed, and what to type in its place."""
+"""Explanations of typing errors, and suggestions of what to type instead."""

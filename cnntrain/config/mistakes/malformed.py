@@ -1,4 +1,4 @@
-"""What is wrong with a typed word that Hydra's grammar refuses, or that names what is not there."""
+"""Errors in a typed word that Hydra's grammar refuses, or that names something that does not exist."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
     """Return what is wrong with an override that Hydra's grammar refuses, and what to type.
 
     Args:
-        override: as typed.
+        override: the override, as typed.
         before: the words before it; the last may be its beginning: ``epochs= 3``.
         behind: the words behind it; the first may be its end: ``epochs = 3``, ``epochs 3``.
     """
@@ -86,7 +86,7 @@ def retyped(override: str, behind: Sequence[str]) -> str | None:
     """Return what to type for a word with typographic dashes, quotes or spaces; None if it has none.
 
     Args:
-        override: as typed.
+        override: the override, as typed.
         behind: the words behind it; the first is the value of a flag.
     """
     text = plain(override)

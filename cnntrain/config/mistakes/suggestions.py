@@ -1,4 +1,4 @@
-"""What to type in the place of a wrong key, value or flag: a slip of the fingers, or another tool's name."""
+"""Suggestions for a wrong key, value or flag, which may be a typo or another tool's name."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def check_value(key: str, value: Any, rule: Key | None = None) -> None:
     """Raise a UserError unless a value suits its key. Keys that are not in the table are let through.
 
     Args:
-        key: with its group.
-        value: as a plain type.
-        rule: what is true of the key; None: what the table says.
+        key: the key, with its group.
+        value: the value, as a plain type.
+        rule: the key's row; None means that of the table.
     """
     rule = rule or KEYS.get(key)
     if rule is None or rule.accepts(value):
@@ -54,9 +54,9 @@ def unknown_key(key: str, known: Mapping[str, Any], value: str = "") -> str:
     """Return the message for a key that does not exist, with the key that was probably meant.
 
     Args:
-        key: as typed.
+        key: the key, as typed.
         known: the keys that exist, with their defaults.
-        value: what was typed for it.
+        value: the value that was typed for it.
     """
     instead = elsewhere(key, value, known)
     if not instead:
@@ -180,9 +180,9 @@ def override_for(key: str, value: str, choices: Sequence[str] = (), rule: Key | 
 
     Args:
         key: a key or a group.
-        value: as typed.
+        value: the value, as typed.
         choices: those of the group; by default those that conf/ offers.
-        rule: what is true of the key here; None: what the table says.
+        rule: the key's row here; None means that of the table.
     """
     value, choices = printable(value), choices or groups().get(key, ())
     word = folded(value)
@@ -291,7 +291,7 @@ def for_flag(flag: str, value: str) -> str:
     """Return what to type for a flag that a command does not have, as the end of a sentence.
 
     Args:
-        flag: as typed, with its dashes.
+        flag: the flag, as typed, with its dashes.
         value: what stands behind its = or behind it.
     """
     if not flag.strip("-"):

@@ -1,4 +1,4 @@
-"""What users of other tools type, and what it is called here. Data only; ``suggestions.py`` looks things up.
+"""The words of other tools, and what they are called here. Data only; ``suggestions.py`` looks things up.
 
 Names are those of ultralytics, Lightning and its CLI, timm's train.py, Keras, fastai, skorch, Hugging Face's
 Trainer, torch's examples and argparse, in lower case with underscores. A target is a key, or an override in

@@ -93,9 +93,9 @@ def split_in_words(parts: list[str], test_fraction: float, of: str = " of each c
     """Return how the parts of a folder come about.
 
     Args:
-        parts: that each image's folder says; empty strings if there are none.
+        parts: the parts that each image's folder says; empty strings if there are none.
         test_fraction: share held out for testing if there is no test part.
-        of: of what the shares are.
+        of: what the shares are of.
     """
     held = {"test": test_fraction, "val": default("data.val_fraction")}
     own = [f"{part}/" for part in ("train", "val", "test") if part in parts]
@@ -143,9 +143,9 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
 
     Args:
         root: the folder.
-        json_file: for all that was found; ``-`` writes it to standard output, in place of the tables.
-        html_file: for images of each class.
-        verbose: as of :class:`Console`.
+        json_file: the file for all results; ``-`` writes them to standard output, in place of the tables.
+        html_file: the web page that shows images of each class.
+        verbose: how much to print, as in :class:`Console`.
 
     Raises:
         UserError: it is no folder of images, or a file can't be written.

@@ -122,8 +122,8 @@ def command(root: str, audit: MaskAudit, asked: Asked) -> str:
 
     Args:
         root: the folder, as typed.
-        audit: what was found.
-        asked: what the user says of the folder.
+        audit: the results of the audit.
+        asked: the user's settings of the annotations.
     """
     words = ["cnntrain", "train", "data=folder"]
     words.append(f"data.root={in_quotes(root) if needs_quotes(root) else root}")
@@ -149,10 +149,10 @@ def audit(
 
     Args:
         root: the folder.
-        asked: what the user says of it.
-        json_file: for all that was found; ``-`` writes it to standard output, in place of the tables.
-        html_file: for images of each class with their masks over them.
-        verbose: as of :class:`Console`.
+        asked: the user's settings of the annotations.
+        json_file: the file for all results; ``-`` writes them to standard output, in place of the tables.
+        html_file: the web page that shows images of each class with their masks over them.
+        verbose: how much to print, as in :class:`Console`.
 
     Raises:
         UserError: it is no such folder, or a file can't be written.

@@ -44,7 +44,7 @@ def page(
     Args:
         root: the folder, as typed.
         census: its images.
-        result: what was found.
+        result: the results of the audit.
         counts: pixels of each label in each mask, int64 (N, 256).
         facts: about all images together.
     """

@@ -31,9 +31,9 @@ class MaskAudit:
         copies, near_copies, leaks: see :class:`cnntrain.data.audit.result.Audit`.
         denied, loops, special: see :class:`cnntrain.data.audit.result.Audit`.
         left_out: share of the median image that ``data.resize=crop`` leaves out.
-        facts: what ``auto`` stands for; empty if ``train`` would refuse the folder.
-        split: how the parts came about, in words.
-        command: that trains on the folder; empty if ``train`` would refuse it.
+        facts: the values that ``auto`` stands for; empty if ``train`` would refuse the folder.
+        split: how the images were split, in words.
+        command: the command that trains on the folder; empty if ``train`` would refuse it.
         refusal: why it would.
     """
 

@@ -62,7 +62,7 @@ def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str
     Args:
         root: the folder, as typed.
         census: its images.
-        audit: what was found, as plain types.
+        audit: the results of the audit, as plain types.
         facts: about all images together.
     """
     return laid_out(
@@ -78,8 +78,8 @@ def laid_out(
     Args:
         root: the folder, as typed.
         facts: about all images together.
-        audit: what was found, as plain types: the command that trains, or why there is none.
-        side: of the images, in pixels.
+        audit: the results of the audit, as plain types: the command that trains, or why there is none.
+        side: the side of the images, in pixels.
         parts: the rows of ``classes``, the ``findings``, and the ``legend`` of masks.
     """
     return web_page(

@@ -39,8 +39,8 @@ def command(
     Args:
         root: the folder, as typed.
         found: its census.
-        facts: what ``auto`` stands for.
-        parts: of its images, from :meth:`Census.parts`.
+        facts: the values that ``auto`` stands for.
+        parts: the parts of its images, from :meth:`Census.parts`.
         left_out: share of the median image that ``data.resize=crop`` leaves out.
         balance: how many times the images of the smallest class the largest has.
     """
@@ -72,9 +72,9 @@ def model(facts: Mapping[str, Any], side: float, images: int) -> list[str]:
     """Return the overrides that choose a model, the size of its images, and the augmentation.
 
     Args:
-        facts: what ``auto`` stands for.
+        facts: the values that ``auto`` stands for.
         side: median of the shorter sides, in pixels.
-        images: how many there are to train on.
+        images: the number of training images.
     """
     size, is_colour = facts["image_size"], facts["channels"] == 3
     is_large = size > SMALL and is_colour

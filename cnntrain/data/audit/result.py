@@ -33,9 +33,9 @@ class Audit:
         across_classes: copies, exact or near, that lie in several classes.
         leaks: copies, exact or near, that lie in several parts.
         left_out: share of the median image that ``data.resize=crop`` leaves out.
-        facts: what ``auto`` stands for.
-        split: how the parts came about, in words.
-        command: that trains on the folder; empty if ``train`` would refuse it.
+        facts: the values that ``auto`` stands for.
+        split: how the images were split, in words.
+        command: the command that trains on the folder; empty if ``train`` would refuse it.
         refusal: why it would.
     """
 

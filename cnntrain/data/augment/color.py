@@ -106,5 +106,5 @@ def grey(x: Tensor) -> Tensor:
 
 
 def blend(base: Tensor, x: Tensor, factor: Tensor) -> Tensor:
-    """Go from a base to the image, and beyond for factors above 1."""
+    """Interpolate between a base and the image; factors above 1 extrapolate."""
     return to_bytes(torch.lerp(base.float().expand(x.shape), x.float(), factor.view(-1, 1, 1, 1)))

@@ -21,7 +21,7 @@ def random_crop(x: Tensor, least: float, generator: Generator, size: tuple[int, 
     Args:
         x: uint8 (N, C, H, W).
         least: share of the area, 0 to 1.
-        generator: of the draws, on x's device.
+        generator: the generator of the draws, on x's device.
         size: height and width of the results; None: those of the images.
     """
     return scaled_parts(x, random_parts(x, least, generator), size or (x.shape[2], x.shape[3]))
@@ -67,7 +67,7 @@ def scaled_one_by_one(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor
 
 
 def scaled_together(x: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Do the same to all images at once, by two products of matrices: for GPUs."""
+    """Crop and scale all images at once, by two matrix products: for GPUs."""
     top, left, tall, wide = boxes.float().unbind(1)
     down = shares(top, tall, x.shape[2], size[0])  # (N, size, H)
     across = shares(left, wide, x.shape[3], size[1])

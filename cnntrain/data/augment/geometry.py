@@ -112,6 +112,6 @@ def random_rectangles(x: Tensor, probability: float, generator: Generator) -> Te
 
 
 def between(begin: Tensor, length: Tensor, size: int) -> Tensor:
-    """Say which of ``size`` pixels have their centre in each interval, bool (N, size)."""
+    """Return which of ``size`` pixels have their centre in each interval, bool (N, size)."""
     centres = torch.arange(size, device=begin.device) + 0.5
     return (centres >= begin[:, None]) & (centres < (begin + length)[:, None])

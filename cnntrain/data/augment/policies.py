@@ -22,11 +22,11 @@ from cnntrain.data.augment.geometry import rotation, uniform, warp
 
 
 class Ways(NamedTuple):
-    """How each image of a batch is changed.
+    """The change of each image of a batch.
 
     Args:
-        number: in which of 14 ways, int64 (N,); 0 leaves the image as it is.
-        level: how strongly, float32 (N,), 0 to 1.
+        number: the number of the change, one of 14, int64 (N,); 0 leaves the image as it is.
+        level: the strength of the change, float32 (N,), 0 to 1.
         signed: the same, up or down, float32 (N,).
         widest: what level 1 means, see :func:`change`.
     """
@@ -43,7 +43,7 @@ def rand_augment(x: Tensor, level: float, generator: Generator) -> Tensor:
     Args:
         x: uint8 (N, C, H, W).
         level: strength, up to 30; 9 is usual.
-        generator: of the draws, on x's device.
+        generator: the generator of the draws, on x's device.
     """
     for ways in rand_ways(x, level, generator):
         x = changed(x, ways)
@@ -62,8 +62,8 @@ def trivial_augment(x: Tensor, probability: float, generator: Generator) -> Tens
 
     Args:
         x: uint8 (N, C, H, W).
-        probability: with which an image is changed at all; 1 in the paper.
-        generator: of the draws, on x's device.
+        probability: the probability that an image is changed at all; 1 in the paper.
+        generator: the generator of the draws, on x's device.
     """
     return changed(x, trivial_ways(x, probability, generator))
 
@@ -83,8 +83,8 @@ def change(x: Tensor, levels: Tensor, generator: Generator, widest: tuple[float,
 
     Args:
         x: uint8 (N, C, H, W).
-        levels: how strongly, float32 (N,), 0 to 1.
-        generator: of the draws, on x's device.
+        levels: the strength of the change, float32 (N,), 0 to 1.
+        generator: the generator of the draws, on x's device.
         widest: at level 1, the slope of a shear, the share of a side that a shift moves by, the degrees of a
             turn, how far the factor of an enhancement is from 1, and the bits that are lost.
     """
@@ -158,7 +158,7 @@ def skew(
     Args:
         like: float32 (N,), on the device where they are wanted.
         across: slope of a shear to the right, float32 (N,), in halves of a side; ``down`` likewise.
-        right: how far images move, float32 (N,), in halves of a side; ``lower`` likewise.
+        right: the distance that images move, float32 (N,), in halves of a side; ``lower`` likewise.
     """
     values = [1.0, across, right, down, 1.0, lower]
     columns = [

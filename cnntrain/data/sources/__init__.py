@@ -1,4 +1,4 @@
-"""Where images come from. A source is a data set class that takes ``train=True`` or ``train=False``."""
+"""Sources of images. A source is a data set class that takes ``train=True`` or ``train=False``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where images come from. A source is a data set class that takes ``train=True`` or ``train=False``.
+"""Sources of images. A source is a data set class that takes ``train=True`` or ``train=False``.
 
 That is torchvision's convention, so its classes, or one of your own, serve as they are:
 ``data.source._target_=my_pkg.MyDataset``.
@@ -124,7 +124,7 @@ class Torchvision(InMemoryDataset):
         root: folder that holds the data.
         train: the training part or the test part.
         download: fetch what is missing from the data set's own site.
-        split: which of EMNIST's splits.
+        split: the name of EMNIST's split.
 
     Raises:
         DataMissing: the data are not there and ``download`` is false.
@@ -189,7 +189,7 @@ def idx_names(name: str, root: Path, train: bool, split: str | None) -> tuple[Pa
 
 
 def missing(name: str, root: Path, train: bool, split: str | None) -> str:
-    """Say what is missing: a file, where only that is, or the whole data set."""
+    """Return a message about what is missing: a single file, or the whole data set."""
     if name in (*IDX_CLASS_NAMES, "EMNIST"):
         files = idx_names(name, root, train, split)
         absent = [
@@ -239,7 +239,7 @@ def remove_if_empty(*folders: Path) -> None:
 
 
 def from_arrays(dataset: Any) -> tuple[Tensor, Tensor, list[str]]:
-    """Take images, uint8 (N, 3, H, W), labels, int64 (N,), and class names out of CIFAR or SVHN."""
+    """Return images, uint8 (N, 3, H, W), labels, int64 (N,), and class names of CIFAR or SVHN."""
     images = torch.from_numpy(dataset.data)
     if hasattr(dataset, "labels"):  # SVHN, which is (N, C, H, W) already
         return images.contiguous(), torch.from_numpy(dataset.labels), DIGITS

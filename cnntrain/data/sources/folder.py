@@ -52,7 +52,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         ignore: the value of pixels in mask files that have no class.
         label_map: the class of each value in mask files, where all others are ignored.
         colors: the colour of each class of coloured masks.
-        run_split: of the run whose checkpoint it is, see
+        run_split: the split of the run whose checkpoint it is, see
             :class:`cnntrain.image_folder.members.RunSplit`. None for a
             new run.
 
@@ -196,7 +196,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         """Return the record of the images, in their order.
 
         Args:
-            parts: of each image, by its index here; those that it lacks are unused.
+            parts: the parts of each image, by its index here; those that it lacks are unused.
         """
         contents = self.census.records["content"][self.indices].tolist()
         classes = map(self.census.class_of, self.indices.tolist())
@@ -210,8 +210,8 @@ def copies_across(census: Census, parts: np.ndarray) -> dict[tuple[str, str], li
     """Return the files of a part that are exact or near copies of another part's, by the two parts.
 
     Args:
-        census: of the folder.
-        parts: of its images.
+        census: the census of the folder.
+        parts: the parts of its images.
     """
     found = {}
     for part, other in (("train", "test"), ("train", "val"), ("val", "test")):

@@ -20,9 +20,9 @@ class FolderMasks:
     """The masks of some images.
 
     Args:
-        census: of the folder.
-        indices: of the images in the census, int64 (N,).
-        labels: that the model has for the classes of the folder.
+        census: the census of the folder.
+        indices: the indices of the images in the census, int64 (N,).
+        labels: the labels that the model has for the classes of the folder.
         decoding: within which bounds files are decoded.
     """
 
@@ -41,8 +41,8 @@ class FolderMasks:
         """Return the mask of an image: uint8 (height, width), scaled by nearest neighbour.
 
         Args:
-            index: of the image.
-            size: of the result.
+            index: the index of the image.
+            size: the size of the result.
             resize: how, see :func:`cnntrain.data.resize.to_size`.
 
         Raises:

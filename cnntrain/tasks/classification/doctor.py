@@ -51,7 +51,7 @@ def has_learnt(row: Row, num_classes: int) -> bool:
     """Return whether many images are classified correctly, whatever soft labels leave of the loss.
 
     Args:
-        row: of metrics.csv, of the last epoch.
+        row: the row of metrics.csv, of the last epoch.
         num_classes: the number of classes.
     """
     right = max(row[TRAIN_ACCURACY.name], VAL_ACCURACY.in_row(row) or 0.0)
@@ -88,7 +88,7 @@ def overfitting(
     weights averaged; that of the kept weights on the training images as they are is one.
 
     Args:
-        settings: what the run does.
+        settings: the run's settings.
         history: the rows of metrics.csv.
         train: the kept weights on training images, without augmentation; None if they were not looked at.
         val: the same on validation images.
@@ -120,7 +120,7 @@ def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
     """Say that the validation loss rose, and that it is far above the training loss, where that is so.
 
     Args:
-        rows: of metrics.csv, with validation.
+        rows: the rows of metrics.csv, with validation.
     """
     if len(rows) < OVERFITTING_EPOCHS:
         return "", ""
@@ -176,9 +176,9 @@ def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[s
     """Compare the sizes of the classes.
 
     Args:
-        settings: what the run does.
+        settings: the run's settings.
         counts: training images of each class.
-        names: of the classes.
+        names: the names of the classes.
     """
     if settings.balance_classes or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
         return None

@@ -118,7 +118,7 @@ class ClassificationEvaluation(Evaluation[ClassificationResult]):
     """Collects a :class:`ClassificationResult` batch by batch.
 
     Args:
-        device: where the losses are.
+        device: the device of the losses.
         num_classes: number of classes.
     """
 

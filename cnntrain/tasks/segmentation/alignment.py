@@ -106,7 +106,7 @@ class Alignment:
     """How strong the edges of images are at the borders of their masks.
 
     Args:
-        edges: of :func:`edges_at_borders`, float32 (N, shifts + turns).
+        edges: the result of :func:`edges_at_borders`, float32 (N, shifts + turns).
         size: height and width of the images, in pixels.
     """
 

@@ -1,4 +1,4 @@
-"""How well the borders between classes are met: the boundary F1."""
+"""The boundary F1: how well the predicted borders between classes match the true ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cnntrain.annotations.regions import IGNORED
 
-DISTANCE = 2  # pixels, by which a border may be off
+DISTANCE = 2  # pixels that a border may be off
 NONE = -1  # the class of a pixel that counts nowhere
 
 

@@ -1,4 +1,4 @@
-"""What the training doctor concludes of a segmentation run that is over. On little evidence: nothing."""
+"""The conclusions that the training doctor draws from a finished segmentation. Little evidence gives none."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
 
     Args:
         counts: training pixels of each class.
-        names: of the classes.
+        names: the names of the classes.
     """
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
     if not absent:
@@ -80,7 +80,7 @@ def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
 
 
 def misaligned(run: Finished) -> Finding | None:
-    """Say that masks do not lie on the edges of their images."""
+    """Report that masks do not lie on the edges of their images."""
     train: Verdicts | None = run.train
     if train is None or train.alignment is None:
         return None
@@ -106,7 +106,7 @@ def misaligned(run: Finished) -> Finding | None:
 
 
 def ignored(train: Verdicts | None) -> Finding | None:
-    """Say that most pixels count nowhere."""
+    """Report that most pixels are ignored everywhere."""
     if train is None:
         return None
     none, counted = int(train.ignored.sum()), int(train.counted.sum())
@@ -121,7 +121,7 @@ def ignored(train: Verdicts | None) -> Finding | None:
 
 
 def swallows(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
-    """Say that nearly all pixels are taken for one class, whatever they are."""
+    """Report that nearly all pixels are predicted as one class."""
     _, true, said = val.pixels.double()
     total = max(1.0, float(true.sum()))
     most = int(said.argmax())
@@ -136,7 +136,7 @@ def swallows(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> F
 
 
 def poor_rare_classes(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
-    """Say that a rare class is segmented much worse than the most frequent one."""
+    """Report that a rare class is segmented much worse than the most frequent one."""
     true, iou = val.pixels[1].double(), iou_of(val.pixels)
     shares, most = true / true.sum().clamp(min=1), int(true.argmax())
     rare = [index for index, share in enumerate(shares.tolist()) if 0 < share < RARE]

@@ -22,7 +22,7 @@ class PixelLoss(nn.Module):
     """A mean over the pixels that are not ignored, or over images that count as much as theirs do.
 
     Args:
-        weight: of each class, float (classes,); a pixel counts as much as its class. None: all count 1.
+        weight: the weight of each class's pixels, float (classes,). None: all count 1.
     """
 
     takes_weights = True  # of the classes
@@ -59,7 +59,7 @@ class CrossEntropy(PixelLoss):
     """The cross entropy of each pixel: that of ``torch.nn.CrossEntropyLoss``, and 0 of no pixels, not NaN.
 
     Args:
-        weight: of each class, float (classes,), or None.
+        weight: the weight of each class, float (classes,), or None.
         label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
     """
 
@@ -87,7 +87,7 @@ class Focal(PixelLoss):
     Pixels that are easy by now count little, so that a large background does not drown the rest.
 
     Args:
-        weight: of each class, float (classes,), the paper's alpha; or None.
+        weight: the weight of each class, float (classes,), the paper's alpha; or None.
         gamma: how little easy pixels count; 0 is cross entropy.
     """
 
@@ -126,8 +126,8 @@ class CrossEntropyDice(PixelLoss):
     """The sum of cross entropy and Dice, which nnU-Net trains with (Isensee et al. 2021).
 
     Args:
-        weight: of each class in the cross entropy, float (classes,), or None.
-        label_smoothing: of the cross entropy.
+        weight: the weight of each class in the cross entropy, float (classes,), or None.
+        label_smoothing: the label smoothing of the cross entropy.
     """
 
     def __init__(self, weight: Tensor | None = None, label_smoothing: float = 0.0) -> None:

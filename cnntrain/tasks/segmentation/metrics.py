@@ -1,4 +1,4 @@
-"""What is measured in segmentation: pixels, counted over all images; never a mean of batches' values."""
+"""The metrics of segmentation. Pixels are counted over all images; no value is a mean over batches."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RunningIoU(RunningMean):
     """The mean loss, mean IoU and Dice over the images seen so far in an epoch of training.
 
     Args:
-        device: where the losses are.
+        device: the device of the losses.
         num_classes: number of classes.
         shard: this process's part of each batch, if several processes train the model.
     """
@@ -213,7 +213,7 @@ class SegmentationEvaluation(Evaluation[SegmentationResult]):
     The first images are each a group of their own; those after them are added to the groups in turn.
 
     Args:
-        device: where the losses are.
+        device: the device of the losses.
         num_classes: number of classes.
     """
 

@@ -1,4 +1,4 @@
-"""What a model made of each image of an evaluation: a few numbers an image, not its masks."""
+"""The predictions of an evaluation: a few numbers for each image, not its mask."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cnntrain.tasks.segmentation.metrics import iou_of, mean_over_classes, pixel
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What a model made of N images.
+    """The predictions for N images.
 
     Args:
-        iou: of each image, the mean IoU over the classes that are in it, float64 (N,); NaN where every pixel
+        iou: the mean IoU of each image over the classes that are in it, float64 (N,); NaN where every pixel
             is ignored.
         right: pixels whose class is right, int64 (N,).
         counted: pixels that are not ignored, int64 (N,).

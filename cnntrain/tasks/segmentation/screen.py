@@ -1,4 +1,4 @@
-"""How an evaluation is shown on the screen."""
+"""An evaluation on the screen."""
 
 from __future__ import annotations
 

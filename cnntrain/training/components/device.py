@@ -41,7 +41,7 @@ def be_deterministic(wanted: bool) -> None:
 
 
 def compile_model(model: nn.Module, shape: tuple[int, int, int], device: torch.device) -> None:
-    """Let torch.compile make one piece of faster code of the model's layers, in place.
+    """Compile the model in place with torch.compile, as one piece of faster code.
 
     On a GPU a whole pass becomes one CUDA graph, which spares a small model the launch of each kernel.
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's model would take, found out without memory: before it is built.
+"""The memory that a checkpoint's model would take, computed without any, before it is built.
 
 A configuration of a few bytes can describe a network of a hundred gigabytes, or images of that size. The meta
 device of torch knows shapes without values.
@@ -37,8 +37,8 @@ def check_size(
 
     Args:
         settings: the network that the checkpoint describes.
-        weights: of the model, by name.
-        path: of the checkpoint.
+        weights: the weights of the model, by name.
+        path: the path of the checkpoint.
         trust: packages that the checkpoint may name; None for what the user typed.
 
     Raises:
@@ -74,7 +74,7 @@ def largest_output(model: nn.Module, task: Task) -> int:
 
     Args:
         model: on the meta device.
-        task: of the network.
+        task: the task of the network.
     """
     outputs = [2 * math.prod(task.input_shape)]
     if outputs[0] <= USUAL:

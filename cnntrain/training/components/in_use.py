@@ -22,7 +22,7 @@ OURS = "cnntrain."  # whose failures are errors of cnntrain, and keep their trac
 
 @contextmanager
 def named(parts: Mapping[str, Any], folder: Path) -> Iterator[None]:
-    """Let what a part of the run raises become one line with the part's name.
+    """Turn an error that a part of the run raises into one line with the part's name.
 
     Args:
         parts: by their keys in the configuration; those that are built later may be added within.

@@ -1,4 +1,4 @@
-"""Whether a model can be trained: one step on noise before the first, which leaves no trace."""
+"""A trial step on noise, which shows whether a model can be trained and leaves no trace."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def try_out(
 
     Args:
         fitting: tries batches out.
-        freezing: of the model's parameters.
-        plan: how a batch is to go through the network.
+        freezing: the freezing of the model's parameters.
+        plan: how a batch goes through the network.
         images: number of images in the training set.
         is_new: whether the run has no checkpoint, which decides how a batch is cut.
-        console: where warnings are shown.
+        console: the console to print warnings to.
 
     Returns:
         How a batch goes through the network, and whether some parameters take no part in the loss.
@@ -48,7 +48,7 @@ def idle_parameters(fitting: Fitting, freezing: Freezing) -> list[str]:
 
     Args:
         fitting: holds the model.
-        freezing: of its parameters, which may take part once they are free again.
+        freezing: the freezing of its parameters, which may take part once they are free again.
 
     Raises:
         UserError: the model can't be trained by this loss.
@@ -77,7 +77,7 @@ def idle_parameters(fitting: Fitting, freezing: Freezing) -> list[str]:
 
 
 def in_words_of(names: list[str]) -> str:
-    """Say that parameters take no part in the loss."""
+    """Return a warning that some parameters take no part in the loss."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     shown = ", ".join(printable(name) for name in names[:SHOWN])
     return f"parameters that take no part in the loss are never trained: {shown}{more}"

@@ -23,15 +23,15 @@ USELESS = 0.9  # of the same: nothing was learnt but how frequent each class is
 
 @dataclass(frozen=True)
 class Memorised:
-    """How far a network got with one small batch.
+    """The result of training a network on one small batch.
 
     Args:
-        images: how many it had.
+        images: the number of its images.
         before: loss at the beginning.
         after: lowest loss at the end of a try.
         left: share of the loss that the images can explain which is left: 1 for a network that ignores them.
         rate: learning rate of Adam that was needed.
-        outputs: of the network before it is trained, float32 (N, ...).
+        outputs: the outputs of the network before it is trained, float32 (N, ...).
     """
 
     images: int

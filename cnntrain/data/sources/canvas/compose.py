@@ -24,7 +24,7 @@ FRAGMENT = 8  # height and width of a piece of clutter, in pixels
 
 @dataclass(frozen=True)
 class Geometry:
-    """What canvases look like.
+    """The geometry of canvases.
 
     Args:
         size: height and width of a canvas, in pixels.
@@ -72,7 +72,7 @@ def compose(digits: Bytes, labels: Ints, geometry: Geometry, draws: Draws, canva
         digits: images of digits, uint8 (D, 28, 28).
         labels: which digit each of them is, int64 (D,).
         geometry: what the canvases look like.
-        draws: of the part.
+        draws: the draws of the part.
         canvases: the index of each canvas, int64 (N,).
 
     Raises:

@@ -19,7 +19,7 @@ class Draws:
     however many there are.
 
     Args:
-        seed: of the canvases.
+        seed: the seed of the canvases.
         train: the training part or the test part, which have other numbers.
     """
 
@@ -57,7 +57,7 @@ class Draws:
 
         Args:
             purpose: for which they are drawn.
-            places: of the numbers in the order of dealing, int64 of any shape.
+            places: the places of the numbers in the order of dealing, int64 of any shape.
             count: the number of cards. They are shuffled anew whenever all have been dealt.
         """
         rounds, cards = np.divmod(places, count)

@@ -1,4 +1,4 @@
-"""Where the digits of each canvas go, for many canvases at once."""
+"""The places of the digits on each canvas, for many canvases at once."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def placed(digits: Digits, canvas: tuple[int, int], overlap: float, draws: Draws
     overlaps an earlier one too much, and the whole canvas if that does not help.
 
     Args:
-        digits: of the canvases.
+        digits: the digits of the canvases.
         canvas: height and width, in pixels.
         overlap: largest share of a box that another one may cover, from 0 to 1.
-        draws: of the part.
+        draws: the draws of the part.
         canvases: the index of each canvas, int64 (N,).
 
     Raises:

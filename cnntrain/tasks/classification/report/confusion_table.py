@@ -23,7 +23,7 @@ def matrix_table(matrix: Tensor, names: Sequence[str], opening: Container[tuple[
 
     Args:
         matrix: int64 (classes, classes); row: true class, column: predicted class.
-        names: of the classes.
+        names: the names of the classes.
         opening: the cells that have images to show.
     """
     classes = shown_classes(matrix)

@@ -23,8 +23,8 @@ class Translated:
     """Accuracies on images that are moved by 0, 1, ... pixels.
 
     Args:
-        name: of the model.
-        accuracies: from 0 to 1, one for each distance.
+        name: the name of the model.
+        accuracies: the accuracies, from 0 to 1, one for each distance.
         is_convolutional: whether the model has convolutions.
         trained_with: largest random shift of its training images, in pixels.
         images: on which each accuracy was measured.

@@ -25,9 +25,9 @@ class Early:
     """How often the answers after some steps are right.
 
     Args:
-        steps: how many were read.
+        steps: the number of steps that were read.
         accuracy: after so many, from 0 to 1.
-        images: that were read.
+        images: the images that were read.
     """
 
     steps: list[int]
@@ -39,7 +39,7 @@ def by_steps(model: AnswersAnyTime, seen: Evaluated, plots: Plots) -> Section:
     """Return the accuracy by the number of steps read.
 
     Args:
-        model: that of the evaluation.
+        model: the model of the evaluation.
         seen: the evaluation, with the verdicts on its images.
         plots: draws and saves figures.
     """

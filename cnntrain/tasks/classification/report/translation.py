@@ -31,7 +31,7 @@ def images_in_time(
         images: uint8 (N, C, H, W), those that there are.
         normalize: turns bytes into what the model wants.
         precision: the number format of the forward pass.
-        seconds: that it may take.
+        seconds: the time that it may take.
     """
     few = images[: max(4, min(64, VALUES // 2 // images[0].numel()))]
     begin = 0.0

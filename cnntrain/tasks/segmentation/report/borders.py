@@ -1,4 +1,4 @@
-"""Where the wrong pixels lie: at the borders between classes, or far from them."""
+"""The distance of wrong pixels from the borders between classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ByDistance:
     Args:
         pixels: in each of ``BANDS``, without those that are ignored.
         wrong: those of them whose class is wrong.
-        images: how many images they are of.
+        images: the number of images that they are of.
     """
 
     pixels: list[int]

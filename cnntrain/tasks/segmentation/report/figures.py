@@ -21,9 +21,9 @@ def bars(names: Sequence[str], iou: Sequence[float], dice: Sequence[float], mean
     """Return the IoU of each class as a bar, and its Dice as a mark beyond it.
 
     Args:
-        names: of the classes that are there.
-        iou: of each, from 0 to 1.
-        dice: of each, from 0 to 1.
+        names: the names of the classes that are there.
+        iou: the IoU of each class, from 0 to 1.
+        dice: the Dice coefficient of each class, from 0 to 1.
         mean: the mean IoU.
     """
     figure, axes = canvas(size=(4.6, 0.9 + BAR * len(names)))

@@ -147,7 +147,7 @@ def sized(images: Tensor, smooth: bool = False) -> Tensor:
     """Return images, uint8 (N, C, H, W), of a good size: enlarged by a whole number, or made smaller.
 
     Args:
-        images: of colours, or of numbers of classes.
+        images: images of colours, or of class numbers.
         smooth: whether a pixel of a smaller image is the mean of its pixels; else it is one of them.
     """
     larger = SIDE // max(images.shape[2:])

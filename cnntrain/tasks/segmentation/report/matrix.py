@@ -29,7 +29,7 @@ def matrix_table(confusion: Tensor, names: Sequence[str]) -> str:
 
     Args:
         confusion: pixels, int64 (classes, classes); row: true class, column: predicted class.
-        names: of the classes.
+        names: the names of the classes.
     """
     classes, shares = shown_classes(confusion), shares_of(confusion)
     upright = ' class="upright"' if any(len(names[column]) > 3 for column in classes) else ""
