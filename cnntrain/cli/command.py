@@ -98,9 +98,9 @@ def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
     """Return the value of a flag, if it may have that."""
     takes = ", ".join(filter(None, possible)) or "no value"
     if possible == ANYTHING and (not value or (value.startswith("-") and value != "-")):
-        raise UserError(f"{name} needs a value behind it")
+        raise UserError(f"{name} needs a value after it")
     if possible != ANYTHING and value not in possible:
-        what = f"{name} {value} is not possible" if value else f"{name} needs a value behind it"
+        what = f"{name} {value} is not possible" if value else f"{name} needs a value after it"
         raise UserError(f"{what}; choose from {takes}" if takes != "no value" else f"{name} takes no value")
     return value
 

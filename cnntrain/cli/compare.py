@@ -144,7 +144,9 @@ def folders_of(name: str) -> list[Path]:
         return [path]
     inside = sorted(runs_in(path))
     if not inside:
-        raise UserError(f"{shown_path(path)} is no run folder: it holds no config.yaml, and no run folders")
+        raise UserError(
+            f"{shown_path(path)} is not a run folder: it holds no config.yaml, and no run folders"
+        )
     return inside
 
 

@@ -107,7 +107,7 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
 
     others = [flag for flag in ("--json", "--html") if flag in flags]
     if others:
-        raise UserError(f"{others[0]} is of the audit: leave it or --augmented out")
+        raise UserError(f"{others[0]} is an option of the audit: leave it out, or --augmented")
     folders = [word for word in words if "=" not in word]
     if len(folders) > 1:
         raise UserError(several_folders(folders, f"cnntrain data --augmented {flags['--augmented']}"))
@@ -188,10 +188,10 @@ counts, sizes, colour modes, unreadable files, duplicates within and between
 classes and splits (leakage), mean and standard deviation. Prints the command to
 train with.
 
-A folder with masks is audited too: images/ and masks/, Pascal VOC, COCO, YOLO's
-polygons. Named are images and masks without a partner, sizes that differ,
-values and colours without a class, empty masks. data.format, data.ignore,
-data.label_map and data.colors say what the folder does not.
+It also audits a folder with masks: images/ and masks/, Pascal VOC, COCO or YOLO
+polygons. It reports images and masks without a partner, sizes that differ,
+values and colours without a class, and empty masks. data.format, data.ignore,
+data.label_map and data.colors define what the folder leaves open.
 
   --html FILE        write a page with images of each class and all duplicates
   --json FILE        write everything as JSON; - prints it instead of the tables

@@ -92,12 +92,12 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{printable(path)} can't be read: {printable(error)}") from error
     if not isinstance(found, dict) or not has_names(found):
-        raise CheckpointError(f"{printable(path)} is damaged, or no configuration of cnntrain's")
+        raise CheckpointError(f"{printable(path)} is damaged, or not a configuration of cnntrain")
     model = found.get("model")
     if isinstance(model, dict) and model.get("weights") is not None:
         raise CheckpointError(
-            f"{printable(folder)} was stopped before its first checkpoint, and pretrained weights are not "
-            "fetched because a file names them: type its train command again, with another out=FOLDER"
+            f"{printable(folder)} was stopped before its first checkpoint, and resume does not download "
+            "pretrained weights: type its train command again, with another out=FOLDER"
         )
     run_writes.check_links(folder)
     config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", amendments, trains=True)
@@ -142,8 +142,8 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     searched = next((word for word in overrides if word.startswith(("sweeper.", "sweeper="))), None)
     if searched is not None:
         raise UserError(
-            f"{printable(searched)}: resume changes no search; for more trials, type its train command again "
-            f"with out={argument(folder)} and a larger sweeper.n_trials"
+            f"{printable(searched)}: resume can't change a search; for more trials, type its train command "
+            f"again with out={argument(folder)} and a larger sweeper.n_trials"
         )
     check_amendments(overrides, allowed, "resume of a sweep")
     check_links(folder)

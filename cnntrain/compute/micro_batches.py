@@ -182,7 +182,7 @@ class BatchPlan:
         if size >= images > 0:
             has = f"is more than the {images:,} training images" if size > images else "is the training set"
             now = f", so batch_size={images}" if size > images else ""
-            console.warn(f"batch_size={size} {has}{now}: one step an epoch (full-batch gradient descent)")
+            console.warn(f"batch_size={size} {has}{now}: one step per epoch (full-batch gradient descent)")
             size = images
         per_image = BYTES * math.prod(shape)
         needed, free = size * per_image, memory.free()

@@ -48,7 +48,7 @@ def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: 
         if override.is_sweep_override():
             raise UserError(f"{override.input_line} names several values, and {command} takes one")
         if override.is_delete():
-            raise UserError(f"{override.input_line}: {command} changes keys, and removes none")
+            raise UserError(f"{override.input_line}: {command} can change keys, but not remove them")
         if key not in allowed and not (key.startswith("data.source.") and "data.source" in allowed):
             value = (override.input_line or "").partition("=")[2]
             raise UserError(not_amendable(key, value, allowed, command, offered))
@@ -172,8 +172,8 @@ def saved_config(
     config, left_out = config_of_today(state["config"])
     if left_out:
         Reporter.remark(
-            f"warning: {printable(path)} is of another version of cnntrain: this one does not know "
-            f"{printable(', '.join(left_out))} and goes on without"
+            f"warning: {printable(path)} comes from another version of cnntrain: this one does not know "
+            f"{printable(', '.join(left_out))}, and ignores that"
         )
     config = with_lists({**config, **own})
     if trust is not None and config.get("compile") is True:
@@ -220,7 +220,7 @@ def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
             node = {name: value for name, value in node.items() if isinstance(value, Mapping)}
         for name, value in node.items():
             if name.startswith("_") and name != "_target_":
-                raise UserError(f"{key}.{name} is not possible: in a checkpoint arguments have names")
+                raise UserError(f"{key}.{name} is not possible: a checkpoint names every argument")
             if FETCHES.search(name) and value not in (None, False):
                 raise UserError(f"{key}.{name}={shown(value)} would fetch weights: a checkpoint has its own")
             refuse_acts(f"{key}.{name}", value, trust)
@@ -228,7 +228,7 @@ def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
         for item in node:
             refuse_acts(key, item, trust)
     elif isinstance(node, str) and key not in PLACES and leads_out(node):
-        raise UserError(f"{key}={node} leads out of the run folder")
+        raise UserError(f"{key}={node} leads outside the run folder")
 
 
 def stays_here(loggers: Any) -> Any:

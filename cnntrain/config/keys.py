@@ -100,7 +100,7 @@ KEYS: dict[str, Key] = {
     ),
     "tile": Key(
         "int",
-        "side of tiles of masks' images at their own resolution; null: scaled as in training",
+        "segment in tiles with this side at full resolution; null: scale as in training",
         "output",
         optional=True,
         low=16,
@@ -460,7 +460,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.ignore": Key(
         "int",
-        "value of the pixels of mask files that have no class",
+        "value of unlabelled pixels in mask files",
         "weights",
         low=0,
         high=2**24 - 1,
@@ -479,7 +479,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.colors": Key(
         "colors",
-        "name and colour of each class of coloured masks; null: as labelmap.txt says",
+        "name and colour of each class in coloured masks; null: those in labelmap.txt",
         "weights",
         optional=True,
         commands=("eval",),

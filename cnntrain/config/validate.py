@@ -169,7 +169,7 @@ def check_target(key: str, node: Mapping[str, Any]) -> None:
     if target is None:
         raise UserError(f"{key}._target_ is missing: name a class, such as {key}._target_=my_pkg.MyClass")
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
-        raise UserError(f"{key}._target_={shown(target)} is no class: write, for example, my_pkg.MyClass")
+        raise UserError(f"{key}._target_={shown(target)} is not a class: write, for example, my_pkg.MyClass")
     if "." not in target:
         if instead := override_for(f"{key}._target_", target):
             raise UserError(f"{key}._target_={target} names no module: did you mean {instead}?")
@@ -221,7 +221,7 @@ def check_training(config: Mapping[str, Any]) -> None:
     hue = described(config["augment"]).get("hue", 0)
     if hue and data["channels"] != 3:
         raise UserError(
-            f"augment.hue={hue:g} turns colours, and data.channels={data['channels']}: leave it out"
+            f"augment.hue={hue:g} needs images in colour, and data.channels={data['channels']}: leave it out"
         )
     if world_size() > config["batch_size"]:
         raise UserError(
@@ -230,8 +230,8 @@ def check_training(config: Mapping[str, Any]) -> None:
         )
     if world_size() > 1 and config["accumulate"] > 1:
         raise UserError(
-            f"accumulate={config['accumulate']} is for one process: with {world_size()}, each has a part of "
-            "the batch as it is"
+            f"accumulate={config['accumulate']} is for one process: {world_size()} processes split each "
+            "batch already"
         )
 
 
@@ -299,7 +299,7 @@ def check_canvas(data: Mapping[str, Any]) -> None:
                 f"data.{name}={shown(data[name])} is not possible: write [LOW,HIGH], the lower first"
             )
     if "digits" in data and data["digits"][1] == 0:
-        raise UserError("data.digits=[0,0] leaves all canvases empty: data.digits=[0,1], say")
+        raise UserError("data.digits=[0,0] leaves all canvases empty: write data.digits=[0,1]")
     size = data.get("image_size", 0)
     if "digit_size" in data and data["digit_size"][1] > min(height_and_width(size)):
         raise UserError(
@@ -314,7 +314,7 @@ def check_inside(config: Mapping[str, Any]) -> None:
         folder = node.get("folder")
         if isinstance(folder, str) and leads_out(folder):
             raise UserError(
-                f"{MANY}.{name}.folder={folder} leads out of the run folder: give a name such as tensorboard"
+                f"{MANY}.{name}.folder={folder} leads outside the run folder: give a name such as tensorboard"
             )
 
 
@@ -365,9 +365,9 @@ def check_device(name: str) -> None:
         near = f": did you mean {instead}?" if instead else ""
         raise UserError(f"device={name} is not possible{near}\ndevice takes auto, cpu, cuda, cuda:N or mps")
     if kind == "cuda" and not has_cuda_driver():
-        raise UserError(f"device={name}: this machine has no CUDA driver; device=auto takes what is there")
+        raise UserError(f"device={name}: this machine has no CUDA driver; device=auto uses what there is")
     if kind == "mps" and sys.platform != "darwin":
-        raise UserError("device=mps: only Apple's computers have it; device=auto takes what is there")
+        raise UserError("device=mps: only Apple's computers have it; device=auto uses what there is")
 
 
 def has_cuda_driver() -> bool:

@@ -210,9 +210,7 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
         luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
         grey = [(some * luma).sum(1, keepdim=True).round().to(torch.uint8) for some in in_chunks(images)]
         return torch.cat(grey)
-    raise UserError(
-        f"data.channels={channels}: images of {images.shape[1]} channels can't be turned into that"
-    )
+    raise UserError(f"data.channels={channels}: images of {images.shape[1]} channels can't be converted")
 
 
 def in_chunks(images: Tensor) -> Sequence[Tensor]:

@@ -104,7 +104,7 @@ def evaluate(
         model, trained.task.collate(batches), trained.criterion, evaluation, trained.precision
     )
     if not torch.isfinite(torch.tensor(result.loss)):
-        raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are of no use")
+        raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are unusable")
 
     views = f", mean over views by {' and '.join(settings.tta)}" if settings.tta else ""
     if data.members is not None:

@@ -100,7 +100,7 @@ def export(
         if run is None:
             console.line("[bold]{}[/]  {}, the weights as they are", shown_path(file), size)
             if others := left_out(trained.model):
-                console.warn(f"left out of {file.name}, since they are no tensors: {some(others)}")
+                console.warn(f"left out of {file.name}, since they are not tensors: {some(others)}")
             continue
         with torch.no_grad():
             found = torch.cat([run(part) for part in in_batches(images)])

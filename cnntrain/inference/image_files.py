@@ -34,7 +34,7 @@ def files_of(names: Iterable[str]) -> list[Path]:
             meant = f": did you mean {printable(path.parent / near[0])}?" if near else ""
             raise UserError(f"there is no file or folder {printable(name)}{meant}")
         if not path.is_dir() and not path.is_file():
-            raise UserError(f"{printable(name)} is no regular file, but a pipe, a socket or a device")
+            raise UserError(f"{printable(name)} is not a regular file, but a pipe, a socket or a device")
         found.update(dict.fromkeys(images_in(path, name) if path.is_dir() else [path]))
     return list(found)
 

@@ -118,7 +118,7 @@ def new(name: str, image_size: ImageSize, num_classes: int, small: bool) -> nn.M
         own = {"weights_backbone": None}
     elif name.startswith("vit_"):  # which learn a position for each patch
         if not isinstance(image_size, int):
-            raise UserError(f"model.name={name} takes square images alone: data.image_size={max(image_size)}")
+            raise UserError(f"model.name={name} takes square images only: data.image_size={max(image_size)}")
         own = {"image_size": image_size}
     elif name.startswith("maxvit"):
         own = {"input_size": height_and_width(image_size)}

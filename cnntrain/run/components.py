@@ -78,7 +78,7 @@ def build_components(
         start = start_from(config["init_from"], model, settings)
     freezing = build_freezing(model, config["freeze"], config["unfreeze_epoch"], settings.num_classes)
     if freezing.names and start is None and state is None and not config["model"].get("weights"):
-        console.warn("what is frozen keeps random weights: init_from=RUN gives it some that have learnt")
+        console.warn("frozen layers keep their random weights: add init_from=RUN to start from trained ones")
     optim = without_fused(config["optim"], model)
     optimizer = build_optimizer(replace(OptimizerSettings.of(config), optim=optim), trust, model)
     augment = build_augment(config["augment"], DataSettings.of(config), trust)

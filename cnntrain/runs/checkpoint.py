@@ -139,7 +139,7 @@ def opened(path: Path) -> BufferedReader:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {name}") from error
     except NotRegular as error:
-        raise CheckpointError(f"{name} is no checkpoint: it is {error}") from error
+        raise CheckpointError(f"{name} is not a checkpoint: it is {error}") from error
     except OSError as error:
         raise CheckpointError(f"{name} can't be read: {error.strerror or error}") from error
 
@@ -157,10 +157,10 @@ def verify_opened(file: BufferedReader, path: Path) -> None:
         raise
     except Exception as error:  # a damaged archive makes zipfile raise almost anything
         raise CheckpointError(
-            f"{name} is no checkpoint, or it is truncated or damaged: {printable(error)}"
+            f"{name} is not a checkpoint, or it is truncated or damaged: {printable(error)}"
         ) from error
     if version is None:
-        raise CheckpointError(f"{name} is no checkpoint of cnntrain: it does not say its format")
+        raise CheckpointError(f"{name} is not a checkpoint of cnntrain: it does not say its format")
     if version != str(FORMAT_VERSION):
         raise CheckpointError(
             f"{name} is of checkpoint format {printable(version, 40)}, and this cnntrain reads "
@@ -175,7 +175,9 @@ def check_uncompressed(archive: zipfile.ZipFile, file: BufferedReader, path: Pat
     records = archive.infolist()
     is_stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)
     if not is_stored or sum(record.file_size for record in records) > size_of(file):
-        raise CheckpointError(f"{printable(path)} is no checkpoint of cnntrain: its records are compressed")
+        raise CheckpointError(
+            f"{printable(path)} is not a checkpoint of cnntrain: its records are compressed"
+        )
 
 
 def size_of(file: BufferedReader) -> int:
@@ -238,7 +240,7 @@ def load(path: Path) -> CheckpointState:
         missing += [f"{part}.{name}" for name in names if part not in missing and name not in parts[part]]
     if missing:
         raise CheckpointError(
-            f"{printable(path)} is no checkpoint of cnntrain: it has no {', '.join(missing)}"
+            f"{printable(path)} is not a checkpoint of cnntrain: it has no {', '.join(missing)}"
         )
     check(parts, printable(path))
     return state_of_today(parts)

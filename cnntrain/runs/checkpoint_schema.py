@@ -48,7 +48,7 @@ def check(state: Mapping[str, Any], path: object) -> None:
     try:
         check_parts(state)
     except Unfit as error:
-        raise CheckpointError(f"{path} is damaged, or no checkpoint of cnntrain: {error}") from error
+        raise CheckpointError(f"{path} is damaged, or not a checkpoint of cnntrain: {error}") from error
     except (RecursionError, MemoryError) as error:
         raise CheckpointError(f"{path} is nested too deeply to be a checkpoint of cnntrain") from error
     known = state.get(NOT_FINITE, ())

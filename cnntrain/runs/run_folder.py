@@ -79,7 +79,7 @@ def typed_path(name: str) -> Path:
     except RuntimeError:  # ~name where there is nobody of that name: a file may well be called so
         return Path(name)
     except OSError as error:
-        raise UserError(f"{name[:40]}... is no file or folder: {error.strerror}") from error
+        raise UserError(f"{name[:40]}... is not a file or folder: {error.strerror}") from error
     return path
 
 
@@ -232,7 +232,7 @@ def why_none(folder: Path) -> str:
     """Return why a folder holds no checkpoint, and what to do."""
     if (folder / CONFIG).exists():
         return f"the run ended before its first; cnntrain resume {argument(folder)} begins it again"
-    return "it is no run folder, or its run ended before it began"
+    return "it is not a run folder, or its run ended before it began"
 
 
 def begun(run: str) -> Path | None:

@@ -39,7 +39,7 @@ def check_link(path: Path, inside: Path) -> None:
     if path.is_symlink() and not path.resolve().is_relative_to(inside):
         kind = "sweep" if (inside / SWEEP).exists() else "run"
         raise LeadsOut(
-            f"{printable(path)} is a link that leads out of the {kind} folder: replace the link by the "
+            f"{printable(path)} is a link that leads outside the {kind} folder: replace the link by the "
             f"{'folder' if path.is_dir() else 'file'}"
         )
     with suppress(FileNotFoundError):  # a link to nowhere, or a temporary file of another process

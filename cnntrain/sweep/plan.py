@@ -98,7 +98,7 @@ class Plan:
             assert all(isinstance(word, str) for word in [*words, *plan.jobs, *plan.varied, plan.monitor])
             assert all(Path(name).name == name for name in plan.jobs)
         except Exception as error:  # anything may be in a damaged file
-            raise CheckpointError(f"{path} is damaged, or none that `train -m` has written") from error
+            raise CheckpointError(f"{path} is damaged, or `train -m` did not write it") from error
         if any("${" in word or word.lstrip("+~").startswith("hydra") for word in words):
             raise CheckpointError(f"{path} holds overrides that would run when they are read")
         return plan

@@ -28,7 +28,7 @@ def check_classification(what: str, task: Mapping[str, Any]) -> None:
     """
     target = str(task["_target_"])
     if target != CLASSIFICATION:
-        raise UserError(f"{what} shows classification alone, and this run learns {last_name(target)}")
+        raise UserError(f"{what} is for classification only, and this run learns {last_name(target)}")
 
 
 def last_name(target: str) -> str:
@@ -56,6 +56,6 @@ def scores_of(task: Mapping[str, Any], trust: Sequence[str] | None) -> Scores:
     found = locate("task", task["_target_"])
     if not (isclass(found) and issubclass(found, Task)):
         raise UserError(
-            f"task._target_={printable(task['_target_'])} is no subclass of cnntrain.tasks.base.Task"
+            f"task._target_={printable(task['_target_'])} is not a subclass of cnntrain.tasks.base.Task"
         )
     return found.scores

@@ -96,7 +96,7 @@ def class_weights(typed: list[Any], num_classes: int) -> Tensor:
     are_numbers = all(isinstance(weight, int | float) for weight in typed)
     if not are_numbers or len(typed) != num_classes:
         raise UserError(
-            f"criterion.weight={shown(typed)} is not possible: it takes {num_classes} numbers, one a class"
+            f"criterion.weight={shown(typed)} is not possible: it takes {num_classes} numbers, one per class"
         )
     return torch.tensor(typed, dtype=torch.float32)
 

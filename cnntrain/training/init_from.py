@@ -58,7 +58,7 @@ class Start:
         if not self.new_head:
             raise UserError(
                 f"init_from={printable(self.path)}: {difference(class_names, self.class_names)}\n"
-                f"{type(model).__name__} has no last layer of {len(class_names)} outputs to be replaced"
+                f"{type(model).__name__} has no last layer of {len(class_names)} outputs to replace"
             )
         own = model.state_dict()
         if sorted(class_names) == sorted(self.class_names) and len(set(class_names)) == len(class_names):

@@ -118,7 +118,7 @@ class Learner:
         if planned != before and None not in (planned, before):
             raise UserError(
                 f"schedule: {type(self.schedule).__name__} was planned for {before:,} steps and can't be "
-                f"changed to {planned:,}: leave epochs as they were, or start anew with schedule=onecycle"
+                f"changed to {planned:,}: leave epochs as it was, or start a new run with schedule=onecycle"
             )
         self.model.load_state_dict(state["model_in_training" if self.averages else "model"])
         if self.average is not None:

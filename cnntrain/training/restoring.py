@@ -81,7 +81,7 @@ class Fresh:
         except (Unfit, Misfit, RecursionError) as error:
             parts = f"{type(self.optimizer).__name__}, {type(self.schedule).__name__} or the model"
             raise UserError(
-                f"{parts} keeps what a checkpoint can't hold, so that this run could not be used: {error}"
+                f"{parts} keeps what a checkpoint can't hold, so this run could not be resumed: {error}"
             ) from error
 
     def checked(self, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ WRONG_WORDS = {
     "model=custom": ["model._target_ is missing"],
     "optim._target_=null": ["optim._target_ is missing"],
     "model._target_=MyNet": ["model._target_=MyNet names no module: write my_pkg.MyNet"],
-    "model._target_=my/net.py": ["is no class"],
+    "model._target_=my/net.py": ["is not a class"],
     # a value out of range, or of the wrong kind
     "batch_size=0": ["batch_size=0 is not possible", "of at least 1"],
     "optim.lr=-1": ["optim.lr takes a number above 0"],
@@ -210,9 +210,9 @@ WRONG_WORDS = {
     "--epochs 5": ["train has no flag --epochs: write epochs=5"],
     "--epochs=5": ["write epochs=5"],
     "--multrun": ["train has no flag --multrun: did you mean --multirun?"],
-    "--cfg": ["--cfg needs a value behind it; choose from job, hydra, all"],
+    "--cfg": ["--cfg needs a value after it; choose from job, hydra, all"],
     "--cfg jbo": ["--cfg jbo is not possible; choose from job, hydra, all"],
-    "--config-dir": ["--config-dir needs a value behind it"],
+    "--config-dir": ["--config-dir needs a value after it"],
     "--config-dir nowhere": ["--config-dir nowhere: there is no such folder"],
     "--config-name nope": ["Cannot find primary config 'nope'"],
 }
@@ -260,7 +260,7 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["eval", "last", "split=val,test"], ["split=val,test names several values, and eval takes one"]),
         (["eval", "last", "device=gpu"], ["device=gpu is not possible: did you mean device=cuda?"]),
         (["eval", "last", "trust=5"], ["trust=5 is not possible", "a list"]),
-        (["eval", "last", "~split"], ["eval changes keys, and removes none"]),
+        (["eval", "last", "~split"], ["eval can change keys, but not remove them"]),
         (["eval", "last", "--split"], ["eval has no flag --split: write split=VALUE"]),
         (
             ["resume", "last", "optim.lr=3"],
@@ -280,7 +280,7 @@ def test_every_command_tells_its_mistakes(torchless: Command, words: list[str], 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_cuda_on_a_machine_without_it(cnntrain: Command) -> None:
-    is_told(cnntrain("train", "device=cuda"), "device=cuda: ", "device=auto takes what is there")
+    is_told(cnntrain("train", "device=cuda"), "device=cuda: ", "device=auto uses what there is")
     assert leaves_nothing()
 
 
@@ -317,7 +317,7 @@ def test_a_folder_that_cannot_be_made(torchless: Command) -> None:
 
 def test_a_name_that_no_file_can_have(torchless: Command) -> None:
     for words in (["train", f"out={'x' * 300}"], ["eval", "x" * 300]):
-        is_told(torchless(*words), "xxx... is no file or folder: File name too long")
+        is_told(torchless(*words), "xxx... is not a file or folder: File name too long")
 
 
 def test_a_file_where_the_runs_should_be(torchless: Command) -> None:

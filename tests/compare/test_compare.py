@@ -344,7 +344,7 @@ def test_wrong_names_are_told_with_the_nearest(torchless: Command) -> None:
     is_told(torchless("compare", "runs/frist"), "there is no run runs/frist; the nearest: runs/first")
     is_told(torchless("compare", "2062"), "the nearest: outputs/sweeps/2026")
     Path("file").touch()
-    is_told(torchless("compare", "file", "runs/first"), "file is no run folder")
+    is_told(torchless("compare", "file", "runs/first"), "file is not a run folder")
     is_told(torchless("compare", "runs/first", "outputs/sweeps/2026/one", "--csv", "runs"), "runs can't")
 
 
@@ -368,6 +368,6 @@ def test_wrong_runs_are_told(cnntrain: Command) -> None:
     is_told(cnntrain("compare"), "compare needs runs")
     is_told(cnntrain("compare", "last"), "compare needs at least two runs")
     is_told(cnntrain("compare", "last", "nowhere"), "there is no run nowhere")
-    is_told(cnntrain("compare", "last", "."), "is no run folder")
+    is_told(cnntrain("compare", "last", "."), "is not a run folder")
     is_told(cnntrain("compare", "last", "last", "monitor=test"), "monitor takes val_accuracy or val_loss")
     is_told(cnntrain("compare", "last", "--cvs", "x"), "did you mean --csv?")

@@ -95,7 +95,7 @@ def test_a_batch_larger_than_the_training_set_is_the_training_set(cnntrain: Comm
     config = yaml.safe_load(Path("clipped/config.yaml").read_text())
     assert (config["batch_size"], config["accumulate"]) == (200, 200)
     exact = cnntrain(*run, "batch_size=200", "accumulate=200", "out=exact")
-    assert "batch_size=200 is the training set: one step an epoch" in exact.err
+    assert "batch_size=200 is the training set: one step per epoch" in exact.err
     assert cnntrain(*run, "batch_size=199", "out=two").err == ""
     for name, weight in weights("clipped").items():
         assert torch.equal(weight, weights("exact")[name]), name

@@ -348,7 +348,9 @@ def test_choices_for_photographs_train(cnntrain: Command, choice: str) -> None:
 
 
 def test_hue_of_grey_images_is_told(torchless: Command) -> None:
-    is_told(torchless("train", "augment.hue=0.1"), "augment.hue=0.1 turns colours", "data.channels=1")
+    is_told(
+        torchless("train", "augment.hue=0.1"), "augment.hue=0.1 needs images in colour", "data.channels=1"
+    )
 
 
 # Mixing
@@ -420,4 +422,6 @@ def test_what_the_network_sees_is_drawn(cnntrain: Command) -> None:
 def test_what_can_not_be_drawn_is_told(torchless: Command) -> None:
     is_told(torchless("data", "no", "--augmented", "seen.png"), "data.root=no is not there")
     is_told(torchless("data", "a", "b", "--augmented", "seen.png"), "one folder of images, not 2", "'a b'")
-    is_told(torchless("data", "images", "--augmented", "x", "--json", "y"), "--json is of the audit")
+    is_told(
+        torchless("data", "images", "--augmented", "x", "--json", "y"), "--json is an option of the audit"
+    )

@@ -217,7 +217,7 @@ def test_pipes_and_devices_are_no_images_and_hang_nothing(cnntrain: Command) -> 
         "d1/nowhere.png: No such file or directory",
         options=("data.on_bad_image=skip", "out=run"),
     )
-    is_told(cnntrain("predict", "run", "images/d0/pipe.png"), "is no regular file")
+    is_told(cnntrain("predict", "run", "images/d0/pipe.png"), "is not a regular file")
     shutil.copytree("images/d1", "seen/d1", symlinks=True)
     os.mkfifo("seen/d1/pipe.png")
     Path("seen/linked").symlink_to(Path("images/d3").absolute())

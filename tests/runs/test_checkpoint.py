@@ -165,7 +165,7 @@ def old_pickle(path: Path) -> None:
 def test_what_is_no_checkpoint_of_ours_is_not_loaded(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "other.pt"
     make(path)
-    with pytest.raises(CheckpointError, match=r"other\.pt is no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"other\.pt is not a checkpoint"):
         checkpoint.load(path)
 
 

@@ -99,7 +99,7 @@ def test_a_damaged_configuration_stops_compare_with_a_line(torchless: Command, r
 def test_a_damaged_plan_stops_the_sweep_with_a_line(torchless: Command, text: str) -> None:
     Path("sweep").mkdir()
     Path("sweep/sweep.yaml").write_text(text)
-    is_told(torchless("resume", "sweep"), "sweep/sweep.yaml is damaged, or none that `train -m` has written")
+    is_told(torchless("resume", "sweep"), "sweep/sweep.yaml is damaged, or `train -m` did not write it")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0", b"a\nb\n", b"x" * 100_000, b"\0"])
@@ -157,11 +157,11 @@ def test_a_run_that_was_killed_between_its_first_two_checkpoints_begins_again(
     [
         ("_target_: cnntrain.models.MLP", "_target_: os.system", "refusing to import os.system"),
         ("_target_: cnntrain.models.MLP", "_target_: my_pkg.Net", "allow with trust=[my_pkg]"),
-        ("logger: {}", "logger: {t: {_target_: cnntrain.loggers.TensorBoard, folder: /x}}", "leads out of"),
+        ("logger: {}", "logger: {t: {_target_: cnntrain.loggers.TensorBoard, folder: /x}}", "leads outside"),
         ("epochs: 1\n", "epochs: ${oc.env:HOME}\n", "would run when it is read"),
         ("epochs: 1\n", "epochs: &a 1\nseeds: *a\n", "can't be read: it has anchors"),
-        ("epochs: 1\n", "1: 1\n", "is damaged, or no configuration"),
-        ("model:\n", "model:\n  weights: DEFAULT\n", "pretrained weights are not fetched"),
+        ("epochs: 1\n", "1: 1\n", "is damaged, or not a configuration"),
+        ("model:\n", "model:\n  weights: DEFAULT\n", "resume does not download pretrained weights"),
     ],
 )
 def test_its_configuration_is_data(cnntrain: Command, stopped: Path, old: str, new: str, part: str) -> None:
@@ -176,7 +176,7 @@ def test_what_a_killed_run_leaves_before_it_begins_is_no_obstacle(cnntrain: Comm
     Path("run").mkdir()
     for name in ("train.log", ".lock"):
         Path("run", name).touch()
-    is_told(cnntrain("resume", "run"), "it is no run folder, or its run ended before it began")
+    is_told(cnntrain("resume", "run"), "it is not a run folder, or its run ended before it began")
     assert cnntrain("train", *TINY, "-q", "out=run").code == 0
 
 
@@ -232,7 +232,7 @@ def test_a_link_out_of_the_run_folder_is_not_written_through(cnntrain: Command, 
         (run / name).rename(Path("elsewhere") / name)
     (run / name).symlink_to(Path("elsewhere").absolute() / name)
     for words in (("resume", "run", "epochs=2"), ("report", "run"), ("export", "run", "formats=[pt2]")):
-        is_told(cnntrain(*words), f"run/{name} is a link that leads out of the run folder")
+        is_told(cnntrain(*words), f"run/{name} is a link that leads outside the run folder")
     (run / name).unlink()
     if (Path("elsewhere") / name).exists():
         (Path("elsewhere") / name).rename(run / name)
@@ -287,14 +287,16 @@ def test_the_jobs_of_a_sweep_write_nowhere_else(cnntrain: Command) -> None:
     (first / "train.log").symlink_to(elsewhere)
     outcome = cnntrain("resume", "sweep")
     assert outcome.code == 1
-    assert f"{first}/train.log is a link that leads out of the run folder: replace the link by" in outcome.err
+    assert (
+        f"{first}/train.log is a link that leads outside the run folder: replace the link by" in outcome.err
+    )
     assert elsewhere.read_text() == "mine"
     assert json.loads((second / "job.json").read_text())["state"] == "finished"
 
     shutil.rmtree(first)
     Path("folder").mkdir()
     first.symlink_to(Path("folder").absolute())
-    is_told(cnntrain("resume", "sweep"), f"{first} is a link that leads out of the sweep folder: replace")
+    is_told(cnntrain("resume", "sweep"), f"{first} is a link that leads outside the sweep folder: replace")
     assert not list(Path("folder").iterdir())
 
 

@@ -46,8 +46,8 @@ def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda content: content[: len(content) // 2], "truncated or damaged"),
         (lambda content: content[:-1], "damaged"),
         (lambda content: flipped(content, len(content) // 2), "damaged"),
-        (lambda content: b"", "is no checkpoint"),
-        (lambda content: b"hello\n", "is no checkpoint"),
+        (lambda content: b"", "is not a checkpoint"),
+        (lambda content: b"hello\n", "is not a checkpoint"),
     ],
     ids=["half", "a byte short", "a byte flipped", "empty", "text"],
 )
@@ -76,10 +76,10 @@ def test_a_checkpoint_of_another_format(cnntrain: Command, run: Path, command: s
 
 def test_what_torch_saved_of_something_else(cnntrain: Command) -> None:
     torch.save({"weights": torch.zeros(3)}, "other.pt")
-    is_told(cnntrain("eval", "other.pt"), "other.pt is no checkpoint of cnntrain")
+    is_told(cnntrain("eval", "other.pt"), "other.pt is not a checkpoint of cnntrain")
     checkpoint.write(checkpoint.serialize({"weights": torch.zeros(3)}), Path("less.pt"))
     is_told(
-        cnntrain("eval", "less.pt"), "less.pt is no checkpoint of cnntrain: it has no config, class_names"
+        cnntrain("eval", "less.pt"), "less.pt is not a checkpoint of cnntrain: it has no config, class_names"
     )
 
 
@@ -167,7 +167,7 @@ def test_an_interpolation_in_a_checkpoint_is_not_resolved(cnntrain: Command, run
         ({"epochs": "ten"}, "epochs=ten is not possible"),
         ({"data": 3}, "data=3 is not possible"),
         ({"model": None}, "model is missing"),
-        ({"model": {"_target_": ["os.system"]}}, "model._target_=[os.system] is no class"),
+        ({"model": {"_target_": ["os.system"]}}, "model._target_=[os.system] is not a class"),
     ],
 )
 def test_a_configuration_that_train_does_not_write(
@@ -254,17 +254,17 @@ def test_a_checkpoint_cannot_have_anything_sent_to_a_server(cnntrain: Command) -
         (
             "logger",
             {"tensorboard": {"_target_": "cnntrain.loggers.TensorBoard", "folder": "/elsewhere"}},
-            "logger.tensorboard.folder=/elsewhere leads out of the run folder",
+            "logger.tensorboard.folder=/elsewhere leads outside the run folder",
         ),
         (
             "logger",
             {"tensorboard": {"_target_": "cnntrain.loggers.TensorBoard", "folder": "a/../../b"}},
-            "logger.tensorboard.folder=a/../../b leads out of the run folder",
+            "logger.tensorboard.folder=a/../../b leads outside the run folder",
         ),
         (
             "logger",
             {"wandb": {"_target_": "cnntrain.loggers.WandB", "project": "~/x", "mode": "offline"}},
-            "logger.wandb.project=~/x leads out of the run folder",
+            "logger.wandb.project=~/x leads outside the run folder",
         ),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_configuration_that_would_fetch_or_write_elsewhere(
 def test_a_logger_s_folder_lies_in_the_run_folder_whoever_names_it(torchless: Command) -> None:
     is_told(
         torchless("train", "logger=tensorboard", "logger.tensorboard.folder=../events"),
-        "logger.tensorboard.folder=../events leads out of the run folder: give a name such as tensorboard",
+        "logger.tensorboard.folder=../events leads outside the run folder: give a name such as tensorboard",
     )
 
 

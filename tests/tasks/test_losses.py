@@ -62,7 +62,7 @@ class Noisy(nn.Module):
         (["criterion._target_=losses.Root"], ["Root is not a mean over the examples"]),
         (["+criterion.ignore_index=3"], ["criterion.ignore_index=3 leaves out a class"]),
         (["+criterion.weight=[1,1,1,1,1,1,1,1,1,0]"], ["the weights of classes are above 0"]),
-        (["+criterion.weight=[1,2]"], ["criterion.weight=[1,2]", "takes 10 numbers, one a class"]),
+        (["+criterion.weight=[1,2]"], ["criterion.weight=[1,2]", "takes 10 numbers, one per class"]),
         ([WEIGHTS, "balance_classes=true"], ["balance_classes=true and criterion.weight", "leave one out"]),
     ],
 )

@@ -270,7 +270,7 @@ def test_wrong_patterns_and_epochs_are_told(cnntrain: Command, own: tuple[str, .
 def test_summary_counts_what_is_trained_and_random_weights_are_warned_of(cnntrain: Command) -> None:
     assert "1,290 of 206,922 parameters are trained" in cnntrain("summary", "freeze=backbone").out
     outcome = cnntrain("train", *FAST, "epochs=1", "freeze=backbone", "out=run")
-    assert "what is frozen keeps random weights" in outcome.err and outcome.code == 0
+    assert "frozen layers keep their random weights" in outcome.err and outcome.code == 0
 
 
 # ---- lr_scale

@@ -97,7 +97,7 @@ def content_of(path: Path) -> dict[str, Any]:
     for name in ("images", "annotations", "categories"):
         rows = content.get(name) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise UserError(f"{shown} is not a file of COCO's: it has no list of {name}")
+            raise UserError(f"{shown} is not a COCO file: it has no list of {name}")
     return dict(content)
 
 

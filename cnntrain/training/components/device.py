@@ -21,12 +21,12 @@ def find_device(name: str) -> torch.device:
         device = torch.device("cuda", local_rank())  # each process has a GPU of its own
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            f"device={name}: torch {torch.__version__} finds no GPU here; device=auto takes what is there"
+            f"device={name}: torch {torch.__version__} finds no GPU here; device=auto uses what there is"
         )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device={name}: {torch.cuda.device_count()} GPUs are here, from cuda:0")
+        raise UserError(f"device={name}: {torch.cuda.device_count()} GPUs are here, numbered from cuda:0")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("device=mps: torch finds no Apple GPU here; device=auto takes what is there")
+        raise UserError("device=mps: torch finds no Apple GPU here; device=auto uses what there is")
     return device
 
 
@@ -57,5 +57,5 @@ def compile_model(model: nn.Module, shape: tuple[int, int, int], device: torch.d
             model(torch.zeros(2, *shape, device=device))
     except Exception as error:  # whatever torch's compiler or the system's may raise
         raise UserError(
-            f"compile=true: torch.compile fails here: {in_words(error)}; compile=false does without it"
+            f"compile=true: torch.compile fails here: {in_words(error)}; use compile=false"
         ) from error

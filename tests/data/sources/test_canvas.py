@@ -159,9 +159,7 @@ def test_training_and_test_canvases_have_digits_of_their_own_part() -> None:
 
 
 def test_digits_without_room_are_told() -> None:
-    with pytest.raises(
-        UserError, match=r"found no room on a canvas of 40x40 with data\.overlap=0: take fewer"
-    ):
+    with pytest.raises(UserError, match=r"do not fit on a canvas of 40x40 with data\.overlap=0: take fewer"):
         canvases(Geometry((40, 40), (6, 6), (28, 28)), range(20))
 
 

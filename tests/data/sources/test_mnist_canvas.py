@@ -190,7 +190,7 @@ def test_other_data_have_no_canvases(torchless: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("data.digits=[9,9]", "data.overlap=0"), "found no room on a canvas of 64x64"),
+        (("data.digits=[9,9]", "data.overlap=0"), "do not fit on a canvas of 64x64"),
         (("data.targets=classes", "data.num_classes=10"), "a canvas of 1 to 3 digits has no class"),
         (("data.canvases=99999999",), "of memory are free: fewer data.canvases"),
     ],

@@ -174,7 +174,7 @@ def test_the_usual_loss_becomes_that_of_pixels() -> None:
 
 
 def test_a_wrong_number_of_weights_is_refused() -> None:
-    with pytest.raises(UserError, match="takes 4 numbers, one a class"):
+    with pytest.raises(UserError, match="takes 4 numbers, one per class"):
         built({"_target_": "torch.nn.CrossEntropyLoss", "weight": [1, 2]})
 
 

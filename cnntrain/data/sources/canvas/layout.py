@@ -55,7 +55,7 @@ def placed(digits: Digits, canvas: tuple[int, int], overlap: float, draws: Draws
             return corners
     most = digits.number[pending[0]]
     raise UserError(
-        f"data.digits: {most} digits of up to {digits.size[pending[0]].max()} pixels found no room on a "
+        f"data.digits: {most} digits of up to {digits.size[pending[0]].max()} pixels do not fit on a "
         f"canvas of {canvas[0]}x{canvas[1]} with data.overlap={overlap:g}: take fewer or smaller digits, a "
         "larger data.image_size or more overlap"
     )
