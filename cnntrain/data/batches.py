@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnntrain.errors import CnntrainError, RunFailed
+from cnntrain.runtime.torch_private import end_workers
 
 Batch = tuple[Tensor, Tensor]
 AHEAD = 4  # batches that each worker prepares before they are asked for
@@ -50,6 +51,10 @@ class BatchLoader:
     def __len__(self) -> int:
         """Return the number of batches."""
         return len(self.loader)
+
+    def close(self) -> None:
+        """End the workers and wait for them, so that none is left when the program ends."""
+        end_workers(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches: uint8 (N, C, H, W) and their targets.

@@ -161,6 +161,10 @@ class TrainLoader:
         """Return the number of batches of an epoch."""
         return len(self.batches)
 
+    def close(self) -> None:
+        """End the workers."""
+        self.loader.close()
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch ``start``: float32 (N, C, H, W) and their targets.
 
@@ -227,6 +231,10 @@ class EvalLoader:
     def __len__(self) -> int:
         """Return the number of batches."""
         return len(self.loader)
+
+    def close(self) -> None:
+        """End the workers."""
+        self.loader.close()
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches: float32 (N, C, H, W) and their targets."""

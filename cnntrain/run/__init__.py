@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,10 @@ def train(
         write_down(setup, folder, trust)
         history, scores = trainer.progress.history, setup.task.scores
         loggers.begin(lambda: Logged(folder, setup.config, scores, history, images_logged(setup)))
-        with loggers:
-            trainer.fit()
-        return finish(setup, trainer, loggers, begin)
+        with closing(setup.batches):
+            with loggers:
+                trainer.fit()
+            return finish(setup, trainer, loggers, begin)
 
 
 def images_logged(setup: Setup) -> Tensor | None:

@@ -54,6 +54,12 @@ class Batches:
     test: EvalLoader
     normalize: Normalize
 
+    def close(self) -> None:
+        """End the processes that make batches."""
+        for loader in (self.train, self.val, self.test):
+            if loader is not None:
+                loader.close()
+
 
 @dataclass
 class Setup:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 
 def default_store() -> dist.Store:
@@ -29,6 +30,17 @@ def default_store() -> dist.Store:
     ``_get_default_store``: torch has no public name for the store that ``init_process_group`` makes.
     """
     return dist.distributed_c10d._get_default_store()
+
+
+def end_workers(loader: DataLoader[Any]) -> None:
+    """End the workers that a loader keeps from epoch to epoch, and wait for them. A new epoch starts others.
+
+    ``_iterator``, ``_shutdown_workers``: torch has no public name for the end of ``persistent_workers``. It
+    comes when the loader is freed, and that may be while Python itself ends.
+    """
+    kept, loader._iterator = loader._iterator, None
+    if kept is not None:
+        kept._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def count_as_step(optimizer: Optimizer) -> None:

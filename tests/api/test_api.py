@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -151,6 +153,22 @@ def test_ctrl_c_writes_the_checkpoint_and_is_raised(monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         package.train(words, model___target_="slow_net.Net", out="a", epochs=3)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_worker_outlives_a_run(fails: bool) -> None:
+    gc.disable()  # which frees what is left in cycles, at some time
+    try:
+        if fails:
+            Path("failing_net.py").write_text(SLOW.replace("signal.raise_signal(signal.SIGINT)", "1 / 0"))
+            words = [word for word in OVERRIDES if word != "model=mlp"]
+            with pytest.raises(package.CnntrainError):
+                package.train(words, model___target_="failing_net.Net", out="a", workers=2)
+        else:
+            package.train(OVERRIDES, out="a", workers=2)
+        assert multiprocessing.active_children() == []
+    finally:
+        gc.enable()
 
 
 def test_the_figures_of_another_task_are_shown_too() -> None:

@@ -19,6 +19,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils import flop_counter
+from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import cnntrain
 
@@ -56,6 +58,8 @@ def is_wrapped(function: Any) -> bool:
 IS_THERE: dict[str, Callable[[], bool]] = {
     "_get_default_store": lambda: callable(distributed.distributed_c10d._get_default_store),
     "_opt_called": lambda: getattr(stepped(), "_opt_called", False) is True,
+    "_iterator": lambda: DataLoader([0], num_workers=1, persistent_workers=True)._iterator is None,
+    "_shutdown_workers": lambda: callable(_MultiProcessingDataLoaderIter._shutdown_workers),
     # Of a class that no other test has stepped: cnntrain takes the wrapper off those that it trains with.
     "_use_grad": lambda: "_use_grad" in wrappers(torch.optim.Rprop.step),
     "_dynamo": lambda: "torch._dynamo" in inspect.getsource(DistributedDataParallel.__init__),
