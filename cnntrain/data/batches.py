@@ -53,7 +53,7 @@ class BatchLoader:
         return len(self.loader)
 
     def close(self) -> None:
-        """End the workers and wait for them, so that none is left when the program ends."""
+        """End the workers and wait for them."""
         end_workers(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:

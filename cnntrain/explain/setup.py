@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,8 @@ def train(
         metrics: told of every batch.
     """
     settings = parts.settings
-    with console.bar(settings.epochs * len(parts.batches), 0, f"training {name}") as bar:
+    bars = console.bar(settings.epochs * len(parts.batches), 0, f"training {name}")
+    with closing(parts.batches), bars as bar:
 
         def after_step() -> None:
             bar.update()

@@ -71,6 +71,8 @@ class Bar(tqdm):  # type: ignore[type-arg]  # not generic when it runs
             yield
         finally:
             over.set()
+            if thread.is_alive():
+                thread.join()
 
     def loss_as_it_was(self, done: float) -> str:
         """Return the loss as it was a moment ago."""

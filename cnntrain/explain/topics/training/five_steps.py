@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,8 +51,10 @@ def five_steps(build: Callable[[], Parts], console: Console) -> None:
     """
     parts = build()
     parts.model.train()
-    batches = parts.epoch(0)
-    x, y = next(batches)
+    with closing(parts.batches):
+        batches = parts.epoch(0)
+        x, y = next(batches)
+        following = next(batches, (x, y))
     show_batch(console, parts, x, y)
     show_model(console, parts.settings.model)
 
@@ -79,7 +82,7 @@ def five_steps(build: Callable[[], Parts], console: Console) -> None:
         f"Loss on the same batch: {before:.4f} before the step, [bold]{after:.4f}[/] after it: "
         f"[{colour}]{verdict}[/].",
     )
-    show_next(console, parts, *next(batches, (x, y)))
+    show_next(console, parts, *following)
 
 
 def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
