@@ -73,9 +73,9 @@ def needed(topic: Topic, subjects: Sequence[Subject], console: Console) -> list[
     """Return what the function of a topic is given first."""
     from cnntrain.explain.setup import builder, examined
 
-    if topic.needs == "parts":
-        build: Callable[[], Any] = builder(subjects[0].config, console)
-        return [build]
+    builds: list[Callable[[], Any]] = [builder(subject.config, console) for subject in subjects]
+    if topic.needs in ("parts", "builds"):
+        return builds if topic.needs == "parts" else [builds]
     if not topic.needs:
         return []
     models = examined(subjects, console)
@@ -132,7 +132,8 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
             near = did_you_mean(key, topic.keys) or f": it takes {', '.join(topic.keys)}"
             raise UserError(f"explain {topic.name} does not take {printable(key)}{near}")
     overrides = [*own_overrides(topic, typed), *normalized(typed)]
-    if topic.compared and not any(word.startswith("model") for word in typed):
+    chosen = ("model=", "model._") if topic.models else ("model",)  # arguments may hold for all its models
+    if topic.compared and not any(word.startswith(chosen) for word in typed):
         return [of_overrides(topic, [*overrides, f"model={name}"], config_dir) for name in topic.compared]
     return [of_overrides(topic, overrides, config_dir)]
 

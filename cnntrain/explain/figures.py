@@ -36,7 +36,9 @@ def lines(named: Mapping[str, Sequence[float]], x: Sequence[float], **labels: st
 
 
 @styled
-def logarithmic(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str) -> Figure:
+def logarithmic(
+    panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, same_scale: bool = False
+) -> Figure:
     """Return a figure with a panel for each quantity, one above the other, on logarithmic axes.
 
     What is not finite is left out; a dotted line stands where it begins.
@@ -44,9 +46,11 @@ def logarithmic(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str
     Args:
         panels: of each quantity the values of each line, one for each step.
         xlabel: what a step is called.
+        same_scale: whether the panels have one vertical axis.
     """
     drawn = Figure(figsize=(7, 2.6 * len(panels)))
-    for axes, (what, named) in zip(drawn.subplots(len(panels), 1, sharex=True), panels.items(), strict=True):
+    grid = drawn.subplots(len(panels), 1, sharex=True, sharey=same_scale)
+    for axes, (what, named) in zip(grid, panels.items(), strict=True):
         for (name, values), colour in zip(named.items(), itertools.cycle(LINES), strict=False):
             known = [value if math.isfinite(value) else math.nan for value in values]
             axes.plot(range(1, len(values) + 1), known, color=colour, label=name, linewidth=1.0)

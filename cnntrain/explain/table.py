@@ -34,8 +34,8 @@ class Topic:
         title: one line in the table of contents.
         help: what ``--help`` says.
         function: the name of the function, behind ``cnntrain.explain.topics.``
-        needs: ``parts``, a function that puts a run together anew at each call; ``model``, a trained model;
-            ``models``, several of them; or nothing.
+        needs: ``parts``, a function that puts a run together anew at each call; ``builds``, several of them;
+            ``model``, a trained model; ``models``, several of them; or nothing.
         draws: whether it writes figures.
         trains: whether it trains, for the epochs of conf/explain.yaml unless others are typed.
         overrides: keys of its own, each used unless something is typed for its group.
@@ -51,7 +51,7 @@ class Topic:
     title: str
     help: str
     function: str
-    needs: Literal["", "parts", "model", "models"] = ""
+    needs: Literal["", "parts", "builds", "model", "models"] = ""
     draws: bool = True
     trains: bool = True
     overrides: tuple[str, ...] = ()
@@ -147,6 +147,39 @@ TOPICS: dict[str, Topic] = {
             overrides=("model=unet", "data=mnist_one_digit", "batch_size=16", "balance_classes=true"),
             models=("unet",),
             tasks=(SEGMENTATION,),
+        ),
+        Topic(
+            "states",
+            SEQUENCES,
+            "state, gates and belief of an LSTM, row by row",
+            "what an LSTM, GRU or RNN holds after each row of a digit: state and gates, and what it would "
+            "answer; also of run=RUN",
+            "sequences.states.states",
+            needs="model",
+            overrides=("model=lstm",),
+            models=RECURRENT,
+        ),
+        Topic(
+            "vanishing",
+            SEQUENCES,
+            "the gradient through time: RNN and LSTM",
+            "the norm of the loss's gradient by the state after each row, before and after training: RNN and "
+            "LSTM, or model=gru",
+            "sequences.vanishing.vanishing",
+            needs="builds",
+            compared=("rnn", "lstm"),
+            models=RECURRENT,
+        ),
+        Topic(
+            "attention",
+            SEQUENCES,
+            "where the heads of a Transformer look",
+            "at how many patches or rows each head of a ViT or Transformer looks, how far, and where; "
+            "also of run=RUN",
+            "sequences.attention.attention",
+            needs="model",
+            overrides=("model=vit",),
+            models=ATTENTIVE,
         ),
     )
 }

@@ -1,0 +1,1 @@
+"""Topics on networks that read an image as a sequence."""

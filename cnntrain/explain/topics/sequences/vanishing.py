@@ -1,0 +1,99 @@
+"""``cnntrain explain vanishing``: how much of the gradient reaches the first steps of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from cnntrain.data.batches import raised
+from cnntrain.explain import figures, sentences
+from cnntrain.explain.setup import Parts, train
+from cnntrain.explain.terminal import curves, rows, words
+from cnntrain.models.sequences.unrolled import unroll
+from cnntrain.runtime.console import Console
+from cnntrain.text import network_name, shown_path
+
+IMAGES = 64
+PARTS = {"state": "h", "cell": "c"}  # of a step, and their names in formulas
+BEFORE, AFTER = "before training", "after training"
+
+Norms = dict[str, list[float]]  # of each network and part, for each step
+
+
+def vanishing(builds: Sequence[Callable[[], Parts]], console: Console, folder: Path) -> None:
+    """Measure the gradient at each step of a sequence, before and after training, and draw it.
+
+    Args:
+        builds: each puts together the run of a recurrent network before its first step.
+        console: where to.
+        folder: for the figure.
+    """
+    found: dict[str, Norms] = {BEFORE: {}, AFTER: {}}
+    of_step = ""
+    for build in builds:
+        parts = build()
+        name, of_step = network_name(parts.settings.model.node, type(parts.model).__name__), steps_of(parts)
+        found[BEFORE] |= norms(parts, name)
+        train(parts, parts.precision.wrap(parts.optimizer), console, name)
+        found[AFTER] |= norms(parts, name)
+    words(
+        console,
+        f"[bold]The gradient through time[/]: the loss L at the end, derived by the state after each of the "
+        f"{of_step} before, mean norm over {IMAGES} test images\n",
+    )
+    curves(console, found[BEFORE], f"gradient norm {BEFORE}, log scale", sentences.one_of(of_step))
+    console.line()
+    lines = [
+        (name, when, f"{values[0]:.1e}", f"{values[len(values) // 2]:.1e}", f"{values[-1]:.1e}", kept(values))
+        for when, named in found.items()
+        for name, values in named.items()
+    ]
+    headings = ("norm of", "", "first", "middle", "last", "a step back: times")
+    rows(console, headings, lines, left=2)
+    words(
+        console,
+        "\nThe chain rule multiplies by one more matrix for each step back. Where that shrinks the gradient, "
+        f"the first {of_step} hardly change the weights. h is the state; c is the cell of an LSTM, which is "
+        "multiplied by its forget gate alone. " + sentences.on_vanishing(found[BEFORE], found[AFTER]),
+    )
+    path = folder / "vanishing.png"
+    drawn = {f"gradient norm {when}": named for when, named in found.items()}
+    figures.save(figures.logarithmic(drawn, f"{of_step} read", same_scale=True), path)
+    console.line("figure: [bold]{}[/]", shown_path(path))
+
+
+def steps_of(parts: Parts) -> str:
+    """Return what the steps of a recurrent network are, in the plural."""
+    model: Any = parts.model
+    return str(model.of_step)
+
+
+def norms(parts: Parts, name: str) -> Norms:
+    """Return the norm of the gradient by the state, and by the cell of an LSTM, after each step.
+
+    Each image's own cross entropy is derived; the norms are means over the images.
+    """
+    model: Any = parts.model.eval()
+    test = parts.data.test
+    images, labels = raised(test.__getitems__(np.arange(min(IMAGES, len(test)))))
+    x = parts.normalize(images.to(parts.device))
+    done = unroll(model.rnn, model.reader(x))
+    loss = F.cross_entropy(model.answer(done.states), labels.to(parts.device), reduction="sum")
+    found = {}
+    for part, letter in PARTS.items():
+        values = [step[part] for step in done.steps if part in step]
+        if values:
+            gradients = torch.stack(torch.autograd.grad(loss, values, retain_graph=True))  # (T, N, H)
+            found[f"{name}, dL/d{letter}"] = gradients.norm(dim=2).mean(dim=1).tolist()
+    return found
+
+
+def kept(values: Sequence[float]) -> str:
+    """Return by what the gradient is multiplied at a step back, the geometric mean."""
+    factor = sentences.factor_of(values)
+    return "–" if factor is None else f"{factor:.2f}"
