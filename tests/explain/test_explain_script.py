@@ -104,6 +104,40 @@ def test_every_option_is_written(cnntrain: Command, options: list[str]) -> None:
     assert_same_weights(cnntrain, *SMALL, *options)
 
 
+SEQUENCES = {
+    "rnn": ["read=columns", "depth=2", "data.channels=3"],
+    "lstm": ["bidirectional=true", "depth=2", "dropout=0.3"],
+    "gru": ["read=patches", "patch=4", "pooling=mean", "dropout=0.3", "data.channels=3"],
+    "gru of pixels": ["read=pixels", "data.image_size=6"],
+    "transformer": ["heads=2", "depth=1", "dropout=0.3", "precision=bf16"],
+    "transformer of patches": ["heads=2", "depth=1", "read=patches", "pooling=last", "positions=learned"],
+    "vit": ["heads=2", "depth=1", "data.channels=3"],
+    "vit of means": ["heads=2", "depth=2", "pooling=mean", "positions=sinusoidal", "ema=0.9"],
+}
+IN_MODEL = ("read", "depth", "bidirectional", "dropout", "patch", "pooling", "heads", "positions")
+
+
+@pytest.mark.parametrize(("name", "options"), SEQUENCES.items(), ids=SEQUENCES)
+def test_networks_that_read_sequences_are_written_without_what_is_not_used(
+    cnntrain: Command, name: str, options: list[str]
+) -> None:
+    words = [f"model.{word}" if word.partition("=")[0] in IN_MODEL else word for word in options]
+    kind = name.partition(" ")[0]
+    text = assert_same_weights(cnntrain, *SMALL, "limit=60", f"model={kind}", "model.width=8", *words)
+    assert "cnntrain." not in text
+    assert ("dropout" in text) == (kind == "vit" or "dropout=0.3" in options)
+    assert_formatted()
+
+
+def assert_formatted() -> None:
+    """The script passes the checks of our own code."""
+    config = str(Path(__file__).parents[2] / "pyproject.toml")
+    for check in (["check", "--ignore=RUF003"], ["format", "--check", "--diff"]):
+        command = [sys.executable, "-m", "ruff", *check, "--config", config, "lesson.py"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_model_of_ones_own_is_imported_by_its_name(cnntrain: Command) -> None:
     Path("nets_written.py").write_text(
         "from torch import nn\n"
@@ -131,11 +165,7 @@ def test_the_script_is_one_to_hand_out(cnntrain: Command, words: tuple[str, ...]
     assert {"train_epoch", "evaluate", "main"} <= set(functions)
     places = [text.index(f"# {step}. ") for step in range(1, 6)]
     assert places == sorted(places)
-    config = str(Path(__file__).parents[2] / "pyproject.toml")
-    for check in (["check", "--ignore=RUF003"], ["format", "--check", "--diff"]):
-        command = [sys.executable, "-m", "ruff", *check, "--config", config, "lesson.py"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert_formatted()
 
 
 def test_the_arithmetic_is_in_the_script(cnntrain: Command) -> None:

@@ -26,8 +26,11 @@ from cnntrain.errors import UserError
 from cnntrain.explain import arithmetic
 from cnntrain.explain.script.closure import imported, names_in, source, with_called
 from cnntrain.explain.script.codegen import call, command, in_docstring, layer, learning_rate, python_string
-from cnntrain.explain.script.supported import MODELS, check_writable, files_of
+from cnntrain.explain.script.sequences import written
+from cnntrain.explain.script.supported import MODELS, SEQUENCES, check_writable, files_of
 from cnntrain.explain.setup import settled_engine
+from cnntrain.models.sequences.recurrent import Recurrent
+from cnntrain.models.sequences.transformer import Transformer
 from cnntrain.optim import ema, schedules
 from cnntrain.runs.named_output import write_named
 from cnntrain.runs.run_folder import make_folder
@@ -104,7 +107,7 @@ def script(settings: ScriptSettings, overrides: Sequence[str], file: str) -> str
     template = environment.from_string(Path(__file__).with_name("script.py.jinja").read_text("utf-8"))
     facts = {
         **plain_facts(settings, overrides, file, files),
-        **model_facts(settings),
+        **model_facts(settings, environment),
         **augment_facts(settings.augment),
         **training_facts(settings),
         "sources": {
@@ -167,23 +170,25 @@ def sameness(settings: ScriptSettings) -> str:
     return f"to the bit in {engine.precision} with {count(int(engine.threads), 'thread')}"
 
 
-def model_facts(settings: ScriptSettings) -> dict[str, Any]:
+def model_facts(settings: ScriptSettings, environment: jinja2.Environment) -> dict[str, Any]:
     """Return how the model is written: layer by layer if it is one of ours, by its name if it is not."""
     model = describe_model(settings.model, trust=None)
     name, target, shape = type(model).__name__, settings.model.node["_target_"], settings.model.shape
     total = sum(p.numel() for p in model.parameters())
+    title = f"{name} on images of {arithmetic.shape_in_words(shape)}, in plain PyTorch: {total:,} parameters."
+    facts = {
+        "title": title,
+        "model_source": "",
+        "layers": [],
+        "model_call": f"{name}()",
+        "dropout": draws(model),
+    }
+    if isinstance(model, Recurrent | Transformer) and target in SEQUENCES:
+        return {**facts, "model_source": written(model, shape, environment)}
     if target in MODELS:
         rows = arithmetic.trace(model, shape)
-        dropout = any(isinstance(row.module, nn.Dropout) for row in rows)
-        return {
-            "title": f"{name} on images of {arithmetic.shape_in_words(shape)}, "
-            f"in plain PyTorch: {total:,} parameters.",
-            "name": name,
-            "total": arithmetic.total_in_words(rows, total),
-            "layers": [line for row in rows for line in layer(row)],
-            "model_call": f"{name}()",
-            "dropout": dropout,
-        }
+        lines = [line for row in rows for line in layer(row)]
+        return {**facts, "name": name, "total": arithmetic.total_in_words(rows, total), "layers": lines}
     known = {
         "input_shape": repr(shape),
         "in_channels": repr(shape[0]),
@@ -192,13 +197,16 @@ def model_facts(settings: ScriptSettings) -> dict[str, Any]:
         "num_classes": "CLASSES",
     }
     return {
+        **facts,
         "title": f"{target} on images of {arithmetic.shape_in_words(shape)}, in plain PyTorch.",
-        "layers": [],
         "model_call": call("model", settings.model.node, known),
         "dropout": True,
-        "name": name,
-        "total": f"{total:,}",
     }
+
+
+def draws(model: nn.Module) -> bool:
+    """Return whether a model has dropout that switches anything off."""
+    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
 
 
 def augment_facts(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 
 MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
+SEQUENCES = tuple(f"cnntrain.models.{name}" for name in ("RNN", "LSTM", "GRU", "Transformer", "ViT"))
 SCHEDULES = tuple(f"cnntrain.optim.{name}" for name in ("Constant", "Step", "Cosine", "OneCycle"))
 AUGMENT = "cnntrain.data.augment.Augment"
 SOURCES = "cnntrain.data.sources"
@@ -39,7 +40,7 @@ def check_writable(settings: ScriptSettings) -> None:
         raise UserError("ReduceLROnPlateau can't be written as a script: choose another schedule")
     for group, node in settings.classes.items():
         target = node["_target_"]
-        if target.startswith("cnntrain.") and target not in (*MODELS, *SCHEDULES, AUGMENT, TASK):
+        if target.startswith("cnntrain.") and target not in (*MODELS, *SEQUENCES, *SCHEDULES, AUGMENT, TASK):
             raise UserError(f"{group}._target_={target} can't be written as a script without cnntrain")
     if task != TASK:
         raise UserError(f"task._target_={task} can't be written as a script")
