@@ -8,6 +8,7 @@ from cnntrain.runtime.imports import lazily
 
 if TYPE_CHECKING:
     from cnntrain.models.cnn import CNN as CNN
+    from cnntrain.models.detection.two_stage import FasterRCNN as FasterRCNN
     from cnntrain.models.detection.yolo import Yolo as Yolo
     from cnntrain.models.mlp import MLP as MLP
     from cnntrain.models.sequences.recurrent import GRU as GRU
@@ -29,6 +30,7 @@ __getattr__, __dir__ = lazily(
         "Timm": "timm",
         "Torchvision": "torchvision",
         "UNet": "unet",
+        "FasterRCNN": "detection.two_stage",
         "Yolo": "detection.yolo",
         **dict.fromkeys(("RNN", "LSTM", "GRU"), "sequences.recurrent"),
         **dict.fromkeys(("Transformer", "ViT"), "sequences.transformer"),

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
+from cnntrain.models.detection.two_stage import Proposed
 
 CENTRE, BOX, LOGITS = slice(0, 2), slice(2, 6), slice(6, None)  # columns of what a cell says
 BOX_OF = slice(0, BOX_CLASS)  # columns of targets
@@ -35,13 +36,18 @@ def exist(targets: Tensor) -> Tensor:
     return (targets[..., BOX_CLASS] >= 0) & (targets[..., BOX_IGNORED] == 0)
 
 
-def detections(output: Tensor, score: float, nms: float, most: int) -> Tensor:
+def cells_of(output: Tensor | Proposed) -> Tensor:
+    """Return what a network says in evaluation, float (N, A, 6 + classes): that of its cells or proposals."""
+    return output if isinstance(output, Tensor) else output.float()
+
+
+def detections(output: Tensor | Proposed, score: float, nms: float, most: int) -> Tensor:
     """Return the boxes that a network finds, the surest first.
 
     Of boxes of one class that overlap, non-maximum suppression keeps the surest.
 
     Args:
-        output: what the cells say, float (N, A, 6 + classes), see :class:`cnntrain.models.Yolo`.
+        output: of the network, in evaluation.
         score: the lowest score that counts, from 0 to 1.
         nms: the largest IoU of two boxes of one class.
         most: boxes of an image, at most.
@@ -49,6 +55,7 @@ def detections(output: Tensor, score: float, nms: float, most: int) -> Tensor:
     Returns:
         float32 (N, most, 6): left, top, right, bottom, score and class. Rows without a box have class -1.
     """
+    output = cells_of(output)
     scores = output[..., LOGITS].float().sigmoid()
     classes = scores.shape[2]
     best, place = scores.flatten(1).topk(min(CANDIDATES, scores[0].numel()))

@@ -1,4 +1,4 @@
-"""The loss of a one-stage detector: is the right class said, and does the box lie right?"""
+"""The loss of a detector: is the right class said, and does the box lie right?"""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from torch import Tensor, nn
 from torchvision.ops import complete_box_iou_loss
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
+from cnntrain.models.detection.two_stage import Proposed
 from cnntrain.tasks.detection.assignment import assigned
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, LOGITS, exist, is_within
 
+BOXES = 10.0  # what the boxes of cells count beside the classes by default; YOLOv8 has 7.5 to 0.5
 
-class YoloLoss(nn.Module):
-    """Binary cross entropy of each class in each cell, and CIoU of the boxes (Zheng et al. 2020).
 
-    A cell that learns no object should give 0 to each class. One that learns an object should give its class
-    the more, the better its box fits by now (Feng et al. 2021, TOOD). It is a mean over objects and images:
-    an image without objects counts as one that the network should leave alone.
+class DetectionLoss(nn.Module):
+    """The losses of classes and of boxes, together a mean over objects and images.
+
+    An image without objects counts as one that the network should leave alone.
+
+    What cells say is compared with the objects here: by the binary cross entropy of each class, and by CIoU
+    (Zheng et al. 2020). A cell that learns no object should give 0 to each class. One that learns an object
+    should give its class the more, the better its box fits by now (Feng et al. 2021, TOOD). A two-stage
+    network computes its losses itself: it decides with the objects what its second stage learns from.
 
     Args:
-        box: how much the boxes count beside the classes.
+        box: how much the boxes count beside the classes; 1 is usual for either kind of network.
     """
 
-    def __init__(self, box: float = 5.0) -> None:
+    def __init__(self, box: float = 1.0) -> None:
         super().__init__()
         self.box = box
 
@@ -32,24 +38,45 @@ class YoloLoss(nn.Module):
         weight: Tensor = exist(y).sum().float() + len(y)
         return weight
 
-    def forward(self, output: Tensor, y: Tensor) -> Tensor:
-        """Map what cells say, float (N, A, 6 + classes), and objects, float32 (N, M, 6), to the loss, ()."""
-        output = output.float()
-        logits, centres = output[..., LOGITS], output[..., CENTRE].detach()
-        counts, classes = exist(y), y[..., BOX_CLASS].long().clamp(min=0)
-        index = classes[:, None].expand(-1, logits.shape[1], -1)
-        scores = logits.detach().sigmoid().gather(2, index).transpose(1, 2)
-        found = assigned(centres, output[..., BOX].detach(), scores, y[..., BOX_OF], counts)
-        learns = (found.wanted > 0)[..., None]
-        wanted = torch.zeros_like(logits).scatter(
-            2, classes.gather(1, found.owner)[..., None], found.wanted[..., None]
-        )
-        of_classes = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        is_unknown = (is_within(centres, y[..., BOX_OF]) & (y[..., BOX_IGNORED] > 0)[..., None]).any(dim=1)
-        of_classes = of_classes.masked_fill(is_unknown[..., None] & ~learns, 0.0)
-        objects = y[..., BOX_OF].gather(1, found.owner[..., None].expand(-1, -1, 4))
-        # Of cells that learn no object a box is compared with itself: rows of padding would give NaN.
-        unit = output.new_tensor([0.0, 0.0, 1.0, 1.0])
-        of_boxes = complete_box_iou_loss(output[..., BOX].where(learns, unit), objects.where(learns, unit))
-        total: Tensor = of_classes.sum() + self.box * (of_boxes * found.wanted).sum()
+    def forward(self, output: Tensor | Proposed, y: Tensor) -> Tensor:
+        """Map outputs of a network and objects, float32 (N, M, 6), to the loss, float32 ().
+
+        Args:
+            output: what cells say, float (N, A, 6 + classes), or what a two-stage network proposes.
+            y: objects, see :class:`cnntrain.data.targets.Boxes`.
+        """
+        if isinstance(output, Tensor):
+            of_classes, of_boxes = losses_of_cells(output, y)
+        else:
+            counts = exist(y)
+            boxes = [row[there] for row, there in zip(y[..., BOX_OF], counts, strict=True)]
+            classes = [row[there] for row, there in zip(y[..., BOX_CLASS].long(), counts, strict=True)]
+            of_classes, of_boxes = (len(y) * loss for loss in output.losses(boxes, classes))
+        total: Tensor = of_classes + self.box * of_boxes
         return total / self.weigh(y)
+
+
+def losses_of_cells(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sums of the losses of classes and of boxes over all cells, float32 () each.
+
+    Args:
+        output: what cells say, float (N, A, 6 + classes), see :class:`cnntrain.models.Yolo`.
+        y: objects, float32 (N, M, 6). What is within those that are ignored is neither learnt nor unlearnt.
+    """
+    output = output.float()
+    logits, centres = output[..., LOGITS], output[..., CENTRE].detach()
+    counts, classes = exist(y), y[..., BOX_CLASS].long().clamp(min=0)
+    of_object = classes[:, None].expand(-1, logits.shape[1], -1)
+    scores = logits.detach().sigmoid().gather(2, of_object).transpose(1, 2)
+    found = assigned(centres, output[..., BOX].detach(), scores, y[..., BOX_OF], counts)
+    learns = (found.wanted > 0)[..., None]
+    label = classes.gather(1, found.owner)[..., None]
+    wanted = torch.zeros_like(logits).scatter(2, label, found.wanted[..., None])
+    of_classes = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    is_unknown = (is_within(centres, y[..., BOX_OF]) & (y[..., BOX_IGNORED] > 0)[..., None]).any(dim=1)
+    of_classes = of_classes.masked_fill(is_unknown[..., None] & ~learns, 0.0)
+    objects = y[..., BOX_OF].gather(1, found.owner[..., None].expand(-1, -1, 4))
+    # Of cells that learn no object a box is compared with itself: rows of padding would give NaN.
+    unit = output.new_tensor([0.0, 0.0, 1.0, 1.0])
+    of_boxes = complete_box_iou_loss(output[..., BOX].where(learns, unit), objects.where(learns, unit))
+    return of_classes.sum(), BOXES * (of_boxes * found.wanted).sum()

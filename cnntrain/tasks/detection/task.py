@@ -11,9 +11,10 @@ from torch import Tensor
 from cnntrain.annotations.regions import BOX_CLASS
 from cnntrain.compute.ddp import Shard
 from cnntrain.errors import UserError
+from cnntrain.models.detection.two_stage import Proposed
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
-from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, detections
+from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, cells_of, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
@@ -32,7 +33,7 @@ class Detection(Task):
 
     scores = SCORES
     learns_from = "boxes"
-    of_output = "a box and a logit for each class in each cell, as model=yolo gives"
+    of_output = "a box and a logit for each class in each cell, as model=yolo and model=faster_rcnn give"
     compared = "what the cells say with the objects of an image"
     named = ("class", "score")
     value_format = ".2%"
@@ -50,6 +51,7 @@ class Detection(Task):
 
     def check_output(self, name: str, output: Any) -> None:
         """Raise a UserError unless each cell says something of each class."""
+        output = cells_of(output) if isinstance(output, Proposed) else output
         if (
             isinstance(output, Tensor)
             and output.dim() == 3
@@ -102,7 +104,7 @@ class Detection(Task):
 
         yield from sections.sections(seen, plots)
 
-    def activate(self, output: Tensor) -> Tensor:
+    def activate(self, output: Tensor | Proposed) -> Tensor:
         """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
         return detections(output, SURE, NMS, MOST)
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnntrain.models import Yolo
+from cnntrain.models import FasterRCNN, Yolo
 from cnntrain.tasks import Detection
 from cnntrain.tasks.detection.assignment import assigned
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, exist, pairwise_iou
-from cnntrain.tasks.detection.losses import YoloLoss
+from cnntrain.tasks.detection.losses import DetectionLoss
 from cnntrain.tasks.losses import check_mean
 
 NO_BOX = [0.0, 0.0, 0.0, 0.0, -1.0, 0.0]
@@ -37,7 +37,7 @@ def owners(objects: Tensor) -> list[list[int]]:
 
 
 def test_the_loss_is_a_mean_over_objects_and_images_however_a_batch_is_cut() -> None:
-    check_mean(YoloLoss(), Detection((1, 64, 64), 3), mixes=False)
+    check_mean(DetectionLoss(), Detection((1, 64, 64), 3), mixes=False)
 
 
 @pytest.mark.parametrize("side", [1, 7, 63, 64, 130])
@@ -50,7 +50,7 @@ def test_an_image_of_any_size_gives_boxes_around_cells_that_fill_it(side: int) -
 def test_an_image_without_objects_is_background_with_a_finite_loss() -> None:
     output = said(noise(), noise())
     output.retain_grad()
-    loss = YoloLoss()(output, torch.tensor([[NO_BOX, NO_BOX], [NO_BOX, NO_BOX]]))
+    loss = DetectionLoss()(output, torch.tensor([[NO_BOX, NO_BOX], [NO_BOX, NO_BOX]]))
     loss.backward()
     assert loss > 0 and output.grad is not None and output.grad.isfinite().all()
     assert (output.grad[..., 6:] > 0).all(), "each class is unlearnt in each cell"
@@ -72,7 +72,7 @@ def test_an_object_is_learnt_by_its_own_cell_and_the_ten_within_its_box_that_fit
 def test_a_crowd_is_neither_learnt_nor_unlearnt() -> None:
     output = said(noise())
     output.retain_grad()
-    YoloLoss()(output, torch.tensor([[[0.0, 0, 32, 64, 1, 1]]])).backward()
+    DetectionLoss()(output, torch.tensor([[[0.0, 0, 32, 64, 1, 1]]])).backward()
     assert output.grad is not None
     within = output[0, :, 0] < 32
     assert (output.grad[0, within] == 0).all() and (output.grad[0, ~within, 6:] > 0).all()
@@ -87,10 +87,27 @@ def test_the_loss_of_right_boxes_is_near_zero_and_rises_as_they_move() -> None:
         [output[is_inside][:, CENTRE], y[0, :, BOX_OF].expand(int(is_inside.sum()), -1),
          torch.tensor([[-20.0, -20, 20]]).expand(int(is_inside.sum()), -1)], dim=1
     )  # fmt: skip
-    right = float(YoloLoss()(output[:, is_inside[0]][:, :9], y))
+    right = float(DetectionLoss()(output[:, is_inside[0]][:, :9], y))
     moved = output[:, is_inside[0]][:, :9].clone()
     moved[..., BOX] += 6
-    assert right == pytest.approx(0, abs=1e-3) and YoloLoss()(moved, y) > 1
+    assert right == pytest.approx(0, abs=1e-3) and DetectionLoss()(moved, y) > 1
+
+
+def test_a_two_stage_network_gives_losses_and_cells_of_images_with_and_without_objects() -> None:
+    torch.manual_seed(0)
+    network, task = FasterRCNN(1, 3, width=4), Detection((1, 64, 64), 3)
+    images = torch.stack([noise(), noise()])
+    y = torch.tensor([[[8.0, 8, 40, 40, 0, 0], NO_BOX], [[0, 0, 64, 64, 2, 1], NO_BOX]])
+    loss = DetectionLoss()(network(images), y)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    network.eval()
+    state = torch.get_rng_state()
+    output = network(images)
+    task.check_output("FasterRCNN", output)
+    assert DetectionLoss()(output, y) == DetectionLoss()(output, y), "the same proposals each time"
+    assert torch.equal(torch.get_rng_state(), state) and not network.rpn.training
+    assert task.activate(output).shape == (2, 100, 6)
 
 
 def test_iou_of_known_boxes() -> None:

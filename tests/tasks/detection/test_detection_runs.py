@@ -51,6 +51,22 @@ def test_a_run_trains_reports_and_evaluates(cnntrain: Command) -> None:
     assert found["ap"] == pytest.approx(test["ap"]) and len(found["per_class"]) == 10
 
 
+def test_faster_rcnn_trains_and_resumes_to_the_same_bits(cnntrain: Command) -> None:
+    run = (*TINY, *FIXED, "limit=16", "batch_size=4", "model=faster_rcnn", "model.width=4")
+    assert cnntrain("train", *run, "epochs=2", "out=whole").code == 0
+    history = rows("whole/metrics.csv")
+    assert float(history[1]["train_loss"]) < float(history[0]["train_loss"]) and history[0]["val_loss"]
+
+    killed = Forked("train", *run, "epochs=2", "save_every_steps=3", "out=killed")
+    while not Path("killed/checkpoints/last.pt").exists():
+        assert killed.poll() is None, killed.communicate()
+    killed.kill()
+    killed.wait()
+    assert cnntrain("resume", "killed").code == 0
+    whole, found = weights("whole"), weights("killed")
+    assert all(torch.equal(found[name], value) for name, value in whole.items())
+
+
 def test_a_network_learns_to_find_digits(cnntrain: Command) -> None:
     run = (*DATA[:1], "data.canvases=600", "data.test_canvases=40", "data.image_size=32", *TINY[4:])
     done = cnntrain(
@@ -91,13 +107,13 @@ def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((*TINY, "data.targets=boxes", "model=unet"), ["UNet gives", "as model=yolo gives"]),
+        ((*TINY, "data.targets=boxes", "model=unet"), ["UNet gives", "model=faster_rcnn give"]),
         (("data=mnist_mini", "model=yolo"), ["Detection learns from boxes", "classes"]),
         ((*RUN, "criterion=dice"), ["Dice can't compare"]),
         ((*RUN, "monitor=val_accuracy"), ["monitor=val_accuracy", "val_ap"]),
         ((*RUN, "augment.mixup=0.2"), ["augment.mixup=0.2", "boxes"]),
         ((*RUN, "model.strides=[8,32]"), ["strides=[8, 32]", "twice the one before"]),
-        ((*RUN, "balance_classes=true"), ["balance_classes=true", "YoloLoss"]),
+        ((*RUN, "balance_classes=true"), ["balance_classes=true", "DetectionLoss"]),
     ],
     ids=["unet", "classes", "dice", "accuracy", "mixup", "strides", "balance"],
 )
