@@ -7,7 +7,8 @@ from cnntrain.annotations.mask_file import orientation_of, unpacked
 from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.readers import yolo
 from cnntrain.annotations.table import Entry
-from cnntrain.image_folder.decode import SWAPPING, Unreadable
+from cnntrain.image_folder.decode import SWAPPING
+from cnntrain.image_folder.opening import Unreadable
 from cnntrain.runtime.console import count
 from cnntrain.text import printable
 

@@ -19,8 +19,8 @@ from cnntrain.annotations.readers.names import Names, class_names
 from cnntrain.annotations.table import IN_FILES, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
-from cnntrain.image_folder.decode import Decoding
 from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.opening import Decoding
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some

@@ -10,16 +10,8 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.annotations.table import Color
-from cnntrain.image_folder.decode import (
-    ORIENTATION,
-    TURNS,
-    Decoding,
-    TooLarge,
-    Unreadable,
-    check_size,
-    opened,
-    reason,
-)
+from cnntrain.image_folder.decode import ORIENTATION, TURNS
+from cnntrain.image_folder.opening import Decoding, TooLarge, Unreadable, check_size, opened, reason
 
 HIGHEST = 2**24  # ids from here on are one value that has no class
 LARGEST = 1000.0  # megapixels of an image whose metadata alone are read

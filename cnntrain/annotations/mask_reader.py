@@ -15,7 +15,8 @@ from cnntrain.annotations.mask_file import orientation_of, read_pixels
 from cnntrain.annotations.readers.yolo import regions_of
 from cnntrain.annotations.regions import drawn
 from cnntrain.annotations.table import IN_FILES, Entry
-from cnntrain.image_folder.decode import SWAPPING, TURNS, Decoding
+from cnntrain.image_folder.decode import SWAPPING, TURNS
+from cnntrain.image_folder.opening import Decoding
 
 
 @dataclass(frozen=True)

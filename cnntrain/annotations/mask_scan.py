@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.annotations.mask_file import NO_CLASS, Pixels, read_pixels
-from cnntrain.image_folder.decode import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.image_folder.scan import content_of, identity, reason
 from cnntrain.runs import cache_dir
 from cnntrain.runtime.hardware import cores

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.image_folder.decode import Decoding, read_pixels
+from cnntrain.image_folder.decode import read_pixels
+from cnntrain.image_folder.opening import Decoding
 
 Size = int | Sequence[int]  # the side of a square, or height and width, in pixels
 

@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import suffixes
 from cnntrain.image_folder.layout import (
     LAYOUT,
     PARTS,
@@ -19,6 +18,7 @@ from cnntrain.image_folder.layout import (
     parts_of,
     subfolders,
 )
+from cnntrain.image_folder.opening import suffixes
 from cnntrain.image_folder.walk import Found, is_output, walk
 from cnntrain.text import printable, some
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnntrain.image_folder.decode import Decoding, Unreadable, Upright, with_upright
+from cnntrain.image_folder.decode import Upright, with_upright
 from cnntrain.image_folder.depth import strips
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.runs import cache_dir
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.regular_files import open_regular

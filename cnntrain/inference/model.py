@@ -21,7 +21,7 @@ from cnntrain.data.images import fit_images
 from cnntrain.data.resize import side_or_both
 from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Decoding
+from cnntrain.image_folder.opening import Decoding
 from cnntrain.inference.saved_run import open_best
 from cnntrain.runtime import distributed
 from cnntrain.training.components.components import build_model, build_task, load_weights

@@ -16,7 +16,7 @@ from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Unreadable
+from cnntrain.image_folder.opening import Unreadable
 from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction, as_csv, as_json, folder_of

@@ -15,7 +15,8 @@ from torch import Tensor
 from cnntrain.data.resize import Fit, sides, to_size
 from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Decoding, Unreadable, Upright, open_upright, with_upright
+from cnntrain.image_folder.decode import Upright, open_upright, with_upright
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.inference.mask_files import Writer, names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction

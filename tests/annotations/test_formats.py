@@ -18,7 +18,7 @@ from cnntrain.annotations.inventory import annotated_census
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.meaning import Asked
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Decoding
+from cnntrain.image_folder.opening import Decoding
 
 TREES = {"masks": mask_tree.masks, "voc": mask_tree.voc, "coco": mask_tree.coco, "yolo": mask_tree.yolo}
 

@@ -15,8 +15,9 @@ from image_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.sources.folder import Folder
-from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright, read_pixels
+from cnntrain.image_folder.decode import open_upright, read_pixels
 from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.opening import Decoding, Unreadable
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
 BOUND = Decoding(max_megapixels=64)

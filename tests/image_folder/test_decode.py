@@ -17,8 +17,9 @@ from conftest import Command, is_told
 from image_tree import digits
 from PIL import Image
 
-from cnntrain.image_folder.decode import Decoding, TooLarge, Unreadable, open_upright, read_pixels
+from cnntrain.image_folder.decode import open_upright, read_pixels
 from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.opening import Decoding, TooLarge, Unreadable
 from cnntrain.runtime import memory
 
 RUN = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
@@ -324,7 +325,7 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
 
 
 def test_the_script_beside_an_exported_model_reads_the_same_formats() -> None:
-    from cnntrain.image_folder import decode
+    from cnntrain.image_folder import opening
     from cnntrain.tasks.classification import predict_onnx
 
-    assert sorted(predict_onnx.FORMATS) == sorted(decode.FORMATS)
+    assert sorted(predict_onnx.FORMATS) == sorted(opening.FORMATS)

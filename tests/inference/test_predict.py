@@ -20,7 +20,8 @@ from PIL import Image
 
 from cnntrain.cli import main
 from cnntrain.data.sources.builtin import MNISTMini
-from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
+from cnntrain.image_folder.decode import open_upright
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.inference.model import load
 from cnntrain.inference.predict import Lines, Prediction
 from cnntrain.runs.safe_csv import csv_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.annotations.regions import Region
-from cnntrain.image_folder.decode import Unreadable, reason
+from cnntrain.image_folder.opening import Unreadable, reason
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 

@@ -22,8 +22,8 @@ from cnntrain.data.audit.masks_page import page
 from cnntrain.data.audit.masks_result import MaskAudit
 from cnntrain.data.audit.masks_text import facts_of, show
 from cnntrain.data.audit.recommended import ELONGATED, needs_quotes
-from cnntrain.image_folder.decode import Decoding, Unreadable
 from cnntrain.image_folder.inventory import refusal
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runtime.console import Console
 from cnntrain.text import printable

@@ -17,8 +17,9 @@ from cnntrain.annotations.regions import IGNORED
 from cnntrain.data.audit.findings_text import NAME
 from cnntrain.data.audit.page import Picture, Row, laid_out, names_of
 from cnntrain.drawing import masks
-from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
+from cnntrain.image_folder.decode import open_upright
 from cnntrain.image_folder.findings import FINDINGS
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.text import printable
 
 if TYPE_CHECKING:

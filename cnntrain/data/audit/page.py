@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.data.audit.findings_text import LINE, NAME, line_of
-from cnntrain.image_folder.decode import Decoding, Unreadable, open_upright
+from cnntrain.image_folder.decode import open_upright
 from cnntrain.image_folder.findings import FINDINGS, heading
 from cnntrain.image_folder.inventory import Census
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.runs.web_page import web_page
 from cnntrain.runtime.console import count
 from cnntrain.text import printable

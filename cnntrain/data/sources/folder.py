@@ -21,10 +21,10 @@ from cnntrain.config.compose import default
 from cnntrain.data.resize import read_sized, sides
 from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Decoding, Unreadable
 from cnntrain.image_folder.index import look_alike
 from cnntrain.image_folder.inventory import Census, refusal
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
+from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.text import printable, shown_path, some
 
 

@@ -13,7 +13,7 @@ from cnntrain.annotations.census import AnnotatedCensus
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.data.resize import Size, masks_to_size
-from cnntrain.image_folder.decode import Decoding
+from cnntrain.image_folder.opening import Decoding
 
 
 class FolderMasks:
