@@ -96,6 +96,34 @@ TOPICS: dict[str, Topic] = {
     topic.name: topic
     for topic in (
         Topic(
+            "value",
+            TENSORS,
+            "autograd with single numbers, and how slow it is beside torch",
+            "a scalar autograd of 80 lines: its graph, the gradients of torch, and how much slower it is",
+            "basics.value.value",
+            trains=False,
+            keys=("out", "verbose"),
+        ),
+        Topic(
+            "tensors",
+            TENSORS,
+            "scalar, vector, matrix, batch: shape, memory, gradient",
+            "scalar, vector, matrix, batch and images of a real step: shape, dtype, device, strides, memory, "
+            "and where gradients appear",
+            "basics.tensors.tensors",
+            needs="parts",
+            trains=False,
+        ),
+        Topic(
+            "parameters",
+            IMAGES,
+            "what an MLP costs on large images, and a CNN does not",
+            "parameters, translation and locality: MLP and CNN, or run=RUN; images of 1024x1024",
+            "images.parameters.parameters",
+            needs="models",
+            compared=("mlp", "cnn"),
+        ),
+        Topic(
             "shift",
             IMAGES,
             "accuracy on translated images: MLP and CNN",
