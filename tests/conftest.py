@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from cnntrain.annotations.boxes.census import box_census
 from cnntrain.annotations.inventory import annotated_census
 from cnntrain.cli import main
 from cnntrain.image_folder.inventory import census
@@ -70,6 +71,7 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     census.cache_clear()  # which a process keeps for the folder that it was started in
     annotated_census.cache_clear()
+    box_census.cache_clear()
     return folder
 
 

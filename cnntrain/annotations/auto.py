@@ -17,22 +17,27 @@ OF_CANVAS = {"classes": 10, "masks": 11, "boxes": 10}  # classes: only masks hav
 OF_MASKS = ("label_map", "colors")  # keys that only masks have a use for
 
 
-def has_validation_part(root: str, kind: str) -> bool:
+def has_validation_part(root: str, asked: Asked) -> bool:
     """Return whether a folder has a validation part of its own.
 
     Args:
         root: the folder.
-        kind: how it is laid out, see :data:`cnntrain.annotations.table.FORMATS`; or ``auto``.
+        asked: what the user says of annotations.
 
     Raises:
         UserError: the folder can't be used.
     """
     from cnntrain.annotations import formats
-    from cnntrain.annotations.table import CLASSES
+    from cnntrain.annotations.boxes import formats as of_boxes
 
-    kind = formats.format_of(root, kind)
-    if kind != CLASSES:
-        return any(entry.part == "val" for entry in formats.read(root, kind).entries)
+    targets = of_boxes.targets_of(root, asked)
+    if targets == of_boxes.BOXES:
+        entries = of_boxes.read(root, of_boxes.format_of(root, asked.format)).entries
+        return any(entry.part == "val" for entry in entries)
+    if targets == of_boxes.MASKS:
+        return any(
+            entry.part == "val" for entry in formats.read(root, formats.format_of(root, asked.format)).entries
+        )
     from cnntrain.image_folder.index import look
 
     return "val" in look(root).parts
@@ -64,11 +69,13 @@ def asked_of(data: Mapping[str, Any]) -> Asked:
         data.get("ignore", 255),
         None if label_map is None else tuple((int(key), int(label)) for key, label in label_map.items()),
         None if colors is None else tuple((str(name), tuple(color)) for name, color in colors.items()),
+        data.get("targets", "auto"),
+        data.get("on_bad_box", "stop"),
     )
 
 
 def census_of(root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Census:
-    """Return the census of a folder that is to be trained on: of classes, or of images with masks.
+    """Return the census of a folder that is to be trained on: of classes, or of images with masks or boxes.
 
     Args:
         root: the folder.
@@ -80,15 +87,18 @@ def census_of(root: str, asked: Asked, on_bad_image: str, max_megapixels: float,
     Raises:
         UserError: it can't be used, or the user says something of masks and it has none.
     """
-    from cnntrain.annotations import formats, inventory
-    from cnntrain.annotations.table import CLASSES
+    from cnntrain.annotations import inventory
+    from cnntrain.annotations.boxes import census, formats
     from cnntrain.image_folder.inventory import usable
 
-    if formats.format_of(root, asked.format) != CLASSES:
+    targets = formats.targets_of(root, asked)
+    if targets == formats.MASKS:
         return inventory.usable(root, asked, on_bad_image, max_megapixels, verbose)
     unused = [name for name in OF_MASKS if getattr(asked, name) is not None]
     if unused:
-        raise UserError(f"data.{unused[0]} is for masks, and data.root={printable(root)} has classes")
+        raise UserError(f"data.{unused[0]} is for masks, and data.root={printable(root)} has {targets}")
+    if targets == formats.BOXES:
+        return census.usable(root, asked, on_bad_image, max_megapixels, verbose)
     return usable(root, on_bad_image, max_megapixels, verbose)
 
 

@@ -74,7 +74,10 @@ class AnnotatedCensus(Census):
     @property
     def faults(self) -> list[str]:
         """What is wrong with single annotations and pixels, each with its file."""
-        return [*self.table.faults, *(line for lines in self.partly.values() for line in lines)]
+        return [
+            *self.table.faults,
+            *(line for lines in self.partly.values() for line in lines),
+        ]
 
     def in_words(self) -> dict[str, str]:
         """Return how the folder was read, by what each line is about."""

@@ -108,9 +108,14 @@ def read(root: str | Path, kind: str) -> Table:
             table.notes.append(f"it has {FORMATS[other]}, too: data.format={other} reads that")
     if not table.entries:
         raise UserError(f"data.root={printable(root)}: no image has an annotation ({FORMATS[kind]})")
+    in_order(table)
+    return table
+
+
+def in_order(table: Table) -> None:
+    """Sort the images of a table by their parts and their names."""
     order = {part: place for place, part in enumerate(("train", "", "val", "test"))}
     table.entries.sort(key=lambda entry: (order[entry.part], entry.image))
-    return table
 
 
 def read_masks(root: Path) -> Table:

@@ -30,12 +30,16 @@ class Asked:
         ignore: the id of pixels in masks that have no class.
         label_map: the label of each id, as pairs; None: each id is its own label.
         colors: the colour of each class, by name, as pairs; None: as the folder's files say.
+        targets: ``classes``, ``masks`` or ``boxes``; ``auto``: what the folder has.
+        on_bad_box: ``stop`` at boxes that make no sense, or ``skip`` them.
     """
 
     format: str = "auto"
     ignore: int = IGNORED
     label_map: tuple[tuple[int, int], ...] | None = None
     colors: tuple[tuple[str, Color], ...] | None = None
+    targets: str = "auto"
+    on_bad_box: str = "stop"
 
 
 @dataclass

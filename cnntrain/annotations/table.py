@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from cnntrain.annotations.regions import IGNORED, Region
 from cnntrain.image_folder.walk import Found
 
@@ -46,6 +48,11 @@ class Entry:
         mask: the file of its mask, or of its polygons; empty if the regions are known.
         regions: in the image, where one file describes many images.
         size: width and height that the annotation states; None if it does not.
+        boxes: as the annotation states them, float64 (M, 6): left, top, right, bottom, class, and 1 if it
+            is ignored, else 0.
+        places: where each of them stands, in words.
+        in_shares: whether the boxes are shares of the width and the height, rather than pixels.
+        broken: why the file of the annotation can't be read; empty if it can.
     """
 
     image: str
@@ -53,6 +60,10 @@ class Entry:
     mask: str = ""
     regions: Sequence[Region] = ()
     size: tuple[int, int] | None = None
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 6)))
+    places: Sequence[str] = ()
+    in_shares: bool = False
+    broken: str = ""
 
 
 @dataclass
@@ -68,6 +79,8 @@ class Table:
         orphan_images: images without an annotation.
         orphan_masks: annotations without an image.
         faults: the faults of single annotations, each with the file and its place in it.
+        unknown: those of the faults that name a class that there is not.
+        orders: files that name the classes in another order than the one that counts.
         notes: what was found out about the format, in words.
         found: what the walk through the folder met.
     """
@@ -80,5 +93,7 @@ class Table:
     orphan_images: list[str] = field(default_factory=list)
     orphan_masks: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     found: Found = field(default_factory=Found)

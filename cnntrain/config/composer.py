@@ -172,8 +172,10 @@ def complete(settings: dict[str, Any]) -> None:
         return
     if data["source"]["_target_"] != FOLDER:
         raise UserError(f"data.{wanted[0]}=auto is for data=folder: give its value")
+    learnt = TARGETS_OF.get(str(settings["task"]["_target_"]), "auto")
+    asked = asked_of(data if data["targets"] != "auto" else {**data, "targets": learnt})
     root, how = data["root"], (data["on_bad_image"], data["max_megapixels"], settings["verbose"])
-    census, test_fraction = census_of(root, asked_of(data), *how), data["source"].get("test_fraction", 0.15)
+    census, test_fraction = census_of(root, asked, *how), data["source"].get("test_fraction", 0.15)
     data |= inferred(wanted, root, census, test_fraction, data["channels"], data["value_range"])
 
 

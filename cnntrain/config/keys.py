@@ -495,6 +495,15 @@ KEYS: dict[str, Key] = {
         required=False,
         is_passed_on=True,
     ),
+    "data.on_bad_box": Key(
+        "str",
+        "what to do at a box that makes no sense; skip: leave it out, or clip it if partly inside",
+        "weights",
+        choices=("stop", "skip"),
+        commands=("resume", "eval"),
+        required=False,
+        is_passed_on=True,
+    ),
     "data.val_fraction": Key(
         "float",
         "share of the training set held out for validation",

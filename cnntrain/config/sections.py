@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cnntrain.annotations.auto import has_validation_part
+from cnntrain.annotations.auto import asked_of, has_validation_part
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.keys import CLASS_GROUPS, GROUPS, KEYS, PASSED_ON, affected_by, leaves
 from cnntrain.config.mistakes.suggestions import check_value
@@ -101,7 +101,7 @@ class DataSettings:
         """
         if self.val_fraction > 0 or self.source["_target_"] != FOLDER:
             return bool(self.val_fraction > 0)
-        return has_validation_part(str(self.root), self.passed_on.get("format", "auto"))
+        return has_validation_part(str(self.root), asked_of({**self.passed_on, "targets": self.targets}))
 
 
 @dataclass(frozen=True)

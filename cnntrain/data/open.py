@@ -157,6 +157,11 @@ def remarks(reader: Reader, console: Console) -> list[str]:
             console.line("{}: {}", name, fact)
         for line in train.census.warnings(SKIPPED):
             console.warn(line)
+        if train.boxes_lost:
+            console.warn(
+                f"{count(train.boxes_lost, 'object')} out of sight by data.resize={train.resize}: "
+                "data.resize=pad keeps all of an image"
+            )
     elif train.skipped:
         console.warn(
             f"skipped {count(len(train.skipped), 'file')} that can't be read: "

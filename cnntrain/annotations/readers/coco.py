@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,7 +30,12 @@ ROBOFLOW = "_annotations.coco.json"
 FOLDER = "annotations"
 OBJECTS = "instances"  # how COCO's and CVAT's files of objects begin
 OTHER_TASKS = ("captions", "person_keypoints", "image_info", "panoptic")
+Item = TypeVar("Item")
 OUTSIDE = 1.0  # pixels by which a corner may lie outside its image: it is rounding, and is cut off
+
+
+class NoClass(BadRuns):
+    """An annotation of a category that there is not."""
 
 
 def files_of(root: Path) -> dict[str, str]:
@@ -56,24 +61,45 @@ def part_in(name: str) -> str:
 
 
 def read(root: Path) -> Table:
-    """Return the table of a folder with COCO's files.
+    """Return the table of a folder with COCO's files, whose masks are drawn.
 
     Raises:
         UserError: a file can't be read, or is not one of COCO's, or its classes are not those of training.
     """
     table = Table(root, "coco")
+    contents = contents_of(root)
+    labels = labels_of(table, contents)
+    for file, entries in images_of(table, contents).items():
+        regions = annotations_of(table, file, contents[file], entries, labels[file], region_of)
+        for key, of_image in regions.items():
+            entries[key].regions = [region for _, region in of_image]
+    return table
+
+
+def contents_of(root: Path) -> dict[str, dict[str, Any]]:
+    """Return the content of each of COCO's files in a folder, that of the training part first.
+
+    Raises:
+        UserError: a file can't be read, or is not one of COCO's.
+    """
     parts = files_of(root)
     order = sorted(parts, key=lambda file: ("train", "", "val", "test").index(parts[file]))
-    contents = {file: content_of(root / file) for file in order}
-    labels = labels_of(table, contents)
-    files = {name: None for name in walk(root, "", table.found) if is_image(base(name)) and not is_mask(name)}
-    index = ImageIndex(files)
-    used: set[str] = set()
-    named = any(part == "train" for part in parts.values())
+    return {file: content_of(root / file) for file in order}
+
+
+def images_of(table: Table, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[Any, Entry]]:
+    """Add the images that COCO's files name to a table, and return them by file and by their ids there."""
+    parts = files_of(table.root)
+    walked = walk(table.root, "", table.found)
+    files = {name: None for name in walked if is_image(base(name)) and not is_mask(name)}
+    index, named = ImageIndex(files), any(part == "train" for part in parts.values())
+    found = {}
     for file, content in contents.items():
-        used.update(add(table, file, content, parts[file] if named else "", labels[file], index))
+        found[file] = added(table, file, content, parts[file] if named else "", index)
+        table.entries += found[file].values()
+    used = {entry.image for entry in table.entries}
     table.orphan_images = [name for name in files if name not in used]
-    return table
+    return found
 
 
 def is_mask(name: str) -> bool:
@@ -166,22 +192,16 @@ class ImageIndex:
         return same[0] if len(same) == 1 else ""
 
 
-def add(
-    table: Table,
-    file: str,
-    content: Mapping[str, Any],
-    part: str,
-    labels: Mapping[Any, int],
-    index: ImageIndex,
-) -> list[str]:
-    """Add the images of a JSON file to a table, and return their files.
+def added(
+    table: Table, file: str, content: Mapping[str, Any], part: str, index: ImageIndex
+) -> dict[Any, Entry]:
+    """Return the images of a JSON file by their ids; those that are not there are noted in the table.
 
     Args:
         table: the table to add to.
         file: the JSON file.
         content: the content of the file.
         part: the part that it describes.
-        labels: the labels of its category ids.
         index: the images of the folder.
     """
     entries: dict[Any, Entry] = {}
@@ -193,8 +213,30 @@ def add(
             continue
         sizes_known = all(isinstance(side, int) and side > 0 for side in size)
         entries[row.get("id")] = Entry(image, part, size=size if sizes_known else None)
+    return entries
+
+
+def annotations_of(
+    table: Table,
+    file: str,
+    content: Mapping[str, Any],
+    entries: Mapping[Any, Entry],
+    labels: Mapping[Any, int],
+    read_row: Callable[[Mapping[str, Any], Mapping[Any, int], tuple[int, int] | None], Item],
+) -> dict[Any, list[tuple[str, Item]]]:
+    """Return what a JSON file says of each image, by the image's id, each with its place in the file.
+
+    Args:
+        table: where faults are noted.
+        file: the JSON file.
+        content: of it.
+        entries: its images that are there.
+        labels: of its category ids.
+        read_row: makes something of a row of annotations, the labels and the size of its image, or raises
+            BadRuns.
+    """
     known = {row.get("id") for row in content["images"]}
-    regions: dict[Any, list[Region]] = {}
+    found: dict[Any, list[tuple[str, Item]]] = {}
     for row in content["annotations"]:
         key = row.get("image_id")
         where = f"{file}: annotation {printable(row.get('id'), 30)}"
@@ -203,14 +245,25 @@ def add(
                 raise BadRuns(f"there is no image {printable(key, 30)}")
             entry = entries.get(key)
             if entry is not None:
-                regions.setdefault(key, []).append(region_of(row, labels, entry.size))
+                item = read_row(row, labels, entry.size)
+                found.setdefault(key, []).append((f"{where} of {entry.image}", item))
         except (BadRuns, TypeError) as error:  # a TypeError: an id that is a list, say
             of = f" of {entries[key].image}" if isinstance(key, int | str) and key in entries else ""
             table.faults.append(f"{where}{of}: {error}")
-    for key, of_image in regions.items():
-        entries[key].regions = of_image
-    table.entries += entries.values()
-    return [entry.image for entry in entries.values()]
+            if isinstance(error, NoClass):
+                table.unknown.append(table.faults[-1])
+    return found
+
+
+def label_of(row: Mapping[str, Any], labels: Mapping[Any, int]) -> int:
+    """Return the label of an annotation.
+
+    Raises:
+        NoClass: there is no such category.
+    """
+    if row.get("category_id") not in labels:
+        raise NoClass(f"there is no category {printable(row.get('category_id'), 30)}")
+    return labels[row["category_id"]]
 
 
 def region_of(row: Mapping[str, Any], labels: Mapping[Any, int], size: tuple[int, int] | None) -> Region:
@@ -224,9 +277,7 @@ def region_of(row: Mapping[str, Any], labels: Mapping[Any, int], size: tuple[int
     Raises:
         BadRuns: it outlines none; the text says why.
     """
-    if row.get("category_id") not in labels:
-        raise BadRuns(f"there is no category {printable(row.get('category_id'), 30)}")
-    label, is_crowd = labels[row["category_id"]], bool(row.get("iscrowd"))
+    label, is_crowd = label_of(row, labels), bool(row.get("iscrowd"))
     node = row.get("segmentation")
     if isinstance(node, dict):
         runs, own_size = checked_runs(node, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ class Names:
     file: str = ""
 
 
-def class_names(root: Path) -> Names:
+def class_names(root: Path, files: Sequence[str] = (LABELMAP, *YAML, *LISTS)) -> Names:
     """Return the classes that the files of a folder name: ``labelmap.txt``, ``data.yaml`` or ``classes.txt``.
+
+    Args:
+        root: the folder.
+        files: that are looked for, the first one first.
 
     Raises:
         UserError: such a file can't be read, or makes no sense.
@@ -48,7 +53,7 @@ def class_names(root: Path) -> Names:
         *((name, of_list) for name in LISTS),
     ):
         path = root / file
-        if not path.is_file():
+        if file not in files or not path.is_file():
             continue
         found = read(path)
         found.names = [printable(name, LONGEST_NAME) for name in found.names]

@@ -38,17 +38,20 @@ def is_label(name: str) -> bool:
     return name.lower().endswith(".txt") and name.lower() != "classes.txt"
 
 
-def pairs(root: Path, names: Iterable[str], fits: Callable[[str], bool]) -> list[Pair]:
+def pairs(
+    root: Path, names: Iterable[str], fits: Callable[[str], bool], of_images: Iterable[str] = IMAGES
+) -> list[Pair]:
     """Return the pairs of folders: flat, or of parts, ``images/train`` or ``train/images``.
 
     Args:
         root: the folder to look into.
         names: the names that the folder of masks or labels may have, in small letters.
         fits: whether a file there is one of them, by its name.
+        of_images: the names that the folder of images may have, in small letters.
     """
     tops = class_names(root)
     found = []
-    for images, masks in both(root, "", names):
+    for images, masks in both(root, "", names, of_images):
         parts = {PARTS[name.lower()]: name for name in class_names(root / masks) if name.lower() in PARTS}
         of_parts = [
             Pair(f"{images}/{name}", f"{masks}/{parts[PARTS[name.lower()]]}", PARTS[name.lower()])
@@ -62,16 +65,16 @@ def pairs(root: Path, names: Iterable[str], fits: Callable[[str], bool]) -> list
         Pair(images, masks, PARTS[top.lower()])
         for top in tops
         if top.lower() in PARTS
-        for images, masks in both(root, top, names)
+        for images, masks in both(root, top, names, of_images)
         if has(root, [masks], fits)
     ]
     return found if any(pair.part == "train" for pair in found) else []
 
 
-def both(root: Path, top: str, names: Iterable[str]) -> list[tuple[str, str]]:
+def both(root: Path, top: str, names: Iterable[str], of_images: Iterable[str]) -> list[tuple[str, str]]:
     """Return the folders of images, each with one of masks, that lie in a folder of the root."""
     inside = {name.lower(): f"{top}/{name}" if top else name for name in class_names(root / top)}
-    images = next((inside[name] for name in IMAGES if name in inside), None)
+    images = next((inside[name] for name in of_images if name in inside), None)
     return [] if images is None else [(images, inside[name]) for name in names if name in inside]
 
 
@@ -127,7 +130,8 @@ def without_endings(own: str) -> list[str]:
 
 def stem(name: str, folder: str) -> str:
     """Return the name of a file without its extension, relative to a folder that it lies in."""
-    return name[len(folder) + 1 :].rpartition(".")[0]
+    own = name[len(folder) + 1 :] if folder else name
+    return own.rpartition(".")[0]
 
 
 def base(name: str) -> str:

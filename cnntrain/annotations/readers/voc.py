@@ -42,7 +42,7 @@ def own_names(root: Path) -> list[str]:
 
 
 def read(root: Path) -> Table:
-    """Return the table of a folder of VOC's kind.
+    """Return the table of a folder of VOC's kind, with masks.
 
     Raises:
         UserError: a list can't be read.
@@ -50,13 +50,28 @@ def read(root: Path) -> Table:
     table = Table(root, "voc")
     folder = folder_of_masks(root)
     table.orphan_images = join(table, Pair(IMAGES, folder, ""), is_image)
+    follow_lists(table, LISTS, f"a mask in {folder}/")
+    return table
+
+
+def follow_lists(table: Table, folder: str, has: str) -> None:
+    """Give the images of a table the parts that lists of names say, if there is one for training.
+
+    Args:
+        table: to be changed; images in no list are left out of it.
+        folder: of the lists.
+        has: what each image of the table has, in words.
+
+    Raises:
+        UserError: a list can't be read, or lists none of the images.
+    """
     lists = {
         PARTS[path.stem.lower()]: {line.split()[0] for line in text_of(path).splitlines() if line.strip()}
-        for path in sorted((root / LISTS).glob("*.txt"))
+        for path in sorted((table.root / folder).glob("*.txt"))
         if path.stem.lower() in PARTS
     }
     if "train" not in lists:
-        return table
+        return
     chosen = []
     for part in ("train", "val", "test"):
         for entry in table.entries:
@@ -64,9 +79,11 @@ def read(root: Path) -> Table:
                 entry.part = part
                 chosen.append(entry)
     if not chosen:
-        raise UserError(f"{LISTS}/train.txt lists no image that has a mask in {folder}/")
+        raise UserError(f"{folder}/train.txt lists no image that has {has}")
     left = [entry.image for entry in table.entries if not entry.part]
     if left:
-        table.notes.append(f"{count(len(left), 'image')} with a mask and in no list of {LISTS}: {some(left)}")
+        told = has.partition(" in ")[0]
+        table.notes.append(
+            f"{count(len(left), 'image')} with {told} and in no list of {folder}: {some(left)}"
+        )
     table.entries = chosen
-    return table

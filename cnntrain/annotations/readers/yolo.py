@@ -34,13 +34,8 @@ def rows_of(path: Path, num_classes: int) -> tuple[list[tuple[int, np.ndarray]],
     Raises:
         Unreadable: it can't be read, or is no text.
     """
-    try:
-        with open_regular(path) as file:
-            lines = file.read(LARGEST).decode("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise Unreadable("not text" if isinstance(error, UnicodeDecodeError) else reason(error)) from error
     polygons, faults = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines_of(path), 1):
         if not line.strip():
             continue
         try:
@@ -48,6 +43,19 @@ def rows_of(path: Path, num_classes: int) -> tuple[list[tuple[int, np.ndarray]],
         except ValueError as error:
             faults.append(f"row {number}: {error}")
     return polygons, faults
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a file.
+
+    Raises:
+        Unreadable: it can't be read, or is no text.
+    """
+    try:
+        with open_regular(path) as file:
+            return file.read(LARGEST).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise Unreadable("not text" if isinstance(error, UnicodeDecodeError) else reason(error)) from error
 
 
 def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:

@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.annotations.auto import asked_of, census_of
+from cnntrain.annotations.boxes.census import BoxCensus
 from cnntrain.annotations.census import AnnotatedCensus
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
 from cnntrain.config.compose import default
 from cnntrain.data.resize import read_sized, sides
+from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
 from cnntrain.image_folder.index import look_alike
@@ -29,7 +31,7 @@ from cnntrain.text import printable, shown_path, some
 
 
 class Folder(Dataset[tuple[Tensor, int | Tensor]]):
-    """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``, or images with masks.
+    """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``, or images with masks or boxes.
 
     Nothing is copied or moved.
 
@@ -52,6 +54,8 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         ignore: the value of pixels in mask files that have no class.
         label_map: the class of each value in mask files, where all others are ignored.
         colors: the colour of each class of coloured masks.
+        targets: ``classes``, ``masks`` or ``boxes``; ``auto``: what the folder has.
+        on_bad_box: ``stop`` at boxes that make no sense, or ``skip`` them.
         run_split: the split of the run whose checkpoint it is, see
             :class:`cnntrain.image_folder.members.RunSplit`. None for a
             new run.
@@ -78,6 +82,8 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         ignore: int = IGNORED,
         label_map: Mapping[int, int] | None = None,
         colors: Mapping[str, Sequence[int]] | None = None,
+        targets: str = AUTO,
+        on_bad_box: str = "stop",
     ) -> None:
         if not 0 < test_fraction < 1:
             raise UserError(
@@ -88,9 +94,10 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
             raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
         split = run_split or RunSplit()
         if split.members and split.binds:  # a bad file that the run had is missed by check_there
-            on_bad_image = "skip"
+            on_bad_image = on_bad_box = "skip"
         bound = default("data.max_megapixels") if max_megapixels is None else max_megapixels
-        asked = asked_of({"format": format, "ignore": ignore, "label_map": label_map, "colors": colors})
+        said = {"format": format, "ignore": ignore, "label_map": label_map, "colors": colors}
+        asked = asked_of({**said, "targets": targets, "on_bad_box": on_bad_box})
         census = census_of(root, asked, on_bad_image, bound)
         tree = census.tree
         parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
@@ -114,8 +121,14 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
             why = refusal(parts) or "no image is left"
             raise UserError(f"data.root={printable(shown_path(root))}: {why}")
         self.files = [tree.files[index] for index in mine]
-        self.masks, self.targets = None, []
-        if isinstance(census, AnnotatedCensus):
+        self.masks: FolderMasks | None = None
+        self.targets: list[int] | Tensor = []
+        self.boxes_lost = 0  # that data.resize leaves out of sight
+        if isinstance(census, BoxCensus):
+            self.targets, self.boxes_lost = boxes_of(
+                census, mine, self.labels_of(tree.classes), self.image_size, resize
+            )
+        elif isinstance(census, AnnotatedCensus):
             self.masks = FolderMasks(census, mine, self.labels_of(tree.classes), self.decoding)
         else:
             self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
@@ -160,7 +173,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
-        """Return one image, uint8 (channels, height, width), and label, or mask, uint8 (height, width)."""
+        """Return one image, uint8 (channels, height, width), and its label, its mask, or its boxes."""
         path = self.root / self.files[index]
         try:
             image = read_sized(path, self.channels, self.image_size, self.resize, self.decoding)
