@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from cnntrain.annotations.boxes.census import BoxCensus
+from cnntrain.annotations.regions import BOX_CLASS, BOX_COLUMNS, NO_BOX
 from cnntrain.data.targets import BOXES
-from cnntrain.data.targets.boxes import CLASS, NO_BOX, in_table
+from cnntrain.data.targets.boxes import in_table
 
 
 def boxes_of(
@@ -29,13 +30,13 @@ def boxes_of(
         The boxes, and how many are out of sight then.
     """
     label = np.array(labels, dtype=np.float32)
-    rows, counts, lost = [torch.empty(0, 6)], [], 0
+    rows, counts, lost = [torch.empty(0, BOX_COLUMNS)], [], 0
     for index in indices.tolist():
         own, record = census.boxes[index].copy(), census.records[index]
-        own[:, CLASS] = label[own[:, CLASS].astype(np.int64)]
+        own[:, BOX_CLASS] = label[own[:, BOX_CLASS].astype(np.int64)]
         shape = int(record["height"]), int(record["width"])
         moved = BOXES.fitted(torch.from_numpy(own)[None], shape, size, resize)[0]
-        kept = moved[moved[:, CLASS] != NO_BOX]
+        kept = moved[moved[:, BOX_CLASS] != NO_BOX]
         lost += len(own) - len(kept)
         rows.append(kept)
         counts.append(len(kept))
