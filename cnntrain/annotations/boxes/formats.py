@@ -16,8 +16,8 @@ from cnntrain.annotations.readers.pairs import LABELS, is_label, pairs
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Unreadable
 from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.opening import Unreadable
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 

@@ -16,10 +16,10 @@ from cnntrain.annotations.readers import voc
 from cnntrain.annotations.readers.names import class_names
 from cnntrain.annotations.readers.pairs import IMAGES, Pair, join, pairs
 from cnntrain.annotations.table import Entry, Table
-from cnntrain.image_folder.decode import Unreadable, reason
 from cnntrain.image_folder.index import LONGEST_NAME, is_image
 from cnntrain.image_folder.layout import PARTS
 from cnntrain.image_folder.layout import class_names as folders_in
+from cnntrain.image_folder.opening import Unreadable, reason
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 

@@ -15,7 +15,7 @@ from cnntrain.annotations.readers.pairs import LABELS, Pair, is_label, join, pai
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Unreadable
+from cnntrain.image_folder.opening import Unreadable
 from cnntrain.text import printable, shown_path, some
 
 BEYOND = 2.0  # a share above which it is none, but a number of pixels
