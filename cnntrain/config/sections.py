@@ -19,7 +19,13 @@ from cnntrain.image_folder.layout import FOLDER
 from cnntrain.sequences.tokens import Tokens
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
+NO_CHANGES = ("_target_", "min_visible")  # what an augmentation is told, and which changes no image by itself
 Shape = tuple[int, int, int]  # channels, height and width of an image
+
+
+def strengths(augment: Node) -> dict[str, Any]:
+    """Return the arguments of an augmentation that make it change images."""
+    return {name: value for name, value in augment.items() if name not in NO_CHANGES and value}
 
 
 @dataclass(frozen=True)
@@ -260,7 +266,7 @@ class DoctorSettings:
     @property
     def augments(self) -> bool:
         """Whether the run changes its training images."""
-        return any(value for name, value in self.augment.items() if name not in ("_target_", "min_visible"))
+        return bool(strengths(self.augment))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from cnntrain import __version__
 from cnntrain.config.schema import IMAGES, Config
-from cnntrain.config.sections import HeaderSettings
+from cnntrain.config.sections import HeaderSettings, strengths
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
 from cnntrain.data.sequences.words import steps_in_words
@@ -56,14 +56,13 @@ def show_header(
     averaged = f", averaged over steps (ema {settings.ema:g})" if settings.ema is not None else ""
     source = settings.data.source
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
-    used = {k: v for k, v in settings.augment.items() if k != "_target_" and v}
     warn_of_workers(console, settings.data.workers, data)
     console.line(f"[bold]cnntrain {__version__}[/]", level=level)
     console.facts(
         {
             "data": f"{name}: {', '.join(sizes)}; {shape}, {data_classes(data)}",
             "": data.path,
-            "augment": ", ".join(f"{k} {v:g}" for k, v in used.items()) or "none",
+            "augment": ", ".join(f"{k} {v:g}" for k, v in strengths(settings.augment).items()) or "none",
             "model": f"{network_name(settings.model, type(model).__name__)}, {freezing}{averaged}",
             **({"start": in_words(started, data.train.class_names)} if started is not None else {}),
             "optimizer": joined(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cnntrain import __version__
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.config.sections import ModelSettings
+from cnntrain.config.sections import ModelSettings, strengths
 from cnntrain.drawing.masks import in_colors
 from cnntrain.explain.arithmetic import (
     field_in_words,
@@ -52,7 +52,7 @@ def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
         ],
     )
     mean, std = (", ".join(f"{v:g}" for v in part) for part in (settings.data.mean, settings.data.std))
-    changes = [f"{k} {v:g}" for k, v in settings.augment.items() if k != "_target_" and v]
+    changes = [f"{k} {v:g}" for k, v in strengths(settings.augment).items()]
     augmented = f" after augmentation ({', '.join(changes)})" if changes else ""
     words(
         console,
