@@ -70,7 +70,7 @@ KEYS: dict[str, Key] = {
         "test-time augmentation: average over mirrored or shifted views of each image",
         "output",
         items=Value("str", choices=("flip", "shift")),
-        commands=("eval",),
+        commands=("eval", "predict"),
         home="eval",
     ),
     # explain

@@ -335,6 +335,7 @@ class PredictSettings:
     Args:
         top: classes that are listed for each image.
         invert: whether dark on white becomes white on dark first.
+        tta: the views of each image that outputs are averaged over; empty: none but the image itself.
         tile: side of the tiles that files are cut into at their own resolution; None: files are scaled.
         out: the folder of masks and overlays; None: one is named.
         eval_batch_size: images that the model sees at a time.
@@ -343,6 +344,7 @@ class PredictSettings:
 
     top: int
     invert: bool
+    tta: list[str]
     tile: int | None
     out: str | None
     eval_batch_size: int

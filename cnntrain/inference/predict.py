@@ -58,6 +58,8 @@ def predict(
     labels_pixels = trained.task.labels_pixels
     if not labels_pixels:
         check_no_masks(trained, settings)
+    if settings.tta:
+        trained.model = trained.task.views(trained.model, settings.tta)
     found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)
     with ExitStack() as stack:
         if labels_pixels:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -16,6 +17,8 @@ class Exported:
         head: what follows the network, such as ``the softmax``; empty for nothing.
         raw: what the network itself gives.
         script: a program that runs ``model.onnx`` on image files, to be copied beside it; None without one.
+        does: what the program does, and how it is called, for the README.
+        metadata: what the program needs to know besides.
     """
 
     output: str = "outputs"
@@ -23,3 +26,5 @@ class Exported:
     head: str = ""
     raw: str = "outputs"
     script: Path | None = None
+    does: tuple[str, str] = ("", "")
+    metadata: Mapping[str, str] = field(default_factory=dict)

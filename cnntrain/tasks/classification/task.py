@@ -148,7 +148,8 @@ class Classification(Task):
         """Return that an exported model gives probabilities, and the script that runs it."""
         script = Path(__file__).with_name("predict_onnx.py")
         meaning = "float32 (N, classes), probabilities"
-        return Exported("probabilities", meaning, "the softmax", "logits", script)
+        does = "gives the probabilities of `cnntrain predict`", "FILE_OR_FOLDER..."
+        return Exported("probabilities", meaning, "the softmax", "logits", script, does)
 
     def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
         """Return whether the likeliest classes are the same, of probabilities (N, classes)."""

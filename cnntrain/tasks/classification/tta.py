@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOVED = 28  # an image is moved by its side over this: a digit of MNIST by one pixel
+from cnntrain.tasks.moved import moved, offsets
 
 
 class Views(nn.Module):
@@ -28,16 +27,8 @@ class Views(nn.Module):
         """Map float (N, C, H, W) to logits, float32 (N, classes)."""
         seen = [x]
         if "shift" in self.kinds:
-            seen += moved(x, max(1, round(x.shape[-1] / MOVED)))
+            seen += [moved(x, *offset) for offset in offsets(x)]
         if "flip" in self.kinds:
             seen += [view.flip(-1) for view in seen]
         probabilities = torch.stack([self.model(view).float().softmax(dim=1) for view in seen])
         return probabilities.mean(dim=0).clamp(min=torch.finfo(torch.float32).tiny).log()
-
-
-def moved(x: Tensor, pixels: int) -> list[Tensor]:
-    """Return images moved left, right, up and down; their edges are repeated."""
-    height, width = x.shape[2:]
-    wider = F.pad(x, (pixels, pixels, pixels, pixels), mode="replicate")
-    corners = ((pixels, 2 * pixels), (pixels, 0), (2 * pixels, pixels), (0, pixels))
-    return [wider[:, :, top : top + height, left : left + width] for top, left in corners]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,11 +12,13 @@ from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
+from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classes import areas
 from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
+from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.losses import class_weights
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.segmentation import doctor
@@ -22,10 +26,12 @@ from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluati
 from cnntrain.tasks.segmentation.predictions import Predictions
 from cnntrain.tasks.segmentation.scores import SCORES
 from cnntrain.tasks.segmentation.screen import show_classes, show_result
+from cnntrain.tasks.segmentation.tta import Views
 
 if TYPE_CHECKING:
     from cnntrain.drawing.plots import Plots
 
+TIE = 1e-5  # of two probabilities; a difference that another order of additions makes
 TRIED = 8  # pixels; side of the images that a loss is tried on
 
 
@@ -126,6 +132,34 @@ class Segmentation(Task):
     def probe(self, y: Tensor) -> Probe | None:
         """Return the bounds of the cross entropy on the classes of pixels, int64 (N, H, W)."""
         return doctor.probe_of(y, self.num_classes)
+
+    def views(self, model: nn.Module, kinds: Sequence[str]) -> nn.Module:
+        """Return a model that gives the mean probabilities of several views of each image, moved back."""
+        return Views(model, kinds)
+
+    def exported(self) -> Exported:
+        """Return that an exported model gives each pixel's probabilities, and the script that runs it."""
+        script = Path(__file__).with_name("predict_onnx.py")
+        return Exported(
+            "probabilities",
+            "float32 (N, classes, H, W), probabilities of each pixel",
+            "the softmax",
+            "logits of each pixel",
+            script,
+            ("writes the masks of `cnntrain predict`", "OUT FILE_OR_FOLDER..."),
+            {"colors": json.dumps(palette()[: self.num_classes].tolist())},
+        )
+
+    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
+        """Return whether the masks are the same, of probabilities (N, classes, H, W).
+
+        A pixel whose two likeliest classes are as likely as each other may go either way.
+        """
+        if self.num_classes == 1:
+            return True
+        first, second = expected.topk(2, dim=1).values.unbind(dim=1)
+        differ = found.argmax(dim=1) != expected.argmax(dim=1)
+        return not bool((differ & (first - second > TIE)).any())
 
     def findings(self, run: Finished) -> list[Finding]:
         """Return what is wrong with masks and classes: missing, ignored, misaligned, swallowed, rare."""

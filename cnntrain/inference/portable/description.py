@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from cnntrain.data.resize import side_or_both, sides
 from cnntrain.errors import RunFailed
 from cnntrain.inference.model import Trained
 from cnntrain.runs.checkpoint import write_atomically
-from cnntrain.tasks.exported import Exported
+from cnntrain.tasks import image_input
+from cnntrain.tasks.base import Task
 from cnntrain.text import encoded, printable, some
 
 README, SCRIPT = "README.md", "predict.py"
@@ -28,6 +30,8 @@ RESIZE_TO_OBLONG = {  # widths are named before heights
     "beside it to make an image of that size",
     "squash": "scale it to {width} x {height} pixels (width x height), out of proportion",
 }
+# Where each pixel gets a class, nothing is cut off.
+COVER = "scale it in proportion to cover {width} x {height} pixels (width x height), and keep all of it"
 FILES = {
     "onnx": "`model.onnx`: for onnxruntime and other programs.\n  Input `images`, {input};\n  output "
     "`{name}`, {output}.\n  {inside} inside.",
@@ -44,7 +48,7 @@ The classes: {names}.
 
 ## From an image file to the input
 
-The models take bytes of one size; nothing of this is inside them:
+The models take bytes of {takes}; nothing of this is inside them:
 
 1. Decode the file. A JPEG is decoded at 1/2, 1/4 or 1/8, as long as its sides keep {at_least} pixels.
 2. Images of more than 8 bits: {value_range}.
@@ -52,21 +56,27 @@ The models take bytes of one size; nothing of this is inside them:
 4. Convert to {mode}.
 5. Resize: {resize}, bilinear with antialiasing (`Image.Resampling.BILINEAR` of Pillow).{central}
 6. Arrange the pixels as (N, C, H, W), with values from 0 to 255.
-{script}
+{afterwards}{script}
 The metadata have this as `preprocessing`{order}:
 
 ```json
 {preprocessing}
 ```
 """
+IMPORT = r"(?m)^from cnntrain\.tasks\.image_input import .*\n"
+WINDOWS = """7. Cut it into windows of {width} x {height} pixels, spread evenly, that overlap by a quarter at least. Blend
+   their probabilities: the weight of a window falls off linearly towards its border.
+8. Scale the probabilities of the image's part back to the size of the file, bilinearly. The class of a
+   pixel is the likeliest one.
+"""
 RUN = """
 `predict.py` does so with Pillow and numpy, and runs `model.onnx` with onnxruntime. It needs nothing of
-cnntrain, and gives the {name} of `cnntrain predict`, up to the precision that predict computes in
+cnntrain, and {does}, up to the precision that predict computes in
 (`precision=fp32` is that of the script). A file that it can't read gets a line on standard error:
 
 ```sh
 pip install onnxruntime pillow numpy
-python predict.py FILE_OR_FOLDER...
+python predict.py {words}
 ```
 """
 
@@ -86,45 +96,70 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     }
 
 
-def describe(folder: Path, formats: Sequence[str], facts: Mapping[str, str], exported: Exported) -> None:
+def describe(
+    folder: Path, formats: Sequence[str], facts: Mapping[str, str], task: Task, any_size: bool
+) -> None:
     """Write the README and, for ONNX, the script.
 
     Args:
         folder: of the exported models.
         formats: those that the model was exported to.
         facts: what the metadata of the files say.
-        exported: what the models give.
+        task: of the models.
+        any_size: whether they take images of any height and width.
 
     Raises:
         RunFailed: a file can't be written.
     """
+    exported = task.exported()
+    script = exported.script if "onnx" in formats else None
+    text = readme(formats, facts, task, any_size, script is not None)
+    try:
+        write_atomically(folder / README, encoded(text))
+        if script is not None:
+            write_atomically(folder / SCRIPT, standalone(script).encode())
+    except OSError as error:
+        raise RunFailed(f"{folder} can't be written: {error.strerror or error}") from error
+
+
+def standalone(script: Path) -> str:
+    """Return a program as one file: ``tasks/image_input.py`` in place of the line that imports it."""
+    begin = "from __future__ import annotations\n"
+    module = Path(image_input.__file__).read_text("utf-8").partition(begin)[2].lstrip()
+    text, times = re.subn(IMPORT, lambda _: module, script.read_text("utf-8"))
+    assert times == 1
+    return text
+
+
+def readme(
+    formats: Sequence[str], facts: Mapping[str, str], task: Task, any_size: bool, has_script: bool
+) -> str:
+    """Return the README, see :func:`describe`."""
+    exported = task.exported()
     how, names = json.loads(facts["preprocessing"]), json.loads(facts["class_names"])
     black, white = how["value_range"] or (0, 65535)
     head = f" and {exported.head} are" if exported.head else " is"
     known = {"name": exported.output, "raw": exported.raw, "inside": f"The normalisation{head}"}
     (tall, wide), (height, width) = sides(how["resize_size"]), sides(how["image_size"])
-    resize = RESIZE if tall == wide else RESIZE_TO_OBLONG
+    resize = (RESIZE if tall == wide else RESIZE_TO_OBLONG)[how["resize"]]
+    central = f" Of that take the middle, {width} x {height} pixels."
+    if task.labels_pixels:
+        resize = COVER if how["resize"] == "crop" else resize
     is_oblong = tall != wide or height != width
-    script = exported.script if "onnx" in formats else None
-    text = TEXT.format(
+    does, words = exported.does
+    return TEXT.format(
         **{name: facts[name] for name in ("cnntrain", "model")},
         files="\n".join(f"- {FILES[kind].format(**facts, **known)}" for kind in formats),
         count=len(names),
         names=printable(some(names)),
+        takes="any size, but they learnt from one" if any_size else "one size",
         at_least=max(tall, wide),
         value_range=f"{black:g} becomes 0 and {white:g} becomes 255, what lies beyond is cut off",
         mode="grey (`L`)" if how["mode"] == "L" else "colour (`RGB`)",
-        resize=resize[how["resize"]].format(height=tall, width=wide),
-        central=""
-        if (tall, wide) == (height, width)
-        else f" Of that take the middle, {width} x {height} pixels.",
+        resize=resize.format(height=tall, width=wide),
+        central="" if (tall, wide) == (height, width) or task.labels_pixels else central,
         order=", where sizes are [height, width]" if is_oblong else "",
-        script=RUN.format(**known) if script else "",
+        afterwards=WINDOWS.format(width=width, height=height) if task.labels_pixels else "",
+        script=RUN.format(does=does, words=words) if has_script else "",
         preprocessing=json.dumps(how, indent=2),
     )
-    try:
-        write_atomically(folder / README, encoded(text))
-        if script is not None:
-            write_atomically(folder / SCRIPT, script.read_bytes())
-    except OSError as error:
-        raise RunFailed(f"{folder} can't be written: {error.strerror or error}") from error

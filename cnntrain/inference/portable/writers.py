@@ -1,0 +1,163 @@
+"""The formats: ONNX, torch.export's pt2 and safetensors, each with what the model is in its metadata."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental import _config as shapes_of_torch
+
+from cnntrain.errors import RunFailed, UserError, in_words
+from cnntrain.inference.portable.from_bytes import FromBytes, tensors
+from cnntrain.runs.checkpoint import write_atomically
+
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is written.
+
+    Args:
+        model: in evaluation mode.
+        example: images, uint8 (2, C, H, W), that the exporters follow through the model.
+        any_size: whether the exported model takes other heights and widths too.
+        metadata: what a file says of its model.
+    """
+
+    model: FromBytes
+    example: Tensor
+    any_size: bool
+    metadata: dict[str, str]
+
+    def dynamic_shapes(self, kind: str) -> dict[str, dict[int, Any]]:
+        """Return the sides of ``images`` that may have any length, as the exporter of a format takes them."""
+        free = torch.export.Dim
+        if not self.any_size:
+            return {"images": {0: free("N")}}
+        # torch.export calls a named side constrained that is in an inequality, even in one that always holds.
+        names = {0: "N", 2: "H", 3: "W"}
+        return {"images": {side: free(n) if kind == "onnx" else free.DYNAMIC for side, n in names.items()}}
+
+
+def traced(source: Source) -> torch.export.ExportedProgram:
+    """Return the program of torch.export.
+
+    The example stands for images of any size. Without ``backed_size_oblivious``, which torch.onnx sets too,
+    torch 2.14 would also demand of all of them that they are padded if the example is, and that none
+    becomes one pixel at the deepest level.
+    """
+    patch: Any = getattr(shapes_of_torch, "patch")  # noqa: B009  # torch adds it as it is imported
+    with quietly(), patch(backed_size_oblivious=source.any_size):
+        return torch.export.export(
+            source.model, (source.example,), dynamic_shapes=source.dynamic_shapes("pt2")
+        )
+
+
+def why_one_size(source: Source) -> str:
+    """Return why a model takes images of its own size alone; empty if it takes any."""
+    height, width = source.example.shape[2:]
+    other = source.example.new_zeros(*source.example.shape[:2], height + 5, width + 3)
+    try:
+        with torch.no_grad():
+            found = tuple(source.model(other).shape[2:])
+        if found != tuple(other.shape[2:]):
+            return f"of {height + 5}×{width + 3} pixels it makes {'×'.join(map(str, found))}"
+        traced(source)
+    except Exception as error:  # whatever the network, or torch's tracing, may raise
+        return in_words(error)
+    return ""
+
+
+def write_onnx(source: Source, file: Path) -> Run:
+    """Write ONNX and return a function that runs it in onnxruntime."""
+    import onnx
+    import onnxruntime
+
+    with quietly(), exporting("onnx"):
+        program = torch.onnx.export(
+            source.model,
+            (source.example,),
+            dynamo=True,
+            dynamic_shapes=source.dynamic_shapes("onnx"),
+            verbose=False,
+            input_names=["images"],
+            output_names=[source.model.exported.output],
+        )
+    assert program is not None
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, source.metadata)
+    onnx.checker.check_model(proto, full_check=True)
+    write(file, proto.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+
+def write_pt2(source: Source, file: Path) -> Run:
+    """Write the program of torch.export and return a function that runs it."""
+    buffer = io.BytesIO()
+    with exporting("pt2"):
+        program = traced(source)
+        with quietly():
+            torch.export.save(program, buffer, extra_files={"metadata.json": json.dumps(source.metadata)})
+    write(file, buffer.getvalue())
+    with quietly():
+        loaded = torch.export.load(file).module()
+    return lambda images: loaded(images)
+
+
+def write_safetensors(source: Source, file: Path) -> None:
+    """Write the network's weights, under the names that its state_dict has."""
+    from safetensors.torch import save
+
+    weights = {name: weight.contiguous().clone() for name, weight in tensors(source.model.model).items()}
+    metadata = source.metadata
+    own = {**metadata, "input": f"float32, normalised; {metadata['input']}"}
+    write(file, save(weights, {**own, "output": source.model.exported.raw}))
+
+
+WRITERS: dict[str, Callable[[Source, Path], Run | None]] = {
+    "onnx": write_onnx,
+    "pt2": write_pt2,
+    "safetensors": write_safetensors,
+}
+
+
+def write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        write_atomically(file, data)
+    except OSError as error:
+        raise RunFailed(f"{file} can't be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def exporting(kind: str) -> Iterator[None]:
+    """Tell in a line that torch can't export a model."""
+    try:
+        yield
+    except Exception as error:  # whatever torch's tracing may raise
+        raise UserError(f"this model can't be exported to {kind}: {in_words(error)}") from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Leave out what torch's exporters say of themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logging.disable(before)
