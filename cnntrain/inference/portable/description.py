@@ -64,8 +64,9 @@ The metadata have this as `preprocessing`{order}:
 ```
 """
 IMPORT = r"(?m)^from cnntrain\.tasks\.image_input import .*\n"
-WINDOWS = """7. Cut it into windows of {width} x {height} pixels, spread evenly, that overlap by a quarter at least. Blend
-   their probabilities: the weight of a window falls off linearly towards its border.
+WINDOWS = """\
+7. Cut it into windows of {width} x {height} pixels, spread evenly, that overlap by a quarter at least.
+   Blend their probabilities: the weight of a window falls off linearly towards its border.
 8. Scale the probabilities of the image's part back to the size of the file, bilinearly. The class of a
    pixel is the likeliest one.
 """
