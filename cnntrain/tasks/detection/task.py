@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,10 +14,13 @@ from cnntrain.errors import UserError
 from cnntrain.models.detection.two_stage import Proposed
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.detection import doctor
 from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, cells_of, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation
+from cnntrain.tasks.detection.predictions import FindsCollector
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
+from cnntrain.tasks.doctor import Finding, Finished
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.tasks.report import Evaluated, Section
 
@@ -91,6 +94,18 @@ class Detection(Task):
         """Print the average precision, and then that of each class."""
         show_result(console, split, result)
         show_classes(console, result.per_class(class_names), level)
+
+    def collector(self) -> FindsCollector:
+        """Return what keeps how near the boxes come to the objects."""
+        return FindsCollector()
+
+    def has_learnt(self, row: Mapping[str, Any]) -> bool:
+        """Return whether AP50 is more than a start."""
+        return doctor.has_learnt(row)
+
+    def findings(self, run: Finished) -> list[Finding]:
+        """Return what is wrong with boxes: missing classes, a wrong scale, small objects, nothing found."""
+        return doctor.findings(run)
 
     def headline(self, seen: Evaluated) -> str:
         """Return the average precision."""
