@@ -154,8 +154,8 @@ cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
 Classifies image files, or writes their masks and overlays into a folder, after
 the same preprocessing as in training. FOLDER means all files in it that have an
-image extension, except hidden ones. If a file can't be read, predict reports it,
-goes on with the others, and exits with code 1.
+image extension, except hidden ones. If a file can't be read, predict reports
+it, goes on with the others, and exits with code 1.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
   cnntrain predict last slide.png tile=512 out=masks
