@@ -73,7 +73,7 @@ def parsed() -> argparse.Namespace:
     parser = Parser("bench_peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--root", type=Path, required=True, metavar="DIR", help="folder that holds MNIST/raw")
-    add("--repeats", type=positive, default=3, metavar="N", help="rounds (default 3; some 2 minutes each)")
+    add("--repeats", type=positive, default=3, metavar="N", help="rounds (default 3; some 3 minutes each)")
     add("--images", type=positive, default=9600, metavar="N", help="training images (default 9600)")
     add("--only", nargs="+", choices=TOOLS, default=list(TOOLS), metavar="TOOL", help=", ".join(TOOLS))
     add("--to-99", action="store_true", help="time the MNIST example and cnntrain to 99 %% instead")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-BATCH_SIZES = {"mlp": 32, "cnn": 64}
+BATCH_SIZES = {"mlp": 32, "cnn": 64, "lstm": 64}
 GOAL = 0.99
 EXAMPLE = "MNIST example"
 

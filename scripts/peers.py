@@ -1,4 +1,4 @@
-"""The contenders of bench_peers.py: the same two networks, trained as each tool's own introduction shows it.
+"""The contenders of bench_peers.py: the same networks, trained as each tool's own introduction shows it.
 
 Every function trains for an epoch that warms up and one that counts. The tools are imported where they are
 used, since each contender runs in a process of its own and pays for its own imports alone.
@@ -46,8 +46,25 @@ def images_per_second(tool: str, model: str, root: Path, images: int) -> float:
     return images / watch.seconds
 
 
-def build(model: str) -> nn.Sequential:
-    """Return MLP(784, 128, 10), or the CNN of two convolutions and a hidden layer, for (N, 1, 28, 28)."""
+class RowReader(nn.Module):
+    """An LSTM that reads an image row by row, and classifies its last state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(28, 128, batch_first=True)
+        self.output = nn.Linear(128, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images, float (N, 1, 28, 28), to logits, float (N, 10)."""
+        states, _ = self.rnn(x[:, 0])
+        logits: Tensor = self.output(states[:, -1])
+        return logits
+
+
+def build(model: str) -> nn.Module:
+    """Return MLP(784, 128, 10), the CNN of two convolutions, or an LSTM, for images (N, 1, 28, 28)."""
+    if model == "lstm":
+        return RowReader()
     if model == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     return nn.Sequential(
@@ -154,6 +171,8 @@ def with_keras(model: str, root: Path, images: int, watch: Stopwatch) -> None:
     if model == "cnn":
         convolutions = [layers.Conv2D(n, 3, padding="same", activation="relu") for n in (16, 32)]
         hidden = [layer for conv in convolutions for layer in (conv, layers.MaxPooling2D(2))] + hidden
+    if model == "lstm":  # with one bias for each gate, where torch has two
+        hidden = [layers.Reshape((28, 28)), layers.LSTM(128)]
     network = keras.Sequential([keras.Input((28, 28, 1)), *hidden, layers.Dense(10, activation="softmax")])
     network.compile(
         optimizer=keras.optimizers.Adam(LR), loss="categorical_crossentropy", metrics=["accuracy"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUNS = [(0.99, 20.0), (0.9899, 10.0), (0.992, 30.0)]  # accuracy and seconds
@@ -93,9 +94,13 @@ def test_markdown(tables: Any, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_networks_are_those_of_cnntrain(tables: Any) -> None:
     import peers
 
-    from cnntrain.models import CNN, MLP
+    from cnntrain.models import CNN, LSTM, MLP
 
-    ours = {"mlp": MLP(784, 128, 10), "cnn": CNN((1, 28, 28), 10, [16, 32], head=[128])}
+    shape = (1, 28, 28)
+    ours = {"mlp": MLP(784, 128, 10), "cnn": CNN(shape, 10, [16, 32], head=[128])}
+    ours["lstm"] = LSTM(shape, 10, 128)
+    assert ours.keys() == tables.BATCH_SIZES.keys()
     for name, model in ours.items():
         shapes = [weight.shape for weight in peers.build(name).parameters()]
         assert shapes == [weight.shape for weight in model.parameters()]
+        assert peers.build(name)(torch.zeros(2, *shape)).shape == (2, 10)
