@@ -15,7 +15,7 @@ from cnntrain.annotations.auto import asked_of, census_of, complete_canvas, infe
 from cnntrain.config.compose import compose, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
 from cnntrain.config.instantiate import build_source
-from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, is_open
+from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, is_open, loss_of
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import IMAGES, inputs_of
 from cnntrain.config.validate import check
@@ -180,21 +180,24 @@ def complete(settings: dict[str, Any]) -> None:
 
 
 def name_task(settings: dict[str, Any]) -> None:
-    """Put the task that the data are for, and its first score, in the place of ``auto``.
+    """Put the task that the data are for, its loss and its first score in the place of ``auto``.
 
     Data that can have several kinds of targets, such as canvases, have those that a chosen task learns from.
 
     Args:
         settings: a configuration as plain types. While ``data.targets`` is ``auto`` itself, or is not
-            possible, the task is left as it is.
+            possible, task and loss are left as they are.
     """
     data, task = settings.get("data"), settings.get("task")
     if isinstance(data, dict):
         chosen = str(task.get("_target_")) if isinstance(task, Mapping) else ""
         complete_canvas(data, TARGETS_OF.get(chosen, ""))
-    kind = TASK_OF.get(str(data.get("targets"))) if isinstance(data, Mapping) else None
-    if settings.get("task") == AUTO and kind is not None:
-        settings["task"] = read_yaml(file_of("task", kind))
+    targets = str(data.get("targets")) if isinstance(data, Mapping) else "auto"
+    for group, choice in (("task", TASK_OF.get(targets)), ("criterion", loss_of(targets))):
+        node = settings.get(group)
+        if choice is not None and isinstance(node, Mapping) and node.get("_target_") == AUTO:
+            typed = {name: value for name, value in node.items() if name != "_target_"}
+            settings[group] = {**read_yaml(file_of(group, choice)), **typed}
     task = settings.get("task")
     scores = SCORES.get(str(task.get("_target_"))) if isinstance(task, Mapping) else None
     if settings.get("monitor") == "auto" and scores is not None:

@@ -18,10 +18,17 @@ SCORES: dict[str, Any] = {
     for name, module in import_module("cnntrain.tasks").TASKS.items()
 }
 MONITORS = tuple(dict.fromkeys(name for scores in SCORES.values() for name in scores.monitors))
-AUTO = {"_target_": "auto"}  # the task that follows from the data
+AUTO = "auto"  # the class of a task, or of a loss, that follows from the data
 # By the value of data.targets.
 TASK_OF = {"classes": "classification", "masks": "segmentation", "boxes": "detection"}
 TARGETS_OF = {f"cnntrain.tasks.{name.capitalize()}": targets for targets, name in TASK_OF.items()}
+
+
+def loss_of(targets: str) -> str | None:
+    """Return the criterion for data of these targets, if none is typed; None while they are not known."""
+    return None if targets == AUTO else {"masks": "ce_dice"}.get(targets, "cross_entropy")
+
+
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",
@@ -1065,7 +1072,7 @@ def is_open(data: Mapping[str, Any], names: Sequence[str] = OPEN) -> bool:
 
 def is_described(target: str) -> bool:
     """Return whether the table describes the arguments of a class."""
-    return target.startswith(DESCRIBED[0]) or target in DESCRIBED
+    return target.startswith(DESCRIBED[0]) or target in (*DESCRIBED, AUTO)
 
 
 # Classes that have stood elsewhere: checkpoints and YAML files of users name them by the old path.

@@ -29,6 +29,7 @@ from cnntrain.config.schema import UNCHANGED
 AS_IT_WAS: dict[str, Any] = {
     **{key: rule.before for key, rule in KEYS.items() if rule.before is not UNCHANGED},
     "task": {"_target_": "cnntrain.tasks.Classification"},
+    "criterion": {"_target_": "torch.nn.CrossEntropyLoss"},
 }
 # Keys that have another name now; None: that are gone, and have changed nothing but speed.
 MOVED: dict[str, str | None] = {"data.in_memory": None}

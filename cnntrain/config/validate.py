@@ -147,7 +147,7 @@ def check_groups(config: Mapping[str, Any]) -> None:
                 else f"name a class: {group}._target_={EXAMPLES[group]}"
             )
             raise UserError(f"{group}{now}: {needed}")
-        if group != "data" and (group, node) != ("task", AUTO):
+        if group != "data" and (group, node.get("_target_")) not in (("task", AUTO), ("criterion", AUTO)):
             check_target(group, node)
     source = config["data"].get("source")
     if isinstance(source, Mapping):

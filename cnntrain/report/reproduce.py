@@ -9,8 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
-from cnntrain.config.keys import CUSTOM_GROUPS, GROUPS, MEASURED, PATHS, TASK_OF, affected_by, leaves
+from cnntrain.config.keys import (
+    AUTO,
+    CUSTOM_GROUPS,
+    GROUPS,
+    MEASURED,
+    PATHS,
+    TASK_OF,
+    affected_by,
+    leaves,
+    loss_of,
+)
 from cnntrain.config.schema import shown
+
+INCLUDED = "/experiment@_global_"  # how a choice's list of defaults includes an experiment
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,10 @@ def settings(values: Values, usual: str, typed: str = "") -> list[Setting]:
         typed: the run's command; it tells whether a value that may be measured was asked for.
     """
     found, known = [], default_values()
-    known |= values_of("task", TASK_OF.get(values["data.targets"], "auto")) | {"monitor": usual}
+    targets = values["data.targets"]
+    for group, choice in (("task", TASK_OF.get(targets)), ("criterion", loss_of(targets))):
+        known |= values_of(group, choice or AUTO)
+    known["monitor"] = usual
     for key, value in values.items():
         if affected_by(key) == "output":
             continue
@@ -57,7 +72,8 @@ def command_of(values: Values, usual: str) -> str | None:
         values: the run's configuration, resolved.
         usual: as for :func:`settings`.
     """
-    own, chosen = values_of_train(), chosen_groups()
+    own = values_of_train() | brought_along("data", nearest_choice("data", values))
+    chosen = chosen_groups()
     words = [word for key, word in words_of(values, own) if group_of(key) not in chosen]
     for group in chosen:
         those = {key: value for key, value in values.items() if group_of(key) == group}
@@ -69,7 +85,9 @@ def command_of(values: Values, usual: str) -> str | None:
         known = {**own, **(values_of(group, choice) if choice else {})}
         known = {key: resolved(value, values) for key, value in known.items()}
         words += [word for _, word in words_of(those, known)]
-    implied = (f"task={TASK_OF.get(values['data.targets'], 'auto')}", f"monitor={usual}")
+    targets = values["data.targets"]
+    task, loss = TASK_OF.get(targets, AUTO), loss_of(targets)
+    implied = (f"task={task}", f"criterion={loss}", f"monitor={usual}")
     return shlex.join(["cnntrain", "train", *(word for word in words if word not in implied)])
 
 
@@ -128,6 +146,18 @@ def values_of(group: str, choice: str) -> dict[str, Any]:
     for base in content.get("defaults", []):
         if base in groups()[group] and base != choice:
             found = {**values_of(group, base), **found}
+    return found
+
+
+def brought_along(group: str, choice: str | None) -> dict[str, Any]:
+    """Return each key of train.yaml that a choice sets, by the experiment that its file includes."""
+    found: dict[str, Any] = {}
+    for base in raw_yaml(file_of(group, choice)).get("defaults", []) if choice else ():
+        if isinstance(base, Mapping):
+            files = (file_of("experiment", name) for key, name in base.items() if key == INCLUDED)
+            found |= {key: value for file in files for key, value in leaves(raw_yaml(file))}
+        elif base in groups()[group] and base != choice:
+            found |= brought_along(group, base)
     return found
 
 

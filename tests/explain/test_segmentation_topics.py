@@ -17,6 +17,7 @@ from cnntrain.models import UNet
 from cnntrain.models.summary import layers
 
 SMALL = ("data=mnist_one_digit", "model.width=2", "model.depth=2", "limit=64", "epochs=1")
+THREE = ("model.width=16", "model.depth=3")
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
 PNG = b"\x89PNG\r\n"
 
@@ -50,7 +51,7 @@ def test_the_receptive_field_of_a_unet_is_the_reach_of_a_real_gradient(upsample:
 
 
 def test_summary_shows_where_features_skip_layers(cnntrain: Command) -> None:
-    outcome = cnntrain("summary", "data=mnist_canvas", "model=unet")
+    outcome = cnntrain("summary", "data=mnist_canvas", "data.image_size=64", "model=unet", *THREE)
     assert outcome.code == 0, outcome.err
     skips = "first to merge.2 (16×64×64), down.0 to merge.1 (32×32×32), down.1 to merge.0 (64×16×16)"
     assert f"skip connections: {skips}" in outcome.out
@@ -103,7 +104,8 @@ def test_what_is_taken_away_comes_back() -> None:
 
 @pytest.mark.parametrize("topic", ["steps", "zero_grad", "filters"])
 def test_topics_for_every_task_are_about_masks_too(cnntrain: Command, topic: str) -> None:
-    outcome = cnntrain("explain", topic, "model=unet", *SMALL, *PLAIN, "batch_size=16")
+    words = ("model=unet", *SMALL, *PLAIN, "criterion=cross_entropy")
+    outcome = cnntrain("explain", topic, *words)
     assert outcome.code == 0, outcome.err
     told = {
         "steps": [

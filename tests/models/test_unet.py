@@ -62,7 +62,7 @@ def test_the_parameters_are_those_counted_by_hand(arguments: tuple[int, int, int
 
 
 def test_the_docstring_and_the_configuration_tell_the_number_of_parameters() -> None:
-    count = f"{by_hand(1, 11, 16, 3, True, 'transposed'):,}"
+    count = f"{by_hand(1, 11, 12, 4, True, 'transposed'):,}"
     assert count in str(UNet.__doc__)
     assert count in (Path(__file__).parents[2] / "conf/model/unet.yaml").read_text()
 

@@ -23,6 +23,7 @@ from torch import nn
 from cnntrain.cli import main
 from cnntrain.compute.precision import FP32
 from cnntrain.config.compose import compose, plain
+from cnntrain.config.composer import composed
 from cnntrain.config.keys import leaves
 from cnntrain.config.overrides import normalized
 from cnntrain.data.loader import Normalize
@@ -549,6 +550,23 @@ def test_the_command_makes_the_same_configuration(words: str) -> None:
     command = command_of(dict(leaves(config)), "val_accuracy")
     assert command is not None and command.startswith("cnntrain train")
     assert plain(compose(normalized(shlex.split(command)[2:]))) == config
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("model=mlp", "cnntrain train model=mlp"),
+        ("data=mnist_canvas model=unet", "cnntrain train data=mnist_canvas "),
+        ("data=m2nist model=unet epochs=10", "cnntrain train epochs=10 data=m2nist "),
+        ("data=mnist_canvas model=unet batch_size=32 criterion=cross_entropy", "batch_size=32"),
+        ("data=mnist_canvas model=unet criterion.label_smoothing=0.1", "criterion.label_smoothing=0.1"),
+    ],
+)
+def test_the_command_names_what_neither_the_data_nor_the_task_imply(words: str, told: str) -> None:
+    config = composed(shlex.split(words), None).completed()
+    command = command_of(dict(leaves(config)), config["monitor"])
+    assert command is not None and told in command and ("criterion" in command) == ("criterion" in words)
+    assert composed(shlex.split(command)[2:], None).completed() == config
 
 
 def test_the_command_on_the_page_makes_the_same_weights(cnntrain: Command, finished: Path) -> None:

@@ -43,8 +43,8 @@ def test_the_loader_gives_images_with_their_masks() -> None:
     plain_loader = loader(data, Augment(0, 0.0, 0.0, 0.0))
     batches = list(plain_loader.epoch(1))
     x, y = batches[0]
-    assert x.shape == (16, 1, 64, 64) and x.dtype == torch.float32
-    assert y.shape == (16, 64, 64) and y.dtype == torch.uint8
+    assert x.shape == (16, 1, 48, 48) and x.dtype == torch.float32
+    assert y.shape == (16, 48, 48) and y.dtype == torch.uint8
     bright = torch.cat([x[:, 0][y > 0] for x, y in batches]).mean()
     assert bright > torch.cat([x[:, 0][y == 0] for x, y in batches]).mean() + 2
 
@@ -56,7 +56,7 @@ def loader(data: Data, augment: Augment, workers: int = 0) -> TrainLoader:
 
 @pytest.mark.parametrize("kinds", [{"flip": 0.5, "shift": 3}, {"rotate": 30.0}, {"crop": 0.3}], ids=str)
 def test_masks_are_augmented_with_their_images(kinds: dict[str, Any]) -> None:
-    data = opened("data.noise=0", "data.overlap=0")
+    data = opened("data.noise=0", "data.overlap=0", "data.image_size=64", "data.digit_size=[20,36]")
     augment = Augment(**{"shift": 0, "flip": 0.0, "rotate": 0.0, "erase": 0.0, **kinds})
     agrees, changed = [], False
     before = {mask.numpy().tobytes() for mask in in_memory(data)[0].labels}
@@ -167,7 +167,7 @@ def test_half_a_mnist_is_not_mixed_with_other_digits() -> None:
         ("data.digits=[0,0]", "data.digits=[0,0] leaves all canvases empty"),
         ("data.digits=2", "data.digits takes a list of 2"),
         ("data.digit_size=[30,20]", "write [LOW,HIGH], the lower first"),
-        ("data.digit_size=[20,65]", "does not fit a canvas of data.image_size=64"),
+        ("data.digit_size=[20,49]", "does not fit a canvas of data.image_size=48"),
         ("data.digit_size=[4,20]", "each a whole number from 8 to 1024"),
         ("data.canvases=0", "data.canvases takes a whole number from 1"),
         ("data.overlap=1.5", "data.overlap takes a number from 0 to 1"),
@@ -190,7 +190,7 @@ def test_other_data_have_no_canvases(torchless: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("data.digits=[9,9]", "data.overlap=0"), "do not fit on a canvas of 64x64"),
+        (("data.digits=[9,9]", "data.overlap=0"), "do not fit on a canvas of 48x48"),
         (("data.targets=classes", "data.num_classes=10"), "a canvas of 1 to 3 digits has no class"),
         (("data.canvases=99999999",), "of memory are free: fewer data.canvases"),
     ],
