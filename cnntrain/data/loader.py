@@ -191,15 +191,17 @@ class TrainLoader:
                 yield x, y
                 step += 1
 
-    def look(self, count: int) -> Tensor:
-        """Return the first images of the first epoch as the network gets them, but as bytes (N, C, H, W).
+    def look(self, count: int) -> Batch:
+        """Return the first images of the first epoch as the network gets them, but as bytes, and labels.
 
         No generator of the run is touched by that.
         """
         batch = next(iter(ShuffledBatches(self.batches.indices, count, self.seed)))
-        images, _ = raised(self.dataset.__getitems__(batch))
+        images, labels = (part.to(self.device) for part in raised(self.dataset.__getitems__(batch)))
         generator = Generator(self.device).manual_seed(seed_for(self.seed, "augment", 0, 0))
-        return self.augment(images.to(self.device), generator, self.image_size) if self.augment else images
+        if not self.augment:
+            return images, labels
+        return self.dataset.targets.augmented(self.augment, images, labels, generator, self.image_size)
 
     def augmented(self, x: Tensor, y: Tensor, generator: Generator) -> Batch:
         """Return a batch of bytes augmented, normalised and, if that is wanted, mixed."""

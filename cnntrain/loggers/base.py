@@ -25,8 +25,8 @@ class Logged:
         config: the whole configuration, as plain types.
         scores: the scores of its task.
         history: the rows of the epochs that are over, if the run is resumed.
-        images: some of the training set as the network gets them, uint8 (N, C, H, W); None of
-            sequences.
+        images: some of the training set as the network gets them, uint8 (N, C, H, W), with masks
+            over them if pixels are labelled; None of sequences.
     """
 
     folder: Path

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnntrain.models.timm import Timm as Timm
     from cnntrain.models.torchvision import Torchvision as Torchvision
     from cnntrain.models.unet import UNet as UNet
+    from cnntrain.models.unet import UNetEncoder as UNetEncoder
 
 __getattr__, __dir__ = lazily(
     __name__,
@@ -31,6 +32,7 @@ __getattr__, __dir__ = lazily(
         "Torchvision": "torchvision",
         "UNet": "unet",
         "FasterRCNN": "detection.two_stage",
+        "UNetEncoder": "unet",
         "Yolo": "detection.yolo",
         **dict.fromkeys(("RNN", "LSTM", "GRU"), "sequences.recurrent"),
         **dict.fromkeys(("Transformer", "ViT"), "sequences.transformer"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -28,6 +28,8 @@ class SMP(nn.Module):
         UserError: the package is not installed; there is no such network, encoder or weights; they can't be
             downloaded.
     """
+
+    encoder: ClassVar[tuple[str, ...]] = ("network.encoder",)  # which init_from takes from other models
 
     def __init__(
         self, name: str, encoder: str, weights: str | None, in_channels: int, num_classes: int

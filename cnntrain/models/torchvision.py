@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.error import URLError
 
 import torch
@@ -46,6 +46,8 @@ class Torchvision(nn.Module):
     Raises:
         UserError: there is no such network, or no such weights, or they can't be downloaded.
     """
+
+    encoder: ClassVar[tuple[str, ...]] = ("network.backbone",)  # of segmentation; init_from takes it alone
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +34,8 @@ class UNet(nn.Module):
         ValueError: the image is halved more often than ``DEEPEST``.
     """
 
+    encoder: ClassVar[tuple[str, ...]] = ("first", "down")  # which init_from takes from other models
+
     def __init__(
         self,
         in_channels: int,
@@ -43,8 +47,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if depth > DEEPEST:
-            raise ValueError(f"depth={depth} halves the image {depth} times; at most {DEEPEST} times")
+        check_depth(depth)
         self.multiple = 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = double_conv(in_channels, width, batch_norm)
@@ -74,6 +77,58 @@ class UNet(nn.Module):
         levels = len(self.merge)
         givers = ["first", *(f"down.{level}" for level in range(levels - 1))]
         return [(giver, f"merge.{levels - 1 - level}") for level, giver in enumerate(givers)]
+
+
+class UNetEncoder(nn.Module):
+    """A classifier: the encoder of a U-Net, the mean of its features over the image, and a linear layer.
+
+    ``init_from`` gives its weights to a :class:`UNet` of the same width and depth.
+
+    Args:
+        in_channels: 1 for grey, 3 for colour.
+        num_classes: number of classes.
+        width: channels of the first level; the next has twice as many, and so on.
+        depth: how often the image is halved.
+        batch_norm: normalise each channel over the batch, before ReLU.
+        dropout: probability with which a feature is switched off in training.
+
+    Raises:
+        ValueError: the image is halved more often than ``DEEPEST``.
+    """
+
+    encoder: ClassVar[tuple[str, ...]] = UNet.encoder
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        width: int,
+        depth: int,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_depth(depth)
+        self.multiple = 2**depth
+        self.first = double_conv(in_channels, width, batch_norm)
+        self.pool = nn.MaxPool2d(2)
+        wider = (width * 2**level for level in range(depth))
+        self.down = nn.ModuleList(double_conv(wide, 2 * wide, batch_norm) for wide in wider)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width * 2**depth, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images of any size, float (N, C, H, W), to logits, float (N, num_classes)."""
+        x = self.first(padded(x, self.multiple))
+        for down in self.down:
+            x = down(self.pool(x))
+        return self.classifier(self.dropout(x.mean(dim=(2, 3))))
+
+
+def check_depth(depth: int) -> None:
+    """Raise a ValueError if the image is halved more often than ``DEEPEST``."""
+    if depth > DEEPEST:
+        raise ValueError(f"depth={depth} halves the image {depth} times; at most {DEEPEST} times")
 
 
 def double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:

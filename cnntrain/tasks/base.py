@@ -183,6 +183,15 @@ class Task(ABC):
             most: how many at most.
         """
 
+    def drawn(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return images for loggers, uint8 (N, C, H, W), with their labels if those can be drawn.
+
+        Args:
+            images: uint8 (N, C, H, W).
+            labels: of them, as the data have them.
+        """
+        return images
+
     # ---- the report
 
     def collector(self) -> Collector[Any]:

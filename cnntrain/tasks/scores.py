@@ -39,8 +39,9 @@ class Score:
 
     @property
     def words(self) -> str:
-        """The name in a sentence."""
-        return self.name.replace("_", " ")
+        """The name in a sentence: ``accuracy``, whose heading is short, but ``mIoU``."""
+        is_spelt = self.heading.lower() == self.name
+        return self.heading if is_spelt else self.name.replace("_", " ")
 
     def text(self, value: float) -> str:
         """Return a value as the screen shows it."""

@@ -22,6 +22,7 @@ from cnntrain.tasks.classes import difference
 from cnntrain.text import printable
 
 Weights = dict[str, Tensor]
+ENCODER_ALONE = "all but the encoder"  # is new
 
 
 @dataclass
@@ -92,6 +93,8 @@ def in_words(record: Mapping[str, Any], class_names: Sequence[str]) -> str:
     count, before = len(class_names), len(record["class_names"])
     instead = f"in place of {before}" if count != before else "of other names"
     is_same = record["class_names"] == list(class_names)
+    if record["new_head"] == ENCODER_ALONE:
+        return f"the encoder of {printable(record['checkpoint'])}, epoch {record['epoch']}; the rest is new"
     head = "with its head" if is_same else "with its head, put into the order of these classes"
     if record["new_head"] is not None:
         head = f"with a new head ({record['new_head']}) for {count} classes {instead}"
@@ -105,6 +108,8 @@ def recorded(state: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
     """Load the weights of a checkpoint, without the head if that is for another number of classes.
+
+    If the checkpoint is of another model with the same encoder, the model gets that alone.
 
     The checkpoint is data: of it come tensors that fit, by name and shape, and nothing is built.
 
@@ -129,7 +134,10 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
     is_new = is_new and any(weights[name].shape != weight.shape for name, weight in new_head.items())
     taken = {**weights, **new_head} if is_new else weights
     reason = misfit(taken, own)
-    if reason is not None:
+    encoder = None if reason is None else encoder_of(model, own, weights)
+    if encoder is not None:
+        taken, new_head, is_new, head = {**own, **encoder}, {}, True, ENCODER_ALONE
+    elif reason is not None:
         name = type(model).__name__
         raise UserError(
             f"init_from={printable(path)}: its weights do not fit {name}: {reason}{advice(state, settings)}"
@@ -152,6 +160,31 @@ def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | No
             return f"{name} is {there} there and {here} here"
     extra = next((str(name) for name in weights if name not in own), None)
     return None if extra is None else f"its {printable(extra, 100)!r} has no place here"
+
+
+def encoder_of(model: nn.Module, own: Weights, weights: Weights) -> Weights | None:
+    """Return weights for a model's encoder out of those of another model; None if that has no such encoder.
+
+    A model names the modules of its encoder in the attribute ``encoder``. A single one of them, such as
+    ``network.backbone``, may have another name there: ``network`` in a classifier.
+
+    Args:
+        model: its modules are asked for.
+        own: its weights.
+        weights: of the other model.
+    """
+    modules: tuple[str, ...] = getattr(model, "encoder", ())
+    root = f"{modules[0]}." if len(modules) == 1 else ""
+    names = [name for name in own if any(is_inside(name, module) for module in modules)]
+    rest = [name.removeprefix(root) for name in names]
+    for there in weights if names else ():
+        begin = there.removesuffix(rest[0])
+        if begin == there or not (f".{begin}").endswith("."):
+            continue
+        found = {name: weights.get(begin + end) for name, end in zip(names, rest, strict=True)}
+        if all(weight is not None and weight.shape == own[name].shape for name, weight in found.items()):
+            return {name: weight for name, weight in found.items() if weight is not None}
+    return None
 
 
 def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:

@@ -178,3 +178,11 @@ def test_the_values_of_monitor_are_those_of_the_task(torchless: Command) -> None
     is_told(told, "monitor takes val_accuracy or val_loss, or auto")
     masks = ("data.targets=masks", "monitor=val_accuracy")
     is_told(torchless("train", *masks), "monitor takes val_miou, val_dice or val_loss")
+
+
+def test_a_score_is_spelt_in_sentences_as_in_its_heading_unless_that_is_short() -> None:
+    spelt = [
+        Score(name, heading, higher_is_better=True).words
+        for name, heading in (("miou", "mIoU"), ("accuracy", "acc"), ("top_5", "top-5"))
+    ]
+    assert spelt == ["mIoU", "accuracy", "top 5"]

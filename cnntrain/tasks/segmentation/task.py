@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
-from cnntrain.drawing.masks import palette
+from cnntrain.drawing.masks import over, palette
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
@@ -104,6 +104,12 @@ class Segmentation(Task):
         predicted = activated.argmax(dim=1).flatten(1)
         counts = (image.bincount(minlength=len(class_names)) for image in predicted)
         return [areas(count, class_names, most) for count in counts]
+
+    def drawn(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return images with their masks over them, uint8 (N, 3, H, W)."""
+        colours = 3 if images.shape[1] >= 3 else 1
+        pixels = images[:, :colours].permute(0, 2, 3, 1).cpu().numpy()
+        return torch.from_numpy(over(pixels, labels.cpu().numpy())).permute(0, 3, 1, 2)
 
     def collector(self) -> Predictions:
         """Return what keeps how well each image is segmented."""

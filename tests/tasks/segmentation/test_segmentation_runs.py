@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import Command, is_told
 from forks import Forked
+from PIL import Image
 
 DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=24")
 DIGITS = ("data.digits=[1,1]", "data.digit_size=[20,24]")
@@ -108,6 +111,39 @@ def test_jobs_of_a_sweep_are_ranked_by_the_mean_iou(cnntrain: Command) -> None:
     assert ranked.code == 0, ranked.err
     found = [float(row["val_miou"]) for row in rows("t.csv")]
     assert found == sorted(found, reverse=True) and len(found) == 2
+
+
+def test_loggers_get_images_with_their_masks_over_them_and_the_confusion_of_pixels(cnntrain: Command) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done = cnntrain(
+        "train", *TINY, "augment=digits", "epochs=1", "report=false", "logger=tensorboard", "out=r"
+    )
+    assert done.code == 0, done.err
+    reader = EventAccumulator("r/tensorboard", size_guidance={"images": 0})
+    reader.Reload()
+    assert {"val/miou", "val/dice", "test/miou"} <= set(reader.Tags()["scalars"])
+    first = reader.Images("first images")[0].encoded_image_string
+    pixels = np.asarray(Image.open(io.BytesIO(first)).convert("RGB")).astype(int)
+    assert np.abs(pixels - pixels.mean(axis=2, keepdims=True)).max() > 20, "no mask is in colour"
+    assert reader.Images("confusion")
+
+
+def test_averaged_weights_are_evaluated_and_kept(cnntrain: Command) -> None:
+    assert cnntrain("train", *RUN, "ema=0.5", "out=r").code == 0
+    assert cnntrain("eval", "r").code == 0
+    kept = content("r/eval_test.json")["miou"]
+    assert kept == pytest.approx(content("r/summary.json")["test"]["miou"])
+
+
+def test_layers_are_frozen_by_name(cnntrain: Command) -> None:
+    assert cnntrain("train", *RUN, "seed=1", "epochs=1", "optim.lr=1e-30", "out=start").code == 0
+    done = cnntrain("train", *RUN, "init_from=start", "freeze=backbone", "optim.lr=0.1", "out=r")
+    assert done.code == 0, done.err
+    before, after = weights("start"), weights("r")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"classifier.weight", "classifier.bias"}
 
 
 @pytest.mark.parametrize(
