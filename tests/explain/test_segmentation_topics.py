@@ -114,7 +114,7 @@ def test_topics_for_every_task_are_about_masks_too(cnntrain: Command, topic: str
             "The middle pixel of the first image, background",
             "12,544 pixels",
         ],
-        "zero_grad": ["test miou"],
+        "zero_grad": ["test mIoU"],
         "filters": ["merge.1.3", "5×5 pixels"],
     }
     assert all(words in " ".join(outcome.out.split()) for words in told[topic])

@@ -119,7 +119,7 @@ def test_the_screen_and_the_page_of_a_ranking_follow_from_the_scores(tmp_path: P
     told = " ".join(text.getvalue().split())
     assert "Ranking by val_miou rank run optim val_miou val_pixel_error val_loss epochs seconds" in told
     assert "1 b b 75.00% 3.0000 1.0000 1 2.00 2 a a 50.00%" in told
-    assert "test miou of the best: 37.50%" in told
+    assert "test mIoU of the best: 37.50%" in told
 
     shown = page(About("", tmp_path), runs, points, ["optim"], VAL_MIOU, SEGMENTATION)
     found = re.search(r'id="data"[^>]*>(.*?)</script>', shown, re.DOTALL)
