@@ -68,15 +68,19 @@ def audit(arguments: Sequence[str]) -> int:
     if not folders:
         raise UserError("data takes one folder of images: cnntrain data DIR")
     from cnntrain.annotations.auto import asked_of
-    from cnntrain.annotations.formats import format_of
-    from cnntrain.annotations.table import CLASSES
+    from cnntrain.annotations.boxes import formats
     from cnntrain.config.from_checkpoint import check_amendments
 
     typed = check_amendments(said, OF_FORMATS, "data") if said else []
     asked = asked_of({o.key_or_group.removeprefix("data."): o.value() for o in typed})
     files = flags.get("--json"), flags.get("--html")
     verbose = int("verbose=0" not in words)
-    if format_of(folders[0], asked.format) == CLASSES:
+    targets = formats.targets_of(folders[0], asked)
+    if targets == formats.BOXES:
+        from cnntrain.data.audit.boxes.audit import audit as audit_boxes
+
+        audit_boxes(folders[0], asked, *files, verbose=verbose)
+    elif targets != formats.MASKS:
         from cnntrain.data.audit.audit import audit as audit_classes
 
         audit_classes(folders[0], *files, verbose=verbose)
@@ -87,7 +91,7 @@ def audit(arguments: Sequence[str]) -> int:
     return 0
 
 
-OF_FORMATS = ("data.format", "data.ignore", "data.label_map", "data.colors")
+OF_FORMATS = ("data.format", "data.targets", "data.ignore", "data.label_map", "data.colors")
 
 
 def several_folders(folders: Sequence[str], command: str) -> str:
@@ -192,6 +196,11 @@ It also audits a folder with masks: images/ and masks/, Pascal VOC, COCO or YOLO
 polygons. It reports images and masks without a partner, sizes that differ,
 values and colours without a class, and empty masks. data.format, data.ignore,
 data.label_map and data.colors define what the folder leaves open.
+
+It also audits a folder with boxes: COCO JSON, YOLO txt with data.yaml, Pascal
+VOC XML. It reports boxes without area, inverted, outside their image or stored
+twice, classes that nothing names, and objects too small for the training size.
+data.targets=boxes|masks chooses where a folder has both.
 
   --html FILE        write a page with images of each class and all duplicates
   --json FILE        write everything as JSON; - prints it instead of the tables

@@ -16,7 +16,15 @@ KINDS = 8  # extensions and conversions that are named
 FINDINGS = {
     "unreadable": ("file", "that can't be read"),
     "unusable": ("image", "left out, since the image or its mask can't be used"),
+    "unusable_images": ("image", "left out, since it or its annotation can't be used"),
     "wrong": ("wrong annotation", "whose pixels are ignored"),
+    "malformed_boxes": ("annotation", "without a box that can be read"),
+    "unknown_classes": ("annotation", "of a class that nothing names"),
+    "inverted_boxes": ("box", "whose right or lower edge comes before the other one"),
+    "zero_boxes": ("box", "without width or height"),
+    "outside_boxes": ("box", "outside the image"),
+    "cut_boxes": ("box", "partly outside the image, by more than a pixel; clipped with data.on_bad_box=skip"),
+    "orders": ("file", "that names the classes in another order"),
     "denied": ("folder", "that may not be read"),
     "leaks": ("image", "in several parts (leakage: test scores will be inflated)"),
     "across_classes": ("image", "in several classes"),
@@ -31,6 +39,10 @@ FINDINGS = {
     "runs": ("folder", "written by cnntrain, so no class and no images to train on"),
     "tiny": ("image", "far smaller than the others"),
     "few_tested": ("class", "with few test images: scores are coarse"),
+    "double_boxes": ("box", "that is there twice; one of them counts"),
+    "small_objects": ("class", "with boxes below 8 pixels at the training size, which are hard to find"),
+    "absent_boxes": ("class", "without a box"),
+    "backgrounds": ("image", "without a box, trained on as background"),
     "empty_masks": ("mask", "that shows nothing but the first class"),
     "ignored_masks": ("mask", "whose pixels are all ignored"),
     "absent": ("class", "in no mask"),
@@ -59,7 +71,8 @@ def left_out(tree: Tree) -> list[str]:
 def heading(kind: str, items: Sequence[Any]) -> str:
     """Return how many findings of a kind there are, and what is wrong with them."""
     noun, what = FINDINGS[kind]
-    plural = f"{len(items):,} classes" if noun == "class" and len(items) > 1 else count(len(items), noun)
+    ends_in_s = noun in ("class", "box") and len(items) > 1
+    plural = f"{len(items):,} {noun}es" if ends_in_s else count(len(items), noun)
     return f"{plural} {what}{f': {kinds_of(kind, items)}' if kind in SUMMED else ''}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -13,6 +13,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
+    from cnntrain.data.audit.boxes.result import BoxAudit
     from cnntrain.data.audit.masks_result import MaskAudit
     from cnntrain.data.audit.result import Audit
 
@@ -35,14 +36,26 @@ def show(console: Console, result: Audit) -> None:
     table.add_row("[bold]all[/]", *totals)
     console.table(table)
     console.line()
-    show_findings(console, result, facts_of(result))
+    show_findings(console, result, vars(result), facts_of(result))
 
 
-def show_findings(console: Console, result: Audit | MaskAudit, facts: dict[str, str]) -> None:
-    """Print the facts, then each kind of finding, and the command that trains, or why there is none."""
+def show_findings(
+    console: Console,
+    result: Audit | MaskAudit | BoxAudit,
+    found: Mapping[str, Sequence[Any]],
+    facts: dict[str, str],
+) -> None:
+    """Print the facts, then each kind of finding, and the command that trains, or why there is none.
+
+    Args:
+        console: where they are printed.
+        result: the audit.
+        found: the findings, by their kinds.
+        facts: what there is to say of all images together.
+    """
     console.facts(facts)
     for kind in FINDINGS:
-        listed(console, kind, vars(result).get(kind, ()))
+        listed(console, kind, found.get(kind, ()))
     if result.command:
         console.line()
         console.command("to train", printable(result.command, 4000))

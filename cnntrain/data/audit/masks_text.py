@@ -20,7 +20,7 @@ def show(console: Console, result: MaskAudit) -> None:
     if result.counts:
         console.table(table_of(result, parts))
         console.line()
-    show_findings(console, result, facts_of(result))
+    show_findings(console, result, vars(result), facts_of(result))
 
 
 def table_of(result: MaskAudit, parts: list[str]) -> Table:

@@ -1,0 +1,98 @@
+"""One page of HTML: images of each class with their boxes drawn, a legend, and what else was found."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from cnntrain.annotations.boxes.census import BoxCensus
+from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
+from cnntrain.data.audit.boxes.result import BoxAudit
+from cnntrain.data.audit.findings_text import NAME
+from cnntrain.data.audit.masks_page import Key
+from cnntrain.data.audit.page import Picture, Row, laid_out, names_of
+from cnntrain.drawing.masks import GREY, css, palette
+from cnntrain.image_folder.decode import open_upright
+from cnntrain.image_folder.findings import FINDINGS
+from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.text import printable
+
+OF_A_CLASS = 6  # images, a row on a wide screen
+SIDE = 200  # of an image on the page, in pixels
+LINE = 2  # pixels; the width of a box's edges
+
+
+def page(root: str, census: BoxCensus, result: BoxAudit, facts: Mapping[str, str]) -> str:
+    """Return the page, which refers to no other file.
+
+    Args:
+        root: the folder, as typed.
+        census: its images.
+        result: what was found.
+        facts: what there is to say of all images together.
+    """
+    findings = [(kind, result.findings.get(kind, ())) for kind in FINDINGS]
+    return laid_out(
+        root,
+        facts,
+        vars(result),
+        SIDE,
+        legend=legend(result),
+        classes=[] if result.refusal else rows(census),
+        findings=[names_of(kind, items) for kind, items in findings if items],
+    )
+
+
+def color_of(label: int) -> tuple[int, int, int]:
+    """Return the colour of the boxes of a class."""
+    red, green, blue = palette()[1 + label % (len(palette()) - 2)].tolist()
+    return red, green, blue
+
+
+def legend(result: BoxAudit) -> list[Key]:
+    """Return the classes with their colours and numbers of boxes, and what is ignored."""
+    keys = [
+        Key(printable(name), css(color_of(label)), f"{sum(of.boxes.values()):,} boxes")
+        for label, (name, of) in enumerate(result.classes.items())
+    ]
+    ignored = sum(of.ignored for of in result.classes.values())
+    return [*keys, Key("ignored", css(GREY), f"{ignored:,} boxes")] if ignored else keys
+
+
+def rows(census: BoxCensus) -> list[Row]:
+    """Return images with boxes of each class, evenly spread."""
+    found = []
+    good = np.flatnonzero(census.readable).tolist()
+    for label, name in enumerate(census.meaning.names):
+        members = [index for index in good if (census.boxes[index][:, BOX_CLASS] == label).any()]
+        places = np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int)
+        images = [drawn(census, members[place]) for place in np.unique(places)]
+        about = f"{len(images)} of {len(members):,} images"
+        found.append(Row(printable(name, NAME), about, images, is_named=True))
+    return found
+
+
+def drawn(census: BoxCensus, index: int) -> Picture:
+    """Return an image with its boxes; of a file that has gone since, an empty one."""
+    entry, record = census.table.entries[index], census.records[index]
+    name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
+    path = census.tree.root / entry.image
+    try:
+        image = open_upright(path, Decoding(census.max_megapixels), SIDE).image.convert("RGB")
+    except Unreadable:
+        return Picture(name, "data:,")
+    scale = SIDE / max(size)
+    small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    canvas = image.resize(small, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR)
+    pen = ImageDraw.Draw(canvas)
+    for row in census.boxes[index]:
+        left, top, right, bottom = (row[:BOX_CLASS] * scale).tolist()
+        color = GREY if row[BOX_IGNORED] else color_of(int(row[BOX_CLASS]))
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color, width=LINE)
+    file = io.BytesIO()
+    canvas.save(file, "JPEG", quality=85)
+    return Picture(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
