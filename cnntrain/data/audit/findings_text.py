@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.markup import escape
 from rich.table import Table
@@ -13,14 +13,19 @@ from cnntrain.runtime.console import Console
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
-    from cnntrain.data.audit.boxes.result import BoxAudit
-    from cnntrain.data.audit.masks_result import MaskAudit
     from cnntrain.data.audit.result import Audit
 
 SHOWN = 10  # of each kind of finding on the screen; all are in the JSON file
 SHOWN_OF_SUMMED = 3  # of the kinds whose items say little one by one
 EVEN = 1.05  # times the images of the smallest class, up to which classes count as balanced
 NAME, LINE = 200, 600  # characters of a name, and of a line of names, that are shown
+
+
+class Advice(Protocol):
+    """What an audit of any kind comes to: a command that trains, or why there is none."""
+
+    command: str
+    refusal: str
 
 
 def show(console: Console, result: Audit) -> None:
@@ -41,7 +46,7 @@ def show(console: Console, result: Audit) -> None:
 
 def show_findings(
     console: Console,
-    result: Audit | MaskAudit | BoxAudit,
+    result: Advice,
     found: Mapping[str, Sequence[Any]],
     facts: dict[str, str],
 ) -> None:
@@ -49,7 +54,7 @@ def show_findings(
 
     Args:
         console: where they are printed.
-        result: the audit.
+        result: the audit, of folders of any kind.
         found: the findings, by their kinds.
         facts: what there is to say of all images together.
     """
