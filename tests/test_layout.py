@@ -69,7 +69,7 @@ def test_the_check_sees_what_reads_a_key(code: str, reads: bool) -> None:
 
 
 def test_only_run_config_and_cli_index_the_configuration() -> None:
-    """Everything else works without one: it takes plain arguments, or typed parts of config/sections.py."""
+    """Everything else works without one: it takes plain arguments, or typed parts of config/sections."""
     found = {}
     for path in PACKAGE.rglob("*.py"):
         module = path.relative_to(PACKAGE)
@@ -77,7 +77,7 @@ def test_only_run_config_and_cli_index_the_configuration() -> None:
             lines := indexed_by(ast.parse(path.read_text()))
         ):
             found[module.as_posix()] = lines
-    assert found == {}, "take plain arguments, or a section of config/sections.py"
+    assert found == {}, "take plain arguments, or a section of config/sections"
 
 
 def test_the_score_of_classification_is_named_where_classes_are_learnt_alone() -> None:

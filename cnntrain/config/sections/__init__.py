@@ -1,0 +1,48 @@
+"""What one part of a run needs to know of the configuration, as typed values. Imports no torch.
+
+Everything below ``cnntrain.run`` takes these, or plainer arguments, and never the whole configuration.
+"""
+
+from cnntrain.config.sections.commands import BenchSettings, ExplainSettings, ScriptSettings, SummarySettings
+from cnntrain.config.sections.data import DataSettings, Node, Shape, strengths
+from cnntrain.config.sections.trained import (
+    EarlierSettings,
+    EvalSettings,
+    ExportSettings,
+    PredictSettings,
+    ReportSettings,
+    TrainedSettings,
+)
+from cnntrain.config.sections.training import (
+    CriterionSettings,
+    DoctorSettings,
+    EndSettings,
+    EngineSettings,
+    HeaderSettings,
+    ModelSettings,
+    OptimizerSettings,
+)
+
+__all__ = [
+    "BenchSettings",
+    "CriterionSettings",
+    "DataSettings",
+    "DoctorSettings",
+    "EarlierSettings",
+    "EndSettings",
+    "EngineSettings",
+    "EvalSettings",
+    "ExplainSettings",
+    "ExportSettings",
+    "HeaderSettings",
+    "ModelSettings",
+    "Node",
+    "OptimizerSettings",
+    "PredictSettings",
+    "ReportSettings",
+    "ScriptSettings",
+    "Shape",
+    "SummarySettings",
+    "TrainedSettings",
+    "strengths",
+]

@@ -1,0 +1,207 @@
+"""What is done with a trained model, and what the configuration of an earlier run says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from cnntrain.config.keys import leaves
+from cnntrain.config.mistakes.suggestions import check_value
+from cnntrain.config.schema import Config
+from cnntrain.config.sections.data import DataSettings, Node
+from cnntrain.config.sections.training import CriterionSettings, EngineSettings, ModelSettings
+from cnntrain.errors import UserError
+
+
+@dataclass(frozen=True)
+class TrainedSettings:
+    """A trained model, and how it computes.
+
+    Args:
+        data: the images and classes that it is for.
+        model: the network.
+        criterion: the loss.
+        engine: what is left to autotune.
+        device: where it computes, or ``auto``.
+        compile: whether torch.compile makes one piece of code of it.
+        trust: packages that the configuration may name; None for what the user typed.
+    """
+
+    data: DataSettings
+    model: ModelSettings
+    criterion: CriterionSettings
+    engine: EngineSettings
+    device: str
+    compile: bool
+    trust: list[str] | None
+
+    @classmethod
+    def of(cls, config: Config) -> TrainedSettings:
+        """Return what a checkpoint's configuration says of its model."""
+        return cls(
+            DataSettings.of(config),
+            ModelSettings.of(config),
+            CriterionSettings.of(config),
+            EngineSettings.of(config),
+            config["device"],
+            config["compile"],
+            config["trust"],
+        )
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """A trained model that is evaluated.
+
+    Args:
+        trained: the model, its data, and how it computes.
+        split: the part of the data: ``train``, ``val`` or ``test``.
+        tta: the views of each image that outputs are averaged over; empty: none but the image itself.
+        eval_batch_size: images of a batch.
+    """
+
+    trained: TrainedSettings
+    split: str
+    tta: list[str]
+    eval_batch_size: int
+
+    @classmethod
+    def of(cls, config: Config) -> EvalSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/eval.yaml``, says."""
+        names = ("split", "tta", "eval_batch_size")
+        return cls(TrainedSettings.of(config), **{name: config[name] for name in names})
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """What is shown and written of image files.
+
+    Args:
+        top: classes that are listed for each image.
+        invert: whether dark on white becomes white on dark first.
+        tta: the views of each image that outputs are averaged over; empty: none but the image itself.
+        tile: side of the tiles that files are cut into at their own resolution; None: files are scaled.
+        out: the folder of masks and overlays; None: one is named.
+        eval_batch_size: images that the model sees at a time.
+        verbose: how much is printed.
+    """
+
+    top: int
+    invert: bool
+    tta: list[str]
+    tile: int | None
+    out: str | None
+    eval_batch_size: int
+    verbose: int
+
+    @classmethod
+    def of(cls, config: Config) -> PredictSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/predict.yaml``, says."""
+        return cls(**{field.name: config[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """A trained model that is written for use elsewhere.
+
+    Args:
+        trained: the model, its data, and how it computes.
+        formats: of the files, such as ``onnx``.
+    """
+
+    trained: TrainedSettings
+    formats: list[str]
+
+    @classmethod
+    def of(cls, config: Config) -> ExportSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/export.yaml``, says."""
+        return cls(TrainedSettings.of(config), config["formats"])
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What the report says of a run's configuration.
+
+    Args:
+        data: the data set, and how it is read.
+        model: class and arguments of the network.
+        augment: class and arguments of the augmentation.
+        epochs: of training.
+        early_stopping: epochs without improvement after which training stops.
+        monitor: the score that chooses the best epoch.
+        precision: number format of the forward pass.
+        channels_last: whether images lie in memory as (N, H, W, C).
+        threads: of the CPU.
+        compile: whether torch.compile makes one piece of code of the network.
+        eval_batch_size: images of a batch that is evaluated.
+        verbose: how much is printed.
+        values: every key with its value.
+    """
+
+    data: DataSettings
+    model: Node
+    augment: Node
+    epochs: int
+    early_stopping: int | None
+    monitor: str
+    precision: str
+    channels_last: bool | str
+    threads: int | str
+    compile: bool
+    eval_batch_size: int
+    verbose: int
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Config) -> ReportSettings:
+        """Return what a run's configuration says."""
+        names = (field.name for field in fields(cls) if field.name not in ("data", "values"))
+        known = {name: config[name] for name in names}
+        return cls(data=DataSettings.of(config), values=dict(leaves(config)), **known)
+
+
+@dataclass(frozen=True)
+class EarlierSettings:
+    """What a checkpoint's configuration says of its run. Whoever wrote it may have written anything.
+
+    Args:
+        model: class and arguments of the network; empty if there are none.
+        data: the group ``data``; empty if there is none.
+        source: the data set of that group; None if there is none.
+        split: the ``val_fraction``, ``split_seed`` and ``limit`` that chose the training images, checked;
+            None if one of them is missing or not possible.
+    """
+
+    model: Node
+    data: Mapping[str, Any]
+    source: Node | None
+    split: tuple[float, int, int | None] | None
+
+    @classmethod
+    def of(cls, config: Config) -> EarlierSettings:
+        """Return what a configuration says, as far as it says it."""
+        model, data = (config.get(name) for name in ("model", "data"))
+        data = data if isinstance(data, Mapping) else {}
+        source = data.get("source")
+        return cls(
+            model if isinstance(model, Mapping) else {},
+            data,
+            source if isinstance(source, Mapping) and "_target_" in source else None,
+            split_in(config, data),
+        )
+
+    def same(self, names: Iterable[str], data: DataSettings) -> bool:
+        """Return whether some keys of the group ``data`` have the values of other data."""
+        return all(self.data.get(name) == getattr(data, name) for name in names)
+
+
+def split_in(config: Config, data: Mapping[str, Any]) -> tuple[float, int, int | None] | None:
+    """Return the ``val_fraction``, ``split_seed`` and ``limit`` of a configuration; None if one is wrong."""
+    try:
+        split = data["val_fraction"], data["split_seed"], config["limit"]
+        for key, value in zip(("data.val_fraction", "data.split_seed", "limit"), split, strict=True):
+            check_value(key, value)
+    except (LookupError, TypeError, UserError):
+        return None
+    return split
