@@ -182,6 +182,9 @@ def suited(topic: Topic, subject: Subject) -> Subject:
     if task not in topic.tasks:
         known = " and ".join(last_name(target).lower() for target in topic.tasks)
         raise UserError(f"explain {topic.name} shows {known} alone, and this run learns {last_name(task)}")
+    inputs = subject.config["data"].get("inputs") or "images"
+    if inputs not in topic.inputs:
+        raise UserError(f"explain {topic.name} shows images alone, and these data are data.inputs={inputs}")
     if topic.models and model not in topic.targets:
         choices = " or ".join(f"model={name}" for name in topic.models)
         raise UserError(f"explain {topic.name} is about {choices}, and this model is {last_name(model)}")

@@ -43,6 +43,7 @@ class Topic:
         models: the choices of ``model`` that it is about; keys without a topic ask for the first topic that
             is about the ``model=`` among them. Empty for all.
         tasks: what the model may learn.
+        inputs: what it may get, as ``data.inputs`` has it.
         keys: the keys that it takes; None for those of ``train``.
     """
 
@@ -58,6 +59,7 @@ class Topic:
     compared: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     tasks: tuple[str, ...] = (CLASSIFICATION,)
+    inputs: tuple[str, ...] = ("images",)
     keys: tuple[str, ...] | None = None
 
     @property
@@ -162,6 +164,7 @@ TOPICS: dict[str, Topic] = {
             needs="parts",
             overrides=("optim=sgd",),  # which diverges; Adam's steps stay as long as they are
             tasks=(CLASSIFICATION, SEGMENTATION),
+            inputs=("images", "series", "text"),
         ),
         Topic(
             "skips",

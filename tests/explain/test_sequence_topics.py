@@ -106,6 +106,7 @@ def test_attention_is_told_for_each_head(cnntrain: Command, model: str, parts: i
         (["attention", "model=lstm"], "explain attention is about model=vit or model=transformer"),
         (["vanishing", "model=vit"], "explain vanishing is about model=lstm"),
         (["vanishing", "run=last"], "run=last: only explain "),
+        (["states", "data=japanese_vowels"], "explain states shows images alone, and these data are data.inputs="),
     ],
 )
 def test_other_models_are_refused_before_torch_is_imported(
