@@ -106,13 +106,23 @@ def test_attention_is_told_for_each_head(cnntrain: Command, model: str, parts: i
         (["attention", "model=lstm"], "explain attention is about model=vit or model=transformer"),
         (["vanishing", "model=vit"], "explain vanishing is about model=lstm"),
         (["vanishing", "run=last"], "run=last: only explain "),
-        (["states", "data=japanese_vowels"], "explain states shows images alone, and these data are data.inputs="),
     ],
 )
 def test_other_models_are_refused_before_torch_is_imported(
     torchless: Command, words: list[str], told: str
 ) -> None:
     is_told(torchless("explain", *words), told)
+
+
+@pytest.mark.parametrize("topic", ["steps", "states", "vanishing", "filters"])
+def test_topics_on_images_refuse_texts(torchless: Command, topic: str) -> None:
+    for name in ("good", "bad"):
+        Path("texts", name).mkdir(parents=True)
+        for number in range(9):
+            Path("texts", name, f"{number}.txt").write_text(f"{name} " + "word " * (number + 1))
+    told = torchless("explain", topic, "data=text_folder", "data.root=texts", "model=lstm")
+    is_told(told, f"explain {topic} shows images alone, and these data are data.inputs=text")
+    assert not Path("outputs").exists()
 
 
 def test_the_five_steps_of_a_sequence_model_have_their_name(cnntrain: Command) -> None:
