@@ -68,6 +68,7 @@ def format_of(root: str | Path, forced: str = AUTO) -> str:
         )
     if forced == AUTO and found == [CLASSES]:
         check_masks_have_images(folder, shown)
+        check_images_have_more(folder, shown)
     return found[0] if forced == AUTO else forced
 
 
@@ -82,6 +83,18 @@ def check_masks_have_images(folder: Path, shown: str) -> None:
         raise UserError(
             f"data.root={shown} holds masks in {masks[0]}/ and no images: put them into {wanted}, each with "
             "the name of its mask"
+        )
+
+
+def check_images_have_more(folder: Path, shown: str) -> None:
+    """Raise a UserError if a folder holds images in ``images/``, and nothing that says what they show."""
+    tops = folders_in(folder)
+    is_of_images = len(tops) == 1 and (tops[0].lower() in IMAGES or tops[0] == voc.IMAGES)
+    if is_of_images and not folders_in(folder / tops[0]) and has(folder, tops, is_image):
+        masks = f"{voc.MASKS[0]}/" if tops[0] == voc.IMAGES else "masks/"
+        raise UserError(
+            f"data.root={shown} holds images in {tops[0]}/ and nothing that says what they show: put their "
+            f"masks into {masks}, each with the name of its image, or sort them into a folder for each class"
         )
 
 

@@ -191,6 +191,17 @@ def test_files_of_names_that_make_no_sense_are_refused(file: str, content: str, 
         census(root)
 
 
+@pytest.mark.parametrize(("images", "masks"), [("images", "masks"), ("JPEGImages", "SegmentationClass")])
+def test_images_without_masks_are_refused(images: str, masks: str) -> None:
+    from cnntrain.annotations.formats import format_of
+
+    for number in range(4):
+        save(Path(f"data/{images}/{number}.png"), scene(number)[0])
+    told = f"holds images in {images}/ and nothing .* put their masks into {masks}/"
+    with pytest.raises(UserError, match=told):
+        format_of("data")
+
+
 def test_masks_without_images_are_refused() -> None:
     from cnntrain.annotations.formats import format_of
 
