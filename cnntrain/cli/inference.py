@@ -62,13 +62,20 @@ def report(arguments: Sequence[str]) -> int:
 def predict(arguments: Sequence[str]) -> int:
     """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
     from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.schema import inputs_of
+    from cnntrain.errors import CnntrainError
     from cnntrain.inference.image_files import files_of
     from cnntrain.inference.saved_run import open_best
+    from cnntrain.sequences.layout import SUFFIXES
 
     run_name, words, overrides, flags = run_files_and_overrides(arguments, PREDICT)
     amendments = check_amendments(overrides, AMENDABLE["predict"], "predict")
-    files = files_of(words)
-    run = open_best(run_name, "predict", amendments)
+    try:
+        run = open_best(run_name, "predict", amendments)
+    except CnntrainError:
+        files_of(words)  # whose mistakes are told first
+        raise
+    files = files_of(words, SUFFIXES.get(inputs_of(run.config["data"]), ()))
     from cnntrain.config.sections import PredictSettings, TrainedSettings
     from cnntrain.inference.model import Trained
     from cnntrain.inference.predict import predict as predict_files

@@ -15,12 +15,16 @@ from cnntrain.runtime.ranks import Reporter
 from cnntrain.text import printable, some
 
 
-def files_of(names: Iterable[str]) -> list[Path]:
+def files_of(names: Iterable[str], suffixes: tuple[str, ...] = ()) -> list[Path]:
     """Return the files that typed names mean; of a folder the images in it, as training looks into folders.
 
     A file that is named itself is among them whatever its extension. Linked folders are looked into, each
     once; links to nowhere are among the files. Hidden files, pipes and devices, and what cnntrain has written
     are not. What is left out of a folder is said in a line for each kind.
+
+    Args:
+        names: as typed.
+        suffixes: of the files that are meant in a folder, such as ``(".txt",)``; none: images.
 
     Raises:
         UserError: there is no such file or folder, it may not be read, a folder holds no image, or a file is
@@ -35,18 +39,25 @@ def files_of(names: Iterable[str]) -> list[Path]:
             raise UserError(f"there is no file or folder {printable(name)}{meant}")
         if not path.is_dir() and not path.is_file():
             raise UserError(f"{printable(name)} is not a regular file, but a pipe, a socket or a device")
-        found.update(dict.fromkeys(images_in(path, name) if path.is_dir() else [path]))
+        found.update(dict.fromkeys(images_in(path, name, suffixes) if path.is_dir() else [path]))
     return list(found)
 
 
-def images_in(folder: Path, name: str) -> list[Path]:
+def images_in(folder: Path, name: str, suffixes: tuple[str, ...] = ()) -> list[Path]:
     """Return the images below a folder, which is called by the name that was typed, and say what is left out.
 
     Raises:
         UserError: there are none.
     """
     there = Found()
-    images, others = told_apart(walk(folder, "", there))
+    files = walk(folder, "", there)
+    if suffixes:
+        images = [file for file in files if file.lower().endswith(suffixes)]
+        others: list[str] = []
+        if not images:
+            raise UserError(f"the folder {printable(name)} holds no *{' or *'.join(suffixes)}")
+    else:
+        images, others = told_apart(files)
     if there.denied and not images:
         raise UserError(f"the folder {printable(name)} may not be read")
     skipped = "; ".join([heading("others", others), *advice_for(others)]) if others else ""

@@ -15,15 +15,20 @@ from cnntrain.compute.autotune import settle
 from cnntrain.compute.precision import Precision
 from cnntrain.config.from_checkpoint import check_amendments
 from cnntrain.config.keys import AMENDABLE
+from cnntrain.config.schema import IMAGES, TEXT
 from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images
 from cnntrain.data.resize import side_or_both
+from cnntrain.data.sequences.batch import batch_of
+from cnntrain.data.sequences.dataset import as_steps
 from cnntrain.data.sequences.standardize import normalizing
-from cnntrain.errors import UserError
+from cnntrain.errors import UserError, in_words
 from cnntrain.image_folder.opening import Decoding
 from cnntrain.inference.saved_run import open_best
 from cnntrain.runtime import distributed
+from cnntrain.sequences.reading import series, text
+from cnntrain.sequences.tokens import Tokens
 from cnntrain.training.components.components import build_model, build_task, load_weights
 from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import compile_model, find_device
@@ -47,6 +52,8 @@ class Trained:
         data, trust = settings.data, settings.trust
         self.trust = trust
         self.shape = data.shape
+        self.inputs, self.features = data.inputs, data.features
+        self.tokens = Tokens(data.tokens, data.vocabulary) if data.inputs == TEXT else None
         check_shape(data, state)
         self.resize, self.resize_size = data.resize, side_or_both(data.read_size)
         self.decoding = Decoding(data.max_megapixels, data.value_range)
@@ -68,21 +75,44 @@ class Trained:
         known = replace(data, mean=self.normalization["mean"], std=self.normalization["std"])
         self.normalize = normalizing(known, self.device, engine.memory_format)
 
-    def predict(self, images: Tensor | np.ndarray) -> Tensor:
+    def predict(self, images: Tensor | np.ndarray | Sequence[Any]) -> Tensor:
         """Return what the task makes of the outputs, on the CPU: probabilities, float32 (N, classes), say.
 
         Args:
             images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
                 Those of the network's own size are taken as they are, others are scaled as in training.
+                A model of sequences takes a list of series, arrays (T, F), or of texts.
 
         Raises:
             UserError: they are something else.
         """
+        if self.inputs != IMAGES:
+            return self.seen(batch_of(self.steps_of(images)))
         images = checked_images(images)
         channels, size = self.shape[0], self.shape[1:]
         side = size if images.shape[2:] == size else self.resize_size
         images = central(fit_images(images.cpu(), channels, side, self.resize), size)
         return self.seen(images)
+
+    def steps_of(self, sequences: Sequence[Any] | Tensor | np.ndarray) -> list[Tensor]:
+        """Return the steps of sequences as the network gets them, float32 (T, F) each.
+
+        Raises:
+            UserError: one is no sequence such as the network was trained on.
+        """
+        found, check = [], text if self.tokens is not None else series
+        for number, sequence in enumerate(sequences):
+            try:
+                steps = as_steps(check(sequence), self.tokens)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"predict: sequence {number}: {in_words(error)}") from error
+            if steps.shape[1] != self.features:
+                raise UserError(
+                    f"predict: sequence {number} has {steps.shape[1]} features, and the model takes "
+                    f"{self.features}"
+                )
+            found.append(torch.from_numpy(steps[: self.shape[1]]))
+        return found
 
     @torch.no_grad()
     def seen(self, images: Tensor) -> Tensor:

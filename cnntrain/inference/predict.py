@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.config.schema import IMAGES
 from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
@@ -21,6 +22,7 @@ from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction, as_csv, as_json, folder_of
 from cnntrain.inference.segment import segmented
+from cnntrain.inference.sequences.files import predictions as of_sequences
 from cnntrain.runs.named_output import screen_beside, write
 from cnntrain.runtime.console import Console, Whole, count, is_terminal
 from cnntrain.runtime.hardware import cores
@@ -58,6 +60,8 @@ def predict(
     labels_pixels = trained.task.labels_pixels
     if not labels_pixels:
         check_no_masks(trained, settings)
+    if settings.invert and trained.inputs != IMAGES:
+        raise UserError(f"invert=true is for models of images, and this is one of {trained.inputs}")
     if settings.tta:
         trained.model = trained.task.views(trained.model, settings.tta)
     found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)
@@ -65,6 +69,8 @@ def predict(
         if labels_pixels:
             folder = stack.enter_context(new_folder(settings.out, trained.class_names))
             stream = segmented(trained, files, top, settings.tile, settings.invert, folder)
+        elif trained.inputs != IMAGES:
+            stream = of_sequences(trained, files, top, settings.eval_batch_size)
         else:
             stream = predictions(trained, files, top, settings.invert, settings.eval_batch_size)
         lines.heading()
@@ -236,7 +242,7 @@ def warn_of_inverse(
     console: Console, trained: Trained, found: Sequence[Prediction], is_inverted: bool
 ) -> None:
     """Warn of grey images that look like the training images only once black and white are exchanged."""
-    if trained.shape[0] != 1:
+    if trained.shape[0] != 1 or trained.inputs != IMAGES:
         return
     usual = trained.normalization["mean"][0]
     means = [prediction.mean for prediction in found if not prediction.reason]

@@ -11,13 +11,14 @@ from cnntrain.image_folder.walk import Found, walk
 from cnntrain.sequences.source import Sample
 from cnntrain.text import printable, shown_path, some
 
+SUFFIXES = {"series": (".csv",), "text": (".txt",)}  # of the files that are read, by the value of data.inputs
 LARGEST = 2**26  # bytes of a file: 64 MB
 
 
-def is_table(root: str, suffix: str) -> bool:
-    """Return whether ``data.root`` is one file of a kind, such as ``.csv``, rather than a folder."""
+def is_table(root: str) -> bool:
+    """Return whether ``data.root`` is one CSV file, rather than a folder."""
     path = Path(root).expanduser()
-    return path.is_file() and path.suffix.lower() == suffix
+    return path.is_file() and path.suffix.lower() == ".csv"
 
 
 def samples_in(root: str, suffixes: tuple[str, ...]) -> list[Sample]:

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.errors import UserError
-from cnntrain.sequences.layout import contents, decoded, is_table, samples_in
+from cnntrain.sequences.layout import SUFFIXES, contents, decoded, is_table, samples_in
 from cnntrain.sequences.source import Sample, Source
 from cnntrain.sequences.table import column, part_of, rows_of
 from cnntrain.text import printable
 
-SUFFIX = ".csv"
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
@@ -43,7 +42,7 @@ class SeriesFolder(Source):
         class_names: list[str] | None = None,
     ) -> None:
         self.root = Path(root).expanduser()
-        samples = samples_of_table(self.root) if is_table(root, SUFFIX) else samples_in(root, (SUFFIX,))
+        samples = samples_of_table(self.root) if is_table(root) else samples_in(root, SUFFIXES["series"])
         super().__init__(samples, train, f"data.root={printable(root)}", test_fraction, class_names)
 
     def value(self, sample: Sample) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnntrain.errors import UserError
-from cnntrain.sequences.layout import contents, decoded, is_table, samples_in
+from cnntrain.sequences.layout import SUFFIXES, contents, decoded, is_table, samples_in
 from cnntrain.sequences.source import Sample, Source
 from cnntrain.sequences.table import column, part_of, rows_of
 from cnntrain.text import printable
@@ -35,7 +35,7 @@ class TextFolder(Source):
         class_names: list[str] | None = None,
     ) -> None:
         path = Path(root).expanduser()
-        samples = samples_of_table(path) if is_table(root, ".csv") else samples_in(root, (".txt",))
+        samples = samples_of_table(path) if is_table(root) else samples_in(root, SUFFIXES["text"])
         super().__init__(samples, train, f"data.root={printable(root)}", test_fraction, class_names)
 
     def value(self, sample: Sample) -> str:

@@ -8,6 +8,8 @@ A text has one feature, the number of its token.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -32,3 +34,9 @@ def of_lengths(values: Tensor, lengths: Tensor) -> Tensor:
     """Return a batch of sequences that have so many steps: values, float32 (N, T, F); int64 (N,)."""
     steps = torch.arange(values.shape[1], device=values.device)
     return padded(values, steps >= lengths[:, None])
+
+
+def batch_of(sequences: Sequence[Tensor]) -> Tensor:
+    """Return a batch of some sequences, float32 (T, F) each."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    return of_lengths(torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True), lengths)

@@ -1,0 +1,1 @@
+"""The use of trained models of sequences: on files, and exported."""

@@ -1,0 +1,85 @@
+"""Trained models of sequences on files, from Python, and exported with a dynamic length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Command, is_told
+
+from cnntrain.errors import UserError
+from cnntrain.inference.model import load
+
+RANDOM = np.random.default_rng(0)
+
+
+def write_series() -> None:
+    """Write a folder of series that rise or fall, of 4 to 20 steps."""
+    for label, sign in (("up", 1), ("down", -1)):
+        for number in range(20):
+            steps = sign * np.arange(4 + number % 17) + RANDOM.normal(size=4 + number % 17)
+            file = Path(f"d/{label}/{number}.csv")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(f"{a:.4f},{b:.4f}\n" for a, b in zip(steps, steps**2, strict=True)))
+
+
+def write_texts() -> None:
+    """Write a folder of questions and of answers."""
+    for label, text in (("question", "who is there ?"), ("answer", "it is me .")):
+        for number in range(12):
+            file = Path(f"t/{label}/{number}.txt")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(" ".join([text] * (1 + number % 4)))
+
+
+SERIES = ("data=series_folder", "data.root=d")
+TEXTS = ("data=text_folder", "data.root=t")
+
+
+def train(cnntrain: Command, *typed: str) -> None:
+    """Train a small model into the folder ``run``."""
+    done = cnntrain("train", *typed, "model.width=16", "epochs=8", "batch_size=8", "report=false", "out=run")
+    assert done.code == 0, done.err
+
+
+def test_files_are_predicted_and_bad_ones_are_named(cnntrain: Command) -> None:
+    write_series()
+    train(cnntrain, *SERIES, "model=lstm", "optim.lr=0.01")
+    Path("new").mkdir()
+    Path("new/long.csv").write_text("".join(f"{step},{step**2}\n" for step in range(100)))
+    Path("new/three.csv").write_text("1,2,3\n")
+    Path("new/notes.md").write_text("no series")
+    done = cnntrain("predict", "run", "new", "--json", "-")
+    found = json.loads(done.out)
+    assert [entry["file"] for entry in found["predictions"]] == ["new/long.csv"]
+    assert found["predictions"][0]["classes"][0]["class"] == "up"
+    assert found["failed"] == [{"file": "new/three.csv", "reason": "has 3 features, and the model takes 2"}]
+    assert done.code == 1
+    is_told(cnntrain("predict", "run", "new/long.csv", "invert=true"), "invert=true is for models of images")
+
+
+def test_texts_are_predicted_by_the_vocabulary_of_training(cnntrain: Command) -> None:
+    write_texts()
+    train(cnntrain, *TEXTS, "model=transformer", "optim.lr=0.01")
+    Path("a.txt").write_text("WHO is new here?")
+    Path("b.txt").write_bytes(b"caf\xe9")
+    done = cnntrain("predict", "run", "a.txt", "b.txt")
+    assert "question" in done.out
+    assert "b.txt: is not UTF-8: byte 3 is 0xe9" in done.err
+
+
+def test_predict_takes_series_and_texts_from_python(cnntrain: Command) -> None:
+    write_series()
+    train(cnntrain, *SERIES, "model=gru")
+    trained = load("run")
+    some = [RANDOM.normal(size=(length, 2)) for length in (3, 9)]
+    together, alone = trained.predict(some), torch.cat([trained.predict([one]) for one in some])
+    assert together.shape == (2, 2)
+    assert torch.allclose(together, alone, atol=1e-5)
+    with pytest.raises(UserError, match="sequence 0 has 3 features, and the model takes 2"):
+        trained.predict([np.ones((4, 3))])
+    with pytest.raises(UserError, match="sequence 1: step 1, feature 2 is nan"):
+        trained.predict([np.ones((4, 2)), np.array([[1, np.nan]])])
