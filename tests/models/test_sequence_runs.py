@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import Command
 from forks import Forked
+from PIL import Image
 from torch import Tensor
 
 from cnntrain.data.sources.builtin import MNISTMini
@@ -85,3 +86,24 @@ def test_a_sweep_compares_ways_of_reading(cnntrain: Command) -> None:
     assert outcome.code == 0, outcome.err
     assert all(read in outcome.out for read in ("rows", "columns", "patches"))
     assert len(list(Path("sweep").glob("*/summary.json"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("rnn", ["model.read=pixels", "data.image_size=8", "data.channels=3"]),
+        ("lstm", ["model.read=columns", "precision=bf16"]),
+        ("gru", ["model.read=patches", "model.patch=4", "precision=auto"]),
+        ("transformer", ["model.read=pixels", "model.heads=2", "data.image_size=6"]),
+    ],
+)
+def test_images_of_any_size_are_read_in_any_way_and_predicted(
+    cnntrain: Command, name: str, words: list[str]
+) -> None:
+    run = ("limit=60", "epochs=1", "threads=1", "report=false", "model.width=8")
+    outcome = cnntrain("train", *run, f"model={name}", *words, "out=run")
+    assert outcome.code == 0, outcome.err
+    for number, size in enumerate(((28, 28), (40, 60))):
+        Image.new("L", size, 128).save(f"{number}.png")
+    outcome = cnntrain("predict", "run", "0.png", "1.png")
+    assert outcome.code == 0 and "2 images" in outcome.out, outcome.err
