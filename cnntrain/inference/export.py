@@ -21,7 +21,7 @@ from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.comparison import IMAGES, VALUES, at_most, compared, in_other_sizes
 from cnntrain.inference.portable.description import README, describe, preprocessing
 from cnntrain.inference.portable.from_bytes import FromBytes, left_out, tensors
-from cnntrain.inference.portable.writers import WRITERS, Source, why_one_size
+from cnntrain.inference.portable.writers import WRITERS, Source, takes_any_height, why_one_size
 from cnntrain.runs import run_folder
 from cnntrain.runtime.console import Console, bytes_in_words, count
 from cnntrain.text import network_name, printable, shown_path, some
@@ -110,6 +110,8 @@ def write_one(
     file, model = folder / f"{NAME}.{kind}", source.model
     with console.bar(1, 0, f"exporting {kind}", unit="file"):
         run = WRITERS[kind](source, file)
+        if kind == "onnx" and takes_any_height(model):
+            images = [*images, images[0][:OTHERS, :, ::2]]
         found = None if run is None else compared(run, model, images)
     size = bytes_in_words(file.stat().st_size)
     if found is None:

@@ -107,3 +107,23 @@ def test_images_of_any_size_are_read_in_any_way_and_predicted(
         Image.new("L", size, 128).save(f"{number}.png")
     outcome = cnntrain("predict", "run", "0.png", "1.png")
     assert outcome.code == 0 and "2 images" in outcome.out, outcome.err
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_images_with_more_or_fewer_rows_go_through_an_exported_recurrent_network(
+    cnntrain: Command, name: str
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    run = ("limit=60", "epochs=1", "precision=fp32", "threads=1", "report=false", "model.width=8")
+    words = ("model.depth=2", "model.bidirectional=true") if name == "lstm" else ()
+    assert cnntrain("train", *run, f"model={name}", *words, "out=run").code == 0
+    outcome = cnntrain("export", "run", "formats=[onnx]")
+    assert outcome.code == 0, outcome.err
+    session = onnxruntime.InferenceSession("run/export/model.onnx")
+    network = load("run", ["precision=fp32"]).model
+    for count, rows in ((1, 28), (5, 28), (2, 9), (3, 40)):
+        images = torch.randint(0, 256, (count, 1, rows, 28), dtype=torch.uint8)
+        with torch.no_grad():
+            expected = network((images / 255 - 0.1307) / 0.3081).softmax(dim=1).numpy()
+        found = session.run(None, {"images": images.numpy()})[0]
+        assert found.shape == (count, 10) and np.abs(found - expected).max() < 1e-4

@@ -78,24 +78,36 @@ def why_one_size(source: Source) -> str:
     return ""
 
 
+def takes_any_height(model: FromBytes) -> bool:
+    """Return whether a network reads images of any height, as recurrent ones do that read rows."""
+    return bool(getattr(model.model, "takes_any_height", False))
+
+
 def write_onnx(source: Source, file: Path) -> Run:
     """Write ONNX and return a function that runs it in onnxruntime."""
     import onnx
     import onnxruntime
 
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": [source.model.exported.output]}
+    metadata = source.metadata
     with quietly(), exporting("onnx"):
-        program = torch.onnx.export(
-            source.model,
-            (source.example,),
-            dynamo=True,
-            dynamic_shapes=source.dynamic_shapes("onnx"),
-            verbose=False,
-            input_names=["images"],
-            output_names=[source.model.exported.output],
-        )
-    assert program is not None
-    proto = program.model_proto
-    onnx.helper.set_model_props(proto, source.metadata)
+        if takes_any_height(source.model):
+            # torch.export would unroll the layers to a fixed number of steps, which this exporter does not.
+            axes = {"images": {0: "N", 2: "H"}, names["output_names"][0]: {0: "N"}}
+            buffer: Any = io.BytesIO()
+            torch.onnx.export(
+                source.model, (source.example,), buffer, dynamo=False, dynamic_axes=axes, **names
+            )
+            proto = onnx.load_from_string(buffer.getvalue())
+            metadata = {**metadata, "height": "any, since each row is a step"}
+        else:
+            shapes = source.dynamic_shapes("onnx")
+            program = torch.onnx.export(
+                source.model, (source.example,), dynamo=True, dynamic_shapes=shapes, verbose=False, **names
+            )
+            assert program is not None
+            proto = program.model_proto
+    onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)
     write(file, proto.SerializeToString())
     options = onnxruntime.SessionOptions()

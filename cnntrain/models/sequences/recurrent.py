@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.sequences.unequal import IMAGES, last_of, mean_of, padding_of, reader_of, run_packed
 
 
@@ -105,6 +106,11 @@ class Recurrent(nn.Module):
     def steps(self) -> int:
         """The length of the sequence, T."""
         return self.reader.length
+
+    @property
+    def takes_any_height(self) -> bool:
+        """Whether images may have more or fewer rows than those of training: each is a step."""
+        return isinstance(self.reader, Reader) and self.reader.read == "rows"
 
     @property
     def of_step(self) -> str:
