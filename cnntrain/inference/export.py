@@ -28,7 +28,7 @@ from cnntrain.text import network_name, printable, shown_path, some
 
 NAME = "model"
 NOISE = 64  # images of noise, in place of those of a test set
-OTHERS = 100  # images that are compared in other sizes too, at most
+OTHERS = 100  # images that are compared in other sizes too, or one at a time, at most
 
 
 def export(
@@ -60,7 +60,8 @@ def export(
     run_folder.make_folder(folder, advice="")
     read, what = images_for(settings.trained.data, trained, model, console, data_trust)
     images = [read]
-    source = Source(model, torch.cat([read, read])[:2], False, {})
+    example = read[:1] if model.exported.one_at_a_time else torch.cat([read, read])[:2]
+    source = Source(model, example, False, {})
     if trained.task.labels_pixels:
         source = of_any_size(source, settings.formats, console)
     if source.any_size:
@@ -142,7 +143,7 @@ def images_for(
     settings: DataSettings, trained: Trained, model: FromBytes, console: Console, trust: Sequence[str] | None
 ) -> tuple[Tensor, str]:
     """Return images to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
-    most = min(IMAGES, at_most(VALUES, model, trained.shape[1:]))
+    most = OTHERS if model.exported.one_at_a_time else min(IMAGES, at_most(VALUES, model, trained.shape[1:]))
     try:
         test = Reader(settings, console, trust).read(is_train=False)
         images, _ = raised(test.__getitems__(np.arange(min(most, len(test)))))
@@ -164,7 +165,8 @@ def facts(trained: Trained, settings: ModelSettings, any_size: bool) -> dict[str
         any_size: whether it takes images of any height and width.
     """
     channels, height, width = trained.shape
-    shape = f"(N, {channels}, {height}, {width})"
+    batch = 1 if trained.task.exported().one_at_a_time else "N"
+    shape = f"({batch}, {channels}, {height}, {width})"
     if any_size:
         shape = f"(N, {channels}, H, W), trained with {height}×{width}"
     return {

@@ -19,6 +19,7 @@ class Exported:
         script: a program that runs ``model.onnx`` on image files, to be copied beside it; None without one.
         does: what the program does, and how it is called, for the README.
         metadata: what the program needs to know besides.
+        one_at_a_time: whether the model takes one image at a time, since how much it finds is not known.
     """
 
     output: str = "outputs"
@@ -28,3 +29,4 @@ class Exported:
     script: Path | None = None
     does: tuple[str, str] = ("", "")
     metadata: Mapping[str, str] = field(default_factory=dict)
+    one_at_a_time: bool = False

@@ -64,7 +64,12 @@ def compared(run: Run, model: FromBytes, images: Sequence[Tensor]) -> Comparison
 
 
 def at_most(values: int, model: FromBytes, size: Sequence[int]) -> int:
-    """Return how many images of a height and width have outputs of that many values, at least 1."""
+    """Return how many images of a height and width have outputs of that many values, at least 1.
+
+    It is 1, too, if the model takes one at a time.
+    """
+    if model.exported.one_at_a_time:
+        return 1
     of_one = math.prod(model.task.output_shape) * math.prod(size)
     return max(1, values * math.prod(model.task.input_shape[1:]) // of_one)
 

@@ -55,7 +55,7 @@ The models take bytes of {takes}; nothing of this is inside them:
 3. Composite what is transparent on white, and apply the orientation that EXIF says.
 4. Convert to {mode}.
 5. Resize: {resize}, bilinear with antialiasing (`Image.Resampling.BILINEAR` of Pillow).{central}
-6. Arrange the pixels as (N, C, H, W), with values from 0 to 255.
+6. Arrange the pixels as ({batch}, C, H, W), with values from 0 to 255.
 {afterwards}{script}
 The metadata have this as `preprocessing`{order}:
 
@@ -153,6 +153,7 @@ def readme(
         files="\n".join(f"- {FILES[kind].format(**facts, **known)}" for kind in formats),
         count=len(names),
         names=printable(some(names)),
+        batch=1 if exported.one_at_a_time else "N",
         takes="any size, but they learnt from one" if any_size else "one size",
         at_least=max(tall, wide),
         value_range=f"{black:g} becomes 0 and {white:g} becomes 255, what lies beyond is cut off",

@@ -7,7 +7,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Source:
 
     Args:
         model: in evaluation mode.
-        example: images, uint8 (2, C, H, W), that the exporters follow through the model.
+        example: images, uint8 (2 or 1, C, H, W), that the exporters follow through the model.
         any_size: whether the exported model takes other heights and widths too.
         metadata: what a file says of its model.
     """
@@ -42,6 +42,8 @@ class Source:
     def dynamic_shapes(self, kind: str) -> dict[str, dict[int, Any]]:
         """Return the sides of ``images`` that may have any length, as the exporter of a format takes them."""
         free = torch.export.Dim
+        if self.model.exported.one_at_a_time:
+            return {"images": {}}
         if not self.any_size:
             return {"images": {0: free("N")}}
         # torch.export calls a named side constrained that is in an inequality, even in one that always holds.
@@ -160,16 +162,19 @@ def exporting(kind: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever torch's tracing may raise
-        raise UserError(f"this model can't be exported to {kind}: {in_words(error)}") from error
+        reason = in_words(error.__cause__ or error)
+        raise UserError(
+            f"this model can't be exported to {kind}: {reason}\nformats=[safetensors] writes its weights"
+        ) from error
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Leave out what torch's exporters say of themselves."""
+    """Leave out what torch's exporters say of themselves; what they fail at is in their exceptions."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
             yield
     finally:
         logging.disable(before)

@@ -61,11 +61,15 @@ def detections(output: Tensor | Proposed, score: float, nms: float, most: int) -
     best, place = scores.flatten(1).topk(min(CANDIDATES, scores[0].numel()))
     cell = place.div(classes, rounding_mode="floor")
     boxes = output[..., BOX].float().gather(1, cell[..., None].expand(-1, -1, 4))
-    found = output.new_zeros(len(output), most, 6, dtype=torch.float32)
-    found[..., 5] = -1
-    for image, (own, sure, label) in enumerate(zip(boxes, best, place % classes, strict=True)):
-        counts = sure > score
-        own, sure, label = own[counts], sure[counts], label[counts]
-        kept = batched_nms(own, sure, label, nms)[:most]
-        found[image, : len(kept)] = torch.cat([own, sure[:, None], label[:, None].float()], dim=1)[kept]
-    return found
+    labels = place % classes
+    rows = torch.cat([boxes, best[..., None], labels[..., None].float()], dim=2)
+    none = rows.new_zeros(most, rows.shape[2])
+    none[:, SCORE + 1] = -1
+    # The surest come first, so that what is left out for its score can't have suppressed what is not.
+    found = torch.stack(
+        [
+            torch.cat([own[batched_nms(own[:, :SCORE], own[:, SCORE], label, nms)], none])[:most]
+            for own, label in zip(rows, labels, strict=True)
+        ]
+    )
+    return found.where(found[..., SCORE, None] > score, none)

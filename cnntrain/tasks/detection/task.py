@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,7 @@ from cnntrain.tasks.detection.predictions import FindsCollector
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
 from cnntrain.tasks.doctor import Finding, Finished
+from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.tasks.report import Evaluated, Section
 
@@ -98,6 +100,24 @@ class Detection(Task):
     def collector(self) -> FindsCollector:
         """Return what keeps how near the boxes come to the objects."""
         return FindsCollector()
+
+    def exported(self) -> Exported:
+        """Return that an exported model gives the boxes in an image, and the script that runs it."""
+        return Exported(
+            "boxes",
+            f"float32 (1, {MOST}, 6): left, top, right and bottom in pixels of the input, score and class, "
+            "the surest box first; rows without a box have class -1",
+            f"non-maximum suppression (score above {SURE:g}, IoU at most {NMS:g})",
+            "boxes and logits of each cell",
+            Path(__file__).with_name("predict_onnx.py"),
+            ("prints the boxes of `cnntrain predict`", "FILE_OR_FOLDER..."),
+            one_at_a_time=True,
+        )
+
+    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
+        """Return whether the boxes are the same, to a thousandth of a pixel, and so are their classes."""
+        same = torch.equal(found[..., SCORE + 1], expected[..., SCORE + 1])
+        return same and torch.allclose(found, expected, rtol=1e-4, atol=1e-3)
 
     def has_learnt(self, row: Mapping[str, Any]) -> bool:
         """Return whether AP50 is more than a start."""

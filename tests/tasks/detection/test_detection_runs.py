@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import pytest
 import torch
 from conftest import Command, is_told
 from forks import Forked
+from PIL import Image
 
 DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=32")
 TINY = (*DATA, "data.digits=[0,1]", "data.digit_size=[20,28]", "batch_size=8", "precision=fp32")
 RUN = (*TINY, "model=yolo", "model.width=4", "epochs=2")
+TWO_STAGE = (*TINY, "model=faster_rcnn", "model.width=4")
 FIXED = ("threads=1", "channels_last=false", "report=false")
 TIMES = ("seconds", "images_per_second")
 
@@ -65,6 +69,27 @@ def test_faster_rcnn_trains_and_resumes_to_the_same_bits(cnntrain: Command) -> N
     assert cnntrain("resume", "killed").code == 0
     whole, found = weights("whole"), weights("killed")
     assert all(torch.equal(found[name], value) for name, value in whole.items())
+
+
+def test_an_exported_network_finds_the_same_boxes(cnntrain: Command, tmp_path: Path) -> None:
+    assert cnntrain("train", *RUN, "out=r", "report=false").code == 0
+    done = cnntrain("export", "r", "formats=[onnx,pt2]")
+    assert done.code == 0, done.err
+    assert done.out.count("on 12 test images") == 2
+    told = Path("r/export/README.md").read_text()
+    assert "uint8 (1, 1, 32, 32)" in told and "non-maximum suppression" in told
+    blank = tmp_path / "blank.png"
+    Image.new("L", (90, 60)).save(blank)
+    script = [sys.executable, "r/export/predict.py", str(blank), "missing.png"]
+    found = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert found.returncode == 1 and "missing.png: No such file" in found.stderr, found.stderr
+
+
+def test_what_torch_cannot_trace_is_one_line(cnntrain: Command) -> None:
+    assert cnntrain("train", *TWO_STAGE, "epochs=1", "limit=8", "out=r", "report=false").code == 0
+    done = cnntrain("export", "r", "formats=[pt2]")
+    assert done.code == 2 and "formats=[safetensors]" in done.err and "# File" not in done.err
+    assert cnntrain("export", "r", "formats=[safetensors]").code == 0
 
 
 def test_a_network_learns_to_find_digits(cnntrain: Command) -> None:
