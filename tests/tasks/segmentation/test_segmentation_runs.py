@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,21 @@ def test_loggers_get_images_with_their_masks_over_them_and_the_confusion_of_pixe
     pixels = np.asarray(Image.open(io.BytesIO(first)).convert("RGB")).astype(int)
     assert np.abs(pixels - pixels.mean(axis=2, keepdims=True)).max() > 20, "no mask is in colour"
     assert reader.Images("confusion")
+
+
+@pytest.mark.slow
+def test_two_processes_count_each_image_and_pixel_once(cnntrain: Command) -> None:
+    run = (*RUN, "epochs=1", *FIXED, "model.batch_norm=false", "data.test_canvases=11", "device=cpu")
+    assert cnntrain("train", *run, "out=one").code == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "cnntrain", "train", *run, "out=two"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = content("one/summary.json"), content("two/summary.json")
+    assert two["test"]["examples"] == 11
+    assert sum(map(sum, two["confusion_matrix"])) == 11 * 24 * 24
+    assert two["test"]["miou"] == pytest.approx(one["test"]["miou"], abs=1e-3)
 
 
 def test_averaged_weights_are_evaluated_and_kept(cnntrain: Command) -> None:
