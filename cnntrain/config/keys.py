@@ -534,9 +534,11 @@ KEYS: dict[str, Key] = {
     ),
     "data.resize": Key(
         "str",
-        "how images become square: center crop, black padding, or distortion",
+        "how images become square: center crop, black padding, or distortion; auto: pad for boxes, else crop",
         "weights",
         choices=("crop", "pad", "squash"),
+        auto=True,
+        inferred="images",
         home="train",
         prepares="pixels",
         is_passed_on=True,

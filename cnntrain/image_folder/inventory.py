@@ -52,6 +52,11 @@ class Census:
         return "classes"
 
     @property
+    def resize(self) -> str:
+        """How images are brought to the network's proportions, as ``data.resize`` says it."""
+        return "crop"
+
+    @property
     def readable(self) -> np.ndarray:
         """Which images can be read, bool (N,)."""
         readable: np.ndarray = self.records["error"] == ""
@@ -145,6 +150,7 @@ class Census:
             mean, std = LUMA @ mean[:, None], LUMA @ std[:, None]
         return {
             "targets": self.targets,
+            "resize": self.resize,
             "num_classes": len(self.tree.classes),
             "channels": channels,
             "value_range": value_range,

@@ -10,19 +10,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Generator, Tensor
 
+from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED, NO_BOX
 from cnntrain.config.instantiate import build
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.augment.augment import Augment
-from cnntrain.data.open import open_data
+from cnntrain.data.open import Data, open_data
+from cnntrain.data.targets import CLASSES, MASKS, Targets
+from cnntrain.drawing import boxes, masks
 from cnntrain.drawing.mosaic import mosaic
 from cnntrain.drawing.style import png, styled
 from cnntrain.errors import UserError
-from cnntrain.report.data import images_of
+from cnntrain.report.data import batch_in
 from cnntrain.runs.named_output import write_named
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import seed_for
+from cnntrain.tasks.collector import evenly
 from cnntrain.text import shown_names, shown_path
 from cnntrain.training.components.device import find_device
 
@@ -37,6 +42,8 @@ def draw(
     settings: DataSettings, augmentation: Mapping[str, Any], seed: int, verbose: int, target: Path
 ) -> None:
     """Write a PNG of training images, one of each class, and of several draws of the augmentation.
+
+    Masks and boxes are drawn over the images, as they are moved with them.
 
     Args:
         settings: the data set, and how it is read.
@@ -53,24 +60,53 @@ def draw(
         raise UserError("nothing is augmented: choose something, such as augment=digits or augment=photos")
     console = Console(verbose)
     data = open_data(settings, find_device("cpu"), console, None)
-    chosen = one_of_each(data.train.labels[data.train_indices], IMAGES)
+    kind = data.train.targets
+    chosen = some_of(data, IMAGES)
     indices = data.train_indices[chosen]
-    x, y = images_of(data.train, indices), data.train.labels[indices]
-    from_which = images_of(data.train.whole, indices) if augment.crops else x
+    x, y = batch_in(data.train, indices)
+    many, labels = batch_in(data.train.whole, indices) if augment.crops else (x, y)
     generator = Generator().manual_seed(seed_for(seed, "augment", 0, 0))
-    many, labels = from_which.repeat_interleave(DRAWS, dim=0), y.repeat_interleave(DRAWS)
-    changed = augment(many, generator, data.train.image_size)
-    shares = F.one_hot(labels, settings.num_classes).float()
+    many, labels = many.repeat_interleave(DRAWS, dim=0), labels.repeat_interleave(DRAWS, dim=0)
+    changed, labels = kind.augmented(augment, many, labels, generator, data.train.image_size)
+    names, captions = shown_names(data.train.class_names), [""] * len(changed)
     if augment.mixes:
         mixed, shares = augment.mix(changed.float(), labels, settings.num_classes, generator)
         changed = mixed.round().to(torch.uint8)
-    names = shown_names(data.train.class_names)
-    rows = torch.cat([x[:, None], changed.unflatten(0, (len(x), DRAWS))], dim=1)
-    captions = [in_words(share, names) if augment.mixes else "" for share in shares]
-    figure = grid(rows, [names[label] for label in y.tolist()], captions)
+        captions = [in_words(share, names) for share in shares]
+    seen, changed = annotated(kind, x, y), annotated(kind, changed, labels)
+    rows = torch.cat([seen[:, None], changed.unflatten(0, (len(x), DRAWS))], dim=1)
+    titles = [names[label] for label in y.tolist()] if kind is CLASSES else [f"{i}" for i in indices.tolist()]
+    figure = grid(rows, titles, captions)
     write_named(target, png(figure))
     told = f"shows {len(x)} images, each with {DRAWS} draws of its augmentation"
     console.line("[bold]{}[/] {}", shown_path(target), told)
+
+
+def some_of(data: Data, most: int) -> list[int]:
+    """Return the places of some training images: one of each class, or evenly spread where they have none."""
+    if data.train.targets is CLASSES:
+        return one_of_each(data.train.labels[data.train_indices], most)
+    chosen: list[int] = evenly(most, len(data.train_indices)).tolist()
+    return chosen
+
+
+def annotated(kind: Targets, images: Tensor, targets: Tensor) -> Tensor:
+    """Return images, uint8 (N, C, H, W), with their masks or boxes over them; in colour if they have any."""
+    if kind is CLASSES:
+        return images
+    pixels = images.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).numpy()
+    if kind is MASKS:
+        drawn = masks.over(pixels, targets.numpy())
+    else:
+        drawn = np.stack([with_boxes(*pair) for pair in zip(pixels, targets, strict=True)])
+    return torch.from_numpy(drawn).permute(0, 3, 1, 2)
+
+
+def with_boxes(pixels: np.ndarray, rows: Tensor) -> np.ndarray:
+    """Return an image, uint8 (H, W, 3), with its boxes, float (M, 6), over it."""
+    known = rows[rows[:, BOX_CLASS] != NO_BOX]
+    labels = [None if row[BOX_IGNORED] else int(row[BOX_CLASS]) for row in known.tolist()]
+    return np.asarray(boxes.over(Image.fromarray(pixels), known[:, :BOX_CLASS].numpy(), labels))
 
 
 def one_of_each(labels: Tensor, most: int) -> list[int]:

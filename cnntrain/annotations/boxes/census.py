@@ -50,6 +50,11 @@ class BoxCensus(AnnotatedCensus):
         return formats.BOXES
 
     @property
+    def resize(self) -> str:
+        """How images are brought to the network's proportions: no object is cut off."""
+        return "pad"
+
+    @property
     def faults(self) -> list[str]:
         """What is wrong with single boxes, but for copies of others, which change nothing."""
         return [line for kind, lines in self.kinds.items() if kind != TWICE for line in lines]

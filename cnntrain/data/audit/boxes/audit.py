@@ -161,7 +161,7 @@ def command(root: str, census: BoxCensus, audit: BoxAudit, asked: Asked) -> str:
         words.append("data.on_bad_box=skip")
     if audit.side != audit.facts["image_size"]:
         words.append(f"data.image_size={audit.side}")
-    return shlex.join([*words, "data.resize=pad", "model=yolo"])
+    return shlex.join([*words, "model=yolo"])
 
 
 def audit(

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from cnntrain.annotations.boxes.census import BoxCensus
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
@@ -15,7 +15,8 @@ from cnntrain.data.audit.boxes.result import BoxAudit
 from cnntrain.data.audit.findings_text import NAME
 from cnntrain.data.audit.masks_page import Key
 from cnntrain.data.audit.page import Picture, Row, laid_out, names_of
-from cnntrain.drawing.masks import GREY, css, palette
+from cnntrain.drawing.boxes import color_of, over
+from cnntrain.drawing.masks import GREY, css
 from cnntrain.image_folder.decode import open_upright
 from cnntrain.image_folder.findings import FINDINGS
 from cnntrain.image_folder.opening import Decoding, Unreadable
@@ -45,12 +46,6 @@ def page(root: str, census: BoxCensus, result: BoxAudit, facts: Mapping[str, str
         classes=[] if result.refusal else rows(census),
         findings=[names_of(kind, items) for kind, items in findings if items],
     )
-
-
-def color_of(label: int) -> tuple[int, int, int]:
-    """Return the colour of the boxes of a class."""
-    red, green, blue = palette()[1 + label % (len(palette()) - 2)].tolist()
-    return red, green, blue
 
 
 def legend(result: BoxAudit) -> list[Key]:
@@ -88,11 +83,8 @@ def drawn(census: BoxCensus, index: int) -> Picture:
     scale = SIDE / max(size)
     small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     canvas = image.resize(small, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR)
-    pen = ImageDraw.Draw(canvas)
-    for row in census.boxes[index]:
-        left, top, right, bottom = (row[:BOX_CLASS] * scale).tolist()
-        color = GREY if row[BOX_IGNORED] else color_of(int(row[BOX_CLASS]))
-        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=color, width=LINE)
+    boxes = census.boxes[index]
+    labels = [None if row[BOX_IGNORED] else int(row[BOX_CLASS]) for row in boxes]
     file = io.BytesIO()
-    canvas.save(file, "JPEG", quality=85)
+    over(canvas, scale * boxes[:, :BOX_CLASS], labels, LINE).save(file, "JPEG", quality=85)
     return Picture(name, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}")
