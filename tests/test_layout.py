@@ -31,12 +31,12 @@ def test_a_package_has_at_most_twelve_modules_and_the_root_six() -> None:
 
 
 def is_configuration(node: ast.expr) -> bool:
-    """Return whether an expression is a configuration by its name: config, run.config, state["config"]."""
+    """Return whether an expression is a configuration by its name: config, job.settings, state["config"]."""
     if isinstance(node, ast.Subscript):
         name = getattr(node.slice, "value", "")
     else:
         name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-    return name in ("config", "cfg")
+    return name in ("config", "cfg", "settings")
 
 
 def indexed_by(tree: ast.AST) -> list[int]:
@@ -59,7 +59,10 @@ def indexed_by(tree: ast.AST) -> list[int]:
         ("cfg.get('epochs', 1)", True),
         ("state['config']['epochs']", True),
         ("EndSettings.of(state['config'])", False),
+        ("settings['epochs']", True),
+        ("job.settings.get('epochs')", True),
         ("settings.epochs", False),
+        ("parts.settings.optim.get('lr')", False),
         ("config.of('epochs')", False),
         ("{**config, 'epochs': 1}", False),
     ],

@@ -40,7 +40,6 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSumm
         return begun, begin_again(begun, amendments)
     saved = open_last(run_name, "resume", amendments, trains=True)
     config, state, folder = saved.config, saved.state, saved.folder
-    config["out"] = str(folder)
     remark_on_loggers(config, state["config"])
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
         print(without_controls(finished(folder, state["progress"], config)))
@@ -100,17 +99,15 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
             "pretrained weights: type its train command again, with another out=FOLDER"
         )
     run_writes.check_links(folder)
-    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", amendments, trains=True)
-    config["out"] = str(folder)
+    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", amendments, folder)
     remark_on_loggers(config, found)
-    trust = config.pop("trust")
     if Reporter.is_chosen:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
 
     with together(config["device"]):
         from cnntrain import run
 
-        return run.train(config, folder, trust)
+        return run.resume(config, folder)
 
 
 def has_names(node: Any) -> bool:
@@ -134,6 +131,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     check_alone()
     from cnntrain.config.compose import add_current_folder, compose, plain
     from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.sections import SweepSettings
     from cnntrain.runs.run_writes import check_links
     from cnntrain.sweep.plan import Plan
     from cnntrain.sweep.sweep import Sweep
@@ -157,7 +155,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
     if trust:
         add_current_folder()
-    sweep = Sweep(plan, folder, plain(compose(words)), trust)
+    sweep = Sweep(plan, folder, SweepSettings.of(plain(compose(words))), trust)
     if not trust and sweep.trust_if_own():
         add_current_folder()
     return sweep.run()

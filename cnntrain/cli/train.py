@@ -96,6 +96,7 @@ def new_run(
         UserError: the configuration makes no sense, or the folder is taken.
     """
     from cnntrain.config.composer import composed, job_of_hydra
+    from cnntrain.config.decided import in_folder
     from cnntrain.config.validate import remark_on_threads
     from cnntrain.runs import run_folder
 
@@ -115,8 +116,7 @@ def new_run(
                 )
                 out = settings["out"] or (str(folder_of_hydra) if folder_of_hydra else None)
                 folders.insert(0, on_rank_zero(lambda: run_folder.new(out, label)))
-                settings["out"] = str(folders[0])
-                yield settings, folders[0]
+                yield in_folder(settings, folders[0]), folders[0]
     except BaseException:
         for unused in folders if is_main() else ():
             run_folder.discard_if_unused(unused)
@@ -142,7 +142,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
     plan = replace(plan, command=shlex.join(["cnntrain", "train", *typed]))
     launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
     launch.check()
-    for run in {job["init_from"] for job in launch.settings.values()} - {None}:
+    for run in {job["init_from"] for job in launch.configs.values()} - {None}:
         starting_point(run)
     launch.folder = folder_for(plan, out)
     return launch.run()
@@ -178,7 +178,7 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
     if plan.search is not None:
         Reporter.remark("this is what all jobs of the search have in common")
-        return [*plan.search["fixed"], *about]
+        return [*plan.search.fixed, *about]
     name, job = next(iter(plan.jobs.items()))
     Reporter.remark(f"this is the first of {len(plan.jobs)} jobs: {name}")
     return [*job, *about]

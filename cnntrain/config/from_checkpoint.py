@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, conf_folder, groups, plain, read_yaml
+from cnntrain.config.decided import in_folder
 from cnntrain.config.instantiate import has_places, is_of_ours, is_trusted, refusal, targets
-from cnntrain.config.keys import KEYS, MEASURED, PATHS, home_of, with_lists
+from cnntrain.config.keys import KEYS, PATHS, home_of, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
 from cnntrain.config.other_versions import config_of_today
 from cnntrain.config.overrides import check_choice, parse, quoted
@@ -102,7 +103,7 @@ def opened(
     path: Path,
     command: str,
     amendments: Sequence[Override],
-    trains: bool = False,
+    folder: Path | None = None,
     own: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the configuration with which a command works on a checkpoint, checked.
@@ -114,7 +115,7 @@ def opened(
         path: its file.
         command: whose YAML file in conf/ adds keys of its own.
         amendments: what was typed, from :func:`check_amendments`.
-        trains: check too what matters to training alone.
+        folder: the run folder that it trains in; None: nothing trains, and only what matters then is checked.
         own: what the command adds besides.
 
     Raises:
@@ -127,9 +128,11 @@ def opened(
     is_of_this_user = own_runs.is_own(state)
     saved = saved_config(state, path, added, None if is_of_this_user else trust)
     config = amended(saved, amendments)
-    if not trains:
+    if folder is None:
         keep_preprocessing(config, saved["data"])
-    check(config, trains=trains)
+    else:
+        config = in_folder(config, folder)
+    check(config, trains=folder is not None)
     if trust or is_of_this_user:
         add_current_folder()
     if is_of_this_user:
@@ -258,8 +261,3 @@ def refuse_interpolations(node: Any, path: Path) -> None:
             f"{printable(path)} holds a configuration that train does not write: "
             f"{printable(node, 60)} would run when it is read"
         )
-
-
-def measured_in(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run has found out of the machine that it began on, and keeps, from its configuration."""
-    return {name: config[name] for name in MEASURED}

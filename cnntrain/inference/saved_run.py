@@ -63,7 +63,7 @@ def open_last(name: str, command: str, amendments: Sequence[Override], trains: b
         name: a run folder, a checkpoint file, or ``last``.
         command: the command whose YAML file in conf/ adds keys of its own.
         amendments: what was typed, from :func:`cnntrain.config.from_checkpoint.check_amendments`.
-        trains: check too what matters to training alone.
+        trains: whether the command trains in that folder.
 
     Raises:
         CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
@@ -74,4 +74,5 @@ def open_last(name: str, command: str, amendments: Sequence[Override], trains: b
         raise UserError(f"{path} is not in a run folder: {command} needs the folder that train made")
     run_writes.check_links(path.parent.parent)
     state, path = run_folder.load_or_previous(path)
-    return SavedRun(opened(state, path, command, amendments, trains=trains), state, path)
+    folder = path.parent.parent if trains else None
+    return SavedRun(opened(state, path, command, amendments, folder), state, path)

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cnntrain.config.decided import going_on
 from cnntrain.config.schema import IMAGES, Config, inputs_of
 from cnntrain.config.sections import (
     DataSettings,
@@ -22,7 +23,7 @@ from cnntrain.image_folder import members
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.run.outcome import finish
 from cnntrain.run.setup import Setup, assemble
-from cnntrain.runs import run_folder, run_writes
+from cnntrain.runs import checkpoint, run_files, run_folder, run_writes
 from cnntrain.runs.records import CheckpointState, EpochRow, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, rank
@@ -91,15 +92,44 @@ def images_logged(setup: Setup) -> Tensor | None:
     return setup.task.drawn(*setup.batches.train.look(IMAGES_LOGGED)) if is_seen else None
 
 
-def resume(config: Config, folder: Path, state: CheckpointState) -> RunSummary:
+def resume(config: Config, folder: Path, state: CheckpointState | None = None) -> RunSummary:
     """Go on with a run where its checkpoint left it, to the same end as if it had never stopped.
 
     Args:
         config: the checkpoint's configuration, amended.
         folder: the run folder.
-        state: the checkpoint.
+        state: the checkpoint; None of a run that was stopped before its first one, and begins again.
     """
     return train(without_trust(config), folder, config["trust"], state=state)
+
+
+def begin_or_go_on(
+    config: Config,
+    folder: Path,
+    trust: Sequence[str] | None = None,
+    after_epoch: AfterEpoch = nothing_after_epoch,
+    header: bool = True,
+) -> RunSummary:
+    """Train a run from its checkpoint, or from the beginning if it has none. What is finished stays as it is.
+
+    Args:
+        config: the configuration as it was composed, also of a run that goes on.
+        folder: the run folder.
+        trust: packages that the configuration may name; None if it is what the user typed.
+        after_epoch: as of :func:`train`.
+        header: whether the screen shows what is trained on what.
+
+    Returns:
+        What is written to ``summary.json``.
+    """
+    last = folder / run_folder.CHECKPOINTS / checkpoint.LAST
+    if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
+        return train(config, folder, trust, after_epoch, header=header)
+    state, _ = run_folder.load_or_previous(last)
+    if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
+        summary: RunSummary = run_files.read_json(folder / "summary.json")
+        return summary
+    return train(going_on(config, state["config"]), folder, trust, after_epoch, state, header)
 
 
 def without_trust(config: Config) -> Config:

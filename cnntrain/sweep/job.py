@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from cnntrain.compare.results import headline
 from cnntrain.config.compose import add_current_folder
-from cnntrain.config.from_checkpoint import measured_in
-from cnntrain.config.sections import EngineSettings
+from cnntrain.config.sections import JobSettings
 from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interruption
-from cnntrain.runs import checkpoint, run_files, run_folder
+from cnntrain.runs import run_folder
 from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.records import JobRecord, RunSummary
 from cnntrain.runs.run_writes import LeadsOut, check_links
@@ -36,27 +33,21 @@ class Job:
     Args:
         name: the name of its folder.
         folder: the folder that it trains in.
-        settings: its configuration, checked.
+        config: its configuration, checked, with its folder, and its share of screen and threads.
         varied: the overrides that set it apart from the other jobs.
         trust: packages that the configuration may name; None for what the user has typed.
-        verbose: how much to print; None means what its configuration says.
-        threads: the number of threads that it may use; None means that of its configuration.
         cwd: the folder in which the user typed.
-        trial: number of the point of a search.
-        search: the group ``sweeper`` of the configuration, if a search may end the job early.
+        trial: number of the point of a search that may end the job early; None: nothing does.
         header: whether the screen shows what is trained on what, which the job before has shown already.
     """
 
     name: str
     folder: Path
-    settings: Mapping[str, Any]
+    config: dict[str, Any]
     varied: tuple[str, ...]
     trust: tuple[str, ...] | None
-    verbose: int | None = None
-    threads: int | None = None
     cwd: str = "."
     trial: int | None = None
-    search: Mapping[str, Any] | None = None
     header: bool = True
 
 
@@ -79,7 +70,7 @@ def run_job(job: Job) -> JobRecord:
             # Its record is not ours to write: whoever has the folder will.
             return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
-        scores = scores_of(job.settings["task"], job.trust)
+        scores = scores_of(JobSettings.of(job.config).task, job.trust)
         record = cast(JobRecord, {**record, "state": "finished", **headline(trained(job), scores)})
     except Interrupted:
         raise
@@ -110,33 +101,19 @@ def log_traceback(log: Path, error: BaseException) -> None:
 
 def trained(job: Job) -> RunSummary:
     """Train a job from its checkpoint, or from the beginning if it has none, and return its summary."""
-    # No report, which keeps a sweep quick; the best job gets one in the end.
-    settings = {**copy.deepcopy(dict(job.settings)), "out": str(job.folder), "report": False}
     if job.trust is None:
         add_current_folder()
-    if job.verbose is not None:
-        settings["verbose"] = job.verbose
-    if job.threads is not None and settings["threads"] == "auto":
-        settings["threads"] = job.threads
     from cnntrain import run
     from cnntrain.training.output import AfterEpoch
 
     after_epoch: AfterEpoch = run.nothing_after_epoch
-    if job.search is not None and job.trial is not None:
+    if job.trial is not None:
         from cnntrain.sweep.search import pruning
 
-        sweep, epochs = job.folder.parent, settings["epochs"]
-        monitor = scores_of(settings["task"], job.trust).monitored(settings["monitor"])
-        after_epoch = pruning(sweep, monitor, job.search, job.trial, epochs)
-    last = job.folder / run_folder.CHECKPOINTS / checkpoint.LAST
-    if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
-        return run.train(settings, job.folder, job.trust, after_epoch, header=job.header)
-    state, _ = run_folder.load_or_previous(last)
-    if run_folder.is_finished(job.folder, state, settings["epochs"], settings["early_stopping"]):
-        summary: RunSummary = run_files.read_json(job.folder / "summary.json")
-        return summary
-    settings |= measured_in(state["config"]) | {"accumulate": EngineSettings.of(state["config"]).accumulate}
-    return run.train(settings, job.folder, job.trust, after_epoch, state, job.header)
+        settings = JobSettings.of(job.config)
+        monitor = scores_of(settings.task, job.trust).monitored(settings.monitor)
+        after_epoch = pruning(job.folder.parent, monitor, job.trial, settings.epochs)
+    return run.begin_or_go_on(job.config, job.folder, job.trust, after_epoch, job.header)
 
 
 def is_under_way(job: Job) -> bool:

@@ -20,7 +20,7 @@ from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import READ_PATHS, parse, with_absolute_path, without_globs
 from cnntrain.config.schema import WHOLE
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import DataSettings, SearchSettings, SweepSettings
 from cnntrain.config.validate import check
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_folder
@@ -50,8 +50,7 @@ class Plan:
         monitor: the metric that ranks them.
         config_dir: the user's own folder of groups.
         how: what was typed about the sweep itself, such as ``launcher=joblib``, for those who resume it.
-        search: the group ``sweeper`` of a search, to which the jobs are added as it asks for them; its
-            ``space`` holds the override of each key that is searched, and ``fixed`` all others.
+        search: the search, to which the jobs are added as it asks for them; None of a grid.
         command: the command that was typed, for those who look at the results.
         signature: the signature of the jobs' configurations, if they name classes of the user's own.
     """
@@ -61,13 +60,13 @@ class Plan:
     monitor: str
     config_dir: str | None
     how: list[str] = field(default_factory=list)
-    search: dict[str, Any] | None = None
+    search: SearchSettings | None = None
     command: str = ""
     signature: str | None = None
 
     def log_keys(self) -> list[str]:
         """Return the keys that a search draws on a log scale."""
-        space = self.search["space"] if self.search is not None else {}
+        space = self.search.space if self.search is not None else {}
         parsed = {key: parse([text])[0] for key, text in space.items()}
         return [key for key, override in parsed.items() if draws_logarithms(override)]
 
@@ -93,7 +92,8 @@ class Plan:
         try:
             found = read_yaml(path)
             assert found.pop("format") == FORMAT
-            plan = cls(**found)
+            search = found.pop("search", None)
+            plan = cls(**found, search=None if search is None else SearchSettings(**search))
             words = [*plan.how, *(word for job in plan.jobs.values() for word in job)]
             assert all(isinstance(word, str) for word in [*words, *plan.jobs, *plan.varied, plan.monitor])
             assert all(Path(name).name == name for name in plan.jobs)
@@ -104,11 +104,11 @@ class Plan:
         return plan
 
 
-def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dict[str, Any], str | None]:
+def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, SweepSettings, str | None]:
     """Expand overrides with several values into jobs.
 
     Returns:
-        The plan; the configuration of what is fixed; the folder that was asked for.
+        The plan; how its jobs are run; the folder that was asked for.
 
     Raises:
         UserError: a value is not possible; before any job has run.
@@ -117,8 +117,9 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
         config_dir = str(Path(config_dir).absolute())  # it may be resumed from elsewhere
     fixed = [words_of(o) for o in parse(overrides) if not o.is_sweep_override()]
     config = compose(fixed, config_dir, with_hydra=True)
-    settings, own_folder = plain(config), str(config.hydra.sweep.dir)
-    name_task(settings)
+    fixed_values, own_folder = plain(config), str(config.hydra.sweep.dir)
+    name_task(fixed_values)
+    settings = SweepSettings.of(fixed_values)
     of_files = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     # What is typed last counts, as it does in a single run.
     latest = {o.key_or_group: o for o in parse(without_globs([*of_files, *overrides], config_dir))}
@@ -132,8 +133,8 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
             raise UserError(f"{override.key_or_group} applies to the whole sweep: give it a single value")
     how = [words_of(o) for o in about_sweep if group_of(o) in KEPT]
     out = str(latest["out"].value()) if "out" in latest else own_folder if own_folder != "." else None
-    if settings["sweeper"]["kind"] == "search":
-        return searched(about_jobs, how, settings, config_dir), settings, out
+    if settings.searches:
+        return searched(about_jobs, how, fixed_values, config_dir), settings, out
 
     for override in about_jobs:
         if override.is_interval_sweep():
@@ -142,13 +143,13 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, dic
             )
     varied = [o.key_or_group for o in about_jobs if o.is_sweep_override()]
     jobs = combinations(about_jobs)
-    if settings["seeds"] is not None:
+    if settings.seeds is not None:
         if "seed" in varied:
             raise UserError("seeds=N repeats every point with seed=0 to N-1: leave seed out, or seeds")
         varied.append("seed")
-        jobs = repeated(jobs, settings["seeds"])
+        jobs = repeated(jobs, settings.seeds)
     named = {name: [with_absolute_path(word) for word in job] for name, job in named_by(jobs, varied).items()}
-    return Plan(named, varied, settings["monitor"], config_dir, how), settings, out
+    return Plan(named, varied, settings.monitor, config_dir, how), settings, out
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:
@@ -188,20 +189,21 @@ def repeated(jobs: Sequence[Sequence[str]], seeds: int) -> list[list[str]]:
 
 
 def searched(
-    overrides: Sequence[Override], how: list[str], settings: dict[str, Any], config_dir: str | None
+    overrides: Sequence[Override], how: list[str], config: dict[str, Any], config_dir: str | None
 ) -> Plan:
     """Return the plan of a search: no job yet, but what it may try."""
+    settings = SweepSettings.of(config)
     space = {o.key_or_group: with_absolute_path(words_of(o)) for o in overrides if o.is_sweep_override()}
     if not space:
         raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
-    if settings["seeds"] is not None:
+    if settings.seeds is not None:
         raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
-    if not DataSettings.of(settings).has_validation:
+    if not DataSettings.of(config).has_validation:
         raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
     fixed = [with_absolute_path(words_of(o)) for o in overrides if not o.is_sweep_override()]
-    check(settings)
-    search = {**settings["sweeper"], "space": space, "fixed": fixed}
-    return Plan({}, list(space), settings["monitor"], config_dir, how, search)
+    check(config)
+    search = SearchSettings.of(settings.sweeper, space, fixed)
+    return Plan({}, list(space), settings.monitor, config_dir, how, search)
 
 
 def check_values(override: Override) -> None:
@@ -293,4 +295,4 @@ def folder_for(plan: Plan, out: str | None) -> Path:
 def same_space(plan: Plan, before: Plan) -> bool:
     """Return whether two searches have the same space, so that one can learn from the other."""
     assert plan.search is not None and before.search is not None
-    return all(plan.search[key] == before.search[key] for key in ("space", "fixed"))
+    return (plan.search.space, plan.search.fixed) == (before.search.space, before.search.fixed)

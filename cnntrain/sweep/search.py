@@ -14,6 +14,7 @@ from typing import Any
 from cnntrain.config.keys import KEYS
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import WHOLE
+from cnntrain.config.sections import SearchSettings
 from cnntrain.errors import Pruned
 from cnntrain.runs.records import EpochRow, JobRecord
 from cnntrain.runtime.regular_files import append_regular
@@ -36,21 +37,18 @@ class Search:
 
     Args:
         folder: the sweep's folder.
-        settings: the group ``sweeper`` of the configuration.
-        space: the override of each key that is searched, as typed.
+        settings: what is searched, and how.
         monitor: the figure that counts.
     """
 
-    def __init__(
-        self, folder: Path, settings: Mapping[str, Any], space: Mapping[str, str], monitor: Figure
-    ) -> None:
+    def __init__(self, folder: Path, settings: SearchSettings, monitor: Figure) -> None:
         import optuna
 
         self.monitor = monitor
-        self.n_trials: int = settings["n_trials"]
-        self.space = {key: distribution(text) for key, text in space.items()}
-        self.typed_keys = {key: text.partition("=")[0] for key, text in space.items()}  # ++model.width
-        self.study, _ = open_study(folder, monitor, settings)
+        self.n_trials = settings.n_trials
+        self.space = {key: distribution(text) for key, text in settings.space.items()}
+        self.typed_keys = {key: text.partition("=")[0] for key, text in settings.space.items()}  # ++
+        self.study, _ = open_study(folder, monitor, settings.prune)
         for trial in self.trials():
             if not trial.state.is_finished() and JOB not in trial.user_attrs:  # killed before it began
                 self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -59,7 +57,7 @@ class Search:
             "random": optuna.samplers.RandomSampler,
         }
         # Another seed when a search goes on, or it would draw again what it has drawn.
-        self.study.sampler = samplers[settings["sampler"]](seed=settings["seed"] + len(self.trials()))
+        self.study.sampler = samplers[settings.sampler](seed=settings.seed + len(self.trials()))
 
     def trials(self) -> list[Any]:
         """Return all trials, not to be changed: to copy them for every question takes ever longer."""
@@ -127,7 +125,7 @@ def lock(folder: Path) -> Any:
     return KernelLock(folder / f".{RECORDS}.lock") if fcntl is not None else None
 
 
-def open_study(folder: Path, monitor: Figure, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+def open_study(folder: Path, monitor: Figure, prunes: bool) -> tuple[Any, Any]:
     """Return a search as Optuna's study and the storage of its records, which are begun if there are none."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -139,20 +137,18 @@ def open_study(folder: Path, monitor: Figure, settings: Mapping[str, Any]) -> tu
         study_name=STUDY,
         storage=storage,
         direction="maximize" if monitor.score.higher_is_better else "minimize",
-        pruner=median if settings["prune"] else optuna.pruners.NopPruner(),
+        pruner=median if prunes else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
     return study, storage
 
 
-def pruning(
-    folder: Path, monitor: Figure, settings: Mapping[str, Any], number: int, epochs: int
-) -> Callable[[EpochRow], None]:
+def pruning(folder: Path, monitor: Figure, number: int, epochs: int) -> Callable[[EpochRow], None]:
     """Return what a job calls after each epoch, which raises Pruned if there is no hope for it.
 
     After the last epoch there is nothing left to be saved.
     """
-    study, storage = open_study(folder, monitor, settings)
+    study, storage = open_study(folder, monitor, prunes=True)
     study_id = storage.get_study_id_from_name(STUDY)
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
 

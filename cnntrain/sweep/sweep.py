@@ -10,16 +10,17 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cnntrain.config import own_runs
 from cnntrain.config.composer import Composer
-from cnntrain.config.from_checkpoint import measured_in
+from cnntrain.config.decided import as_job, reported
 from cnntrain.config.instantiate import build
 from cnntrain.config.keys import ABOUT_THE_SWEEP
+from cnntrain.config.sections import JobSettings, SearchSettings, SweepSettings
 from cnntrain.errors import CnntrainError, Interrupted, UserError
 from cnntrain.runs import run_folder
 from cnntrain.runs.checkpoint import LAST
@@ -42,23 +43,23 @@ class Sweep:
     Args:
         plan: its jobs.
         folder: the folder of the sweep, which exists.
-        settings: the keys launcher, on_error and verbose.
+        settings: how its jobs are run.
         trust: packages that the jobs may name; None for what the user typed.
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, settings: Mapping[str, Any], trust: Sequence[str] | None
+        self, plan: Plan, folder: Path, settings: SweepSettings, trust: Sequence[str] | None
     ) -> None:
         self.plan = plan
         self.folder = folder
-        self.console = Console(settings["verbose"])
-        self.stops = settings["on_error"] == "stop"
+        self.console = Console(settings.verbose)
+        self.stops = settings.on_error == "stop"
         self.trust = None if trust is None else tuple(trust)
-        self.launcher: Launcher = build("launcher", settings["launcher"], Launcher)
+        self.launcher: Launcher = build("launcher", settings.launcher, Launcher)
         if plan.search is not None:
             needed("optuna", "this search")
         self.composer = Composer(plan.config_dir)
-        self.settings: dict[str, dict[str, Any]] = {}
+        self.configs: dict[str, dict[str, Any]] = {}  # of the jobs, by their names
         self.known: list[str] | None = None  # packages of a sweep that is resumed by who typed it
         self.failed: list[str] = []
         self.stopped = False
@@ -71,20 +72,20 @@ class Sweep:
             UserError: one of them is not possible.
         """
         for name in self.plan.jobs:
-            self.settings_of(name)
+            self.config_of(name)
 
     def signed(self) -> dict[str, Any]:
         """Return what is signed of a sweep: the configurations of its jobs, or where a search begins."""
         search = self.plan.search
-        jobs = self.settings_of_search() if search is not None else map(self.settings_of, self.plan.jobs)
+        jobs = self.configs_of_search() if search is not None else map(self.config_of, self.plan.jobs)
         configured = [{name: v for name, v in job.items() if name not in ABOUT_THE_SWEEP} for job in jobs]
-        return {"search": search, "jobs": configured}
+        return {"search": None if search is None else asdict(search), "jobs": configured}
 
-    def settings_of_search(self) -> list[dict[str, Any]]:
+    def configs_of_search(self) -> list[dict[str, Any]]:
         """Return the configuration that all jobs of a search have in common, if it is possible by itself."""
         assert self.plan.search is not None
         try:
-            return [self.composer.settings(self.plan.search["fixed"])]
+            return [self.composer.settings(self.plan.search.fixed)]
         except UserError:
             return []
 
@@ -92,15 +93,15 @@ class Sweep:
     def scores(self) -> Scores:
         """The scores of the jobs' task, as the first job that is possible names it."""
         if self.plan.search is not None:
-            configured = self.settings_of_search()
+            configured = self.configs_of_search()
         else:
-            configured = [self.settings_of(name) for name in list(self.plan.jobs)[:1]]
+            configured = [self.config_of(name) for name in list(self.plan.jobs)[:1]]
         if not configured:  # no job of a search can run
             return scores_of(BEFORE_TASKS, None)
-        return scores_of(configured[0]["task"], self.trust_in(configured[0]))
+        return scores_of(JobSettings.of(configured[0]).task, self.trust_in(configured[0]))
 
     def trust_if_own(self) -> bool:
-        """Trust the sweep as if it were typed if this user has typed it here, and say whether that is so."""
+        """Trust the sweep as if it were typed if this user has typed it here, and return whether it is so."""
         if self.plan.signature is None:
             return False
         try:
@@ -151,7 +152,7 @@ class Sweep:
         if interruption is not None:
             raise interruption
         for best in best_of_each:
-            if self.settings_of(best.name)["report"]:
+            if JobSettings.of(self.config_of(best.name)).report:
                 self.report_on(best)
         return 1 if self.failed else 0
 
@@ -164,8 +165,8 @@ class Sweep:
             return
         try:
             state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
-            config = {**self.settings_of(best.name), **measured_in(state["config"])}
-            config |= {"device": "auto", "verbose": self.console.verbose, "trust": self.trust}
+            config = self.config_of(best.name)
+            config = reported(config, state["config"], self.console.verbose, self.trust)
             from_folder(ReportSettings.of(config), TrainedSettings.of(config), best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say
             self.console.warn(f"the report of {shown_path(best)} could not be written: {error}")
@@ -179,14 +180,14 @@ class Sweep:
         for _ in self.do(todo, done, total, signals):
             pass
 
-    def search(self, settings: Mapping[str, Any], signals: StopJobs) -> None:
+    def search(self, settings: SearchSettings, signals: StopJobs) -> None:
         """Run the jobs that were unfinished when a search was stopped, then those that it asks for."""
         from cnntrain.sweep.search import Search
 
-        search = Search(self.folder, settings, settings["space"], self.scores.monitored(self.plan.monitor))
+        search = Search(self.folder, settings, self.scores.monitored(self.plan.monitor))
         waiting: dict[str, int] = {}
         for name, words, unfinished in search.jobs():
-            self.plan.jobs[name] = [*settings["fixed"], *words]
+            self.plan.jobs[name] = [*settings.fixed, *words]
             if unfinished is not None:
                 waiting[name] = unfinished
         done = search.n_trials - search.left() - len(waiting)
@@ -195,7 +196,7 @@ class Sweep:
             while len(waiting) < min(self.launcher.at_a_time(), search.left() + len(waiting)):
                 number, name, words = search.ask(self.name_for)
                 waiting[name] = number
-                self.plan.jobs[name] = [*settings["fixed"], *words]
+                self.plan.jobs[name] = [*settings.fixed, *words]
             trials, waiting = waiting, {}
             jobs = []
             for name, number in trials.items():
@@ -232,27 +233,26 @@ class Sweep:
             name += "+"
         return name
 
-    def settings_of(self, name: str) -> dict[str, Any]:
+    def config_of(self, name: str) -> dict[str, Any]:
         """Return the configuration of a job."""
-        if name not in self.settings:
-            self.settings[name] = self.composer.settings(self.plan.jobs[name])
-        return self.settings[name]
+        if name not in self.configs:
+            self.configs[name] = self.composer.settings(self.plan.jobs[name])
+        return self.configs[name]
 
     def job(self, name: str, trial: int | None = None) -> Job:
         """Return a job."""
-        plan = self.plan
+        plan, config = self.plan, self.config_of(name)
         parallel = self.launcher.threads(len(plan.jobs))
+        folder = (self.folder / name).absolute() if parallel else self.folder / name
+        verbose = self.console.verbose if self.launcher.shows_jobs else 0
         return Job(
             name,
-            (self.folder / name).absolute() if parallel else self.folder / name,
-            self.settings_of(name),
+            folder,
+            as_job(config, folder, verbose, parallel),
             plan.varied_of(name),
-            self.trust_in(self.settings_of(name)),
-            verbose=self.console.verbose if self.launcher.shows_jobs else 0,
-            threads=parallel,
+            self.trust_in(config),
             cwd=str(Path.cwd()),
-            trial=trial,
-            search=plan.search if plan.search is not None and plan.search["prune"] else None,
+            trial=trial if plan.search is not None and plan.search.prune else None,
         )
 
     def do(

@@ -122,6 +122,7 @@ def test_several_jobs_at_a_time(cnntrain: Command) -> None:
         ),
         (("batch_size=interval(8,16.5)", "sweeper=random"), "batch_size=16.5 is not possible"),
         ((LR, "sweeper=optuna", "sweeper.n_trials=0"), "sweeper.n_trials=0 is not possible"),
+        ((LR, "sweeper=random", "~sweeper.seed"), "sweeper.seed is missing"),
         ((LR, "sweeper=bayes"), "unknown sweeper 'bayes': did you mean sweeper=optuna?"),
     ],
 )

@@ -5,6 +5,7 @@ Everything below ``cnntrain.run`` takes these, or plainer arguments, and never t
 
 from cnntrain.config.sections.commands import BenchSettings, ExplainSettings, ScriptSettings, SummarySettings
 from cnntrain.config.sections.data import DataSettings, Node, Shape, strengths
+from cnntrain.config.sections.sweep import JobSettings, SearchSettings, SweepSettings
 from cnntrain.config.sections.trained import (
     EarlierSettings,
     EvalSettings,
@@ -35,14 +36,17 @@ __all__ = [
     "ExplainSettings",
     "ExportSettings",
     "HeaderSettings",
+    "JobSettings",
     "ModelSettings",
     "Node",
     "OptimizerSettings",
     "PredictSettings",
     "ReportSettings",
     "ScriptSettings",
+    "SearchSettings",
     "Shape",
     "SummarySettings",
+    "SweepSettings",
     "TrainedSettings",
     "strengths",
 ]
