@@ -129,7 +129,7 @@ def test_topics_for_every_task_are_about_masks_too(cnntrain: Command, topic: str
             "shift is for classification only, and this run learns",
         ),
         (["skips", "model=cnn"], "explain skips is about model=unet, and this model is CNN"),
-        (["skips", "data=mnist_mini"], "skips shows segmentation alone, and this run learns Classification"),
+        (["skips", "data=mnist_mini"], "skips is for segmentation only, and this run learns Classification"),
         (["skips", "model=smp"], "explain skips is about model=unet, and this model is"),
     ],
 )

@@ -121,7 +121,7 @@ def test_topics_on_images_refuse_texts(torchless: Command, topic: str) -> None:
         for number in range(9):
             Path("texts", name, f"{number}.txt").write_text(f"{name} " + "word " * (number + 1))
     told = torchless("explain", topic, "data=text_folder", "data.root=texts", "model=lstm")
-    is_told(told, f"explain {topic} shows images alone, and these data are data.inputs=text")
+    is_told(told, f"explain {topic} is for images only, and these data are data.inputs=text")
     assert not Path("outputs").exists()
 
 

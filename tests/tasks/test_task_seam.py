@@ -148,9 +148,9 @@ def test_a_task_of_ones_own_trains_evaluates_and_predicts(cnntrain: Command, tas
     (found,) = json.loads(Path("p.json").read_text())["predictions"]
     assert found["outputs"] == [{"quantity": "number", "value": pytest.approx(float(row["value"]), rel=1e-4)}]
 
-    alone = "alone, and this run learns Number"
-    is_told(cnntrain("explain", "zero_grad", *RUN), f"shows classification and segmentation {alone}")
-    is_told(cnntrain("explain", "shift", "run=r", TRUST), f"explain shift shows classification {alone}")
+    only = "only, and this run learns Number"
+    is_told(cnntrain("explain", "zero_grad", *RUN), f"is for classification and segmentation {only}")
+    is_told(cnntrain("explain", "shift", "run=r", TRUST), f"explain shift is for classification {only}")
 
 
 def test_its_report_shows_curves_scores_and_predictions(cnntrain: Command, task: None) -> None:
