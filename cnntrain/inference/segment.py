@@ -20,7 +20,7 @@ from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.inference.mask_files import Writer, names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction
-from cnntrain.inference.windows import BAND, blended, through, upsampled_labels
+from cnntrain.inference.windows import blended, through, upsampled_labels
 from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.classes import areas
 
@@ -206,19 +206,10 @@ def written(
             yield Prediction(file, reason=image)
             continue
         mask = next(labels)
-        counts = counted(mask, len(writer.class_names))
+        counts = mask.flatten().bincount(minlength=len(writer.class_names))
         shares = areas(counts, writer.class_names, len(writer.class_names))
         paths = writer.write(names[file], mask.numpy(), image.shown, shares)
         yield Prediction(file, shares[:top], mean=image.mean, written=paths)
-
-
-def counted(mask: Tensor, num_classes: int) -> Tensor:
-    """Return the number of pixels of each class in a mask, uint8 (H, W): int64 (num_classes,).
-
-    It is done by bands of rows, since torch makes eight bytes of each pixel to count it.
-    """
-    bands = mask.split(max(1, BAND // mask.shape[1]))
-    return torch.stack([band.flatten().bincount(minlength=num_classes) for band in bands]).sum(dim=0)
 
 
 def shown(image: Image.Image) -> np.ndarray:

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from cnntrain.cli import main
 from cnntrain.inference.model import load
-from cnntrain.inference.segment import counted
 from cnntrain.inference.windows import blended, upsampled_labels
 
 RUN = ("data=mnist_canvas", "model=unet", "model.width=4", "limit=200", "epochs=1", "report=false", "-q")
@@ -121,12 +120,6 @@ def test_names_that_differ_in_their_extension_get_a_mask_each(cnntrain: Command,
         noise(20, 20, f"images/{name}")
     assert cnntrain("predict", "run", "images", "out=found").code == 0
     assert sorted(p.name for p in Path("found/masks").iterdir()) == ["x.jpg.png", "x.png", "x.png.png"]
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3000, 2000), (2, 2**22 + 1)])
-def test_pixels_are_counted_band_by_band(shape: tuple[int, int]) -> None:
-    mask = torch.arange(shape[0] * shape[1]).remainder(3).to(torch.uint8).view(shape)
-    assert torch.equal(counted(mask, 5), mask.flatten().bincount(minlength=5))
 
 
 def test_tiles_keep_the_resolution_of_the_file(cnntrain: Command, run: None) -> None:
