@@ -67,6 +67,8 @@ def audit(arguments: Sequence[str]) -> int:
         raise UserError(several_folders(folders, "cnntrain data"))
     if not folders:
         raise UserError("data takes one folder of images: cnntrain data DIR")
+    if told := of_sequences(folders[0]):
+        raise UserError(told)
     from cnntrain.annotations.auto import asked_of
     from cnntrain.annotations.boxes import formats
     from cnntrain.config.from_checkpoint import check_amendments
@@ -92,6 +94,17 @@ def audit(arguments: Sequence[str]) -> int:
 
 
 OF_FORMATS = ("data.format", "data.targets", "data.ignore", "data.label_map", "data.colors")
+
+
+def of_sequences(folder: str) -> str:
+    """Return what to do with a folder of series or of texts, which ``data`` does not audit; "" of others."""
+    from cnntrain.sequences.layout import inputs_in
+
+    inputs = inputs_in(folder)
+    if not inputs:
+        return ""
+    training = f"cnntrain train data={inputs}_folder data.root={shlex.quote(folder)} model=lstm"
+    return f"{printable(folder)} holds {inputs}, and data audits images; training names bad files: {training}"
 
 
 def several_folders(folders: Sequence[str], command: str) -> str:
@@ -136,6 +149,7 @@ def bench(arguments: Sequence[str]) -> int:
     from cnntrain.config.composer import composed
     from cnntrain.config.from_checkpoint import check_amendments
     from cnntrain.config.overrides import check_overrides, normalized
+    from cnntrain.config.schema import IMAGES, inputs_of
 
     flags, words = split_flags(quiet_as_override(arguments), BENCH)
     own = read_yaml(conf_folder() / "bench.yaml")
@@ -148,6 +162,8 @@ def bench(arguments: Sequence[str]) -> int:
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = composed(overrides, config_dir).completed()
+    if inputs_of(config["data"]) != IMAGES:
+        raise UserError(f"bench measures images, and these data have {inputs_of(config['data'])}")
     from cnntrain.bench.bench import bench as run_bench
 
     run_bench(config, overrides, verbose=config["verbose"], **own)

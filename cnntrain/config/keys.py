@@ -79,6 +79,7 @@ KEYS: dict[str, Key] = {
         items=Value("str", choices=("flip", "shift")),
         commands=("eval", "predict"),
         home="eval",
+        inputs=("images",),
     ),
     # explain
     "run": Key(
@@ -104,6 +105,7 @@ KEYS: dict[str, Key] = {
         "output",
         commands=("predict",),
         home="predict",
+        inputs=("images",),
     ),
     "tile": Key(
         "int",
@@ -114,6 +116,7 @@ KEYS: dict[str, Key] = {
         high=8192,
         commands=("predict",),
         home="predict",
+        inputs=("images",),
     ),
     "formats": Key(
         "list",

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain import __version__
+from cnntrain.config.schema import IMAGES as ARE_IMAGES
 from cnntrain.config.sections import DataSettings, ExportSettings, ModelSettings
 from cnntrain.data.batches import raised
 from cnntrain.data.reader import Reader
@@ -22,6 +23,14 @@ from cnntrain.inference.portable.comparison import IMAGES, VALUES, at_most, comp
 from cnntrain.inference.portable.description import README, describe, preprocessing
 from cnntrain.inference.portable.from_bytes import FromBytes, left_out, tensors
 from cnntrain.inference.portable.writers import WRITERS, Source, takes_any_height, why_one_size
+from cnntrain.inference.sequences.export import (
+    FromSequences,
+    SequenceSource,
+    batches_for,
+    compared_on_batches,
+)
+from cnntrain.inference.sequences.export import describe as describe_sequences
+from cnntrain.inference.sequences.export import facts as facts_of_sequences
 from cnntrain.runs import run_folder
 from cnntrain.runtime.console import Console, bytes_in_words, count
 from cnntrain.text import network_name, printable, shown_path, some
@@ -52,12 +61,12 @@ def export(
     console = Console(settings.trained.engine.verbose)
     trained = Trained(settings.trained, path, state)
     check_weights(trained.model)
+    if trained.inputs != ARE_IMAGES:
+        return export_sequences(settings, trained, folder_of(path), console, data_trust)
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, trained.task, mean, std).eval()
-    own = path.parent.name == run_folder.CHECKPOINTS
-    folder = (path.parent.parent if own else path.parent) / "export"
-    run_folder.make_folder(folder, advice="")
+    folder = folder_of(path)
     read, what = images_for(settings.trained.data, trained, model, console, data_trust)
     images = [read]
     example = read[:1] if model.exported.one_at_a_time else torch.cat([read, read])[:2]
@@ -73,6 +82,32 @@ def export(
     and_script = ", and a script that does it" if model.exported.script else ""
     line = f"how images get into it{and_script}: [bold]{{}}[/]"
     console.line(line, shown_path(folder / README))
+    return files
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder for what is exported of a checkpoint, which is there then."""
+    own = path.parent.name == run_folder.CHECKPOINTS
+    folder = (path.parent.parent if own else path.parent) / "export"
+    run_folder.make_folder(folder, advice="")
+    return folder
+
+
+def export_sequences(
+    settings: ExportSettings,
+    trained: Trained,
+    folder: Path,
+    console: Console,
+    data_trust: Sequence[str] | None,
+) -> list[Path]:
+    """Write a model of sequences in each of the formats, and compare what was written with torch."""
+    batches, what = batches_for(settings.trained.data, trained, console, data_trust)
+    model = FromSequences(trained).eval()
+    told = {**facts(trained, settings.trained.model, False), **facts_of_sequences(trained)}
+    source = SequenceSource(model, batches[0][0], False, told, batches[0][1], trained.shape[1])
+    files = [write_one(kind, source, folder, batches, what, console) for kind in settings.formats]
+    describe_sequences(folder, settings.formats, told, model)
+    console.line("how sequences get into it: [bold]{}[/]", shown_path(folder / README))
     return files
 
 
@@ -92,7 +127,7 @@ def of_any_size(source: Source, formats: Sequence[str], console: Console) -> Sou
 
 
 def write_one(
-    kind: str, source: Source, folder: Path, images: Sequence[Tensor], what: str, console: Console
+    kind: str, source: Source, folder: Path, images: Sequence[Any], what: str, console: Console
 ) -> Path:
     """Write a model in one format, and compare what was written with torch.
 
@@ -100,7 +135,7 @@ def write_one(
         kind: the format.
         source: what is written.
         folder: where.
-        images: uint8 (N, C, H, W), sets of several sizes.
+        images: uint8 (N, C, H, W), sets of several sizes; of a model of sequences batches of those.
         what: these are, in words.
         console: where the result is printed.
 
@@ -113,7 +148,8 @@ def write_one(
         run = WRITERS[kind](source, file)
         if kind == "onnx" and takes_any_height(model):
             images = [*images, images[0][:OTHERS, :, ::2]]
-        found = None if run is None else compared(run, model, images)
+        how = compared_on_batches if isinstance(source, SequenceSource) else compared
+        found = None if run is None else how(run, model, images)
     size = bytes_in_words(file.stat().st_size)
     if found is None:
         console.line("[bold]{}[/]  {}, the weights as they are", shown_path(file), size)

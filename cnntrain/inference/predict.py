@@ -60,8 +60,6 @@ def predict(
     labels_pixels = trained.task.labels_pixels
     if not labels_pixels:
         check_no_masks(trained, settings)
-    if settings.invert and trained.inputs != IMAGES:
-        raise UserError(f"invert=true is for models of images, and this is one of {trained.inputs}")
     if settings.tta:
         trained.model = trained.task.views(trained.model, settings.tta)
     found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED, NO_BOX
 from cnntrain.config.instantiate import build
+from cnntrain.config.schema import IMAGES as ARE_IMAGES
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.open import Data, open_data
@@ -55,6 +56,8 @@ def draw(
     Raises:
         UserError: nothing is augmented, or the file can't be written.
     """
+    if settings.inputs != ARE_IMAGES:
+        raise UserError(f"--augmented draws images, and these data have {settings.inputs}")
     augment: Augment = build("augment", augmentation, Augment, None)
     if not augment:
         raise UserError("nothing is augmented: choose something, such as augment=digits or augment=photos")

@@ -60,6 +60,18 @@ def classes_in(folder: Path) -> Iterator[tuple[str, str]]:
             yield from ((PARTS[name.lower()], f"{name}/{own}") for own in class_names(folder / name))
 
 
+def inputs_in(root: str) -> str:
+    """Return ``series`` or ``text`` if all files in the class folders of a folder are such; "" otherwise."""
+    folder, kinds, is_empty = Path(root).expanduser(), list(SUFFIXES), True
+    for _, name in classes_in(folder):
+        files = [file.lower() for file in walk(folder, name, Found())]
+        kinds = [kind for kind in kinds if all(file.endswith(SUFFIXES[kind]) for file in files)]
+        is_empty = is_empty and not files
+        if not kinds:  # which the first class tells of a folder of images
+            return ""
+    return "" if is_empty else kinds[0]
+
+
 def contents(path: Path) -> bytes:
     """Return what a file holds.
 

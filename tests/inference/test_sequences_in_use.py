@@ -58,7 +58,7 @@ def test_files_are_predicted_and_bad_ones_are_named(cnntrain: Command) -> None:
     assert found["predictions"][0]["classes"][0]["class"] == "up"
     assert found["failed"] == [{"file": "new/three.csv", "reason": "has 3 features, and the model takes 2"}]
     assert done.code == 1
-    is_told(cnntrain("predict", "run", "new/long.csv", "invert=true"), "invert=true is for models of images")
+    is_told(cnntrain("predict", "run", "new/long.csv", "invert=true"), "invert=true is for images")
 
 
 def test_texts_are_predicted_by_the_vocabulary_of_training(cnntrain: Command) -> None:
@@ -83,3 +83,39 @@ def test_predict_takes_series_and_texts_from_python(cnntrain: Command) -> None:
         trained.predict([np.ones((4, 3))])
     with pytest.raises(UserError, match="sequence 1: step 1, feature 2 is nan"):
         trained.predict([np.ones((4, 2)), np.array([[1, np.nan]])])
+
+
+@pytest.mark.parametrize("model", ["lstm", pytest.param("transformer", marks=pytest.mark.slow)])
+def test_an_exported_model_takes_any_length(cnntrain: Command, model: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    write_series()
+    train(cnntrain, *SERIES, f"model={model}")
+    done = cnntrain("export", "run", "formats=[onnx]")
+    assert done.code == 0, done.err
+    session = onnxruntime.InferenceSession("run/export/model.onnx")
+    trained = load("run")
+    for steps in (3, 11):
+        series = RANDOM.normal(size=(4, steps, 2)).astype(np.float32)
+        lengths = np.array([1, 3, 2, 3])
+        (found,) = session.run(None, {"series": series, "lengths": lengths})
+        own = trained.predict([one[:length] for one, length in zip(series, lengths, strict=True)])
+        assert np.abs(found - own.numpy()).max() < 1e-4
+    assert "`lengths` says where that is" in Path("run/export/README.md").read_text()
+
+
+def test_a_network_that_reads_both_ways_is_not_exported(cnntrain: Command) -> None:
+    write_series()
+    train(cnntrain, *SERIES, "model=rnn", "model.bidirectional=true")
+    told = "model.bidirectional=true can't be exported for sequences of unequal length"
+    is_told(cnntrain("export", "run", "formats=[safetensors]"), told)
+
+
+def test_what_is_for_images_alone_is_refused(cnntrain: Command) -> None:
+    write_series()
+    write_texts()
+    is_told(cnntrain("data", "d"), "d holds series, and data audits images", "data=series_folder data.root=d")
+    is_told(cnntrain("data", "t"), "t holds text, and data audits images", "data=text_folder data.root=t")
+    is_told(cnntrain("bench", *SERIES, "model=lstm"), "bench measures images, and these data have series")
+    train(cnntrain, *SERIES, "model=rnn", "epochs=1")
+    is_told(cnntrain("eval", "run", "tta=[flip]"), "tta=[flip] is for images, and these data have series")

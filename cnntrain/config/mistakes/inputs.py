@@ -22,7 +22,7 @@ def check_inputs(config: Mapping[str, Any]) -> None:
         is_of_others = group in CLASS_GROUPS and not is_described(config[group]["_target_"])
         if not kinds or inputs in kinds or is_of_others:
             continue
-        if value and shown(value) != defaults()[key]:
+        if value and shown(value) != defaults().get(key):
             raise UserError(
                 f"{key}={shown(value)} is for {' or '.join(kinds)}, and these data have {inputs}: "
                 "leave it out"

@@ -20,7 +20,7 @@ from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
 from cnntrain.runs.checkpoint import write_atomically
 
-Run = Callable[[Tensor], Tensor]
+Run = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,24 @@ class Source:
     example: Tensor
     any_size: bool
     metadata: dict[str, str]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the exporters follow through the model."""
+        return (self.example,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the inputs are called in ONNX."""
+        return ("images",)
+
+    def as_written(self, kind: str) -> Source:
+        """Return what is written in a format."""
+        return self
+
+    def given(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return inputs as the written model takes them."""
+        return inputs
 
     def dynamic_shapes(self, kind: str) -> dict[str, dict[int, Any]]:
         """Return the sides of ``images`` that may have any length, as the exporter of a format takes them."""
@@ -60,9 +78,7 @@ def traced(source: Source) -> torch.export.ExportedProgram:
     """
     patch: Any = getattr(shapes_of_torch, "patch")  # noqa: B009  # torch adds it as it is imported
     with quietly(), patch(backed_size_oblivious=source.any_size):
-        return torch.export.export(
-            source.model, (source.example,), dynamic_shapes=source.dynamic_shapes("pt2")
-        )
+        return torch.export.export(source.model, source.inputs, dynamic_shapes=source.dynamic_shapes("pt2"))
 
 
 def why_one_size(source: Source) -> str:
@@ -90,7 +106,10 @@ def write_onnx(source: Source, file: Path) -> Run:
     import onnx
     import onnxruntime
 
-    names: dict[str, Any] = {"input_names": ["images"], "output_names": [source.model.exported.output]}
+    names: dict[str, Any] = {
+        "input_names": list(source.names),
+        "output_names": [source.model.exported.output],
+    }
     metadata = source.metadata
     with quietly(), exporting("onnx"):
         if takes_any_height(source.model):
@@ -105,7 +124,7 @@ def write_onnx(source: Source, file: Path) -> Run:
         else:
             shapes = source.dynamic_shapes("onnx")
             program = torch.onnx.export(
-                source.model, (source.example,), dynamo=True, dynamic_shapes=shapes, verbose=False, **names
+                source.model, source.inputs, dynamo=True, dynamic_shapes=shapes, verbose=False, **names
             )
             assert program is not None
             proto = program.model_proto
@@ -115,12 +134,17 @@ def write_onnx(source: Source, file: Path) -> Run:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+    def run(*inputs: Tensor) -> Tensor:
+        given = {name: part.numpy() for name, part in zip(source.names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, given)[0])
+
+    return run
 
 
 def write_pt2(source: Source, file: Path) -> Run:
     """Write the program of torch.export and return a function that runs it."""
-    buffer = io.BytesIO()
+    buffer, source = io.BytesIO(), source.as_written("pt2")
     with exporting("pt2"):
         program = traced(source)
         with quietly():
@@ -128,7 +152,7 @@ def write_pt2(source: Source, file: Path) -> Run:
     write(file, buffer.getvalue())
     with quietly():
         loaded = torch.export.load(file).module()
-    return lambda images: loaded(images)
+    return lambda *inputs: loaded(*source.given(*inputs))
 
 
 def write_safetensors(source: Source, file: Path) -> None:
