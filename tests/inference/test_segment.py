@@ -19,7 +19,16 @@ from cnntrain.cli import main
 from cnntrain.inference.model import load
 from cnntrain.inference.windows import blended, upsampled_labels
 
-RUN = ("data=mnist_canvas", "model=unet", "model.width=4", "limit=200", "epochs=1", "report=false", "-q")
+RUN = (
+    "data=mnist_canvas",
+    "data.image_size=64",
+    "model=unet",
+    "model.width=4",
+    "limit=200",
+    "epochs=1",
+    "report=false",
+    "-q",
+)
 
 
 @pytest.fixture(scope="module")
