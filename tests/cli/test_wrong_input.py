@@ -65,7 +65,7 @@ WRONG_WORDS = {
     "model=CNN": ["unknown model 'CNN': did you mean model=cnn?"],
     "model=resnet18": [
         "model=torchvision model.name=resnet18?",
-        "choose from cnn, custom, gru, lstm, mlp, rnn",
+        "choose from cnn, custom, faster_rcnn, gru, lstm, mlp, rnn",
         "model._target_=my_pkg.MyClass",
     ],
     "model=my_nets.Wide": ["a class of your own: model._target_=my_nets.Wide"],

@@ -79,7 +79,7 @@ class Areas(Task):
     def decode(self, activated, class_names, most):
         return [(("area", float(value)),) for value in activated[:, 0]]
 """
-TASK = ("task._target_=own.Areas", "data.targets=boxes", "doctor=false", "report=false")
+TASK = ("task._target_=areas.Areas", "data.targets=boxes", "doctor=false", "report=false")
 HOW = ("model=mlp", "epochs=2", "batch_size=16", "precision=fp32", "threads=1")
 AUGMENT = ("augment.flip=0.5", "augment.shift=2", "augment.rotate=20", "augment.crop=0.5")
 CANVAS = (
@@ -90,8 +90,8 @@ CANVAS = (
 
 @pytest.fixture(autouse=True)
 def own() -> None:
-    Path("own.py").write_text(OWN)
-    sys.modules.pop("own", None)
+    Path("areas.py").write_text(OWN)
+    sys.modules.pop("areas", None)
 
 
 def weights(run: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_boxes_are_streamed_and_cached_as_they_lie_in_memory(cnntrain: Command) 
     assert done.code == 0, done.err
     with Path("memory/metrics.csv").open() as file:
         assert all(float(row["train_loss"]) > 0 for row in csv.DictReader(file))
-    source = ("data.source._target_=own.Streamed", "data.num_classes=10")
+    source = ("data.source._target_=areas.Streamed", "data.num_classes=10")
     for how in ("off", "disk", "ram"):
         words = (*source, f"data.cache={how}", "workers=1", f"out={how}")
         done = cnntrain("train", *CANVAS, *TASK, *HOW, *AUGMENT, *words)
