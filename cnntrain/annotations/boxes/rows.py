@@ -42,6 +42,10 @@ def checked(
     is_wrong |= is_outside
     is_cut = ~is_wrong & (np.abs(inside - boxes[:, :4]) > ROUNDING).any(1)
     is_twice = ~is_wrong & twice(np.where(is_wrong[:, None], np.nan, np.hstack([inside, boxes[:, 4:5]])))
+    kept = ~(is_wrong | is_twice)
+    result = np.hstack([inside, boxes[:, 4:]])[kept].astype(np.float32)
+    if kept.all() and not is_cut.any():
+        return result, []
     of = f"in an image of {size[0]}x{size[1]}"
     faults = [
         (kind, f"{places[index]}: {in_words(boxes[index])} {of}")
@@ -54,8 +58,7 @@ def checked(
         )
         for index in np.flatnonzero(which).tolist()
     ]
-    kept = ~(is_wrong | is_twice)
-    return np.hstack([inside, boxes[:, 4:]])[kept].astype(np.float32), faults
+    return result, faults
 
 
 def twice(rows: np.ndarray) -> np.ndarray:

@@ -29,15 +29,13 @@ def boxes_of(
     Returns:
         The boxes, and how many are out of sight then.
     """
-    label = np.array(labels, dtype=np.float32)
-    rows, counts, lost = [torch.empty(0, BOX_COLUMNS)], [], 0
-    for index in indices.tolist():
-        own, record = census.boxes[index].copy(), census.records[index]
-        own[:, BOX_CLASS] = label[own[:, BOX_CLASS].astype(np.int64)]
-        shape = int(record["height"]), int(record["width"])
-        moved = BOXES.fitted(torch.from_numpy(own)[None], shape, size, resize)[0]
-        kept = moved[moved[:, BOX_CLASS] != NO_BOX]
-        lost += len(own) - len(kept)
-        rows.append(kept)
-        counts.append(len(kept))
-    return in_table(torch.cat(rows), torch.tensor(counts)), lost
+    label, records = np.array(labels, dtype=np.float32), census.records[indices]
+    counts = torch.tensor([len(census.boxes[index]) for index in indices.tolist()], dtype=torch.int64)
+    rows = np.concatenate([np.zeros((0, BOX_COLUMNS), np.float32), *map(census.boxes.__getitem__, indices)])
+    rows[:, BOX_CLASS] = label[rows[:, BOX_CLASS].astype(np.int64)]
+    table = in_table(torch.from_numpy(rows), counts)
+    shapes, which = np.unique(np.stack([records["height"], records["width"]], 1), axis=0, return_inverse=True)
+    for number, (height, width) in enumerate(shapes.tolist()):  # images of one size at a time
+        here = torch.from_numpy(np.flatnonzero(which.ravel() == number))
+        table[here] = BOXES.fitted(table[here], (height, width), size, resize)
+    return table, len(rows) - int((table[..., BOX_CLASS] != NO_BOX).sum())
