@@ -15,7 +15,7 @@ from cnntrain.cli.command import (
     split_flags,
 )
 from cnntrain.cli.help import key_lines, keys_of_model, own_values
-from cnntrain.config.keys import KEYS
+from cnntrain.config.keys import AMENDABLE, KEYS
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.text import is_there, printable
 
@@ -61,7 +61,7 @@ def audit(arguments: Sequence[str]) -> int:
     flags, words = split_flags(quiet_as_override(arguments), DATA)
     if "--augmented" in flags:
         return augmented(flags, words)
-    said = [word for word in words if word.startswith(tuple(f"{key}=" for key in OF_FORMATS))]
+    said = [word for word in words if word.startswith(tuple(f"{key}=" for key in AMENDABLE["data"]))]
     folders = [word for word in words if word != "verbose=0" and word not in said]
     if len(folders) > 1:
         raise UserError(several_folders(folders, "cnntrain data"))
@@ -73,7 +73,7 @@ def audit(arguments: Sequence[str]) -> int:
     from cnntrain.annotations.boxes import formats
     from cnntrain.config.from_checkpoint import check_amendments
 
-    typed = check_amendments(said, OF_FORMATS, "data") if said else []
+    typed = check_amendments(said, AMENDABLE["data"], "data") if said else []
     asked = asked_of({o.key_or_group.removeprefix("data."): o.value() for o in typed})
     files = flags.get("--json"), flags.get("--html")
     verbose = int("verbose=0" not in words)
@@ -91,9 +91,6 @@ def audit(arguments: Sequence[str]) -> int:
 
         audit_masks(folders[0], asked, *files, verbose=verbose)
     return 0
-
-
-OF_FORMATS = ("data.format", "data.targets", "data.ignore", "data.label_map", "data.colors")
 
 
 def of_sequences(folder: str) -> str:

@@ -96,9 +96,9 @@ def defaults() -> dict[str, str]:
     return found
 
 
-def default(key: str) -> Any:
-    """Return the default of a key of train.yaml's own, such as that of ``data.max_megapixels``."""
-    value: Any = raw_yaml(conf_folder() / "train.yaml")
+def default(key: str, file: str = "train") -> Any:
+    """Return the default of a key in a file of conf/: that of ``data.max_megapixels`` is in train.yaml."""
+    value: Any = raw_yaml(conf_folder() / f"{file}.yaml")
     for name in key.split("."):
         value = value[name]
     return value
@@ -165,11 +165,11 @@ def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
     """Yield the keys of a YAML file with their values as typed; ``_target_`` only where it is a key."""
     for name, value in node.items():
         key = f"{prefix}{name}"
-        if name in ("hydra", "defaults") or key == "data.source":
+        if name in ("hydra", "defaults"):
             continue
         if isinstance(value, dict):
             yield from typed_values(value, f"{key}.")
-        elif key in KEYS or name != "_target_":
+        elif key in KEYS or (name != "_target_" and not prefix.startswith("data.source")):
             yield key, shown(value)
 
 

@@ -12,7 +12,9 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal
 
 Affects = Literal["weights", "speed", "output"]
-Command = Literal["resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run", "load"]
+Command = Literal[
+    "resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run", "load", "data"
+]
 UNCHANGED: Any = object()  # null is a value; this is none
 
 
@@ -102,7 +104,7 @@ class Key(Value):
             folder of its group, and train.yaml for a key without a group.
         required: whether each configuration of ``train`` has it. Not a key that some data sets lack.
         commands: what may change it in a saved configuration: the commands, ``resume`` of a sweep, ``explain
-            run=RUN`` and the function ``load``.
+            run=RUN`` and the function ``load``. ``data`` reads a folder with it, without a configuration.
         path: whether its value is the name of a file: a ``folder`` that is read, a ``run``, an ``output``,
             or the ``name`` of one. "": it is no file name.
         examples: values to offer, where others are possible too.

@@ -152,6 +152,8 @@ def check_groups(config: Mapping[str, Any]) -> None:
     source = config["data"].get("source")
     if isinstance(source, Mapping):
         check_target("data.source", source)
+        if "test_fraction" in source and is_described(source["_target_"]):
+            check_value("data.source.test_fraction", source["test_fraction"])
     loggers = config.get(MANY)
     if loggers is not None and not isinstance(loggers, Mapping):
         raise UserError(f"{MANY}={shown(loggers)} is not possible: choose from conf/{MANY}")

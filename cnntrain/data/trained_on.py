@@ -82,9 +82,9 @@ class Earlier:
         by_index = isinstance(dataset, Folder) and not isinstance(self.state.get("split"), str)
         if rule is None or by_index or not self.is_of(data, train):
             return None
-        val_fraction, seed, limit = rule
         trained = torch.zeros(len(train), dtype=torch.bool)
-        trained[limited(parted(dataset, train, val_fraction, seed)[0], limit, seed)] = True
+        training, _ = parted(dataset, train, rule.val_fraction, rule.split_seed)
+        trained[limited(training, rule.limit, rule.split_seed)] = True
         return trained
 
 
@@ -177,12 +177,13 @@ def apart(
         return (indices, val[~trained[val]]), data
     why = f"init_from={name} was trained on {common:,} of the {count(len(val), 'validation image')}"
     rule = earlier.settings.split
-    if rule is not None and rule[0] > 0 and rule[:2] != (data.val_fraction, data.split_seed):
-        before = parted(dataset, train, *rule[:2])
+    own = data.val_fraction, data.split_seed
+    if rule is not None and rule.val_fraction > 0 and (rule.val_fraction, rule.split_seed) != own:
+        before = parted(dataset, train, rule.val_fraction, rule.split_seed)
         if int(trained[before[1]].sum()) < common:
             indices, val = before
-            data = replace(data, val_fraction=rule[0], split_seed=rule[1])
-            now = f"data.val_fraction={rule[0]:g} data.split_seed={rule[1]}"
+            data = replace(data, val_fraction=rule.val_fraction, split_seed=rule.split_seed)
+            now = f"data.val_fraction={rule.val_fraction:g} data.split_seed={rule.split_seed}"
             console.line("{}", f"{why} of this split: that run's split is kept, {now}")
     left = val[~trained[val]]
     if len(left) == len(val):

@@ -206,6 +206,15 @@ WRONG_WORDS = {
     "-c all seed=-1": ["seed=-1 is not possible"],
     "optim.lr=0 --cfg=job": ["optim.lr=0 is not possible"],
     "-m --cfg job optim.lr=0,1": ["optim.lr=0 is not possible"],
+    # arguments of a data set
+    "data=folder data.root=. data.source.test_fraction=abc": [
+        "data.source.test_fraction=abc is not possible"
+    ],
+    "data=folder data.root=. data.source.test_fraction=null": ["takes a number above 0 to below 1"],
+    "data=text_folder data.root=. data.source.test_fraction=0": [
+        "data.source.test_fraction=0 is not possible"
+    ],
+    "-m data=folder data.root=. data.source.test_fraction=0.2,1": ["data.source.test_fraction=1 is not"],
     # flags
     "--epochs 5": ["train has no flag --epochs: write epochs=5"],
     "--epochs=5": ["write epochs=5"],

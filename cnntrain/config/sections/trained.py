@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import getitem
 from typing import Any
 
-from cnntrain.config.keys import leaves
+from cnntrain.config.keys import KEYS, leaves
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.schema import Config
 from cnntrain.config.sections.data import DataSettings, Node
@@ -162,6 +164,34 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class SplitSettings:
+    """What chooses the images that train and those that validate.
+
+    Args:
+        val_fraction: share of the training set that validates.
+        split_seed: another seed gives another choice.
+        limit: training images that are used; None: all.
+    """
+
+    val_fraction: float
+    split_seed: int
+    limit: int | None
+
+    @classmethod
+    def of(cls, config: Config) -> SplitSettings | None:
+        """Return what a configuration says; None if a value is missing or not possible."""
+        found: dict[str, Any] = {}
+        try:
+            for key in (key for key, rule in KEYS.items() if rule.splits):
+                *groups, name = key.split(".")
+                found[name] = reduce(getitem, groups, config)[name]
+                check_value(key, found[name])
+        except (LookupError, TypeError, UserError):
+            return None
+        return cls(**found)
+
+
+@dataclass(frozen=True)
 class EarlierSettings:
     """What a checkpoint's configuration says of its run. Whoever wrote it may have written anything.
 
@@ -169,14 +199,13 @@ class EarlierSettings:
         model: class and arguments of the network; empty if there are none.
         data: the group ``data``; empty if there is none.
         source: the data set of that group; None if there is none.
-        split: the ``val_fraction``, ``split_seed`` and ``limit`` that chose the training images, checked;
-            None if one of them is missing or not possible.
+        split: what chose the training images, checked; None if a part of it is missing or not possible.
     """
 
     model: Node
     data: Mapping[str, Any]
     source: Node | None
-    split: tuple[float, int, int | None] | None
+    split: SplitSettings | None
 
     @classmethod
     def of(cls, config: Config) -> EarlierSettings:
@@ -188,20 +217,9 @@ class EarlierSettings:
             model if isinstance(model, Mapping) else {},
             data,
             source if isinstance(source, Mapping) and "_target_" in source else None,
-            split_in(config, data),
+            SplitSettings.of(config),
         )
 
     def same(self, names: Iterable[str], data: DataSettings) -> bool:
         """Return whether some keys of the group ``data`` have the values of other data."""
         return all(self.data.get(name) == getattr(data, name) for name in names)
-
-
-def split_in(config: Config, data: Mapping[str, Any]) -> tuple[float, int, int | None] | None:
-    """Return the ``val_fraction``, ``split_seed`` and ``limit`` of a configuration; None if one is wrong."""
-    try:
-        split = data["val_fraction"], data["split_seed"], config["limit"]
-        for key, value in zip(("data.val_fraction", "data.split_seed", "limit"), split, strict=True):
-            check_value(key, value)
-    except (LookupError, TypeError, UserError):
-        return None
-    return split

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from cnntrain.config.compose import conf_folder, default, read_yaml
+from cnntrain.config.compose import default
 from cnntrain.data.audit import recommended
 from cnntrain.data.audit.findings_text import facts_of, show
 from cnntrain.data.audit.page import page
@@ -25,7 +25,7 @@ DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 def examine(root: str, found: Census) -> Audit:
     """Return what there is to say of a folder."""
     tree, records, good = found.tree, found.records, np.flatnonzero(found.readable)
-    test_fraction = read_yaml(conf_folder() / "data" / "folder.yaml")["source"]["test_fraction"]
+    test_fraction = default("source.test_fraction", "data/folder")
     parts = found.parts(test_fraction)
     counts = {name: dict.fromkeys(("train", "val", "test"), 0) for name in tree.classes}
     for index in good:

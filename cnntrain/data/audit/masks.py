@@ -14,7 +14,7 @@ from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.meaning import Asked, shares, values_in
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
-from cnntrain.config.compose import conf_folder, default, read_yaml
+from cnntrain.config.compose import default
 from cnntrain.config.overrides import in_quotes
 from cnntrain.config.schema import shown
 from cnntrain.data.audit.audit import SIZES, sorted_copies, split_in_words
@@ -60,7 +60,7 @@ def examine(root: str, census: AnnotatedCensus, counts: np.ndarray, asked: Asked
     """Return what there is to say of a folder, from the pixels of each label in each mask."""
     entries, records, names = census.table.entries, census.records, census.meaning.names
     good = np.flatnonzero(census.readable)
-    test_fraction = read_yaml(conf_folder() / "data" / "folder.yaml")["source"]["test_fraction"]
+    test_fraction = default("source.test_fraction", "data/folder")
     parts = census.parts(test_fraction)
     shown_in = {
         name: {part: int((counts[parts == part, label] > 0).sum()) for part in PARTS}

@@ -44,7 +44,8 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         image_size: side of the square that each image becomes, or height and width, in pixels.
         resize: how it becomes one of that size, see :func:`cnntrain.data.resize.to_size`.
         on_bad_image: ``stop`` at files that can't be read, or ``skip`` them.
-        test_fraction: share of each class that is the test part, if the folder has none of its own.
+        test_fraction: share of each class that is the test part, if the folder has none of its own; None:
+            that of conf/data/folder.yaml.
         max_megapixels: millions of pixels that an image may have; None: as ``conf/train.yaml`` says.
         value_range: values that become black and white in images of more than 8 bits; None knows those of
             16-bit files alone.
@@ -73,7 +74,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         image_size: int | Sequence[int],
         resize: str = "crop",
         on_bad_image: str = "stop",
-        test_fraction: float = 0.15,
+        test_fraction: float | None = None,
         class_names: list[str] | None = None,
         run_split: RunSplit | None = None,
         max_megapixels: float | None = None,
@@ -85,6 +86,8 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         targets: str = AUTO,
         on_bad_box: str = "stop",
     ) -> None:
+        if test_fraction is None:
+            test_fraction = default("source.test_fraction", "data/folder")
         if not 0 < test_fraction < 1:
             raise UserError(
                 f"data.source.test_fraction={test_fraction} is not possible: it takes a number above 0 and "

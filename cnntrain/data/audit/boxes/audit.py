@@ -13,7 +13,7 @@ from cnntrain.annotations.census import ALIKE
 from cnntrain.annotations.meaning import Asked
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.annotations.table import AUTO
-from cnntrain.config.compose import conf_folder, default, read_yaml
+from cnntrain.config.compose import default
 from cnntrain.config.overrides import in_quotes
 from cnntrain.data.audit.audit import SIZES, sorted_copies, split_in_words
 from cnntrain.data.audit.boxes.page import page
@@ -34,7 +34,7 @@ def examine(root: str, census: BoxCensus, asked: Asked) -> BoxAudit:
     """Return what there is to say of a folder."""
     entries, records, table = census.table.entries, census.records, census.table
     good = np.flatnonzero(census.readable)
-    test_fraction = read_yaml(conf_folder() / "data" / "folder.yaml")["source"]["test_fraction"]
+    test_fraction = default("source.test_fraction", "data/folder")
     parts = census.parts(test_fraction)
     why = census.meaning.refusal or refusal(parts)
     facts = {} if why else census.facts(test_fraction)
