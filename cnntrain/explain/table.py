@@ -135,6 +135,15 @@ TOPICS: dict[str, Topic] = {
             compared=("mlp", "cnn"),
         ),
         Topic(
+            "convolution",
+            IMAGES,
+            "a kernel that slides over a digit: window, products, sum",
+            "a kernel that slides over a digit: window, products, sum; stride and padding; hand-made kernels "
+            "beside those that a model, or run=RUN, has learnt",
+            "convolutions.convolution.convolution",
+            needs="model",
+        ),
+        Topic(
             "filters",
             IMAGES,
             "the images that each filter responds to most",

@@ -308,7 +308,10 @@ def test_the_best_patch_of_a_filter_is_where_it_answers_most(cnntrain: Command) 
             [f"unknown topic 'nonsense'; topics: {', '.join(TOPICS)}; without one: the five steps"],
         ),
         (["shift", "filters"], ["one topic at a time"]),
-        (["zero_grad", "run=last"], ["run=last: only explain parameters, shift, filters", " take a run"]),
+        (
+            ["zero_grad", "run=last"],
+            ["run=last: only explain parameters, shift, convolution", " take a run"],
+        ),
         (["filters", "run=a", "run=b"], ["explain filters takes one run, not 2"]),
         (["shift", "run=nowhere"], ["there is no run nowhere"]),
         (["seeds=3"], ["seeds=3 makes a sweep", "seed=N"]),

@@ -64,7 +64,9 @@ def test_a_new_topic_is_listed_wherever_topics_are(torchless: Command, lesson: T
     assert "lesson" in torchless("_complete", "explain", "le").out.split()
     is_told(torchless("explain", "lessn"), "did you mean lesson?")
     is_told(torchless("explain", "nothing"), ", lesson")
-    is_told(torchless("explain", "lesson", "run=last"), "run=last: only explain parameters, shift, filters")
+    is_told(
+        torchless("explain", "lesson", "run=last"), "run=last: only explain parameters, shift, convolution, "
+    )
 
 
 @pytest.mark.parametrize(

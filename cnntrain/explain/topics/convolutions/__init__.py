@@ -1,0 +1,1 @@
+"""Topics on what a convolutional network is made of: convolution and pooling."""

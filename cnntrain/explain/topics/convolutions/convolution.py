@@ -1,0 +1,213 @@
+"""``cnntrain explain convolution``: a kernel slides over a digit; hand-made and learnt ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.markup import escape
+from torch import Tensor, nn
+
+from cnntrain.data.batches import raised
+from cnntrain.errors import UserError
+from cnntrain.explain import figures
+from cnntrain.explain.arithmetic import window_in_words
+from cnntrain.explain.setup import Examined
+from cnntrain.explain.terminal import rows, words
+from cnntrain.explain.topics.convolutions.convolution_figure import drawn
+from cnntrain.explain.topics.convolutions.kernels import KERNELS, edges_in_words, likeness, slide
+from cnntrain.models.hooks import forward_hooks
+from cnntrain.runtime.console import Console
+from cnntrain.text import shown_names, shown_path
+
+LEARNT = 4  # kernels that are shown
+EVEN = 0.05  # share of the largest sum up to which a window has no edge
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The first convolution of a network at work on one image.
+
+    Args:
+        name: of the layer.
+        layer: itself.
+        input: float (C, H, W).
+        output: float (filters, H', W').
+    """
+
+    name: str
+    layer: nn.Conv2d
+    input: Tensor
+    output: Tensor
+
+
+def convolution(model: Examined, console: Console, folder: Path) -> None:
+    """Slide hand-made kernels over a test image by hand, and put learnt ones beside them.
+
+    Args:
+        model: a network that begins with a convolution.
+        console: where to.
+        folder: for the figure.
+
+    Raises:
+        UserError: the network has no convolution, or the images are smaller than a kernel.
+    """
+    images, labels = raised(model.data.test.__getitems__(np.arange(1)))
+    seen = first_convolution(model, images)
+    image = images[0].float().mean(dim=0).cpu() / 255
+    if min(image.shape) < 5:
+        raise UserError(f"images of {'×'.join(map(str, image.shape))} pixels are too small: 5×5 at least")
+    label = escape(shown_names(model.data.test.class_names)[int(labels[0])])
+    maps = {name: slide(image, torch.tensor(kernel)) for name, kernel in KERNELS.items()}
+    name = next(iter(KERNELS))
+    words(
+        console,
+        f"[bold]A kernel slides over the first test image[/], of class {label}: pixels from 0 to 1, kernel "
+        f"for a {name}\n",
+    )
+    places = telling_places(image, maps[name])
+    show_windows(console, image, torch.tensor(KERNELS[name]), maps[name], places)
+    show_sizes(console, image)
+    shown = show_learnt(console, model, seen)
+    path = folder / "convolution.png"
+    kernels = {name: torch.tensor(kernel) for name, kernel in KERNELS.items()}
+    by_hand = [(name, kernel, maps[name]) for name, kernel in kernels.items()]
+    weights = seen.layer.weight.detach().float().cpu().mean(dim=1)
+    learnt = [(f"learnt: filter {index + 1}", weights[index], seen.output[index]) for index in shown]
+    figures.save(drawn(image, places, by_hand, learnt), path)
+    console.line("figure: [bold]{}[/]", shown_path(path))
+
+
+@torch.no_grad()
+def first_convolution(model: Examined, images: Tensor) -> Seen:
+    """Return what goes into the first convolution that the forward pass calls, and what comes out."""
+    found: list[Seen] = []
+
+    def note(name: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d) and not found:
+            found.append(Seen(name, module, args[0][0].float().cpu(), output[0].float().cpu()))
+
+    with forward_hooks(model.model.named_modules(), note):
+        model.model(model.normalize(images.to(model.normalize.mean.device)))
+    if not found:
+        raise UserError(f"{type(model.model).__name__} has no convolution: model=cnn has")
+    return found[0]
+
+
+def telling_places(image: Tensor, found: Tensor) -> list[tuple[int, int]]:
+    """Return row and column of the largest sum, the smallest, and the lightest window without an edge.
+
+    Args:
+        image: float (H, W).
+        found: the map of a 3×3 kernel, float (H − 2, W − 2).
+    """
+    lightness = F.avg_pool2d(image[None], 3, stride=1)[0]
+    is_even = found.abs() <= EVEN * found.abs().max()
+    even = torch.where(is_even, lightness, -1.0)
+    flat = (found.argmax(), found.argmin(), even.argmax())
+    return [divmod(int(index), found.shape[1]) for index in flat]
+
+
+def show_windows(
+    console: Console, image: Tensor, kernel: Tensor, found: Tensor, places: Sequence[tuple[int, int]]
+) -> None:
+    """Show window, products and sum at some positions, and that torch computes the same map."""
+    side = len(kernel)
+    lines = []
+    for top, left in places:
+        window = image[top : top + side, left : left + side]
+        products = window * kernel + 0.0  # which makes 0 of -0
+        for at in range(side):
+            is_last = at == side - 1
+            lines.append(
+                (
+                    f"row {top + 1}, column {left + 1}" if at == 0 else "",
+                    "  ".join(f"{v:4.2f}" for v in window[at].tolist()),
+                    "  ".join(f"{v:2.0f}" for v in kernel[at].tolist()),
+                    "  ".join(f"{v:5.2f}" for v in products[at].tolist()),
+                    f"{float(products.sum()):.2f}" if is_last else "",
+                )
+            )
+        lines.append(("",) * 5)
+    rows(console, ("position", "window", "× kernel", "= products", "sum"), lines[:-1])
+    furthest = float((found - F.conv2d(image[None, None], kernel[None, None])[0, 0]).abs().max())
+    high, wide = found.shape
+    words(
+        console,
+        "\nThe positions are those of the largest sum, the smallest, and a light window without such an "
+        f"edge. The kernel stands at {high}·{wide} = {high * wide} positions, and the sums are the feature "
+        f"map. F.conv2d computes the same: the largest difference is {furthest:.0e}.\n",
+    )
+
+
+def show_sizes(console: Console, image: Tensor) -> None:
+    """Show what padding and stride make of the size, and what the same map costs a linear layer."""
+    side, pixels = image.shape[0], image.numel()
+    lines = []
+    for kernel, padding, stride in ((3, 0, 1), (3, 1, 1), (3, 1, 2), (5, 0, 1), (5, 2, 1)):
+        layer = nn.Conv2d(1, 1, kernel, padding=padding, stride=stride)
+        result = layer(image[None]).shape[1]
+        formula = window_in_words(layer, side, result)
+        lines.append((f"{kernel}×{kernel}", f"{padding}", f"{stride}", formula, f"{kernel * kernel} + 1"))
+    rows(console, ("kernel", "padding", "stride", "output side", "parameters"), lines)
+    words(
+        console,
+        "\nPadding puts zeros around the image, stride moves the kernel by more than a pixel. A linear "
+        f"layer from {pixels:,} pixels to as many outputs has {pixels:,}·{pixels:,} + {pixels:,} = "
+        f"{pixels * pixels + pixels:,} parameters: it does not share its weights among positions.\n",
+    )
+
+
+def show_learnt(console: Console, model: Examined, seen: Seen) -> list[int]:
+    """Show how the strongest learnt filters respond, one by hand, and what they look like.
+
+    Returns:
+        The numbers of these filters.
+    """
+    peaks = seen.output.flatten(1).amax(dim=1)
+    shown = peaks.topk(min(LEARNT, len(peaks))).indices.tolist()
+    high, wide = seen.layer.kernel_size
+    words(
+        console,
+        f"[bold]{escape(model.name)}[/] has learnt {len(peaks)} filters of {high}×{wide} in {seen.name}. "
+        "These respond most to the image:\n",
+    )
+    likest = likeness(seen.layer.weight.detach().float().cpu())
+    headings = ("filter", "largest response", *(["looks most like", "cosine"] if likest else []))
+    lines = [
+        (
+            f"{index + 1}",
+            f"{float(peaks[index]):.2f}",
+            *([likest[index][0], f"{likest[index][1]:+.2f}"] if likest else []),
+        )
+        for index in shown
+    ]
+    rows(console, headings, lines)
+    told = edges_in_words(seen.layer.weight.detach().float().cpu()) if likest else ""
+    words(console, f"\n{told}{by_hand_in_words(seen, shown[0])}")
+    return shown
+
+
+def by_hand_in_words(seen: Seen, index: int) -> str:
+    """Return how the largest response of a filter comes about: products, their sum, and the bias."""
+    layer, found = seen.layer, seen.output[index]
+    if layer.groups > 1 or isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        return ""
+    top, left = divmod(int(found.argmax()), found.shape[1])
+    windows: Mapping[str, Any] = {
+        name: getattr(layer, name) for name in ("kernel_size", "dilation", "padding", "stride")
+    }
+    place = top * found.shape[1] + left
+    window = F.unfold(seen.input[None], **windows)[0, :, place]
+    total = float(window @ layer.weight[index].detach().float().cpu().flatten())
+    bias = 0.0 if layer.bias is None else float(layer.bias[index].detach())
+    return (
+        f"By hand for filter {index + 1} at row {top + 1}, column {left + 1}: its {len(window)} products, of "
+        f"normalised pixels, add up to {total:.4f}, and the bias is {bias:.4f}: {total + bias:.4f}. The "
+        f"layer's output there is {float(found.flatten()[place]):.4f}."
+    )
