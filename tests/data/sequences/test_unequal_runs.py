@@ -11,6 +11,7 @@ from conftest import Command, is_told
 
 OWN = '''
 import numpy as np
+from torch import nn
 from torch.utils.data import Dataset
 
 
@@ -30,6 +31,19 @@ class Waves(Dataset):
         steps = np.arange(random.integers(5, 30)) / 5
         wave = np.sin(steps) if index % 2 == 0 else np.cos(steps)
         return np.stack([wave, steps], 1) + 0.1 * random.normal(size=(len(steps), 2)), index % 2
+
+
+class Mean(nn.Module):
+    """The mean step, and a linear layer."""
+
+    def __init__(self, input_shape, num_classes, inputs):
+        super().__init__()
+        assert inputs == "series"
+        self.output = nn.Linear(input_shape[2] - 1, num_classes)
+
+    def forward(self, x):
+        is_there = 1 - x[:, 0, :, -1:]
+        return self.output((x[:, 0, :, :-1] * is_there).sum(1) / is_there.sum(1))
 
 
 class Words(Dataset):
@@ -76,6 +90,12 @@ def test_a_data_set_of_the_users_is_learnt(cnntrain: Command, model: str) -> Non
     assert json.loads(Path("run/summary.json").read_text())["test"]["accuracy"] > 0.9
     again = cnntrain("eval", "run")
     assert again.code == 0, again.err
+
+
+def test_a_network_of_the_users_gets_steps_and_padding(cnntrain: Command) -> None:
+    done = cnntrain("train", *WAVES, "model=custom", "model._target_=own.Mean", "epochs=1", "out=run")
+    assert done.code == 0, done.err
+    assert cnntrain("eval", "run").code == 0
 
 
 def test_a_run_that_is_interrupted_goes_on_to_the_same_bits(cnntrain: Command) -> None:
