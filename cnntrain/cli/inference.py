@@ -80,10 +80,8 @@ def predict(arguments: Sequence[str]) -> int:
     from cnntrain.inference.model import Trained
     from cnntrain.inference.predict import predict as predict_files
 
-    trained, settings = (
-        Trained(TrainedSettings.of(run.config), run.path, run.state),
-        PredictSettings.of(run.config),
-    )
+    trained = Trained(TrainedSettings.of(run.config), run.path, run.state)
+    settings = PredictSettings.of(run.config, (amendment.key_or_group for amendment in amendments))
     return int(bool(predict_files(trained, files, settings, flags.get("--csv"), flags.get("--json"))))
 
 
@@ -155,17 +153,20 @@ Keys (without a value here: as in the run):
 PREDICT = Command(
     "predict",
     predict,
-    {"RUN FILE ...": "classify or segment image files"},
+    {"RUN FILE ...": "classify or segment image files, or find objects"},
     """\
 cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
-Classifies image files, or writes their masks and overlays into a folder, after
-the same preprocessing as in training. FOLDER means all files in it that have an
-image extension, except hidden ones. If a file can't be read, predict reports
-it, goes on with the others, and exits with code 1.
+Classifies image files, or writes their masks, or the boxes of their objects,
+into a folder with overlays, after the same preprocessing as in training. FOLDER
+means all files in it that have an image extension, except hidden ones. If a
+file can't be read, predict reports it, goes on with the others, and exits with
+code 1. Boxes are in pixels of the file: as YOLO's labels, rows of CSV, or JSON
+as COCO takes results.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
   cnntrain predict last slide.png tile=512 out=masks
+  cnntrain predict last street.jpg score=0.5 --json boxes.json
 FILE may be - for standard output.
 
 """,

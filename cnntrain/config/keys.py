@@ -93,7 +93,7 @@ KEYS: dict[str, Key] = {
     # predict and export
     "top": Key(
         "int",
-        "classes to list per image, the most probable first",
+        "classes or objects to list per image, the most probable first",
         "output",
         low=1,
         commands=("predict",),
@@ -117,6 +117,33 @@ KEYS: dict[str, Key] = {
         commands=("predict",),
         home="predict",
         inputs=("images",),
+    ),
+    "score": Key(
+        "float",
+        "lowest score of a box",
+        "output",
+        low=0,
+        high=1,
+        commands=("predict",),
+        home="predict",
+    ),
+    "nms": Key(
+        "float",
+        "largest IoU of two boxes of one class; of more overlap the surer one stays",
+        "output",
+        low=0,
+        high=1,
+        commands=("predict",),
+        home="predict",
+    ),
+    "most": Key(
+        "int",
+        "boxes per image, at most",
+        "output",
+        low=1,
+        high=300,
+        commands=("predict",),
+        home="predict",
     ),
     "formats": Key(
         "list",

@@ -74,6 +74,13 @@ def striped(images: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(where[..., None], stripes, images))
 
 
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """Return matplotlib's font, which knows more letters than Pillow's, at a size in pixels."""
+    import matplotlib as mpl
+
+    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), size)
+
+
 def with_legend(picture: Image.Image, entries: Sequence[tuple[tuple[int, ...], str]]) -> Image.Image:
     """Return an image with a legend below it, in as many rows as it takes.
 
@@ -81,9 +88,7 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[tuple[int, ...], s
         picture: an image of mode RGB.
         entries: the colour and the text of each class; black is drawn as an empty box.
     """
-    import matplotlib as mpl  # whose font knows more letters than Pillow's
-
-    font = ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), FONT_SIZE)
+    font = font_of(FONT_SIZE)
     texts = [printable(text, LONGEST) for _, text in entries]
     wide = [MARGIN + FONT_SIZE + MARGIN + round(font.getlength(text)) + MARGIN for text in texts]
     width = max(picture.width, *wide) if wide else picture.width

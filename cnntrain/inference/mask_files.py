@@ -1,4 +1,4 @@
-"""Where masks and overlays go: a folder of their own, in which each is named after its image."""
+"""Where masks, labels and overlays go: a folder of their own, in which each is named after its image."""
 
 from __future__ import annotations
 
@@ -60,16 +60,21 @@ class Writer:
 
 
 def save(path: Path, image: Image.Image) -> None:
-    """Write an image as PNG.
+    """Write an image as PNG, see :func:`save_bytes`."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    save_bytes(path, buffer.getvalue())
+
+
+def save_bytes(path: Path, data: bytes) -> None:
+    """Write a file, in a folder that is made if there is none.
 
     Raises:
         RunFailed: it can't be written.
     """
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, data)
     except OSError as error:
         raise RunFailed(f"{printable(path)} can't be written: {error.strerror or error}") from error
 
@@ -97,29 +102,30 @@ def free(name: Path, taken: set[Path]) -> Path:
 
 
 @contextmanager
-def new_folder(out: str | None, class_names: Iterable[str]) -> Iterator[Path]:
-    """Make the folder for masks and overlays: ``out``, or a fresh one under outputs/predict/.
+def new_folder(out: str | None, class_names: Iterable[str], part: str = MASKS) -> Iterator[Path]:
+    """Make the folder for masks or labels, and overlays: ``out``, or a fresh one under outputs/predict/.
 
     The names of the classes are written into it, so that it can be read as data. It goes again if nothing was
     written.
 
+    Args:
+        out: the folder, as typed.
+        class_names: of the model.
+        part: the folder in it that holds a file for each image.
+
     Raises:
-        UserError: it can't be made, or holds masks already.
+        UserError: it can't be made, or holds such files already.
     """
     if out is not None:
-        there = next((name for name in (MASKS, OVERLAYS, NAMES) if (typed_path(out) / name).exists()), None)
+        there = next((name for name in (part, OVERLAYS, NAMES) if (typed_path(out) / name).exists()), None)
         if there is not None:
             raise UserError(f"out={printable(out)} holds {there} already: choose another folder")
     with output_folder(out, "predict") as folder:
         yield folder
-        if (folder / MASKS).exists():
+        if (folder / part).exists():
             write_names(folder / NAMES, class_names)
 
 
 def write_names(path: Path, class_names: Iterable[str]) -> None:
     """Write the names of the classes, one a line."""
-    text = "".join(f"{name}\n" for name in class_names)
-    try:
-        write_atomically(path, encoded(text))
-    except OSError as error:
-        raise RunFailed(f"{path} can't be written: {error.strerror or error}") from error
+    save_bytes(path, encoded("".join(f"{name}\n" for name in class_names)))

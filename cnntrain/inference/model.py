@@ -19,7 +19,7 @@ from cnntrain.config.schema import IMAGES, TEXT
 from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images
-from cnntrain.data.resize import side_or_both
+from cnntrain.data.resize import boxes_to_file, side_or_both
 from cnntrain.data.sequences.batch import batch_of
 from cnntrain.data.sequences.dataset import as_steps
 from cnntrain.data.sequences.standardize import normalizing
@@ -78,6 +78,8 @@ class Trained:
     def predict(self, images: Tensor | np.ndarray | Sequence[Any]) -> Tensor:
         """Return what the task makes of the outputs, on the CPU: probabilities, float32 (N, classes), say.
 
+        Boxes are in pixels of the images that are given.
+
         Args:
             images: uint8 (N, C, H, W); grey or colour, and of any size, as long as all have the same.
                 Those of the network's own size are taken as they are, others are scaled as in training.
@@ -91,8 +93,11 @@ class Trained:
         images = checked_images(images)
         channels, size = self.shape[0], self.shape[1:]
         side = size if images.shape[2:] == size else self.resize_size
-        images = central(fit_images(images.cpu(), channels, side, self.resize), size)
-        return self.seen(images)
+        given = images.shape[2], images.shape[3]
+        found = self.seen(central(fit_images(images.cpu(), channels, side, self.resize), size))
+        if self.task.finds_boxes:
+            found[..., :4] = boxes_to_file(found[..., :4], given, size, self.resize, side)
+        return found
 
     def steps_of(self, sequences: Sequence[Any] | Tensor | np.ndarray) -> list[Tensor]:
         """Return the steps of sequences as the network gets them, float32 (T, F) each.
@@ -114,17 +119,21 @@ class Trained:
             found.append(torch.from_numpy(steps[: self.shape[1]]))
         return found
 
-    @torch.no_grad()
     def seen(self, images: Tensor) -> Tensor:
         """Return what the task makes of the outputs, on the CPU, for images that are not scaled any more.
 
         Args:
             images: uint8 (N, C, H, W), of a size that the network takes.
         """
+        return self.task.activate(self.output(images)).cpu()
+
+    @torch.no_grad()
+    def output(self, images: Tensor) -> Tensor:
+        """Return the outputs, float32 on the model's device, likewise."""
         x = self.normalize(images.to(self.device))
         with self.precision.autocast():
             output: Tensor = self.model(x)
-        return self.task.activate(output.float()).cpu()
+        return output.float()
 
 
 def checked_images(images: Any) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.config.schema import IMAGES
+from cnntrain.config.schema import IMAGES, shown
 from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
@@ -20,20 +19,28 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import Unreadable
 from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
-from cnntrain.inference.prediction import Prediction, as_csv, as_json, folder_of
+from cnntrain.inference.objects import results
+from cnntrain.inference.objects.finding import Finder, found_objects
+from cnntrain.inference.objects.object_files import LABELS, Writer
+from cnntrain.inference.prediction import Prediction, as_csv, as_json
+from cnntrain.inference.prediction_lines import Lines, counts_of
 from cnntrain.inference.segment import segmented
 from cnntrain.inference.sequences.files import predictions as of_sequences
 from cnntrain.runs.named_output import screen_beside, write
-from cnntrain.runtime.console import Console, Whole, count, is_terminal
+from cnntrain.runtime.console import Console, count
 from cnntrain.runtime.hardware import cores
-from cnntrain.text import columns, printable, shown_path
+from cnntrain.text import shown_path
 
 THREADS = 8  # that decode, at most
-WIDEST = 24  # columns of a class's name
-NARROWEST = 12  # columns of a file's name, on however narrow a terminal
-WIDTH = 7  # columns of a probability
-MOST_COUNTS = 20  # classes that are listed with their number of images
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
+
+
+# Keys that are for some kinds of models alone: the attribute of the task, and the kind in words.
+FOR = {
+    "tile": (("labels_pixels",), "models that label pixels"),
+    "out": (("labels_pixels", "finds_boxes"), "models that label pixels or find objects"),
+    **dict.fromkeys(("score", "nms", "most"), (("finds_boxes",), "models that find objects")),
+}
 
 
 def predict(
@@ -49,28 +56,22 @@ def predict(
         trained: the model.
         files: of images.
         settings: what is shown and written of them.
-        csv_file: where to write a row for each file; ``-`` for standard output.
+        csv_file: where to write a row for each file, or for each object; ``-`` for standard output.
         json_file: where to write all as JSON, likewise.
 
     Raises:
         UserError: a file can't be written, or a key is for a task of another kind.
     """
     console = screen_beside(csv_file, json_file, verbose=settings.verbose)
-    top = min(settings.top, len(trained.class_names))
-    labels_pixels = trained.task.labels_pixels
-    if not labels_pixels:
-        check_no_masks(trained, settings)
+    task, names = trained.task, trained.class_names
+    check_keys(trained, settings)
+    top = settings.top if task.finds_boxes else min(settings.top, len(names))
     if settings.tta:
-        trained.model = trained.task.views(trained.model, settings.tta)
-    found, lines = [], Lines(console, files, trained.class_names, top, trained.task.value_format)
+        trained.model = task.views(trained.model, settings.tta)
+    found = []
+    lines = Lines(console, files, names, top, task.value_format, settings.most if task.finds_boxes else 0)
     with ExitStack() as stack:
-        if labels_pixels:
-            folder = stack.enter_context(new_folder(settings.out, trained.class_names))
-            stream = segmented(trained, files, top, settings.tile, settings.invert, folder)
-        elif trained.inputs != IMAGES:
-            stream = of_sequences(trained, files, top, settings.eval_batch_size)
-        else:
-            stream = predictions(trained, files, top, settings.invert, settings.eval_batch_size)
+        stream, folder = opened(trained, files, top, settings, stack)
         lines.heading()
         bar = stack.enter_context(console.bar(len(files), 0, "predicting", unit="image"))
         for prediction in stream:
@@ -79,27 +80,81 @@ def predict(
             with bar.external_write_mode():
                 lines.show(prediction)
     failed = sum(bool(prediction.reason) for prediction in found)
-    if labels_pixels and failed < len(found):
-        told = "[bold]{}[/]: masks and overlays in [bold]{}[/]"
-        console.line(told, count(len(found) - failed, "image"), shown_path(folder))
-    elif len(found) - failed > 1:
-        console.line("[bold]{}[/]: {}", count(len(found) - failed, "image"), counts_of(found))
+    tell_of_all(console, found, len(found) - failed, names, folder)
     warn_of_inverse(console, trained, found, settings.invert)
     if csv_file is not None:
-        write(csv_file, as_csv(found, top, trained.task.named), console)
+        text = results.as_csv(found, names) if task.finds_boxes else as_csv(found, top, task.named)
+        write(csv_file, text, console)
     if json_file is not None:
-        write(json_file, as_json(trained, found), console)
+        text = results.as_json(found, names) if task.finds_boxes else as_json(trained, found)
+        write(json_file, text, console)
     if failed:
         console.warn(f"{count(failed, 'file')} of {len(files):,} could not be read")
     return failed
 
 
-def check_no_masks(trained: Trained, settings: PredictSettings) -> None:
-    """Raise a UserError if a key is given that is for masks, which the task does not write."""
-    for key, value in (("tile", settings.tile), ("out", settings.out)):
-        if value is not None:
+def check_keys(trained: Trained, settings: PredictSettings) -> None:
+    """Raise a UserError if a key was typed that is for a task of another kind."""
+    for key, (attributes, kinds) in FOR.items():
+        value = getattr(settings, key)
+        is_for_it = any(getattr(trained.task, attribute) for attribute in attributes)
+        if value is not None and key in settings.typed and not is_for_it:
             task = type(trained.task).__name__
-            raise UserError(f"{key}={value} is for models that label pixels, and this is one of {task}")
+            raise UserError(f"{key}={shown(value)} is for {kinds}, and this is one of {task}")
+
+
+def opened(
+    trained: Trained, files: Sequence[Path], top: int, settings: PredictSettings, stack: ExitStack
+) -> tuple[Iterator[Prediction], Path | None]:
+    """Return the predictions, one by one, and the folder that they are drawn into, if they are.
+
+    Args:
+        trained: the model.
+        files: of images.
+        top: how many classes or objects are named.
+        settings: what is shown and written of them.
+        stack: closes the folder.
+    """
+    names, invert = trained.class_names, settings.invert
+    if trained.task.labels_pixels:
+        folder = stack.enter_context(new_folder(settings.out, names))
+        return segmented(trained, files, top, settings.tile, invert, folder), folder
+    if trained.task.finds_boxes:
+        folder = stack.enter_context(new_folder(settings.out, names, LABELS))
+        finder = Finder(trained, settings.score, settings.nms, settings.most, invert)
+        return found_objects(finder, files, top, settings.eval_batch_size, Writer(folder, names)), folder
+    if trained.inputs != IMAGES:
+        return of_sequences(trained, files, top, settings.eval_batch_size), None
+    return predictions(trained, files, top, invert, settings.eval_batch_size), None
+
+
+def tell_of_all(
+    console: Console,
+    found: Sequence[Prediction],
+    good: int,
+    class_names: Sequence[str],
+    folder: Path | None,
+) -> None:
+    """Print how many images have which class, and where they are drawn.
+
+    Args:
+        console: where it is printed.
+        found: of all files.
+        good: how many of them could be read.
+        class_names: of the model.
+        folder: of the drawings; None: there are none.
+    """
+    has_objects = any(prediction.objects is not None for prediction in found)
+    if folder is not None and good:
+        kinds = "labels" if has_objects else "masks"
+        told = f"[bold]{{}}[/]: {kinds} and overlays in [bold]{{}}[/]"
+        console.line(told, count(good, "image"), shown_path(folder))
+    if has_objects and good > 1:
+        objects = sum(len(p.objects) for p in found if p.objects is not None)
+        counts = counts_of(found, class_names)
+        console.line("[bold]{}[/]{}", count(objects, "object"), f": {counts}" if counts else "")
+    elif folder is None and good > 1:
+        console.line("[bold]{}[/]: {}", count(good, "image"), counts_of(found, class_names))
 
 
 def predictions(
@@ -147,93 +202,6 @@ def judged(
             continue
         mean = image.float().mean().item() / 255
         yield Prediction(file, next(decoded), mean=mean)
-
-
-class Lines:
-    """The lines that predictions become on the screen, in columns.
-
-    Files are named below the folder that holds them all, which the first line names. On a terminal a line
-    stays within its width: it names as many classes as fit, and of a name that is too long the end.
-
-    Args:
-        console: where they are printed.
-        files: all that are predicted.
-        class_names: of the model.
-        top: how many classes each prediction has.
-        value_format: how the value of a class is printed, see :class:`cnntrain.tasks.base.Task`.
-    """
-
-    def __init__(
-        self,
-        console: Console,
-        files: Sequence[Path],
-        class_names: Sequence[str],
-        top: int,
-        value_format: str,
-    ) -> None:
-        self.console, self.value_format = console, value_format
-        self.folder = folder_of(files)
-        self.file_width = max(columns(self.name(file)) for file in files)
-        self.class_width = min(WIDEST, max(columns(printable(name)) for name in class_names))
-        self.others = top - 1
-        if is_terminal(console.screen.file):
-            one = self.class_width + 1 + WIDTH  # columns of a class and its probability
-            room = console.screen.width - 2 - one
-            self.file_width = max(NARROWEST, min(self.file_width, room))
-            self.others = max(0, min(self.others, (room - self.file_width) // (3 + one)))
-
-    def name(self, file: Path) -> str:
-        """Return what a file is called below the folder that holds them all."""
-        return printable(file if self.folder is None else file.relative_to(self.folder))
-
-    def heading(self) -> None:
-        """Print the folder that holds all files, if there is one to name."""
-        if self.folder is not None:
-            self.console.line("[dim]in {}:[/]", printable(self.folder))
-
-    def show(self, prediction: Prediction) -> None:
-        """Print a line: the file, the class, and what else it might be."""
-        if prediction.reason:
-            self.console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
-            return
-        (best, share), *others = prediction.outputs
-        file = end_of(self.name(prediction.file), self.file_width)
-        parts: list[object] = [
-            padded(file, self.file_width),
-            self.padded_class(best),
-            f"{share:{WIDTH}{self.value_format}}",
-        ]
-        for name, chance in others[: self.others]:
-            parts += [self.padded_class(name), f"{chance:{WIDTH}{self.value_format}}"]
-        rest = "   [dim]{} {}[/]" * len(others[: self.others])
-        self.console.line(f"{{}}  [bold]{{}}[/] {{}}{rest}", *(Whole(part) for part in parts))
-
-    def padded_class(self, name: str) -> str:
-        """Return a class's name in its column; of a name that is too long for a terminal, the end."""
-        is_cut = is_terminal(self.console.screen.file)
-        return padded(end_of(printable(name), self.class_width) if is_cut else name, self.class_width)
-
-
-def end_of(text: str, width: int) -> str:
-    """Return a text that takes no more columns than a width: of a longer one the end, behind ``...``."""
-    if columns(text) <= width:
-        return text
-    while columns(text) > width - 3:
-        text = text[1:]
-    return f"...{text}"
-
-
-def padded(name: object, width: int) -> str:
-    """Return a name with blanks behind it, as wide as a column of the screen."""
-    text = printable(name)
-    return text + " " * max(0, width - columns(text))
-
-
-def counts_of(found: Sequence[Prediction]) -> str:
-    """Return in words how many images each class has, the commonest first."""
-    counts = Counter(prediction.outputs[0][0] for prediction in found if prediction.outputs)
-    listed = [f"{printable(name)} {number:,}" for name, number in counts.most_common(MOST_COUNTS)]
-    return ", ".join([*listed, *(["..."] if len(counts) > MOST_COUNTS else [])])
 
 
 def warn_of_inverse(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from cnntrain.inference.model import Trained
 from cnntrain.runs.named_output import json_of
 from cnntrain.runs.safe_csv import csv_of
@@ -24,6 +26,8 @@ class Prediction:
         reason: why it could not be read.
         mean: of the pixels that the network gets, from 0 to 1.
         written: files that were written for it, and what each is.
+        objects: that were found in it, float32 (K, 6): left, top, right and bottom in pixels of the file,
+            score and class; None: the model finds none.
     """
 
     file: Path
@@ -31,6 +35,7 @@ class Prediction:
     reason: str = ""
     mean: float = 0.0
     written: tuple[tuple[str, Path], ...] = ()
+    objects: Tensor | None = None
 
 
 def folder_of(files: Sequence[Path]) -> Path | None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from cnntrain.data.resize import Fit, sides, to_size
+from cnntrain.data.resize import sides
 from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
-from cnntrain.image_folder.decode import Upright, open_upright, with_upright
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Unreadable
 from cnntrain.inference.mask_files import Writer, names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction
+from cnntrain.inference.seen import Seen, read_seen
 from cnntrain.inference.windows import blended, through, upsampled_labels
 from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.classes import areas
@@ -27,34 +25,6 @@ from cnntrain.tasks.classes import areas
 THREADS = 8  # that decode, at most
 LOT = 16  # files that are in memory at a time; of files that are cut into tiles it is one
 MOST_VALUES = 2**27  # of the outputs for a file that is scaled, before its mask is scaled back: 512 MB
-SHOWN = (320, 1600)  # sides of an overlay: smaller images are enlarged, larger ones reduced
-
-
-@dataclass(frozen=True)
-class Seen:
-    """An image file as the network sees it.
-
-    Args:
-        pixels: uint8 (C, h, w).
-        top, left, tall, wide: where the image lies in them; black is beside it.
-        size: height and width of the file, upright.
-        shown: for the overlay, uint8 (H, W, 3).
-    """
-
-    pixels: Tensor
-    top: int
-    left: int
-    tall: int
-    wide: int
-    size: tuple[int, int]
-    shown: np.ndarray
-
-    @property
-    def mean(self) -> float:
-        """The mean of the image's pixels, from 0 to 1."""
-        part = self.pixels[:, self.top : self.top + self.tall, self.left : self.left + self.wide]
-        step = max(1, max(self.tall, self.wide) // 1000)
-        return float(part[:, ::step, ::step].float().mean()) / 255
 
 
 class Segmenter:
@@ -78,23 +48,11 @@ class Segmenter:
         """Return an image file as the network sees it, or why that is not possible."""
         trained = self.trained
         at_least = max(sides(trained.resize_size)) if self.tile is None else None
-        mode = "L" if trained.shape[0] == 1 else "RGB"
-
-        def use(upright: Upright) -> tuple[Tensor, tuple[int, int], np.ndarray | None]:
-            array = np.array(upright.image.convert(mode))
-            pixels = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
-            is_enough = max(upright.image.size) >= min(max(upright.size), SHOWN[1])
-            return pixels, upright.size[::-1], shown(upright.image) if is_enough else None
-
-        try:
-            pixels, size, small = with_upright(file, use, trained.decoding, at_least)
-            picture = shown_file(file, trained.decoding) if small is None else small
-            return self.fitted(255 - pixels if self.invert else pixels, size, picture)
-        except Unreadable as error:
-            return str(error)
+        return read_seen(file, trained.shape[0], trained.decoding, at_least, self.fitted)
 
     def fitted(self, pixels: Tensor, size: tuple[int, int], picture: np.ndarray) -> Seen:
         """Return decoded pixels, uint8 (C, h, w), scaled for the network, unless there are tiles."""
+        pixels = 255 - pixels if self.invert else pixels
         tall, wide = pixels.shape[1:]
         if self.tile is not None:
             return Seen(pixels, 0, 0, tall, wide, size, picture)
@@ -107,9 +65,7 @@ class Segmenter:
                     f"{size[1]}×{size[0]} pixels are too narrow to be scaled: type tile=256, say"
                 )
             resize = "squash"
-        fit = Fit.of(tall, wide, wanted, resize)
-        scaled = to_size(pixels[None], wanted, resize)[0]
-        return Seen(scaled, fit.down, fit.right, fit.height, fit.width, size, picture)
+        return Seen.of(pixels, wanted, resize, size, picture)
 
     def labels(self, lot: Sequence[Seen]) -> Iterator[Tensor]:
         """Yield the class of each pixel of several images, uint8 (H, W), in the size of their files."""
@@ -210,21 +166,3 @@ def written(
         shares = areas(counts, writer.class_names, len(writer.class_names))
         paths = writer.write(names[file], mask.numpy(), image.shown, shares)
         yield Prediction(file, shares[:top], mean=image.mean, written=paths)
-
-
-def shown(image: Image.Image) -> np.ndarray:
-    """Return an image for an overlay, uint8 (H, W, 3), at a size that a person can look at."""
-    longest, (least, most) = max(image.size), SHOWN
-    if longest > most:
-        scale = most / longest
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
-    times = -(-least // longest) if longest < least else 1
-    return np.asarray(
-        image.convert("RGB").resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    )
-
-
-def shown_file(file: Path, decoding: Decoding) -> np.ndarray:
-    """Return an image file for an overlay, of which the network sees less."""
-    return shown(open_upright(file, decoding, SHOWN[1] // 2).image)

@@ -43,6 +43,7 @@ class Task(ABC):
             with a class for each pixel, or ``boxes``.
         labels_pixels: whether :meth:`activate` gives probabilities of the classes of each pixel, float
             (N, classes, H, W). Then ``predict`` writes masks.
+        finds_boxes: whether :meth:`activate` gives boxes, see :meth:`boxes`. Then ``predict`` draws them.
         of_output: what an output is, in words, for messages.
         compared: what a loss compares, likewise.
         named: what :meth:`decode` names, and what it gives each: the columns of the predictions.
@@ -54,6 +55,7 @@ class Task(ABC):
     scores: ClassVar[Scores]
     learns_from: ClassVar[str] = "classes"
     labels_pixels: ClassVar[bool] = False
+    finds_boxes: ClassVar[bool] = False
     of_output: ClassVar[str] = "the output of this task"
     compared: ClassVar[str] = "outputs with targets"
     named: ClassVar[tuple[str, str]] = ("output", "value")
@@ -191,6 +193,21 @@ class Task(ABC):
             labels: of them, as the data have them.
         """
         return images
+
+    def boxes(self, output: Tensor, score: float, nms: float, most: int) -> Tensor:
+        """Return the boxes that outputs tell, if the task finds any, the surest first.
+
+        Args:
+            output: of the model, float32.
+            score: the lowest score of a box, from 0 to 1.
+            nms: the largest IoU of two boxes of one class.
+            most: boxes of an image, at most.
+
+        Returns:
+            float32 (N, most, 6): left, top, right and bottom in pixels of the image, score and class, which
+            is -1 in rows without a box.
+        """
+        raise NotImplementedError(f"{type(self).__name__} finds no boxes")
 
     # ---- the report
 

@@ -84,9 +84,13 @@ class PredictSettings:
         invert: whether dark on white becomes white on dark first.
         tta: the views of each image that outputs are averaged over; empty: none but the image itself.
         tile: side of the tiles that files are cut into at their own resolution; None: files are scaled.
-        out: the folder of masks and overlays; None: one is named.
+        out: the folder of masks or boxes, and overlays; None: one is named.
+        score: the lowest score of a box.
+        nms: the largest IoU of two boxes of one class.
+        most: boxes of an image, at most.
         eval_batch_size: images that the model sees at a time.
         verbose: how much is printed.
+        typed: the keys that the user has given.
     """
 
     top: int
@@ -94,13 +98,18 @@ class PredictSettings:
     tta: list[str]
     tile: int | None
     out: str | None
+    score: float
+    nms: float
+    most: int
     eval_batch_size: int
     verbose: int
+    typed: tuple[str, ...]
 
     @classmethod
-    def of(cls, config: Config) -> PredictSettings:
+    def of(cls, config: Config, typed: Iterable[str]) -> PredictSettings:
         """Return what a checkpoint's configuration, with that of ``conf/predict.yaml``, says."""
-        return cls(**{field.name: config[field.name] for field in fields(cls)})
+        known = {row.name: config[row.name] for row in fields(cls) if row.name != "typed"}
+        return cls(**known, typed=tuple(typed))
 
 
 @dataclass(frozen=True)

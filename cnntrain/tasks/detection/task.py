@@ -38,6 +38,7 @@ class Detection(Task):
 
     scores = SCORES
     learns_from = "boxes"
+    finds_boxes = True
     of_output = "a box and a logit for each class in each cell, as model=yolo and model=faster_rcnn give"
     compared = "what the cells say with the objects of an image"
     named = ("class", "score")
@@ -139,8 +140,12 @@ class Detection(Task):
 
         yield from sections.sections(seen, plots)
 
-    def activate(self, output: Tensor | Proposed) -> Tensor:
+    def boxes(self, output: Tensor | Proposed, score: float, nms: float, most: int) -> Tensor:
         """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
+        return detections(output, score, nms, most)
+
+    def activate(self, output: Tensor | Proposed) -> Tensor:
+        """Return the boxes that are found and shown, float32 (N, most, 6)."""
         return detections(output, SURE, NMS, MOST)
 
     def decode(
