@@ -153,7 +153,7 @@ Keys (without a value here: as in the run):
 PREDICT = Command(
     "predict",
     predict,
-    {"RUN FILE ...": "classify or segment image files, or find objects"},
+    {"RUN FILE ...": "classes, masks or boxes of image files"},
     """\
 cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
