@@ -1,4 +1,4 @@
-"""Functions that are called after layers, for as long as a ``with`` block lasts."""
+"""Functions that are called before or after layers, for as long as a ``with`` block lasts."""
 
 from __future__ import annotations
 
@@ -39,6 +39,23 @@ def forward_hooks(
         for name, layer in layers:
             hooks.callback(layer.register_forward_pre_hook(hook_before).remove)
             hooks.callback(layer.register_forward_hook(partial(hook, name)).remove)
+        yield
+
+
+@contextmanager
+def changed_inputs(changes: Iterable[tuple[nn.Module, Callable[[Any], Any]]]) -> Iterator[None]:
+    """Let layers read something else; the end of the block removes the hooks.
+
+    Args:
+        changes: modules, and what makes of a module's first argument the one that it gets.
+    """
+
+    def hook(change: Callable[[Any], Any], module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change(args[0]), *args[1:])
+
+    with ExitStack() as hooks:
+        for module, change in changes:
+            hooks.callback(module.register_forward_pre_hook(partial(hook, change)).remove)
         yield
 
 

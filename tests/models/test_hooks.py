@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from cnntrain.models.hooks import forward_hooks, leaves
+import cnntrain
+from cnntrain.models.hooks import changed_inputs, forward_hooks, leaves
 
 
 def network() -> nn.Module:
@@ -45,3 +47,19 @@ def test_no_hook_stays_after_the_block_whatever_happens_in_it(fails: bool) -> No
     model(torch.zeros(1, 2))
     assert calls == []
     assert all(not module._forward_hooks for module in model.modules())
+
+
+def test_a_layer_reads_something_else_until_the_block_ends() -> None:
+    model, x = nn.Sequential(nn.Identity(), nn.Flatten()), torch.ones(2, 3, 1)
+    with changed_inputs([(model[1], lambda maps: maps * 5)]):
+        assert torch.equal(model(x), 5 * torch.ones(2, 3))
+    assert torch.equal(model(x), torch.ones(2, 3))
+    with pytest.raises(ZeroDivisionError), changed_inputs([(model[0], lambda maps: maps / (1 // 0))]):
+        model(x)
+    assert torch.equal(model(x), torch.ones(2, 3))
+
+
+def test_hooks_of_layers_are_registered_in_one_module() -> None:
+    package = Path(cnntrain.__file__).parent
+    found = [file.name for file in package.rglob("*.py") if "register_forward_" in file.read_text()]
+    assert found == ["hooks.py"]

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.models.copying import copied
+from cnntrain.models.hooks import changed_inputs
 from cnntrain.tasks.doctor import Finding
 from cnntrain.training.doctor.diagnosis import RATIO_GOOD, nice
 
@@ -149,18 +150,17 @@ def gradient_by_step(model: nn.Module, batch: Batch, criterion: nn.Module) -> li
     layer = next(module for module in model.modules() if isinstance(module, nn.RNNBase))
     read: list[Any] = []
 
-    def watch(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        sequence = args[0]
+    def watch(sequence: Any) -> Any:
         if isinstance(sequence, PackedSequence):
             sequence = sequence._replace(data=sequence.data.detach().requires_grad_())
         else:
             sequence = sequence.detach().requires_grad_()
         read.append(sequence)
-        return (sequence, *args[1:])
+        return sequence
 
     x, y = batch
     # cuDNN has no gradients of recurrent layers in evaluation.
-    with layer.register_forward_pre_hook(watch), torch.backends.cudnn.flags(enabled=False):
+    with changed_inputs([(layer, watch)]), torch.backends.cudnn.flags(enabled=False):
         loss = criterion(model(x[:EXAMPLES]), y[:EXAMPLES])
     sequence = read[0]
     if isinstance(sequence, PackedSequence):

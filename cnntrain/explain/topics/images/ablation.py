@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
+from functools import partial
 
 from torch import Tensor, nn
+
+from cnntrain.models.hooks import changed_inputs
 
 Blanks = list[tuple[nn.Module, slice]]  # modules, and the input channels whose information is taken away
 
 
-@contextmanager
-def blanked(blanks: Blanks) -> Iterator[None]:
+def blanked(blanks: Blanks) -> AbstractContextManager[None]:
     """Let modules get, in place of some input maps, their means: what they tell of places is lost."""
+    return changed_inputs([(module, partial(blank, channels)) for module, channels in blanks])
 
-    def hook_of(channels: slice) -> Any:
-        def blank(module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-            x = args[0].clone()
-            x[:, channels] = x[:, channels].mean(dim=(0, 2, 3), keepdim=True)
-            return (x,)
 
-        return blank
-
-    hooks = [module.register_forward_pre_hook(hook_of(channels)) for module, channels in blanks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+def blank(channels: slice, x: Tensor) -> Tensor:
+    """Return maps, float (N, C, H, W), of which some hold their mean everywhere."""
+    x = x.clone()
+    x[:, channels] = x[:, channels].mean(dim=(0, 2, 3), keepdim=True)
+    return x
 
 
 def where(confusion: Tensor) -> float:
