@@ -197,8 +197,9 @@ def name_task(settings: dict[str, Any]) -> None:
     for group, choice in (("task", TASK_OF.get(targets)), ("criterion", loss_of(targets))):
         node = settings.get(group)
         if choice is not None and isinstance(node, Mapping) and node.get("_target_") == AUTO:
-            typed = {name: value for name, value in node.items() if name != "_target_"}
-            settings[group] = {**read_yaml(file_of(group, choice)), **typed}
+            own, unset = read_yaml(file_of(group, choice)), read_yaml(file_of(group, AUTO))
+            typed = {name: v for name, v in node.items() if name in own or v != unset.get(name)}
+            settings[group] = {**own, **typed, "_target_": own["_target_"]}
     task = settings.get("task")
     scores = SCORES.get(str(task.get("_target_"))) if isinstance(task, Mapping) else None
     if settings.get("monitor") == "auto" and scores is not None:

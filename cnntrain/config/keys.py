@@ -26,7 +26,8 @@ TARGETS_OF = {f"cnntrain.tasks.{name.capitalize()}": targets for targets, name i
 
 def loss_of(targets: str) -> str | None:
     """Return the criterion for data of these targets, if none is typed; None while they are not known."""
-    return None if targets == AUTO else {"masks": "ce_dice"}.get(targets, "cross_entropy")
+    losses = {"masks": "ce_dice", "boxes": "detection"}
+    return None if targets == AUTO else losses.get(targets, "cross_entropy")
 
 
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word

@@ -8,7 +8,8 @@ from cnntrain.runtime.imports import lazily
 
 if TYPE_CHECKING:
     from cnntrain.models.cnn import CNN as CNN
-    from cnntrain.models.detection.two_stage import FasterRCNN as FasterRCNN
+    from cnntrain.models.detection.of_torchvision import FasterRCNN as FasterRCNN
+    from cnntrain.models.detection.ready_made import TorchvisionDetector as TorchvisionDetector
     from cnntrain.models.detection.yolo import Yolo as Yolo
     from cnntrain.models.mlp import MLP as MLP
     from cnntrain.models.sequences.recurrent import GRU as GRU
@@ -31,7 +32,8 @@ __getattr__, __dir__ = lazily(
         "Timm": "timm",
         "Torchvision": "torchvision",
         "UNet": "unet",
-        "FasterRCNN": "detection.two_stage",
+        "FasterRCNN": "detection.of_torchvision",
+        "TorchvisionDetector": "detection.ready_made",
         "UNetEncoder": "unet",
         "Yolo": "detection.yolo",
         **dict.fromkeys(("RNN", "LSTM", "GRU"), "sequences.recurrent"),

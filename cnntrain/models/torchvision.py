@@ -103,7 +103,11 @@ def give_pixels_classes(network: Any, num_classes: int) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise a UserError if torchvision has no such network."""
+    """Raise a UserError if torchvision has no such network for classes."""
+    from torchvision import models
+
+    if name in models.list_models(module=models.detection):
+        raise UserError(f"model.name={name} finds objects: model=torchvision_detector model.name={name}")
     if name not in names():
         near = did_you_mean(name, names()) or f"; there are {', '.join(names())}"
         raise UserError(f"model.name={name}: torchvision has no such network{near}")

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
-from cnntrain.models.detection.two_stage import Proposed
+from cnntrain.models.detection.of_torchvision import Found
 
 CENTRE, BOX, LOGITS = slice(0, 2), slice(2, 6), slice(6, None)  # columns of what a cell says
 BOX_OF = slice(0, BOX_CLASS)  # columns of targets
@@ -36,12 +36,12 @@ def exist(targets: Tensor) -> Tensor:
     return (targets[..., BOX_CLASS] >= 0) & (targets[..., BOX_IGNORED] == 0)
 
 
-def cells_of(output: Tensor | Proposed) -> Tensor:
+def cells_of(output: Tensor | Found) -> Tensor:
     """Return what a network says in evaluation, float (N, A, 6 + classes): that of its cells or proposals."""
     return output if isinstance(output, Tensor) else output.float()
 
 
-def detections(output: Tensor | Proposed, score: float, nms: float, most: int) -> Tensor:
+def detections(output: Tensor | Found, score: float, nms: float, most: int) -> Tensor:
     """Return the boxes that a network finds, the surest first.
 
     Of boxes of one class that overlap, non-maximum suppression keeps the surest.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import complete_box_iou_loss
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
-from cnntrain.models.detection.two_stage import Proposed
+from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.tasks.detection.assignment import assigned
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, LOGITS, exist, is_within
 
@@ -38,7 +38,7 @@ class DetectionLoss(nn.Module):
         weight: Tensor = exist(y).sum().float() + len(y)
         return weight
 
-    def forward(self, output: Tensor | Proposed, y: Tensor) -> Tensor:
+    def forward(self, output: Tensor | Found, y: Tensor) -> Tensor:
         """Map outputs of a network and objects, float32 (N, M, 6), to the loss, float32 ().
 
         Args:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.models.detection.two_stage import Proposed
+from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.tasks.detection.average_precision import AveragePrecision, average_precision
 from cnntrain.tasks.detection.boxes import detections
 from cnntrain.tasks.detection.matching import Matches, matched
@@ -99,7 +99,7 @@ class DetectionEvaluation(Evaluation[DetectionResult]):
         self.num_classes = num_classes
         self.rows: dict[str, list[Tensor]] = {"truth": [], "found": []}
 
-    def add(self, output: Tensor | Proposed, y: Tensor) -> None:
+    def add(self, output: Tensor | Found, y: Tensor) -> None:
         """Keep the boxes that outputs of the network tell, and the objects, float (N, M, 6)."""
         self.rows["truth"].append(y.cpu())
         self.rows["found"].append(detections(output, LEAST_SCORE, NMS, MOST).cpu())

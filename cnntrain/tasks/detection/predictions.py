@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_COLUMNS
-from cnntrain.models.detection.two_stage import NEVER, Proposed
+from cnntrain.models.detection.of_torchvision import NEVER, Found
 from cnntrain.tasks.collector import Collector
 from cnntrain.tasks.detection.boxes import BOX_OF, LOGITS, SCORE, cells_of, detections, exist, pairwise_iou
 from cnntrain.tasks.detection.metrics import NMS
@@ -50,7 +50,7 @@ class FindsCollector(Collector[Finds]):
         """Note the size of the images."""
         self.size = (x.shape[2], x.shape[3])
 
-    def noted(self, output: Tensor | Proposed, y: Tensor) -> tuple[Tensor, ...]:
+    def noted(self, output: Tensor | Found, y: Tensor) -> tuple[Tensor, ...]:
         """Return objects with their best IoUs, float32 (N, M, 8), and boxes, float32 (N, MOST, 6)."""
         cells = cells_of(output)
         logits = cells[..., LOGITS]

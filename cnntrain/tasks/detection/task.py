@@ -12,7 +12,7 @@ from torch import Tensor
 from cnntrain.annotations.regions import BOX_CLASS
 from cnntrain.compute.ddp import Shard
 from cnntrain.errors import UserError
-from cnntrain.models.detection.two_stage import Proposed
+from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.detection import doctor
@@ -57,7 +57,7 @@ class Detection(Task):
 
     def check_output(self, name: str, output: Any) -> None:
         """Raise a UserError unless each cell says something of each class."""
-        output = cells_of(output) if isinstance(output, Proposed) else output
+        output = cells_of(output) if isinstance(output, Found) else output
         if (
             isinstance(output, Tensor)
             and output.dim() == 3
@@ -140,11 +140,11 @@ class Detection(Task):
 
         yield from sections.sections(seen, plots)
 
-    def boxes(self, output: Tensor | Proposed, score: float, nms: float, most: int) -> Tensor:
+    def boxes(self, output: Tensor | Found, score: float, nms: float, most: int) -> Tensor:
         """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
         return detections(output, score, nms, most)
 
-    def activate(self, output: Tensor | Proposed) -> Tensor:
+    def activate(self, output: Tensor | Found) -> Tensor:
         """Return the boxes that are found and shown, float32 (N, most, 6)."""
         return detections(output, SURE, NMS, MOST)
 

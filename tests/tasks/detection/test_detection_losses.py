@@ -106,7 +106,7 @@ def test_a_two_stage_network_gives_losses_and_cells_of_images_with_and_without_o
     output = network(images)
     task.check_output("FasterRCNN", output)
     assert DetectionLoss()(output, y) == DetectionLoss()(output, y), "the same proposals each time"
-    assert torch.equal(torch.get_rng_state(), state) and not network.rpn.training
+    assert torch.equal(torch.get_rng_state(), state) and not network.heads.rpn.training
     assert task.activate(output).shape == (2, 100, 6)
 
 

@@ -1,0 +1,75 @@
+"""Detectors: backbones of libraries, torchvision's ready-made networks, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cnntrain.errors import UserError
+from cnntrain.models import TorchvisionDetector, Yolo
+from cnntrain.models.detection import ready_made
+from cnntrain.tasks import Detection
+from cnntrain.tasks.detection.losses import DetectionLoss
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v3_small", "timm/mobilenetv3_small_050"])
+def test_the_maps_of_a_network_of_a_library_are_looked_at(backbone: str) -> None:
+    if backbone.startswith("timm/"):
+        pytest.importorskip("timm")
+    network = Yolo(1, 3, width=4, strides=(8, 16, 32), backbone=backbone)
+    output = network(torch.rand(2, 1, 70, 64))
+    Detection((1, 70, 64), 3).check_output("Yolo", output)
+    assert output.shape[1] == 12 * 8 + 6 * 4 + 3 * 2
+    output.sum().backward()
+    assert all(p.grad is not None for p in network.pyramid.parameters())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "told"),
+    [
+        ("resnet19", "did you mean resnet18"),
+        ("vit_b_16", "no maps of stride 8"),
+        ("swin_t", "it has 2, 4, 32"),
+    ],
+)
+def test_a_backbone_without_such_maps_is_one_line(backbone: str, told: str) -> None:
+    with torch.device("meta"), pytest.raises(UserError, match=told):
+        Yolo(1, 3, width=4, backbone=backbone)
+
+
+def test_a_ready_made_detector_learns_and_finds() -> None:
+    torch.manual_seed(0)
+    network, task = (
+        TorchvisionDetector("ssdlite320_mobilenet_v3_large", None, 1, 3),
+        Detection((1, 96, 96), 3),
+    )
+    images, y = torch.rand(2, 1, 96, 96), torch.tensor([[[10.0, 10, 60, 70, 2, 0]], [[0, 0, 0, 0, -1, 0]]])
+    statistics = network.state_dict()
+    DetectionLoss()(network(images), y).backward()
+    assert all(p.grad is not None for p in network.parameters())
+    network.eval()
+    output = network(images)
+    task.check_output("TorchvisionDetector", output)
+    before = {name: value.clone() for name, value in statistics.items()}
+    assert DetectionLoss()(output, y) == DetectionLoss()(output, y)
+    after = network.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items()), (
+        "a loss changes no statistics"
+    )
+
+
+def test_pretrained_weights_are_taken_but_for_those_of_the_classes() -> None:
+    torch.manual_seed(0)
+    name = "ssdlite320_mobilenet_v3_large"
+    mine, other = (TorchvisionDetector(name, None, 3, classes).heads for classes in (2, 5))
+    new = {key: value.clone() for key, value in mine.state_dict().items()}
+    ready_made.take_weights(mine, other)
+    for key, value in mine.state_dict().items():
+        theirs = other.state_dict()[key]
+        assert torch.equal(value, theirs if theirs.shape == value.shape else new[key])
+    assert any(other.state_dict()[key].shape != value.shape for key, value in new.items())
+
+
+def test_an_unknown_detector_is_one_line() -> None:
+    with pytest.raises(UserError, match="did you mean fasterrcnn_resnet50_fpn"):
+        TorchvisionDetector("fasterrcnn_resnet50_fnp", None, 3, 2)
