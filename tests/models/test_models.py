@@ -380,9 +380,13 @@ def test_a_field_that_cannot_be_told_is_not_made_up(operation: Any, expected: in
         (nn.AdaptiveAvgPool2d(32), 3),
         (nn.AdaptiveAvgPool2d(1), 32),
         (nn.AdaptiveAvgPool2d(7), None),
-        (nn.ConvTranspose2d(4, 4, 2, stride=2), None),
+        (nn.ConvTranspose2d(4, 4, 2, stride=2), 3),  # one input for each output
+        (nn.ConvTranspose2d(4, 4, 4, stride=2, padding=1), 4),  # two neighbours
+        (nn.ConvTranspose2d(4, 4, (2, 4), stride=2), None),
         (nn.Conv2d(4, 4, (1, 7), padding=(0, 3)), None),
-        (nn.Upsample(scale_factor=2), None),
+        (nn.Upsample(scale_factor=2), 3),
+        (nn.Upsample(scale_factor=2, mode="bilinear"), 4),
+        (nn.Upsample(scale_factor=(2, 1)), None),
         (nn.Linear(32, 5), None),
     ],
 )

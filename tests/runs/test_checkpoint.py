@@ -235,7 +235,7 @@ def test_damage_in_the_archives_directory_is_found(path: Path, attribute: int) -
 def test_a_truncated_checkpoint_is_found(path: Path, share: float) -> None:
     data = written(path)
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(CheckpointError, match=f"{path} is (no checkpoint, or it is truncated|damaged)"):
+    with pytest.raises(CheckpointError, match=f"{path} is (not a checkpoint, or it is truncated|damaged)"):
         checkpoint.load(path)
 
 
