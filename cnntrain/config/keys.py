@@ -449,7 +449,7 @@ KEYS: dict[str, Key] = {
         "int",
         "number of classes",
         "weights",
-        low=2,
+        low=1,
         auto=True,
         inferred="images",
         is_shape=True,

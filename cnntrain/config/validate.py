@@ -80,6 +80,7 @@ def check(
     for key in REQUIRED:
         if key not in values and inputs in (KEYS[key].inputs or (inputs,)):
             raise UserError(f"{key} is missing: give it as {key}=VALUE ({KEYS[key].describe()})")
+    check_classes(config["data"])
     check_names(config)
     if reads_data and config["data"].get("root") == "":
         raise UserError("data.root= is empty: give the folder that holds the data")
@@ -103,6 +104,12 @@ def check_monitor(config: Mapping[str, Any]) -> None:
     monitor, scores = config.get("monitor"), SCORES.get(config["task"]["_target_"])
     if scores is not None and monitor != "auto":
         check_value("monitor", monitor, replace(KEYS["monitor"], choices=scores.monitors))
+
+
+def check_classes(data: Mapping[str, Any]) -> None:
+    """Check that there are two classes to tell apart; boxes of a single one differ from the background."""
+    if data.get("targets") not in ("boxes", "auto") and "num_classes" in data:
+        check_value("data.num_classes", data["num_classes"], replace(KEYS["data.num_classes"], low=2))
 
 
 def remark_on_threads(threads: Any) -> None:
