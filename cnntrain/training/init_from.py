@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cnntrain.config.compose import choice_values, file_of, groups, raw_yaml
 from cnntrain.config.keys import leaves
-from cnntrain.config.schema import shown
+from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
 from cnntrain.config.sections import EarlierSettings, ModelSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import head_of, is_inside
@@ -123,6 +123,7 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
         UserError: it is of another model.
     """
     state, path = run_folder.load_best(run)
+    check_inputs(state, settings, path)
     class_names = state["class_names"]
     weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}
     head = head_of(model, settings.num_classes)
@@ -148,6 +149,25 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
         raise CheckpointError(f"{path}: its weights can't be loaded") from error
     rest = {name: state[name] for name in ("config", "data_fingerprint", "split")}
     return Start(path, state["progress"]["epoch"], class_names, head, new_head, is_new, rest)
+
+
+def check_inputs(state: Mapping[str, Any], settings: ModelSettings, path: Path) -> None:
+    """Check that a checkpoint's model takes inputs of the same kind, and texts by the same numbers.
+
+    Raises:
+        UserError: it does not.
+    """
+    there = EarlierSettings.of(state["config"]).data
+    inputs, name = inputs_of(there), f"init_from={printable(path)}"
+    if inputs != settings.inputs:
+        raise UserError(f"{name}: that run was trained on {inputs}, and these data have {settings.inputs}")
+    known = {"tokens": settings.tokens, "vocabulary": settings.vocabulary}
+    for key, value in known.items():
+        if inputs == TEXT and there.get(key) != value:
+            raise UserError(
+                f"{name}: that run has another data.{key}, so that its numbers mean other {settings.tokens}: "
+                f"take the data.{key} of its config.yaml"
+            )
 
 
 def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
@@ -204,7 +224,10 @@ def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
             words.append(shlex.quote(f"{key}={shown(value)}"))
     channels, height, width = settings.shape
     size = height if height == width else [height, width]
-    for name, here in (("channels", channels), ("image_size", size)):
+    sizes = (("channels", channels), ("image_size", size))
+    if settings.inputs != IMAGES:  # whose columns say of padding, too
+        sizes = (("steps", height), ("features", width - 1))
+    for name, here in sizes:
         if shown(there.data.get(name)) != shown(here):
             words.append(f"data.{name}={shown(there.data.get(name))}")
     text = " ".join(words)

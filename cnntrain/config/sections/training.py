@@ -21,7 +21,8 @@ class ModelSettings:
         task: class and arguments of what it is to learn.
         targets: what the data give for each image, as in ``data.targets``.
         inputs: what it gets, as in ``data.inputs``.
-        vocabulary: the number of different tokens of texts.
+        tokens: what of a text is numbered, as in ``data.tokens``.
+        vocabulary: the characters or words, as in ``data.vocabulary``.
     """
 
     node: Node
@@ -30,15 +31,21 @@ class ModelSettings:
     task: Node
     targets: str = "classes"
     inputs: str = IMAGES
-    vocabulary: int = 0
+    tokens: str = ""
+    vocabulary: str = ""
 
     @classmethod
     def of(cls, config: Config) -> ModelSettings:
         """Return what a configuration says of the network."""
-        data, inputs = config["data"], inputs_of(config["data"])
-        words = Tokens(data["tokens"], data["vocabulary"]).count if inputs == TEXT else 0
-        known = config["task"], data["targets"], inputs, words
-        return cls(config["model"], input_shape(data), data["num_classes"], *known)
+        data = config["data"]
+        known = config["task"], data["targets"], inputs_of(data)
+        words = data.get("tokens", ""), data.get("vocabulary", "")
+        return cls(config["model"], input_shape(data), data["num_classes"], *known, *words)
+
+    @property
+    def token_count(self) -> int:
+        """The number of different tokens of texts; 0 of other inputs."""
+        return Tokens(self.tokens, self.vocabulary).count if self.inputs == TEXT else 0
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.M
 def untried(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
     """Build the network for the shape and the classes of the data."""
     known = build_task(settings, trust).model_inputs()
-    known |= {"inputs": settings.inputs, "vocabulary": settings.vocabulary}
+    known |= {"inputs": settings.inputs, "vocabulary": settings.token_count}
     model: nn.Module = build("model", settings.node, nn.Module, trust, **known)
     return model
 

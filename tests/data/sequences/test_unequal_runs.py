@@ -163,3 +163,15 @@ def test_what_makes_no_sense_is_refused_in_one_line(
 def test_a_model_of_images_takes_no_sequences(cnntrain: Command, run: Path) -> None:
     done = cnntrain("eval", str(run), "data=series", "data.source._target_=own.Waves")
     is_told(done, "the model takes images, and these data have series")
+
+
+def test_a_run_of_texts_begins_with_weights_of_the_same_vocabulary_alone(
+    cnntrain: Command, run: Path
+) -> None:
+    words = ("data=text", "data.source._target_=own.Words", "model=rnn", "epochs=1", "report=false")
+    assert cnntrain("train", *words, "out=texts").code == 0
+    assert cnntrain("train", *words, "init_from=texts", "out=more").code == 0
+    told = "that run has another data.vocabulary, so that its numbers mean other words"
+    is_told(cnntrain("train", *words, "init_from=texts", "data.vocabulary=it is me who there"), told)
+    told = "that run was trained on images, and these data have series"
+    is_told(cnntrain("train", *WAVES, "model=rnn", f"init_from={run}"), told)
