@@ -153,6 +153,15 @@ TOPICS: dict[str, Topic] = {
             tasks=(CLASSIFICATION, SEGMENTATION),
         ),
         Topic(
+            "pooling",
+            IMAGES,
+            "2×2 max pooling: fewer numbers, small shifts, a wider view",
+            "2×2 max pooling of a real map; what an image that moves by a pixel changes before and after it; "
+            "the receptive field that grows; also of run=RUN",
+            "convolutions.pooling.pooling",
+            needs="model",
+        ),
+        Topic(
             "steps",
             TRAINING,
             "one batch through the five steps of training",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,13 @@ from cnntrain.explain.arithmetic import window_in_words
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.convolution_figure import drawn
+from cnntrain.explain.topics.convolutions.first_convolution import Seen, first_convolution
 from cnntrain.explain.topics.convolutions.kernels import KERNELS, edges_in_words, likeness, slide
-from cnntrain.models.hooks import forward_hooks
 from cnntrain.runtime.console import Console
 from cnntrain.text import shown_names, shown_path
 
 LEARNT = 4  # kernels that are shown
 EVEN = 0.05  # share of the largest sum up to which a window has no edge
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The first convolution of a network at work on one image.
-
-    Args:
-        name: of the layer.
-        layer: itself.
-        input: float (C, H, W).
-        output: float (filters, H', W').
-    """
-
-    name: str
-    layer: nn.Conv2d
-    input: Tensor
-    output: Tensor
 
 
 def convolution(model: Examined, console: Console, folder: Path) -> None:
@@ -78,25 +60,9 @@ def convolution(model: Examined, console: Console, folder: Path) -> None:
     kernels = {name: torch.tensor(kernel) for name, kernel in KERNELS.items()}
     by_hand = [(name, kernel, maps[name]) for name, kernel in kernels.items()]
     weights = seen.layer.weight.detach().float().cpu().mean(dim=1)
-    learnt = [(f"learnt: filter {index + 1}", weights[index], seen.output[index]) for index in shown]
+    learnt = [(f"learnt: filter {index + 1}", weights[index], seen.output[0, index]) for index in shown]
     figures.save(drawn(image, places, by_hand, learnt), path)
     console.line("figure: [bold]{}[/]", shown_path(path))
-
-
-@torch.no_grad()
-def first_convolution(model: Examined, images: Tensor) -> Seen:
-    """Return what goes into the first convolution that the forward pass calls, and what comes out."""
-    found: list[Seen] = []
-
-    def note(name: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        if isinstance(module, nn.Conv2d) and not found:
-            found.append(Seen(name, module, args[0][0].float().cpu(), output[0].float().cpu()))
-
-    with forward_hooks(model.model.named_modules(), note):
-        model.model(model.normalize(images.to(model.normalize.mean.device)))
-    if not found:
-        raise UserError(f"{type(model.model).__name__} has no convolution: model=cnn has")
-    return found[0]
 
 
 def telling_places(image: Tensor, found: Tensor) -> list[tuple[int, int]]:
@@ -169,7 +135,7 @@ def show_learnt(console: Console, model: Examined, seen: Seen) -> list[int]:
     Returns:
         The numbers of these filters.
     """
-    peaks = seen.output.flatten(1).amax(dim=1)
+    peaks = seen.output[0].flatten(1).amax(dim=1)
     shown = peaks.topk(min(LEARNT, len(peaks))).indices.tolist()
     high, wide = seen.layer.kernel_size
     words(
@@ -195,7 +161,7 @@ def show_learnt(console: Console, model: Examined, seen: Seen) -> list[int]:
 
 def by_hand_in_words(seen: Seen, index: int) -> str:
     """Return how the largest response of a filter comes about: products, their sum, and the bias."""
-    layer, found = seen.layer, seen.output[index]
+    layer, found = seen.layer, seen.output[0, index]
     if layer.groups > 1 or isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         return ""
     top, left = divmod(int(found.argmax()), found.shape[1])
@@ -203,7 +169,7 @@ def by_hand_in_words(seen: Seen, index: int) -> str:
         name: getattr(layer, name) for name in ("kernel_size", "dilation", "padding", "stride")
     }
     place = top * found.shape[1] + left
-    window = F.unfold(seen.input[None], **windows)[0, :, place]
+    window = F.unfold(seen.input[:1], **windows)[0, :, place]
     total = float(window @ layer.weight[index].detach().float().cpu().flatten())
     bias = 0.0 if layer.bias is None else float(layer.bias[index].detach())
     return (

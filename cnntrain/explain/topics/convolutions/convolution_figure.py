@@ -51,9 +51,15 @@ def drawn(
     return figure
 
 
-def signed(axes: Any, values: Tensor) -> None:
-    """Draw numbers, (H, W): red above 0, blue below, white for 0."""
-    bound = float(values.abs().max()) or 1.0
+def signed(axes: Any, values: Tensor, bound: float = 0.0) -> None:
+    """Draw numbers, (H, W): red above 0, blue below, white for 0.
+
+    Args:
+        axes: where to.
+        values: the numbers.
+        bound: the number of the strongest colour; 0 for the largest of these.
+    """
+    bound = bound or float(values.abs().max()) or 1.0
     axes.imshow(values.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
     bare(axes)
 
