@@ -133,8 +133,6 @@ def test_the_class_order_of_a_model_counts_when_it_is_evaluated(cnntrain: Comman
 def test_masks_are_learnt_from_a_folder_that_has_both_if_the_task_says_so(cnntrain: Command) -> None:
     root = box_tree.yolo(Path("data"), range(30))
     (root / "labels/train/00.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6 0.1 0.6\n")
-    assert (
-        "format: yolo, images/, labels/*.txt and data.yaml, YOLO's boxes" in cnntrain("train", *RUN, *HOW).out
-    )
+    assert "YOLO's boxes" in cnntrain("train", *RUN, *HOW).out
     told = cnntrain("train", *RUN[:2], "model=unet", "epochs=1")
     is_told(told, "a box, no polygon")

@@ -12,7 +12,6 @@ from cnntrain.annotations.boxes import coco, voc, yolo
 from cnntrain.annotations.meaning import Asked
 from cnntrain.annotations.readers import coco as coco_files
 from cnntrain.annotations.readers import voc as voc_masks
-from cnntrain.annotations.readers.pairs import LABELS, is_label, pairs
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
 from cnntrain.errors import UserError
@@ -25,7 +24,7 @@ READERS = {"coco": coco.read, "yolo": yolo.read, "voc": voc.read}
 # What each holds, in the order in which they are looked for.
 FORMATS: Mapping[str, str] = {
     "coco": "annotations/*.json or */_annotations.coco.json, COCO",
-    "yolo": "images/, labels/*.txt and data.yaml, YOLO's boxes",
+    "yolo": "images/, labels/*.txt and data.yaml, or *.txt beside images and classes.txt, YOLO's boxes",
     "voc": "JPEGImages/ and Annotations/*.xml, or *.xml beside images, Pascal VOC",
 }
 BOXES, MASKS = "boxes", "masks"  # values of data.targets
@@ -39,7 +38,7 @@ def formats_in(root: Path) -> list[str]:
     found = []
     if coco_files.files_of(root):
         found.append("coco")
-    if pairs(root, LABELS, is_label):
+    if yolo.pairs_of(root):
         found.append("yolo")
     if voc.pairs_of(root):
         found.append("voc")
@@ -131,7 +130,7 @@ def has_outlines(root: Path, kind: str) -> bool:
     if kind == "yolo":
         return any(
             holds_polygons(path)
-            for pair in pairs(root, LABELS, is_label)
+            for pair in yolo.pairs_of(root)
             for path in islice((root / pair.masks).rglob("*.txt"), SOME)
         )
     return bool(voc_masks.folder_of_masks(root))

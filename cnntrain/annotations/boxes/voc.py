@@ -14,11 +14,9 @@ import numpy as np
 
 from cnntrain.annotations.readers import voc
 from cnntrain.annotations.readers.names import class_names
-from cnntrain.annotations.readers.pairs import IMAGES, Pair, join, pairs
+from cnntrain.annotations.readers.pairs import IMAGES, Pair, beside, join, pairs
 from cnntrain.annotations.table import Entry, Table
-from cnntrain.image_folder.index import LONGEST_NAME, is_image
-from cnntrain.image_folder.layout import PARTS
-from cnntrain.image_folder.layout import class_names as folders_in
+from cnntrain.image_folder.index import LONGEST_NAME
 from cnntrain.image_folder.opening import Unreadable, reason
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
@@ -37,19 +35,7 @@ def is_annotation(name: str) -> bool:
 def pairs_of(root: Path) -> list[Pair]:
     """Return the folders of images with those of their annotations; the same one if they lie together."""
     found = pairs(root, ANNOTATIONS, is_annotation, (voc.IMAGES.lower(), *IMAGES))
-    if found:
-        return found
-    parts = {name: PARTS[name.lower()] for name in folders_in(root) if name.lower() in PARTS}
-    beside = [Pair(name, name, part) for name, part in parts.items() if has_both(root / name)]
-    if any(pair.part == "train" for pair in beside):
-        return beside
-    return [Pair("", "", "")] if has_both(root) else []
-
-
-def has_both(folder: Path) -> bool:
-    """Return whether a folder holds images and annotations beside them."""
-    names = [path.name for path in folder.iterdir()]
-    return any(map(is_annotation, names)) and any(map(is_image, names))
+    return found or beside(root, is_annotation)
 
 
 def read(root: Path) -> Table:

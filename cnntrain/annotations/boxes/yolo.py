@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.annotations.readers.names import LISTS, YAML, Names, class_names
-from cnntrain.annotations.readers.pairs import LABELS, Pair, is_label, join, pairs
+from cnntrain.annotations.readers.pairs import LABELS, Pair, beside, is_label, join, pairs
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.errors import UserError
@@ -31,7 +31,7 @@ def read(root: Path) -> Table:
     Raises:
         UserError: no file names the classes.
     """
-    table, found = Table(root, "yolo"), pairs(root, LABELS, is_label)
+    table, found = Table(root, "yolo"), pairs_of(root)
     table.names = names_of(table, found)
     for pair in found:
         table.entries += [Entry(image, pair.part) for image in join(table, pair, is_label)]
@@ -39,6 +39,20 @@ def read(root: Path) -> Table:
         if entry.mask:
             add(table, entry)
     return table
+
+
+def pairs_of(root: Path) -> list[Pair]:
+    """Return the folders of images with those of their labels; both are the same if they lie together.
+
+    Text beside images is taken for labels only if a file names their classes, as LabelImg writes it.
+    """
+    found = pairs(root, LABELS, is_label)
+    if found:
+        return found
+    found = beside(root, is_label)
+    folders = {root, *(root / pair.masks for pair in found)}
+    is_named = any((folder / file).is_file() for folder in folders for file in (*YAML, *LISTS))
+    return found if is_named else []
 
 
 def names_of(table: Table, found: list[Pair]) -> list[str]:

@@ -78,6 +78,27 @@ def both(root: Path, top: str, names: Iterable[str], of_images: Iterable[str]) -
     return [] if images is None else [(images, inside[name]) for name in names if name in inside]
 
 
+def beside(root: Path, fits: Callable[[str], bool]) -> list[Pair]:
+    """Return the folders whose images have a file of a kind beside them: those of parts, or the root.
+
+    Args:
+        root: the folder to look into.
+        fits: whether a file is one of them, by its name.
+    """
+    parts = {name: PARTS[name.lower()] for name in class_names(root) if name.lower() in PARTS}
+    found = [Pair(name, name, part) for name, part in parts.items() if has_both(root / name, fits)]
+    if any(pair.part == "train" for pair in found):
+        return found
+    return [Pair("", "", "")] if has_both(root, fits) else []
+
+
+def has_both(folder: Path, fits: Callable[[str], bool]) -> bool:
+    """Return whether an image in a folder has a file of a kind beside it, of the same name."""
+    names = [path.name for path in folder.iterdir()]
+    stems = {name.rpartition(".")[0] for name in names if is_image(name)}
+    return any(name.rpartition(".")[0] in stems for name in names if fits(name))
+
+
 def has(root: Path, folders: Iterable[str], fits: Callable[[str], bool]) -> bool:
     """Return whether there is a file of a kind in some folders, or in their subfolders."""
     for folder in folders:

@@ -61,6 +61,24 @@ def test_xml_files_lie_beside_images_or_in_a_folder_of_their_own(folders: tuple[
     assert parts == ({"train", "val"} if folders[0] == "train" else {""})
 
 
+@pytest.mark.parametrize("parts", [("",), ("train", "valid")])
+def test_files_of_yolo_lie_beside_images_if_something_names_the_classes(parts: tuple[str, ...]) -> None:
+    """As LabelImg writes them."""
+    root = box_tree.yolo(Path("other"))
+    for number in range(20):
+        folder = Path("data", parts[number % len(parts)])
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in root.rglob(f"{number:02}.*"):
+            file.rename(folder / file.name)
+    with pytest.raises(UserError, match="has no boxes"):
+        formats.format_of("data")
+    Path("data", parts[0], "classes.txt").write_text("\n".join(NAMES))
+    assert formats.targets_of("data", Asked()) == "boxes"
+    found = census(Path("data"))
+    assert len(found.boxes) == 20 and found.meaning.names == list(NAMES)
+    assert all(read(found, index) == truth(found, index) for index in range(20))
+
+
 def test_lists_of_voc_choose_the_parts() -> None:
     root = box_tree.voc(Path("data"))
     (root / "ImageSets/Main").mkdir(parents=True)
