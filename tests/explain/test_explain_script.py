@@ -204,7 +204,7 @@ def test_the_files_of_mnist_are_named(cnntrain: Command) -> None:
         (["data=mnist", "data.root=nowhere"], ["MNIST is not in nowhere", "data.root"]),
         (["shift"], ["--as-script writes a run", "shift"]),
         (["optim.lr=-1"], ["optim.lr=-1 is not possible"]),
-        (["run=last"], ["run=last", "explain shift"]),
+        (["run=last"], ["run=last: only explain parameters, shift"]),
     ],
 )
 def test_what_cannot_be_written_is_told(cnntrain: Command, words: list[str], told: list[str]) -> None:
