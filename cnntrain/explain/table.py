@@ -174,6 +174,15 @@ TOPICS: dict[str, Topic] = {
             tasks=(CLASSIFICATION, SEGMENTATION),
         ),
         Topic(
+            "logits",
+            TRAINING,
+            "logits, softmax, temperature and cross entropy, by hand",
+            "logits, softmax, temperature, cross entropy and its gradient for one image, by hand and by "
+            "torch; also of run=RUN",
+            "training.logits.logits",
+            needs="model",
+        ),
+        Topic(
             "zero_grad",
             TRAINING,
             "what happens without zero_grad",
