@@ -122,9 +122,9 @@ def show_softmax(console: Console, outputs: Tensor, label: int, names: Sequence[
     words(
         console,
         "\nsoftmax: p = e^(z − max) / sum. It makes positive numbers of any, which add up to 1, and keeps "
-        f"their order. torch's softmax differs by at most {furthest:.0e}. y is 1 for the class of the image and "
-        "0 for the others: the gradient of the loss by the logits is p − y. A step against it pulls that logit "
-        "up and pushes the others down.\n",
+        f"their order. torch's softmax differs by at most {furthest:.0e}. y is 1 for the class of the image "
+        "and 0 for the others: the gradient of the loss by the logits is p − y. A step against it pulls that "
+        "logit up and pushes the others down.\n",
     )
 
 
