@@ -215,6 +215,9 @@ VOC XML. It reports boxes without area, inverted, outside their image or stored
 twice, classes that nothing names, and objects too small for the training size.
 data.targets=boxes|masks chooses where a folder has both.
 
+The exit code is 0 whatever it finds, and 2 if it can't audit the folder. A
+script reads the findings from --json.
+
   --html FILE        write a page with images of each class and all duplicates
   --json FILE        write everything as JSON; - prints it instead of the tables
   --augmented FILE   draw augmented images, as the network gets them (PNG), from

@@ -94,16 +94,19 @@ def read_seen(
 
 
 def shown(image: Image.Image) -> np.ndarray:
-    """Return an image for an overlay, uint8 (H, W, 3), at a size that a person can look at."""
+    """Return an image for an overlay, uint8 (H, W, 3), at a size that a person can look at.
+
+    Args:
+        image: of mode L or RGB. It is scaled before it becomes RGB: a large grey one needs no more memory.
+    """
     longest, (least, most) = max(image.size), SHOWN
     if longest > most:
         scale = most / longest
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        return np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR))
+        return np.asarray(image.resize(size, Image.Resampling.BILINEAR).convert("RGB"))
     times = -(-least // longest) if longest < least else 1
-    return np.asarray(
-        image.convert("RGB").resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    )
+    size = (image.width * times, image.height * times)
+    return np.asarray(image.resize(size, Image.Resampling.NEAREST).convert("RGB"))
 
 
 def shown_file(file: Path, decoding: Decoding) -> np.ndarray:

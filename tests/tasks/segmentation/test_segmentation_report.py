@@ -6,7 +6,8 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from cnntrain.config.compose import compose, plain
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.tasks import Segmentation
 from cnntrain.tasks.doctor import Finding, Finished
+from cnntrain.tasks.segmentation.predictions import Verdicts
 from cnntrain.tasks.segmentation.report.borders import BANDS, bands_of
+from cnntrain.tasks.segmentation.report.gallery import Gallery
 
 CANVASES = (
     "data=mnist_canvas",
@@ -156,3 +159,17 @@ def test_the_page_shows_classes_images_and_borders(cnntrain: Command) -> None:
     assert all(int(row["pixels"]) + int(row["ignored_pixels"]) == 40 * 56 for row in rows)
     Path("r/report.html").unlink()
     assert cnntrain("report", "r").code == 0 and Path("r/report.html").exists()
+
+
+@pytest.mark.parametrize(("wrong", "ending"), [(0, "pixel accuracy 100.0%"), (8, "worst in thing: 50.0%")])
+def test_a_caption_names_the_worst_class_of_an_image_with_errors(wrong: int, ending: str) -> None:
+    y = torch.zeros(1, 8, 8, dtype=torch.int64)
+    y[:, :, :2] = 1
+    predicted = y.clone()
+    predicted.view(-1)[torch.arange(0, 8 * wrong, 8)] = 0
+    iou = torch.tensor([1.0 if wrong == 0 else 0.7], dtype=torch.float64)
+    verdicts = Verdicts(
+        iou, torch.tensor([64 - wrong]), torch.tensor([64]), torch.tensor([0]), torch.zeros(3, 3)
+    )
+    gallery = Gallery(cast(Any, SimpleNamespace(kept=verdicts, class_names=NAMES)))
+    assert gallery.caption(0, y, predicted).endswith(ending)

@@ -34,6 +34,8 @@ STYLE = """
 .four > div { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 4px; }
 .four img { display: block; width: 100%; height: auto; border-radius: 3px; image-rendering: pixelated; }
 .four span { display: block; font-size: .72rem; color: var(--dim); text-align: center; }
+.four .file { text-align: left; user-select: all; }
+.fours + h3 { margin-top: 1rem; }
 .four figcaption { font-size: .8rem; overflow-wrap: anywhere; margin-top: .2rem; }
 .keys { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .8rem; margin: .2rem 0 .8rem; }
 .keys i { display: inline-block; width: .9em; height: .9em; margin-right: .35em; border-radius: 2px;
@@ -86,15 +88,15 @@ class Gallery:
         )
 
     def caption(self, index: int, y: Tensor, predicted: Tensor) -> str:
-        """Return the IoU of an image, and of the class that it is worst in."""
+        """Return the IoU of an image, and of the class that it is worst in unless all are perfect."""
         verdicts, names = self.seen.kept, self.seen.class_names
         iou = iou_of(pixel_counts(predicted, y, len(names)))[0]
         there = iou.isfinite().nonzero().flatten().tolist()
         told = f"mIoU {float(verdicts.iou[index]):.1%}"
         told += f", pixel accuracy {int(verdicts.right[index]) / max(1, int(verdicts.counted[index])):.1%}"
-        if len(there) < 2:
+        worst = min(there, key=lambda label: float(iou[label]), default=0)
+        if len(there) < 2 or float(iou[worst]) == 1:
             return told
-        worst = min(there, key=lambda label: float(iou[label]))
         return f"{told}; worst in {printable(names[worst])}: {float(iou[worst]):.1%}"
 
     def legend(self) -> str:

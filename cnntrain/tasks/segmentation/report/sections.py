@@ -18,7 +18,6 @@ from cnntrain.tasks.segmentation.report.matrix import MOST_CLASSES, matrix_table
 from cnntrain.text import loss_in_words, some
 
 IMAGES = "images.csv"
-WIDE = "@media (min-width: 64rem) { #borders { grid-column: span 1; } }\n"
 
 
 def headline(result: SegmentationResult, split: str) -> str:
@@ -147,8 +146,8 @@ def at_borders(seen: Evaluated, plots: Plots) -> Section:
         text += (
             f"{found.at_borders:.0%} of the wrong pixels of {which} lie within {DISTANCE} pixels of a true "
             f"border, as {found.pixels[0] / max(1, sum(found.pixels)):.0%} of all pixels do. "
-            "Where much more of them lie there than of all pixels, outlines cost more than whole regions; "
-            "thin objects are all border."
+            "If the first share is far larger than the second, outlines cost more than whole regions. "
+            "Thin objects are all border."
         )
-        return Section(name, title, panels([drawn]) + paragraph(text), style=WIDE)
+        return Section(name, title, panels([drawn, paragraph(text)]))
     return Section(name, title, paragraph(f"{text}No pixel of {which} is wrong."))
