@@ -14,10 +14,10 @@ from typing import Literal
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config
 from cnntrain.runs.records import CheckpointState
-from cnntrain.tasks.chosen import CLASSIFICATION, SEGMENTATION
+from cnntrain.tasks.chosen import CLASSIFICATION, DETECTION, SEGMENTATION
 
 TENSORS, IMAGES, TRAINING = "Values and tensors", "Images", "Training"  # chapters of the course
-PIXELS, SEQUENCES = "Segmentation", "Sequences"  # what it looks ahead to
+PIXELS, OBJECTS, SEQUENCES = "Segmentation", "Detection", "Sequences"  # what it looks ahead to
 RECURRENT, ATTENTIVE = ("lstm", "gru", "rnn"), ("vit", "transformer")  # choices of ``model``
 
 
@@ -205,6 +205,19 @@ TOPICS: dict[str, Topic] = {
             overrides=("model=unet", "data=mnist_one_digit", "batch_size=16", "balance_classes=true"),
             models=("unet",),
             tasks=(SEGMENTATION,),
+        ),
+        Topic(
+            "boxes",
+            OBJECTS,
+            "how a detector finds objects: IoU, cells that learn, NMS",
+            "one image through a detector: IoU, which cells learn which object and how much, and "
+            "non-maximum suppression step by step; also of run=RUN",
+            "images.boxes.boxes",
+            needs="model",
+            # Few images in small batches: many steps in a short time.
+            overrides=("model=yolo", "data=mnist_canvas", "limit=2000", "batch_size=16"),
+            models=("yolo",),
+            tasks=(DETECTION,),
         ),
         Topic(
             "states",

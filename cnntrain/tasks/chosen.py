@@ -13,6 +13,7 @@ from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
 
 CLASSIFICATION, SEGMENTATION = "cnntrain.tasks.Classification", "cnntrain.tasks.Segmentation"
+DETECTION = "cnntrain.tasks.Detection"
 BEFORE_TASKS = {"_target_": CLASSIFICATION}  # what runs learned before there were other tasks
 
 

@@ -9,7 +9,7 @@ from torchvision.ops import complete_box_iou_loss
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.models.detection.of_torchvision import Found
-from cnntrain.tasks.detection.assignment import assigned
+from cnntrain.tasks.detection.assignment import Assignment, assigned
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, LOGITS, exist, is_within
 
 BOXES = 10.0  # what the boxes of cells count beside the classes by default; YOLOv8 has 7.5 to 0.5
@@ -56,6 +56,23 @@ class DetectionLoss(nn.Module):
         return total / self.weigh(y)
 
 
+def scores_of_objects(output: Tensor, y: Tensor) -> Tensor:
+    """Return the scores that cells give to the class of each object, float (N, M, A).
+
+    Args:
+        output, y: as of :func:`losses_of_cells`.
+    """
+    classes = y[..., BOX_CLASS].long().clamp(min=0)
+    of_object = classes[:, None].expand(-1, output.shape[1], -1)
+    return output[..., LOGITS].sigmoid().gather(2, of_object).transpose(1, 2)
+
+
+def learnt(output: Tensor, y: Tensor) -> Assignment:
+    """Return which object each cell learns, and how much; arguments as of :func:`losses_of_cells`."""
+    scores = scores_of_objects(output, y)
+    return assigned(output[..., CENTRE], output[..., BOX], scores, y[..., BOX_OF], exist(y))
+
+
 def losses_of_cells(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sums of the losses of classes and of boxes over all cells, float32 () each.
 
@@ -65,10 +82,8 @@ def losses_of_cells(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """
     output = output.float()
     logits, centres = output[..., LOGITS], output[..., CENTRE].detach()
-    counts, classes = exist(y), y[..., BOX_CLASS].long().clamp(min=0)
-    of_object = classes[:, None].expand(-1, logits.shape[1], -1)
-    scores = logits.detach().sigmoid().gather(2, of_object).transpose(1, 2)
-    found = assigned(centres, output[..., BOX].detach(), scores, y[..., BOX_OF], counts)
+    classes = y[..., BOX_CLASS].long().clamp(min=0)
+    found = learnt(output.detach(), y)
     learns = (found.wanted > 0)[..., None]
     label = classes.gather(1, found.owner)[..., None]
     wanted = torch.zeros_like(logits).scatter(2, label, found.wanted[..., None])

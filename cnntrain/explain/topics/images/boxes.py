@@ -1,0 +1,202 @@
+"""``cnntrain explain boxes``: how a detector finds the objects of one image, and learns to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.markup import escape
+from torch import Tensor
+
+from cnntrain.data.batches import raised
+from cnntrain.explain import figures
+from cnntrain.explain.setup import Examined
+from cnntrain.explain.terminal import rows, words
+from cnntrain.explain.topics.images import boxes_figures
+from cnntrain.runtime.console import Console, count
+from cnntrain.tasks.detection.assignment import CELLS, OF_IOU, OF_SCORE
+from cnntrain.tasks.detection.boxes import BOX, CANDIDATES, CENTRE, detections, exist, pairwise_iou
+from cnntrain.tasks.detection.losses import learnt, scores_of_objects
+from cnntrain.tasks.detection.metrics import NMS
+from cnntrain.tasks.detection.task import SURE
+from cnntrain.text import shown_names, shown_path
+
+IMAGES = 50  # test images, of which one is looked at
+TOLD = 5  # cells of an object that are listed
+MOST_STEPS = 20  # of non-maximum suppression that are listed
+
+
+@dataclass(frozen=True)
+class Step:
+    """What non-maximum suppression does with one box, the surest first.
+
+    Args:
+        iou: the largest IoU with a box of its class that stays; 0 if there is none yet.
+        rival: the place of that box, from 0; None if there is none.
+        stays: whether the box stays.
+    """
+
+    iou: float
+    rival: int | None
+    stays: bool
+
+
+@torch.no_grad()
+def boxes(model: Examined, console: Console, folder: Path) -> None:
+    """Show IoU, the assignment of cells to objects, and non-maximum suppression, on one test image.
+
+    Args:
+        model: a detector whose cells say what is there.
+        console: where to.
+        folder: for the figures.
+    """
+    number = min(IMAGES, len(model.data.test))
+    images, truth = raised(model.data.test.__getitems__(np.arange(number)))
+    with model.precision.autocast():
+        output = model.model(model.normalize(images.to(model.normalize.mean.device))).float().cpu()
+    candidates = detections(output, SURE, 1.0, CANDIDATES)
+    chosen = most_crowded(candidates, truth.cpu())
+    image, said, y = images[chosen].cpu(), output[chosen], truth[chosen].cpu()
+    objects, found = y[exist(y)], candidates[chosen][candidates[chosen][:, 5] >= 0]
+    names = shown_names(model.data.train.class_names)
+    words(
+        console,
+        f"[bold]{escape(model.name)}[/] looks at a test image of {'×'.join(map(str, model.shape))} with "
+        f"{count(len(objects), 'object')}. Its {len(said):,} cells give a box and a score for each class; "
+        f"boxes with a score above {SURE:.2f}: {len(found)}. Of the first {number} images it is the one with "
+        "most of them.",
+    )
+    steps = suppressed(found)
+    kept = [place for place, step in enumerate(steps) if step.stays]
+    show_overlaps(console, objects, found, kept, names)
+    wanted = show_assignment(console, model.model, said, objects, names)
+    show_suppression(console, found, steps, names)
+    figures.save(boxes_figures.overlaps(image, objects, found[kept], names), folder / "iou.png")
+    figures.save(
+        boxes_figures.assignment(image, objects, said[:, CENTRE], wanted, names), folder / "assignment.png"
+    )
+    figures.save(boxes_figures.suppression(image, found, kept, names), folder / "nms.png")
+    console.line("figures: [bold]{}[/]: iou.png, assignment.png, nms.png", shown_path(folder))
+
+
+def most_crowded(candidates: Tensor, truth: Tensor) -> int:
+    """Return the image with most boxes, of those with most objects but three at most.
+
+    Args:
+        candidates: boxes, float32 (N, K, 6), of which those of class -1 are none.
+        truth: objects, float32 (N, M, 6).
+    """
+    objects = exist(truth).sum(dim=1).clamp(max=3)
+    return int(((candidates[..., 5] >= 0).sum(dim=1) + candidates.shape[1] * objects).argmax())
+
+
+def suppressed(found: Tensor) -> list[Step]:
+    """Return what non-maximum suppression does with boxes, float32 (K, 6), the surest first."""
+    overlaps = pairwise_iou(found[None, :, :4], found[None, :, :4])[0]
+    steps: list[Step] = []
+    for place, label in enumerate(found[:, 5].tolist()):
+        rivals = [other for other in range(place) if steps[other].stays and found[other, 5] == label]
+        rival = max(rivals, key=lambda other: float(overlaps[place, other]), default=None)
+        iou = 0.0 if rival is None else float(overlaps[place, rival])
+        steps.append(Step(iou, rival, iou <= NMS))
+    return steps
+
+
+def show_overlaps(
+    console: Console, objects: Tensor, found: Tensor, kept: Sequence[int], names: Sequence[str]
+) -> None:
+    """Show for each object the box that lies best, and the IoU of both as it is computed."""
+    words(
+        console,
+        "\n[bold cyan]1[/]  [bold]IoU[/]  [dim]how well two boxes agree[/]\n"
+        "Intersection over union: the area that both boxes cover, divided by the area that at least one of "
+        "them covers. 1: the same box; 0: they don't touch. Boxes are left, top, right, bottom in pixels.\n",
+    )
+    lines = []
+    overlaps = pairwise_iou(objects[None, :, :4], found[None, kept, :4])[0]
+    for truth, own in zip(objects, overlaps, strict=True):
+        if not len(own) or own.max() == 0:
+            lines.append((names[int(truth[4])], place_of(truth), "no box", "", "", ""))
+            continue
+        is_right = (found[kept, 5] == truth[4]) & (own > 0)
+        place = int((own + is_right).argmax())  # a box of its class before all others
+        box = found[kept][place]
+        sides = torch.minimum(truth[2:4], box[2:4]) - torch.maximum(truth[:2], box[:2])
+        both, areas = float(sides.prod()), [float((b[2:4] - b[:2]).prod()) for b in (truth, box)]
+        union = f"{areas[0]:.0f} + {areas[1]:.0f} - {both:.0f}"
+        told = f"{names[int(box[5])]} {box[4]:.0%}  {place_of(box)}"
+        lines.append(
+            (names[int(truth[4])], place_of(truth), told, f"{both:.0f}", union, f"{float(own[place]):.2f}")
+        )
+    rows(console, ("object", "its box", "best box found", "intersection", "union", "IoU"), lines, left=3)
+
+
+def show_assignment(
+    console: Console, net: Any, said: Tensor, objects: Tensor, names: Sequence[str]
+) -> Tensor:
+    """Show which cells would learn which object, and return how much, float32 (objects, cells)."""
+    words(
+        console,
+        "\n[bold cyan]2[/]  [bold]Assignment[/]  [dim]which cell learns which object, and how much[/]\n"
+        "A cell can learn an object if its centre lies in the object's box. How well it fits is its "
+        f"alignment: its score for the object's class to the power of {OF_SCORE:g}, times the IoU of its box "
+        f"to the power of {OF_IOU:g}. Of each object the {CELLS} best cells learn, and the cell that is "
+        "nearest to its middle, however badly it fits. wanted: the score that the cell should give, 0 "
+        "elsewhere. The best of them should give the largest IoU among them, the others less, in proportion "
+        "to their alignment.\n",
+    )
+    some = objects[None]
+    found = learnt(said[None], some)
+    scores = scores_of_objects(said[None], some)[0]
+    iou = pairwise_iou(some[..., :4], said[None, :, BOX])[0]
+    alignment = scores**OF_SCORE * iou**OF_IOU
+    mine = found.owner == torch.arange(len(objects))[:, None]
+    wanted = found.wanted * mine
+    strides = strides_of(net, len(said))
+    lines = []
+    for place, truth in enumerate(objects):
+        learning = int((wanted[place] > 0).sum())
+        for rank, cell in enumerate(wanted[place].argsort(descending=True)[: min(TOLD, learning)].tolist()):
+            name = names[int(truth[4])]
+            x, y = said[cell, CENTRE].tolist()
+            numbers = scores[place, cell], iou[place, cell], alignment[place, cell], wanted[place, cell]
+            first = (name, count(learning, "cell")) if rank == 0 else ("", "")
+            lines.append((*first, f"({x:g}, {y:g})", strides[cell], *(f"{value:.3f}" for value in numbers)))
+    headings = ("object", "learnt by", "centre", "stride", "score", "IoU", "alignment", "wanted")
+    rows(console, headings, lines, left=3)
+    return wanted
+
+
+def strides_of(net: Any, cells: int) -> list[str]:
+    """Return the stride of each cell of a detector, in words."""
+    strides = net.pyramid.strides
+    finest = cells / sum((strides[0] / stride) ** 2 for stride in strides)
+    return [f"{stride}" for stride in strides for _ in range(round(finest * (strides[0] / stride) ** 2))]
+
+
+def show_suppression(console: Console, found: Tensor, steps: Sequence[Step], names: Sequence[str]) -> None:
+    """Show step by step which boxes stay."""
+    words(
+        console,
+        "\n[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each object[/]\n"
+        f"Several cells find the same object. The boxes come in the order of their scores, down to {SURE:g}. "
+        f"Each is compared with the boxes of its class that stay: with an IoU above {NMS:g} it goes.\n",
+    )
+    lines = []
+    for place, (row, step) in enumerate(zip(found[:MOST_STEPS], steps, strict=False)):
+        rival = "–" if step.rival is None else f"{step.iou:.2f} with {step.rival + 1}"
+        answer = "stays" if step.stays else f"goes: {step.iou:.2f} > {NMS:g}"
+        lines.append((f"{place + 1}", names[int(row[5])], place_of(row), f"{row[4]:.1%}", rival, answer))
+    rows(console, ("step", "class", "box", "score", "largest IoU", ""), lines, left=3)
+    left_out = f" Not listed: {len(found) - MOST_STEPS} more." if len(found) > MOST_STEPS else ""
+    stay = sum(step.stays for step in steps)
+    words(console, f"\nOf {len(found)} boxes {stay} stay.{left_out}\n")
+
+
+def place_of(box: Tensor) -> str:
+    """Return left, top, right and bottom of a box in words."""
+    return ", ".join(f"{side:.1f}" for side in box[:4].tolist())
