@@ -134,7 +134,8 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
     check_alone()
     from cnntrain.config.composer import composing
     from cnntrain.runs.run_folder import starting_point
-    from cnntrain.sweep.plan import folder_for, planned
+    from cnntrain.sweep.expand import planned
+    from cnntrain.sweep.plan import folder_for
     from cnntrain.sweep.sweep import Sweep
 
     with composing(overrides, config_dir):
@@ -171,7 +172,7 @@ def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     """Return the overrides of a sweep's first job, which is what Hydra can show of it."""
     from cnntrain.config.composer import composing
     from cnntrain.config.keys import ABOUT_THE_SWEEP
-    from cnntrain.sweep.plan import planned
+    from cnntrain.sweep.expand import planned
 
     with composing(overrides, config_dir):
         plan, _, _ = planned(overrides, config_dir)
