@@ -148,7 +148,7 @@ def test_the_complete_mnist_is_taken_where_it_is_and_said() -> None:
     data = opened(f"data.root={root}")
     assert "digits of MNIST in" in data.path
     assert not torch.equal(in_memory(data)[0].images, in_memory(opened())[0].images)
-    assert "digits that cnntrain ships" in opened("data.root=nowhere").path
+    assert "digits that cnntrain ships; nowhere has no MNIST" in opened("data.root=nowhere").path
 
 
 def test_half_a_mnist_is_not_mixed_with_other_digits() -> None:

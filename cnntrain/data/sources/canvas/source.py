@@ -110,7 +110,8 @@ def digits_of(train: bool, root: str | None, download: bool) -> tuple[Tensor, Te
         images, labels = read_idx_set("MNIST", folder, train, download, None, len(DIGITS))
         return images, labels, f"digits of MNIST in {shown_path(folder)}"
     shipped = MNISTMini(train)
-    return shipped.images, shipped.labels, "digits that cnntrain ships"
+    lacks = f"; {shown_path(folder)} has no MNIST" if folder else ""
+    return shipped.images, shipped.labels, f"digits that cnntrain ships{lacks}"
 
 
 def check_memory(count: int, geometry: Geometry) -> None:
