@@ -38,7 +38,7 @@ class JapaneseVowels(Source):
             for number, line in enumerate(lines, 1):
                 values, _, label = line.rpartition(":")
                 samples.append(Sample(f"{part} {number}", label, part, values.encode()))
-        super().__init__(samples, train, "JapaneseVowels", 0.15, class_names)
+        super().__init__(samples, train, "JapaneseVowels", None, class_names)
 
     def value(self, sample: Sample) -> np.ndarray:
         """Return an utterance, float32 (T, 12): a line holds one coefficient after the other."""

@@ -38,7 +38,7 @@ class SeriesFolder(Source):
         self,
         root: str,
         train: bool,
-        test_fraction: float = 0.15,
+        test_fraction: float,
         class_names: list[str] | None = None,
     ) -> None:
         self.root = Path(root).expanduser()

@@ -38,7 +38,7 @@ class Source(ABC):
         samples: of all parts.
         train: the training and the validation part, or else the test part.
         where: what messages call the whole.
-        test_fraction: share of each class that tests, if no sample says that it does.
+        test_fraction: share of each class that tests, if no sample says that it does; None: some do.
         class_names: those of a checkpoint, in the order of its outputs; None takes those of the samples.
 
     Attributes:
@@ -55,7 +55,7 @@ class Source(ABC):
         samples: Sequence[Sample],
         train: bool,
         where: str,
-        test_fraction: float,
+        test_fraction: float | None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         found = sorted({sample.label for sample in samples})
@@ -65,7 +65,7 @@ class Source(ABC):
             raise UserError(f"{where} has a class {shown}, which the model does not know: it knows {known}")
         self.classes = list(class_names or found)
         parts = [sample.part or "train" for sample in samples]
-        if "test" not in parts:
+        if "test" not in parts and test_fraction is not None:
             held_out = chosen(samples, test_fraction)
             parts = ["test" if index in held_out else part for index, part in enumerate(parts)]
         self.has_own_test = any(sample.part == "test" for sample in samples)

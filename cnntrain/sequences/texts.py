@@ -31,7 +31,7 @@ class TextFolder(Source):
         self,
         root: str,
         train: bool,
-        test_fraction: float = 0.15,
+        test_fraction: float,
         class_names: list[str] | None = None,
     ) -> None:
         path = Path(root).expanduser()

@@ -15,6 +15,10 @@ from cnntrain.sequences.series import parsed
 DATA = {"inputs": "series"}
 
 
+def series_in(path: str, train: bool) -> SeriesFolder:
+    return SeriesFolder(path, train, test_fraction=0.15)
+
+
 def write(path: str, text: str | bytes) -> None:
     """Write a file, and the folders that it lies in."""
     file = Path(path)
@@ -49,7 +53,7 @@ def test_parts_of_its_own_are_kept() -> None:
         for label in ("a", "b"):
             for number in range(count):
                 write(f"d/{part}/{label}/{number}.csv", f"{number}\n1\n")
-    train, test = SeriesFolder("d", train=True), SeriesFolder("d", train=False)
+    train, test = series_in("d", train=True), series_in("d", train=False)
     assert len(train) == 8
     assert len(test) == 4
     assert train.validates is not None
@@ -60,7 +64,7 @@ def test_copies_of_a_series_are_on_one_side() -> None:
     for number in range(40):
         write(f"d/a/{number}.csv", f"{number % 4}\n2\n")
         write(f"d/b/{number}.csv", f"-{number % 4}\n2\n")
-    train, test = (SeriesFolder("d", train=part) for part in (True, False))
+    train, test = (series_in("d", train=part) for part in (True, False))
     contents = [{sample.content for sample in part.samples} for part in (train, test)]
     assert not contents[0] & contents[1]
 
@@ -68,7 +72,7 @@ def test_copies_of_a_series_are_on_one_side() -> None:
 def test_a_table_holds_series_by_their_ids_in_the_order_of_time() -> None:
     rows = ["id,time,label,part,x,y", "1,2,a,train,5,6", "2,0,b,test,7,8", "1,1,a,train,3,4"]
     write("t.csv", "\n".join(rows))
-    train, test = SeriesFolder("t.csv", train=True), SeriesFolder("t.csv", train=False)
+    train, test = series_in("t.csv", train=True), series_in("t.csv", train=False)
     assert train[0][0].tolist() == [[3, 4], [5, 6]]
     assert test[0] == (pytest.approx(np.array([[7, 8]])), 1)
     assert train.classes == ["a", "b"]
@@ -78,7 +82,7 @@ def test_facts_are_of_the_training_part_alone_but_for_the_length() -> None:
     write("d/train/a/0.csv", "1,5\n3,5\n")
     write("d/train/b/0.csv", "5,5\n")
     write("d/test/a/0.csv", "100,5\n" * 7)
-    found = facts(*(read(SeriesFolder("d", train=part), "series") for part in (True, False)), DATA)
+    found = facts(*(read(series_in("d", train=part), "series") for part in (True, False)), DATA)
     assert found == {
         "num_classes": 2,
         "features": 2,
@@ -107,7 +111,7 @@ def test_bad_files_are_named(content: str | bytes, told: str) -> None:
     write("d/test/a/0.csv", "1,2\n")
     write("d/train/a/1.csv", content)
     with pytest.raises(UserError) as error:
-        read(SeriesFolder("d", train=True), "series")
+        read(series_in("d", train=True), "series")
     assert told in str(error.value)
 
 
@@ -125,7 +129,7 @@ def test_bad_files_are_named(content: str | bytes, told: str) -> None:
 def test_bad_tables_are_refused(rows: str, told: str) -> None:
     write("t.csv", rows)
     with pytest.raises(UserError) as error:
-        SeriesFolder("t.csv", train=True)
+        series_in("t.csv", train=True)
     assert told in str(error.value)
 
 
@@ -137,6 +141,6 @@ def test_a_first_row_of_names_is_no_step() -> None:
 def test_a_folder_without_classes_is_refused() -> None:
     write("d/1.csv", "1\n")
     with pytest.raises(UserError, match="holds no such files: it takes DIR/CLASS/"):
-        SeriesFolder("d", train=True)
+        series_in("d", train=True)
     with pytest.raises(UserError, match="there is no such folder"):
-        SeriesFolder("nowhere", train=True)
+        series_in("nowhere", train=True)

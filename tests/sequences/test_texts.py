@@ -12,6 +12,10 @@ from cnntrain.sequences.reading import facts, read
 from cnntrain.sequences.tokens import Tokens, vocabulary_of
 
 
+def texts_in(path: str, train: bool) -> TextFolder:
+    return TextFolder(path, train, test_fraction=0.15)
+
+
 def write(path: str, text: str | bytes) -> None:
     """Write a file, and the folders that it lies in."""
     file = Path(path)
@@ -23,14 +27,14 @@ def test_a_file_is_a_text_and_its_folder_the_class() -> None:
     for number in range(3):
         write(f"d/ham/{number}.txt", f"dear friend {number}")
         write(f"d/spam/{number}.txt", f"buy now {number}")
-    train = TextFolder("d", train=True)
+    train = texts_in("d", train=True)
     assert train.classes == ["ham", "spam"]
     assert train[0][0].startswith("dear friend")
 
 
 def test_a_table_has_a_text_and_a_label_a_row() -> None:
     write("t.csv", 'label,text\nham,"dear, friend"\nspam,"buy\nnow"\nham,hello\nspam,cheap\n')
-    train, test = TextFolder("t.csv", train=True), TextFolder("t.csv", train=False)
+    train, test = texts_in("t.csv", train=True), texts_in("t.csv", train=False)
     assert sorted(text for part in (train, test) for text, _ in (part[i] for i in range(len(part)))) == [
         "buy\nnow",
         "cheap",
@@ -48,7 +52,7 @@ def test_bad_files_are_named(content: str | bytes, told: str) -> None:
         write(f"d/{name}.txt", "text")
     write("d/train/a/1.txt", content)
     with pytest.raises(UserError, match=r"a/1\.txt") as error:
-        read(TextFolder("d", train=True), "text")
+        read(texts_in("d", train=True), "text")
     assert told in str(error.value)
 
 
@@ -79,5 +83,5 @@ def test_the_vocabulary_is_that_of_the_training_texts() -> None:
     write("d/train/b/0.txt", "two")
     write("d/test/a/0.txt", "three three three three")
     data = {"inputs": "text", "tokens": "words", "vocabulary": "auto", "vocabulary_size": 9, "min_count": 2}
-    found = facts(*(read(TextFolder("d", train=part), "text") for part in (True, False)), data)
+    found = facts(*(read(texts_in("d", train=part), "text") for part in (True, False)), data)
     assert found == {"num_classes": 2, "vocabulary": "two", "steps": 4}
