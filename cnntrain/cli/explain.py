@@ -132,9 +132,12 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
             near = did_you_mean(key, topic.keys) or f": it takes {', '.join(topic.keys)}"
             raise UserError(f"explain {topic.name} does not take {printable(key)}{near}")
     overrides = [*own_overrides(topic, typed), *normalized(typed)]
-    chosen = ("model=", "model._") if topic.models else ("model",)  # arguments may hold for all its models
+    group = topic.compared[0][0].partition("=")[0] if topic.compared else ""
+    chosen = (
+        (f"{group}=", f"{group}._") if topic.models else (group,)
+    )  # arguments may hold for all its models
     if topic.compared and not any(word.startswith(chosen) for word in typed):
-        return [of_overrides(topic, [*overrides, f"model={name}"], config_dir) for name in topic.compared]
+        return [of_overrides(topic, [*overrides, *each], config_dir) for each in topic.compared]
     return [of_overrides(topic, overrides, config_dir)]
 
 

@@ -39,7 +39,8 @@ class Topic:
         draws: whether it writes figures.
         trains: whether it trains, for the epochs of conf/explain.yaml unless others are typed.
         overrides: keys of its own, each used unless something is typed for its group.
-        compared: choices of ``model`` that are trained and compared unless a model is typed.
+        compared: overrides of each of the runs that are compared, unless something is typed for the group
+            of the first override.
         models: the choices of ``model`` that it is about; keys without a topic ask for the first topic that
             is about the ``model=`` among them. Empty for all.
         tasks: what the model may learn.
@@ -56,7 +57,7 @@ class Topic:
     draws: bool = True
     trains: bool = True
     overrides: tuple[str, ...] = ()
-    compared: tuple[str, ...] = ()
+    compared: tuple[tuple[str, ...], ...] = ()
     models: tuple[str, ...] = ()
     tasks: tuple[str, ...] = (CLASSIFICATION,)
     inputs: tuple[str, ...] = ("images",)
@@ -123,7 +124,7 @@ TOPICS: dict[str, Topic] = {
             "parameters, translation and locality: MLP and CNN, or run=RUN; images of 1024x1024",
             "images.parameters.parameters",
             needs="models",
-            compared=("mlp", "cnn"),
+            compared=(("model=mlp",), ("model=cnn",)),
         ),
         Topic(
             "shift",
@@ -132,7 +133,7 @@ TOPICS: dict[str, Topic] = {
             "accuracy on translated images: MLP and CNN, or run=RUN",
             "images.shift.shift",
             needs="models",
-            compared=("mlp", "cnn"),
+            compared=(("model=mlp",), ("model=cnn",)),
         ),
         Topic(
             "convolution",
@@ -181,6 +182,17 @@ TOPICS: dict[str, Topic] = {
             "torch; also of run=RUN",
             "training.logits.logits",
             needs="model",
+        ),
+        Topic(
+            "optimizers",
+            TRAINING,
+            "SGD, momentum, RMSprop and Adam: rules, paths, loss curves",
+            "SGD, momentum, RMSprop and Adam: their rules, their paths on a loss of two parameters, and the "
+            "training of an MLP, or model=cnn",
+            "training.optimizers.optimizers",
+            needs="builds",
+            overrides=("model=mlp", "schedule=constant"),
+            compared=(("optim=sgd", "optim.momentum=0"), ("optim=sgd",), ("optim=rmsprop",), ("optim=adam",)),
         ),
         Topic(
             "zero_grad",
@@ -238,7 +250,7 @@ TOPICS: dict[str, Topic] = {
             "LSTM, or model=gru",
             "sequences.vanishing.vanishing",
             needs="builds",
-            compared=("rnn", "lstm"),
+            compared=(("model=rnn",), ("model=lstm",)),
             models=RECURRENT,
         ),
         Topic(

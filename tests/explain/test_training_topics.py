@@ -1,4 +1,4 @@
-"""`cnntrain explain` logits: what becomes of the logits of one image, by hand as by torch."""
+"""`cnntrain explain` logits and optimizers: what torch computes, by hand, and how optimizers differ."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from conftest import Command
 
 from cnntrain.explain.topics.training.logits import classes_shown, cross_entropy, softmax
+from cnntrain.explain.topics.training.optimizers import RULES, START, STEEP, Rule, path
 
 PLAIN = ("precision=fp32", "threads=1", "channels_last=false")
 SMALL = ("model=cnn", "model.channels=[4,6]", "model.head=[8]", "limit=96", "epochs=1", *PLAIN)
@@ -63,3 +64,55 @@ def test_logits_become_probabilities_a_loss_and_a_gradient(cnntrain: Command) ->
     assert len(rows) == 5 and largest == sorted(largest, reverse=True) and entropy == sorted(entropy)
     assert rows[1][3] == f"{float(loss[3]):.4f}"
     assert Path("l/logits.png").read_bytes().startswith(PNG)
+
+
+def steps_by_hand(name: str, lr: float, steps: int) -> list[list[float]]:
+    """Go down the valley by the rules that the topic prints, number by number."""
+    w, first, second = list(START), [0.0, 0.0], [0.0, 0.0]
+    places = [list(w)]
+    for t in range(1, steps + 1):
+        for i, g in enumerate((w[0], STEEP * w[1])):
+            if name == "SGD":
+                w[i] -= lr * g
+            elif name == "SGD, momentum":
+                first[i] = 0.9 * first[i] + g
+                w[i] -= lr * first[i]
+            elif name == "RMSprop":
+                second[i] = 0.99 * second[i] + 0.01 * g**2
+                w[i] -= lr * g / (math.sqrt(second[i]) + 1e-8)
+            else:
+                first[i] = 0.9 * first[i] + 0.1 * g
+                second[i] = 0.999 * second[i] + 0.001 * g**2
+                m, s = first[i] / (1 - 0.9**t), second[i] / (1 - 0.999**t)
+                w[i] -= lr * m / (math.sqrt(s) + 1e-8)
+        places.append(list(w))
+    return places
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_the_rules_are_those_of_torch(rule: Rule) -> None:
+    by_hand = torch.tensor(steps_by_hand(rule.name, rule.arguments["lr"], 20), dtype=torch.float64)
+    torch.testing.assert_close(path(rule, 20), by_hand, rtol=1e-9, atol=1e-12)
+
+
+def test_optimizers_are_compared_in_a_valley_and_on_a_network(cnntrain: Command) -> None:
+    outcome = cnntrain("explain", "optimizers", "limit=128", "epochs=1", *PLAIN, "out=o")
+    assert outcome.code == 0, outcome.err
+    lines = [re.split(r"\s{2,}", line.strip()) for line in outcome.out.splitlines()]
+    valley = {line[0]: line[1:] for line in lines if len(line) == 8}
+    trained = {line[0]: line[1:] for line in lines if len(line) == 5 and line[-1].endswith("%")}
+    assert [name for name in valley if name != "optimizer"] == list(trained) == [rule.name for rule in RULES]
+    assert valley["SGD"][-1] == "> 100" and float(valley["SGD, momentum"][-1]) < 100
+    assert valley["RMSprop"][1] == f"{10 * 0.1 * math.sqrt(2):.2f}"  # 10·lr for each of two parameters
+    assert [line[0] for line in trained.values()] == ["0.02", "0.02", "0.001", "0.001"]
+    assert len({line[1] for line in trained.values()}) == 1  # the same first weights and batch
+    assert len({line[2] for line in trained.values()}) == 4
+    assert Path("o/optimizers.png").read_bytes().startswith(PNG)
+
+
+def test_one_optimizer_is_looked_at_alone(cnntrain: Command) -> None:
+    typed = ("model=mlp", "model.hidden=[8]", "optim=adamw", "optim.lr=0.01")
+    outcome = cnntrain("explain", "optimizers", "limit=64", "epochs=1", *typed, *PLAIN, "out=o")
+    assert outcome.code == 0, outcome.err
+    lines = [re.split(r"\s{2,}", line.strip()) for line in outcome.out.splitlines()]
+    assert [line[:2] for line in lines if len(line) == 5 and line[-1].endswith("%")] == [["AdamW", "0.01"]]
