@@ -228,6 +228,14 @@ def warn_of_no_record(
     )
 
 
+def warn_of_other_data(console: Console) -> None:
+    """Warn that the data are not those that a run began with."""
+    console.warn(
+        "the training data are not those that the run began with, so the data evaluated may be others too; "
+        "if that is not meant, name the folder that holds them: data.root=DIR"
+    )
+
+
 def check_same_data(state: Mapping[str, Any], data: Data) -> None:
     """Raise a UserError if the training images are not those that the run began with."""
     if not is_same_data(state, data):

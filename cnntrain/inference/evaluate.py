@@ -10,7 +10,7 @@ import torch
 from cnntrain import loop
 from cnntrain.config.sections import EarlierSettings, EndSettings, EvalSettings
 from cnntrain.data.loader import EvalLoader
-from cnntrain.data.open import open_data, warn_of_no_record
+from cnntrain.data.open import open_data, warn_of_no_record, warn_of_other_data
 from cnntrain.data.trained_on import Earlier
 from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.image_folder.members import split_of
@@ -67,11 +67,12 @@ def evaluate(
     run_split = split_of(
         data_settings.source, before, state.get("split"), run, (split,), other_data, OTHERWISE
     )
+    earlier = Earlier(path, state)
     data = distributed.rank_zero_first(
-        lambda: open_data(
-            data_settings, device, console, data_trust, class_names, run_split, Earlier(path, state)
-        )
+        lambda: open_data(data_settings, device, console, data_trust, class_names, run_split, earlier)
     )
+    if run_split is None and not other_data and not earlier.is_of(data_settings, data.train):
+        warn_of_other_data(console)
     if run_split is not None and run_split.members is None:
         warn_of_no_record(run_split, state, data, data_settings.root or "", console)
     numbers = renumbering(data.train.class_names, class_names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,23 @@ def test_the_complete_mnist_is_taken_where_it_is_and_said() -> None:
     assert "digits of MNIST in" in data.path
     assert not torch.equal(in_memory(data)[0].images, in_memory(opened())[0].images)
     assert "digits that cnntrain ships; nowhere has no MNIST" in opened("data.root=nowhere").path
+
+
+def test_eval_tells_that_the_digits_are_not_those_of_the_run(cnntrain: Command) -> None:
+    raw = Path("data/MNIST/raw")
+    raw.mkdir(parents=True)
+    for is_train, part in ((True, "t10k"), (False, "train")):  # other digits: the parts are swapped
+        for file, kind in zip(MNISTMini.files(is_train), ("images-idx3", "labels-idx1"), strict=True):
+            shutil.copy(file, raw / f"{part}-{kind}-ubyte.gz")
+    small = ("model.width=4", "model.depth=1", "epochs=1", "report=false", "doctor=false")
+    done = cnntrain("train", "data=mnist_canvas", *FEW, "model=unet", *small, "out=run")
+    assert done.code == 0 and "digits of MNIST in data" in done.out, done.err
+    told = "the training data are not those that the run began with"
+    Path("data").rename("elsewhere")
+    done = cnntrain("eval", "run")
+    assert done.code == 0 and told in done.out + done.err
+    done = cnntrain("eval", "run", "data.root=elsewhere")
+    assert done.code == 0 and told not in done.out + done.err
 
 
 def test_half_a_mnist_is_not_mixed_with_other_digits() -> None:
