@@ -1,4 +1,4 @@
-"""cnntrain: train image classifiers and segmentation networks in PyTorch, from the shell or from Python.
+"""cnntrain: train image classifiers, segmenters and detectors in PyTorch, from the shell or from Python.
 
 ``cnntrain.train(model="mlp", epochs=3)`` trains as the command does and returns the run.
 """

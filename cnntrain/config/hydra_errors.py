@@ -139,8 +139,9 @@ def unknown_override(
     if key.startswith("hydra."):
         return f"unknown key {key}: `cnntrain train --cfg hydra` lists Hydra's own"
     group, _, name = key.partition(".")
-    if key in KEYS and home_of(key) == "eval":
-        return f"{key} is not for this command: cnntrain eval RUN {key}=..."
+    if key in KEYS and (home := home_of(key)) in ("eval", "predict", "export", "bench", "explain"):
+        command = home if home in ("bench", "explain") else f"{home} RUN"
+        return f"{key} is not for this command: cnntrain {command} {key}=..."
     if key in KEYS and group in offered:
         having = owners(key)
         mine = f"; for images of your own: data=folder {key}={value or 'DIR'}" if key == "data.root" else ""

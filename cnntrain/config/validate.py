@@ -336,6 +336,8 @@ def leads_out(name: str) -> bool:
 def check_network(model: Mapping[str, Any], targets: str) -> None:
     """Refuse networks that are not for the targets of the data, before torchvision is imported."""
     name = described(model).get("name")
+    if model["_target_"] == "cnntrain.models.TorchvisionDetector":
+        return
     if not isinstance(name, str) or (is_of_segmentation(name) and targets != "classes"):
         return
     if is_of_segmentation(name):

@@ -177,7 +177,7 @@ TYPED: dict[str, str | tuple[str, ...]] = {
     "data.image_size=64,64": "data.image_size=64",
     "deterministic=1": "deterministic=true",
     # other tasks
-    "model=yolov8n": ("detection network", "trains image classifiers"),
+    "model=yolov8n": ("detection network", "model=yolo", "model=faster_rcnn"),
     "model=yolo11n.pt": ("detection network",),
     "model=torchvision model.name=fasterrcnn_resnet50_fpn": ("detection network",),
     "model=torchvision model.name=deeplabv3_resnet50": ("segmentation network",),

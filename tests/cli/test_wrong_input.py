@@ -96,6 +96,11 @@ WRONG_WORDS = {
     "optim._target_=torch.optim.NAdam epochss=3": ["did you mean epochs=3?"],
     "split=val": ["split is not for this command: cnntrain eval RUN split=..."],
     "trust=[x]": ["trust is not for this command"],
+    "tile=512": ["tile is not for this command: cnntrain predict RUN tile=..."],
+    "nms=0.5": ["nms is not for this command: cnntrain predict RUN nms=..."],
+    "iou=0.5": ["unknown key iou: predict takes score=0.25 and nms=0.6"],
+    "repeats=3": ["repeats is not for this command: cnntrain bench repeats=..."],
+    "data=text": ["data.source._target_ is missing: give it as data.source._target_=my_pkg.MyClass"],
     "hydra.run.di=x": ["unknown key hydra.run.di: `cnntrain train --cfg hydra`"],
     # a key that is taken away
     "~epochs": ["epochs is missing: give it as epochs=VALUE (a whole number from 1 to 100000)"],

@@ -314,8 +314,10 @@ def for_flag(flag: str, value: str) -> str:
 def other_task(name: str) -> str:
     """Return what a network is for if it does not classify images: a sentence; "" for all others."""
     if begins(name, synonyms.DETECTION):
-        other = "and cnntrain trains image classifiers and segmentation networks"
-        return f"{printable(base(name))} is a detection network, {other}"
+        return (
+            f"{printable(base(name))} is a detection network; for these there are model=yolo, "
+            "model=faster_rcnn and model=torchvision_detector model.name=fasterrcnn_resnet50_fpn"
+        )
     if begins(name, synonyms.SEGMENTATION):
         return (
             f"{printable(base(name))} is a segmentation network; for these there are model=unet and "

@@ -249,10 +249,9 @@ ABSENT: dict[str, str] = {
     **dict.fromkeys(
         ("mosaic", "copy_paste", "shear", "perspective", "flipud", "hsv_s"), "there is no such augmentation"
     ),
-    **dict.fromkeys(
-        ("iou", "conf", "nms", "anchors", "boxes", "masks"),
-        "cnntrain trains image classifiers and segmentation networks",
-    ),
+    **dict.fromkeys(("boxes", "masks"), "data.targets=boxes or data.targets=masks says what is learnt"),
+    **dict.fromkeys(("iou", "conf"), "predict takes score=0.25 and nms=0.6, with a run that finds objects"),
+    "anchors": "model=yolo needs none; model.strides=[8,16] sets its grids",
     **dict.fromkeys(
         ("project", "wandb_project"),
         "out=FOLDER is the run folder; logger=wandb has logger.wandb.project=NAME",

@@ -21,7 +21,7 @@ from cnntrain.data.resize import Fit, clipped
 from cnntrain.data.targets.base import Targets
 from cnntrain.errors import UserError
 
-SLIVER = 0.2  # share of a box in sight after a crop, below which what is left can't be told
+SLIVER = 0.2  # a crop that leaves less of a box than this share makes the rest unrecognisable
 TORCHVISION = ("boxes", "labels")  # the keys of a target in the manner of torchvision's detectors
 
 
@@ -188,7 +188,7 @@ def compacted(rows: Tensor, which: Tensor) -> Tensor:
 def in_sight(rows: Tensor, moved: Tensor, size: tuple[int, int]) -> Tensor:
     """Return boxes that were moved, as far as they are seen.
 
-    A box of which little is left is ignored: nobody could tell what it holds, but there is something.
+    A box with little left in sight is ignored: nobody could tell what it holds, but there is something.
 
     Args:
         rows: before the move, (N, M, 6).

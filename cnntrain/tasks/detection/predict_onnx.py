@@ -3,8 +3,8 @@
 Type: python predict.py FILE_OR_FOLDER...
 
 It needs onnxruntime, Pillow and numpy, and nothing else. The model takes bytes; normalisation and
-non-maximum suppression are inside it. How a file becomes those bytes is said in the model's metadata, and
-done here.
+non-maximum suppression are inside it. The model's metadata describe how a file becomes those bytes, and this
+script does it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def build_task(settings: ModelSettings, trust: Sequence[str] | None) -> Task:
     if task.learns_from != settings.targets:
         raise UserError(
             f"task: {type(task).__name__} learns from {task.learns_from}, and these data have "
-            f"{settings.targets} (data.targets): take other data, or leave task out"
+            f"{settings.targets} (data.targets): take data with {task.learns_from}, or another task or model"
         )
     return task
 

@@ -129,6 +129,13 @@ def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
     assert timeless[0] == timeless[1] and len(timeless[0]) == 2
 
 
+def test_a_detector_of_torchvision_is_chosen_by_name(cnntrain: Command) -> None:
+    words = (*TINY, "model=torchvision_detector", "model.name=ssdlite320_mobilenet_v3_large", "--cfg", "job")
+    told = cnntrain("train", *words)
+    assert told.code == 0, told.err
+    assert "ssdlite320_mobilenet_v3_large" in told.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
