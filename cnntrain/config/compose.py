@@ -245,7 +245,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
-        value = "my_pkg.MyClass" if error.full_key.endswith("_target_") else "VALUE"
+        value = "my_pkg.MyClass" if str(error.full_key).endswith("_target_") else "VALUE"
         raise UserError(f"{error.full_key} is missing: give it as {error.full_key}={value}") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'the configuration'}: {first_line(error)}") from error
