@@ -46,7 +46,7 @@ class Yolo(nn.Module):
     ) -> None:
         super().__init__()
         self.pyramid = Pyramid(in_channels, width, strides, backbone, weights)
-        # Of each grid its own: batch norm of heads that all share would have the statistics of none.
+        # Each grid has heads of its own: batch norm of shared heads would mix the statistics of all grids.
         wide, rare = self.pyramid.channels, -math.log(1 / RARE - 1)
         self.classes = nn.ModuleList(head(wide, num_classes, bias=rare) for _ in strides)
         self.boxes = nn.ModuleList(head(wide, 4, bias=0.0) for _ in strides)

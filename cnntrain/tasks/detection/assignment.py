@@ -20,7 +20,7 @@ class Assignment:
 
     Args:
         owner: the object that a cell learns, its place among the M of its image, int64 (N, A).
-        wanted: the score that a cell should give to the class of its object, float32 (N, A); 0 of none.
+        wanted: the score that a cell should give to the class of its object, float32 (N, A); 0: none.
     """
 
     owner: Tensor
@@ -65,7 +65,7 @@ def assigned(centres: Tensor, boxes: Tensor, scores: Tensor, objects: Tensor, ex
 def nearest_free(centres: Tensor, objects: Tensor, exist: Tensor) -> Tensor:
     """Return one cell for each object, bool (N, M, A): the nearest one that no object before it has.
 
-    The objects choose in turn, the smallest ones first, for which few cells are near.
+    The objects choose in turn. The smallest ones choose first, since few cells are near them.
     """
     middles = (objects[..., :2] + objects[..., 2:]) / 2
     distance = torch.cdist(middles, centres)

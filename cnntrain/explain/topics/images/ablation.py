@@ -18,7 +18,7 @@ def blanked(blanks: Blanks) -> AbstractContextManager[None]:
 
 
 def blank(channels: slice, x: Tensor) -> Tensor:
-    """Return maps, float (N, C, H, W), of which some hold their mean everywhere."""
+    """Return maps, float (N, C, H, W); some of them hold their mean everywhere."""
     x = x.clone()
     x[:, channels] = x[:, channels].mean(dim=(0, 2, 3), keepdim=True)
     return x
