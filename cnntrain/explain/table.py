@@ -127,6 +127,16 @@ TOPICS: dict[str, Topic] = {
             compared=(("model=mlp",), ("model=cnn",)),
         ),
         Topic(
+            "one_pixel",
+            IMAGES,
+            "how far a pixel moves the vector; networks on shuffled pixels",
+            "how far a shift by one pixel moves the flattened image, and the accuracy of MLP and CNN on "
+            "images whose pixels are shuffled",
+            "images.one_pixel.one_pixel",
+            needs="builds",
+            compared=(("model=mlp",), ("model=cnn",)),
+        ),
+        Topic(
             "shift",
             IMAGES,
             "accuracy on translated images: MLP and CNN",
