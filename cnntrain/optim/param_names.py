@@ -16,7 +16,8 @@ def matching(model: nn.Module, pattern: str, num_classes: int, key: str) -> set[
 
     A pattern is the name of a parameter or of a module that holds some, or a part of it between dots, and may
     hold ``*`` and ``?``: ``layer1`` stands for all of ``network.layer1.0.conv1.weight`` and the like.
-    ``head`` is the last layer, which gives the classes, and ``backbone`` all else.
+    ``head`` is the last layer, which gives the classes, or what the model itself calls its head, and
+    ``backbone`` all else.
 
     Args:
         model: the model whose parameter names are searched.
@@ -29,13 +30,13 @@ def matching(model: nn.Module, pattern: str, num_classes: int, key: str) -> set[
     """
     names = names_of(model)
     if pattern in (HEAD, BACKBONE):
-        head = head_of(model, num_classes)
-        if head is None:
+        heads = heads_of(model, num_classes)
+        if not heads:
             raise UserError(
                 f"{key}={pattern}: {type(model).__name__} has no layer of {num_classes} outputs for a head; "
                 f"name its parameters: {', '.join(parts(names))}"
             )
-        return {name for name in names if is_inside(name, head) == (pattern == HEAD)}
+        return {name for name in names if any(is_inside(name, head) for head in heads) == (pattern == HEAD)}
     found = {name for name in names if fnmatchcase(f".{name}.", f"*.{pattern}.*")}
     if not found:
         near = did_you_mean(pattern.replace("*", ""), {*words(names), HEAD, BACKBONE})
@@ -44,6 +45,16 @@ def matching(model: nn.Module, pattern: str, num_classes: int, key: str) -> set[
             f"it has {', '.join(parts(names))}; {HEAD} and {BACKBONE} are its last layer and the rest"
         )
     return found
+
+
+def heads_of(model: nn.Module, num_classes: int) -> tuple[str, ...]:
+    """Return the names of the modules that are a model's head; empty where they can't be told.
+
+    A detector, which has several layers that give classes, names them in its attribute ``head_modules``.
+    """
+    named: tuple[str, ...] = getattr(model, "head_modules", ())
+    last = head_of(model, num_classes)
+    return named or (() if last is None else (last,))
 
 
 def head_of(model: nn.Module, num_classes: int) -> str | None:

@@ -16,7 +16,7 @@ from cnntrain.config.keys import leaves
 from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
 from cnntrain.config.sections import EarlierSettings, ModelSettings
 from cnntrain.errors import CheckpointError, UserError
-from cnntrain.optim.param_names import head_of, is_inside
+from cnntrain.optim.param_names import heads_of, is_inside
 from cnntrain.runs import checkpoint, run_folder
 from cnntrain.tasks.classes import difference
 from cnntrain.text import printable
@@ -33,7 +33,7 @@ class Start:
         path: the checkpoint.
         epoch: the epoch after which it was written.
         class_names: the class names that its model knows.
-        head: name of the last layer; None where it can't be told.
+        head: name of the last layer, or of the modules of the head; None where it can't be told.
         new_head: the weights of a new one, as the seed gives them.
         is_new: whether the head is a new one.
         state: the checkpoint's contents, but for the weights.
@@ -51,6 +51,8 @@ class Start:
     def renew_head(self, model: nn.Module, class_names: Sequence[str]) -> None:
         """Fit the head to the classes of this run, by their names: in their order, or else a new one.
 
+        Only a head that is a single layer can be put into another order.
+
         Raises:
             UserError: the classes are others, and which layer gives them can't be told.
         """
@@ -62,7 +64,9 @@ class Start:
                 f"{type(model).__name__} has no last layer of {len(class_names)} outputs to replace"
             )
         own = model.state_dict()
-        if sorted(class_names) == sorted(self.class_names) and len(set(class_names)) == len(class_names):
+        are_unique = len(set(class_names)) == len(class_names)
+        is_same = are_unique and sorted(class_names) == sorted(self.class_names)
+        if is_same and all(name.rpartition(".")[0] == self.head for name in self.new_head):
             place = torch.tensor([self.class_names.index(name) for name in class_names])
             for name in self.new_head:
                 if own[name].dim() and len(own[name]) == len(place):
@@ -126,9 +130,10 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
     check_inputs(state, settings, path)
     class_names = state["class_names"]
     weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}
-    head = head_of(model, settings.num_classes)
+    heads = heads_of(model, settings.num_classes)
+    head = ", ".join(heads) or None
     own = {name: weight.detach().clone() for name, weight in model.state_dict().items()}
-    new_head = {} if head is None else {name: own[name] for name in own if is_inside(name, head)}
+    new_head = {name: own[name] for name in own if any(is_inside(name, one) for one in heads)}
     is_new = bool(new_head) and all(
         name in weights and weights[name].shape[1:] == weight.shape[1:] for name, weight in new_head.items()
     )

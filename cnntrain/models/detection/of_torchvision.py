@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,8 @@ class OfTorchvision(nn.Module):
         network: with a ``backbone`` and a ``transform``; its heads have a class for the background.
         num_classes: number of classes without the background.
     """
+
+    head_modules: ClassVar[tuple[str, ...]] = ("heads",)
 
     def __init__(self, network: Any, num_classes: int) -> None:
         super().__init__()
@@ -139,6 +141,9 @@ class FasterRCNN(OfTorchvision):
     Raises:
         ValueError, UserError: likewise.
     """
+
+    encoder: ClassVar[tuple[str, ...]] = ("backbone.pyramid.backbone",)  # which init_from takes alone
+    head_modules: ClassVar[tuple[str, ...]] = ("backbone.pyramid.lateral", "heads")
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,9 @@ class Yolo(nn.Module):
     Raises:
         ValueError, UserError: likewise.
     """
+
+    encoder: ClassVar[tuple[str, ...]] = ("pyramid.backbone",)  # which init_from takes from other models
+    head_modules: ClassVar[tuple[str, ...]] = ("pyramid.lateral", "classes", "boxes")
 
     def __init__(
         self,
