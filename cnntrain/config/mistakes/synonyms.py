@@ -295,6 +295,7 @@ VALUES: dict[str, dict[str, str]] = {
         **dict.fromkeys(
             ("imagenet", "imagenet1k", "ilsvrc2012"), "data=folder data.root=DIR augment=imagenet"
         ),
+        **dict.fromkeys(("coco", "voc", "cvat", "labelme", "cocodetection"), "data=folder data.root=DIR"),
         "cifar": "data=cifar10",
         "fashion": "data=fashion_mnist",
         "digits": "data=mnist_mini",
