@@ -61,6 +61,7 @@ def export(
     console = Console(settings.trained.engine.verbose)
     trained = Trained(settings.trained, path, state)
     check_weights(trained.model)
+    check_traced(trained.model, settings.formats)
     if trained.inputs != ARE_IMAGES:
         return export_sequences(settings, trained, folder_of(path), console, data_trust)
     normalization = trained.normalization
@@ -164,6 +165,17 @@ def write_one(
             f"{'the same' if found.same else 'other'} {model.task.listed} on {what}"
         )
     return file
+
+
+def check_traced(model: nn.Module, formats: Sequence[str]) -> None:
+    """Raise a UserError if a model can't become a program and a format is one."""
+    reason = getattr(model, "not_traced", "")
+    programs = [kind for kind in formats if kind != "safetensors"]
+    if reason and programs:
+        raise UserError(
+            f"{type(model).__name__} can't be exported to {programs[0]}: {reason}\n"
+            "formats=[safetensors] writes its weights; model=yolo is exported whole"
+        )
 
 
 def check_weights(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Torchvision's detectors, and Faster R-CNN of its parts, as networks that a criterion can be given for."""
+"""Torchvision's detectors, and Faster R-CNN of its parts, in the loop of all other networks."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ OF_BOXES = ("reg", "ctrness")  # parts of the names of torchvision's losses of b
 class Found:
     """What a detector of torchvision makes of images.
 
-    The heads choose with the objects what they learn from, and only the loss is given the objects. So they
-    are run to the end there.
+    The heads need the objects to choose what they learn from, and only the loss is given the objects. So the
+    loss runs them to the end.
 
     Args:
         detector: that looked at the images.
@@ -70,9 +70,13 @@ class OfTorchvision(nn.Module):
     Args:
         network: with a ``backbone`` and a ``transform``; its heads have a class for the background.
         num_classes: number of classes without the background.
+
+    Attributes:
+        not_traced: why it is exported to no program.
     """
 
     head_modules: ClassVar[tuple[str, ...]] = ("heads",)
+    not_traced: ClassVar[str] = "torch.export can't follow how it chooses its boxes"
 
     def __init__(self, network: Any, num_classes: int) -> None:
         super().__init__()

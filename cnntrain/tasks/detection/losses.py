@@ -12,6 +12,7 @@ from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.tasks.detection.assignment import Assignment, assigned
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, LOGITS, exist, is_within
 
+WIDE = 32  # objects of an image, up to which none is left out
 BOXES = 10.0  # what the boxes of cells count beside the classes by default; YOLOv8 has 7.5 to 0.5
 
 
@@ -82,6 +83,7 @@ def losses_of_cells(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """
     output = output.float()
     logits, centres = output[..., LOGITS], output[..., CENTRE].detach()
+    y = as_wide_as_needed(y)
     classes = y[..., BOX_CLASS].long().clamp(min=0)
     found = learnt(output.detach(), y)
     learns = (found.wanted > 0)[..., None]
@@ -91,7 +93,18 @@ def losses_of_cells(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     is_unknown = (is_within(centres, y[..., BOX_OF]) & (y[..., BOX_IGNORED] > 0)[..., None]).any(dim=1)
     of_classes = of_classes.masked_fill(is_unknown[..., None] & ~learns, 0.0)
     objects = y[..., BOX_OF].gather(1, found.owner[..., None].expand(-1, -1, 4))
-    # Of cells that learn no object a box is compared with itself: rows of padding would give NaN.
+    # A cell without an object compares a box with itself: rows of padding would give NaN.
     unit = output.new_tensor([0.0, 0.0, 1.0, 1.0])
     of_boxes = complete_box_iou_loss(output[..., BOX].where(learns, unit), objects.where(learns, unit))
     return of_classes.sum(), BOXES * (of_boxes * found.wanted).sum()
+
+
+def as_wide_as_needed(y: Tensor) -> Tensor:
+    """Return objects, float32 (N, M, 6), without columns of padding that no image of the batch needs.
+
+    One crowded image makes the table of the whole data set wide. Narrow tables stay as they are, since a GPU
+    is waited for to count the objects.
+    """
+    if y.shape[1] <= WIDE:
+        return y
+    return y[:, : max(1, int((y[..., BOX_CLASS] >= 0).sum(dim=1).max()))]

@@ -48,7 +48,7 @@ class Detection(Task):
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """What one cell says: its centre, its box and logits. How many there are, the network decides."""
+        """What one cell says: its centre, its box and logits; how many there are differs."""
         return (1, 6 + self.num_classes)
 
     def model_inputs(self) -> dict[str, Any]:

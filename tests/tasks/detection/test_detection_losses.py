@@ -110,6 +110,12 @@ def test_a_two_stage_network_gives_losses_and_cells_of_images_with_and_without_o
     assert task.activate(output).shape == (2, 100, 6)
 
 
+def test_columns_of_padding_change_nothing() -> None:
+    output, y = said(noise()), torch.tensor([[[8.0, 8, 40, 40, 0, 0]]])
+    wide = torch.cat([y, torch.tensor([NO_BOX]).expand(1, 60, -1)], dim=1)
+    assert DetectionLoss()(output, wide) == DetectionLoss()(output, y)
+
+
 def test_iou_of_known_boxes() -> None:
     some = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 0, 0]]])
     others = torch.tensor([[[5.0, 0, 15, 10], [0, 0, 10, 10], [20, 20, 30, 30]]])
