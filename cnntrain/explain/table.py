@@ -223,7 +223,7 @@ TOPICS: dict[str, Topic] = {
             "skip connection; also of run=RUN",
             "images.skips.skips",
             needs="model",
-            # The smallest images, of which few steps are enough to see the difference.
+            # The smallest images: few steps are enough to see the difference.
             overrides=("model=unet", "data=mnist_one_digit", "batch_size=16", "balance_classes=true"),
             models=("unet",),
             tasks=(SEGMENTATION,),

@@ -110,5 +110,5 @@ def shown(image: Image.Image) -> np.ndarray:
 
 
 def shown_file(file: Path, decoding: Decoding) -> np.ndarray:
-    """Return an image file for an overlay, of which the network sees less."""
+    """Return an image file for an overlay, larger than what the network sees."""
     return shown(open_upright(file, decoding, SHOWN[1] // 2).image)

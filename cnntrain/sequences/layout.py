@@ -42,7 +42,7 @@ def samples_in(root: str, suffixes: tuple[str, ...]) -> list[Sample]:
         label = Path(name).name
         samples += [Sample(file, label, part, contents(folder / file)) for file in files]
     if not samples:
-        raise UserError(f"data.root={shown} holds no such files: {layout}")
+        raise UserError(f"data.root={shown} holds no files of this kind: {layout}")
     classes = {sample.label for sample in samples}
     if len(classes) < 2:
         raise UserError(f"data.root={shown} has a single class, {some(classes)}: it takes two; {layout}")

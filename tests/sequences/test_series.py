@@ -140,7 +140,7 @@ def test_a_first_row_of_names_is_no_step() -> None:
 
 def test_a_folder_without_classes_is_refused() -> None:
     write("d/1.csv", "1\n")
-    with pytest.raises(UserError, match="holds no such files: it takes DIR/CLASS/"):
+    with pytest.raises(UserError, match="holds no files of this kind: it takes DIR/CLASS/"):
         series_in("d", train=True)
     with pytest.raises(UserError, match="there is no such folder"):
         series_in("nowhere", train=True)

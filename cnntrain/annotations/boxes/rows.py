@@ -8,7 +8,9 @@ import numpy as np
 
 from cnntrain.image_folder.decode import SWAPPING
 
-ROUNDING = 1.01  # pixels, of six digits, by which an edge may lie outside: it is cut off without a word
+ROUNDING = (
+    1.01  # pixels that an edge may lie outside, for numbers of six digits: it is cut off without a word
+)
 SHORTEST = 0.01  # pixels; a side below that is none
 # What can be wrong with a box, by the kind of finding. The last two keep a part of it.
 INVERTED, ZERO, OUTSIDE, CUT, TWICE = (

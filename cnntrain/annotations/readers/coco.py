@@ -31,7 +31,7 @@ FOLDER = "annotations"
 OBJECTS = "instances"  # how COCO's and CVAT's files of objects begin
 OTHER_TASKS = ("captions", "person_keypoints", "image_info", "panoptic")
 Item = TypeVar("Item")
-OUTSIDE = 1.0  # pixels by which a corner may lie outside its image: it is rounding, and is cut off
+OUTSIDE = 1.0  # pixels that a corner may lie outside its image: it is rounding, and is cut off
 
 
 class NoClass(BadRuns):

@@ -36,7 +36,7 @@ class Annotated:
     Args:
         images: uint8 (N, C, H, W).
         masks: the class of each pixel, uint8 (N, H, W); None without masks.
-        boxes: float32 (N, M, 4), x1, y1, x2, y2 in pixels, of which some may be all zeros: no box. None
+        boxes: float32 (N, M, 4), x1, y1, x2, y2 in pixels; rows of zeros are no box. None
             without boxes.
         fill: label of a mask's pixels that come in from outside or are erased.
         min_visible: share of its area that a box keeps at least, or it is dropped.
@@ -137,7 +137,7 @@ def erase_all(batch: Annotated, probability: float, generator: Generator) -> Ann
     """Blacken a rectangle, as ``random_erase`` does.
 
     A mask's pixels in it get the label ``fill``: what was there can't be seen, and a network that was to tell
-    it all the same would learn to guess. A box of which too little is left in sight is dropped.
+    it all the same would learn to guess. A box is dropped if too little of it is left in sight.
     """
     hidden = random_rectangles(batch.images, probability, generator)
     return replace(

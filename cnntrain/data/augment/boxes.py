@@ -49,7 +49,7 @@ def moved_boxes(boxes: Tensor, places: Tensor, size: tuple[int, int], least: flo
 
 
 def boxes_in_sight(boxes: Tensor, hidden: Tensor, least: float) -> Tensor:
-    """Return boxes without those of which too little is seen.
+    """Return boxes without those that are hardly seen.
 
     Args:
         boxes: float32 (N, M, 4).

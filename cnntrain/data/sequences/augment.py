@@ -77,7 +77,7 @@ def cropped(x: Tensor, least: float, generator: Generator) -> Tensor:
 
 
 def erased(x: Tensor, probability: float, hidden: Tensor, generator: Generator) -> Tensor:
-    """Return sequences in some of which a span is hidden behind the same values, float32 (F,)."""
+    """Return sequences; in some of them a span is hidden behind the same values, float32 (F,)."""
     values, is_padding = unpadded(x)
     lengths = (~is_padding).sum(1)
     is_hit, drawn = torch.rand((2, *lengths.shape), generator=generator, device=x.device)

@@ -19,7 +19,7 @@ VALUES = 2**28  # of their outputs, at most: 97 images of 11 classes and 500 by 
 TOGETHER = 2**25  # values of the outputs that are compared at a time, unless one image has more
 BATCHES = (1, 7, 256)  # sizes that the comparison goes through, since the batch is to be of any size
 LARGEST_DIFFERENCE = 1e-4  # in a probability; of larger outputs, as a share of the largest one
-OTHER_SIZES = ((5, -3), (-7, 9), (21, 13))  # pixels by which images are higher and wider, or less
+OTHER_SIZES = ((5, -3), (-7, 9), (21, 13))  # pixels that images are higher and wider, or less
 
 
 @dataclass

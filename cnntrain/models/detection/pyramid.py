@@ -16,7 +16,7 @@ from cnntrain.models.adapt import on_meta, take_channels
 from cnntrain.models.copying import copied
 from cnntrain.models.unet import padded
 
-TRIED = 128  # pixels; side of the image by which the layers of a network are told apart
+TRIED = 128  # pixels; side of the image that tells the layers of a network apart
 POWERS = (2, 4, 8, 16, 32, 64)
 TIMM = "timm/"  # begins the name of a backbone of timm
 

@@ -45,7 +45,7 @@ class Reader(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images, float (N, C, H, W), to sequences, float (N, T, F)."""
-        if self.read == "rows":  # of which there may be more or fewer than images of training have
+        if self.read == "rows":  # there may be more or fewer than in training
             return x.transpose(1, 2).flatten(2)
         parts = x.unflatten(3, (self.grid[1], self.part[1])).unflatten(2, (self.grid[0], self.part[0]))
         # (N, C, rows, height, columns, width) to (N, rows · columns, C · height · width)

@@ -23,7 +23,7 @@ OFTEN = 0.5  # share of the objects
 
 
 def has_learnt(row: Row) -> bool:
-    """Return whether AP50 is more than a start; True without a validation set, by which nothing is told."""
+    """Return whether AP50 is more than a start; True without a validation set, which tells nothing."""
     value: float | None = row["val_ap50"]
     return value is None or value > LEARNT
 
@@ -97,9 +97,8 @@ def finds_nothing(val: Finds) -> Finding | None:
     near, right = (float((best >= IOU).float().mean()) for best in (val.best_iou, val.best_of_class))
     score = float(val.scores.median())
     evidence = (
-        f"of {len(val.objects):,} objects of validation images {near:.0%} have a box at IoU {IOU}, whatever "
-        f"its score and class, and {right:.0%} one of their class; the highest score of the median image is "
-        f"{score:.2g}"
+        f"of {len(val.objects):,} validation objects {near:.0%} have a box at IoU {IOU} with any score and "
+        f"class, {right:.0%} one of their class; the highest score in the median image is {score:.2g}"
     )
     if near < OFTEN:
         sides, own = (

@@ -15,7 +15,7 @@ from cnntrain.tasks.segmentation.boundary import NONE, borders
 
 EDGES = 256  # images that are looked at
 LARGEST = 256  # pixels; side of the images in which edges are looked for
-REACH = 8  # pixels, by which masks are shifted in each direction
+REACH = 8  # pixels that masks are shifted in each direction, at most
 SIDE = 2 * REACH + 1  # shifts across, and down
 TURNS: dict[str, Callable[[Tensor], Tensor]] = {
     "flipped left to right": lambda m: m.flip(2),

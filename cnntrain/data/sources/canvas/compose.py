@@ -66,7 +66,7 @@ class Canvases:
 
 
 def compose(digits: Bytes, labels: Ints, geometry: Geometry, draws: Draws, canvases: Ints) -> Canvases:
-    """Compose canvases, each of which depends on its index and the seed of the draws alone.
+    """Compose canvases; each depends on its index and the seed of the draws alone.
 
     Args:
         digits: images of digits, uint8 (D, 28, 28).
@@ -233,7 +233,7 @@ def add_noise(images: Bytes, deviation: float, draws: Draws, canvases: Ints) -> 
     normal = NormalDist(0, 255 * deviation)
     table = np.array([round(normal.inv_cdf((byte + 0.5) / 256)) for byte in range(256)], dtype=np.int16)
     values = images[0].size
-    bits = draws.bits("noise", canvases, 0, -(-values // 8))  # a byte of which for each pixel
+    bits = draws.bits("noise", canvases, 0, -(-values // 8))  # a byte for each pixel
     noise = table[bits.astype("<u8").view(np.uint8)[:, :values]].reshape(images.shape)
     np.clip(images + noise, 0, 255, out=noise)
     images[...] = noise

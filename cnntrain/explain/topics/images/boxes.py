@@ -25,7 +25,7 @@ from cnntrain.tasks.detection.metrics import NMS
 from cnntrain.tasks.detection.task import SURE
 from cnntrain.text import shown_names, shown_path
 
-IMAGES = 50  # test images, of which one is looked at
+IMAGES = 50  # test images; one is looked at
 TOLD = 5  # cells of an object that are listed
 MOST_STEPS = 20  # of non-maximum suppression that are listed
 
@@ -87,7 +87,7 @@ def most_crowded(candidates: Tensor, truth: Tensor) -> int:
     """Return the image with most boxes, of those with most objects but three at most.
 
     Args:
-        candidates: boxes, float32 (N, K, 6), of which those of class -1 are none.
+        candidates: boxes, float32 (N, K, 6); those of class -1 are none.
         truth: objects, float32 (N, M, 6).
     """
     objects = exist(truth).sum(dim=1).clamp(max=3)

@@ -22,7 +22,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks.collector import evenly
 from cnntrain.text import shown_names, shown_path
 
-IMAGES = 100  # test images, of which one is looked at
+IMAGES = 100  # test images; one is looked at
 MOST_STEPS = 28  # that are told
 TOLD = 0.25  # probability from which a class is named in the figure
 SIGNED = ("state", "cell")  # parts of a step that are positive or negative; the others are gates, from 0 to 1

@@ -21,7 +21,7 @@ from cnntrain.explain.terminal import rows, words
 from cnntrain.runtime.console import Console
 from cnntrain.text import shown_names, shown_path
 
-IMAGES = 200  # test images, of which the one with the least sure answer is looked at
+IMAGES = 200  # test images; the one with the least sure answer is shown
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 100.0)
 MOST = 10  # classes that are shown
 
