@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from cnntrain.config.keys import AMENDABLE, KEYS
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
-from cnntrain.tasks.chosen import check_classification, last_name
+from cnntrain.tasks.chosen import DETECTION, check_classification, last_name
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def explain(arguments: Sequence[str]) -> int:
         raise UserError(f"--as-script writes a run, which {topic.name} is not: leave one of the two out")
     if script is not None and "=" in script and not Path(script).exists():
         raise UserError(f"--as-script needs a file behind it, and {printable(script)} is an override")
+    if script is not None:  # which says itself what it is for
+        topic = replace(topic, tasks=(*topic.tasks, DETECTION))
     subjects = subjects_of(topic, words, config_dir)
     if script is not None:
         from cnntrain.config.sections import ScriptSettings

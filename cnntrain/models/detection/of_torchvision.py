@@ -77,6 +77,7 @@ class OfTorchvision(nn.Module):
 
     head_modules: ClassVar[tuple[str, ...]] = ("heads",)
     not_traced: ClassVar[str] = "torch.export can't follow how it chooses its boxes"
+    needs_values: ClassVar[bool] = True  # how many boxes there are depends on them; the meta device has none
 
     def __init__(self, network: Any, num_classes: int) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ def build_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Modu
 
 
 def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.Module:
-    """Build the network for its shapes alone: without memory, unless it is small.
+    """Build the network for its shapes alone: without memory, unless it is small or ``needs_values``.
 
     On the meta device, torch takes 2 s to import its compiler for the first layer that it calls.
     """
@@ -54,7 +54,7 @@ def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.M
     device = "meta"
     sizes = [math.inf if is_lazy(p) else p.numel() for p in model.parameters()]
     is_small = sum(sizes) <= SMALL and math.prod(settings.shape) <= SMALL_IMAGE
-    if is_small and not has_compiler():
+    if (is_small and not has_compiler()) or getattr(model, "needs_values", False):
         with torch.random.fork_rng(devices=[]):
             model, device = untried(settings, trust), "cpu"
     check_takes(model, build_task(settings, trust), device)

@@ -52,6 +52,12 @@ def test_a_detector_starts_from_one_of_other_classes(cnntrain: Command) -> None:
     assert torch.allclose(before[name], after[name], atol=1e-2)
 
 
+def test_summary_follows_an_image_to_the_boxes_of_the_second_stage(cnntrain: Command) -> None:
+    done = cnntrain("summary", *TINY, "model=faster_rcnn", "model.width=4")
+    assert done.code == 0, done.err
+    assert "box_predictor.cls_score" in done.out and "FasterRCNN: 293,545 parameters" in done.out
+
+
 @pytest.mark.parametrize("kind", [Yolo, FasterRCNN])
 def test_the_backbone_of_a_detector_is_its_encoder(kind: type[Yolo | FasterRCNN]) -> None:
     model = kind(1, 4, width=4)
