@@ -136,14 +136,18 @@ def swallows(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> F
 
 
 def poor_rare_classes(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
-    """Report that a rare class is segmented much worse than the most frequent one."""
+    """Report that a rare class is segmented much worse than the most frequent one.
+
+    If a class that is no more frequent is found, rarity is not the cause: more epochs may be all it takes.
+    """
     true, iou = val.pixels[1].double(), iou_of(val.pixels)
     shares, most = true / true.sum().clamp(min=1), int(true.argmax())
     rare = [index for index, share in enumerate(shares.tolist()) if 0 < share < RARE]
     if not rare or settings.balance_classes:
         return None
     worst = min(rare, key=lambda index: float(iou[index]))
-    if float(iou[worst]) >= POORER * float(iou[most]):
+    enough = POORER * float(iou[most])
+    if any(float(iou[index]) >= enough for index in rare if shares[index] <= shares[worst]):
         return None
     evidence = (
         f"IoU {float(iou[worst]):.1%} of {names[worst]}, which has {float(shares[worst]):.2%} of the "

@@ -123,6 +123,16 @@ def test_a_rare_class_that_is_hardly_found() -> None:
     assert finding.finding == "rare classes are hardly found" and "of other" in finding.evidence
 
 
+def test_rarity_is_not_blamed_where_a_rarer_class_is_found() -> None:
+    images, masks = scenes()
+    masks[:, :4, :2], masks[:, 36:, :1] = 1, 2
+    masks[:, 4:36] = 0
+    lost = masks.where(masks != 1, 0)
+    assert told(images, masks, lost) == []
+    found = told(images, masks, masks.where(masks != 2, 0))
+    assert [finding.finding for finding in found] == ["rare classes are hardly found"]
+
+
 def test_missing_classes_and_masks_that_are_mostly_ignored() -> None:
     images, masks = scenes()
     masks[masks == 2] = 1
