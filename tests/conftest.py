@@ -15,10 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from cnntrain.annotations.boxes.census import box_census
-from cnntrain.annotations.inventory import annotated_census
+from cnntrain.annotations.boxes.inventory import box_inventory
+from cnntrain.annotations.inventory import annotated_inventory
 from cnntrain.cli import main
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 
 # Enough to learn something, little enough to take a fraction of a second.
 TINY = ("limit=200", "epochs=1", "model=mlp", "report=false")
@@ -69,9 +69,9 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("CNNTRAIN_DATA_ROOT", raising=False)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    census.cache_clear()  # which a process keeps for the folder that it was started in
-    annotated_census.cache_clear()
-    box_census.cache_clear()
+    inventory.cache_clear()  # which a process keeps for the folder that it was started in
+    annotated_inventory.cache_clear()
+    box_inventory.cache_clear()
     return folder
 
 

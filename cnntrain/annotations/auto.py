@@ -10,7 +10,7 @@ from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from cnntrain.annotations.meaning import Asked
-    from cnntrain.image_folder.inventory import Census
+    from cnntrain.image_folder.inventory import Inventory
 
 CANVAS = "cnntrain.data.sources.MNISTCanvas"
 OF_CANVAS = {"classes": 10, "masks": 11, "boxes": 10}  # classes: only masks have a background
@@ -74,8 +74,10 @@ def asked_of(data: Mapping[str, Any]) -> Asked:
     )
 
 
-def census_of(root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Census:
-    """Return the census of a folder that is to be trained on: of classes, or of images with masks or boxes.
+def inventory_of(
+    root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
+) -> Inventory:
+    """Return the inventory of a folder to train on: of classes, or of images with masks or boxes.
 
     Args:
         root: the folder.
@@ -87,25 +89,26 @@ def census_of(root: str, asked: Asked, on_bad_image: str, max_megapixels: float,
     Raises:
         UserError: it can't be used, or the user says something of masks and it has none.
     """
-    from cnntrain.annotations import inventory
-    from cnntrain.annotations.boxes import census, formats
+    from cnntrain.annotations import inventory as of_masks
+    from cnntrain.annotations.boxes import formats
+    from cnntrain.annotations.boxes import inventory as of_boxes
     from cnntrain.image_folder.inventory import usable
 
     targets = formats.targets_of(root, asked)
     if targets == formats.MASKS:
-        return inventory.usable(root, asked, on_bad_image, max_megapixels, verbose)
+        return of_masks.usable(root, asked, on_bad_image, max_megapixels, verbose)
     unused = [name for name in OF_MASKS if getattr(asked, name) is not None]
     if unused:
         raise UserError(f"data.{unused[0]} is for masks, and data.root={printable(root)} has {targets}")
     if targets == formats.BOXES:
-        return census.usable(root, asked, on_bad_image, max_megapixels, verbose)
+        return of_boxes.usable(root, asked, on_bad_image, max_megapixels, verbose)
     return usable(root, on_bad_image, max_megapixels, verbose)
 
 
 def inferred(
     names: Sequence[str],
     root: str,
-    census: Census,
+    inventory: Inventory,
     test_fraction: float,
     channels: int | str,
     value_range: Sequence[float] | str | None,
@@ -115,7 +118,7 @@ def inferred(
     Args:
         names: the keys.
         root: the folder, for messages.
-        census: of the folder.
+        inventory: of the folder.
         test_fraction: share of each class that is the test part, if the folder has none of its own.
         channels: 1, 3 or ``auto``.
         value_range: values that become black and white in images of more than 8 bits; or ``auto``.
@@ -125,8 +128,8 @@ def inferred(
     """
     from cnntrain.image_folder.inventory import refusal
 
-    why = refusal(census.parts(test_fraction))
+    why = refusal(inventory.parts(test_fraction))
     if why:
         raise UserError(f"data.root={printable(root)}: {why}")
-    facts = census.facts(test_fraction, channels, value_range)
+    facts = inventory.facts(test_fraction, channels, value_range)
     return {name: facts[name] for name in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnntrain.annotations.census import ALIKE, EITHER, UPRIGHT, AnnotatedCensus
+from cnntrain.annotations.facts import ALIKE, EITHER, UPRIGHT, AnnotatedInventory
 from cnntrain.annotations.mask_file import orientation_of, unpacked
 from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.readers import yolo
@@ -15,64 +15,64 @@ from cnntrain.text import printable
 VALUES = 5  # that a fault lists
 
 
-def examine(census: AnnotatedCensus) -> None:
+def examine(inventory: AnnotatedInventory) -> None:
     """Find what is wrong with each image and its annotation."""
-    for index, entry in enumerate(census.table.entries):
-        error, record = str(census.records["error"][index]), census.masks[index]
+    for index, entry in enumerate(inventory.table.entries):
+        error, record = str(inventory.records["error"][index]), inventory.masks[index]
         if error:
-            census.wrong[index] = f"{shown(entry.image)}: {printable(error)}"
+            inventory.wrong[index] = f"{shown(entry.image)}: {printable(error)}"
         elif record is not None and record.error:
-            census.wrong[index] = f"{shown(entry.mask)}: {printable(record.error)}"
+            inventory.wrong[index] = f"{shown(entry.mask)}: {printable(record.error)}"
         elif record is not None:
-            compare_sizes(census, index, record.size, shown(entry.mask))
-            note_unknown(census, index, record)
+            compare_sizes(inventory, index, record.size, shown(entry.mask))
+            note_unknown(inventory, index, record)
         else:
-            note_drawn(census, index, entry)
-    settle_turns(census)
+            note_drawn(inventory, index, entry)
+    settle_turns(inventory)
 
 
-def compare_sizes(census: AnnotatedCensus, index: int, size: tuple[int, int], what: str) -> None:
+def compare_sizes(inventory: AnnotatedInventory, index: int, size: tuple[int, int], what: str) -> None:
     """Check whether a mask is as large as its image, as it is shown or as it is stored.
 
     Args:
-        census: the census to add to.
+        inventory: the inventory to add to.
         index: the index of the image.
         size: width and height of the mask, or those that the annotation states.
         what: the mask's name.
     """
-    record, image = census.records[index], shown(census.table.entries[index].image)
+    record, image = inventory.records[index], shown(inventory.table.entries[index].image)
     seen = (int(record["width"]), int(record["height"]))
     is_turned = bool(record["is_turned"])
     if size == seen:
         if is_turned:
-            square = seen[0] == seen[1] or not is_swapped(census, index)
-            census.lies[index] = EITHER if square else UPRIGHT
-    elif is_turned and size == seen[::-1] and is_swapped(census, index):
-        census.lies[index] = ALIKE
+            square = seen[0] == seen[1] or not is_swapped(inventory, index)
+            inventory.lies[index] = EITHER if square else UPRIGHT
+    elif is_turned and size == seen[::-1] and is_swapped(inventory, index):
+        inventory.lies[index] = ALIKE
     else:
         sizes = [f"{width}x{height}" for width, height in (size, seen)]
-        census.wrong[index] = f"{what}: {sizes[0]}, and {image} is {sizes[1]}"
+        inventory.wrong[index] = f"{what}: {sizes[0]}, and {image} is {sizes[1]}"
 
 
-def is_swapped(census: AnnotatedCensus, index: int) -> bool:
+def is_swapped(inventory: AnnotatedInventory, index: int) -> bool:
     """Return whether EXIF swaps the width and the height of an image that it turns."""
-    return orientation_of(census.table.root / census.table.entries[index].image) in SWAPPING
+    return orientation_of(inventory.table.root / inventory.table.entries[index].image) in SWAPPING
 
 
-def settle_turns(census: AnnotatedCensus) -> None:
+def settle_turns(inventory: AnnotatedInventory) -> None:
     """Decide how masks lie whose sizes do not tell it: as most of the others do, else upright."""
-    told = [how for how in census.lies.values() if how != EITHER]
+    told = [how for how in inventory.lies.values() if how != EITHER]
     usual = ALIKE if told.count(ALIKE) > told.count(UPRIGHT) else UPRIGHT
-    for index, how in census.lies.items():
+    for index, how in inventory.lies.items():
         if how == EITHER:
-            census.lies[index] = usual
+            inventory.lies[index] = usual
 
 
-def note_unknown(census: AnnotatedCensus, index: int, record: MaskRecord) -> None:
+def note_unknown(inventory: AnnotatedInventory, index: int, record: MaskRecord) -> None:
     """Record the pixels of a mask whose values or colours have no class."""
-    if census.meaning.refusal:
+    if inventory.meaning.refusal:
         return
-    _, unknown = census.meaning.classes.counts(record)
+    _, unknown = inventory.meaning.classes.counts(record)
     if not unknown:
         return
     is_color = bool(record.facts["are_colors"])
@@ -82,27 +82,29 @@ def note_unknown(census: AnnotatedCensus, index: int, record: MaskRecord) -> Non
     ]
     more = f" and {len(unknown) - VALUES:,} more" if len(unknown) > VALUES else ""
     what = (
-        "colours without a class" if is_color else f"values outside the {len(census.meaning.names)} classes"
+        "colours without a class"
+        if is_color
+        else f"values outside the {len(inventory.meaning.names)} classes"
     )
-    name = shown(census.table.entries[index].mask)
-    census.partly[index] = [f"{name}: {what}: {', '.join(told)}{more}"]
+    name = shown(inventory.table.entries[index].mask)
+    inventory.partly[index] = [f"{name}: {what}: {', '.join(told)}{more}"]
 
 
-def note_drawn(census: AnnotatedCensus, index: int, entry: Entry) -> None:
+def note_drawn(inventory: AnnotatedInventory, index: int, entry: Entry) -> None:
     """Record the faults of an annotation whose mask is drawn."""
     if entry.size is not None:
-        compare_sizes(census, index, entry.size, f"annotation of {shown(entry.image)}")
-    elif bool(census.records["is_turned"][index]):
-        census.lies[index] = EITHER
+        compare_sizes(inventory, index, entry.size, f"annotation of {shown(entry.image)}")
+    elif bool(inventory.records["is_turned"][index]):
+        inventory.lies[index] = EITHER
     if not entry.mask:
         return
     try:
-        _, faults = yolo.rows_of(census.table.root / entry.mask, len(census.table.labels))
+        _, faults = yolo.rows_of(inventory.table.root / entry.mask, len(inventory.table.labels))
     except Unreadable as error:
-        census.wrong[index] = f"{shown(entry.mask)}: {error}"
+        inventory.wrong[index] = f"{shown(entry.mask)}: {error}"
         return
     if faults:
-        census.partly[index] = [f"{shown(entry.mask)}, {fault}" for fault in faults]
+        inventory.partly[index] = [f"{shown(entry.mask)}, {fault}" for fault in faults]
 
 
 def shown(name: str) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.annotations import formats, mask_scan
-from cnntrain.annotations.census import AnnotatedCensus, AnnotatedTree
 from cnntrain.annotations.checks import examine
 from cnntrain.annotations.class_map import ClassMap
+from cnntrain.annotations.facts import AnnotatedInventory, AnnotatedTree
 from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.meaning import Asked, Meaning, meaning_of
 from cnntrain.annotations.readers import voc
@@ -41,7 +41,9 @@ class Request:
     verbose: int = field(compare=False)
 
 
-def annotated_census(root: str, asked: Asked, max_megapixels: float, verbose: int = 1) -> AnnotatedCensus:
+def annotated_inventory(
+    root: str, asked: Asked, max_megapixels: float, verbose: int = 1
+) -> AnnotatedInventory:
     """Look at every image and mask of a folder, with a progress bar, or at what the cache knows of them.
 
     A process does so once for a folder.
@@ -60,8 +62,8 @@ def annotated_census(root: str, asked: Asked, max_megapixels: float, verbose: in
 
 
 @functools.lru_cache(maxsize=4)
-def taken(request: Request) -> AnnotatedCensus:
-    """Return the census of a folder, see :func:`annotated_census`."""
+def taken(request: Request) -> AnnotatedInventory:
+    """Return the inventory of a folder, see :func:`annotated_inventory`."""
     table = formats.read(request.typed, request.format)
     images = [entry.image for entry in table.entries]
     files = [entry.mask for entry in table.entries if entry.mask and table.format in IN_FILES]
@@ -83,14 +85,14 @@ def taken(request: Request) -> AnnotatedCensus:
         orphan_masks=table.orphan_masks,
     )
     groups = duplicates.alike(records["pixels"], records["look"])
-    census = AnnotatedCensus(
+    inventory = AnnotatedInventory(
         tree, records, groups, request.max_megapixels, table=table, masks=masks, meaning=meaning
     )
-    examine(census)
-    return census
+    examine(inventory)
+    return inventory
 
 
-annotated_census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+annotated_inventory.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
 def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Meaning:
@@ -111,21 +113,21 @@ def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Mea
 
 def usable(
     root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
-) -> AnnotatedCensus:
-    """Return the census of a folder that is to be trained on.
+) -> AnnotatedInventory:
+    """Return the inventory of a folder that is to be trained on.
 
     Raises:
         UserError: its classes can't be told, or something is wrong with an image or its annotation and
             ``on_bad_image`` is ``stop``.
     """
-    census = annotated_census(root, asked, max_megapixels, verbose)
-    if census.meaning.refusal:
-        raise UserError(f"data.root={printable(root)}: {census.meaning.refusal}")
-    denied = census.tree.found.denied
-    if on_bad_image == "skip" or not (census.wrong or census.faults or denied):
-        return census
+    inventory = annotated_inventory(root, asked, max_megapixels, verbose)
+    if inventory.meaning.refusal:
+        raise UserError(f"data.root={printable(root)}: {inventory.meaning.refusal}")
+    denied = inventory.tree.found.denied
+    if on_bad_image == "skip" or not (inventory.wrong or inventory.faults or denied):
+        return inventory
     lines = [f"{count(len(denied), 'folder')} that may not be read: {some(denied)}"] if denied else []
-    for faults in (list(census.wrong.values()), census.faults):
+    for faults in (list(inventory.wrong.values()), inventory.faults):
         if faults:
             of = f"{len(faults):,} faults, the first is " if len(faults) > 1 else ""
             lines.append(f"{of}{printable(root)}/{faults[0]}")

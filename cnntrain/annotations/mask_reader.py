@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnntrain.annotations.census import ALIKE, AnnotatedCensus
 from cnntrain.annotations.class_map import ClassMap
+from cnntrain.annotations.facts import ALIKE, AnnotatedInventory
 from cnntrain.annotations.mask_file import orientation_of, read_pixels
 from cnntrain.annotations.readers.yolo import regions_of
 from cnntrain.annotations.regions import drawn
@@ -38,10 +38,10 @@ class MaskReader:
     decoding: Decoding
 
     @classmethod
-    def of(cls, census: AnnotatedCensus, decoding: Decoding) -> MaskReader:
+    def of(cls, inventory: AnnotatedInventory, decoding: Decoding) -> MaskReader:
         """Return the reader of a folder's masks."""
-        table = census.table
-        return cls(table.root, table.format, census.meaning.classes, table.labels, decoding)
+        table = inventory.table
+        return cls(table.root, table.format, inventory.meaning.classes, table.labels, decoding)
 
     def read(self, entry: Entry, size: tuple[int, int], lies: str) -> np.ndarray:
         """Return a mask, uint8 (H, W): the label of each pixel, 255 where it has none.

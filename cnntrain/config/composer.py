@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cnntrain.annotations.auto import asked_of, census_of, complete_canvas, inferred
+from cnntrain.annotations.auto import asked_of, complete_canvas, inferred, inventory_of
 from cnntrain.config.compose import compose, default, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
 from cnntrain.config.instantiate import build_source
@@ -175,9 +175,9 @@ def complete(settings: dict[str, Any]) -> None:
     learnt = TARGETS_OF.get(str(settings["task"]["_target_"]), "auto")
     asked = asked_of(data if data["targets"] != "auto" else {**data, "targets": learnt})
     root, how = data["root"], (data["on_bad_image"], data["max_megapixels"], settings["verbose"])
-    census, source = census_of(root, asked, *how), data["source"]
+    inventory, source = inventory_of(root, asked, *how), data["source"]
     test_fraction = source.get("test_fraction", default("source.test_fraction", "data/folder"))
-    data |= inferred(wanted, root, census, test_fraction, data["channels"], data["value_range"])
+    data |= inferred(wanted, root, inventory, test_fraction, data["channels"], data["value_range"])
 
 
 def name_task(settings: dict[str, Any]) -> None:

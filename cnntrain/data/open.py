@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import SHARE, Reader
@@ -147,15 +147,15 @@ def remarks(reader: Reader, console: Console) -> list[str]:
     """Return what to say of a folder of images; warn of what is left out and of what makes results wrong."""
     train, test = reader.opened[True], reader.opened[False]
     root = shown_path(train.root)
-    for line in left_out(train.census.tree):
+    for line in left_out(train.inventory.tree):
         console.warn(line)
-    links = train.census.tree.found.links
+    links = train.inventory.tree.found.links
     if links:
         console.line("{}: {}", heading("links", links), some(links))
-    if isinstance(train.census, AnnotatedCensus):
-        for name, fact in train.census.in_words().items():
+    if isinstance(train.inventory, AnnotatedInventory):
+        for name, fact in train.inventory.in_words().items():
             console.line("{}: {}", name, fact)
-        for line in train.census.warnings(SKIPPED):
+        for line in train.inventory.warnings(SKIPPED):
             console.warn(line)
         if train.boxes_lost:
             console.warn(

@@ -77,7 +77,7 @@ class Earlier:
             train: the images.
         """
         if isinstance(dataset, Folder) and self.members is not None:
-            return torch.from_numpy(dataset.run_split.has_trained(dataset.census)[dataset.indices])
+            return torch.from_numpy(dataset.run_split.has_trained(dataset.inventory)[dataset.indices])
         rule = self.settings.split
         by_index = isinstance(dataset, Folder) and not isinstance(self.state.get("split"), str)
         if rule is None or by_index or not self.is_of(data, train):

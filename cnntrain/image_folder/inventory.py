@@ -29,7 +29,7 @@ SMALL, STEP = 64, 32  # image_size=auto is a multiple of STEP above SMALL, as ne
 
 
 @dataclass
-class Census:
+class Inventory:
     """The images of a folder, what each is, and which of them show the same.
 
     Args:
@@ -222,7 +222,7 @@ class Request:
     verbose: int = field(compare=False)
 
 
-def census(root: str, max_megapixels: float, verbose: int = 1) -> Census:
+def inventory(root: str, max_megapixels: float, verbose: int = 1) -> Inventory:
     """Look at every image of a folder, with a progress bar, or at what the cache knows of it.
 
     A process does so once for a folder.
@@ -234,13 +234,13 @@ def census(root: str, max_megapixels: float, verbose: int = 1) -> Census:
 
 
 @functools.lru_cache(maxsize=4)
-def taken(request: Request) -> Census:
-    """Return the census of a folder, see :func:`census`."""
+def taken(request: Request) -> Inventory:
+    """Return the inventory of a folder, see :func:`inventory`."""
     tree, shown = look(request.typed), printable(request.typed)
     name = printable(Path(request.path).name)
     with Console(request.verbose).bar(len(tree.files), 0, f"looking at {name}", unit="image") as bar:
         records = scan(tree.root, tree.files, bar.update, request.max_megapixels)
-    found = Census(
+    found = Inventory(
         tree, records, duplicates.alike(records["pixels"], records["look"]), request.max_megapixels
     )
     labels = np.array(tree.labels)
@@ -251,16 +251,16 @@ def taken(request: Request) -> Census:
     return found
 
 
-census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+inventory.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
-def usable(root: str, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Census:
-    """Return the census of a folder that is to be trained on.
+def usable(root: str, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Inventory:
+    """Return the inventory of a folder that is to be trained on.
 
     Raises:
         UserError: an image or a folder can't be read, and ``on_bad_image`` is ``stop``.
     """
-    found = census(root, max_megapixels, verbose)
+    found = inventory(root, max_megapixels, verbose)
     denied = found.tree.found.denied
     if (not found.bad and not denied) or on_bad_image == "skip":
         return found

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.errors import UserError
-from cnntrain.image_folder.inventory import Census
+from cnntrain.image_folder.inventory import Inventory
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runtime.console import count
@@ -72,10 +72,10 @@ class RunSplit:
     guarded: tuple[str, ...] = ()
     otherwise: str = ""
 
-    def has_trained(self, census: Census) -> np.ndarray:
+    def has_trained(self, inventory: Inventory) -> np.ndarray:
         """Return which images of a folder the run was trained on, by their contents, bool (N,)."""
         trained = [m.content.encode() for m in self.members or () if m.part == "train"]
-        return np.isin(census.records["content"].astype(f"S{DIGITS}"), np.array(trained, f"S{DIGITS}"))
+        return np.isin(inventory.records["content"].astype(f"S{DIGITS}"), np.array(trained, f"S{DIGITS}"))
 
 
 @dataclass
@@ -84,8 +84,8 @@ class Found:
 
     Args:
         members: the members of the run.
-        places: their places in the census, int64 (N,); -1 for an image that is not there, or has changed.
-        total: files in the census.
+        places: their places in the inventory, int64 (N,); -1 for an image that is not there, or has changed.
+        total: files in the inventory.
         added: files of the folder that the run did not have.
         removed: places in ``members`` of files that are gone.
         changed: places in ``members`` of files that have other contents.
@@ -177,28 +177,28 @@ def read(folder: Path, digest: str) -> list[Member] | None:
     return members if fits else None
 
 
-def found_in(census: Census, parts: np.ndarray, members: Sequence[Member]) -> Found:
+def found_in(inventory: Inventory, parts: np.ndarray, members: Sequence[Member]) -> Found:
     """Find the images of a run in a folder: by name and contents, else by contents alone, within the class.
 
     Args:
-        census: the census of the folder.
-        parts: the parts of its images as the folder has them now, from :meth:`Census.parts`.
+        inventory: the inventory of the folder.
+        parts: the parts of its images as the folder has them now, from :meth:`Inventory.parts`.
         members: the members of the run.
     """
-    tree = census.tree
+    tree = inventory.tree
     own_test = np.array(tree.parts) == "test"  # a test part that is chosen here is not taken: the record is
-    contents = [content[:DIGITS].decode() for content in census.records["content"].tolist()]
+    contents = [content[:DIGITS].decode() for content in inventory.records["content"].tolist()]
     by_name = {file: place for place, file in enumerate(tree.files)}
     known = {member.file for member in members}
     renamed: dict[tuple[str, str], list[int]] = {}
-    for place in np.flatnonzero(census.readable).tolist():
+    for place in np.flatnonzero(inventory.readable).tolist():
         if tree.files[place] not in known:
-            key = (census.class_of(place), contents[place])
+            key = (inventory.class_of(place), contents[place])
             renamed.setdefault(key, []).append(place)
     found = Found(list(members), np.full(len(members), -1), len(tree.files))
     for number, member in enumerate(members):
         place = by_name.get(member.file, -1)
-        same_class = place >= 0 and census.class_of(place) == member.class_name
+        same_class = place >= 0 and inventory.class_of(place) == member.class_name
         if same_class and contents[place] == member.content:
             found.places[number] = place
         elif others := renamed.get((member.class_name, member.content)):

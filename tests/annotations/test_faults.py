@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mask_tree import save, scene
 from PIL import Image
-from test_formats import census, mask
+from test_formats import inventory, mask
 
 from cnntrain.annotations.inventory import usable
 from cnntrain.annotations.meaning import Asked
@@ -21,7 +21,7 @@ def test_orphans_on_either_side_are_named() -> None:
     root = mask_tree.masks(Path("data"))
     (root / "masks/03.png").unlink()
     (root / "images/05.png").unlink()
-    found = census(root)
+    found = inventory(root)
     assert found.table.orphan_images == ["images/03.png"]
     assert found.table.orphan_masks == ["masks/05.png"]
 
@@ -29,7 +29,7 @@ def test_orphans_on_either_side_are_named() -> None:
 def test_masks_of_another_size_are_named() -> None:
     root = mask_tree.masks(Path("data"))
     save(root / "masks/02.png", scene(2)[1][:, :-1])
-    found = census(root)
+    found = inventory(root)
     assert found.bad == ["masks/02.png: 23x16, and images/02.png is 24x16"]
     assert not found.readable[2] and found.readable.sum() == 11
 
@@ -38,7 +38,7 @@ def test_damaged_files_are_named() -> None:
     root = mask_tree.masks(Path("data"))
     (root / "masks/01.png").write_bytes(b"not an image")
     (root / "images/04.png").write_bytes((root / "images/04.png").read_bytes()[:200])
-    bad = census(root).bad
+    bad = inventory(root).bad
     assert bad[0] == "masks/01.png: not an image" and bad[1].startswith("images/04.png: ")
 
 
@@ -48,14 +48,14 @@ def test_values_and_colours_without_a_class_are_named_with_their_pixels() -> Non
     ids[:2] = 7
     ids[2, :5] = 9
     save(root / "masks/03.png", ids)
-    found = census(root)
+    found = inventory(root)
     assert found.faults == ["masks/03.png: values outside the 3 classes: 7 (48 pixels), 9 (5 pixels)"]
     assert found.readable.all() and set(np.unique(mask(found, 3)[:2])) == {255}
     root = mask_tree.cvat(Path("cvat"))
     colors = np.array(mask_tree.COLORS, np.uint8)[scene(1)[1]]
     colors[0, :4] = (1, 2, 3)
     save(root / "SegmentationClass/01.png", colors)
-    found = census(root)
+    found = inventory(root)
     assert found.faults == ["SegmentationClass/01.png: colours without a class: [1, 2, 3] (4 pixels)"]
 
 
@@ -84,7 +84,7 @@ def test_masks_follow_their_images_whichever_way_exif_turns_them(orientation: in
         save(root / f"images/{number:02}.jpg", image, exif=exif, quality=95)
         if how == "upright" and orientation >= 5:  # drawn on what the image viewer shows
             save(root / f"masks/{number:02}.png", upright(ids, orientation))
-    found = census(root)
+    found = inventory(root)
     assert not found.wrong
     for index in range(3):
         seen = np.asarray(Image.open(root / f"images/{index:02}.jpg"))
@@ -127,7 +127,7 @@ def test_wrong_annotations_of_coco_are_named_by_file_and_number() -> None:
     content["images"][4]["width"] = 30
     content["images"].append({"id": 1, "file_name": "gone.png", "width": 24, "height": 16})
     mask_tree.write_json(file, content)
-    found = census(root)
+    found = inventory(root)
     place = "annotations/instances_default.json: annotation "
     assert found.faults == [
         f"{place}0 of images/00.png: 4 coordinates are no polygon, which has three points at least",
@@ -152,7 +152,7 @@ def test_wrong_rows_of_yolo_are_named_and_a_missing_file_is_background() -> None
     ]
     (root / "labels/01.txt").write_text("\n".join(rows))
     (root / "labels/02.txt").unlink()
-    found = census(root)
+    found = inventory(root)
     assert found.faults == [
         "labels/01.txt, row 1: class 5 is outside the 2 classes, 0 to 1",
         "labels/01.txt, row 2: a box, no polygon",
@@ -166,11 +166,11 @@ def test_wrong_rows_of_yolo_are_named_and_a_missing_file_is_background() -> None
 
 def test_what_is_read_again_is_what_has_changed() -> None:
     root = mask_tree.masks(Path("data"))
-    assert not census(root).faults
+    assert not inventory(root).faults
     ids = scene(3)[1]
     ids[0] = 7
     save(root / "masks/03.png", ids)
-    assert len(census(root).faults) == 1 and not census(root).masks[2].error  # type: ignore[union-attr]
+    assert len(inventory(root).faults) == 1 and not inventory(root).masks[2].error  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_files_of_names_that_make_no_sense_are_refused(file: str, content: str, 
     root = mask_tree.masks(Path("data"), range(2), named=False)
     (root / file).write_text(content)
     with pytest.raises(UserError, match=told):
-        census(root)
+        inventory(root)
 
 
 @pytest.mark.parametrize(("images", "masks"), [("images", "masks"), ("JPEGImages", "SegmentationClass")])

@@ -13,8 +13,8 @@ from mask_tree import NAMES, save, scene
 from PIL import Image
 
 from cnntrain.annotations import formats
-from cnntrain.annotations.census import AnnotatedCensus
-from cnntrain.annotations.inventory import annotated_census
+from cnntrain.annotations.facts import AnnotatedInventory
+from cnntrain.annotations.inventory import annotated_inventory
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.meaning import Asked
 from cnntrain.errors import UserError
@@ -23,12 +23,12 @@ from cnntrain.image_folder.opening import Decoding
 TREES = {"masks": mask_tree.masks, "voc": mask_tree.voc, "coco": mask_tree.coco, "yolo": mask_tree.yolo}
 
 
-def census(root: Path | str, **asked: object) -> AnnotatedCensus:
-    annotated_census.cache_clear()
-    return annotated_census(str(root), Asked(**asked), 100.0, 0)  # type: ignore[arg-type]
+def inventory(root: Path | str, **asked: object) -> AnnotatedInventory:
+    annotated_inventory.cache_clear()
+    return annotated_inventory(str(root), Asked(**asked), 100.0, 0)  # type: ignore[arg-type]
 
 
-def mask(found: AnnotatedCensus, index: int) -> np.ndarray:
+def mask(found: AnnotatedInventory, index: int) -> np.ndarray:
     """Return the mask of an image as training gets it."""
     record = found.records[index]
     size = (int(record["width"]), int(record["height"]))
@@ -36,13 +36,13 @@ def mask(found: AnnotatedCensus, index: int) -> np.ndarray:
     return reader.read(found.table.entries[index], size, found.lies.get(index, ""))
 
 
-def names_of(found: AnnotatedCensus) -> list[int]:
+def names_of(found: AnnotatedInventory) -> list[int]:
     return [int(Path(entry.image).stem) for entry in found.table.entries]
 
 
 @pytest.mark.parametrize("tree", [*TREES.values(), mask_tree.cvat])
 def test_each_format_gives_the_same_masks(tree: Callable[[Path], Path]) -> None:
-    found = census(tree(Path("data")))
+    found = inventory(tree(Path("data")))
     assert found.meaning.names == list(NAMES)
     assert not found.wrong and not found.faults and len(found.table.entries) == 12
     for index, number in enumerate(names_of(found)):
@@ -67,8 +67,8 @@ def test_a_format_is_detected_and_can_be_forced(kind: str) -> None:
 def test_a_folder_of_several_formats_says_which_is_read() -> None:
     root = mask_tree.coco(mask_tree.masks(Path("data")))
     assert formats.format_of(root) == "masks"
-    assert "data.format=coco" in census(root).table.notes[0]
-    assert census(root, format="coco").table.format == "coco"
+    assert "data.format=coco" in inventory(root).table.notes[0]
+    assert inventory(root, format="coco").table.format == "coco"
 
 
 @pytest.mark.parametrize("order", ["images/{part}", "{part}/images"])
@@ -79,12 +79,13 @@ def test_parts_lie_in_either_order(order: str) -> None:
             folder = order.format(part=part)
             save(Path("data", folder, f"{number:02}.png"), image)
             save(Path("data", folder.replace("images", "masks"), f"{number:02}.png"), ids)
-    assert census("data").parts(0.15).tolist() == ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    assert inventory("data").parts(0.15).tolist() == ["train"] * 6 + ["val"] * 2 + ["test"] * 2
 
 
 def test_the_lists_of_voc_are_its_parts() -> None:
     assert (
-        census(mask_tree.voc(Path("data"))).parts(0.5).tolist() == ["train"] * 6 + ["val"] * 3 + ["test"] * 3
+        inventory(mask_tree.voc(Path("data"))).parts(0.5).tolist()
+        == ["train"] * 6 + ["val"] * 3 + ["test"] * 3
     )
 
 
@@ -95,7 +96,7 @@ def test_roboflow_files_lie_beside_their_images() -> None:
             save(Path("data", part, image.name), np.asarray(Image.open(image)))
             image.unlink()
         Path("other/annotations/instances_default.json").rename(Path("data", part, "_annotations.coco.json"))
-    found = census("data")
+    found = inventory("data")
     assert found.table.format == "coco"
     assert [entry.part for entry in found.table.entries] == ["train"] * 8 + ["val"] * 2
     assert (mask(found, 9) == scene(9)[1]).all()
@@ -109,7 +110,7 @@ def test_coco_ids_are_mapped_by_name_in_every_file() -> None:
         source = Path(folder, "annotations/instances_default.json")
         source.rename(f"data/annotations/instances_{part}2017.json")
         Path(folder, "images").rename(f"data/{part}2017")
-    found = census("data")
+    found = inventory("data")
     assert found.meaning.names == list(NAMES)
     assert all((mask(found, i) == scene(n)[1]).all() for i, n in enumerate(names_of(found)))
     assert "7 is cell, 90 is dust" in found.table.notes[0]
@@ -123,7 +124,7 @@ def test_a_category_that_training_lacks_is_refused() -> None:
     content["categories"].append({"id": 4, "name": "hair"})
     mask_tree.write_json(root / "annotations/instances_val.json", content)
     with pytest.raises(UserError, match=r"val.json has the category hair, which .*train.json lacks"):
-        census(root)
+        inventory(root)
 
 
 def test_both_run_length_encodings_crowds_and_holes_are_drawn() -> None:
@@ -148,7 +149,7 @@ def test_both_run_length_encodings_crowds_and_holes_are_drawn() -> None:
         {**of, "id": 4, "image_id": 103, "category_id": 90, "segmentation": [[4, 3, 6, 3, 6, 5, 4, 5]]},
     ]
     mask_tree.write_json(file, content)
-    found = census(root)
+    found = inventory(root)
     assert not found.faults
     for index in range(3):
         assert (mask(found, index) == ring).all()

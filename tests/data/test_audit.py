@@ -15,7 +15,7 @@ from image_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.audit.page import thumbnail
-from cnntrain.image_folder.inventory import census, fitting_size
+from cnntrain.image_folder.inventory import fitting_size, inventory
 
 
 def photos(
@@ -170,7 +170,7 @@ def test_a_drawing_of_augmentation_needs_no_bad_file(cnntrain: Command) -> None:
     done = cnntrain("data", "images", "--augmented", "a.png", "augment=digits")
     assert done.code == 0, done.err
     assert Path("a.png").is_file()
-    census.cache_clear()
+    inventory.cache_clear()
     is_told(
         cnntrain("data", "images", "--augmented", "b.png", "augment=digits", "data.on_bad_image=stop"),
         "can't be read",
@@ -202,7 +202,7 @@ def test_an_image_above_the_bound_is_not_decoded_and_named(torchless: Command) -
 def test_an_image_that_grew_above_the_bound_is_not_drawn_on_the_page(torchless: Command) -> None:
     digits(Path("images"), 4)
     Image.new("1", (20, 20)).save("images/d0/grows.png")
-    found = census("images", 64)
+    found = inventory("images", 64)
     assert thumbnail(found, "d0/grows.png").startswith("data:image/png")
     Image.new("1", (9000, 9000)).save("images/d0/grows.png")
     assert thumbnail(found, "d0/grows.png") == "data:,"

@@ -27,7 +27,7 @@ from cnntrain.data.on_disk import DiskDataset
 from cnntrain.data.sources import builtin
 from cnntrain.data.streaming import StreamingDataset, read_all
 from cnntrain.errors import RunFailed
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 from cnntrain.runtime import memory
 
 CPU = torch.device("cpu")
@@ -215,7 +215,7 @@ def cached_files() -> list[Path]:
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of this test's own."""
-    census.cache_clear()
+    inventory.cache_clear()
     monkeypatch.setenv("CNNTRAIN_CACHE", str(tmp_path / "cache"))
 
 

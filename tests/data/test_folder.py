@@ -16,7 +16,7 @@ from PIL import Image
 
 from cnntrain.data.sources.folder import Folder
 from cnntrain.image_folder.decode import open_upright, read_pixels
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 from cnntrain.image_folder.opening import Decoding, Unreadable
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
@@ -127,7 +127,7 @@ def test_copies_stay_on_one_side(cnntrain: Command) -> None:
 
 def test_different_digits_are_not_taken_for_copies() -> None:
     digits(Path("images"), 300, (1, 7))
-    assert len(set(census("images", 64).groups.tolist())) >= 595
+    assert len(set(inventory("images", 64).groups.tolist())) >= 595
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_eval_on_other_images_goes_by_the_names_of_the_classes(cnntrain: Command
     assert nothing == 0 and all(5 <= number <= 30 for number in some)
     assert report["accuracy"] > 0.8
     Path("others/d1").rename("others/d9")
-    census.cache_clear()
+    inventory.cache_clear()
     is_told(cnntrain("eval", "last", "data=folder", "data.root=others"), "a class d9", "d0, d1, d3")
 
 
@@ -250,13 +250,13 @@ def test_a_second_look_reads_only_what_has_changed(
     from cnntrain.image_folder import scan
 
     digits(Path("images"))
-    first = census("images", 64).records
-    census.cache_clear()
+    first = inventory("images", 64).records
+    inventory.cache_clear()
     Path("images/d0/001.png").write_text("damaged since")
     read = []
     measured = scan.measured
     monkeypatch.setattr(scan, "measured", lambda path, how: read.append(path.name) or measured(path, how))
-    second = census("images", 64)
+    second = inventory("images", 64)
     assert read == ["001.png"]
     assert second.bad == ["d0/001.png: not an image"]
     assert (second.records["pixels"] == first["pixels"]).sum() == 59
@@ -292,11 +292,11 @@ def test_a_image_that_was_changed_is_decoded_anew() -> None:
     for name, pixels in (("grey", np.full((512, 512), 128, np.uint8)), ("noise", rough)):
         Path("images", name).mkdir(parents=True)
         Image.fromarray(pixels).save(f"images/{name}/0.jpg")
-    before = census("images", 64).digest
+    before = inventory("images", 64).digest
     chequered = np.indices((512, 512)).sum(0) % 2 * 80 + 88  # whose mean is the same
     Image.fromarray(chequered.astype(np.uint8)).save("images/grey/0.jpg", quality=95)
-    census.cache_clear()
-    assert census("images", 64).digest != before
+    inventory.cache_clear()
+    assert inventory("images", 64).digest != before
 
 
 def test_a_folders_own_validation_part_validates_whatever_the_fraction_is(cnntrain: Command) -> None:
@@ -315,5 +315,5 @@ def test_a_folders_own_validation_part_validates_whatever_the_fraction_is(cnntra
     assert done.code == 0, done.err
     shutil.rmtree("images/val")
     for words in ((plateau,), ("early_stopping=1",), search):
-        census.cache_clear()
+        inventory.cache_clear()
         is_told(cnntrain("train", *own, *words), "needs a validation set")

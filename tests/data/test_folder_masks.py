@@ -12,7 +12,7 @@ import torch
 from conftest import Command
 from mask_tree import NAMES, save, scene
 
-from cnntrain.annotations.inventory import annotated_census
+from cnntrain.annotations.inventory import annotated_inventory
 from cnntrain.config.composer import complete, composed
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
@@ -25,7 +25,7 @@ TREES = {"masks": mask_tree.masks, "voc": mask_tree.voc, "coco": mask_tree.coco,
 
 def opened(*overrides: str, class_names: list[str] | None = None) -> Data:
     """Open the folder ``data`` as a run does."""
-    annotated_census.cache_clear()
+    annotated_inventory.cache_clear()
     typed = ["data=folder", "data.root=data", *overrides]
     config = composed(typed, None).settings
     complete(config)

@@ -18,7 +18,7 @@ from PIL import Image
 from cnntrain.data.sources.folder import Folder
 from cnntrain.image_folder import members
 from cnntrain.image_folder.duplicates import held_out
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 from cnntrain.runs import checkpoint
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false", "out=run")
@@ -39,7 +39,7 @@ def two_classes(each: int = 60) -> None:
 
 def split_of(root: str = "images", val_fraction: float = 0.2, seed: int = 0) -> dict[str, set[str]]:
     """Return the files of each part."""
-    census.cache_clear()
+    inventory.cache_clear()
     train, test = (Folder(root, is_train, 1, 12) for is_train in (True, False))
     indices, val = train.split(val_fraction, seed)
     return {
@@ -62,7 +62,7 @@ def evaluated(run: str = "run") -> dict:
 
 
 def again(cnntrain: Command, *words: str) -> Outcome:
-    census.cache_clear()
+    inventory.cache_clear()
     return cnntrain("eval", "run", *words)
 
 
@@ -190,7 +190,7 @@ def test_a_run_finds_its_data_from_another_folder_and_none_of_the_same_name(
     monkeypatch.chdir("other")
     noise("images/a", range(500, 520))
     noise("images/bb", range(500, 520))
-    census.cache_clear()
+    inventory.cache_clear()
     assert cnntrain("eval", "../run").code == 0
     assert evaluated("../run")["accuracy"] == figures["accuracy"]
     is_told(cnntrain("eval", "../run", "data.root=images"), "test images are gone or changed")
@@ -249,7 +249,7 @@ def test_limit_is_recorded_as_unused_and_resumes(cnntrain: Command) -> None:
     record = recorded()
     assert len(record["train"]) == 10 and record["unused"]
     noise("images/a", range(100, 110))
-    census.cache_clear()
+    inventory.cache_clear()
     done = cnntrain("resume", "run", "epochs=2")
     assert done.code == 0, done.err
     assert "10 added" in done.err
@@ -269,12 +269,12 @@ def test_swapped_class_folders_are_read_again_though_sizes_and_times_are_the_sam
         for number in range(8):
             Image.new("RGB", (6, 6), (*colour[:1], number, *colour[2:])).save(f"images/{name}/{number}.bmp")
             os.utime(f"images/{name}/{number}.bmp", (1e9, 1e9))
-    first = {tuple(record["mean"].round(1)) for record in census("images", 64).records[:8]}
+    first = {tuple(record["mean"].round(1)) for record in inventory("images", 64).records[:8]}
     Path("images/red").rename("images/x")
     Path("images/blue").rename("images/red")
     Path("images/x").rename("images/blue")
-    census.cache_clear()
-    second = {tuple(record["mean"].round(1)) for record in census("images", 64).records[:8]}
+    inventory.cache_clear()
+    second = {tuple(record["mean"].round(1)) for record in inventory("images", 64).records[:8]}
     assert first == {(0.0, 0.0, 1.0)} and second == {(1.0, 0.0, 0.0)}
     assert cnntrain("train", *RUN, "epochs=10", "optim.lr=0.01").code == 0
     done = cnntrain("predict", "run", "images/blue/0.bmp", "images/red/0.bmp")

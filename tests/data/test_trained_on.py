@@ -13,7 +13,7 @@ from test_folder_split import noise, recorded, two_classes
 
 from cnntrain.data.splits import limited, stratified_split
 from cnntrain.data.trained_on import earlier_run
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 from cnntrain.runs import checkpoint
 
 SMALL = ("model=mlp", "model.hidden=[8]", "epochs=1", "report=false", "doctor=false")
@@ -22,7 +22,7 @@ FOLDER = ("data=folder", "data.root=images", *SMALL)
 
 
 def trained(cnntrain: Command, *words: str, out: str = "run") -> str:
-    census.cache_clear()
+    inventory.cache_clear()
     done = cnntrain("train", *words, f"out={out}")
     assert done.code == 0, done.err
     return done.out + done.err
@@ -69,7 +69,7 @@ def test_other_data_are_evaluated_whole(cnntrain: Command) -> None:
 def test_a_folder_says_how_many_it_leaves_out_of_another_split(cnntrain: Command) -> None:
     two_classes(40)
     trained(cnntrain, *FOLDER)
-    census.cache_clear()
+    inventory.cache_clear()
     done = cnntrain("eval", "run", "split=val", "data.split_seed=7", "data.val_fraction=0.5")
     assert done.code == 0, done.err
     assert re.search(r"\d+ images of the val part left out", done.err)
@@ -87,7 +87,7 @@ def test_a_run_that_goes_on_keeps_the_split_and_its_own_can_be_resumed(
     assert (data_of("on")["split_seed"], data_of("on")["val_fraction"]) == (0, 0.1)
     if words == FOLDER:
         assert recorded("on")["val"] == recorded("run")["val"]
-    census.cache_clear()
+    inventory.cache_clear()
     assert cnntrain("resume", "on", "epochs=2").code == 0
     assert "kept" not in trained(cnntrain, *words, "init_from=on", "data.split_seed=0", out="third")
 
@@ -118,7 +118,7 @@ def test_training_images_that_lie_in_other_parts_by_now_neither_validate_nor_tes
     record = recorded("on")
     assert len(record["val"]) == 8 and "test/a/moved.png" in record["unused"]
     assert "val/a/moved.png" in record["train"]
-    census.cache_clear()
+    inventory.cache_clear()
     done = cnntrain("resume", "on", "epochs=2")
     assert done.code == 0 and "since the run" not in done.err, done.err
 

@@ -18,7 +18,7 @@ from image_tree import digits
 from PIL import Image
 
 from cnntrain.image_folder.decode import open_upright, read_pixels
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 from cnntrain.image_folder.opening import Decoding, TooLarge, Unreadable
 from cnntrain.runtime import memory
 
@@ -278,7 +278,7 @@ def test_one_range_scales_all_images_of_a_folder(
     torchless: Command, kind: str, scale: float, low: float, expected: list[float]
 ) -> None:
     ramps(kind, scale, low)
-    found = census("images", 64)
+    found = inventory("images", 64)
     facts = found.facts(0.01)
     assert facts["value_range"] == expected
     assert f"{expected[0]:g} is black, {expected[1]:g} is white" in torchless("data", "images").out
@@ -315,7 +315,7 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
     Image.fromarray(np.full((24, 24), np.nan, np.float32)).save("images/a/nan.tif")
     is_told(cnntrain(*RUN), "images/a/nan.tif: it holds values that are NaN or infinite")
     Path("images/a/nan.tif").unlink()
-    census.cache_clear()
+    inventory.cache_clear()
     is_told(cnntrain(*RUN, "data.value_range=[1,0]"), "data.value_range=[1,0] is not possible")
     Image.fromarray(np.full((24, 24), 70000, np.int32)).save("images/a/7.tif")
     is_told(cnntrain(*RUN), "no scale in common", "data.value_range=[BLACK,WHITE]")

@@ -15,7 +15,7 @@ from conftest import Command, Outcome, is_told
 from image_tree import digits
 
 from cnntrain.image_folder.index import look
-from cnntrain.image_folder.inventory import census
+from cnntrain.image_folder.inventory import inventory
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
 SOMEBODY = 12345  # a user that owns nothing
@@ -29,7 +29,7 @@ def messages(outcome: Outcome) -> str:
 def told_by_both(cnntrain: Command, *words: str, options: tuple[str, ...] = ()) -> None:
     """Assert that ``data`` and ``train`` end well and say all the words."""
     for arguments in (("data", "images"), ("train", *RUN, *options)):
-        census.cache_clear()
+        inventory.cache_clear()
         done = cnntrain(*arguments)
         assert done.code == 0, done.err
         for word in words:
@@ -83,7 +83,7 @@ def test_runs_inside_the_data_are_no_class(cnntrain: Command, monkeypatch: pytes
         shutil.copy("d0/000.jpg", f"{name}/plots/x.jpg")
     Path("outputs/explain/1").mkdir(parents=True)
     shutil.copy("d0/000.jpg", "outputs/explain/1/x.jpg")
-    census.cache_clear()
+    inventory.cache_clear()
     done = cnntrain("train", *words)
     assert done.code == 0, done.err
     assert "2 classes" in done.out

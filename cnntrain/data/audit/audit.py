@@ -13,7 +13,7 @@ from cnntrain.data.audit.findings_text import facts_of, show
 from cnntrain.data.audit.page import page
 from cnntrain.data.audit.result import Audit
 from cnntrain.image_folder import duplicates
-from cnntrain.image_folder.inventory import Census, census, refusal
+from cnntrain.image_folder.inventory import Inventory, inventory, refusal
 from cnntrain.runs.named_output import json_of, screen_beside, write
 
 SIZES = 10  # of images that are shown
@@ -22,7 +22,7 @@ FEW = 10  # test images of a class, below which one of them is more than 10 poin
 DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 
 
-def examine(root: str, found: Census) -> Audit:
+def examine(root: str, found: Inventory) -> Audit:
     """Return what there is to say of a folder."""
     tree, records, good = found.tree, found.records, np.flatnonzero(found.readable)
     test_fraction = default("source.test_fraction", "data/folder")
@@ -64,11 +64,11 @@ def examine(root: str, found: Census) -> Audit:
     )
 
 
-def sorted_copies(found: Census, good: np.ndarray) -> dict[str, list[list[str]]]:
+def sorted_copies(found: Inventory, good: np.ndarray) -> dict[str, list[list[str]]]:
     """Return groups of images that show the same, by what is to be said of them.
 
     Args:
-        found: the census.
+        found: the inventory.
         good: indices of the images that can be read.
     """
     tree = found.tree
@@ -151,7 +151,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
         UserError: it is no folder of images, or a file can't be written.
     """
     console = screen_beside(json_file, html_file, verbose=verbose)
-    found = census(root, default("data.max_megapixels"), console.verbose)
+    found = inventory(root, default("data.max_megapixels"), console.verbose)
     result = examine(root, found)
     show(console, result)
     if json_file is not None:

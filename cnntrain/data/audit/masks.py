@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from cnntrain.annotations.census import ALIKE, AnnotatedCensus
-from cnntrain.annotations.inventory import annotated_census
+from cnntrain.annotations.facts import ALIKE, AnnotatedInventory
+from cnntrain.annotations.inventory import annotated_inventory
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.meaning import Asked, shares, values_in
 from cnntrain.annotations.regions import IGNORED
@@ -31,49 +31,49 @@ from cnntrain.text import printable
 PARTS = ("train", "val", "test")
 
 
-def pixels_of(census: AnnotatedCensus, console: Console) -> np.ndarray:
+def pixels_of(inventory: AnnotatedInventory, console: Console) -> np.ndarray:
     """Return the pixels of each label in each mask, int64 (N, 256), the ignored ones at their place.
 
     Those of mask files are known; masks of polygons are drawn, one after the other.
     """
-    counts = np.zeros((len(census.masks), IGNORED + 1), np.int64)
-    reader = MaskReader.of(census, Decoding(census.max_megapixels))
-    good = np.flatnonzero(census.readable).tolist()
+    counts = np.zeros((len(inventory.masks), IGNORED + 1), np.int64)
+    reader = MaskReader.of(inventory, Decoding(inventory.max_megapixels))
+    good = np.flatnonzero(inventory.readable).tolist()
     with console.bar(len(good), 0, "counting pixels", unit="mask") as bar:
         for index in good:
-            record, entry = census.masks[index], census.table.entries[index]
+            record, entry = inventory.masks[index], inventory.table.entries[index]
             if record is not None:
-                counts[index] = census.meaning.classes.counts(record)[0]
+                counts[index] = inventory.meaning.classes.counts(record)[0]
             else:
-                size = int(census.records["width"][index]), int(census.records["height"][index])
+                size = int(inventory.records["width"][index]), int(inventory.records["height"][index])
                 try:
-                    mask = reader.read(entry, size, census.lies.get(index, ""))
+                    mask = reader.read(entry, size, inventory.lies.get(index, ""))
                 except Unreadable as error:
-                    census.wrong[index] = f"{printable(entry.mask)}: {error}"
+                    inventory.wrong[index] = f"{printable(entry.mask)}: {error}"
                     continue
                 counts[index] = np.bincount(mask.ravel(), minlength=IGNORED + 1)
             bar.update(1)
     return counts
 
 
-def examine(root: str, census: AnnotatedCensus, counts: np.ndarray, asked: Asked) -> MaskAudit:
+def examine(root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked: Asked) -> MaskAudit:
     """Return what there is to say of a folder, from the pixels of each label in each mask."""
-    entries, records, names = census.table.entries, census.records, census.meaning.names
-    good = np.flatnonzero(census.readable)
+    entries, records, names = inventory.table.entries, inventory.records, inventory.meaning.names
+    good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")
-    parts = census.parts(test_fraction)
+    parts = inventory.parts(test_fraction)
     shown_in = {
         name: {part: int((counts[parts == part, label] > 0).sum()) for part in PARTS}
         for label, name in enumerate(names)
     }
     per_class, total = counts[:, : len(names)].sum(0), max(1, int(counts.sum()))
     of_masks = [entry.mask or entry.image for entry in entries]
-    known = [record for record in census.masks if record is not None and not record.error]
+    known = [record for record in inventory.masks if record is not None and not record.error]
     ids, colors = values_in(known)
     sides = np.stack([records["width"][good], records["height"][good]])
-    found, copies = census.tree.found, sorted_copies(census, good)
+    found, copies = inventory.tree.found, sorted_copies(inventory, good)
     audit = MaskAudit(
-        format=census.in_words(),
+        format=inventory.in_words(),
         images={part: int((parts == part).sum()) for part in PARTS},
         counts=shown_in,
         pixels={
@@ -83,19 +83,19 @@ def examine(root: str, census: AnnotatedCensus, counts: np.ndarray, asked: Asked
         ignored=round(float(counts[:, IGNORED].sum()) / total, 6),
         values="" if colors or not known else shares(ids),
         sizes=dict(Counter(f"{r['width']}x{r['height']}" for r in records[good]).most_common(SIZES)),
-        unusable=census.bad,
-        wrong=census.faults,
-        orphan_images=census.table.orphan_images,
-        orphan_masks=census.table.orphan_masks,
+        unusable=inventory.bad,
+        wrong=inventory.faults,
+        orphan_images=inventory.table.orphan_images,
+        orphan_masks=inventory.table.orphan_masks,
         empty_masks=[of_masks[i] for i in good if names and counts[i, 0] and not counts[i, 1:IGNORED].any()],
         ignored_masks=[of_masks[i] for i in good if names and counts[i, IGNORED] == counts[i].sum()],
         absent=[name for name, number in zip(names, per_class, strict=True) if not number],
         lossy=[
             mask
-            for mask, record in zip(of_masks, census.masks, strict=True)
+            for mask, record in zip(of_masks, inventory.masks, strict=True)
             if record and record.facts["is_lossy"]
         ],
-        turned=[f"{entries[i].image}: its mask is {in_words(how)}" for i, how in census.lies.items()],
+        turned=[f"{entries[i].image}: its mask is {in_words(how)}" for i, how in inventory.lies.items()],
         copies=copies["copies"],
         near_copies=copies["near_copies"],
         leaks=copies["leaks"],
@@ -103,11 +103,11 @@ def examine(root: str, census: AnnotatedCensus, counts: np.ndarray, asked: Asked
         loops=found.loops,
         special=found.special,
         left_out=round(1 - float(np.median(sides.min(0) / sides.max(0))), 4) if len(good) else 0.0,
-        split=split_in_words(census.tree.parts, test_fraction, of=""),
-        refusal=census.meaning.refusal or refusal(parts),
+        split=split_in_words(inventory.tree.parts, test_fraction, of=""),
+        refusal=inventory.meaning.refusal or refusal(parts),
     )
     if not audit.refusal:
-        audit.facts = census.facts(test_fraction)
+        audit.facts = inventory.facts(test_fraction)
         audit.command = command(root, audit, asked)
     return audit
 
@@ -158,12 +158,12 @@ def audit(
         UserError: it is no such folder, or a file can't be written.
     """
     console = screen_beside(json_file, html_file, verbose=verbose)
-    census = annotated_census(root, asked, default("data.max_megapixels"), console.verbose)
-    counts = pixels_of(census, console)
-    result = examine(root, census, counts, asked)
+    inventory = annotated_inventory(root, asked, default("data.max_megapixels"), console.verbose)
+    counts = pixels_of(inventory, console)
+    result = examine(root, inventory, counts, asked)
     show(console, result)
     if json_file is not None:
         write(json_file, json_of(asdict(result)), console)
     if html_file is not None:
-        write(html_file, page(root, census, result, counts, facts_of(result)), console)
+        write(html_file, page(root, inventory, result, counts, facts_of(result)), console)
     return result

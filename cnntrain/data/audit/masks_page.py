@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.mask_file import unpacked
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
@@ -38,18 +38,18 @@ class Key(NamedTuple):
 
 
 def page(
-    root: str, census: AnnotatedCensus, result: MaskAudit, counts: np.ndarray, facts: Mapping[str, str]
+    root: str, inventory: AnnotatedInventory, result: MaskAudit, counts: np.ndarray, facts: Mapping[str, str]
 ) -> str:
     """Return the page, which refers to no other file.
 
     Args:
         root: the folder, as typed.
-        census: its images.
+        inventory: its images.
         result: the results of the audit.
         counts: pixels of each label in each mask, int64 (N, 256).
         facts: about all images together.
     """
-    palette = colors_of(census)
+    palette = colors_of(inventory)
     findings = [(kind, vars(result).get(kind, ())) for kind in FINDINGS]
     return laid_out(
         root,
@@ -57,15 +57,15 @@ def page(
         vars(result),
         SIDE,
         legend=legend(result, palette),
-        classes=[] if result.refusal else rows(census, counts, palette),
+        classes=[] if result.refusal else rows(inventory, counts, palette),
         findings=[names_of(kind, items) for kind, items in findings if items],
     )
 
 
-def colors_of(census: AnnotatedCensus) -> np.ndarray:
+def colors_of(inventory: AnnotatedInventory) -> np.ndarray:
     """Return a colour for each label, uint8 (256, 3): that of coloured masks, else one of its own."""
     palette = masks.palette().copy()
-    for value, label in (census.meaning.classes.colors or {}).items():
+    for value, label in (inventory.meaning.classes.colors or {}).items():
         palette[label] = unpacked(value)
     return palette
 
@@ -81,26 +81,26 @@ def legend(result: MaskAudit, palette: np.ndarray) -> list[Key]:
     )
 
 
-def rows(census: AnnotatedCensus, counts: np.ndarray, palette: np.ndarray) -> list[Row]:
+def rows(inventory: AnnotatedInventory, counts: np.ndarray, palette: np.ndarray) -> list[Row]:
     """Return images that show each class but the first, evenly spread."""
-    reader = MaskReader.of(census, Decoding(census.max_megapixels))
+    reader = MaskReader.of(inventory, Decoding(inventory.max_megapixels))
     found = []
-    for label, name in enumerate(census.meaning.names[1:], 1):
+    for label, name in enumerate(inventory.meaning.names[1:], 1):
         members = np.flatnonzero(counts[:, label] > 0)
         some = np.unique(np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int))
-        images = [overlay(census, int(members[place]), reader, palette) for place in some]
+        images = [overlay(inventory, int(members[place]), reader, palette) for place in some]
         about = f"{len(images)} of {len(members):,} images"
         found.append(Row(printable(name, NAME), about, images, is_named=True))
     return found
 
 
-def overlay(census: AnnotatedCensus, index: int, reader: MaskReader, palette: np.ndarray) -> Picture:
+def overlay(inventory: AnnotatedInventory, index: int, reader: MaskReader, palette: np.ndarray) -> Picture:
     """Return an image with its mask over it; of a file that has gone since, an empty one."""
-    entry, record = census.table.entries[index], census.records[index]
+    entry, record = inventory.table.entries[index], inventory.records[index]
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
     try:
-        image = open_upright(census.tree.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
-        mask = Image.fromarray(reader.read(entry, size, census.lies.get(index, "")))
+        image = open_upright(inventory.tree.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
+        mask = Image.fromarray(reader.read(entry, size, inventory.lies.get(index, "")))
     except Unreadable:
         return Picture(name, "data:,")
     scale = SIDE / max(size)

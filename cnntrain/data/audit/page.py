@@ -17,7 +17,7 @@ from PIL import Image
 from cnntrain.data.audit.findings_text import LINE, NAME, line_of
 from cnntrain.image_folder.decode import open_upright
 from cnntrain.image_folder.findings import FINDINGS, heading
-from cnntrain.image_folder.inventory import Census
+from cnntrain.image_folder.inventory import Inventory
 from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.runs.web_page import web_page
 from cnntrain.runtime.console import count
@@ -57,17 +57,17 @@ class Names(NamedTuple):
     is_folded: bool
 
 
-def page(root: str, census: Census, audit: Mapping[str, Any], facts: Mapping[str, str]) -> str:
+def page(root: str, inventory: Inventory, audit: Mapping[str, Any], facts: Mapping[str, str]) -> str:
     """Return the page, which refers to no other file.
 
     Args:
         root: the folder, as typed.
-        census: its images.
+        inventory: its images.
         audit: the results of the audit, as plain types.
         facts: about all images together.
     """
     return laid_out(
-        root, facts, audit, classes=classes(census, audit["counts"]), findings=findings(census, audit)
+        root, facts, audit, classes=classes(inventory, audit["counts"]), findings=findings(inventory, audit)
     )
 
 
@@ -94,26 +94,26 @@ def laid_out(
     )
 
 
-def classes(census: Census, counts: Mapping[str, Mapping[str, int]]) -> Iterator[Row]:
+def classes(inventory: Inventory, counts: Mapping[str, Mapping[str, int]]) -> Iterator[Row]:
     """Yield a row of images of each class, evenly spread.
 
     Args:
-        census: the images.
+        inventory: the images.
         counts: images of each class in each part.
     """
-    tree, labels = census.tree, np.array(census.tree.labels)
+    tree, labels = inventory.tree, np.array(inventory.tree.labels)
     for label, name in enumerate(tree.classes):
-        members = np.flatnonzero((labels == label) & census.readable)
+        members = np.flatnonzero((labels == label) & inventory.readable)
         some = members[np.unique(np.linspace(0, len(members) - 1, OF_A_CLASS).astype(int))]
         split = ", ".join(f"{of:,} {part}" for part, of in counts[name].items() if of)
         only = f"; {len(some)} of them are shown" if len(some) < len(members) else ""
         about = f"{count(len(members), 'image')}: {split}{only}"
         yield Row(
-            printable(name, NAME), about, pictures(census, (tree.files[i] for i in some)), is_named=False
+            printable(name, NAME), about, pictures(inventory, (tree.files[i] for i in some)), is_named=False
         )
 
 
-def findings(census: Census, audit: Mapping[str, Any]) -> Iterator[Row | Names]:
+def findings(inventory: Inventory, audit: Mapping[str, Any]) -> Iterator[Row | Names]:
     """Yield what was found of each kind: of images that belong together, the first groups."""
     for kind in FINDINGS:
         if kind not in GROUPED:
@@ -123,7 +123,7 @@ def findings(census: Census, audit: Mapping[str, Any]) -> Iterator[Row | Names]:
         groups = audit.get(kind, ())
         for number, names in enumerate(groups[:GROUPS], 1):
             which = f"{number} of {len(groups):,}"
-            yield Row(FINDINGS[kind][1], which, pictures(census, names), is_named=True)
+            yield Row(FINDINGS[kind][1], which, pictures(inventory, names), is_named=True)
 
 
 def names_of(kind: str, items: Sequence[str | Sequence[str]]) -> Names:
@@ -133,15 +133,15 @@ def names_of(kind: str, items: Sequence[str | Sequence[str]]) -> Names:
     return Names(printable(heading(kind, items), LINE), names, more, len(items) > FOLDED)
 
 
-def pictures(census: Census, files: Iterable[str]) -> list[Picture]:
+def pictures(inventory: Inventory, files: Iterable[str]) -> list[Picture]:
     """Return images for the page."""
-    return [Picture(printable(name, NAME), thumbnail(census, name)) for name in files]
+    return [Picture(printable(name, NAME), thumbnail(inventory, name)) for name in files]
 
 
-def thumbnail(census: Census, name: str) -> str:
+def thumbnail(inventory: Inventory, name: str) -> str:
     """Return an image as a data address; of a file that has gone since, an empty one."""
     try:
-        image = open_upright(census.tree.root / name, Decoding(census.max_megapixels), SIDE).image
+        image = open_upright(inventory.tree.root / name, Decoding(inventory.max_megapixels), SIDE).image
     except Unreadable:
         return "data:,"
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)

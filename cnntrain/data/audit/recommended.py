@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.overrides import in_quotes
-from cnntrain.image_folder.inventory import LARGEST, SMALL, Census, refusal
+from cnntrain.image_folder.inventory import LARGEST, SMALL, Inventory, refusal
 
 UNEVEN = 3  # times as many images as the smallest class has, from which on classes count as uneven
 ELONGATED = 0.4  # share of the median image that data.resize=crop leaves out, from which on it is too much
@@ -32,15 +32,15 @@ PRETRAINED = {
 
 
 def command(
-    root: str, found: Census, facts: Mapping[str, Any], parts: np.ndarray, left_out: float, balance: float
+    root: str, found: Inventory, facts: Mapping[str, Any], parts: np.ndarray, left_out: float, balance: float
 ) -> str:
     """Return the command that trains on a folder; empty if ``train`` would refuse it.
 
     Args:
         root: the folder, as typed.
-        found: its census.
+        found: its inventory.
         facts: the values that ``auto`` stands for.
-        parts: the parts of its images, from :meth:`Census.parts`.
+        parts: the parts of its images, from :meth:`Inventory.parts`.
         left_out: share of the median image that ``data.resize=crop`` leaves out.
         balance: how many times the images of the smallest class the largest has.
     """

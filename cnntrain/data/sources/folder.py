@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.annotations.auto import asked_of, census_of
-from cnntrain.annotations.boxes.census import BoxCensus
-from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.auto import asked_of, inventory_of
+from cnntrain.annotations.boxes.inventory import BoxInventory
+from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
 from cnntrain.config.compose import default
@@ -24,7 +24,7 @@ from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
 from cnntrain.image_folder.index import look_alike
-from cnntrain.image_folder.inventory import Census, refusal
+from cnntrain.image_folder.inventory import Inventory, refusal
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.text import printable, shown_path, some
@@ -101,22 +101,22 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         bound = default("data.max_megapixels") if max_megapixels is None else max_megapixels
         said = {"format": format, "ignore": ignore, "label_map": label_map, "colors": colors}
         asked = asked_of({**said, "targets": targets, "on_bad_box": on_bad_box})
-        census = census_of(root, asked, on_bad_image, bound)
-        tree = census.tree
-        parts = census.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
-        self.census, self.run_split = census, split
+        inventory = inventory_of(root, asked, on_bad_image, bound)
+        tree = inventory.tree
+        parts = inventory.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
+        self.inventory, self.run_split = inventory, split
         self.root, self.channels, self.resize = tree.root, channels, resize
         self.image_size = sides(image_size)
         self.decoding = Decoding(bound, value_range, lock())
         self.classes = list(class_names or tree.classes)
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
-        self.found = found_in(census, parts, split.members) if split.members else None
+        self.found = found_in(inventory, parts, split.members) if split.members else None
         if self.found is not None and split.binds:
             check_there(self.found, split, root)
             parts, order = self.found.parts()
         else:
             order = np.arange(len(parts))
-            is_trained = np.isin(parts, split.guarded) & split.has_trained(census)
+            is_trained = np.isin(parts, split.guarded) & split.has_trained(inventory)
             self.held_back = int((is_trained & (parts == ("val" if train else "test"))).sum())
             parts[is_trained] = UNUSED
         mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
@@ -127,31 +127,33 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         self.masks: FolderMasks | None = None
         self.targets: list[int] | Tensor = []
         self.boxes_lost = 0  # that data.resize leaves out of sight
-        if isinstance(census, BoxCensus):
+        if isinstance(inventory, BoxInventory):
             self.targets, self.boxes_lost = boxes_of(
-                census, mine, self.labels_of(tree.classes), self.image_size, resize
+                inventory, mine, self.labels_of(tree.classes), self.image_size, resize
             )
-        elif isinstance(census, AnnotatedCensus):
-            self.masks = FolderMasks(census, mine, self.labels_of(tree.classes), self.decoding)
+        elif isinstance(inventory, AnnotatedInventory):
+            self.masks = FolderMasks(inventory, mine, self.labels_of(tree.classes), self.decoding)
         else:
             self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
         self.parts = parts[mine]
         self.indices = mine
-        self.digest = census.digest(mine)
-        self.skipped = census.bad
+        self.digest = inventory.digest(mine)
+        self.skipped = inventory.bad
         self.has_own_test = "test" in tree.parts
-        self.copies = copies_across(census, parts)
+        self.copies = copies_across(inventory, parts)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker needs to read images: not what is known of the whole folder."""
         return {
-            name: value for name, value in vars(self).items() if name not in ("census", "run_split", "found")
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("inventory", "run_split", "found")
         }
 
     @property
     def groups(self) -> np.ndarray:
         """The number of the group of like images of each, int64 (N,)."""
-        own: np.ndarray = self.census.groups[self.indices]
+        own: np.ndarray = self.inventory.groups[self.indices]
         return own
 
     def labels_of(self, names: list[str]) -> list[int]:
@@ -200,9 +202,9 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         chosen = self.parts == "val"
         if not chosen.any() and not (self.found is not None and self.run_split.binds):
             index_seed = seed if self.run_split.is_by_index else None
-            chosen = self.census.held_out(self.indices, val_fraction, f"val {seed}", index_seed)
+            chosen = self.inventory.held_out(self.indices, val_fraction, f"val {seed}", index_seed)
             if "val" in self.run_split.guarded:
-                is_trained = self.run_split.has_trained(self.census)[self.indices]
+                is_trained = self.run_split.has_trained(self.inventory)[self.indices]
                 self.held_back += int((chosen & is_trained).sum())
                 chosen &= ~is_trained
         trains = ~chosen & (self.parts != UNUSED)
@@ -214,26 +216,26 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         Args:
             parts: the parts of each image, by its index here; those that it lacks are unused.
         """
-        contents = self.census.records["content"][self.indices].tolist()
-        classes = map(self.census.class_of, self.indices.tolist())
+        contents = self.inventory.records["content"][self.indices].tolist()
+        classes = map(self.inventory.class_of, self.indices.tolist())
         return [
             Member(parts.get(place, UNUSED), name, content[:DIGITS].decode(), file)
             for place, (name, content, file) in enumerate(zip(classes, contents, self.files, strict=True))
         ]
 
 
-def copies_across(census: Census, parts: np.ndarray) -> dict[tuple[str, str], list[str]]:
+def copies_across(inventory: Inventory, parts: np.ndarray) -> dict[tuple[str, str], list[str]]:
     """Return the files of a part that are exact or near copies of another part's, by the two parts.
 
     Args:
-        census: the census of the folder.
+        inventory: the inventory of the folder.
         parts: the parts of its images.
     """
     found = {}
     for part, other in (("train", "test"), ("train", "val"), ("val", "test")):
         places = np.flatnonzero(parts == part)
-        there = np.unique(census.groups[parts == other])
-        files = [census.tree.files[i] for i in places[np.isin(census.groups[places], there)]]
+        there = np.unique(inventory.groups[parts == other])
+        files = [inventory.tree.files[i] for i in places[np.isin(inventory.groups[places], there)]]
         if files:
             found[part, other] = files
     return found

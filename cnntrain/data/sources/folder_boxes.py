@@ -8,20 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnntrain.annotations.boxes.census import BoxCensus
+from cnntrain.annotations.boxes.inventory import BoxInventory
 from cnntrain.annotations.regions import BOX_CLASS, BOX_COLUMNS, NO_BOX
 from cnntrain.data.targets import BOXES
 from cnntrain.data.targets.boxes import in_table
 
 
 def boxes_of(
-    census: BoxCensus, indices: np.ndarray, labels: Sequence[int], size: tuple[int, int], resize: str
+    inventory: BoxInventory, indices: np.ndarray, labels: Sequence[int], size: tuple[int, int], resize: str
 ) -> tuple[Tensor, int]:
     """Return the boxes of some images, float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`.
 
     Args:
-        census: of the folder.
-        indices: of the images in the census, int64 (N,).
+        inventory: of the folder.
+        indices: of the images in the inventory, int64 (N,).
         labels: that the model has for the classes of the folder.
         size: height and width to which the images are brought.
         resize: how, see :func:`cnntrain.data.resize.to_size`.
@@ -29,9 +29,11 @@ def boxes_of(
     Returns:
         The boxes, and how many are out of sight then.
     """
-    label, records = np.array(labels, dtype=np.float32), census.records[indices]
-    counts = torch.tensor([len(census.boxes[index]) for index in indices.tolist()], dtype=torch.int64)
-    rows = np.concatenate([np.zeros((0, BOX_COLUMNS), np.float32), *map(census.boxes.__getitem__, indices)])
+    label, records = np.array(labels, dtype=np.float32), inventory.records[indices]
+    counts = torch.tensor([len(inventory.boxes[index]) for index in indices.tolist()], dtype=torch.int64)
+    rows = np.concatenate(
+        [np.zeros((0, BOX_COLUMNS), np.float32), *map(inventory.boxes.__getitem__, indices)]
+    )
     rows[:, BOX_CLASS] = label[rows[:, BOX_CLASS].astype(np.int64)]
     table = in_table(torch.from_numpy(rows), counts)
     shapes, which = np.unique(np.stack([records["height"], records["width"]], 1), axis=0, return_inverse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnntrain.annotations.census import AnnotatedCensus
+from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.data.resize import Size, masks_to_size
@@ -20,20 +20,20 @@ class FolderMasks:
     """The masks of some images.
 
     Args:
-        census: the census of the folder.
-        indices: the indices of the images in the census, int64 (N,).
+        inventory: the inventory of the folder.
+        indices: the indices of the images in the inventory, int64 (N,).
         labels: the labels that the model has for the classes of the folder.
         decoding: within which bounds files are decoded.
     """
 
     def __init__(
-        self, census: AnnotatedCensus, indices: np.ndarray, labels: Sequence[int], decoding: Decoding
+        self, inventory: AnnotatedInventory, indices: np.ndarray, labels: Sequence[int], decoding: Decoding
     ) -> None:
         chosen = indices.tolist()
-        self.reader = MaskReader.of(census, decoding)
-        self.entries = [census.table.entries[index] for index in chosen]
-        self.sizes = np.stack([census.records["width"], census.records["height"]], axis=1)[indices]
-        self.lies = [census.lies.get(index, "") for index in chosen]
+        self.reader = MaskReader.of(inventory, decoding)
+        self.entries = [inventory.table.entries[index] for index in chosen]
+        self.sizes = np.stack([inventory.records["width"], inventory.records["height"]], axis=1)[indices]
+        self.lies = [inventory.lies.get(index, "") for index in chosen]
         self.labels = np.full(IGNORED + 1, IGNORED, np.uint8)
         self.labels[: len(labels)] = labels
 

@@ -10,9 +10,9 @@ import box_tree
 import numpy as np
 import pytest
 from box_tree import save, xml
-from test_box_formats import TREES, census, read, truth
+from test_box_formats import TREES, inventory, read, truth
 
-from cnntrain.annotations.boxes.census import usable
+from cnntrain.annotations.boxes.inventory import usable
 from cnntrain.annotations.meaning import Asked
 from cnntrain.errors import UserError
 
@@ -59,7 +59,7 @@ def test_a_wrong_box_is_named_and_the_others_of_its_image_stay(
 ) -> None:
     root = TREES[kind](Path("data"))
     place = plant(root, kind, box)
-    found = census(root)
+    found = inventory(root)
     rows = found.boxes[0].round(3).tolist()
     assert rows == [[*GOOD, 0], *([left_of_it] if left_of_it else [])]
     assert list(found.kinds) == ([finding] if finding else [])
@@ -107,7 +107,7 @@ def test_a_wrong_row_of_yolo_leaves_the_others(row: str, finding: str, told: str
     """A label out of range does not make the whole picture useless: yolov5#4798."""
     root = box_tree.yolo(Path("data"))
     (root / "labels/train/00.txt").write_text(f"{row}\n{box_tree.row(GOOD)}\n")
-    found = census(root)
+    found = inventory(root)
     assert found.kinds[finding][0].startswith(f"labels/train/00.txt, row 1: {told}")
     assert found.boxes[0].round(3).tolist() == [[*GOOD, 0]] and len(found.kinds) == 1
 
@@ -130,7 +130,7 @@ def edited(**changes: Any) -> Callable[[dict[str, Any]], None]:
 def test_a_wrong_annotation_of_coco_is_named(edit: Any, finding: str, told: str) -> None:
     root = box_tree.coco(Path("data"))
     box_tree.change(root, edit)
-    found = census(root)
+    found = inventory(root)
     line = found.kinds[finding][0]
     assert line.startswith("annotations/instances_train.json: annotation 1") and told in line
     assert len(found.kinds) == 1 and sum(map(len, found.boxes)) == 23
@@ -151,7 +151,7 @@ def test_a_wrong_annotation_of_coco_is_named(edit: Any, finding: str, told: str)
 def test_a_wrong_object_of_voc_is_named(extra: str, told: str) -> None:
     root = box_tree.voc(Path("data"))
     (root / "Annotations/00.xml").write_text(xml(0, [GOOD], extra=extra))
-    found = census(root)
+    found = inventory(root)
     assert found.kinds["malformed_boxes"][0].startswith(f"Annotations/00.xml, object 2: {told}")
     assert len(found.boxes[0]) == 1
 
@@ -159,7 +159,7 @@ def test_a_wrong_object_of_voc_is_named(extra: str, told: str) -> None:
 def test_a_class_that_the_list_of_names_lacks_is_named() -> None:
     root = box_tree.voc(Path("data"))
     (root / "classes.txt").write_text("owl\ndog\n")
-    found = census(root)
+    found = inventory(root)
     told = found.kinds["unknown_classes"][0]
     assert found.meaning.names == ["owl", "dog"]
     assert told == "Annotations/00.xml, object 1: class cat is outside the 2 classes"
@@ -173,7 +173,7 @@ def test_images_whose_annotation_cannot_be_used_are_named_and_left_out() -> None
     (root / "JPEGImages/03.png").write_bytes(b"not an image")
     (root / "JPEGImages/05.png").unlink()
     (root / "Annotations/06.xml").unlink()
-    found = census(root)
+    found = inventory(root)
     bad = found.bad
     assert bad[0].startswith("Annotations/00.xml: not XML") and len(bad) == 4
     assert bad[1] == "annotation of JPEGImages/01.png: 100x80, and JPEGImages/01.png is 48x32"
@@ -190,7 +190,7 @@ def test_names_in_another_order_are_told() -> None:
     """The file of names beside the labels disagrees with data.yaml: ultralytics#20248."""
     root = box_tree.yolo(Path("data"))
     (root / "labels/classes.txt").write_text("owl\ncat\ndog\n")
-    found = census(root)
+    found = inventory(root)
     assert found.meaning.names == ["cat", "dog", "owl"]
     assert found.table.orders == [
         "labels/classes.txt names owl, cat, dog, and data.yaml cat, dog, owl: data.yaml counts"
@@ -204,10 +204,10 @@ def test_names_lie_beside_the_labels_as_labelimg_writes_them() -> None:
     root = box_tree.yolo(Path("data"))
     (root / "data.yaml").rename(root / "other.txt")
     (root / "labels/train/classes.txt").write_text("cat\ndog\nowl\n")
-    assert census(root).meaning.names == ["cat", "dog", "owl"]
+    assert inventory(root).meaning.names == ["cat", "dog", "owl"]
     (root / "labels/train/classes.txt").unlink()
     with pytest.raises(UserError, match="must name the classes 0, 1, "):
-        census(root)
+        inventory(root)
 
 
 def test_a_category_of_validation_alone_is_refused() -> None:
@@ -215,24 +215,24 @@ def test_a_category_of_validation_alone_is_refused() -> None:
     box_tree.coco(root, range(10, 11), "val")
     box_tree.change(root, lambda content: content["categories"].append({"id": 91, "name": "elk"}), "val")
     with pytest.raises(UserError, match=r"instances_val\.json has the category elk, which annotations"):
-        census(root)
+        inventory(root)
 
 
 @pytest.mark.parametrize("kind", TREES)
 def test_a_digest_tells_boxes_apart(kind: str) -> None:
     root = TREES[kind](Path("data"))
     every = np.arange(20)
-    before = census(root).digest(every)
-    assert census(root).digest(every) == before
+    before = inventory(root).digest(every)
+    assert inventory(root).digest(every) == before
     plant(root, kind, (30, 5, 40, 9, 2))
-    assert census(root).digest(every) != before
+    assert inventory(root).digest(every) != before
 
 
 def test_an_image_without_annotation_is_background_in_coco_and_yolo() -> None:
     """They are trained on as they are, never dropped: vision#1598."""
     for kind in ("coco", "yolo"):
-        found = census(TREES[kind](Path(kind)))
+        found = inventory(TREES[kind](Path(kind)))
         empty = [index for index in range(20) if not len(found.boxes[index])]
         assert empty == [4, 9, 14, 19] and found.readable.all()
     save(Path("coco/images/train/99.png"), box_tree.pixels(1))
-    assert census(Path("coco")).table.orphan_images == ["images/train/99.png"]
+    assert inventory(Path("coco")).table.orphan_images == ["images/train/99.png"]

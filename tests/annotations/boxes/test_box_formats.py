@@ -14,25 +14,25 @@ from box_tree import NAMES, SIZE, boxes, pixels, save, xml
 from PIL import Image, ImageOps
 
 from cnntrain.annotations.boxes import formats
-from cnntrain.annotations.boxes.census import BoxCensus, box_census
+from cnntrain.annotations.boxes.inventory import BoxInventory, box_inventory
 from cnntrain.annotations.meaning import Asked
 from cnntrain.errors import UserError
 
 TREES: dict[str, Callable[[Path], Path]] = {"coco": box_tree.coco, "yolo": box_tree.yolo, "voc": box_tree.voc}
 
 
-def census(root: Path, **said: Any) -> BoxCensus:
-    box_census.cache_clear()  # type: ignore[attr-defined]
-    return box_census(str(root), Asked(**said), 64, verbose=0)
+def inventory(root: Path, **said: Any) -> BoxInventory:
+    box_inventory.cache_clear()  # type: ignore[attr-defined]
+    return box_inventory(str(root), Asked(**said), 64, verbose=0)
 
 
-def truth(found: BoxCensus, index: int) -> list[tuple[float, ...]]:
+def truth(found: BoxInventory, index: int) -> list[tuple[float, ...]]:
     """Return the boxes that an image was drawn with, classes by their names."""
     number = int(Path(found.table.entries[index].image).stem)
     return [(*box[:4], NAMES[box[4]]) for box in boxes(number)]
 
 
-def read(found: BoxCensus, index: int) -> list[tuple[Any, ...]]:
+def read(found: BoxInventory, index: int) -> list[tuple[Any, ...]]:
     """Return the boxes that were read, classes by their names."""
     names = found.meaning.names
     return [(*row[:4].round(3).tolist(), names[int(row[4])]) for row in found.boxes[index]]
@@ -42,7 +42,7 @@ def read(found: BoxCensus, index: int) -> list[tuple[Any, ...]]:
 def test_each_format_gives_the_boxes_that_were_drawn(kind: str) -> None:
     root = TREES[kind](Path("data"))
     assert formats.targets_of(root, Asked()) == "boxes" and formats.format_of(root) == kind
-    found = census(root)
+    found = inventory(root)
     assert found.meaning.names == list(NAMES) and len(found.boxes) == 20 and not found.faults
     assert all(read(found, index) == truth(found, index) for index in range(20))
     assert all(rows.dtype == np.float32 and rows.shape[1] == 6 for rows in found.boxes)
@@ -55,7 +55,7 @@ def test_xml_files_lie_beside_images_or_in_a_folder_of_their_own(folders: tuple[
     root = box_tree.voc(Path("data"), folders=folders)
     if folders[0] == "train":
         box_tree.voc(root, range(20, 24), ("valid", "valid"))
-    found = census(root)
+    found = inventory(root)
     assert all(read(found, index) == truth(found, index) for index in range(len(found.boxes)))
     parts = {entry.part for entry in found.table.entries}
     assert parts == ({"train", "val"} if folders[0] == "train" else {""})
@@ -74,7 +74,7 @@ def test_files_of_yolo_lie_beside_images_if_something_names_the_classes(parts: t
         formats.format_of("data")
     Path("data", parts[0], "classes.txt").write_text("\n".join(NAMES))
     assert formats.targets_of("data", Asked()) == "boxes"
-    found = census(Path("data"))
+    found = inventory(Path("data"))
     assert len(found.boxes) == 20 and found.meaning.names == list(NAMES)
     assert all(read(found, index) == truth(found, index) for index in range(20))
 
@@ -85,7 +85,7 @@ def test_lists_of_voc_choose_the_parts() -> None:
     (root / "ImageSets/Main/train.txt").write_text("00\n01\n02\n03\n")
     (root / "ImageSets/Main/val.txt").write_text("05  1\n06 -1\n")
     (root / "ImageSets/Main/cat_train.txt").write_text("00 1\n09 1\n")
-    found = census(root)
+    found = inventory(root)
     assert [entry.part for entry in found.table.entries] == ["train"] * 4 + ["val"] * 2
 
 
@@ -93,7 +93,7 @@ def test_vocs_own_files_count_from_one() -> None:
     root = box_tree.voc(Path("VOC2007"), range(2))
     (root / "Annotations/00.xml").write_text(xml(0, [(5, 6, 20, 25, 0)]).replace("owl", "bird"))
     (root / "Annotations/01.xml").write_text(xml(1, []))
-    found = census(root)
+    found = inventory(root)
     assert found.boxes[0][0].tolist() == [4, 5, 20, 25, found.meaning.names.index("cat"), 0]
     assert len(found.meaning.names) == 20 and "coordinates count from 1" in found.in_words()["read as"]
 
@@ -103,7 +103,7 @@ def test_categories_of_coco_go_by_name_whatever_their_ids_are(ids: tuple[int, in
     """Ids with gaps, from 0, and in another order in the validation part: rf-detr#413, detectron2#1731."""
     root = box_tree.coco(Path("data"), range(10), ids=ids)
     box_tree.coco(root, range(10, 14), "val", ids=(1, 5, 8), names=("owl", "cat", "dog"))
-    found = census(root)
+    found = inventory(root)
     assert sorted(found.meaning.names) == sorted(NAMES)
     assert all(read(found, index) == truth(found, index) for index in range(14))
     assert "differ between" in found.in_words()["read as"]
@@ -119,17 +119,17 @@ def test_a_category_that_only_groups_the_others_is_no_class() -> None:
         content["categories"].insert(0, {"id": 0, "name": "animals", "supercategory": "none"})
 
     box_tree.change(root, grouped)
-    assert census(root).meaning.names == list(NAMES)
+    assert inventory(root).meaning.names == list(NAMES)
 
 
 def test_crowds_and_difficult_objects_are_ignored_and_not_lost() -> None:
     root = box_tree.coco(Path("coco"))
     box_tree.change(root, lambda content: content["annotations"][0].update(iscrowd=1))
-    assert census(root).boxes[0][0, 5] == 1
+    assert inventory(root).boxes[0][0, 5] == 1
     root = box_tree.voc(Path("voc"))
     text = xml(0).replace("</name>", "</name><difficult>1</difficult>")
     (root / "Annotations/00.xml").write_text(text)
-    found = census(root)
+    found = inventory(root)
     assert found.boxes[0][:, 5].tolist() == [1] and "1 ignored" in found.in_words()["boxes"]
 
 
@@ -141,7 +141,7 @@ def test_outlines_become_boxes_where_a_box_is_wanted() -> None:
         formats.targets_of(root, Asked()) == "masks"
         and formats.targets_of(root, Asked(targets="boxes")) == "boxes"
     )
-    assert census(root, targets="boxes").boxes[0].tolist() == [[12, 16, 36, 24, 1, 0]]
+    assert inventory(root, targets="boxes").boxes[0].tolist() == [[12, 16, 36, 24, 1, 0]]
     root = box_tree.coco(Path("coco"))
 
     def outlined(content: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def test_outlines_become_boxes_where_a_box_is_wanted() -> None:
 
     box_tree.change(root, outlined)
     assert formats.targets_of(root, Asked()) == "masks"
-    assert census(root, targets="boxes").boxes[0][0, :4].tolist() == [4, 5, 20, 30]
+    assert inventory(root, targets="boxes").boxes[0][0, :4].tolist() == [4, 5, 20, 30]
 
 
 def test_other_folders_are_not_taken_for_folders_with_boxes() -> None:
@@ -164,9 +164,9 @@ def test_other_folders_are_not_taken_for_folders_with_boxes() -> None:
 
 def test_a_folder_that_has_several_formats_says_so_and_is_read_as_asked() -> None:
     root = box_tree.yolo(box_tree.coco(Path("data")))
-    found = census(root)
+    found = inventory(root)
     assert found.table.format == "coco" and "data.format=yolo reads that" in found.in_words()["read as"]
-    assert census(root, format="yolo").table.format == "yolo"
+    assert inventory(root, format="yolo").table.format == "yolo"
     with pytest.raises(UserError, match=r"data\.format=voc: .*data has no JPEGImages.*data\.format=coco"):
         formats.format_of(root, "voc")
 
@@ -181,7 +181,7 @@ def test_boxes_lie_on_what_they_hold_in_images_that_exif_turns(orientation: int,
     stored = pixels(1, [(4, 6, 18, 22, 0)])
     for made_on in ("stored", "seen"):
         root = Path(made_on)
-        found = census(turned_tree(root, kind, stored, orientation, made_on))
+        found = inventory(turned_tree(root, kind, stored, orientation, made_on))
         record = found.records[0]
         assert len(found.boxes[0]) == 1 and not found.wrong
         left, top, right, bottom = found.boxes[0][0, :4].round().astype(int).tolist()

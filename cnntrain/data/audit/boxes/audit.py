@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from cnntrain.annotations.boxes.census import BoxCensus, box_census
-from cnntrain.annotations.census import ALIKE
+from cnntrain.annotations.boxes.inventory import BoxInventory, box_inventory
+from cnntrain.annotations.facts import ALIKE
 from cnntrain.annotations.meaning import Asked
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.annotations.table import AUTO
@@ -30,93 +30,93 @@ MANY_SMALL = 0.2  # share of small boxes from which on larger images are recomme
 WIDEST = 320  # pixels; side of images that a CPU trains on in reasonable time
 
 
-def examine(root: str, census: BoxCensus, asked: Asked) -> BoxAudit:
+def examine(root: str, inventory: BoxInventory, asked: Asked) -> BoxAudit:
     """Return what there is to say of a folder."""
-    entries, records, table = census.table.entries, census.records, census.table
-    good = np.flatnonzero(census.readable)
+    entries, records, table = inventory.table.entries, inventory.records, inventory.table
+    good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")
-    parts = census.parts(test_fraction)
-    why = census.meaning.refusal or refusal(parts)
-    facts = {} if why else census.facts(test_fraction)
-    side = training_side(census, facts["image_size"]) if facts else 0
+    parts = inventory.parts(test_fraction)
+    why = inventory.meaning.refusal or refusal(parts)
+    facts = {} if why else inventory.facts(test_fraction)
+    side = training_side(inventory, facts["image_size"]) if facts else 0
     classes = {
-        name: class_boxes(census, label, parts, side or LARGEST)
-        for label, name in enumerate(census.meaning.names)
+        name: class_boxes(inventory, label, parts, side or LARGEST)
+        for label, name in enumerate(inventory.meaning.names)
     }
-    numbers = [len(census.boxes[index]) for index in good.tolist()]
-    copies, found = sorted_copies(census, good), census.tree.found
+    numbers = [len(inventory.boxes[index]) for index in good.tolist()]
+    copies, found = sorted_copies(inventory, good), inventory.tree.found
     audit = BoxAudit(
-        format=census.in_words(),
+        format=inventory.in_words(),
         images={part: int((parts == part).sum()) for part in PARTS},
         classes=classes,
         per_image=(float(np.median(numbers or [0])), max(numbers, default=0)),
         sizes=dict(Counter(f"{r['width']}x{r['height']}" for r in records[good]).most_common(SIZES)),
-        unusable_images=census.bad,
-        faults=census.kinds,
+        unusable_images=inventory.bad,
+        faults=inventory.kinds,
         orders=table.orders,
         orphan_images=table.orphan_images,
         orphan_masks=table.orphan_masks,
-        backgrounds=[entries[index].image for index in good.tolist() if not len(census.boxes[index])],
+        backgrounds=[entries[index].image for index in good.tolist() if not len(inventory.boxes[index])],
         small_objects=[small for name, of in classes.items() if (small := small_in_words(name, of))],
         absent_boxes=[name for name, of in classes.items() if not of.images],
-        turned=[f"{entries[index].image}: {lies_in_words(how)}" for index, how in census.lies.items()],
+        turned=[f"{entries[index].image}: {lies_in_words(how)}" for index, how in inventory.lies.items()],
         copies=copies["copies"],
         near_copies=copies["near_copies"],
         leaks=copies["leaks"],
         denied=found.denied,
         loops=found.loops,
         special=found.special,
-        split=split_in_words(census.tree.parts, test_fraction, of=""),
+        split=split_in_words(inventory.tree.parts, test_fraction, of=""),
         refusal=why,
         side=side,
         facts=facts,
     )
     if not why:
-        audit.command = command(root, census, audit, asked)
+        audit.command = command(root, inventory, audit, asked)
     return audit
 
 
-def training_side(census: BoxCensus, automatic: int) -> int:
+def training_side(inventory: BoxInventory, automatic: int) -> int:
     """Return the side of the square that images are to be padded to.
 
     It is what ``auto`` stands for, or more if that would leave many objects smaller than a stride.
 
     Args:
-        census: the folder.
+        inventory: the folder.
         automatic: what ``auto`` stands for.
     """
-    seen = census.records[census.readable]
+    seen = inventory.records[inventory.readable]
     longest = int(np.median(np.maximum(seen["width"], seen["height"])))
     wanted = min(WIDEST, STEP * -(-longest // STEP))
-    shortest = scaled_sides(census, None, automatic).min(1)
+    shortest = scaled_sides(inventory, None, automatic).min(1)
     is_small = len(shortest) > 0 and float((shortest < STRIDE).mean()) > MANY_SMALL
     return max(automatic, wanted) if is_small else automatic
 
 
-def scaled_sides(census: BoxCensus, label: int | None, side: int) -> np.ndarray:
+def scaled_sides(inventory: BoxInventory, label: int | None, side: int) -> np.ndarray:
     """Return the width and the height of boxes in images padded to a side: float64 (M, 2).
 
     Args:
-        census: the folder.
+        inventory: the folder.
         label: the class; None: all. Boxes that are ignored do not count.
         side: of the images then, in pixels.
     """
     found = [np.zeros((0, 2))]
-    for index in np.flatnonzero(census.readable).tolist():
-        own, record = census.boxes[index], census.records[index]
+    for index in np.flatnonzero(inventory.readable).tolist():
+        own, record = inventory.boxes[index], inventory.records[index]
         own = own[(own[:, BOX_IGNORED] == 0) & ((own[:, BOX_CLASS] == label) | (label is None))]
         found.append((own[:, 2:4] - own[:, :2]) * side / max(int(record["width"]), int(record["height"])))
     return np.concatenate(found)
 
 
-def class_boxes(census: BoxCensus, label: int, parts: np.ndarray, side: int) -> ClassBoxes:
+def class_boxes(inventory: BoxInventory, label: int, parts: np.ndarray, side: int) -> ClassBoxes:
     """Return how many boxes a class has in each part, and how large they are in images padded to a side."""
     numbers, ignored = np.zeros(len(parts), np.int64), 0
-    for index in np.flatnonzero(census.readable).tolist():
-        own = census.boxes[index][census.boxes[index][:, BOX_CLASS] == label]
+    for index in np.flatnonzero(inventory.readable).tolist():
+        own = inventory.boxes[index][inventory.boxes[index][:, BOX_CLASS] == label]
         numbers[index] = int((own[:, BOX_IGNORED] == 0).sum())
         ignored += int(own[:, BOX_IGNORED].sum())
-    sides = scaled_sides(census, label, side)
+    sides = scaled_sides(inventory, label, side)
     known = sides if len(sides) else np.zeros((1, 2))
     width, height = np.median(known, axis=0).round(1).tolist()
     small = float((sides.min(1) < STRIDE).mean()) if len(sides) else 0.0
@@ -142,12 +142,12 @@ def lies_in_words(lies: str) -> str:
     return "its boxes were made on the unturned image" if lies == ALIKE else "its boxes are upright already"
 
 
-def command(root: str, census: BoxCensus, audit: BoxAudit, asked: Asked) -> str:
+def command(root: str, inventory: BoxInventory, audit: BoxAudit, asked: Asked) -> str:
     """Return the command that trains on a folder.
 
     Args:
         root: the folder, as typed.
-        census: the folder.
+        inventory: the folder.
         audit: what was found.
         asked: what the user says of the folder.
     """
@@ -157,7 +157,7 @@ def command(root: str, census: BoxCensus, audit: BoxAudit, asked: Asked) -> str:
         words.append(f"data.format={asked.format}")
     if audit.unusable_images or audit.denied:
         words.append("data.on_bad_image=skip")
-    if census.faults:
+    if inventory.faults:
         words.append("data.on_bad_box=skip")
     if audit.side != audit.facts["image_size"]:
         words.append(f"data.image_size={audit.side}")
@@ -180,11 +180,11 @@ def audit(
         UserError: it is no such folder, or a file can't be written.
     """
     console = screen_beside(json_file, html_file, verbose=verbose)
-    census = box_census(root, asked, default("data.max_megapixels"), console.verbose)
-    result = examine(root, census, asked)
+    inventory = box_inventory(root, asked, default("data.max_megapixels"), console.verbose)
+    result = examine(root, inventory, asked)
     show(console, result)
     if json_file is not None:
         write(json_file, json_of(asdict(result)), console)
     if html_file is not None:
-        write(html_file, page(root, census, result, facts_of(result)), console)
+        write(html_file, page(root, inventory, result, facts_of(result)), console)
     return result

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from cnntrain.annotations.boxes.census import BoxCensus
+from cnntrain.annotations.boxes.inventory import BoxInventory
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.data.audit.boxes.result import BoxAudit
 from cnntrain.data.audit.findings_text import NAME
@@ -27,12 +27,12 @@ SIDE = 200  # of an image on the page, in pixels
 LINE = 2  # pixels; the width of a box's edges
 
 
-def page(root: str, census: BoxCensus, result: BoxAudit, facts: Mapping[str, str]) -> str:
+def page(root: str, inventory: BoxInventory, result: BoxAudit, facts: Mapping[str, str]) -> str:
     """Return the page, which refers to no other file.
 
     Args:
         root: the folder, as typed.
-        census: its images.
+        inventory: its images.
         result: what was found.
         facts: what there is to say of all images together.
     """
@@ -43,7 +43,7 @@ def page(root: str, census: BoxCensus, result: BoxAudit, facts: Mapping[str, str
         vars(result),
         SIDE,
         legend=legend(result),
-        classes=[] if result.refusal else rows(census),
+        classes=[] if result.refusal else rows(inventory),
         findings=[names_of(kind, items) for kind, items in findings if items],
     )
 
@@ -58,32 +58,32 @@ def legend(result: BoxAudit) -> list[Key]:
     return [*keys, Key("ignored", css(GREY), f"{ignored:,} boxes")] if ignored else keys
 
 
-def rows(census: BoxCensus) -> list[Row]:
+def rows(inventory: BoxInventory) -> list[Row]:
     """Return images with boxes of each class, evenly spread."""
     found = []
-    good = np.flatnonzero(census.readable).tolist()
-    for label, name in enumerate(census.meaning.names):
-        members = [index for index in good if (census.boxes[index][:, BOX_CLASS] == label).any()]
+    good = np.flatnonzero(inventory.readable).tolist()
+    for label, name in enumerate(inventory.meaning.names):
+        members = [index for index in good if (inventory.boxes[index][:, BOX_CLASS] == label).any()]
         places = np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int)
-        images = [drawn(census, members[place]) for place in np.unique(places)]
+        images = [drawn(inventory, members[place]) for place in np.unique(places)]
         about = f"{len(images)} of {len(members):,} images"
         found.append(Row(printable(name, NAME), about, images, is_named=True))
     return found
 
 
-def drawn(census: BoxCensus, index: int) -> Picture:
+def drawn(inventory: BoxInventory, index: int) -> Picture:
     """Return an image with its boxes; of a file that has gone since, an empty one."""
-    entry, record = census.table.entries[index], census.records[index]
+    entry, record = inventory.table.entries[index], inventory.records[index]
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
-    path = census.tree.root / entry.image
+    path = inventory.tree.root / entry.image
     try:
-        image = open_upright(path, Decoding(census.max_megapixels), SIDE).image.convert("RGB")
+        image = open_upright(path, Decoding(inventory.max_megapixels), SIDE).image.convert("RGB")
     except Unreadable:
         return Picture(name, "data:,")
     scale = SIDE / max(size)
     small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     canvas = image.resize(small, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR)
-    boxes = census.boxes[index]
+    boxes = inventory.boxes[index]
     labels = [None if row[BOX_IGNORED] else int(row[BOX_CLASS]) for row in boxes]
     file = io.BytesIO()
     over(canvas, scale * boxes[:, :BOX_CLASS], labels, LINE).save(file, "JPEG", quality=85)

@@ -12,9 +12,9 @@ import numpy as np
 
 from cnntrain.annotations.boxes import formats
 from cnntrain.annotations.boxes.rows import TWICE, checked, turned
-from cnntrain.annotations.census import ALIKE, EITHER, UPRIGHT, AnnotatedCensus, AnnotatedTree
 from cnntrain.annotations.checks import compare_sizes, settle_turns, shown
 from cnntrain.annotations.class_map import ClassMap
+from cnntrain.annotations.facts import ALIKE, EITHER, UPRIGHT, AnnotatedInventory, AnnotatedTree
 from cnntrain.annotations.mask_file import orientation_of
 from cnntrain.annotations.meaning import Asked, Meaning
 from cnntrain.annotations.table import Table
@@ -22,7 +22,7 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.decode import SWAPPING
 from cnntrain.image_folder.index import absolute
-from cnntrain.image_folder.inventory import Census
+from cnntrain.image_folder.inventory import Inventory
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
@@ -32,7 +32,7 @@ NAMED = 3  # faults of a kind that a warning lists
 
 
 @dataclass(kw_only=True)
-class BoxCensus(AnnotatedCensus):
+class BoxInventory(AnnotatedInventory):
     """The images of a folder and their boxes.
 
     Args:
@@ -95,7 +95,7 @@ class BoxCensus(AnnotatedCensus):
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images and of their boxes."""
-        told = hashlib.sha256(Census.digest(self, indices).encode())
+        told = hashlib.sha256(Inventory.digest(self, indices).encode())
         told.update(repr(self.meaning.names).encode())
         for index in indices.tolist():
             told.update(str(len(self.boxes[index])).encode() + self.boxes[index].tobytes())
@@ -113,7 +113,7 @@ class Request:
     verbose: int = field(compare=False)
 
 
-def box_census(root: str, asked: Asked, max_megapixels: float, verbose: int = 1) -> BoxCensus:
+def box_inventory(root: str, asked: Asked, max_megapixels: float, verbose: int = 1) -> BoxInventory:
     """Look at every image of a folder, with a progress bar, or at what the cache knows of it, and its boxes.
 
     A process does so once for a folder.
@@ -132,8 +132,8 @@ def box_census(root: str, asked: Asked, max_megapixels: float, verbose: int = 1)
 
 
 @functools.lru_cache(maxsize=4)
-def taken(request: Request) -> BoxCensus:
-    """Return the census of a folder, see :func:`box_census`."""
+def taken(request: Request) -> BoxInventory:
+    """Return the inventory of a folder, see :func:`box_inventory`."""
     table = formats.read(request.typed, request.format)
     images = [entry.image for entry in table.entries]
     name = printable(Path(request.path).name)
@@ -149,7 +149,7 @@ def taken(request: Request) -> BoxCensus:
         orphan_images=table.orphan_images,
         orphan_masks=table.orphan_masks,
     )
-    census = BoxCensus(
+    inventory = BoxInventory(
         tree,
         records,
         duplicates.alike(records["pixels"], records["look"]),
@@ -158,11 +158,11 @@ def taken(request: Request) -> BoxCensus:
         masks=[None] * len(images),
         meaning=Meaning(table.names, ClassMap(len(table.names)), refusal=refusal(table)),
     )
-    examine(census)
-    return census
+    examine(inventory)
+    return inventory
 
 
-box_census.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+box_inventory.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
 def refusal(table: Table) -> str:
@@ -170,71 +170,73 @@ def refusal(table: Table) -> str:
     return "" if table.names else "no annotation names a class"
 
 
-def examine(census: BoxCensus) -> None:
+def examine(inventory: BoxInventory) -> None:
     """Find what is wrong with each image and its boxes, and bring the boxes into the image as it is seen."""
-    table, unknown = census.table, set(census.table.unknown)
+    table, unknown = inventory.table, set(inventory.table.unknown)
     malformed = [line for line in table.faults if line not in unknown]
     kinds = {UNKNOWN: list(table.unknown), MALFORMED: malformed}
     for index, entry in enumerate(table.entries):
-        error = str(census.records["error"][index])
+        error = str(inventory.records["error"][index])
         if error:
-            census.wrong[index] = f"{shown(entry.image)}: {printable(error)}"
+            inventory.wrong[index] = f"{shown(entry.image)}: {printable(error)}"
         elif entry.broken:
-            census.wrong[index] = f"{shown(entry.mask)}: {entry.broken}"
+            inventory.wrong[index] = f"{shown(entry.mask)}: {entry.broken}"
         elif entry.size is not None:
-            compare_sizes(census, index, entry.size, f"annotation of {shown(entry.image)}")
-        elif bool(census.records["is_turned"][index]):
-            census.lies[index] = UPRIGHT if entry.in_shares else EITHER
-    settle_turns(census)
+            compare_sizes(inventory, index, entry.size, f"annotation of {shown(entry.image)}")
+        elif bool(inventory.records["is_turned"][index]):
+            inventory.lies[index] = UPRIGHT if entry.in_shares else EITHER
+    settle_turns(inventory)
     for index in range(len(table.entries)):
-        boxes, faults = boxes_of(census, index)
-        census.boxes.append(boxes)
+        boxes, faults = boxes_of(inventory, index)
+        inventory.boxes.append(boxes)
         for kind, line in faults:
             kinds.setdefault(kind, []).append(line)
-    census.kinds = {kind: lines for kind, lines in kinds.items() if lines}
+    inventory.kinds = {kind: lines for kind, lines in kinds.items() if lines}
 
 
-def boxes_of(census: BoxCensus, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def boxes_of(inventory: BoxInventory, index: int) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """Return the boxes of an image that can be used, float32 (M, 6), and what is wrong with the others."""
-    entry, record = census.table.entries[index], census.records[index]
-    if index in census.wrong or not len(entry.boxes):
+    entry, record = inventory.table.entries[index], inventory.records[index]
+    if index in inventory.wrong or not len(entry.boxes):
         return np.zeros((0, 6), np.float32), []
     size = int(record["width"]), int(record["height"])
     orientation = 1
-    if census.lies.get(index) == ALIKE:
-        orientation = orientation_of(census.table.root / entry.image)
+    if inventory.lies.get(index) == ALIKE:
+        orientation = orientation_of(inventory.table.root / entry.image)
     stored = size[::-1] if orientation in SWAPPING else size
     boxes = entry.boxes * ([*stored, *stored, 1, 1] if entry.in_shares else 1)
     found, faults = checked(boxes, entry.places, stored)
     return (turned(found, orientation, stored) if orientation != 1 else found), faults
 
 
-def usable(root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> BoxCensus:
-    """Return the census of a folder that is to be trained on.
+def usable(
+    root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
+) -> BoxInventory:
+    """Return the inventory of a folder that is to be trained on.
 
     Raises:
         UserError: its classes can't be told; or an image can't be used and ``on_bad_image`` is ``stop``; or a
             box can't and ``asked.on_bad_box`` is.
     """
-    census = box_census(root, asked, max_megapixels, verbose)
-    if census.meaning.refusal:
-        raise UserError(f"data.root={printable(root)}: {census.meaning.refusal}")
+    inventory = box_inventory(root, asked, max_megapixels, verbose)
+    if inventory.meaning.refusal:
+        raise UserError(f"data.root={printable(root)}: {inventory.meaning.refusal}")
     audit = printable(shlex.join(["cnntrain", "data", root]), 1000)
-    denied, lines = census.tree.found.denied, []
+    denied, lines = inventory.tree.found.denied, []
     if on_bad_image == "stop" and denied:
         lines.append(f"{count(len(denied), 'folder')} that may not be read: {some(denied)}")
-    if on_bad_image == "stop" and census.wrong:
-        lines.append(first_of(root, list(census.wrong.values())))
+    if on_bad_image == "stop" and inventory.wrong:
+        lines.append(first_of(root, list(inventory.wrong.values())))
     if lines:
         raise UserError(
             f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves such images out; to list them all: {audit}"
         )
-    if asked.on_bad_box == "stop" and census.faults:
+    if asked.on_bad_box == "stop" and inventory.faults:
         raise UserError(
-            f"{first_of(root, census.faults)}\ndata.on_bad_box=skip leaves such boxes out, and clips those "
-            f"that are partly inside; to list them all: {audit}"
+            f"{first_of(root, inventory.faults)}\ndata.on_bad_box=skip leaves such boxes out, and clips "
+            f"those that are partly inside; to list them all: {audit}"
         )
-    return census
+    return inventory
 
 
 def first_of(root: str, faults: list[str]) -> str:

@@ -11,7 +11,7 @@ from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.meaning import Meaning
 from cnntrain.annotations.table import FORMATS, Table
 from cnntrain.image_folder.index import Tree
-from cnntrain.image_folder.inventory import Census
+from cnntrain.image_folder.inventory import Inventory
 from cnntrain.runtime.console import count
 from cnntrain.text import some
 
@@ -32,7 +32,7 @@ class AnnotatedTree(Tree):
 
 
 @dataclass(kw_only=True)
-class AnnotatedCensus(Census):
+class AnnotatedInventory(Inventory):
     """The annotated images of a folder: what each is, and what is wrong with its annotation.
 
     Args:
