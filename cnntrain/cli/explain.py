@@ -18,7 +18,7 @@ from cnntrain.cli.command import (
 )
 from cnntrain.cli.help import entry, key_lines, own_values
 from cnntrain.config.compose import conf_folder, groups, read_yaml
-from cnntrain.config.keys import AMENDABLE, KEYS
+from cnntrain.config.keys import KEYS, OVERRIDABLE
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
@@ -169,12 +169,12 @@ def of_overrides(topic: Topic, overrides: Sequence[str], config_dir: str | None)
 
 
 def of_run(topic: Topic, run: str, overrides: Sequence[str]) -> Subject:
-    """Return a run's configuration, amended, and its best checkpoint."""
-    from cnntrain.config.from_checkpoint import check_amendments
+    """Return a run's configuration, overridden, and its best checkpoint."""
+    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_best
 
-    amendments = check_amendments(overrides, AMENDABLE["explain_run"], "explain run=RUN")
-    saved = open_best(run, "eval", amendments, own={"out": None})
+    parsed = check_overridable(overrides, OVERRIDABLE["explain_run"], "explain run=RUN")
+    saved = open_best(run, "eval", parsed, own={"out": None})
     return suited(topic, Subject(saved.config, saved.path, saved.state))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnntrain.cli.command import ANYTHING, Command, run_and_overrides, run_files_and_overrides
 from cnntrain.cli.torchrun import together
-from cnntrain.config.keys import AMENDABLE, EXPORTERS, KEYS
+from cnntrain.config.keys import EXPORTERS, KEYS, OVERRIDABLE
 
 # What asks for another split than the run's.
 SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))
@@ -28,30 +28,30 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
         overrides: the overrides, as typed.
         command: the command that gives the same result.
     """
-    from cnntrain.config.from_checkpoint import check_amendments, data_trust
+    from cnntrain.config.from_checkpoint import check_overridable, data_trust
     from cnntrain.inference.saved_run import open_best
 
-    amendments = check_amendments(overrides, AMENDABLE["eval"], "eval")
-    run = open_best(run_name, "eval", amendments)
+    parsed = check_overridable(overrides, OVERRIDABLE["eval"], "eval")
+    run = open_best(run_name, "eval", parsed)
     config = run.config
-    keys = [amendment.key_or_group for amendment in amendments]
+    keys = [override.key_or_group for override in parsed]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
     with together(config["device"]):
         from cnntrain.config.sections import EvalSettings
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 
-        trust = data_trust(config, amendments)
+        trust = data_trust(config, parsed)
         return evaluate_run(EvalSettings.of(config), run.path, run.state, command, names_data, trust)
 
 
 def report(arguments: Sequence[str]) -> int:
     """``cnntrain report RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_last
 
     run_name, overrides = run_and_overrides(arguments, REPORT)
-    run = open_last(run_name, "report", check_amendments(overrides, AMENDABLE["report"], "report"))
+    run = open_last(run_name, "report", check_overridable(overrides, OVERRIDABLE["report"], "report"))
     from cnntrain.config.sections import ReportSettings, TrainedSettings
     from cnntrain.report.entry import from_folder
 
@@ -61,7 +61,7 @@ def report(arguments: Sequence[str]) -> int:
 
 def predict(arguments: Sequence[str]) -> int:
     """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.config.schema import inputs_of
     from cnntrain.errors import CnntrainError
     from cnntrain.inference.image_files import files_of
@@ -69,9 +69,9 @@ def predict(arguments: Sequence[str]) -> int:
     from cnntrain.sequences.layout import SUFFIXES
 
     run_name, words, overrides, flags = run_files_and_overrides(arguments, PREDICT)
-    amendments = check_amendments(overrides, AMENDABLE["predict"], "predict")
+    parsed = check_overridable(overrides, OVERRIDABLE["predict"], "predict")
     try:
-        run = open_best(run_name, "predict", amendments)
+        run = open_best(run_name, "predict", parsed)
     except CnntrainError:
         files_of(words)  # whose mistakes are told first
         raise
@@ -81,31 +81,31 @@ def predict(arguments: Sequence[str]) -> int:
     from cnntrain.inference.predict import predict as predict_files
 
     trained = Trained(TrainedSettings.of(run.config), run.path, run.state)
-    settings = PredictSettings.of(run.config, (amendment.key_or_group for amendment in amendments))
+    settings = PredictSettings.of(run.config, (override.key_or_group for override in parsed))
     return int(bool(predict_files(trained, files, settings, flags.get("--csv"), flags.get("--json"))))
 
 
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_amendments, data_trust
+    from cnntrain.config.from_checkpoint import check_overridable, data_trust
     from cnntrain.inference.saved_run import open_best
     from cnntrain.runs.run_folder import CHECKPOINTS
     from cnntrain.runs.run_writes import check_links
     from cnntrain.runtime.imports import needed
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
-    amendments = check_amendments(overrides, AMENDABLE["export"], "export")
-    typed: Any = next((o.value() for o in amendments if o.key_or_group == "formats"), list(EXPORTERS))
+    parsed = check_overridable(overrides, OVERRIDABLE["export"], "export")
+    typed: Any = next((o.value() for o in parsed if o.key_or_group == "formats"), list(EXPORTERS))
     for kind in typed if isinstance(typed, list) else [typed]:
         for package in EXPORTERS[kind]:
             needed(package, f"format {kind}", "export")
-    run = open_best(run_name, "export", amendments)
+    run = open_best(run_name, "export", parsed)
     if run.path.parent.name == CHECKPOINTS:
         check_links(run.folder)
     from cnntrain.config.sections import ExportSettings
     from cnntrain.inference.export import export as export_run
 
-    export_run(ExportSettings.of(run.config), run.path, run.state, data_trust(run.config, amendments))
+    export_run(ExportSettings.of(run.config), run.path, run.state, data_trust(run.config, parsed))
     return 0
 
 
@@ -123,7 +123,7 @@ every class. RUN is a run folder, a checkpoint file, or `last`.
 
 Keys (without a value here: as in the checkpoint):
 """,
-    keys=AMENDABLE["eval"],
+    keys=OVERRIDABLE["eval"],
     needs_run=True,
     works_under_torchrun=True,
     is_complete_without_screen=True,
@@ -145,7 +145,7 @@ run folder, or `last`.
 
 Keys (without a value here: as in the run):
 """,
-    keys=AMENDABLE["report"],
+    keys=OVERRIDABLE["report"],
     needs_run=True,
     is_complete_without_screen=True,
 )
@@ -171,7 +171,7 @@ FILE may be - for standard output.
 
 """,
     {"--csv": ANYTHING, "--json": ANYTHING},
-    keys=AMENDABLE["predict"],
+    keys=OVERRIDABLE["predict"],
     needs_run=True,
     takes_files=True,
 )
@@ -190,7 +190,7 @@ and compared with torch on test images.
   cnntrain export last 'formats=[onnx]'
 
 """,
-    keys=AMENDABLE["export"],
+    keys=OVERRIDABLE["export"],
     needs_run=True,
     is_complete_without_screen=True,
 )

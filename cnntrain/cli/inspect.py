@@ -15,7 +15,7 @@ from cnntrain.cli.command import (
     split_flags,
 )
 from cnntrain.cli.help import key_lines, keys_of_model, own_values
-from cnntrain.config.keys import AMENDABLE, KEYS
+from cnntrain.config.keys import KEYS, OVERRIDABLE
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.text import is_there, printable
 
@@ -23,14 +23,14 @@ from cnntrain.text import is_there, printable
 def compare(arguments: Sequence[str]) -> int:
     """``cnntrain compare RUN... [monitor=val_loss] [trust=PACKAGE] [--csv|--json|--html FILE]``."""
     from cnntrain.cli.compare import compare as compare_runs
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
 
     flags, words = split_flags(arguments, COMPARE)
     mine = [word for word in words if word.startswith(("monitor=", "trust="))]
     names = [word for word in words if word not in mine]
     monitor = next((word.partition("=")[2] for word in mine if word.startswith("monitor=")), "auto")
-    amendments = check_amendments([word for word in mine if word.startswith("trust=")], ("trust",), "compare")
-    typed: list[Any] = [amendment.value() for amendment in amendments]
+    parsed = check_overridable([word for word in mine if word.startswith("trust=")], ("trust",), "compare")
+    typed: list[Any] = [override.value() for override in parsed]
     trust = [str(package) for packages in typed for package in packages]
     if not names:
         raise UserError("compare needs runs: cnntrain compare RUN RUN, or cnntrain compare SWEEP")
@@ -61,7 +61,7 @@ def audit(arguments: Sequence[str]) -> int:
     flags, words = split_flags(quiet_as_override(arguments), DATA)
     if "--augmented" in flags:
         return augmented(flags, words)
-    said = [word for word in words if word.startswith(tuple(f"{key}=" for key in AMENDABLE["data"]))]
+    said = [word for word in words if word.startswith(tuple(f"{key}=" for key in OVERRIDABLE["data"]))]
     folders = [word for word in words if word != "verbose=0" and word not in said]
     if len(folders) > 1:
         raise UserError(several_folders(folders, "cnntrain data"))
@@ -71,9 +71,9 @@ def audit(arguments: Sequence[str]) -> int:
         raise UserError(told)
     from cnntrain.annotations.auto import asked_of
     from cnntrain.annotations.boxes import formats
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
 
-    typed = check_amendments(said, AMENDABLE["data"], "data") if said else []
+    typed = check_overridable(said, OVERRIDABLE["data"], "data") if said else []
     asked = asked_of({o.key_or_group.removeprefix("data."): o.value() for o in typed})
     files = flags.get("--json"), flags.get("--html")
     verbose = int("verbose=0" not in words)
@@ -144,14 +144,14 @@ def bench(arguments: Sequence[str]) -> int:
     """``cnntrain bench [overrides]``."""
     from cnntrain.config.compose import conf_folder, read_yaml
     from cnntrain.config.composer import composed
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.config.overrides import check_overrides, normalized
     from cnntrain.config.schema import IMAGES, inputs_of
 
     flags, words = split_flags(quiet_as_override(arguments), BENCH)
     own = read_yaml(conf_folder() / "bench.yaml")
     mine = [word for word in words if word.partition("=")[0] in own]
-    own.update((o.key_or_group, o.value()) for o in check_amendments(mine, tuple(own), "bench"))
+    own.update((o.key_or_group, o.value()) for o in check_overridable(mine, tuple(own), "bench"))
     overrides = normalized(word for word in words if word not in mine)
     for key in (override.partition("=")[0] for override in overrides):
         if "." not in key and key not in KEYS and (near := did_you_mean(key, own)):

@@ -9,7 +9,7 @@ from typing import Any
 from cnntrain.cli.command import Command, run_and_overrides
 from cnntrain.cli.torchrun import together
 from cnntrain.cli.train import check_alone
-from cnntrain.config.keys import AMENDABLE, with_lists
+from cnntrain.config.keys import OVERRIDABLE, with_lists
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.ranks import Reporter
@@ -30,15 +30,15 @@ def resume(arguments: Sequence[str]) -> int:
 
 def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSummary]:
     """Resume a single run, unless it is finished, and return its folder and its summary."""
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_last
     from cnntrain.runs import run_files, run_folder
 
-    amendments = check_amendments(overrides, AMENDABLE["resume"], "resume")
+    parsed = check_overridable(overrides, OVERRIDABLE["resume"], "resume")
     begun = run_folder.begun(run_name)
     if begun is not None:
-        return begun, begin_again(begun, amendments)
-    saved = open_last(run_name, "resume", amendments, trains=True)
+        return begun, begin_again(begun, parsed)
+    saved = open_last(run_name, "resume", parsed, trains=True)
     config, state, folder = saved.config, saved.state, saved.folder
     remark_on_loggers(config, state["config"])
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
@@ -74,7 +74,7 @@ def only_weights(path: Path) -> str:
     return f"{text}: {start} begins anew with them"
 
 
-def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
+def begin_again(folder: Path, parsed: Sequence[Any]) -> RunSummary:
     """Begin a run that was stopped before its first checkpoint, from its ``config.yaml``.
 
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
@@ -99,7 +99,7 @@ def begin_again(folder: Path, amendments: Sequence[Any]) -> RunSummary:
             "pretrained weights: type its train command again, with another out=FOLDER"
         )
     run_writes.check_links(folder)
-    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", amendments, folder)
+    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", parsed, folder)
     remark_on_loggers(config, found)
     if Reporter.is_chosen:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
@@ -130,29 +130,29 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     """``cnntrain resume SWEEP [overrides]``: what is missing or failed, then the ranking."""
     check_alone()
     from cnntrain.config.compose import add_current_folder, compose, plain
-    from cnntrain.config.from_checkpoint import check_amendments
+    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.config.sections import SweepSettings
     from cnntrain.runs.run_writes import check_links
     from cnntrain.sweep.plan import Plan
     from cnntrain.sweep.sweep import Sweep
 
-    allowed = AMENDABLE["resume_sweep"]
+    allowed = OVERRIDABLE["resume_sweep"]
     searched = next((word for word in overrides if word.startswith(("sweeper.", "sweeper="))), None)
     if searched is not None:
         raise UserError(
             f"{printable(searched)}: resume can't change a search; for more trials, type its train command "
             f"again with out={argument(folder)} and a larger sweeper.n_trials"
         )
-    check_amendments(overrides, allowed, "resume of a sweep")
+    check_overridable(overrides, allowed, "resume of a sweep")
     check_links(folder)
     plan = Plan.read(folder)
     # Where its jobs ran, they run again, unless another launcher is asked for.
     elsewhere = any(override.startswith("launcher=") for override in overrides)
     kept = [word for word in plan.how if not (elsewhere and word.startswith("launcher"))]
-    amendments = check_amendments([*kept, *overrides], allowed, "resume of a sweep")
-    typed = with_lists({o.key_or_group: o.value() for o in amendments})
+    parsed = check_overridable([*kept, *overrides], allowed, "resume of a sweep")
+    typed = with_lists({o.key_or_group: o.value() for o in parsed})
     trust = [str(package) for package in typed.get("trust", [])]
-    words = [o.input_line or "" for o in amendments if o.key_or_group != "trust"]
+    words = [o.input_line or "" for o in parsed if o.key_or_group != "trust"]
     if trust:
         add_current_folder()
     sweep = Sweep(plan, folder, SweepSettings.of(plain(compose(words))), trust)
@@ -177,7 +177,7 @@ changed.
 
 Keys that may be changed:
 """,
-    keys=AMENDABLE["resume"],
+    keys=OVERRIDABLE["resume"],
     needs_run=True,
     works_under_torchrun=True,
     is_complete_without_screen=True,

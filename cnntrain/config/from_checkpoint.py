@@ -34,7 +34,7 @@ LOCAL = {key.rpartition(".")[2]: rule.local for key, rule in KEYS.items() if rul
 FETCHES = re.compile(r"^weights|pretrained|^checkpoint")  # arguments that have weights downloaded or read
 
 
-def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: str) -> list[Override]:
+def check_overridable(overrides: Sequence[str], allowed: Sequence[str], command: str) -> list[Override]:
     """Parse and check, before the checkpoint is read, what is typed behind ``resume RUN`` or ``eval RUN``.
 
     Args:
@@ -52,7 +52,7 @@ def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: 
             raise UserError(f"{override.input_line}: {command} can change keys, but not remove them")
         if key not in allowed and not (key.startswith("data.source.") and "data.source" in allowed):
             value = (override.input_line or "").partition("=")[2]
-            raise UserError(not_amendable(key, value, allowed, command, offered))
+            raise UserError(not_overridable(key, value, allowed, command, offered))
         if key in offered:
             check_choice(override, offered)
         else:
@@ -65,7 +65,7 @@ def check_amendments(overrides: Sequence[str], allowed: Sequence[str], command: 
     return sorted(parsed, key=lambda override: override.key_or_group not in offered)
 
 
-def not_amendable(
+def not_overridable(
     key: str, value: str, allowed: Sequence[str], command: str, offered: Mapping[str, Any]
 ) -> str:
     """Return the message for a key that a command does not take."""
@@ -78,18 +78,18 @@ def not_amendable(
     return f"unknown key {key}{f': {instead}' if instead else ''}\n{command} takes {', '.join(allowed)}"
 
 
-def amended(config: Mapping[str, Any], amendments: Sequence[Override]) -> dict[str, Any]:
+def overridden(config: Mapping[str, Any], parsed: Sequence[Override]) -> dict[str, Any]:
     """Return a saved configuration with overrides laid over it.
 
     Args:
         config: plain types, from a checkpoint.
-        amendments: from :func:`check_amendments`.
+        parsed: from :func:`check_overridable`.
     """
     from omegaconf import OmegaConf
 
     offered = groups()
     result = OmegaConf.create(dict(config))
-    for override in amendments:
+    for override in parsed:
         key = override.key_or_group
         if key in offered:
             result[key] = compose([override.input_line or ""])[key]
@@ -102,7 +102,7 @@ def opened(
     state: Mapping[str, Any],
     path: Path,
     command: str,
-    amendments: Sequence[Override],
+    parsed: Sequence[Override],
     folder: Path | None = None,
     own: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def opened(
         state: the checkpoint.
         path: its file.
         command: whose YAML file in conf/ adds keys of its own.
-        amendments: what was typed, from :func:`check_amendments`.
+        parsed: what was typed, from :func:`check_overridable`.
         folder: the run folder that it trains in; None: nothing trains, and only what matters then is checked.
         own: what the command adds besides.
 
@@ -123,11 +123,11 @@ def opened(
         UserError: what was typed does not go with it.
     """
     added = {**read_yaml(conf_folder() / f"{command}.yaml"), **(own or {})}
-    typed = with_lists({override.key_or_group: override.value() for override in amendments})
+    typed = with_lists({override.key_or_group: override.value() for override in parsed})
     trust = [str(package) for package in typed.get("trust", added["trust"])]
     is_of_this_user = own_runs.is_own(state)
     saved = saved_config(state, path, added, None if is_of_this_user else trust)
-    config = amended(saved, amendments)
+    config = overridden(saved, parsed)
     if folder is None:
         keep_preprocessing(config, saved["data"])
     else:
@@ -151,9 +151,9 @@ def keep_preprocessing(config: dict[str, Any], trained_on: Mapping[str, Any]) ->
             config["data"][name] = trained_on[name]
 
 
-def data_trust(config: Mapping[str, Any], amendments: Sequence[Override]) -> Sequence[str] | None:
+def data_trust(config: Mapping[str, Any], parsed: Sequence[Override]) -> Sequence[str] | None:
     """Return what may be named as data: anything, if the user typed which data to take."""
-    is_typed = any(o.key_or_group == "data" or o.key_or_group.startswith("data.source") for o in amendments)
+    is_typed = any(o.key_or_group == "data" or o.key_or_group.startswith("data.source") for o in parsed)
     return None if is_typed else config["trust"]
 
 

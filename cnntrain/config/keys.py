@@ -1059,7 +1059,7 @@ def is_of_run(name: str) -> bool:
     return name in KEYS and "." not in name
 
 
-def amendable(command: str) -> tuple[str, ...]:
+def overridable(command: str) -> tuple[str, ...]:
     """Return the keys and groups that a command may change: its own, those of groups, the others.
 
     ``resume`` trains, so that its own are the keys of a run: ``epochs`` first.
@@ -1071,7 +1071,7 @@ def amendable(command: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: (name not in own, is_of_run(name))))
 
 
-AMENDABLE = {command: amendable(command) for command in get_args(Command)}
+OVERRIDABLE = {command: overridable(command) for command in get_args(Command)}
 CLASS_GROUPS = tuple(name for name, group in GROUPS.items() if group.holds == "class")
 CUSTOM_GROUPS = tuple(name for name, group in GROUPS.items() if group.is_custom)
 REQUIRED_GROUPS = tuple(name for name, group in GROUPS.items() if group.required)

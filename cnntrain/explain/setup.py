@@ -193,7 +193,7 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
     """Return the model of a checkpoint.
 
     Args:
-        config: the checkpoint's, amended.
+        config: the checkpoint's, overridden.
         path: the checkpoint file.
         state: its contents.
         console: told before anything is downloaded.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from cnntrain.compute.autotune import settle
 from cnntrain.compute.precision import Precision
-from cnntrain.config.from_checkpoint import check_amendments
-from cnntrain.config.keys import AMENDABLE
+from cnntrain.config.from_checkpoint import check_overridable
+from cnntrain.config.keys import OVERRIDABLE
 from cnntrain.config.schema import IMAGES, TEXT
 from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
@@ -39,7 +39,7 @@ class Trained:
     """A model from a checkpoint, with its preprocessing and the names of its classes.
 
     Args:
-        settings: what the checkpoint's configuration, amended by the command's, says of the model.
+        settings: what the checkpoint's configuration, overridden by the command's, says of the model.
         path: the checkpoint file.
         state: its contents.
     """
@@ -184,6 +184,6 @@ def load(run: str | Path = "last", overrides: Sequence[str] = ()) -> Trained:
     Raises:
         CheckpointError: there is no such run, or its checkpoint is damaged.
     """
-    amendments = check_amendments(overrides, (*AMENDABLE["load"], "trust"), "load")
-    saved = open_best(str(run), "predict", amendments)
+    parsed = check_overridable(overrides, (*OVERRIDABLE["load"], "trust"), "load")
+    saved = open_best(str(run), "predict", parsed)
     return Trained(TrainedSettings.of(saved.config), saved.path, saved.state)

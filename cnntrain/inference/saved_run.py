@@ -38,14 +38,14 @@ class SavedRun:
 
 
 def open_best(
-    name: str, command: str, amendments: Sequence[Override], own: Mapping[str, Any] | None = None
+    name: str, command: str, parsed: Sequence[Override], own: Mapping[str, Any] | None = None
 ) -> SavedRun:
     """Open the best epoch of a run, for what uses a trained model.
 
     Args:
         name: a run folder, a checkpoint file, or ``last``.
         command: the command whose YAML file in conf/ adds keys of its own.
-        amendments: what was typed, from :func:`cnntrain.config.from_checkpoint.check_amendments`.
+        parsed: what was typed, from :func:`cnntrain.config.from_checkpoint.check_overridable`.
         own: what the command adds besides.
 
     Raises:
@@ -53,16 +53,16 @@ def open_best(
         UserError: what was typed does not go with it.
     """
     state, path = run_folder.load_best(name)
-    return SavedRun(opened(state, path, command, amendments, own=own), state, path)
+    return SavedRun(opened(state, path, command, parsed, own=own), state, path)
 
 
-def open_last(name: str, command: str, amendments: Sequence[Override], trains: bool = False) -> SavedRun:
+def open_last(name: str, command: str, parsed: Sequence[Override], trains: bool = False) -> SavedRun:
     """Open the newest checkpoint of a run, for what writes into its folder.
 
     Args:
         name: a run folder, a checkpoint file, or ``last``.
         command: the command whose YAML file in conf/ adds keys of its own.
-        amendments: what was typed, from :func:`cnntrain.config.from_checkpoint.check_amendments`.
+        parsed: what was typed, from :func:`cnntrain.config.from_checkpoint.check_overridable`.
         trains: whether the command trains in that folder.
 
     Raises:
@@ -75,4 +75,4 @@ def open_last(name: str, command: str, amendments: Sequence[Override], trains: b
     run_writes.check_links(path.parent.parent)
     state, path = run_folder.load_or_previous(path)
     folder = path.parent.parent if trains else None
-    return SavedRun(opened(state, path, command, amendments, folder), state, path)
+    return SavedRun(opened(state, path, command, parsed, folder), state, path)

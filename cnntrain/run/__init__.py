@@ -96,7 +96,7 @@ def resume(config: Config, folder: Path, state: CheckpointState | None = None) -
     """Go on with a run where its checkpoint left it, to the same end as if it had never stopped.
 
     Args:
-        config: the checkpoint's configuration, amended.
+        config: the checkpoint's configuration, overridden.
         folder: the run folder.
         state: the checkpoint; None of a run that was stopped before its first one, and begins again.
     """

@@ -18,7 +18,7 @@ from cnntrain import __version__
 from cnntrain.cli.commands import COMMANDS
 from cnntrain.cli.help import FIRST_PAGE
 from cnntrain.config.compose import conf_folder, groups
-from cnntrain.config.keys import AMENDABLE, KEYS
+from cnntrain.config.keys import KEYS, OVERRIDABLE
 from cnntrain.explain.table import TOPICS
 
 HELP_OF = ("all", *groups())  # which `train --help` takes
@@ -137,7 +137,9 @@ def test_help_fits_the_terminal(
     assert widest <= min(columns, 120), outcome.out
 
 
-@pytest.mark.parametrize(("command", "keys"), [("eval", AMENDABLE["eval"]), ("resume", AMENDABLE["resume"])])
+@pytest.mark.parametrize(
+    ("command", "keys"), [("eval", OVERRIDABLE["eval"]), ("resume", OVERRIDABLE["resume"])]
+)
 def test_help_lists_the_keys_that_a_command_takes(
     torchless: Command, command: str, keys: tuple[str, ...]
 ) -> None:
@@ -213,7 +215,7 @@ COMPLETIONS = {
     "eval last data=fas": ["data=fashion_mnist"],
     "eval last epo": [],
     "resume l": ["last"],
-    "resume last ": [f"{key}=" for key in AMENDABLE["resume"]],
+    "resume last ": [f"{key}=" for key in OVERRIDABLE["resume"]],
     "explain ": list(TOPICS),
     "explain z": ["zero_grad"],
     "train --help optim.l": ["optim.lr"],

@@ -12,7 +12,7 @@ from image_tree import digits
 
 from cnntrain.compare.diff import differing
 from cnntrain.config.compose import choice_values, conf_folder, groups, raw_yaml, typed_values
-from cnntrain.config.keys import AMENDABLE, GROUPS, INFERRED, KEYS, affected_by, home_of
+from cnntrain.config.keys import GROUPS, INFERRED, KEYS, OVERRIDABLE, affected_by, home_of
 from cnntrain.config.schema import UNCHANGED, Affects, Command, Key
 from cnntrain.image_folder.inventory import usable
 
@@ -65,8 +65,8 @@ def test_only_what_changes_the_weights_makes_another_experiment() -> None:
 
 def test_each_command_takes_keys_or_groups_that_are_there() -> None:
     for command in get_args(Command):
-        assert AMENDABLE[command]
-        assert set(AMENDABLE[command]) <= {*KEYS, *GROUPS}
+        assert OVERRIDABLE[command]
+        assert set(OVERRIDABLE[command]) <= {*KEYS, *GROUPS}
 
 
 def test_what_auto_stands_for_is_found_in_a_folder_of_images(tmp_path: Path) -> None:
