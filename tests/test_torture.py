@@ -86,7 +86,7 @@ def outside(folder: Path) -> Path:
 
 
 def allocate() -> None:
-    held = bytearray(300 * 2**20)
+    held = bytearray(700 * 2**20)  # a child does not hold the pages of libraries until it needs them
     held[::4096] = b"x" * len(held[::4096])
     time.sleep(0.3)
 

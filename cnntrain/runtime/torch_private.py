@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +41,20 @@ def end_workers(loader: DataLoader[Any]) -> None:
     kept, loader._iterator = loader._iterator, None
     if kept is not None:
         kept._shutdown_workers()  # type: ignore[attr-defined]
+
+
+def oblivious_of_sizes(wanted: bool) -> AbstractContextManager[None]:
+    """Let torch.export take what an example has for one of many sizes.
+
+    ``_config.patch(backed_size_oblivious=True)``, which torch.onnx sets too, has no public name. Without it
+    torch 2.14 would also demand of all images that they are padded if the example is, and that none becomes
+    one pixel at the deepest level.
+    """
+    from torch.fx.experimental import _config
+
+    patch: Any = getattr(_config, "patch")  # noqa: B009  # torch adds it as the module is imported
+    patched: AbstractContextManager[None] = patch(backed_size_oblivious=wanted)
+    return patched
 
 
 def count_as_step(optimizer: Optimizer) -> None:

@@ -81,7 +81,12 @@ def test_masks_in_memory_are_handed_out_one_by_one() -> None:
     [
         (["data=mnist_canvas"], TextbookCanvases, "composed"),
         (
-            ["data=mnist_canvas", "data.source._target_=my.Canvases"],
+            [
+                "data=mnist_canvas",
+                "data.source._target_=my.Canvases",
+                "data.targets=masks",
+                "data.num_classes=11",
+            ],
             TextbookMasks,
             "v2 transforms image by image",
         ),

@@ -6,6 +6,7 @@ A private name may be gone with the next release. The first test says which name
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -27,7 +28,8 @@ import cnntrain
 PACKAGE = Path(cnntrain.__file__).parent
 HOME = PACKAGE / "runtime" / "torch_private.py"
 PUBLIC = {"os._exit", "_replace", "_asdict", "_fields"}  # documented, in spite of their first letter
-OURS = {"_cnntrain_field"}  # an attribute that cnntrain sets on a tensor, and reads
+# Attributes that cnntrain sets and reads: on a tensor, and on a Value, as the course names it.
+OURS = {"_cnntrain_field", "_backward"}
 ACCESS = {"getattr", "setattr", "hasattr", "delattr"}
 MODULE = re.compile(r"(torch|torchvision|hydra|omegaconf|optuna|rich|matplotlib|numpy)(\.\w+)*\.(_[a-z]\w*)")
 
@@ -65,6 +67,7 @@ IS_THERE: dict[str, Callable[[], bool]] = {
     "_dynamo": lambda: "torch._dynamo" in inspect.getsource(DistributedDataParallel.__init__),
     "_inside_ddp_forward": lambda: is_wrapped(DistributedDataParallel._inside_ddp_forward),
     "_FlopCounterMode": lambda: is_wrapped(flop_counter._FlopCounterMode.__torch_dispatch__),
+    "_config": lambda: hasattr(importlib.import_module("torch.fx.experimental._config"), "patch"),
     "__dynamo_disable": lambda: "__dynamo_disable" in inspect.getsource(torch._disable_dynamo),
 }
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental import _config as shapes_of_torch
 
 from cnntrain.errors import RunFailed, UserError, in_words
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
 from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runtime.torch_private import oblivious_of_sizes
 
 Run = Callable[..., Tensor]
 
@@ -72,12 +72,9 @@ class Source:
 def traced(source: Source) -> torch.export.ExportedProgram:
     """Return the program of torch.export.
 
-    The example stands for images of any size. Without ``backed_size_oblivious``, which torch.onnx sets too,
-    torch 2.14 would also demand of all of them that they are padded if the example is, and that none
-    becomes one pixel at the deepest level.
+    The example stands for images of any size.
     """
-    patch: Any = getattr(shapes_of_torch, "patch")  # noqa: B009  # torch adds it as it is imported
-    with quietly(), patch(backed_size_oblivious=source.any_size):
+    with quietly(), oblivious_of_sizes(source.any_size):
         return torch.export.export(source.model, source.inputs, dynamic_shapes=source.dynamic_shapes("pt2"))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import COLOURS, percent, styled
@@ -18,6 +17,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.training.zero_grad import tried
+from cnntrain.models.hooks import changed_inputs
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.moved import moved
 from cnntrain.tasks.scores import TEST
@@ -59,9 +59,9 @@ def one_pixel(builds: Sequence[Callable[[], Parts]], console: Console, folder: P
         for how in (AS_THEY_ARE, SHUFFLED):
             parts = build()
             name = network_name(parts.settings.model.node, type(parts.model).__name__)
-            if how == SHUFFLED:
-                shuffle_inputs(parts.model)
-            found.setdefault(name, {})[how] = tried(parts, console, f"{name}, pixels {how}")[2]
+            changes = [(parts.model, in_one_order)] if how == SHUFFLED else []
+            with changed_inputs(changes):
+                found.setdefault(name, {})[how] = tried(parts, console, f"{name}, pixels {how}")[2]
     lines = []
     for name, values in found.items():
         known, mixed = values[AS_THEY_ARE], values[SHUFFLED]
@@ -81,13 +81,9 @@ def one_pixel(builds: Sequence[Callable[[], Parts]], console: Console, folder: P
     console.line("figure: [bold]{}[/]", shown_path(path))
 
 
-def shuffle_inputs(model: nn.Module) -> None:
-    """Let a network see shuffled images, from now on."""
-
-    def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (shuffled(args[0], order_of(args[0][0, 0].numel())), *args[1:])
-
-    model.register_forward_pre_hook(before)
+def in_one_order(images: Tensor) -> Tensor:
+    """Return images, float (N, C, H, W), with their pixels in the order that all images get."""
+    return shuffled(images, order_of(images[0, 0].numel()))
 
 
 def show_vectors(console: Console, images: Tensor, labels: Tensor) -> None:
