@@ -20,6 +20,7 @@ from cnntrain.text import printable
 # Modules whose classes a checkpoint may name, as module.Class and no deeper.
 SAFE_MODULES = (
     "cnntrain.tasks",
+    "cnntrain.tasks.detection.losses",
     "cnntrain.tasks.segmentation.losses",
     "cnntrain.models",
     "cnntrain.optim",
