@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+AGAIN_SECONDS = 0.05  # after which a signal that met a finalizer is sent again
 
 
 class Signals:
@@ -60,8 +62,25 @@ class StopJobs(Signals):
     """Raises KeyboardInterrupt in a sweep when a signal comes, and remembers which one it was.
 
     It is no Exception, since Hydra takes those that come while it composes for mistakes of the user's. It has
-    to be remembered, since Python drops what is raised within a finalizer.
+    to be remembered, since Python drops what is raised within a finalizer, that of a progress bar, say: the
+    signal is then sent again.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again: threading.Timer | None = None
+
+    def __enter__(self) -> Self:
+        """Install the handlers, and hear of the errors that Python drops."""
+        self.hook = sys.unraisablehook
+        sys.unraisablehook = self.repeat
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        """Restore what was installed before."""
+        super().__exit__(*error)
+        sys.unraisablehook = self.hook
+        self.cancel()
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Stop what is under way."""
@@ -71,7 +90,23 @@ class StopJobs(Signals):
     def check(self) -> None:
         """Raise what stops a sweep, if a signal has come."""
         if self.received:
+            self.cancel()
             raise KeyboardInterrupt
+
+    def repeat(self, dropped: sys.UnraisableHookArgs) -> None:
+        """Send the signal again if what was dropped is its interruption; another error is printed."""
+        if not (self.received and issubclass(dropped.exc_type, KeyboardInterrupt)):
+            self.hook(dropped)
+            return
+        self.again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.received))
+        self.again.daemon = True
+        self.again.start()
+
+    def cancel(self) -> None:
+        """Leave it at the interruption that has been raised, so that what follows it is not interrupted."""
+        if self.again is not None:
+            self.again.cancel()
+            self.again = None
 
 
 class HeldSignals(Signals):

@@ -97,6 +97,33 @@ def test_ctrl_c_is_heard_though_the_code_that_it_meets_makes_another_error_of_it
     assert outcome.code == 130 and "failed" not in outcome.err and "can't" not in outcome.err, outcome.err
 
 
+IN_A_FINALIZER = """
+import os, signal
+from torch import nn
+
+class Ended:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+class Net(nn.Sequential):
+    def __init__(self, in_features, num_classes):
+        super().__init__(nn.Flatten(), nn.Linear(in_features, num_classes))
+        Ended()
+"""
+
+
+def test_a_signal_that_meets_a_finalizer_stops_the_job_without_a_traceback(process: Command) -> None:
+    """Such as that of a bar. Python drops what is raised in one, and prints a traceback of it."""
+    Path("finalizer.py").write_text(IN_A_FINALIZER)
+    own = ("limit=200", "epochs=1000", "model._target_=finalizer.Net", "precision=fp32", "report=false")
+
+    outcome = process("train", "-m", *own, "seed=0,1", "out=sweep")
+
+    assert outcome.code == 143 and "Traceback" not in outcome.err, outcome.err
+    assert outcome.err.rstrip().endswith("to go on: cnntrain resume sweep")
+    assert not finished()
+
+
 CIRCLE = """
 from torch import nn
 
