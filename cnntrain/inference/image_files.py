@@ -1,9 +1,11 @@
-"""The image files that are meant by what a person types: files, and folders of them."""
+"""The image files that are meant by what a person types, files and folders of them, and how they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from cnntrain.errors import UserError, nearest
 from cnntrain.image_folder.findings import heading
@@ -11,8 +13,12 @@ from cnntrain.image_folder.index import told_apart
 from cnntrain.image_folder.not_read import advice_for
 from cnntrain.image_folder.walk import Found, walk
 from cnntrain.runs.run_folder import typed_path
+from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.ranks import Reporter
 from cnntrain.text import printable, some
+
+T = TypeVar("T")
+THREADS = 8  # that decode, at most
 
 
 def files_of(names: Iterable[str], suffixes: tuple[str, ...] = ()) -> list[Path]:
@@ -71,3 +77,26 @@ def images_in(folder: Path, name: str, suffixes: tuple[str, ...] = ()) -> list[P
     if skipped:
         Reporter.remark(f"warning: {printable(name)}: {skipped}")
     return sorted(folder / file for file in images)
+
+
+def in_lots(
+    files: Sequence[Path], size: int, read: Callable[[Path], T], ahead: bool = True
+) -> Iterator[tuple[Sequence[Path], list[T]]]:
+    """Yield files in lots, in order, with what was read of each; threads read the files of a lot.
+
+    Args:
+        files: all of them.
+        size: of a lot.
+        read: reads one file.
+        ahead: read the next lot while the model is at one; else only when that one is out of memory.
+    """
+    lots = [files[first : first + size] for first in range(0, len(files), size)]
+    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
+        reading = [pool.submit(read, file) for file in lots[0]] if lots else []
+        for lot, following in zip(lots, [*lots[1:], []], strict=True):
+            images = [future.result() for future in reading]
+            reading = [pool.submit(read, file) for file in following] if ahead else []
+            yield lot, images
+            if not ahead:
+                images.clear()
+                reading = [pool.submit(read, file) for file in following]

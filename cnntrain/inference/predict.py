@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import Unreadable
+from cnntrain.inference.image_files import in_lots
 from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
 from cnntrain.inference.objects import results
@@ -28,10 +28,8 @@ from cnntrain.inference.segment import segmented
 from cnntrain.inference.sequences.files import predictions as of_sequences
 from cnntrain.runs.named_output import screen_beside, write
 from cnntrain.runtime.console import Console, count
-from cnntrain.runtime.hardware import cores
 from cnntrain.text import shown_path
 
-THREADS = 8  # that decode, at most
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 
 
@@ -179,13 +177,8 @@ def predictions(
             return str(error)
         return central(whole, size)[None]
 
-    lots = [files[first : first + batch_size] for first in range(0, len(files), batch_size)]
-    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
-        reading: list[Future[Tensor | str]] = [pool.submit(read, file) for file in lots[0]] if lots else []
-        for lot, following in zip(lots, [*lots[1:], []], strict=True):
-            images = [future.result() for future in reading]
-            reading = [pool.submit(read, file) for file in following]  # while the model is at it
-            yield from judged(trained, lot, images, top)
+    for lot, images in in_lots(files, batch_size, read):
+        yield from judged(trained, lot, images, top)
 
 
 def judged(

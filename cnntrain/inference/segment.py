@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,14 @@ from cnntrain.data.resize import sides
 from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import Unreadable
+from cnntrain.inference.image_files import in_lots
 from cnntrain.inference.mask_files import Writer, names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction
 from cnntrain.inference.seen import Seen, read_seen
 from cnntrain.inference.windows import blended, through, upsampled_labels
-from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.classes import areas
 
-THREADS = 8  # that decode, at most
 LOT = 16  # files that are in memory at a time; of files that are cut into tiles it is one
 MOST_VALUES = 2**27  # of the outputs for a file that is scaled, before its mask is scaled back: 512 MB
 
@@ -132,20 +130,11 @@ def segmented(
     """
     segmenter, colors = Segmenter(trained, tile, invert), palette()
     writer = Writer(folder, trained.class_names, colors)
-    lot = LOT if tile is None else 1
-    lots = [files[first : first + lot] for first in range(0, len(files), lot)]
-    names = names_of(files)
-    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
-        reading: list[Future[Seen | str]] = [pool.submit(segmenter.read, file) for file in lots[0]]
-        for some, following in zip(lots, [*lots[1:], []], strict=True):
-            images = [future.result() for future in reading]
-            if tile is None:  # large files are in memory one at a time
-                reading = [pool.submit(segmenter.read, file) for file in following]
-            labels = segmenter.labels([image for image in images if isinstance(image, Seen)])
-            yield from written(some, images, labels, names, writer, top)
-            if tile is not None:
-                images.clear()
-                reading = [pool.submit(segmenter.read, file) for file in following]
+    names, is_whole = names_of(files), tile is None  # files to be cut into tiles are large
+    for lot, images in in_lots(files, LOT if is_whole else 1, segmenter.read, ahead=is_whole):
+        seen = [image for image in images if isinstance(image, Seen)]
+        yield from written(lot, images, segmenter.labels(seen), names, writer, top)
+        seen.clear()  # else a large file would be in memory together with the next one
 
 
 def written(

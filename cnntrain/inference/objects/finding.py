@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,13 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.resize import sides
+from cnntrain.inference.image_files import in_lots
 from cnntrain.inference.mask_files import names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.objects.object_files import Writer
 from cnntrain.inference.prediction import Prediction
 from cnntrain.inference.seen import Seen, read_seen
-from cnntrain.runtime.hardware import cores
 
-THREADS = 8  # that decode, at most
 LOT = 16  # files that are in memory at a time, at most
 LONGEST = 4  # times the network's pixels that a longer image has, at most
 
@@ -103,19 +101,13 @@ def found_objects(
         RunFailed: a file can't be written.
     """
     names = names_of(files)
-    step = min(LOT, batch_size)
-    lots = [files[first : first + step] for first in range(0, len(files), step)]
-    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
-        reading: list[Future[Seen | str]] = [pool.submit(finder.read, file) for file in lots[0]]
-        for lot, following in zip(lots, [*lots[1:], []], strict=True):
-            images = [future.result() for future in reading]
-            reading = [pool.submit(finder.read, file) for file in following]  # while the model is at it
-            boxes = finder.boxes([image for image in images if isinstance(image, Seen)])
-            for file, image in zip(lot, images, strict=True):
-                if isinstance(image, str):
-                    yield Prediction(file, reason=image)
-                    continue
-                objects = next(boxes)
-                (surest,) = finder.trained.task.decode(objects[None], writer.class_names, top)
-                paths = writer.write(names[file], objects, image)
-                yield Prediction(file, surest, mean=image.mean, written=paths, objects=objects)
+    for lot, images in in_lots(files, min(LOT, batch_size), finder.read):
+        boxes = finder.boxes([image for image in images if isinstance(image, Seen)])
+        for file, image in zip(lot, images, strict=True):
+            if isinstance(image, str):
+                yield Prediction(file, reason=image)
+                continue
+            objects = next(boxes)
+            (surest,) = finder.trained.task.decode(objects[None], writer.class_names, top)
+            paths = writer.write(names[file], objects, image)
+            yield Prediction(file, surest, mean=image.mean, written=paths, objects=objects)
