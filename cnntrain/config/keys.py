@@ -94,7 +94,7 @@ KEYS: dict[str, Key] = {
     # predict and export
     "top": Key(
         "int",
-        "classes or objects to list per image, the most probable first",
+        "classes to list per image, the most probable first",
         "output",
         low=1,
         commands=("predict",),

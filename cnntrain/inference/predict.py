@@ -63,7 +63,7 @@ def predict(
     console = screen_beside(csv_file, json_file, verbose=settings.verbose)
     task, names = trained.task, trained.class_names
     check_keys(trained, settings)
-    top = settings.top if task.finds_boxes else min(settings.top, len(names))
+    top = min(settings.top, len(names))
     if settings.tta:
         trained.model = task.views(trained.model, settings.tta)
     found = []
@@ -109,7 +109,7 @@ def opened(
     Args:
         trained: the model.
         files: of images.
-        top: how many classes or objects are named.
+        top: how many classes are named.
         settings: what is shown and written of them.
         stack: closes the folder.
     """

@@ -28,7 +28,7 @@ class Lines:
         class_names: of the model.
         top: how many classes each prediction has.
         value_format: how the value of a class is printed, see :class:`cnntrain.tasks.base.Task`.
-        most: objects that an image can have, whose number is shown; 0: they are not counted.
+        most: objects that an image can have, whose numbers are shown; 0: they are not counted.
     """
 
     def __init__(
@@ -40,14 +40,15 @@ class Lines:
         value_format: str,
         most: int = 0,
     ) -> None:
-        self.console, self.value_format = console, value_format
+        self.console, self.class_names, self.value_format = console, class_names, value_format
         self.folder = folder_of(files)
         self.file_width = max(columns(self.name(file)) for file in files)
         self.class_width = min(WIDEST, max(columns(printable(name)) for name in class_names))
         self.others = top - 1
         self.count_width = columns(count(most, "object")) if most else 0
+        self.times_width = columns(times(most)) if most else 0
         if is_terminal(console.screen.file):
-            one = self.class_width + 1 + WIDTH  # columns of a class and its probability
+            one = self.class_width + 1 + WIDTH + self.times_width  # columns of a class and its probability
             room = console.screen.width - 2 - one - (self.count_width + 2 if most else 0)
             self.file_width = max(NARROWEST, min(self.file_width, room))
             self.others = max(0, min(self.others, (room - self.file_width) // (3 + one)))
@@ -67,13 +68,14 @@ class Lines:
             self.console.warn(f"{printable(prediction.file)}: {printable(prediction.reason)}")
             return
         parts: list[object] = [padded(end_of(self.name(prediction.file), self.file_width), self.file_width)]
-        number = ""
+        number, objects = "", Counter[str]()
         if prediction.objects is not None:
-            number = "  {}"
-            parts.append(count(len(prediction.objects), "object").rjust(self.count_width))
+            number, objects = "  {}", Counter(named_in(prediction, self.class_names))
+            parts.append(count(objects.total(), "object").rjust(self.count_width))
         shown = prediction.outputs[: 1 + self.others]
         for name, share in shown:
-            parts += [self.padded_class(name), f"{share:{WIDTH}{self.value_format}}"]
+            number_of_them = times(objects[name]).rjust(self.times_width) if objects else ""
+            parts += [self.padded_class(name) + number_of_them, f"{share:{WIDTH}{self.value_format}}"]
         best, rest = "  [bold]{}[/] {}" * len(shown[:1]), "   [dim]{} {}[/]" * len(shown[1:])
         self.console.line(f"{{}}{number}{best}{rest}", *(Whole(part) for part in parts))
 
@@ -81,6 +83,11 @@ class Lines:
         """Return a class's name in its column; of a name that is too long for a terminal, the end."""
         is_cut = is_terminal(self.console.screen.file)
         return padded(end_of(printable(name), self.class_width) if is_cut else name, self.class_width)
+
+
+def times(number: int) -> str:
+    """Return how often a class is found in an image, to stand behind its name."""
+    return f" ×{number:,}"
 
 
 def end_of(text: str, width: int) -> str:

@@ -93,7 +93,7 @@ def found_objects(
     Args:
         finder: the model.
         files: of images.
-        top: how many objects are named on the screen.
+        top: how many classes are named on the screen, each with the highest score of its objects.
         batch_size: images that the model sees at a time, LOT at most.
         writer: of the labels and overlays.
 
@@ -108,6 +108,8 @@ def found_objects(
                 yield Prediction(file, reason=image)
                 continue
             objects = next(boxes)
-            (surest,) = finder.trained.task.decode(objects[None], writer.class_names, top)
+            (found,) = finder.trained.task.decode(objects[None], writer.class_names, len(objects))
+            surest = dict(reversed(found))  # of each class the first, which has the highest score
+            shown = tuple((name, surest[name]) for name in dict.fromkeys(name for name, _ in found))
             paths = writer.write(names[file], objects, image)
-            yield Prediction(file, surest, mean=image.mean, written=paths, objects=objects)
+            yield Prediction(file, shown[:top], mean=image.mean, written=paths, objects=objects)

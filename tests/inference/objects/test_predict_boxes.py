@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,13 @@ def test_boxes_are_few_and_sure_if_that_is_asked(cnntrain: Command, in_empty_fol
     assert number("score=0", "nms=1", "most=5") == 5 < everything
     assert number("score=0", "nms=0", "most=300") < everything
     assert number() == 0  # an untrained network is sure of nothing
+
+    line = cnntrain("predict", "run", "a.png", "score=0", "nms=1", "most=40", "top=10").out.splitlines()[0]
+    (total,) = re.findall(r"(\d+) objects", line)
+    classes = re.findall(r"(\d) +×(\d+) +(\d+\.\d+)%", line)  # name, number, highest score
+    scores = [float(score) for _, _, score in classes]
+    assert sum(int(times) for _, times, _ in classes) == int(total) == 40
+    assert 1 < len(classes) == len({name for name, _, _ in classes}) and scores == sorted(scores)[::-1]
 
 
 def test_python_gets_boxes_in_pixels_of_the_images_that_it_gives(in_empty_folder: Path) -> None:
