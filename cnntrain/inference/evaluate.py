@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from cnntrain import loop
 from cnntrain.config.sections import EarlierSettings, EndSettings, EvalSettings
 from cnntrain.data.loader import EvalLoader
-from cnntrain.data.open import open_data, warn_of_no_record, warn_of_other_data
-from cnntrain.data.trained_on import Earlier
+from cnntrain.data.open import Data, open_data, warn_of_no_record, warn_of_other_data
+from cnntrain.data.trained_on import Earlier, Images
 from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.image_folder.members import split_of
 from cnntrain.inference.model import Trained
@@ -61,43 +63,20 @@ def evaluate(
     """
     console = Console(settings.trained.engine.verbose if is_main() else -1)
     trained, split = Trained(settings.trained, path, state), settings.split
-    device, class_names, data_settings = trained.device, trained.class_names, settings.trained.data
+    device, class_names = trained.device, trained.class_names
     run = path.parent.parent if path.parent.name == run_folder.CHECKPOINTS else None
-    before = EarlierSettings.of(state["config"]).source
-    run_split = split_of(
-        data_settings.source, before, state.get("split"), run, (split,), other_data, OTHERWISE
-    )
-    earlier = Earlier(path, state)
-    data = distributed.rank_zero_first(
-        lambda: open_data(data_settings, device, console, data_trust, class_names, run_split, earlier)
-    )
-    if run_split is None and not other_data and not earlier.is_of(data_settings, data.train):
-        warn_of_other_data(console)
-    if run_split is not None and run_split.members is None:
-        warn_of_no_record(run_split, state, data, data_settings.root or "", console)
+    data, is_recorded = data_for(settings, trained, state, run, console, other_data, data_trust)
     numbers = renumbering(data.train.class_names, class_names)
     if numbers is not None:
         console.line("the data have the classes of the model in another order: they are matched by name")
-    images, indices = {
-        "train": (data.train, data.train_indices),
-        "val": (data.train, data.val_indices),
-        "test": (data.test, torch.arange(len(data.test))),
-    }[split]
-    if split == "val" and data.held_back:
-        left = f"{count(data.held_back, 'image')} of the val part left out: the model was trained on them"
-        if len(indices) == 0:
-            raise UserError(f"split=val holds no images: {left}")
-        console.warn(left)
-    if len(indices) == 0:
-        raise UserError(f"split={split} holds no images: data.val_fraction is {data_settings.val_fraction}")
+    images, indices = images_of(split, data, settings.trained.data.val_fraction, console)
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
             f"{shown_path(run)} is not finished: keep the test set for the end; use split=val\n"
             f"to go on: cnntrain resume {argument(run)}"
         )
-    loader = EvalLoader(
-        images, indices, settings.eval_batch_size, trained.normalize, device, data_settings.workers
-    )
+    workers = settings.trained.data.workers
+    loader = EvalLoader(images, indices, settings.eval_batch_size, trained.normalize, device, workers)
     model = trained.task.views(trained.model, settings.tta) if settings.tta else trained.model
     batches = renumbered(console.followed(loader, f"evaluating on {split}"), numbers)
     evaluation = trained.task.evaluation(device)
@@ -107,29 +86,90 @@ def evaluate(
     if not torch.isfinite(torch.tensor(result.loss)):
         raise RunFailed(f"the loss on {split} is {result.loss}: the checkpoint's weights are unusable")
 
-    views = f", mean over views by {' and '.join(settings.tta)}" if settings.tta else ""
     if data.members is not None:
-        recorded = (
-            ", those that the run recorded" if run_split and run_split.members and run_split.binds else ""
-        )
-        root = shown_path(data_settings.root or "")
+        recorded = ", those that the run recorded" if is_recorded else ""
+        root = shown_path(settings.trained.data.root or "")
         console.line("data.root={}: {}", root, f"{count(len(indices), f'{split} image')}{recorded}")
+    views = f", mean over views by {' and '.join(settings.tta)}" if settings.tta else ""
     console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
     trained.task.show_result(console, split, result, class_names)
     if run is not None and is_main():
-        report = {
-            "checkpoint": path.name,
-            "split": split,
-            "tta": settings.tta,
-            **result.as_dict(),
-            **result.details(class_names),
-            "command": command,
-        }
-        target = run / f"eval_{split}.json"
-        try:
-            run_folder.write_json(target, report)
-        except OSError as error:  # a colleague's run, or a read-only disk: the result is on the screen
-            console.warn(f"{shown_path(target)} can't be written: {error.strerror or error}")
-        else:
-            console.line("[dim]written to {}[/]", shown_path(target))
+        about = {"checkpoint": path.name, "split": split, "tta": settings.tta}
+        report = {**about, **result.as_dict(), **result.details(class_names), "command": command}
+        write_result(run / f"eval_{split}.json", report, console)
     return result
+
+
+def data_for(
+    settings: EvalSettings,
+    trained: Trained,
+    state: CheckpointState,
+    run: Path | None,
+    console: Console,
+    other_data: bool,
+    trust: Sequence[str] | None,
+) -> tuple[Data, bool]:
+    """Return the data to evaluate on, and whether their split is the one that the run recorded.
+
+    Warn of data that may hold images on which the model was trained.
+
+    Args:
+        settings: what the model is evaluated on.
+        trained: the model.
+        state: the contents of its checkpoint.
+        run: its run folder; None if the checkpoint lies in none.
+        console: where warnings are printed.
+        other_data: see :func:`evaluate`.
+        trust: packages that the configuration may name under ``data``; None for what the user typed.
+    """
+    known, before = settings.trained.data, EarlierSettings.of(state["config"]).source
+    run_split = split_of(
+        known.source, before, state.get("split"), run, (settings.split,), other_data, OTHERWISE
+    )
+    earlier = Earlier(trained.path, state)
+    data = distributed.rank_zero_first(
+        lambda: open_data(known, trained.device, console, trust, trained.class_names, run_split, earlier)
+    )
+    if run_split is None:
+        if not other_data and not earlier.is_of(known, data.train):
+            warn_of_other_data(console)
+        return data, False
+    if run_split.members is None:
+        warn_of_no_record(run_split, state, data, known.root or "", console)
+    return data, bool(run_split.members) and run_split.binds
+
+
+def images_of(split: str, data: Data, val_fraction: float, console: Console) -> tuple[Images, Tensor]:
+    """Return the images that hold a split, and the indices of its own.
+
+    Args:
+        split: ``train``, ``val`` or ``test``.
+        data: all images.
+        val_fraction: the share of the training images that is the validation set.
+        console: told what is left out.
+
+    Raises:
+        UserError: there are none.
+    """
+    if split == "test":
+        images, indices = data.test, torch.arange(len(data.test))
+    else:
+        images, indices = data.train, data.train_indices if split == "train" else data.val_indices
+    if split == "val" and data.held_back:
+        left = f"{count(data.held_back, 'image')} of the val part left out: the model was trained on them"
+        if len(indices) == 0:
+            raise UserError(f"split=val holds no images: {left}")
+        console.warn(left)
+    if len(indices) == 0:
+        raise UserError(f"split={split} holds no images: data.val_fraction is {val_fraction}")
+    return images, indices
+
+
+def write_result(target: Path, report: Mapping[str, Any], console: Console) -> None:
+    """Write what was evaluated beside a run's other files, if that is possible."""
+    try:
+        run_folder.write_json(target, report)
+    except OSError as error:  # a colleague's run, or a read-only disk: the result is on the screen
+        console.warn(f"{shown_path(target)} can't be written: {error.strerror or error}")
+    else:
+        console.line("[dim]written to {}[/]", shown_path(target))
