@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnntrain.drawing.style import COLOURS, canvas, png, styled
-from cnntrain.errors import RunFailed
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.named_output import save_bytes
 
 LINES = (COLOURS["curve"], COLOURS["mark"], "#2f9e44", "#7048e8")
 
@@ -69,7 +68,4 @@ def save(drawn: Figure, path: Path, background: str = "white") -> None:
     Raises:
         RunFailed: it can't be written, because the disk is full, say.
     """
-    try:
-        write_atomically(path, png(drawn, background))
-    except OSError as error:
-        raise RunFailed(f"{path} can't be written: {error.strerror or error}") from error
+    save_bytes(path, png(drawn, background))

@@ -12,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.drawing.masks import GREY, over, with_legend
-from cnntrain.errors import RunFailed, UserError
+from cnntrain.errors import UserError
 from cnntrain.inference.prediction import folder_of
-from cnntrain.runs.checkpoint import write_atomically
-from cnntrain.runs.named_output import output_folder
+from cnntrain.runs.named_output import output_folder, save_bytes
 from cnntrain.runs.run_folder import typed_path
 from cnntrain.text import encoded, printable
 
@@ -60,23 +59,10 @@ class Writer:
 
 
 def save(path: Path, image: Image.Image) -> None:
-    """Write an image as PNG, see :func:`save_bytes`."""
+    """Write an image as PNG, see :func:`cnntrain.runs.named_output.save_bytes`."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     save_bytes(path, buffer.getvalue())
-
-
-def save_bytes(path: Path, data: bytes) -> None:
-    """Write a file, in a folder that is made if there is none.
-
-    Raises:
-        RunFailed: it can't be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
-    except OSError as error:
-        raise RunFailed(f"{printable(path)} can't be written: {error.strerror or error}") from error
 
 
 def names_of(files: Sequence[Path]) -> dict[Path, Path]:

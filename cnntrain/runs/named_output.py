@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cnntrain.errors import UserError
+from cnntrain.errors import RunFailed, UserError
 from cnntrain.runs.checkpoint import write_atomically
 from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
 from cnntrain.runtime.console import Console, is_terminal
@@ -77,6 +77,18 @@ def write(name: str, text: str, console: Console) -> None:
         return
     write_named(typed_path(name), encoded(text))
     console.line("[dim]written to {}[/]", name)
+
+
+def save_bytes(path: Path, data: bytes) -> None:
+    """Write a file of a command's own, whole or not at all, in a folder that is made if there is none.
+
+    Raises:
+        RunFailed: it can't be written, because the disk is full, say.
+    """
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise RunFailed(f"{printable(path)} can't be written: {error.strerror or error}") from error
 
 
 def write_named(path: Path, data: bytes) -> None:

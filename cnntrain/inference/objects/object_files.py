@@ -9,8 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from cnntrain.drawing.boxes import named
-from cnntrain.inference.mask_files import OVERLAYS, save, save_bytes
+from cnntrain.inference.mask_files import OVERLAYS, save
 from cnntrain.inference.seen import Seen
+from cnntrain.runs.named_output import save_bytes
 from cnntrain.text import encoded
 
 LABELS = "labels"

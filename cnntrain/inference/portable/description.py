@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.data.resize import side_or_both, sides
-from cnntrain.errors import RunFailed
 from cnntrain.inference.model import Trained
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.named_output import save_bytes
 from cnntrain.tasks import image_input
 from cnntrain.tasks.base import Task
 from cnntrain.text import encoded, printable, some
@@ -115,12 +114,9 @@ def describe(
     exported = task.exported()
     script = exported.script if "onnx" in formats else None
     text = readme(formats, facts, task, any_size, script is not None)
-    try:
-        write_atomically(folder / README, encoded(text))
-        if script is not None:
-            write_atomically(folder / SCRIPT, standalone(script).encode())
-    except OSError as error:
-        raise RunFailed(f"{folder} can't be written: {error.strerror or error}") from error
+    save_bytes(folder / README, encoded(text))
+    if script is not None:
+        save_bytes(folder / SCRIPT, standalone(script).encode())
 
 
 def standalone(script: Path) -> str:

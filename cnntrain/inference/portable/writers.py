@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.errors import RunFailed, UserError, in_words
+from cnntrain.errors import UserError, in_words
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.named_output import save_bytes
 from cnntrain.runtime.torch_private import oblivious_of_sizes
 
 Run = Callable[..., Tensor]
@@ -127,7 +127,7 @@ def write_onnx(source: Source, file: Path) -> Run:
             proto = program.model_proto
     onnx.helper.set_model_props(proto, metadata)
     onnx.checker.check_model(proto, full_check=True)
-    write(file, proto.SerializeToString())
+    save_bytes(file, proto.SerializeToString())
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -146,7 +146,7 @@ def write_pt2(source: Source, file: Path) -> Run:
         program = traced(source)
         with quietly():
             torch.export.save(program, buffer, extra_files={"metadata.json": json.dumps(source.metadata)})
-    write(file, buffer.getvalue())
+    save_bytes(file, buffer.getvalue())
     with quietly():
         loaded = torch.export.load(file).module()
     return lambda *inputs: loaded(*source.given(*inputs))
@@ -159,7 +159,7 @@ def write_safetensors(source: Source, file: Path) -> None:
     weights = {name: weight.contiguous().clone() for name, weight in tensors(source.model.model).items()}
     metadata = source.metadata
     own = {**metadata, "input": f"float32, normalised; {metadata['input']}"}
-    write(file, save(weights, {**own, "output": source.model.exported.raw}))
+    save_bytes(file, save(weights, {**own, "output": source.model.exported.raw}))
 
 
 WRITERS: dict[str, Callable[[Source, Path], Run | None]] = {
@@ -167,14 +167,6 @@ WRITERS: dict[str, Callable[[Source, Path], Run | None]] = {
     "pt2": write_pt2,
     "safetensors": write_safetensors,
 }
-
-
-def write(file: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    try:
-        write_atomically(file, data)
-    except OSError as error:
-        raise RunFailed(f"{file} can't be written: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -16,12 +16,13 @@ from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import Reader
 from cnntrain.data.sequences.batch import of_lengths, unpadded
-from cnntrain.errors import CnntrainError, RunFailed, UserError
+from cnntrain.errors import CnntrainError, UserError
 from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.comparison import Comparison
+from cnntrain.inference.portable.description import README
 from cnntrain.inference.portable.from_bytes import FromBytes
 from cnntrain.inference.portable.writers import Run, Source
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.named_output import save_bytes
 from cnntrain.runtime.console import Console
 from cnntrain.sequences.tokens import WORD
 from cnntrain.text import encoded, printable, some
@@ -224,7 +225,4 @@ def describe(folder: Path, formats: Sequence[str], told: Mapping[str, str], mode
         names=printable(some(json.loads(told["class_names"]))),
         also=" and the vocabulary" if how.get("vocabulary") else "",
     )
-    try:
-        write_atomically(folder / "README.md", encoded(text))
-    except OSError as error:
-        raise RunFailed(f"{folder} can't be written: {error.strerror or error}") from error
+    save_bytes(folder / README, encoded(text))
