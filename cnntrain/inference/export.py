@@ -20,7 +20,7 @@ from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError
 from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.comparison import IMAGES, VALUES, at_most, compared, in_other_sizes
-from cnntrain.inference.portable.description import README, describe, preprocessing
+from cnntrain.inference.portable.description import README, SCRIPT, describe, preprocessing, sizes_taken
 from cnntrain.inference.portable.from_bytes import FromBytes, left_out, tensors
 from cnntrain.inference.portable.writers import WRITERS, Source, takes_any_height, why_one_size
 from cnntrain.inference.sequences.export import (
@@ -79,10 +79,13 @@ def export(
         what += f", {min(OTHERS, len(read))} of them in other sizes too"
     source = replace(source, metadata=facts(trained, settings.trained.model, source.any_size))
     files = [write_one(kind, source, folder, images, what, console) for kind in settings.formats]
-    describe(folder, settings.formats, source.metadata, trained.task, source.any_size)
-    and_script = ", and a script that does it" if model.exported.script else ""
+    any_height = "onnx" in settings.formats and takes_any_height(model)
+    takes = sizes_taken(trained.shape[1:], source.any_size, any_height)
+    beside = describe(folder, settings.formats, source.metadata, trained.task, takes)
+    and_script = ", and a script that does it" if SCRIPT in beside else ""
     line = f"how images get into it{and_script}: [bold]{{}}[/]"
     console.line(line, shown_path(folder / README))
+    tell_of_older(folder, [*(file.name for file in files), *beside], console)
     return files
 
 
@@ -109,7 +112,16 @@ def export_sequences(
     files = [write_one(kind, source, folder, batches, what, console) for kind in settings.formats]
     describe_sequences(folder, settings.formats, told, model)
     console.line("how sequences get into it: [bold]{}[/]", shown_path(folder / README))
+    tell_of_older(folder, [file.name for file in files], console)
     return files
+
+
+def tell_of_older(folder: Path, written: Sequence[str], console: Console) -> None:
+    """Name the files of an earlier export, which may be of other weights than those written now."""
+    possible = [*(f"{NAME}.{kind}" for kind in WRITERS), SCRIPT]
+    older = [name for name in possible if name not in written and (folder / name).exists()]
+    if older:
+        console.line("left from an earlier export, and not described: [bold]{}[/]", ", ".join(older))
 
 
 def of_any_size(source: Source, formats: Sequence[str], console: Console) -> Source:

@@ -189,6 +189,19 @@ def test_the_script_beside_the_model_goes_on_after_bad_files(cnntrain: Command) 
     assert script("digits/a.png") == (0, ["digits/a.png"], [])
 
 
+def test_the_readme_names_the_images_that_are_taken_and_the_screen_what_is_older(cnntrain: Command) -> None:
+    pytest.importorskip("onnxruntime")
+    cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
+    outcome = cnntrain("export", "run", "formats=[onnx]")
+    assert "and a script that does it" in outcome.out and "earlier export" not in outcome.out
+    assert "images of 28 x 28 pixels (width x height), and no other size" in (
+        Path("run/export/README.md").read_text()
+    )
+    outcome = cnntrain("export", "run", "formats=[safetensors]")
+    assert "script" not in outcome.out
+    assert "left from an earlier export, and not described: model.onnx, predict.py" in outcome.out
+
+
 STATEFUL = """
 import torch
 class Net(torch.nn.Module):

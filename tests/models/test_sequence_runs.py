@@ -119,6 +119,9 @@ def test_images_with_more_or_fewer_rows_go_through_an_exported_recurrent_network
     assert cnntrain("train", *run, f"model={name}", *words, "out=run").code == 0
     outcome = cnntrain("export", "run", "formats=[onnx]")
     assert outcome.code == 0, outcome.err
+    assert (
+        "`model.onnx` takes any height, since each row is a step" in Path("run/export/README.md").read_text()
+    )
     session = onnxruntime.InferenceSession("run/export/model.onnx")
     network = load("run", ["precision=fp32"]).model
     for count, rows in ((1, 28), (5, 28), (2, 9), (3, 40)):

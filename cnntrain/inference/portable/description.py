@@ -47,7 +47,7 @@ The classes: {names}.
 
 ## From an image file to the input
 
-The models take bytes of {takes}; nothing of this is inside them:
+The models take bytes of {takes}. None of these steps is inside them:
 
 1. Decode the file. A JPEG is decoded at 1/2, 1/4 or 1/8, as long as its sides keep {at_least} pixels.
 2. Images of more than 8 bits: {value_range}.
@@ -96,27 +96,45 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
     }
 
 
+def sizes_taken(size: Sequence[int], any_size: bool, any_height_as_onnx: bool) -> str:
+    """Return in words which images exported models take.
+
+    Args:
+        size: height and width of the images in training.
+        any_size: whether the models take images of any height and width.
+        any_height_as_onnx: whether there is an ONNX file that takes images of any height.
+    """
+    height, width = size
+    if any_size:
+        return f"images of any size, but they learnt from {width} x {height} pixels (width x height)"
+    only = f"images of {width} x {height} pixels (width x height), and no other size"
+    if any_height_as_onnx:
+        return f"{only}; `model.onnx` takes any height, since each row is a step"
+    return only
+
+
 def describe(
-    folder: Path, formats: Sequence[str], facts: Mapping[str, str], task: Task, any_size: bool
-) -> None:
-    """Write the README and, for ONNX, the script.
+    folder: Path, formats: Sequence[str], facts: Mapping[str, str], task: Task, takes: str
+) -> list[str]:
+    """Write the README and, for ONNX, the script; return the names of both.
 
     Args:
         folder: of the exported models.
         formats: those that the model was exported to.
         facts: what the metadata of the files say.
         task: of the models.
-        any_size: whether they take images of any height and width.
+        takes: which images they take, in words, see :func:`sizes_taken`.
 
     Raises:
         RunFailed: a file can't be written.
     """
     exported = task.exported()
     script = exported.script if "onnx" in formats else None
-    text = readme(formats, facts, task, any_size, script is not None)
+    text = readme(formats, facts, task, takes, script is not None)
     save_bytes(folder / README, encoded(text))
     if script is not None:
         save_bytes(folder / SCRIPT, standalone(script).encode())
+    return [README] if script is None else [README, SCRIPT]
 
 
 def standalone(script: Path) -> str:
@@ -128,9 +146,7 @@ def standalone(script: Path) -> str:
     return text
 
 
-def readme(
-    formats: Sequence[str], facts: Mapping[str, str], task: Task, any_size: bool, has_script: bool
-) -> str:
+def readme(formats: Sequence[str], facts: Mapping[str, str], task: Task, takes: str, has_script: bool) -> str:
     """Return the README, see :func:`describe`."""
     exported = task.exported()
     how, names = json.loads(facts["preprocessing"]), json.loads(facts["class_names"])
@@ -150,7 +166,7 @@ def readme(
         count=len(names),
         names=printable(some(names)),
         batch=1 if exported.one_at_a_time else "N",
-        takes="any size, but they learnt from one" if any_size else "one size",
+        takes=takes,
         at_least=max(tall, wide),
         value_range=f"{black:g} becomes 0 and {white:g} becomes 255, what lies beyond is cut off",
         mode="grey (`L`)" if how["mode"] == "L" else "colour (`RGB`)",
