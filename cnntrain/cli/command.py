@@ -113,6 +113,22 @@ def config_dir_of(flags: Mapping[str, str | None]) -> str | None:
     return folder
 
 
+def language_and_words(arguments: Sequence[str], command: Command) -> tuple[str, list[str]]:
+    """Return the language in which a command explains, and the words without ``lang=``; the last one counts.
+
+    Raises:
+        UserError: there is no such language.
+    """
+    from cnntrain.config.compose import conf_folder, read_yaml
+    from cnntrain.config.mistakes.suggestions import check_value
+
+    typed = [word.removeprefix("lang=") for word in arguments if word.startswith("lang=")]
+    for word in typed:
+        check_value("lang", word)
+    language = typed[-1] if typed else read_yaml(conf_folder() / f"{command.name}.yaml")["lang"]
+    return language, [word for word in arguments if not word.startswith("lang=")]
+
+
 def run_and_overrides(arguments: Sequence[str], command: Command) -> tuple[str, list[str]]:
     """Return RUN and the overrides of a command that takes both."""
     _, words = split_flags(quiet_as_override(arguments), command)

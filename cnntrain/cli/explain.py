@@ -13,6 +13,7 @@ from cnntrain.cli.command import (
     CONFIG_DIR_FLAGS,
     Command,
     config_dir_of,
+    language_and_words,
     quiet_as_override,
     split_flags,
 )
@@ -22,6 +23,7 @@ from cnntrain.config.keys import KEYS, OVERRIDABLE
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
+from cnntrain.language.translation import LANGUAGES, later, speaking, spoken, tr
 from cnntrain.tasks.chosen import DETECTION, check_classification, last_name
 from cnntrain.text import printable
 
@@ -31,9 +33,16 @@ if TYPE_CHECKING:
 
 def explain(arguments: Sequence[str]) -> int:
     """``cnntrain explain [TOPIC] [overrides] [--as-script FILE]``; alone, the table of contents."""
-    if not arguments:
-        print(f"{HEADING}\n\n{contents()}\n\n{FOOT}")
-        return 0
+    lang, arguments = language_and_words(arguments, EXPLAIN)
+    with speaking(lang):
+        if not arguments:
+            print(f"{tr(HEADING)}\n\n{contents()}\n\n{tr(FOOT)}")
+            return 0
+        return explained(arguments)
+
+
+def explained(arguments: Sequence[str]) -> int:
+    """Explain one topic, or write a script, for words among which there is no ``lang=``."""
     flags, words = split_flags(quiet_as_override(arguments), EXPLAIN)
     script, config_dir = flags.get("--as-script"), config_dir_of(flags)
     topic, words = topic_of(words, of_run=script is not None)
@@ -41,6 +50,8 @@ def explain(arguments: Sequence[str]) -> int:
         raise UserError(f"--as-script writes a run, which {topic.name} is not: leave one of the two out")
     if script is not None and "=" in script and not Path(script).exists():
         raise UserError(f"--as-script needs a file behind it, and {printable(script)} is an override")
+    if script is not None and spoken.get() != LANGUAGES[0]:
+        raise UserError(f"--as-script writes its comments in English: leave lang={spoken.get()} out")
     if script is not None:  # which says itself what it is for
         topic = replace(topic, tasks=(*topic.tasks, DETECTION))
     subjects = subjects_of(topic, words, config_dir)
@@ -129,7 +140,7 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
     if runs:
         return [of_run(topic, run, typed) for run in runs]
     for key in (word.partition("=")[0] for word in typed):
-        if "." not in key and key not in KEYS and (near := did_you_mean(key, ["run"])):
+        if "." not in key and key not in KEYS and (near := did_you_mean(key, ["run", "lang"])):
             raise UserError(f"unknown key {key}{near}")
         if topic.keys is not None and key.lstrip("+~") not in topic.keys:
             near = did_you_mean(key, topic.keys) or f": it takes {', '.join(topic.keys)}"
@@ -211,15 +222,16 @@ Flags:
                               not need cnntrain and ends with the same weights:
                               cnntrain explain model=cnn --as-script cnn.py
 """
-HEADING = """\
+HEADING = later("""\
 cnntrain explain TOPIC [KEY=VALUE ...]
 
-Each topic shows one claim of the course with numbers, and draws a figure."""
-FOOT = """\
+Each topic shows one claim of the course with numbers, and draws a figure.""")
+FOOT = later("""\
 Keys without a topic are for `steps`: cnntrain explain model=cnn optim=sgd
 or, by their model, for its topic:    cnntrain explain model=unet
 A run as one plain PyTorch file:      cnntrain explain --as-script lesson.py
-More: cnntrain explain --help"""
+In French:                            cnntrain explain lang=fr
+More: cnntrain explain --help""")
 EXPLAIN = Command(
     "explain",
     explain,

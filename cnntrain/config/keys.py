@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, get_args
 
 from cnntrain.config.schema import Affects, Command, Group, Key, Value
+from cnntrain.language.translation import LANGUAGES
 
 SEED_LIMIT = 2**63 - 1
 # The tasks lie above this package: their scores are found by name, as every class of a configuration is.
@@ -90,6 +91,13 @@ KEYS: dict[str, Key] = {
         optional=True,
         home="explain",
         path="run",
+    ),
+    "lang": Key(
+        "str",
+        "language of all that is explained",
+        "output",
+        choices=LANGUAGES,
+        home="explain",
     ),
     # predict and export
     "top": Key(

@@ -13,11 +13,13 @@ from typing import Literal
 
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import Config
+from cnntrain.language.translation import later, tr
 from cnntrain.runs.records import CheckpointState
 from cnntrain.tasks.chosen import CLASSIFICATION, DETECTION, SEGMENTATION
 
-TENSORS, IMAGES, TRAINING = "Values and tensors", "Images", "Training"  # chapters of the course
-PIXELS, OBJECTS, SEQUENCES = "Segmentation", "Detection", "Sequences"  # what it looks ahead to
+# The chapters of the course, and what it looks ahead to.
+TENSORS, IMAGES, TRAINING = later("Values and tensors"), later("Images"), later("Training")
+PIXELS, OBJECTS, SEQUENCES = later("Segmentation"), later("Detection"), later("Sequences")
 RECURRENT, ATTENTIVE = ("lstm", "gru", "rnn"), ("vit", "transformer")  # choices of ``model``
 
 
@@ -101,7 +103,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "value",
             TENSORS,
-            "autograd with single numbers, and how slow it is beside torch",
+            later("autograd with single numbers, and how slow it is beside torch"),
             "a scalar autograd of 80 lines: its graph, the gradients of torch, and how much slower it is",
             "basics.value.value",
             trains=False,
@@ -110,7 +112,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "tensors",
             TENSORS,
-            "scalar, vector, matrix, batch: shape, memory, gradient",
+            later("scalar, vector, matrix, batch: shape, memory, gradient"),
             "scalar, vector, matrix, batch and images of a real step: shape, dtype, device, strides, memory, "
             "and where gradients appear",
             "basics.tensors.tensors",
@@ -120,7 +122,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "parameters",
             IMAGES,
-            "what an MLP costs on large images, and a CNN does not",
+            later("what an MLP costs on large images, and a CNN does not"),
             "parameters, translation and locality: MLP and CNN, or run=RUN; images of 1024x1024",
             "images.parameters.parameters",
             needs="models",
@@ -129,7 +131,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "one_pixel",
             IMAGES,
-            "how far a pixel moves the vector; networks on shuffled pixels",
+            later("how far a pixel moves the vector; networks on shuffled pixels"),
             "how far a shift by one pixel moves the flattened image, and the accuracy of MLP and CNN on "
             "images whose pixels are shuffled",
             "images.one_pixel.one_pixel",
@@ -139,7 +141,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "shift",
             IMAGES,
-            "accuracy on translated images: MLP and CNN",
+            later("accuracy on translated images: MLP and CNN"),
             "accuracy on translated images: MLP and CNN, or run=RUN",
             "images.shift.shift",
             needs="models",
@@ -148,7 +150,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "convolution",
             IMAGES,
-            "a kernel that slides over a digit: window, products, sum",
+            later("a kernel that slides over a digit: window, products, sum"),
             "a kernel that slides over a digit: window, products, sum; stride and padding; hand-made kernels "
             "beside those that a model, or run=RUN, has learnt",
             "convolutions.convolution.convolution",
@@ -157,7 +159,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "filters",
             IMAGES,
-            "the images that each filter responds to most",
+            later("the images that each filter responds to most"),
             "maximally activating patches of each filter of a model, or of run=RUN",
             "images.filters.filters",
             needs="model",
@@ -166,7 +168,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "pooling",
             IMAGES,
-            "2×2 max pooling: fewer numbers, small shifts, a wider view",
+            later("2×2 max pooling: fewer numbers, small shifts, a wider view"),
             "2×2 max pooling of a real map; what an image that moves by a pixel changes before and after it; "
             "the receptive field that grows; also of run=RUN",
             "convolutions.pooling.pooling",
@@ -175,7 +177,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "steps",
             TRAINING,
-            "one batch through the five steps of training",
+            later("one batch through the five steps of training"),
             "one batch through the five steps of training: shapes, losses, gradients, updates, and the "
             "arithmetic of the layers; `steps` may be left out before keys",
             "training.five_steps.five_steps",
@@ -187,7 +189,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "logits",
             TRAINING,
-            "logits, softmax, temperature and cross entropy, by hand",
+            later("logits, softmax, temperature and cross entropy, by hand"),
             "logits, softmax, temperature, cross entropy and its gradient for one image, by hand and by "
             "torch; also of run=RUN",
             "training.logits.logits",
@@ -196,7 +198,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "optimizers",
             TRAINING,
-            "SGD, momentum, RMSprop and Adam: rules, paths, loss curves",
+            later("SGD, momentum, RMSprop and Adam: rules, paths, loss curves"),
             "SGD, momentum, RMSprop and Adam: their rules, their paths on a loss of two parameters, and the "
             "training of an MLP, or model=cnn",
             "training.optimizers.optimizers",
@@ -207,7 +209,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "zero_grad",
             TRAINING,
-            "what happens without zero_grad",
+            later("what happens without zero_grad"),
             "train with and without clearing the gradients, by SGD unless another is typed: optim=adam",
             "training.zero_grad.zero_grad",
             needs="parts",
@@ -218,7 +220,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "skips",
             PIXELS,
-            "the levels of a U-Net, and what each skip connection is worth",
+            later("the levels of a U-Net, and what each skip connection is worth"),
             "the levels of a U-Net: sizes, receptive fields, feature maps; and what it segments without each "
             "skip connection; also of run=RUN",
             "images.skips.skips",
@@ -231,7 +233,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "boxes",
             OBJECTS,
-            "how a detector finds objects: IoU, cells that learn, NMS",
+            later("how a detector finds objects: IoU, cells that learn, NMS"),
             "one image through a detector: IoU, which cells learn which object and how much, and "
             "non-maximum suppression step by step; also of run=RUN",
             "images.boxes.boxes",
@@ -244,7 +246,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "states",
             SEQUENCES,
-            "state, gates and belief of an LSTM, row by row",
+            later("state, gates and belief of an LSTM, row by row"),
             "what an LSTM, GRU or RNN holds after each row of a digit: state and gates, and what it would "
             "answer; also of run=RUN",
             "sequences.states.states",
@@ -255,7 +257,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "vanishing",
             SEQUENCES,
-            "the gradient through time: RNN and LSTM",
+            later("the gradient through time: RNN and LSTM"),
             "the norm of the loss's gradient by the state after each row, before and after training: RNN and "
             "LSTM, or model=gru",
             "sequences.vanishing.vanishing",
@@ -266,7 +268,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "attention",
             SEQUENCES,
-            "where the heads of a Transformer look",
+            later("where the heads of a Transformer look"),
             "at how many patches or rows each head of a ViT or Transformer looks, how far, and where; "
             "also of run=RUN",
             "sequences.attention.attention",
@@ -284,6 +286,6 @@ def contents() -> str:
     width = max(map(len, TOPICS)) + 3
     lines: list[str] = []
     for chapter in dict.fromkeys(topic.chapter for topic in TOPICS.values()):
-        lines += ["", chapter]
-        lines += [f"  {t.name:<{width}}{t.title}" for t in TOPICS.values() if t.chapter == chapter]
+        lines += ["", tr(chapter)]
+        lines += [f"  {t.name:<{width}}{tr(t.title)}" for t in TOPICS.values() if t.chapter == chapter]
     return "\n".join(lines[1:])

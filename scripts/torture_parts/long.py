@@ -73,7 +73,7 @@ def growth(seen: list[Seen]) -> list[str]:
     before, after = (statistics.median(one.memory for one in part) / 2**20 for part in (early, late))
     if after - before > GROWTH:
         found.append(f"memory grew from {before:.0f} to {after:.0f} MiB")
-    # The fewest of each quarter: a file that is open for a moment is no leak, one that stays open counts in every look.
+    # The fewest of each quarter: a file that stays open counts in every look.
     files = [min(one.files for one in part) for part in (early, late)]
     if files[1] > files[0] + 1:
         found.append(f"open files grew from {files[0]} to {files[1]}")

@@ -110,8 +110,19 @@ def test_help_names_every_choice(torchless: Command) -> None:
 
 def test_help_of_train_lists_every_key_with_its_true_default(torchless: Command) -> None:
     listed = defaults_shown(torchless("train", "--help", "all").out)
-    elsewhere = {"split", "trust", "run", "data.source", "repeats", "seconds", "json", "top", "invert"}
-    elsewhere |= {"formats", "tta", "tile", "score", "nms", "most"}
+    elsewhere = {
+        "split",
+        "trust",
+        "run",
+        "data.source",
+        "repeats",
+        "seconds",
+        "json",
+        "top",
+        "invert",
+        "lang",
+    }
+    elsewhere |= {"formats", "tta", "tile", "score", "nms", "most", "lang"}
     assert set(KEYS) - elsewhere <= set(listed)
 
     composed: dict[str, Any] = yaml.safe_load(torchless("train", "--cfg", "job").out)

@@ -14,7 +14,8 @@ from cnntrain.drawing.style import percent
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
-from cnntrain.runtime.console import Console, count
+from cnntrain.language.translation import tr_count
+from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.report.sentences import Translated, on_translation
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
 from cnntrain.text import shown_path
@@ -40,7 +41,11 @@ def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
     figures.save(drawn, folder / "shift.png")
 
     lines = [
-        (count(pixels, "pixel"), *(f"{values[pixels]:.2%}" for values in found.values())) for pixels in SHIFTS
+        (
+            tr_count(pixels, "{number:,} pixel", "{number:,} pixels"),
+            *(f"{values[pixels]:.2%}" for values in found.values()),
+        )
+        for pixels in SHIFTS
     ]
     rows(console, ("test images moved by", *found), lines)
     directions = "mean over four directions (up, down, left and right)"
