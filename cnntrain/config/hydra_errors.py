@@ -12,6 +12,7 @@ from cnntrain.config.compose import (
     compose,
     conf_folders,
     defaults,
+    file_of,
     first_line,
     groups,
     own_files,
@@ -71,7 +72,10 @@ def broken_file(error: Exception, config_dir: str | None) -> UserError:
 def with_origin(
     error: UserError, choices: Mapping[str, Any], typed: Sequence[str], config_dir: str | None
 ) -> UserError:
-    """Add to an error about a key the file of the user's that it stands in, unless it was typed."""
+    """Add to an error about a key what the user wrote that sets it, unless that is the key itself.
+
+    It is the file of the user's that it stands in, or the choice of a group whose file holds it.
+    """
     key = re.sub("^unknown key ", "", str(error)).partition("=")[0].partition(":")[0]
     if any(override.lstrip("+").startswith(f"{key}=") for override in typed):
         return error
@@ -79,6 +83,12 @@ def with_origin(
         content = raw_yaml(file)
         if holds(content, key) or holds({file.parent.name: content}, key):
             return UserError(f"{shortest(file)}: {error}")
+    group, _, name = key.partition(".")
+    for override in parse(typed):
+        if override.key_or_group == group and name:
+            choice = str(override.value())
+            if holds(raw_yaml(file_of(group, choice, config_dir)), name):
+                return UserError(f"{group}={choice}: {error}")
     return error
 
 
