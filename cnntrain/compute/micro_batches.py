@@ -167,20 +167,23 @@ class BatchPlan:
     size: int
     accumulate: int
 
-    def clipped(self, images: int, shape: tuple[int, int, int], console: Console) -> BatchPlan:
+    def clipped(
+        self, images: int, shape: tuple[int, int, int], console: Console, words: str = "images"
+    ) -> BatchPlan:
         """Return a plan with no batch larger than the training set; warn of epochs of a single step.
 
         Args:
             images: number of images in the training set.
             shape: channels, height and width of an image.
             console: the console to print the results to.
+            words: what images are called, which may be sequences.
 
         Raises:
             UserError: the images of one batch alone do not fit into the memory.
         """
         size = self.size
         if size >= images > 0:
-            has = f"is more than the {images:,} training images" if size > images else "is the training set"
+            has = f"is more than the {images:,} training {words}" if size > images else "is the training set"
             now = f", so batch_size={images}" if size > images else ""
             console.warn(f"batch_size={size} {has}{now}: one step per epoch (full-batch gradient descent)")
             size = images
@@ -189,7 +192,7 @@ class BatchPlan:
         if needed > max(free, LITTLE):
             most = max(1, int(MOST * free) // per_image)
             raise UserError(
-                f"batch_size={size}: the images of one batch take {bytes_in_words(needed)}, and "
+                f"batch_size={size}: the {words} of one batch take {bytes_in_words(needed)}, and "
                 f"{bytes_in_words(free)} are free: take at most batch_size={most}"
             )
         return BatchPlan(size, min(self.accumulate, size))

@@ -271,6 +271,27 @@ Config = dict[str, Any]
 IMAGES, SERIES, TEXT = "images", "series", "text"  # the values of data.inputs
 
 
+@dataclass(frozen=True)
+class Called:
+    """What messages call the examples that a network gets.
+
+    Args:
+        word, words: what one is called, and several.
+        speed: how many in a second, as the head of a narrow column.
+    """
+
+    word: str
+    words: str
+    speed: str
+
+
+CALLED: Mapping[str, Called] = {
+    IMAGES: Called("image", "images", "img/s"),
+    SERIES: Called("sequence", "sequences", "seq/s"),
+    TEXT: Called("text", "texts", "text/s"),
+}
+
+
 def inputs_of(data: Mapping[str, Any]) -> str:
     """Return what the network gets: ``images``, which most data do not say, ``series`` or ``text``."""
     return str(data.get("inputs", IMAGES))

@@ -175,7 +175,8 @@ def apart(
         return parts, data
     if not earlier.goes_on:
         return (indices, val[~trained[val]]), data
-    why = f"init_from={name} was trained on {common:,} of the {count(len(val), 'validation image')}"
+    all_val = count(len(val), f"validation {data.called.word}")
+    why = f"init_from={name} was trained on {common:,} of the {all_val}"
     rule = earlier.settings.split
     own = data.val_fraction, data.split_seed
     if rule is not None and rule.val_fraction > 0 and (rule.val_fraction, rule.split_seed) != own:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.config.compose import conf_folder, read_yaml
-from cnntrain.config.schema import shown
+from cnntrain.config.schema import CALLED, shown
 from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
@@ -44,7 +44,8 @@ def show(settings: SummarySettings, console: Console) -> None:
     console.line()
     size, work = bytes_in_words(4 * freezing.total), in_digits(total_multiply_adds(rows))
     name = network_name(settings.model.node, type(model).__name__)
-    totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work} MACs per image"
+    called = CALLED[settings.model.inputs]
+    totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work} MACs per {called.word}"
     console.line(f"[bold]{{}}: {totals}", name)
     for reader in (module for module in model.modules() if isinstance(module, Reader)):
         console.line("an image is a sequence of length {}: {}", reader.length, reader.extra_repr())

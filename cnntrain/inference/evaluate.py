@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cnntrain import loop
-from cnntrain.config.sections import EarlierSettings, EndSettings, EvalSettings
+from cnntrain.config.sections import DataSettings, EarlierSettings, EndSettings, EvalSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.open import Data, open_data, warn_of_no_record, warn_of_other_data
 from cnntrain.data.trained_on import Earlier, Images
@@ -69,7 +69,7 @@ def evaluate(
     numbers = renumbering(data.train.class_names, class_names)
     if numbers is not None:
         console.line("the data have the classes of the model in another order: they are matched by name")
-    images, indices = images_of(split, data, settings.trained.data.val_fraction, console)
+    images, indices = images_of(split, data, settings.trained.data, console)
     if run is not None and split == "test" and not is_finished(path, state):
         console.warn(
             f"{shown_path(run)} is not finished: keep the test set for the end; use split=val\n"
@@ -139,13 +139,13 @@ def data_for(
     return data, bool(run_split.members) and run_split.binds
 
 
-def images_of(split: str, data: Data, val_fraction: float, console: Console) -> tuple[Images, Tensor]:
+def images_of(split: str, data: Data, settings: DataSettings, console: Console) -> tuple[Images, Tensor]:
     """Return the images that hold a split, and the indices of its own.
 
     Args:
         split: ``train``, ``val`` or ``test``.
         data: all images.
-        val_fraction: the share of the training images that is the validation set.
+        settings: what they are called, and the share that is the validation set.
         console: told what is left out.
 
     Raises:
@@ -156,12 +156,14 @@ def images_of(split: str, data: Data, val_fraction: float, console: Console) -> 
     else:
         images, indices = data.train, data.train_indices if split == "train" else data.val_indices
     if split == "val" and data.held_back:
-        left = f"{count(data.held_back, 'image')} of the val part left out: the model was trained on them"
+        held_back = count(data.held_back, settings.called.word)
+        left = f"{held_back} of the val part left out: the model was trained on them"
         if len(indices) == 0:
-            raise UserError(f"split=val holds no images: {left}")
+            raise UserError(f"split=val holds no {settings.called.words}: {left}")
         console.warn(left)
     if len(indices) == 0:
-        raise UserError(f"split={split} holds no images: data.val_fraction is {val_fraction}")
+        fraction = settings.val_fraction
+        raise UserError(f"split={split} holds no {settings.called.words}: data.val_fraction is {fraction}")
     return images, indices
 
 

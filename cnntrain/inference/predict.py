@@ -78,7 +78,7 @@ def predict(
             with bar.external_write_mode():
                 lines.show(prediction)
     failed = sum(bool(prediction.reason) for prediction in found)
-    tell_of_all(console, found, len(found) - failed, names, folder)
+    tell_of_all(console, found, len(found) - failed, trained, folder)
     warn_of_inverse(console, trained, found, settings.invert)
     if csv_file is not None:
         text = results.as_csv(found, names) if task.finds_boxes else as_csv(found, top, task.named)
@@ -130,29 +130,30 @@ def tell_of_all(
     console: Console,
     found: Sequence[Prediction],
     good: int,
-    class_names: Sequence[str],
+    trained: Trained,
     folder: Path | None,
 ) -> None:
-    """Print how many images have which class, and where they are drawn.
+    """Print how many files have which class, and where they are drawn.
 
     Args:
         console: where it is printed.
         found: of all files.
         good: how many of them could be read.
-        class_names: of the model.
+        trained: the model.
         folder: of the drawings; None: there are none.
     """
+    word = trained.task.called.word
     has_objects = any(prediction.objects is not None for prediction in found)
     if folder is not None and good:
         kinds = "labels" if has_objects else "masks"
         told = f"[bold]{{}}[/]: {kinds} and overlays in [bold]{{}}[/]"
-        console.line(told, count(good, "image"), shown_path(folder))
+        console.line(told, count(good, word), shown_path(folder))
     if has_objects and good > 1:
         objects = sum(len(p.objects) for p in found if p.objects is not None)
-        counts = counts_of(found, class_names)
+        counts = counts_of(found, trained.class_names)
         console.line("[bold]{}[/]{}", count(objects, "object"), f": {counts}" if counts else "")
     elif folder is None and good > 1:
-        console.line("[bold]{}[/]: {}", count(good, "image"), counts_of(found, class_names))
+        console.line("[bold]{}[/]: {}", count(good, word), counts_of(found, trained.class_names))
 
 
 def predictions(

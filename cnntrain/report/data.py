@@ -11,17 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.schema import IMAGES
+from cnntrain.config.schema import CALLED, IMAGES
 from cnntrain.config.sections import DataSettings, ReportSettings
 from cnntrain.data.batches import raised
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.sequences.dataset import SequenceDataset
 from cnntrain.data.sequences.words import steps_in_words
 from cnntrain.data.streaming import StreamingDataset, batch_of
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.tasks.base import Task
-from cnntrain.tasks.report import NUMBERED, Evaluated, Images
+from cnntrain.tasks.report import Evaluated, Images
 from cnntrain.text import argument
 
 
@@ -57,7 +56,10 @@ class Shown:
 
 
 def images_in(
-    dataset: InMemoryDataset | StreamingDataset, indices: Tensor, files: Sequence[str] | None
+    dataset: InMemoryDataset | StreamingDataset,
+    indices: Tensor,
+    files: Sequence[str] | None,
+    inputs: str,
 ) -> Images:
     """Return the images of an evaluation.
 
@@ -65,18 +67,18 @@ def images_in(
         dataset: that holds them.
         indices: which of its images were evaluated, int64 (N,).
         files: of all images of the data set; None where they have none.
+        inputs: what the network gets, as in ``data.inputs``.
     """
 
     def name(index: int) -> str:
         place = int(indices[index])
-        return f"{NUMBERED}{place}" if files is None else files[place]
+        return f"{CALLED[inputs].word} {place}" if files is None else files[place]
 
     def load(some: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         return batch_in(dataset, indices[torch.as_tensor(some)])
 
     are_streamed = isinstance(dataset, StreamingDataset)
-    seen = not isinstance(dataset, SequenceDataset)
-    return Images(len(indices), dataset.image_size, load, name, files is not None, are_streamed, seen)
+    return Images(len(indices), dataset.image_size, load, name, files is not None, are_streamed, inputs)
 
 
 def images_of(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> Tensor:
@@ -110,15 +112,12 @@ def data_of(data: DataSettings, sizes: tuple[int, int, int], classes: int) -> st
     name = data.source.get("dataset", data.source["_target_"].rpartition(".")[2])
     where = f" {data.root}" if name == "Folder" else ""
     train, val, test = sizes
+    told = f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test {data.called.words}"
     if data.inputs != IMAGES:
-        kinds = f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test sequences"
-        return f"{kinds}, {steps_in_words(data)}, {classes} classes"
+        return f"{told}, {steps_in_words(data)}, {classes} classes"
     height, width = data.size
     kind = "grey" if data.channels == 1 else "colour" if data.channels == 3 else "multi-channel"
-    return (
-        f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test images, "
-        f"{width}×{height} {kind}, {classes} classes"
-    )
+    return f"{told}, {width}×{height} {kind}, {classes} classes"
 
 
 def epochs_of(run: Shown) -> str:

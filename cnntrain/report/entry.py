@@ -59,7 +59,7 @@ def after_training(
     everything = torch.arange(len(data.test))
     evaluated = Evaluated(
         "test",
-        images_in(data.test, everything, data.test_files),
+        images_in(data.test, everything, data.test_files, settings.data.inputs),
         result,
         kept,
         class_names,
@@ -173,7 +173,7 @@ def evaluated_now(settings: ReportSettings, trained: Trained, data: Data, finish
     )
     return Evaluated(
         split,
-        images_in(images, indices, files),
+        images_in(images, indices, files, settings.data.inputs),
         result,
         seen.here(),
         shown_names(trained.class_names),

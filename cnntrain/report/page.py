@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from cnntrain.config.schema import CALLED, IMAGES
 from cnntrain.drawing.html import paragraph, section, table
 from cnntrain.models.summary import Layer, in_digits, total_multiply_adds
 from cnntrain.report.reproduce import Setting
@@ -75,8 +76,8 @@ def headline(contents: Contents) -> str:
     return "\n".join(lines)
 
 
-def layers_table(found: Sequence[Layer]) -> str:
-    """Return the table of layers."""
+def layers_table(found: Sequence[Layer], inputs: str) -> str:
+    """Return the table of layers of a network that gets such inputs, as in ``data.inputs``."""
     rows = [
         (
             layer.name or "model",
@@ -91,8 +92,8 @@ def layers_table(found: Sequence[Layer]) -> str:
     headings = ("layer", "kind", "output", "parameters", "MACs", "receptive field")
     work = in_digits(total_multiply_adds(found))
     text = (
-        f"{work} MACs (multiply-accumulate operations) per image. The receptive field is what one output "
-        "sees, in pixels."
+        f"{work} MACs (multiply-accumulate operations) per {CALLED[inputs].word}. The receptive field is "
+        f"what one output sees, in {'pixels' if inputs == IMAGES else 'steps'}."
     )
     return table(headings, rows, words=2) + paragraph(text)
 

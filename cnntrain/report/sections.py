@@ -180,5 +180,5 @@ def filters(run: Shown, plots: Plots) -> Section:
 def layers(run: Shown) -> Section:
     """Return the table of layers."""
     found, why = asked(run.model, lambda: summaries.layers(run.model, run.settings.data.shape))
-    shown = layers_table(found) if found else paragraph(why) if why else ""
+    shown = layers_table(found, run.settings.data.inputs) if found else paragraph(why) if why else ""
     return Section("layers", "Layers", shown, in_column=True)

@@ -126,7 +126,9 @@ def assemble(
     parts.update(model=built.model, criterion=criterion, optim=built.optimizer, augment=built.augment)
 
     images, settings = len(data.train_indices), ModelSettings.of(config)
-    plan = BatchPlan(config["batch_size"], config["accumulate"]).clipped(images, settings.shape, console)
+    words = built.task.called.words
+    plan = BatchPlan(config["batch_size"], config["accumulate"])
+    plan = plan.clipped(images, settings.shape, console, words)
     fitting = fitting_of(config, built, criterion, device)
     plan, has_idle = try_out(fitting, built.freezing, plan, images, state is None, console)
     engine, in_words = settle_engine(config, plan, built.task, built.model, criterion, device)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import shown
+from cnntrain.config.schema import CALLED, IMAGES, Called, shown
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks import report
@@ -50,6 +50,7 @@ class Task(ABC):
         value_format: how such a value is printed, as in ``format(value, ".2%")``.
         listed: what the predictions of an image are called together, in JSON.
         details: what ``cnntrain eval`` shows besides the scores, in words; empty for nothing.
+        called: what messages call the examples, of which a run of sequences has others than images.
     """
 
     scores: ClassVar[Scores]
@@ -62,6 +63,7 @@ class Task(ABC):
     value_format: ClassVar[str] = ".4g"
     listed: ClassVar[str] = "outputs"
     details: ClassVar[str] = ""
+    called: Called = CALLED[IMAGES]
 
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
         self.input_shape = input_shape
@@ -167,7 +169,8 @@ class Task(ABC):
             f"{figure.score.heading} {figure.score.text(figure.value_in(result))}"
             for figure in self.scores.on(split)
         ]
-        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} images)", ", ".join(figures))
+        examples = f"({result.examples:,} {self.called.words})"
+        console.line(f"[bold]{split}[/] {{}}  {examples}", ", ".join(figures))
 
     def activate(self, output: Tensor) -> Tensor:
         """Return what outputs, float (N, ...), mean to a user: probabilities in place of logits, say."""

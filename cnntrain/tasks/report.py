@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
+from cnntrain.config.schema import CALLED, IMAGES, Called
 from cnntrain.drawing.html import facts, paragraph, tile
 from cnntrain.drawing.mosaic import Sprite, most_tiles, style_of
 from cnntrain.errors import in_words
@@ -18,7 +19,6 @@ from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
 
-NUMBERED = "image "  # begins the name of an image that is no file
 SHOWN = 48  # images whose predictions are shown
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Images:
         name: returns what one is called: its file, or its number in the data set.
         are_files: whether that is a file.
         are_streamed: whether each is decoded anew, so that only few should be asked for.
-        can_be_seen: whether they are images that can be drawn, rather than sequences.
+        inputs: what they are, as in ``data.inputs``: images, or sequences.
     """
 
     count: int
@@ -44,7 +44,21 @@ class Images:
     name: Callable[[int], str]
     are_files: bool
     are_streamed: bool
-    can_be_seen: bool = True
+    inputs: str = IMAGES
+
+    @property
+    def can_be_seen(self) -> bool:
+        """Whether they are images, which can be drawn, rather than sequences."""
+        return self.inputs == IMAGES
+
+    @property
+    def called(self) -> Called:
+        """What messages call them."""
+        return CALLED[self.inputs]
+
+    def entry(self, index: int) -> str:
+        """Return what a table that is written calls one: its file, or its number alone."""
+        return self.name(index).removeprefix("" if self.are_files else f"{self.called.word} ")
 
     def load(self, some: Sequence[int] | Tensor) -> Tensor:
         """Return some of them by their indices, uint8 (N, C, H, W), on the CPU."""
@@ -133,7 +147,7 @@ def headline(scores: Scores, seen: Evaluated) -> str:
     main, *others = (figure.score for figure in scores.ranked)
     shown = {score: score.text(float(getattr(seen.result, score.name))) for score in (main, *others)}
     rest = "; ".join(f"{score.words} {shown[score]}" for score in others)
-    about = f"{seen.split} {main.words}, {seen.result.examples:,} images"
+    about = f"{seen.split} {main.words}, {seen.result.examples:,} {seen.images.called.words}"
     first = f'<p class="headline">{escape(shown[main])} <small>{escape(about)}</small></p>'
     return first + (f"\n{paragraph(rest)}" if rest else "")
 
@@ -169,6 +183,7 @@ def predictions(seen: Evaluated, decode: Callable[[Tensor], Decoded], value_form
         image = tile(place, sprite.columns, f"{', '.join(told)}: {name}")
         caption = f'{"<br>".join(map(escape, told))}<br><span class="file">{escape(name)}</span>'
         shown.append(f'<figure class="image">{image}<figcaption>{caption}</figcaption></figure>')
-    text = f"{len(chosen):,} of {seen.images.count:,} {seen.split} images, evenly spread."
+    words = seen.images.called.words
+    text = f"{len(chosen):,} of {seen.images.count:,} {seen.split} {words}, evenly spread."
     content = paragraph(text) + f'<div class="images">{"".join(shown)}</div>'
     return Section("predictions", "Predictions", content, style=style_of(sprite))

@@ -10,7 +10,7 @@ import torch
 
 from cnntrain import __version__
 from cnntrain.config.schema import IMAGES, Config
-from cnntrain.config.sections import HeaderSettings, strengths
+from cnntrain.config.sections import DataSettings, HeaderSettings, strengths
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
 from cnntrain.data.sequences.words import steps_in_words
@@ -56,7 +56,7 @@ def show_header(
     averaged = f", averaged over steps (ema {settings.ema:g})" if settings.ema is not None else ""
     source = settings.data.source
     name = source.get("dataset", source["_target_"].rpartition(".")[2])
-    warn_of_workers(console, settings.data.workers, data)
+    warn_of_workers(console, settings.data, data)
     console.line(f"[bold]cnntrain {__version__}[/]", level=level)
     console.facts(
         {
@@ -94,12 +94,13 @@ def name_of_schedule(target: str) -> str:
     return name.lower() if target.startswith("cnntrain.") else name
 
 
-def warn_of_workers(console: Console, workers: int, data: Data) -> None:
+def warn_of_workers(console: Console, settings: DataSettings, data: Data) -> None:
     """Say why worker processes will not make loading faster, if they will not."""
+    workers = settings.workers
     if workers and isinstance(data.train, InMemoryDataset):
         console.warn(
-            f"workers={workers}: the images are in memory, and worker processes cost more time there than "
-            "they save: workers=0 is faster"
+            f"workers={workers}: the {settings.called.words} are in memory, and worker processes cost more "
+            "time there than they save: workers=0 is faster"
         )
     elif workers > cores():
         console.warn(

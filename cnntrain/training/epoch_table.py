@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.config.schema import CALLED, IMAGES, Called
 from cnntrain.runs.records import EpochRow
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.scores import Figure, Scores
@@ -39,19 +40,24 @@ class EpochScreen:
         console: the run's console.
         scores: the scores of its task.
         epochs: the number of its epochs.
+        called: what its examples are called.
     """
 
-    def __init__(self, console: Console, scores: Scores, epochs: int) -> None:
-        self.console, self.scores, self.epochs = console, scores, epochs
+    def __init__(
+        self, console: Console, scores: Scores, epochs: int, called: Called = CALLED[IMAGES]
+    ) -> None:
+        self.console, self.scores, self.epochs, self.called = console, scores, epochs, called
         console.line()
-        console.wide_line(lambda width: EpochTable(scores, epochs, width).headings(), "[bold]{}[/]")
+        console.wide_line(lambda width: self.table(width).headings(), "[bold]{}[/]")
 
     def row(self, row: EpochRow, is_best: bool) -> None:
         """Print what an epoch came to."""
         best = f"  [green]{BEST}[/]" if is_best else ""
-        self.console.wide_line(
-            lambda width: EpochTable(self.scores, self.epochs, width).row(row), f"{{}}{best}"
-        )
+        self.console.wide_line(lambda width: self.table(width).row(row), f"{{}}{best}")
+
+    def table(self, width: int) -> EpochTable:
+        """Return the table for a terminal of so many columns."""
+        return EpochTable(self.scores, self.epochs, width, self.called)
 
 
 class EpochTable:
@@ -61,12 +67,13 @@ class EpochTable:
         scores: the scores of its task.
         epochs: the number of its epochs.
         width: columns of the terminal.
+        called: what its examples are called.
     """
 
-    def __init__(self, scores: Scores, epochs: int, width: int) -> None:
+    def __init__(self, scores: Scores, epochs: int, width: int, called: Called = CALLED[IMAGES]) -> None:
         self.epochs = epochs
         self.width_of_epoch = max(len("epoch"), 2 * len(str(epochs)) + 1)
-        self.columns = columns_of(scores)
+        self.columns = columns_of(scores, called)
         for name in LEFT_OUT:
             if self.width <= width:
                 break
@@ -93,14 +100,14 @@ class EpochTable:
         return f"{epoch:>{self.width_of_epoch}}{''.join(rest)}"
 
 
-def columns_of(scores: Scores) -> list[Column]:
+def columns_of(scores: Scores, called: Called) -> list[Column]:
     """Return all columns but that of the epoch."""
     return [
         Column("step", "step", 7, lambda n: f"{n:,}" if n < 1e6 else f"{n / 1e6:.2f}M"),
         Column("lr", "lr", 8, lambda lr: f"{lr:.3g}"),
         *map(column_of, scores.epoch),
         Column("seconds", "s", 5, lambda seconds: f"{seconds:.1f}" if seconds < 999.95 else f"{seconds:.0f}"),
-        Column("images_per_second", "img/s", 6, speed),
+        Column("images_per_second", called.speed, 6, speed),
     ]
 
 

@@ -81,7 +81,7 @@ class Trainer:
         """
         progress, budget, console = self.progress, self.budget, self.output.console
         progress.write_metrics(self.output.folder)
-        self.screen = EpochScreen(console, progress.scores, budget.epochs)
+        self.screen = EpochScreen(console, progress.scores, budget.epochs, self.task.called)
         self.replicate()
         with StopSignals() as self.signals:
             while progress.epoch < budget.epochs and not progress.is_stale(budget.patience):

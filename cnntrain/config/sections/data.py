@@ -8,7 +8,7 @@ from typing import Any
 
 from cnntrain.annotations.auto import asked_of, has_validation_part
 from cnntrain.config.keys import PASSED_ON
-from cnntrain.config.schema import IMAGES, height_and_width, input_shape, inputs_of
+from cnntrain.config.schema import CALLED, IMAGES, Called, height_and_width, input_shape, inputs_of
 from cnntrain.image_folder.layout import FOLDER
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
@@ -75,6 +75,11 @@ class DataSettings:
         own = {row.name: group[row.name] for row in fields(cls) if row.name in group}
         passed_on = {name: group[name] for name in PASSED_ON if name in group}
         return cls(**own, passed_on=passed_on, limit=config["limit"], workers=config["workers"])
+
+    @property
+    def called(self) -> Called:
+        """What messages call the examples."""
+        return CALLED[self.inputs]
 
     @property
     def shape(self) -> Shape:

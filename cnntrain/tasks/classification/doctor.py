@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cnntrain.config.schema import IMAGES
 from cnntrain.config.sections import DoctorSettings
+from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.metrics import wilson_interval
 from cnntrain.tasks.classification.predictions import Verdicts
 from cnntrain.tasks.classification.scores import ACCURACY
@@ -93,13 +95,13 @@ def overfitting(
         train: the kept weights on training images, without augmentation; None if they were not looked at.
         val: the same on validation images.
     """
-    gap = gap_of_kept(train, val)
+    gap = gap_of_kept(train, val, settings.data.called.words)
     rise, ratio = losses_apart([row for row in history if row["val_loss"] is not None])
     evidence = "; ".join(filter(None, [gap, rise])) or ratio
     return Finding("it overfits", evidence, against_overfitting(settings)) if evidence else None
 
 
-def gap_of_kept(train: Verdicts | None, val: Verdicts | None) -> str:
+def gap_of_kept(train: Verdicts | None, val: Verdicts | None, words: str = "images") -> str:
     """Say how far training and validation accuracy lie apart, if they do by more than chance explains."""
     if train is None or val is None:
         return ""
@@ -111,8 +113,8 @@ def gap_of_kept(train: Verdicts | None, val: Verdicts | None) -> str:
     if len(val.labels) < MIN_COMPARED or gap < GAP or gap - error < CLEAR_GAP:
         return ""
     return (
-        f"{train.accuracy:.1%} of {len(train.labels):,} training images right (without augmentation), "
-        f"{val.accuracy:.1%} of {len(val.labels):,} validation images"
+        f"{train.accuracy:.1%} of {len(train.labels):,} training {words} right (without augmentation), "
+        f"{val.accuracy:.1%} of {len(val.labels):,} validation {words}"
     )
 
 
@@ -142,7 +144,8 @@ def against_overfitting(settings: DoctorSettings) -> str:
     """Return what a run does not do yet against overfitting."""
     model, fixes = settings.model, []
     if not settings.augments:
-        fixes.append(f"augment={'photos' if settings.data.channels == 3 else 'digits'}")
+        of_images = f"augment={'photos' if settings.data.channels == 3 else 'digits'}"
+        fixes.append(of_images if settings.data.inputs == IMAGES else "augment.erase=0.5")
     if model.get("dropout") == 0:
         fixes.append("model.dropout=0.3")
     words = " ".join(fixes)
@@ -150,7 +153,7 @@ def against_overfitting(settings: DoctorSettings) -> str:
         words += f"{' or ' if words else ''}pretrained weights: model.weights=DEFAULT freeze=backbone"
     if not words and settings.early_stopping is None:
         words = f"early_stopping={OVERFITTING_EPOCHS}"
-    return words or "more images, or a smaller model"
+    return words or f"more {settings.data.called.words}, or a smaller model"
 
 
 def few_validation_images(
@@ -159,8 +162,9 @@ def few_validation_images(
     """Say that too few images choose the best epoch: one of them moves the accuracy by points."""
     if not 0 < val_images < FEW_VALIDATION or epochs < 2:
         return None
-    one = f"one image is {100 / val_images:.1f} points of accuracy"
-    evidence = f"{val_images} validation images choose the best of {epochs} epochs: {one}"
+    called = settings.data.called
+    one = f"one {called.word} is {100 / val_images:.1f} points of accuracy"
+    evidence = f"{val_images} validation {called.words} choose the best of {epochs} epochs: {one}"
     fixes = [] if settings.monitor == "val_loss" else ["monitor=val_loss"]
     images = train_images + val_images
     wanted = min(MOST_HELD_OUT, math.ceil(100 * ENOUGH_VALIDATION / images) / 100)
@@ -168,8 +172,8 @@ def few_validation_images(
     is_split = abs(val_images / images - settings.data.val_fraction) < 0.05
     if is_split and wanted > settings.data.val_fraction:
         fixes.append(f"data.val_fraction={wanted:g}")
-    words = " or ".join(fixes) or "hold out more images, or compare several seeds: seeds=5"
-    return Finding("few validation images", evidence, words)
+    words = " or ".join(fixes) or f"hold out more {called.words}, or compare several seeds: seeds=5"
+    return Finding(f"few validation {called.words}", evidence, words)
 
 
 def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[str]) -> Finding | None:
@@ -183,7 +187,8 @@ def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[s
     if settings.balance_classes or len(counts) < 2 or min(counts) * IMBALANCED > max(counts):
         return None
     rare = min(range(len(counts)), key=lambda label: counts[label])
-    evidence = f"{max(counts):,} training images of the largest class, {counts[rare]:,} of {names[rare]}"
+    most = count(max(counts), f"training {settings.data.called.word}")
+    evidence = f"{most} of the largest class, {counts[rare]:,} of {names[rare]}"
     fix = "balance_classes=true, and look at balanced accuracy and each class's F1"
     return Finding("the classes are imbalanced", evidence, fix)
 

@@ -104,7 +104,7 @@ class Classification(Task):
         """Return the accuracy with its interval, against chance."""
         from cnntrain.tasks.classification.report import sections  # which imports matplotlib
 
-        return sections.headline(seen.result, seen.split)
+        return sections.headline(seen.result, seen.split, seen.images.called.words)
 
     def sections(self, seen: Evaluated, plots: Plots) -> Iterator[Section]:
         """Yield the confusion matrix, classes, mistakes, calibration and accuracy on translated images."""

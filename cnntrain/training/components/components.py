@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from cnntrain.config.instantiate import build
+from cnntrain.config.schema import CALLED
 from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError, in_words
 from cnntrain.optim.freezing import Freezing
@@ -34,6 +35,7 @@ def build_task(settings: ModelSettings, trust: Sequence[str] | None) -> Task:
             f"task: {type(task).__name__} learns from {task.learns_from}, and these data have "
             f"{settings.targets} (data.targets): take data with {task.learns_from}, or another task or model"
         )
+    task.called = CALLED[settings.inputs]
     return task
 
 
@@ -88,7 +90,8 @@ def check_takes(model: nn.Module, task: Task, device: str) -> None:
                 output = model(torch.zeros(2, *shape))
         except Exception as error:  # whatever a network of the user's may raise
             size = "x".join(map(str, shape))
-            raise UserError(f"model: {name} can't take images of {size}: {in_words(error)}") from error
+            what = f"{task.called.words} of {size}"
+            raise UserError(f"model: {name} can't take {what}: {in_words(error)}") from error
     task.check_output(name, output)
 
 

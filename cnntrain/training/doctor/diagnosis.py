@@ -34,7 +34,7 @@ def waiting(settings: DoctorSettings, stopwatch: Stopwatch, is_streamed: bool) -
     fix = f"workers={2 * settings.data.workers or 2}"
     if settings.data.cache == "off":
         fix = f"data.cache=auto, or {fix}"
-    evidence = f"steps wait for their images {stopwatch.share:.0%} of the time"
+    evidence = f"steps wait for their {settings.data.called.words} {stopwatch.share:.0%} of the time"
     return Finding("data loading limits the speed", evidence, fix)
 
 
@@ -44,8 +44,8 @@ def dead_units(settings: DoctorSettings, examination: Examination) -> Finding | 
     if worst is None or worst[1] < DEAD:
         return None
     name, share, units = worst
-    images = examination.images
-    evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for all of {images:,} validation images"
+    seen = f"{examination.images:,} validation {settings.data.called.words}"
+    evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for all of {seen}"
     lr = settings.lr
     smaller = f"optim.lr={nice(lr / 10)}" if lr is not None else "a smaller learning rate"
     fix = f"{smaller} or model.activation=LeakyReLU" if "activation" in settings.model else smaller

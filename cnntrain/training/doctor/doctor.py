@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.compute.precision import Precision
+from cnntrain.config.schema import IMAGES
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.optim.schedules import lr_of
@@ -27,6 +28,8 @@ from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, Memoris
 RATIO_AT = 5  # steps after which the weights are compared with those of the start
 RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of an update to the weights
 NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
+ABOVE_CHANCE = "the loss begins far above chance"
+SMALLER_LAST = "initialise the last layer of the model with smaller weights"
 FEW_STEPS = 50  # before which a network still looks as it began
 # Whose steps are about as long as their learning rate, as those of the probe are.
 LIKE_ADAM = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop)
@@ -160,10 +163,11 @@ class Doctor:
             return None
         evidence = f"loss {self.first_loss:.2f} before the first step, {self.chance_in_words()}"
         x, data = self.first_batch[0], self.settings.data
+        if data.inputs != IMAGES:  # whose features are standardised by themselves, padding apart
+            return Finding(ABOVE_CHANCE, evidence, SMALLER_LAST)
         mean, std = x.mean(dim=(0, 2, 3)).tolist(), x.std(dim=(0, 2, 3)).tolist()
         if all(abs(m) < 1 and 0.3 < s < 3 for m, s in zip(mean, std, strict=True)):
-            fix = "initialise the last layer of the model with smaller weights"
-            return Finding("the loss begins far above chance", evidence, fix)
+            return Finding(ABOVE_CHANCE, evidence, SMALLER_LAST)
         olds = [(d[0] if len(d) == 1 else d[c]) for d in (data.mean, data.std) for c in range(len(mean))]
         old_mean, old_std = olds[: len(mean)], olds[len(mean) :]
         means = ",".join(f"{o + s * m:.3g}" for o, s, m in zip(old_mean, old_std, mean, strict=True))
@@ -229,7 +233,8 @@ class Doctor:
             evidence: that nothing was learnt.
             lr: learning rate of the run; None if the optimizer has none of that name.
         """
-        tried = f"{probe.images} images alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
+        words = self.settings.data.called.words
+        tried = f"{probe.images} {words} alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
         evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
         wrong = self.task.wrong_outputs(probe.outputs, self.criterion)
         if wrong is not None:
@@ -245,5 +250,5 @@ class Doctor:
             if lr is not None and (needs_more or comparable is None):
                 fix = f"optim.lr={nice(10 * lr if comparable is None else probe.rate)}"
             return Finding("training is too slow", evidence, fix)
-        fix = "check that the labels belong to the images; if they do, train longer or use a larger model"
+        fix = f"check that the labels belong to the {words}; if they do, train longer or use a larger model"
         return Finding("the model memorises one batch, but not the training set", evidence, fix)

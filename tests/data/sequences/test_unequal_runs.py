@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,7 @@ def test_texts_of_the_users_are_learnt_and_the_vocabulary_is_in_the_checkpoint(c
         (("model=lstm", "model.read=patches"), "read=patches is for images"),
         (("model=lstm", "augment.flip=0.5"), "augment.flip=0.5 is for images, and these data have series"),
         (("model=lstm", "augment.mixup=0.5"), "augment.mixup=0.5 is for images"),
+        (("model=lstm", "augment=photos"), "augment=photos: augment."),
         (("model=lstm", "data.resize=pad"), "data.resize=pad is for images"),
         (("model=lstm", "data.targets=masks"), "data.targets=masks is for images"),
         (("model=lstm", "data.mean=[1,2,3]"), "data.mean=[1,2,3] has 3 values for data.features=2"),
@@ -158,6 +160,33 @@ def test_what_makes_no_sense_is_refused_in_one_line(
     cnntrain: Command, typed: tuple[str, ...], told: str
 ) -> None:
     is_told(cnntrain("train", *WAVES, *typed), told)
+
+
+@pytest.mark.parametrize(
+    ("data", "source", "word", "speed"),
+    [("series", "Waves", "sequence", "seq/s"), ("text", "Words", "text", "text/s")],
+)
+def test_nothing_on_the_screen_calls_sequences_images(
+    cnntrain: Command, data: str, source: str, word: str, speed: str
+) -> None:
+    words = (f"data={data}", f"data.source._target_=own.{source}", "model=rnn", "out=run")
+    done = cnntrain("train", *words, "epochs=2", "workers=2", "batch_size=100", "limit=30")
+    assert done.code == 0, done.err
+    told = " ".join((done.out + done.err).split())
+    assert speed in told and f"the 30 training {word}s" in told and f"the {word}s are in memory" in told
+    assert f"few validation {word}s" in told and f"one {word} is" in told
+    page = re.sub("<(style|script).*?</(style|script)>", "", Path("run/report.html").read_text(), flags=re.S)
+    assert f"{word}s" in re.sub("<[^>]*>", "", page)
+    names = [Path(f"some/{number}.{'csv' if data == 'series' else 'txt'}") for number in range(2)]
+    Path("some").mkdir()
+    for name in names:
+        name.write_text("1,2\n3,4\n")
+    predicted = cnntrain("predict", "run", "some")
+    assert predicted.code == 0 and f"2 {word}s: " in predicted.out, predicted.err
+    unheld = cnntrain("eval", "run", "split=val", "data.val_fraction=0")
+    is_told(unheld, f"split=val holds no {word}s")
+    shown = "".join((told, predicted.out, unheld.err, re.sub("<[^>]*>", "", page)))
+    assert not re.findall(r".{0,60}\b(?:images?|img|pictures?|pixels?)\b.{0,40}", shown)
 
 
 def test_a_model_of_images_takes_no_sequences(cnntrain: Command, run: Path) -> None:

@@ -34,8 +34,13 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> Fi
 
 
 @styled
-def calibration(found: Calibration) -> Figure:
-    """Return how often the model is right against how sure it is, above how many images that is about."""
+def calibration(found: Calibration, words: str) -> Figure:
+    """Return how often the model is right against how sure it is, above how many images that is about.
+
+    Args:
+        found: the calibration.
+        words: what the images are called, which may be sequences.
+    """
     figure = Figure(figsize=(4.6, 3.6))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     centres = (np.arange(BINS) + 0.5) / BINS
@@ -48,7 +53,7 @@ def calibration(found: Calibration) -> Figure:
     figure.legend(fontsize=8, loc="outside upper center", ncols=3, columnspacing=1.2)
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     lower.bar(centres, found.counts, width=0.9 / BINS, color=COLOURS["curve"])
-    lower.set(xlabel="confidence: probability of the predicted class", ylabel="images")
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel=words)
     percent(upper)
     lower.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     return figure

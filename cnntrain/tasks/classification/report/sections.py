@@ -19,14 +19,14 @@ from cnntrain.tasks.classification.report.gallery import MOST_STREAMED, Gallery
 from cnntrain.tasks.classification.report.steps import by_steps
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
 from cnntrain.tasks.collector import evenly
-from cnntrain.tasks.report import NUMBERED, Evaluated, Section, asked
+from cnntrain.tasks.report import Evaluated, Section, asked
 from cnntrain.text import loss_in_words
 
 MISTAKES = "mistakes.csv"
 MISTAKES_LISTED = 24
 
 
-def headline(result: ClassificationResult, split: str) -> str:
+def headline(result: ClassificationResult, split: str, words: str) -> str:
     """Return the accuracy with the interval in which the true one lies, against chance."""
     low, high = wilson_interval(result.accuracy, result.examples)
     support = result.confusion.sum(dim=1)
@@ -43,7 +43,7 @@ def headline(result: ClassificationResult, split: str) -> str:
         )
     return (
         f'<p class="headline">{result.accuracy:.2%} <small>{split} accuracy, '
-        f"{round(result.accuracy * result.examples):,} of {result.examples:,} images</small></p>\n"
+        f"{round(result.accuracy * result.examples):,} of {result.examples:,} {words}</small></p>\n"
         f'<div class="scale" role="img" aria-label="{escape(about)}">'
         f'<span style="left:{low:.2%};width:{high - low:.2%}"></span>'
         f'<span class="chance" style="left:{chance:.2%}"></span></div>\n<p>{escape(about)}</p>'
@@ -86,29 +86,31 @@ def confusion(seen: Evaluated, gallery: Gallery | None, plots: Plots) -> Section
 def classes(seen: Evaluated) -> Section:
     """Return the table of classes."""
     result: ClassificationResult = seen.result
+    called = seen.images.called
     rows = [
         (row["class"], *(f"{row[name]:.2%}" for name in ("precision", "recall", "f1")), f"{row['support']:,}")
         for row in result.per_class(tuple(seen.class_names))
     ]
     text = (
-        "Precision: the share of the images predicted as this class that belong to it. Recall: the share "
-        "of the class that is found. F1: their harmonic mean. Click a heading to sort."
+        f"Precision: the share of the {called.words} predicted as this class that belong to it. Recall: the "
+        "share of the class that is found. F1: their harmonic mean. Click a heading to sort."
     )
     text += f" Mean recall (balanced accuracy): {result.balanced_accuracy:.2%}; "
     text += f"mean F1 (macro F1): {result.macro_f1:.2%}."
-    shown = table(("class", "precision", "recall", "F1", "images"), rows, sorts=True)
+    shown = table(("class", "precision", "recall", "F1", called.words), rows, sorts=True)
     return Section("classes", "Classes", paragraph(text) + shown)
 
 
 def mistakes(seen: Evaluated, gallery: Gallery | None) -> Section:
     """Return the wrong predictions that the model is most confident about; all of them go into a file."""
+    called = seen.images.called
     text = (
-        "True class → predicted class, the probability that the model gives to the latter, and the image's "
-        "file or number. mistakes.csv in the run folder lists all of them."
+        "True class → predicted class, the probability that the model gives to the latter, and the "
+        f"{called.word}'s file or number. mistakes.csv in the run folder lists all of them."
     )
     shown = paragraph(text) + (listed(seen) if gallery is None else gallery.show_mistakes(seen.class_names))
     if not seen.kept.mistakes(1):
-        shown = paragraph("There are none: every image is recognised.")
+        shown = paragraph(f"There are none: every {called.word} is recognised.")
     files = {MISTAKES: mistakes_csv(seen)}
     return Section("mistakes", "Most confident mistakes", shown, files=files)
 
@@ -125,7 +127,7 @@ def listed(seen: Evaluated) -> str:
         )
         for index in verdicts.mistakes(MISTAKES_LISTED)
     ]
-    return table(("sequence", "true class", "predicted class", "probability"), rows)
+    return table((seen.images.called.word, "true class", "predicted class", "probability"), rows)
 
 
 def mistakes_csv(seen: Evaluated) -> bytes:
@@ -134,7 +136,7 @@ def mistakes_csv(seen: Evaluated) -> bytes:
     verdicts: Verdicts = seen.kept
     for index in verdicts.mistakes(len(verdicts.labels)):
         truth, said = (seen.class_names[int(those[index])] for those in (verdicts.labels, verdicts.predicted))
-        name = seen.images.name(index).removeprefix("" if seen.images.are_files else NUMBERED)
+        name = seen.images.entry(index)
         rows.append((name, truth, said, f"{float(verdicts.confidence[index]):.4f}"))
     return csv_of(rows).encode("utf-8", "surrogateescape")  # names as the file system has them
 
@@ -145,7 +147,7 @@ def calibration(seen: Evaluated, plots: Plots, in_column: bool) -> Section:
     found = verdicts.calibration()
     confidence, accuracy = (float(v.double().mean()) for v in (verdicts.confidence, verdicts.correct))
     words = "share of right answers against probability"
-    drawn = plots.draw("calibration", figures.calibration(found), words)
+    drawn = plots.draw("calibration", figures.calibration(found, seen.images.called.words), words)
     text = (
         f"Expected calibration error {found.error:.2%} (Guo et al. 2017): the mean distance between "
         f"confidence and accuracy over the bins. {sentences.on_calibration(confidence, accuracy)} Bars "

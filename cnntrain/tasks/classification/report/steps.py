@@ -51,9 +51,10 @@ def by_steps(model: AnswersAnyTime, seen: Evaluated, plots: Plots) -> Section:
     drawn = plots.draw(name, figure, f"accuracy against the number of {model.of_step} read")
     some = evenly(TOLD, len(found.steps)).tolist()
     told = ", ".join(f"{found.accuracy[place]:.1%} after {found.steps[place]}" for place in some)
+    words = seen.images.called.words
     text = (
-        f"Accuracy on {found.images:,} of {seen.images.count:,} {seen.split} images, evenly spread, that end "
-        f"after so many {model.of_step}: {told}. The network was trained on whole images alone."
+        f"Accuracy on {found.images:,} of {seen.images.count:,} {seen.split} {words}, evenly spread, that "
+        f"end after so many {model.of_step}: {told}. The network was trained on whole {words} alone."
     )
     return Section(name, title, drawn + paragraph(text))
 

@@ -15,7 +15,7 @@ from cnntrain.tasks.detection.matching import IOU, Matches
 from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.tasks.detection.report import figures
 from cnntrain.tasks.detection.report.gallery import STYLE, gallery
-from cnntrain.tasks.report import NUMBERED, Evaluated, Section
+from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.text import loss_in_words, some
 
 THRESHOLDS = torch.linspace(0.01, 0.99, 99)
@@ -159,7 +159,7 @@ def images(seen: Evaluated, matches: Matches, score: float) -> Section:
         content += "<h3>Without errors</h3>" + gallery(seen, best, score, ["no error"] * len(best))
     rows: list[tuple[object, ...]] = [("image", "missed", "wrong")]
     for index in order:
-        name = seen.images.name(index).removeprefix("" if seen.images.are_files else NUMBERED)
+        name = seen.images.entry(index)
         rows.append((name, int(missed[index]), int(wrong[index])))
     files = {IMAGES: csv_of(rows).encode("utf-8", "surrogateescape")}
     return Section("images", "Images with most errors", content, style=STYLE, files=files)

@@ -8,7 +8,7 @@ from html import escape
 from cnntrain.drawing.html import panels, paragraph, table
 from cnntrain.drawing.plots import Plots
 from cnntrain.runs.safe_csv import csv_of
-from cnntrain.tasks.report import NUMBERED, Evaluated, Section, asked
+from cnntrain.tasks.report import Evaluated, Section, asked
 from cnntrain.tasks.segmentation.boundary import DISTANCE
 from cnntrain.tasks.segmentation.metrics import SegmentationResult
 from cnntrain.tasks.segmentation.predictions import Verdicts
@@ -120,7 +120,7 @@ def images_csv(seen: Evaluated) -> bytes:
     scored = set(order)
     rows: list[Sequence[object]] = [("image", "miou", "pixel_accuracy", "pixels", "ignored_pixels")]
     for index in [*order, *(place for place in range(len(verdicts.iou)) if place not in scored)]:
-        name = seen.images.name(index).removeprefix("" if seen.images.are_files else NUMBERED)
+        name = seen.images.entry(index)
         right, counted, none = (
             int(those[index]) for those in (verdicts.right, verdicts.counted, verdicts.ignored)
         )
