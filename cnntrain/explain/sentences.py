@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cnntrain.language.translation import tr
 from cnntrain.text import points
 
 CLEAR = 0.05  # smallest difference of two scores that a sentence is made of
@@ -128,3 +129,30 @@ def on_attention(looked_at: Sequence[float], distances: Sequence[float], equal: 
     if first < (1 - CLEAR) * last:
         return f"{told} The first layer is choosier than the last: {first:.1f} in place of {last:.1f}."
     return told
+
+
+def on_waiting(shares: Mapping[str, float]) -> str:
+    """Return which pipeline keeps training waiting least, and what that is worth.
+
+    Args:
+        shares: of the time that is waited, by the name of each pipeline; the one without workers comes first.
+    """
+    (first, most), *_ = shares.items()
+    best, least = min(shares.items(), key=lambda item: item[1])
+    if most - least < CLEAR:
+        return tr("Here the steps wait about as long in all of them: the model is what takes the time.")
+    told = tr(
+        "The steps wait {most:.0%} of the time with {first}, and {least:.0%} with {best}.",
+        first=first,
+        most=most,
+        best=best,
+        least=least,
+    )
+    worse = [name for name, share in list(shares.items())[1:] if share > most]
+    if not worse:
+        return told
+    return f"{told} " + tr(
+        "{worse} is even slower here: workers need cores of their own, and what they make is copied to this "
+        "process.",
+        worse=worse[-1],
+    )

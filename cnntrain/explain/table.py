@@ -18,8 +18,9 @@ from cnntrain.runs.records import CheckpointState
 from cnntrain.tasks.chosen import CLASSIFICATION, DETECTION, SEGMENTATION
 
 # The chapters of the course, and what it looks ahead to.
-TENSORS, IMAGES, TRAINING = later("Values and tensors"), later("Images"), later("Training")
-PIXELS, OBJECTS, SEQUENCES = later("Segmentation"), later("Detection"), later("Sequences")
+TENSORS, DATA = later("Values and tensors"), later("Optimizers and data")
+IMAGES, TRAINING = later("Images"), later("Training")
+OBJECTS, PIXELS, SEQUENCES = later("Detection"), later("Segmentation"), later("Sequences")
 RECURRENT, ATTENTIVE = ("lstm", "gru", "rnn"), ("vit", "transformer")  # choices of ``model``
 
 
@@ -120,6 +121,27 @@ TOPICS: dict[str, Topic] = {
             trains=False,
         ),
         Topic(
+            "optimizers",
+            DATA,
+            later("SGD, momentum, RMSprop and Adam: rules, paths, loss curves"),
+            "SGD, momentum, RMSprop and Adam: their rules, their paths on a loss of two parameters, and the "
+            "training of an MLP, or model=cnn",
+            "training.optimizers.optimizers",
+            needs="builds",
+            overrides=("model=mlp", "schedule=constant"),
+            compared=(("optim=sgd", "optim.momentum=0"), ("optim=sgd",), ("optim=rmsprop",), ("optim=adam",)),
+        ),
+        Topic(
+            "loader",
+            DATA,
+            later("how long a step waits for its batch: Dataset and DataLoader"),
+            "the milliseconds that each step waits for its batch: Dataset and DataLoader with 0, 2 and 4 "
+            "workers, and the images in memory",
+            "training.loader.loader",
+            needs="parts",
+            trains=False,
+        ),
+        Topic(
             "parameters",
             IMAGES,
             later("what an MLP costs on large images, and a CNN does not"),
@@ -175,6 +197,15 @@ TOPICS: dict[str, Topic] = {
             needs="model",
         ),
         Topic(
+            "logits",
+            TRAINING,
+            later("logits, softmax, temperature and cross entropy, by hand"),
+            "logits, softmax, temperature, cross entropy and its gradient for one image, by hand and by "
+            "torch; also of run=RUN",
+            "training.logits.logits",
+            needs="model",
+        ),
+        Topic(
             "steps",
             TRAINING,
             later("one batch through the five steps of training"),
@@ -185,26 +216,6 @@ TOPICS: dict[str, Topic] = {
             draws=False,
             trains=False,
             tasks=(CLASSIFICATION, SEGMENTATION),
-        ),
-        Topic(
-            "logits",
-            TRAINING,
-            later("logits, softmax, temperature and cross entropy, by hand"),
-            "logits, softmax, temperature, cross entropy and its gradient for one image, by hand and by "
-            "torch; also of run=RUN",
-            "training.logits.logits",
-            needs="model",
-        ),
-        Topic(
-            "optimizers",
-            TRAINING,
-            later("SGD, momentum, RMSprop and Adam: rules, paths, loss curves"),
-            "SGD, momentum, RMSprop and Adam: their rules, their paths on a loss of two parameters, and the "
-            "training of an MLP, or model=cnn",
-            "training.optimizers.optimizers",
-            needs="builds",
-            overrides=("model=mlp", "schedule=constant"),
-            compared=(("optim=sgd", "optim.momentum=0"), ("optim=sgd",), ("optim=rmsprop",), ("optim=adam",)),
         ),
         Topic(
             "zero_grad",
@@ -218,19 +229,6 @@ TOPICS: dict[str, Topic] = {
             inputs=("images", "series", "text"),
         ),
         Topic(
-            "skips",
-            PIXELS,
-            later("the levels of a U-Net, and what each skip connection is worth"),
-            "the levels of a U-Net: sizes, receptive fields, feature maps; and what it segments without each "
-            "skip connection; also of run=RUN",
-            "images.skips.skips",
-            needs="model",
-            # The smallest images: few steps are enough to see the difference.
-            overrides=("model=unet", "data=mnist_one_digit", "batch_size=16", "balance_classes=true"),
-            models=("unet",),
-            tasks=(SEGMENTATION,),
-        ),
-        Topic(
             "boxes",
             OBJECTS,
             later("how a detector finds objects: IoU, cells that learn, NMS"),
@@ -242,6 +240,19 @@ TOPICS: dict[str, Topic] = {
             overrides=("model=yolo", "data=mnist_canvas", "limit=2000", "batch_size=16"),
             models=("yolo",),
             tasks=(DETECTION,),
+        ),
+        Topic(
+            "skips",
+            PIXELS,
+            later("the levels of a U-Net, and what each skip connection is worth"),
+            "the levels of a U-Net: sizes, receptive fields, feature maps; and what it segments without each "
+            "skip connection; also of run=RUN",
+            "images.skips.skips",
+            needs="model",
+            # The smallest images: few steps are enough to see the difference.
+            overrides=("model=unet", "data=mnist_one_digit", "batch_size=16", "balance_classes=true"),
+            models=("unet",),
+            tasks=(SEGMENTATION,),
         ),
         Topic(
             "states",
