@@ -129,8 +129,9 @@ KEYS: dict[str, Key] = {
     ),
     "score": Key(
         "float",
-        "lowest score of a box",
+        "lowest score of a box; auto: the one with the highest F1 in validation",
         "output",
+        auto=True,
         low=0,
         high=1,
         commands=("predict",),

@@ -60,6 +60,7 @@ class Trained:
         self.device = find_device(settings.device)
         check_size(settings.model, state["model"], path, trust)
         self.task = build_task(settings.model, trust)
+        self.task.use(state["progress"].get("chosen", {}))
         model = build_model(settings.model, trust)
         load_weights(model, state["model"], path)
         self.model: nn.Module = model.to(self.device).eval()

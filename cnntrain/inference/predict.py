@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.config.keys import AUTO
 from cnntrain.config.schema import IMAGES, shown
 from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
@@ -119,7 +120,8 @@ def opened(
         return segmented(trained, files, top, settings.tile, invert, folder), folder
     if trained.task.finds_boxes:
         folder = stack.enter_context(new_folder(settings.out, names, LABELS))
-        finder = Finder(trained, settings.score, settings.nms, settings.most, invert)
+        score = None if settings.score == AUTO else float(settings.score)
+        finder = Finder(trained, score, settings.nms, settings.most, invert)
         return found_objects(finder, files, top, settings.eval_batch_size, Writer(folder, names)), folder
     if trained.inputs != IMAGES:
         return of_sequences(trained, files, top, settings.eval_batch_size), None

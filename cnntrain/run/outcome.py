@@ -72,8 +72,9 @@ def test(setup: Setup, trainer: Trainer) -> tuple[Result, Any]:
     """
     learner, output, seen = setup.learner, trainer.output, setup.task.collector()
     if is_main():
-        best = output.folder / run_folder.CHECKPOINTS / checkpoint.BEST
-        learner.model.load_state_dict(checkpoint.load(best)["model"])
+        best = checkpoint.load(output.folder / run_folder.CHECKPOINTS / checkpoint.BEST)
+        learner.model.load_state_dict(best["model"])
+        setup.task.use(best["progress"].get("chosen", {}))
     ddp.same_weights(learner.model)
     result = loop.evaluate(
         learner.model,

@@ -162,6 +162,7 @@ PROGRESS = fields(
         "mean": optional(SUMS),
         "epoch_seconds": number(0),
         "lr": number(),
+        "chosen": mapping(number()),
     },
 )
 OPTIMIZER = fields(

@@ -51,6 +51,7 @@ class Task(ABC):
         listed: what the predictions of an image are called together, in JSON.
         details: what ``cnntrain eval`` shows besides the scores, in words; empty for nothing.
         called: what messages call the examples, of which a run of sequences has others than images.
+        in_use: what was chosen on validation images for the weights in use, see :meth:`chosen`.
     """
 
     scores: ClassVar[Scores]
@@ -68,6 +69,7 @@ class Task(ABC):
     def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
         self.input_shape = input_shape
         self.num_classes = num_classes
+        self.in_use: dict[str, float] = {}
 
     @property
     @abstractmethod
@@ -153,6 +155,18 @@ class Task(ABC):
     def evaluation(self, device: torch.device) -> Evaluation[Result]:
         """Return what measures a trained model, which is on a device."""
 
+    def chosen(self, result: Any) -> dict[str, float]:
+        """Return what is chosen on validation images and kept with the weights, such as a threshold.
+
+        Args:
+            result: of :meth:`evaluation`, on the validation images.
+        """
+        return {}
+
+    def use(self, chosen: Mapping[str, float]) -> None:
+        """Go by what :meth:`chosen` returned when the weights in use were validated."""
+        self.in_use = dict(chosen)
+
     def show_result(
         self, console: Console, split: str, result: Any, class_names: Sequence[str], level: int = 1
     ) -> None:
@@ -197,12 +211,12 @@ class Task(ABC):
         """
         return images
 
-    def boxes(self, output: Tensor, score: float, nms: float, most: int) -> Tensor:
+    def boxes(self, output: Tensor, score: float | None, nms: float, most: int) -> Tensor:
         """Return the boxes that outputs tell, if the task finds any, the surest first.
 
         Args:
             output: of the model, float32.
-            score: the lowest score of a box, from 0 to 1.
+            score: the lowest score of a box, from 0 to 1; None: the one that validation has chosen.
             nms: the largest IoU of two boxes of one class.
             most: boxes of an image, at most.
 

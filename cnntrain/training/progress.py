@@ -30,6 +30,7 @@ class Progress:
         mean: sums of the epoch under way.
         epoch_seconds: time spent on the epoch under way, before it was interrupted.
         lr: learning rate of the last step.
+        chosen: what the task has chosen on the validation images of the last epoch, see :class:`.Task`.
     """
 
     scores: Scores
@@ -42,6 +43,7 @@ class Progress:
     mean: dict[str, Any] | None = None
     epoch_seconds: float = 0.0
     lr: float = 0.0
+    chosen: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep each row of metrics.csv as text: to format thousands anew would take longer than an epoch."""

@@ -226,6 +226,7 @@ class Trainer:
         """Record an epoch: the row on the screen and in metrics.csv, the checkpoints."""
         row = self.progress.row(self.mean, result, seconds)
         is_best = self.progress.end_epoch(row, self.budget.monitor)
+        self.progress.chosen = {} if result is None else self.task.chosen(result)
         if self.learner.waits_for_epochs:
             monitored: Any = self.budget.monitor.in_row(row)  # of type int in torch's stubs, wrongly
             self.learner.schedule.step(monitored)

@@ -85,7 +85,7 @@ class PredictSettings:
         tta: the views of each image that outputs are averaged over; empty: none but the image itself.
         tile: side of the tiles that files are cut into at their own resolution; None: files are scaled.
         out: the folder of masks or boxes, and overlays; None: one is named.
-        score: the lowest score of a box.
+        score: the lowest score of a box; ``auto``: the one that validation has chosen.
         nms: the largest IoU of two boxes of one class.
         most: boxes of an image, at most.
         eval_batch_size: images that the model sees at a time.
@@ -98,7 +98,7 @@ class PredictSettings:
     tta: list[str]
     tile: int | None
     out: str | None
-    score: float
+    score: float | str
     nms: float
     most: int
     eval_batch_size: int

@@ -32,13 +32,13 @@ class Finder:
 
     Args:
         trained: the model; its task finds boxes.
-        score: the lowest score of a box.
+        score: the lowest score of a box; None: the one that validation has chosen.
         nms: the largest IoU of two boxes of one class.
         most: boxes of an image, at most.
         invert: turn dark on white into white on dark first.
     """
 
-    def __init__(self, trained: Trained, score: float, nms: float, most: int, invert: bool) -> None:
+    def __init__(self, trained: Trained, score: float | None, nms: float, most: int, invert: bool) -> None:
         self.trained, self.score, self.nms, self.most, self.invert = trained, score, nms, most, invert
         self.side = sides(trained.resize_size)
         self.takes_longer = trained.resize == "crop" and takes_longer(trained)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
-from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
-from cnntrain.tasks.detection.boxes import BOX_OF, SCORE
+from cnntrain.annotations.regions import BOX_CLASS, BOX_COLUMNS
+from cnntrain.tasks.detection.boxes import BOX_OF, SCORE, exist, pairwise_iou
 
 IOU = 0.5  # from which a box is right
 TOUCHES = 0.1  # IoU from which a wrong box is about an object, and not about the background
+THRESHOLDS = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)  # scores from which on boxes are looked at
 RIGHT, DUPLICATE, MISLOCATED, CONFUSED, BACKGROUND, UNCOUNTED = range(6)
 KINDS = ("right", "duplicate", "mislocated", "confused", "background", "not counted")
 
@@ -52,6 +52,22 @@ class Matches:
         precision = torch.where(boxes > 0, right / boxes.clamp(min=1), 1.0)
         return precision, right / max(1, len(self.object_label))
 
+    def f1(self, thresholds: Tensor) -> Tensor:
+        """Return F1 of the boxes from each score on, float64 (thresholds,); 0 where none is right."""
+        precision, recall = self.curves(thresholds)
+        return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
+
+    def best_threshold(self) -> float | None:
+        """Return the score from which on the boxes have the highest F1; None if no box is right.
+
+        Of several such scores it is the middle one, which is the farthest from a worse one.
+        """
+        f1 = self.f1(THRESHOLDS)
+        if f1.max() <= 0:
+            return None
+        best = THRESHOLDS[f1 == f1.max()]
+        return round(float(best[len(best) // 2]), 2)
+
     def errors(self, score: float) -> dict[str, int]:
         """Return how many boxes from a score on are wrong, by kind, and how many objects are missed."""
         shown = self.kind[self.score >= score]
@@ -87,68 +103,58 @@ class Matches:
 def matched(truth: Tensor, found: Tensor) -> Matches:
     """Match boxes with objects of their class, the surest first, at an IoU of 0.5.
 
+    All images are looked at together, box by box: after each epoch the validation images are.
+
     Args:
         truth: float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`.
         found: float32 (N, K, 6), see :func:`cnntrain.tasks.detection.boxes.detections`.
     """
-    boxes, objects = [], []
-    for image, (known, said) in enumerate(zip(truth, found, strict=True)):
-        known, said = known[known[:, BOX_CLASS] >= 0], said[said[:, SCORE + 1] >= 0]
-        kinds, about, scores = in_image(known, said)
-        of_image = torch.full((len(said),), image)
-        boxes.append((of_image, said[:, SCORE], said[:, SCORE + 1].long(), kinds, about))
-        counts = known[:, BOX_IGNORED] == 0
-        objects.append(
-            (
-                torch.full_like(known[counts, BOX_CLASS], image).long(),
-                known[counts, BOX_CLASS].long(),
-                scores[counts],
-            )
-        )
-    return Matches(*map(torch.cat, zip(*boxes, strict=True)), *map(torch.cat, zip(*objects, strict=True)))
+    truth = torch.cat([truth, nothing(truth)], dim=1)
+    is_box, counts, labels = found[..., SCORE + 1] >= 0, exist(truth), truth[..., BOX_CLASS].long()
+    kinds = torch.full(is_box.shape, BACKGROUND)
+    about = torch.full(is_box.shape, -1)
+    scores = torch.zeros(labels.shape)
+    for place in range(int(is_box.sum(dim=1).amax()) if len(found) else 0):
+        box = found[:, place]
+        overlaps = pairwise_iou(box[:, None, BOX_OF], truth[..., BOX_OF])[:, 0]
+        is_own = (labels == box[:, SCORE + 1].long()[:, None]) & (labels >= 0)
+        kinds[:, place], nearest = kinds_of(overlaps, is_own, counts, scores > 0)
+        is_about = kinds[:, place] != BACKGROUND
+        about[is_about, place] = labels.gather(1, nearest[:, None])[:, 0][is_about]
+        right = ((kinds[:, place] == RIGHT) & is_box[:, place]).nonzero()[:, 0]
+        scores[right, nearest[right]] = box[right, SCORE]
+    of_box, of_object = is_box.nonzero()[:, 0], counts.nonzero()[:, 0]
+    rows = found[is_box]
+    told = rows[:, SCORE], rows[:, SCORE + 1].long(), kinds[is_box], about[is_box]
+    return Matches(of_box, *told, of_object, labels[counts], scores[counts])
 
 
-def in_image(known: Tensor, said: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the kind of each box of an image, the class that it is about, and the score of each object.
-
-    Args:
-        known: objects, float32 (M, 6).
-        said: boxes, the surest first, float32 (D, 6).
-    """
-    labels, scores = known[:, BOX_CLASS].long(), torch.zeros(len(known))
-    kinds = torch.full((len(said),), BACKGROUND)
-    about = torch.full((len(said),), -1)
-    if not len(known):
-        return kinds, about, scores
-    iou, is_counted = box_iou(said[:, BOX_OF], known[:, BOX_OF]), known[:, BOX_IGNORED] == 0
-    for place, row in enumerate(said):
-        overlaps, own = iou[place], labels == int(row[SCORE + 1])
-        best = kind_of(overlaps, own, is_counted, scores > 0)
-        if best is not None:
-            kinds[place], nearest = best
-            about[place] = labels[nearest]
-            if kinds[place] == RIGHT:
-                scores[nearest] = row[SCORE]
-    return kinds, about, scores
+def nothing(truth: Tensor) -> Tensor:
+    """Return a row of padding for each image, so that each has a row: float32 (N, 1, 6)."""
+    row = truth.new_zeros(len(truth), 1, BOX_COLUMNS)
+    row[..., BOX_CLASS] = -1
+    return row
 
 
-def kind_of(overlaps: Tensor, own: Tensor, is_counted: Tensor, is_found: Tensor) -> tuple[int, int] | None:
-    """Return what a box is, and the object that it is about; None of the background.
+def kinds_of(overlaps: Tensor, own: Tensor, counts: Tensor, is_found: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a box of each image is, and the place of the object that it is about, int64 (N,) each.
 
     Args:
-        overlaps: its IoU with each object, float (M,).
-        own: the objects of its class, bool (M,).
-        is_counted: the objects that are not ignored, bool (M,).
-        is_found: the objects that a surer box has found, bool (M,).
+        overlaps: its IoU with each object, float (N, M).
+        own: the objects of its class, bool (N, M).
+        counts: the objects that are not ignored, bool (N, M).
+        is_found: the objects that a surer box has found, bool (N, M).
     """
-    for kind, which, least in (
-        (RIGHT, own & is_counted & ~is_found, IOU),
-        (UNCOUNTED, own & ~is_counted, IOU),
-        (DUPLICATE, own & is_counted & is_found, IOU),
-        (CONFUSED, ~own & is_counted, IOU),
-        (MISLOCATED, own & is_counted, TOUCHES),
+    kinds = torch.full((len(overlaps),), BACKGROUND)
+    nearest = torch.zeros_like(kinds)
+    for kind, which, least in (  # the last that holds
+        (MISLOCATED, own & counts, TOUCHES),
+        (CONFUSED, ~own & counts, IOU),
+        (DUPLICATE, own & counts & is_found, IOU),
+        (UNCOUNTED, own & ~counts, IOU),
+        (RIGHT, own & counts & ~is_found, IOU),
     ):
-        nearest = int(overlaps.where(which, -1).argmax())
-        if which[nearest] and overlaps[nearest] >= least:
-            return kind, nearest
-    return None
+        best, place = overlaps.where(which, -1).max(dim=1)
+        kinds = torch.where(best >= least, kind, kinds)
+        nearest = torch.where(best >= least, place, nearest)
+    return kinds, nearest

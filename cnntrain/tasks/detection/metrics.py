@@ -31,11 +31,13 @@ class DetectionResult(Result):
         truth: objects, float32 (N, M, 6).
         found: boxes that the network finds, float32 (N, K, 6).
         num_classes: number of classes.
+        threshold: the score from which on boxes are shown.
     """
 
     truth: Tensor
     found: Tensor
     num_classes: int
+    threshold: float
 
     @cached_property
     def compared(self) -> AveragePrecision:
@@ -57,15 +59,34 @@ class DetectionResult(Result):
         """Mean average precision at IoU 0.5."""
         return self.number("ap50")
 
+    @cached_property
+    def at_threshold(self) -> dict[str, float]:
+        """Precision, recall and F1 of the boxes from the threshold on, at IoU 0.5, by name, from 0 to 1."""
+        threshold = torch.tensor([self.threshold], dtype=torch.float64)
+        precision, recall = self.matches.curves(threshold)
+        f1 = self.matches.f1(threshold)
+        return {"precision": precision.item(), "recall": recall.item(), "f1": f1.item()}
+
     def number(self, name: str) -> float:
         """Return one of COCO's numbers; 0 where no object counts."""
         value = self.compared.numbers[name]
         return 0.0 if math.isnan(value) else value
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the loss, COCO's twelve numbers and the number of images; None where no object counts."""
+        """Return the loss, COCO's numbers, what holds from the threshold on, and the number of images.
+
+        None where no object counts.
+        """
         numbers = {name: None if math.isnan(n) else n for name, n in self.compared.numbers.items()}
-        return {"loss": self.loss, **numbers, "ap": self.ap, "ap50": self.ap50, "examples": self.examples}
+        return {
+            "loss": self.loss,
+            **numbers,
+            "ap": self.ap,
+            "ap50": self.ap50,
+            "threshold": self.threshold,
+            **self.at_threshold,
+            "examples": self.examples,
+        }
 
     def per_class(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
         """Return the AP of each class, and the number of its objects; None for classes without one."""
@@ -92,11 +113,12 @@ class DetectionEvaluation(Evaluation[DetectionResult]):
     Args:
         device: where the losses are.
         num_classes: number of classes.
+        threshold: the score from which on boxes are shown.
     """
 
-    def __init__(self, device: torch.device, num_classes: int) -> None:
+    def __init__(self, device: torch.device, num_classes: int, threshold: float) -> None:
         super().__init__(device)
-        self.num_classes = num_classes
+        self.num_classes, self.threshold = num_classes, threshold
         self.rows: dict[str, list[Tensor]] = {"truth": [], "found": []}
 
     def add(self, output: Tensor | Found, y: Tensor) -> None:
@@ -115,4 +137,4 @@ class DetectionEvaluation(Evaluation[DetectionResult]):
 
     def summed(self, loss: float, examples: int, sums: dict[str, Tensor]) -> DetectionResult:
         """Return the result of all images."""
-        return DetectionResult(loss, examples, sums["truth"], sums["found"], self.num_classes)
+        return DetectionResult(loss, examples, sums["truth"], sums["found"], self.num_classes, self.threshold)

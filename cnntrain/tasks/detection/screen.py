@@ -23,6 +23,11 @@ def show_result(console: Console, name: str, result: DetectionResult) -> None:
         f"AP50 {result.ap50:.2%}, AP75 {result.number('ap75'):.2%}, recall with 100 boxes an image "
         f"{result.number('ar100'):.2%}"
     )
+    numbers = result.at_threshold
+    console.line(
+        f"boxes from score {result.threshold:.2f} on: precision {numbers['precision']:.2%}, "
+        f"recall {numbers['recall']:.2%}, F1 {numbers['f1']:.2%}"
+    )
 
 
 def show_classes(console: Console, rows: Sequence[Mapping[str, Any]], level: int = 1) -> None:

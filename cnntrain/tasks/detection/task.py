@@ -17,7 +17,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.detection import doctor
 from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, cells_of, detections
-from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation
+from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation, DetectionResult
 from cnntrain.tasks.detection.predictions import FindsCollector
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
@@ -29,7 +29,8 @@ from cnntrain.tasks.report import Evaluated, Section
 if TYPE_CHECKING:
     from cnntrain.drawing.plots import Plots
 
-SURE = 0.25  # the score from which a box is shown
+SURE = 0.25  # the score from which a box is shown, if validation has chosen none
+THRESHOLD = "threshold"  # the name of the score that validation chooses
 CELLS, STRIDE = 4, 8  # a side of the grid that a loss is tried on, and its pixels
 
 
@@ -89,7 +90,17 @@ class Detection(Task):
 
     def evaluation(self, device: torch.device) -> DetectionEvaluation:
         """Return what measures loss and average precision."""
-        return DetectionEvaluation(device, self.num_classes)
+        return DetectionEvaluation(device, self.num_classes, self.threshold)
+
+    def chosen(self, result: DetectionResult) -> dict[str, float]:
+        """Return the score from which on the boxes of validation images have the highest F1."""
+        best = result.matches.best_threshold()
+        return {} if best is None else {THRESHOLD: best}
+
+    @property
+    def threshold(self) -> float:
+        """The score from which a box is shown: on validation images the one with the highest F1."""
+        return min(1.0, max(0.0, self.in_use.get(THRESHOLD, SURE)))
 
     def show_result(
         self, console: Console, split: str, result: Any, class_names: Sequence[str], level: int = 1
@@ -108,7 +119,7 @@ class Detection(Task):
             "boxes",
             f"float32 (1, {MOST}, 6): left, top, right and bottom in pixels of the input, score and class, "
             "the surest box first; rows without a box have class -1",
-            f"non-maximum suppression (score above {SURE:g}, IoU at most {NMS:g})",
+            f"non-maximum suppression (score above {self.threshold:g}, IoU at most {NMS:g})",
             "boxes and logits of each cell",
             Path(__file__).with_name("predict_onnx.py"),
             ("prints the boxes of `cnntrain predict`", "FILE_OR_FOLDER..."),
@@ -138,15 +149,15 @@ class Detection(Task):
         """Yield precision and recall, classes, errors, confusion matrix and images."""
         from cnntrain.tasks.detection.report import sections
 
-        yield from sections.sections(seen, plots)
+        yield from sections.sections(seen, plots, THRESHOLD in self.in_use)
 
-    def boxes(self, output: Tensor | Found, score: float, nms: float, most: int) -> Tensor:
+    def boxes(self, output: Tensor | Found, score: float | None, nms: float, most: int) -> Tensor:
         """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
-        return detections(output, score, nms, most)
+        return detections(output, self.threshold if score is None else score, nms, most)
 
     def activate(self, output: Tensor | Found) -> Tensor:
         """Return the boxes that are found and shown, float32 (N, most, 6)."""
-        return detections(output, SURE, NMS, MOST)
+        return detections(output, self.threshold, NMS, MOST)
 
     def decode(
         self, activated: Tensor, class_names: Sequence[str], most: int

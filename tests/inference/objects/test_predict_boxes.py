@@ -171,6 +171,34 @@ def test_boxes_are_few_and_sure_if_that_is_asked(cnntrain: Command, in_empty_fol
     assert 1 < len(classes) == len({name for name, _, _ in classes}) and scores == sorted(scores)[::-1]
 
 
+def test_the_score_of_a_box_is_that_which_validation_chose(cnntrain: Command, in_empty_folder: Path) -> None:
+    """Each image has a box that is sure and, of the same class, one that lies wrong and is less sure."""
+    wrong = "return torch.stack([torch.cat([rows, wrong(rows)]) for rows in torch.stack(rows)[:, None]])"
+    Path("two.py").write_text(
+        MODEL.replace("return torch.stack(rows)[:, None]", wrong)
+        + """
+def wrong(rows):
+    other = rows.clone()
+    other[:, 2:6] = torch.tensor([0.0, 0, 2, 2])
+    other[:, 13] = -0.4  # 40 %
+    return other
+"""
+    )
+    model = ("model._target_=two.Bright", "criterion=detection", "data.targets=boxes", "data.canvases=200")
+    for name, val in (("run", 0.2), ("unchosen", 0)):
+        words = (*RUN, *QUICK, *model, f"data.val_fraction={val}", f"out={name}")
+        assert cnntrain("train", *words).code == 0
+    square_in(32, 32).save("a.png")
+
+    def number(run: str, *words: str) -> str:
+        found = re.search(r"\d+ objects?", cnntrain("predict", run, "a.png", *words).out)
+        return found[0] if found else ""
+
+    assert number("run") == "1 object" and number("run", "score=0.25") == "2 objects"
+    assert number("unchosen") == "2 objects" and number("unchosen", "score=0.5") == "1 object"
+    assert (load("run").predict(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))[0, :, 5] >= 0).sum() == 1
+
+
 def test_python_gets_boxes_in_pixels_of_the_images_that_it_gives(in_empty_folder: Path) -> None:
     trained()
     pixels = torch.from_numpy(np.asarray(square_in(128, 64)).copy())[None, None]

@@ -21,7 +21,7 @@ OBJECTS = torch.tensor(
 
 
 def result(found: Tensor, truth: Tensor = OBJECTS, classes: int = 2) -> DetectionResult:
-    return DetectionResult(0.0, len(truth), truth, found, classes)
+    return DetectionResult(0.0, len(truth), truth, found, classes, 0.5)
 
 
 def exact(truth: Tensor = OBJECTS) -> Tensor:
@@ -123,6 +123,27 @@ def test_what_is_wrong_with_each_box_is_told() -> None:
     assert precision.tolist() == pytest.approx([1 / 5, 1, 1]) and recall.tolist() == pytest.approx(
         [1 / 3, 1 / 3, 0]
     )
+
+
+def test_the_threshold_is_the_middle_of_the_scores_with_the_highest_f1() -> None:
+    found = exact()
+    found[1, 1] = torch.tensor([90.0, 90, 95, 95, 0.4, 0])  # wrong, and less sure than the right ones
+    task = Detection((1, 64, 64), 2)
+    assert task.chosen(result(found)) == {"threshold": 0.65}  # of 0.41 to 0.89
+    assert task.chosen(result(torch.tensor([[NO_BOX]] * 2))) == {}
+    task.use({"threshold": 0.65})
+    assert task.evaluation(torch.device("cpu")).threshold == 0.65
+    task.use({})
+    assert task.threshold == 0.25
+
+
+def test_precision_and_recall_count_boxes_from_the_threshold_on() -> None:
+    found = exact()
+    found[0, 1, 4] = 0.4  # right, but below the threshold of 0.5
+    found[1, 1] = torch.tensor([90.0, 90, 95, 95, 0.7, 0])
+    numbers = result(found).as_dict()
+    assert (numbers["precision"], numbers["recall"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert numbers["threshold"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,22 @@ def test_a_network_learns_to_find_digits(cnntrain: Command) -> None:
         "train", *run, "model=yolo", "model.width=8", "epochs=6", "optim.lr=0.01", "out=r", "report=false"
     )
     assert done.code == 0, done.err
-    losses = [float(row["val_ap50"]) for row in rows("r/metrics.csv")]
-    assert max(losses) > 0.1
+    scores = [float(row["val_ap50"]) for row in rows("r/metrics.csv")]
+    assert max(scores) > 0.1
+
+    # Validation chooses the score from which on boxes are shown, and it stays with the weights.
+    threshold = torch.load("r/checkpoints/best.pt", weights_only=True)["progress"]["chosen"]["threshold"]
+    test = content("r/summary.json")["test"]
+    assert test["threshold"] == threshold and 0 < test["f1"] < 1
+    evaluated = cnntrain("eval", "r", "split=val")
+    assert f"boxes from score {threshold:.2f} on: precision" in evaluated.out
+    assert content("r/eval_val.json")["threshold"] == threshold
+    assert cnntrain("report", "r").code == 0
+    page = Path("r/report.html").read_text()
+    assert f"Boxes from score {threshold:.2f} on have precision {test['precision']:.2%}" in page
+    assert "highest F1 on the validation images" in page
+    assert cnntrain("export", "r", "formats=[onnx]").code == 0
+    assert f"(score above {threshold:g}," in Path("r/export/README.md").read_text()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

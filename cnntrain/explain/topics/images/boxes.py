@@ -22,7 +22,7 @@ from cnntrain.tasks.detection.assignment import CELLS, OF_IOU, OF_SCORE
 from cnntrain.tasks.detection.boxes import BOX, CANDIDATES, CENTRE, detections, exist, pairwise_iou
 from cnntrain.tasks.detection.losses import learnt, scores_of_objects
 from cnntrain.tasks.detection.metrics import NMS
-from cnntrain.tasks.detection.task import SURE
+from cnntrain.tasks.detection.task import Detection
 from cnntrain.text import shown_names, shown_path
 
 IMAGES = 50  # test images; one is looked at
@@ -54,11 +54,12 @@ def boxes(model: Examined, console: Console, folder: Path) -> None:
         console: where to.
         folder: for the figures.
     """
-    number = min(IMAGES, len(model.data.test))
+    assert isinstance(model.task, Detection)  # which cli/explain checks
+    number, threshold = min(IMAGES, len(model.data.test)), model.task.threshold
     images, truth = raised(model.data.test.__getitems__(np.arange(number)))
     with model.precision.autocast():
         output = model.model(model.normalize(images.to(model.normalize.mean.device))).float().cpu()
-    candidates = detections(output, SURE, 1.0, CANDIDATES)
+    candidates = detections(output, threshold, 1.0, CANDIDATES)
     chosen = most_crowded(candidates, truth.cpu())
     image, said, y = images[chosen].cpu(), output[chosen], truth[chosen].cpu()
     objects, found = y[exist(y)], candidates[chosen][candidates[chosen][:, 5] >= 0]
@@ -67,14 +68,14 @@ def boxes(model: Examined, console: Console, folder: Path) -> None:
         console,
         f"[bold]{escape(model.name)}[/] looks at a test image of {'×'.join(map(str, model.shape))} with "
         f"{count(len(objects), 'object')}. Its {len(said):,} cells give a box and a score for each class; "
-        f"boxes with a score above {SURE:.2f}: {len(found)}. Of the first {number} images it is the one with "
-        "most of them.",
+        f"boxes with a score above {threshold:.2f}: {len(found)}. Of the first {number} images it is the one "
+        "with most of them.",
     )
     steps = suppressed(found)
     kept = [place for place, step in enumerate(steps) if step.stays]
     show_overlaps(console, objects, found, kept, names)
     wanted = show_assignment(console, model.model, said, objects, names)
-    show_suppression(console, found, steps, names)
+    show_suppression(console, found, steps, names, threshold)
     figures.save(boxes_figures.overlaps(image, objects, found[kept], names), folder / "iou.png")
     figures.save(
         boxes_figures.assignment(image, objects, said[:, CENTRE], wanted, names), folder / "assignment.png"
@@ -178,13 +179,15 @@ def strides_of(net: Any, cells: int) -> list[str]:
     return [f"{stride}" for stride in strides for _ in range(round(finest * (strides[0] / stride) ** 2))]
 
 
-def show_suppression(console: Console, found: Tensor, steps: Sequence[Step], names: Sequence[str]) -> None:
+def show_suppression(
+    console: Console, found: Tensor, steps: Sequence[Step], names: Sequence[str], threshold: float
+) -> None:
     """Show step by step which boxes stay."""
     words(
         console,
         "\n[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each object[/]\n"
-        f"Several cells find the same object. The boxes come in the order of their scores, down to {SURE:g}. "
-        f"Each is compared with the boxes of its class that stay: with an IoU above {NMS:g} it goes.\n",
+        "Several cells find the same object. The boxes come in the order of their scores, down to "
+        f"{threshold:g}. Each is compared with the boxes of its class that stay: with an IoU above {NMS:g} it goes.\n",
     )
     lines = []
     for place, (row, step) in enumerate(zip(found[:MOST_STEPS], steps, strict=False)):

@@ -6,19 +6,16 @@ import math
 from collections.abc import Iterator
 from html import escape
 
-import torch
-
 from cnntrain.drawing.html import panels, paragraph, table
 from cnntrain.drawing.plots import Plots
 from cnntrain.runs.safe_csv import csv_of
-from cnntrain.tasks.detection.matching import IOU, Matches
+from cnntrain.tasks.detection.matching import IOU, THRESHOLDS, Matches
 from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.tasks.detection.report import figures
 from cnntrain.tasks.detection.report.gallery import STYLE, gallery
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.text import loss_in_words, some
 
-THRESHOLDS = torch.linspace(0.01, 0.99, 99)
 WORST, BEST = 12, 4  # images
 MOST_CLASSES = 40  # of the bars
 IMAGES = "images.csv"
@@ -39,46 +36,46 @@ def headline(seen: Evaluated) -> str:
     )
 
 
-def sections(seen: Evaluated, plots: Plots) -> Iterator[Section]:
-    """Yield the sections of the page, in its order."""
-    matches, score = seen.result.matches, best_score(seen.result.matches)
-    yield curves(seen, plots, score)
+def sections(seen: Evaluated, plots: Plots, chosen: bool) -> Iterator[Section]:
+    """Yield the sections of the page, in its order.
+
+    Args:
+        seen: the evaluation.
+        plots: draws and saves figures.
+        chosen: whether validation chose the score from which on boxes are shown.
+    """
+    matches, score = seen.result.matches, seen.result.threshold
+    yield curves(seen, plots, chosen)
     yield classes(seen, plots)
     yield errors(seen, score)
     yield confusion(seen, plots, score)
     yield images(seen, matches, score)
 
 
-def f1(matches: Matches) -> torch.Tensor:
-    """Return F1 of the boxes from each of THRESHOLDS on, float64 (T,)."""
-    precision, recall = matches.curves(THRESHOLDS)
-    return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
-
-
-def best_score(matches: Matches) -> float:
-    """Return the score from which on the boxes have the highest F1."""
-    return float(THRESHOLDS[int(f1(matches).argmax())])
-
-
-def curves(seen: Evaluated, plots: Plots, score: float) -> Section:
-    """Return precision by recall, and both by the score, with the score that F1 is highest at."""
+def curves(seen: Evaluated, plots: Plots, chosen: bool) -> Section:
+    """Return precision by recall, and both by the score, with the score from which on boxes are shown."""
     result: DetectionResult = seen.result
     precision, recall = result.matches.curves(THRESHOLDS)
-    whole = {"precision": precision, "recall": recall, "F1": f1(result.matches)}
-    at = int((THRESHOLDS - score).abs().argmin())
+    whole = {"precision": precision, "recall": recall, "F1": result.matches.f1(THRESHOLDS)}
     by_recall = plots.as_svg(
         "precision_recall",
         figures.precision_recall(result.compared.precision),
         "precision at each recall, at three IoUs",
     )
     by_score = plots.as_svg(
-        "scores", figures.by_score(THRESHOLDS, whole, score), "precision, recall and F1 by score"
+        "scores", figures.by_score(THRESHOLDS, whole, result.threshold), "precision, recall and F1 by score"
+    )
+    here = {name: f"{value:.2%}" for name, value in result.at_threshold.items()}
+    why = (
+        "The score has the highest F1 on the validation images of the best epoch."
+        if chosen
+        else "The score is the default: no validation images have chosen another."
     )
     text = (
-        f"Boxes from score {score:.2f} on have the highest F1, {float(whole['F1'][at]):.2%}: precision "
-        f"{float(precision[at]):.2%}, recall {float(recall[at]):.2%}, at an IoU of {IOU} with an object of "
-        f"their class. The score is chosen on these {seen.split} images. AP is the mean area below curves "
-        "such as those to the left, over the classes and over ten IoUs from 0.5 to 0.95 (COCO)."
+        f"Boxes from score {result.threshold:.2f} on have precision {here['precision']}, recall "
+        f"{here['recall']} and F1 {here['f1']}, at an IoU of {IOU} with an object of their class. {why} "
+        "predict and exported models show these boxes. AP is the mean area below curves such as those to "
+        "the left, over the classes and over ten IoUs from 0.5 to 0.95 (COCO)."
     )
     return Section("precision", "Precision and recall", panels([by_recall, by_score]) + paragraph(text))
 
