@@ -187,7 +187,8 @@ def show_suppression(
         console,
         "\n[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each object[/]\n"
         "Several cells find the same object. The boxes come in the order of their scores, down to "
-        f"{threshold:g}. Each is compared with the boxes of its class that stay: with an IoU above {NMS:g} it goes.\n",
+        f"{threshold:g}. Each is compared with the boxes of its class that stay: with an IoU above {NMS:g} "
+        "it goes.\n",
     )
     lines = []
     for place, (row, step) in enumerate(zip(found[:MOST_STEPS], steps, strict=False)):
