@@ -160,7 +160,10 @@ def own_overrides(topic: Topic, typed: Sequence[str]) -> list[str]:
     own = []
     for word in topic.overrides:
         key = word.partition("=")[0]
-        if not any(other.startswith((f"{key}=", f"{key}._", "experiment=")) for other in typed):
+        group = key.partition(".")[0]
+        if not any(
+            other.startswith((f"{key}=", f"{group}=", f"{group}._", "experiment=")) for other in typed
+        ):
             own.append(word)
     if topic.trains and not any(word.startswith(("epochs=", "experiment=")) for word in typed):
         own.append(f"epochs={read_yaml(conf_folder() / 'explain.yaml')['epochs']}")

@@ -156,3 +156,56 @@ def on_waiting(shares: Mapping[str, float]) -> str:
         "process.",
         worse=worse[-1],
     )
+
+
+def on_hierarchy(
+    directions: Mapping[str, tuple[float, float]], selective: Sequence[float], purities: Sequence[float]
+) -> str:
+    """Return what the layers of a network look for, as far as the figures show it.
+
+    Args:
+        directions: of each convolution, how much the patches that excite it have one direction; any patch.
+        selective: of each layer, the share of the images that excite a channel at least half as much as the
+            best one.
+        purities: of each layer, the class purity of the best images; empty where images have no class.
+    """
+    told = []
+    edges = next((name for name, (own, chance) in directions.items() if own >= chance + CLEAR), None)
+    if edges is not None:
+        own, chance = directions[edges]
+        told.append(
+            tr(
+                "{layer} looks for edges: they have one direction, {own:.2f} in place of {chance:.2f} "
+                "for any patch.",
+                layer=edges,
+                own=own,
+                chance=chance,
+            )
+        )
+    (first, _), *_, (last, _) = [*directions.values(), *directions.values()]
+    if last <= first - CLEAR:
+        told.append(
+            tr(
+                "Patches of deeper layers hold several directions, {last:.2f}: corners, bends and parts.",
+                last=last,
+            )
+        )
+    if selective[-1] <= selective[0] - CLEAR:
+        told.append(
+            tr(
+                "The deeper a layer, the choosier it is: from {first:.0%} of the images to {last:.0%}.",
+                first=selective[0],
+                last=selective[-1],
+            )
+        )
+    if purities and purities[-1] >= purities[0] + CLEAR:
+        told.append(
+            tr(
+                "What excites the last layer is of one class, {last:.0%} in place of {first:.0%}: objects.",
+                first=purities[0],
+                last=purities[-1],
+            )
+        )
+    return " ".join(told) or tr(
+        "These layers hardly differ in that: train longer, or look at a run by run=RUN."
+    )

@@ -188,6 +188,16 @@ TOPICS: dict[str, Topic] = {
             tasks=(CLASSIFICATION, SEGMENTATION),
         ),
         Topic(
+            "hierarchy",
+            IMAGES,
+            later("what excites the first layer, the next, the last: from edges to objects"),
+            "the parts of test images that excite channels of each layer most, as large as their receptive "
+            "fields: edges, corners, parts; also of run=RUN",
+            "images.hierarchy.hierarchy",
+            needs="model",
+            overrides=("model=cnn", "model.channels=[16,32,32]"),  # three steps from edges to objects
+        ),
+        Topic(
             "pooling",
             IMAGES,
             later("2×2 max pooling: fewer numbers, small shifts, a wider view"),
