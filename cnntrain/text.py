@@ -51,6 +51,12 @@ def some(names: Iterable[object]) -> str:
     return ", ".join(map(printable, listed[:NAMED])) + (", ..." if len(listed) > NAMED else "")
 
 
+def together(names: Iterable[object]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    *before, last = map(str, names)
+    return f"{', '.join(before)} and {last}" if before else last
+
+
 def without_controls(text: str) -> str:
     """Return text of several lines with control characters as escapes, but for newlines and :data:`JOIN`."""
     if text.isprintable():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnntrain.text import printable
+from cnntrain.text import printable, together
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,11 @@ def test_what_a_terminal_would_obey_is_shown_as_escapes(text: object, shown: str
 def test_long_text_is_cut() -> None:
     assert printable("x" * 100_000) == "x" * 197 + "..."
     assert printable("x" * 9, longest=8) == "xxxxx..."
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(["dice"], "dice"), (["a", "b"], "a and b"), (("loss", "mIoU", "Dice"), "loss, mIoU and Dice")],
+)
+def test_names_are_told_as_in_a_sentence(names: list[str], text: str) -> None:
+    assert together(names) == text

@@ -33,7 +33,7 @@ from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
 from cnntrain.tasks.chosen import BEFORE_TASKS, last_name, scores_of
 from cnntrain.tasks.scores import TEST, Figure, Scores
-from cnntrain.text import argument, shown_path
+from cnntrain.text import argument, shown_path, together
 
 
 def compare(
@@ -112,7 +112,7 @@ def scores_of_all(folders: Sequence[Path], trust: Sequence[str]) -> Scores:
     for other in others:
         if found[other] != found[one]:
             learns = (f"{shown_path(of_task[task])} learns {last_name(task)}" for task in (one, other))
-            raise UserError(f"runs of different tasks can't be compared: {' and '.join(learns)}")
+            raise UserError(f"runs of different tasks can't be compared: {together(learns)}")
     return found[one] if found else scores_of(BEFORE_TASKS, None)
 
 

@@ -25,7 +25,7 @@ from cnntrain.errors import UserError, did_you_mean
 from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
 from cnntrain.language.translation import LANGUAGES, later, speaking, spoken, tr
 from cnntrain.tasks.chosen import DETECTION, check_classification, last_name
-from cnntrain.text import printable
+from cnntrain.text import printable, together
 
 if TYPE_CHECKING:
     from cnntrain.runtime.console import Console
@@ -113,7 +113,7 @@ def topic_of(words: Sequence[str], of_run: bool) -> tuple[Topic, list[str]]:
             near = did_you_mean(word, TOPICS) or f"; topics: {', '.join(TOPICS)}; without one: the five steps"
             raise UserError(f"explain: unknown topic {printable(word)!r}{near}")
     if len(named) > 1:
-        raise UserError(f"explain takes one topic at a time, not {' and '.join(named)}")
+        raise UserError(f"explain takes one topic at a time, not {together(named)}")
     overrides = [word for word in words if word not in named]
     if named:
         return TOPICS[named[0]], overrides
@@ -200,7 +200,7 @@ def suited(topic: Topic, subject: Subject) -> Subject:
     """
     task, model = (str(subject.config[group]["_target_"]) for group in ("task", "model"))
     if task not in topic.tasks:
-        known = " and ".join(last_name(target).lower() for target in topic.tasks)
+        known = together(last_name(target).lower() for target in topic.tasks)
         raise UserError(f"explain {topic.name} is for {known} only, and this run learns {last_name(task)}")
     inputs = subject.config["data"].get("inputs") or "images"
     if inputs not in topic.inputs:

@@ -24,7 +24,7 @@ from cnntrain.runtime.console import Console, count
 from cnntrain.runtime.ranks import is_main
 from cnntrain.tasks.classes import renumbered, renumbering
 from cnntrain.tasks.metrics import Result
-from cnntrain.text import argument, shown_path
+from cnntrain.text import argument, shown_path, together
 
 OTHERWISE = (
     "name the folder as other data, whose training images are left out of the test: "
@@ -90,7 +90,7 @@ def evaluate(
         recorded = ", those that the run recorded" if is_recorded else ""
         root = shown_path(settings.trained.data.root or "")
         console.line("data.root={}: {}", root, f"{count(len(indices), f'{split} image')}{recorded}")
-    views = f", mean over views by {' and '.join(settings.tta)}" if settings.tta else ""
+    views = f", mean over views by {together(settings.tta)}" if settings.tta else ""
     console.line("{}  {}", shown_path(path), f"{trained.age}, {device}, {trained.precision.name}{views}")
     trained.task.show_result(console, split, result, class_names)
     if run is not None and is_main():

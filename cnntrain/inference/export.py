@@ -33,7 +33,7 @@ from cnntrain.inference.sequences.export import describe as describe_sequences
 from cnntrain.inference.sequences.export import facts as facts_of_sequences
 from cnntrain.runs import run_folder
 from cnntrain.runtime.console import Console, bytes_in_words, count
-from cnntrain.text import network_name, printable, shown_path, some
+from cnntrain.text import network_name, printable, shown_path, some, together
 
 NAME = "model"
 NOISE = 64  # images of noise, in place of those of a test set
@@ -135,7 +135,7 @@ def of_any_size(source: Source, formats: Sequence[str], console: Console) -> Sou
     if not reason:
         return source
     size = "×".join(map(str, source.example.shape[2:]))
-    console.warn(f"{' and '.join(programs)} will take images of {size} pixels alone: {reason}")
+    console.warn(f"{together(programs)} will take images of {size} pixels alone: {reason}")
     return replace(source, any_size=False)
 
 

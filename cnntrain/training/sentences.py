@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.tasks.scores import TRAIN, VAL, Figure, Score, Scores
-from cnntrain.text import points
+from cnntrain.text import points, together
 
 CLEAR = 0.05  # smallest difference of two scores that a sentence is made of
 DIVERGES = 2.0  # times the first loss
@@ -205,4 +205,4 @@ def on_running_mean(history: Sequence[Mapping[str, Any]], scores: Scores) -> str
         return ""
     names = [figure.score.heading for figure in scores.on(TRAIN)]
     are_means = "are means" if len(names) > 1 else "is a mean"
-    return f"train {' and '.join(names)} {are_means} over the epoch; validation comes after it"
+    return f"train {together(names)} {are_means} over the epoch; validation comes after it"

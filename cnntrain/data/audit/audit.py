@@ -15,6 +15,7 @@ from cnntrain.data.audit.result import Audit
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.inventory import Inventory, inventory, refusal
 from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.text import together
 
 SIZES = 10  # of images that are shown
 TINY = 4  # times smaller than the median's a shorter side counts as too small
@@ -103,8 +104,7 @@ def split_in_words(parts: list[str], test_fraction: float, of: str = " of each c
     words = [f"{', '.join(own)} as they are"] if own else []
     if chosen:
         words.append(
-            f"{' and '.join(chosen)}{of} held out by a hash of each file; duplicates are kept "
-            "in the same split"
+            f"{together(chosen)}{of} held out by a hash of each file; duplicates are kept in the same split"
         )
     return "; ".join(words)
 

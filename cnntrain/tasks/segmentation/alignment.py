@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.tasks.segmentation.boundary import NONE, borders
+from cnntrain.text import together
 
 EDGES = 256  # images that are looked at
 LARGEST = 256  # pixels; side of the images in which edges are looked for
@@ -154,4 +155,4 @@ def moved_by(down: int, right: int) -> str:
         for pixels, ahead, back in ((down, "down", "up"), (right, "to the right", "to the left"))
         if pixels
     ]
-    return f"moved {' and '.join(words)}"
+    return f"moved {together(words)}"

@@ -19,7 +19,7 @@ from cnntrain.explain.topics.training.batch_view import TENSOR, facts, show_batc
 from cnntrain.models.hooks import forward_hooks, leaves
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import random_state, set_random_state
-from cnntrain.text import JOIN, printable
+from cnntrain.text import JOIN, printable, together
 from cnntrain.training import sentences
 
 HOW = {
@@ -141,8 +141,8 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
     else:
         reasons = {"mixed images": y.is_floating_point(), f"label smoothing of {smooth:g}": smooth}
         reasons["class weights"] = weight is not None
-        why = " and ".join(reason for reason, holds in reasons.items() if holds)
-        told = f"{over}, with {why}" if why else over
+        why = [reason for reason, holds in reasons.items() if holds]
+        told = f"{over}, with {together(why)}" if why else over
         words(console, f"Cross entropy, the mean over {told}: [bold]{loss.item():.4f}[/].")
     words(
         console,
