@@ -61,8 +61,8 @@ def is_swapped(inventory: AnnotatedInventory, index: int) -> bool:
 
 def settle_turns(inventory: AnnotatedInventory) -> None:
     """Decide how masks lie whose sizes do not tell it: as most of the others do, else upright."""
-    told = [how for how in inventory.lies.values() if how != EITHER]
-    usual = ALIKE if told.count(ALIKE) > told.count(UPRIGHT) else UPRIGHT
+    known = [how for how in inventory.lies.values() if how != EITHER]
+    usual = ALIKE if known.count(ALIKE) > known.count(UPRIGHT) else UPRIGHT
     for index, how in inventory.lies.items():
         if how == EITHER:
             inventory.lies[index] = usual
@@ -76,7 +76,7 @@ def note_unknown(inventory: AnnotatedInventory, index: int, record: MaskRecord) 
     if not unknown:
         return
     is_color = bool(record.facts["are_colors"])
-    told = [
+    values = [
         f"{list(unpacked(value)) if is_color else value} ({count(number, 'pixel')})"
         for value, number in list(unknown.items())[:VALUES]
     ]
@@ -87,7 +87,7 @@ def note_unknown(inventory: AnnotatedInventory, index: int, record: MaskRecord) 
         else f"values outside the {len(inventory.meaning.names)} classes"
     )
     name = shown(inventory.table.entries[index].mask)
-    inventory.partly[index] = [f"{name}: {what}: {', '.join(told)}{more}"]
+    inventory.partly[index] = [f"{name}: {what}: {', '.join(values)}{more}"]
 
 
 def note_drawn(inventory: AnnotatedInventory, index: int, entry: Entry) -> None:

@@ -87,9 +87,9 @@ class AnnotatedInventory(Inventory):
             facts["read as"] = "; ".join([*self.meaning.notes, *self.table.notes])
         lies = list(self.lies.values())
         if lies:
-            told = [f"{lies.count(ALIKE):,} turned alike"] if ALIKE in lies else []
-            told += [f"{lies.count(UPRIGHT):,} upright already"] if UPRIGHT in lies else []
-            facts["EXIF"] = f"{count(len(lies), 'image')} turned; masks: {', '.join(told)}"
+            masks = [f"{lies.count(ALIKE):,} turned alike"] if ALIKE in lies else []
+            masks += [f"{lies.count(UPRIGHT):,} upright already"] if UPRIGHT in lies else []
+            facts["EXIF"] = f"{count(len(lies), 'image')} turned; masks: {', '.join(masks)}"
         return facts
 
     def warnings(self, most: int) -> list[str]:
@@ -98,7 +98,7 @@ class AnnotatedInventory(Inventory):
         Args:
             most: the greatest number of them to name.
         """
-        told = []
+        warnings = []
         for lines, what in (
             (self.bad, "left out {}, since the image or its mask can't be used"),
             (self.faults, "wrong annotations, {}, are ignored"),
@@ -106,22 +106,22 @@ class AnnotatedInventory(Inventory):
             if lines:
                 number = count(len(lines), "image") if lines == self.bad else f"{len(lines):,}"
                 more = "; ..." if len(lines) > most else ""
-                told.append(f"{what.format(number)}: {'; '.join(lines[:most])}{more}")
-        return told
+                warnings.append(f"{what.format(number)}: {'; '.join(lines[:most])}{more}")
+        return warnings
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images and of their annotations."""
-        told = hashlib.sha256(super().digest(indices).encode())
-        told.update(repr((self.meaning.classes, self.meaning.names)).encode())
+        hasher = hashlib.sha256(super().digest(indices).encode())
+        hasher.update(repr((self.meaning.classes, self.meaning.names)).encode())
         for index in indices.tolist():
             entry, record = self.table.entries[index], self.masks[index]
-            told.update(repr((self.lies.get(index), entry.size)).encode())
+            hasher.update(repr((self.lies.get(index), entry.size)).encode())
             if record is not None:
-                told.update(record.facts["content"].tobytes())
+                hasher.update(record.facts["content"].tobytes())
             elif entry.mask:
-                told.update((self.table.root / entry.mask).read_bytes())
+                hasher.update((self.table.root / entry.mask).read_bytes())
             for region in entry.regions:
-                told.update(repr((region.label, region.is_ignored, region.size)).encode())
-                told.update(b"".join(corners.tobytes() for corners in region.polygons))
-                told.update(b"" if region.runs is None else region.runs.tobytes())
-        return told.hexdigest()
+                hasher.update(repr((region.label, region.is_ignored, region.size)).encode())
+                hasher.update(b"".join(corners.tobytes() for corners in region.polygons))
+                hasher.update(b"" if region.runs is None else region.runs.tobytes())
+        return hasher.hexdigest()

@@ -92,8 +92,8 @@ def meaning_of(asked: Asked, named: Names, records: Sequence[MaskRecord]) -> Mea
     if colors and sum(colors.values()) > sum(ids.values()) - ids[0]:
         return Meaning([], ClassMap(0, asked.ignore), refusal=unknown_colors(colors + black(ids)))
     if named.ids is not None:
-        told = f"{named.file} numbers the classes {printable(list(named.ids))}; all other ids are ignored"
-        return Meaning(named.names, ClassMap(len(named.names), asked.ignore, named.ids), [told])
+        text = f"{named.file} numbers the classes {printable(list(named.ids))}; all other ids are ignored"
+        return Meaning(named.names, ClassMap(len(named.names), asked.ignore, named.ids), [text])
     used = set(ids) - ({asked.ignore} if set(ids) != BINARY else set())
     if set(ids) == BINARY and len(named.names) <= 2:
         return of_two(
@@ -175,8 +175,8 @@ def numbers(count: int) -> list[str]:
 def shares(values: Counter[int]) -> str:
     """Return the commonest values with their shares of all pixels: ``0 (91%), 38 (6%)``."""
     total = max(1, sum(values.values()))
-    told = [f"{value} ({number / total:.1%})" for value, number in values.most_common(SHOWN)]
-    return ", ".join(told) + (", ..." if len(values) > SHOWN else "")
+    shown = [f"{value} ({number / total:.1%})" for value, number in values.most_common(SHOWN)]
+    return ", ".join(shown) + (", ..." if len(values) > SHOWN else "")
 
 
 def unknown_colors(colors: Counter[int]) -> str:

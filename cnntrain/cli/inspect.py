@@ -67,8 +67,8 @@ def audit(arguments: Sequence[str]) -> int:
         raise UserError(several_folders(folders, "cnntrain data"))
     if not folders:
         raise UserError("data takes one folder of images: cnntrain data DIR")
-    if told := of_sequences(folders[0]):
-        raise UserError(told)
+    if text := of_sequences(folders[0]):
+        raise UserError(text)
     from cnntrain.annotations.auto import asked_of
     from cnntrain.annotations.boxes import formats
     from cnntrain.config.from_checkpoint import check_overridable

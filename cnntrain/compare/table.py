@@ -167,8 +167,8 @@ def explain(console: Console, runs: Sequence[Run], points: Sequence[Point]) -> N
     for state, verb in STATES.items():
         names = [run.name for run in runs if run.state == state]
         if names:
-            told = f": {some(names)}" if state in NAMED else ""
-            console.warn(f"{count(len(names), 'job')} of {len(runs)} {verb}{told}")
+            text = f": {some(names)}" if state in NAMED else ""
+            console.warn(f"{count(len(names), 'job')} of {len(runs)} {verb}{text}")
     if points and not best_of(points):
         console.line("nothing is ranked: no images were held out for validation (data.val_fraction=0)")
 

@@ -28,9 +28,9 @@ def on_skips(costs: Mapping[str, float]) -> str:
     if most < CLEAR:
         return "None of them costs much here: train longer, or look at a run by run=RUN."
     others = [cost for other, cost in costs.items() if other != name]
-    told = f"The network {name} loses {points(most)} of mIoU"
+    text = f"The network {name} loses {points(most)} of mIoU"
     more = f"; the others cost at most {points(max(others))}" if others and max(others) >= 0 else ""
-    return f"{told}{more}."
+    return f"{text}{more}."
 
 
 def on_finest(name: str, whole: tuple[float, float], alone: tuple[float, float]) -> str:
@@ -74,7 +74,7 @@ def on_vanishing(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequ
     def share(values: Sequence[float]) -> str:
         return f"{values[0] / values[-1]:.0e}" if values[-1] > 0 else "nothing"
 
-    told = "; ".join(f"{name} {share(v)} and {share(after[name])}" for name, v in before.items())
+    text = "; ".join(f"{name} {share(v)} and {share(after[name])}" for name, v in before.items())
     lost = [name for name, values in before.items() if values[0] < VANISHED * values[-1]]
     regained = [name for name in lost if after[name][0] >= VANISHED * after[name][-1]]
     end = ""
@@ -82,7 +82,7 @@ def on_vanishing(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequ
         end = " Training has opened the way back: here the gradient no longer vanishes."
     elif lost:
         end = " Where it stays so, the first steps teach nothing: read fewer steps, or use an LSTM or GRU."
-    return f"Of the norm at the last step, the first one has before and after training: {told}.{end}"
+    return f"Of the norm at the last step, the first one has before and after training: {text}.{end}"
 
 
 def on_belief(
@@ -102,15 +102,15 @@ def on_belief(
         for step, now, before in zip(steps[1:], answers[1:], answers, strict=False)
         if now != before
     ]
-    told = f"It begins with {names[answers[0]]}" + (
+    text = f"It begins with {names[answers[0]]}" + (
         f", then {', '.join(turns)}." if turns else ", and stays."
     )
     since = len(steps)
     while since and answers[since - 1] == answers[-1] and shares[since - 1] >= SURE:
         since -= 1
     if since == len(steps):
-        return f"{told} It is never {SURE:.0%} sure to the end."
-    return f"{told} From {of_step} {steps[since]} on it is at least {SURE:.0%} sure."
+        return f"{text} It is never {SURE:.0%} sure to the end."
+    return f"{text} From {of_step} {steps[since]} on it is at least {SURE:.0%} sure."
 
 
 def on_attention(looked_at: Sequence[float], distances: Sequence[float], equal: float) -> str:
@@ -122,13 +122,13 @@ def on_attention(looked_at: Sequence[float], distances: Sequence[float], equal: 
         equal: the distance if all parts got the same.
     """
     near = sum(distance < NEAR * equal for distance in distances)
-    told = f"{near} of {len(distances)} heads look mostly near, at less than {NEAR:.0%} of that distance."
+    text = f"{near} of {len(distances)} heads look mostly near, at less than {NEAR:.0%} of that distance."
     first, last = looked_at[0], looked_at[-1]
     if last < (1 - CLEAR) * first:
-        return f"{told} The last layer is choosier than the first: {last:.1f} in place of {first:.1f}."
+        return f"{text} The last layer is choosier than the first: {last:.1f} in place of {first:.1f}."
     if first < (1 - CLEAR) * last:
-        return f"{told} The first layer is choosier than the last: {first:.1f} in place of {last:.1f}."
-    return told
+        return f"{text} The first layer is choosier than the last: {first:.1f} in place of {last:.1f}."
+    return text
 
 
 def on_waiting(shares: Mapping[str, float]) -> str:
@@ -141,7 +141,7 @@ def on_waiting(shares: Mapping[str, float]) -> str:
     best, least = min(shares.items(), key=lambda item: item[1])
     if most - least < CLEAR:
         return tr("Here the steps wait about as long in all of them: the model is what takes the time.")
-    told = tr(
+    text = tr(
         "The steps wait {most:.0%} of the time with {first}, and {least:.0%} with {best}.",
         first=first,
         most=most,
@@ -150,8 +150,8 @@ def on_waiting(shares: Mapping[str, float]) -> str:
     )
     worse = [name for name, share in list(shares.items())[1:] if share > most]
     if not worse:
-        return told
-    return f"{told} " + tr(
+        return text
+    return f"{text} " + tr(
         "{worse} is even slower here: workers need cores of their own, and what they make is copied to this "
         "process.",
         worse=worse[-1],
@@ -169,11 +169,11 @@ def on_hierarchy(
             best one.
         purities: of each layer, the class purity of the best images; empty where images have no class.
     """
-    told = []
+    text = []
     edges = next((name for name, (own, chance) in directions.items() if own >= chance + CLEAR), None)
     if edges is not None:
         own, chance = directions[edges]
-        told.append(
+        text.append(
             tr(
                 "{layer} looks for edges: they have one direction, {own:.2f} in place of {chance:.2f} "
                 "for any patch.",
@@ -184,14 +184,14 @@ def on_hierarchy(
         )
     (first, _), *_, (last, _) = [*directions.values(), *directions.values()]
     if last <= first - CLEAR:
-        told.append(
+        text.append(
             tr(
                 "Patches of deeper layers hold several directions, {last:.2f}: corners, bends and parts.",
                 last=last,
             )
         )
     if selective[-1] <= selective[0] - CLEAR:
-        told.append(
+        text.append(
             tr(
                 "The deeper a layer, the choosier it is: from {first:.0%} of the images to {last:.0%}.",
                 first=selective[0],
@@ -199,13 +199,13 @@ def on_hierarchy(
             )
         )
     if purities and purities[-1] >= purities[0] + CLEAR:
-        told.append(
+        text.append(
             tr(
                 "What excites the last layer is of one class, {last:.0%} in place of {first:.0%}: objects.",
                 first=purities[0],
                 last=purities[-1],
             )
         )
-    return " ".join(told) or tr(
+    return " ".join(text) or tr(
         "These layers hardly differ in that: train longer, or look at a run by run=RUN."
     )

@@ -64,8 +64,8 @@ SUMMED = ("others", "converted")  # kinds whose findings are summed up by what t
 def left_out(tree: Tree) -> list[str]:
     """Return what of a folder is not trained on and might have been meant to be, a sentence for each kind."""
     found = {**vars(tree.found), **vars(tree)}
-    told = [(kind, found[kind]) for kind in LEFT_OUT if found.get(kind)]
-    return [heading(kind, names) + ("" if kind in SUMMED else f": {some(names)}") for kind, names in told]
+    present = [(kind, found[kind]) for kind in LEFT_OUT if found.get(kind)]
+    return [heading(kind, names) + ("" if kind in SUMMED else f": {some(names)}") for kind, names in present]
 
 
 def heading(kind: str, items: Sequence[Any]) -> str:

@@ -80,10 +80,10 @@ class Inventory:
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images, in their order."""
-        told = hashlib.sha256()
+        hasher = hashlib.sha256()
         for index in indices.tolist():
-            told.update(os.fsencode(self.tree.files[index]) + b"\0" + self.records["content"][index])
-        return told.hexdigest()
+            hasher.update(os.fsencode(self.tree.files[index]) + b"\0" + self.records["content"][index])
+        return hasher.hexdigest()
 
     def parts(self, test_fraction: float, by_index: bool = False) -> np.ndarray:
         """Return the part of each image that can be read, ``train``, ``val`` or ``test``; else empty. (N,).

@@ -120,18 +120,18 @@ class Found:
     def in_words(self) -> str:
         """Return how many files were added, removed, changed and moved across; empty if none were."""
         names = [[self.members[place].file for place in lost] for lost in (self.removed, self.changed)]
-        told = [
+        changes = [
             f"{len(files):,} {what} ({some(files)})"
             for files, what in zip([self.added, *names], ("added", "removed", "changed"), strict=True)
             if files
         ]
         if self.crossed:
             files = [self.members[place].file for place in self.crossed]
-            told.append(
+            changes.append(
                 f"{count(len(files), 'training image')} of the run now in the test part, and not tested on "
                 f"({some(files)})"
             )
-        return "; ".join(told)
+        return "; ".join(changes)
 
 
 def packed(members: Sequence[Member]) -> bytes:

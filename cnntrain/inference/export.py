@@ -107,10 +107,10 @@ def export_sequences(
     """Write a model of sequences in each of the formats, and compare what was written with torch."""
     batches, what = batches_for(settings.trained.data, trained, console, data_trust)
     model = FromSequences(trained).eval()
-    told = {**facts(trained, settings.trained.model, False), **facts_of_sequences(trained)}
-    source = SequenceSource(model, batches[0][0], False, told, batches[0][1], trained.shape[1])
+    metadata = {**facts(trained, settings.trained.model, False), **facts_of_sequences(trained)}
+    source = SequenceSource(model, batches[0][0], False, metadata, batches[0][1], trained.shape[1])
     files = [write_one(kind, source, folder, batches, what, console) for kind in settings.formats]
-    describe_sequences(folder, settings.formats, told, model)
+    describe_sequences(folder, settings.formats, metadata, model)
     console.line("how sequences get into it: [bold]{}[/]", shown_path(folder / README))
     tell_of_older(folder, [file.name for file in files], console)
     return files
@@ -169,8 +169,8 @@ def write_one(
         if others := left_out(model.model):
             console.warn(f"left out of {file.name}, since they are not tensors: {some(others)}")
         return file
-    told = f"{size}, largest difference {found.difference:.1e} on {what}"
-    console.line("[bold]{}[/]  {}", shown_path(file), told)
+    text = f"{size}, largest difference {found.difference:.1e} on {what}"
+    console.line("[bold]{}[/]  {}", shown_path(file), text)
     if not found.holds:
         raise RunFailed(
             f"{file} gives other {model.exported.output} than torch: up to {found.difference:.2g} apart, and "

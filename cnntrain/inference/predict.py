@@ -148,8 +148,8 @@ def tell_of_all(
     has_objects = any(prediction.objects is not None for prediction in found)
     if folder is not None and good:
         kinds = "labels" if has_objects else "masks"
-        told = f"[bold]{{}}[/]: {kinds} and overlays in [bold]{{}}[/]"
-        console.line(told, count(good, word), shown_path(folder))
+        text = f"[bold]{{}}[/]: {kinds} and overlays in [bold]{{}}[/]"
+        console.line(text, count(good, word), shown_path(folder))
     if has_objects and good > 1:
         objects = sum(len(p.objects) for p in found if p.objects is not None)
         counts = counts_of(found, trained.class_names)

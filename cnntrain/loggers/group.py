@@ -30,8 +30,8 @@ class Loggers:
     def begin(self, run: Callable[[], Logged]) -> None:
         """Begin all of them; ``run`` is asked only if there are any."""
         if self.loggers:
-            told = run()
-            self.each(lambda logger: logger.begin(told))
+            logged = run()
+            self.each(lambda logger: logger.begin(logged))
 
     def epoch(self, row: EpochRow) -> None:
         """Record an epoch in all of them."""

@@ -81,8 +81,8 @@ def draw(
     titles = [names[label] for label in y.tolist()] if kind is CLASSES else [f"{i}" for i in indices.tolist()]
     figure = grid(rows, titles, captions)
     write_named(target, png(figure))
-    told = f"shows {len(x)} images, each with {DRAWS} draws of its augmentation"
-    console.line("[bold]{}[/] {}", shown_path(target), told)
+    text = f"shows {len(x)} images, each with {DRAWS} draws of its augmentation"
+    console.line("[bold]{}[/] {}", shown_path(target), text)
 
 
 def some_of(data: Data, most: int) -> list[int]:

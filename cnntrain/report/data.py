@@ -112,12 +112,12 @@ def data_of(data: DataSettings, sizes: tuple[int, int, int], classes: int) -> st
     name = data.source.get("dataset", data.source["_target_"].rpartition(".")[2])
     where = f" {data.root}" if name == "Folder" else ""
     train, val, test = sizes
-    told = f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test {data.called.words}"
+    text = f"{name}{where}: {train:,} train, {val:,} validation and {test:,} test {data.called.words}"
     if data.inputs != IMAGES:
-        return f"{told}, {steps_in_words(data)}, {classes} classes"
+        return f"{text}, {steps_in_words(data)}, {classes} classes"
     height, width = data.size
     kind = "grey" if data.channels == 1 else "colour" if data.channels == 3 else "multi-channel"
-    return f"{told}, {width}×{height} {kind}, {classes} classes"
+    return f"{text}, {width}×{height} {kind}, {classes} classes"
 
 
 def epochs_of(run: Shown) -> str:

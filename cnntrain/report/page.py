@@ -70,9 +70,9 @@ def headline(contents: Contents) -> str:
     lines += [f"<p>{escape(contents.model)}; {escape(contents.epochs)}<br>{escape(contents.data)}</p>"]
     for finding in contents.findings:
         fix = finding.get("fix")
-        told = f"<b>{escape(str(finding.get('finding', '')))}</b>: {escape(str(finding.get('evidence', '')))}"
-        told += f"<br>suggested fix: {escape(str(fix))}" if fix else ""
-        lines.append(f'<p class="notice">{told}</p>')
+        text = f"<b>{escape(str(finding.get('finding', '')))}</b>: {escape(str(finding.get('evidence', '')))}"
+        text += f"<br>suggested fix: {escape(str(fix))}" if fix else ""
+        lines.append(f'<p class="notice">{text}</p>')
     return "\n".join(lines)
 
 

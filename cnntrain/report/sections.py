@@ -92,11 +92,12 @@ def curves(run: Shown, plots: Plots) -> Section:
         for score, figure in figures.curves(history, run.best, scores).items()
     ]
     last = history[-1]
-    told = f"training {scores.in_words(last, TRAIN)}"
+    sentence = f"training {scores.in_words(last, TRAIN)}"
     if last[VAL_LOSS.name] is not None:
-        told += f"; validation {scores.in_words(last, VAL)}"
+        sentence += f"; validation {scores.in_words(last, VAL)}"
     text = (
-        f"After epoch {last['epoch']}: {told}. {sentences.on_curves(history, scores)} Training figures are "
+        f"After epoch {last['epoch']}: {sentence}. {sentences.on_curves(history, scores)} Training "
+        "figures are "
         "means over the epoch, each batch before its own update, with augmentation and dropout if there are "
         "any; validation comes after the epoch, and the learning rate is that of its last step."
     )
@@ -166,8 +167,8 @@ def filters(run: Shown, plots: Plots) -> Section:
     name, title = "filters", "Filters"
     found = model_views.first_filters(run.model, run.settings.data.shape)
     if found is None:
-        told = "No layer takes the image itself as a Conv2d or Linear would."
-        return Section(name, title, paragraph(told), in_column=True)
+        sentence = "No layer takes the image itself as a Conv2d or Linear would."
+        return Section(name, title, paragraph(sentence), in_column=True)
     number, layer = len(found.weights), f"{found.layer or 'the model'} ({found.kind})"
     drawn = plots.draw(name, figures.filters(found), f"{number} filters of the layer {layer}")
     each = "unit: its weight for each pixel" if found.kind == "Linear" else "filter"

@@ -178,10 +178,10 @@ def predictions(seen: Evaluated, decode: Callable[[Tensor], Decoded], value_form
     sprite = Sprite(images)
     shown = []
     for place, (index, found) in enumerate(zip(chosen, decoded, strict=True)):
-        told = [f"{printable(name)} {format(value, value_format)}" for name, value in found]
+        sentence = [f"{printable(name)} {format(value, value_format)}" for name, value in found]
         name = printable(seen.images.name(index))
-        image = tile(place, sprite.columns, f"{', '.join(told)}: {name}")
-        caption = f'{"<br>".join(map(escape, told))}<br><span class="file">{escape(name)}</span>'
+        image = tile(place, sprite.columns, f"{', '.join(sentence)}: {name}")
+        caption = f'{"<br>".join(map(escape, sentence))}<br><span class="file">{escape(name)}</span>'
         shown.append(f'<figure class="image">{image}<figcaption>{caption}</figcaption></figure>')
     words = seen.images.called.words
     text = f"{len(chosen):,} of {seen.images.count:,} {seen.split} {words}, evenly spread."

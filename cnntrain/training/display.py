@@ -134,8 +134,8 @@ def show_end(
         console.line(f"[bold]{main.words} {main.text_in(best)}[/]  {loss}")
     loading = f"data loading: {trainer.train_batches.stopwatch.share:.0%} of training time"
     console.line(f"[dim]weights of {chosen}; {loading}[/]")
-    if tells_test and (told := on_running_mean(trainer.progress.history, trainer.task.scores)):
-        console.line(f"[dim]{told}[/]")
+    if tells_test and (text := on_running_mean(trainer.progress.history, trainer.task.scores)):
+        console.line(f"[dim]{text}[/]")
     console.line("run folder: [bold]{}[/]", shown_path(folder))
     if tells_test and trainer.task.details:
         console.command(trainer.task.details, f"cnntrain eval {argument(folder)}")

@@ -30,11 +30,11 @@ def on_filters(purities: Sequence[float], chance: float) -> str:
             one class, mean over filters.
         chance: of as many images taken at random.
     """
-    told = f"For images taken at random it would be about {chance:.0%}."
+    text = f"For images taken at random it would be about {chance:.0%}."
     if max(purities) < chance + PURER / 2:
-        return f"{told} No layer is clearly above that: the filters respond to what all classes share."
+        return f"{text} No layer is clearly above that: the filters respond to what all classes share."
     if len(purities) < 2:
-        return told
+        return text
     first, last = purities[0], purities[-1]
     from_to = f"from {first:.0%} in the first layer to {last:.0%} in the last"
     if last >= first + PURER:
@@ -43,12 +43,12 @@ def on_filters(purities: Sequence[float], chance: float) -> str:
             "with every layer" if steps == len(purities) - 1 else "on the whole, though not with every layer"
         )
         return (
-            f"{told} It rises {way}, {from_to}: a layer combines what the one before found, sees more of the "
+            f"{text} It rises {way}, {from_to}: a layer combines what the one before found, sees more of the "
             "image, and is more selective."
         )
     if last <= first - PURER:
-        return f"{told} It falls, {from_to}: deeper layers of this model are less selective for classes."
-    return f"{told} It hardly changes, {from_to}: deeper layers of this model are not clearly more selective."
+        return f"{text} It falls, {from_to}: deeper layers of this model are less selective for classes."
+    return f"{text} It hardly changes, {from_to}: deeper layers of this model are not clearly more selective."
 
 
 # ---- training without zero_grad
@@ -96,14 +96,14 @@ def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str, score: Score) -> s
             if kept.lost_at is not None
             else f"the loss ends at {kept.last / kept.first:,.3g} times its first value"
         )
-        told = f"Here training diverges without it: {how}{'; ' + growing(kept) if growing(kept) else ''}."
+        text = f"Here training diverges without it: {how}{'; ' + growing(kept) if growing(kept) else ''}."
         if costs < CLEAR:
-            return f"{told} With it, little is learnt either: try another optim.lr, or more epochs."
-        return f"{told} Test {score.words} is {kept.score:.1%} in place of {cleared.score:.1%}."
+            return f"{text} With it, little is learnt either: try another optim.lr, or more epochs."
+        return f"{text} Test {score.words} is {kept.score:.1%} in place of {cleared.score:.1%}."
     if costs >= CLEAR:
         grows = f"; {growing(kept)}" if growing(kept) else ""
-        told = f"Here that costs {points(costs)} of {score.words}{grows}, but the loss does not diverge."
-        return f"{told} {WHY_NOT.get(optimizer, '')}".strip()
+        text = f"Here that costs {points(costs)} of {score.words}{grows}, but the loss does not diverge."
+        return f"{text} {WHY_NOT.get(optimizer, '')}".strip()
     other = "a higher optim.lr or more epochs" if optimizer == "SGD" else "optim=sgd, or more epochs"
     if costs <= -CLEAR:
         return (

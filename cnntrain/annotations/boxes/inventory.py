@@ -66,8 +66,8 @@ class BoxInventory(AnnotatedInventory):
         good = np.flatnonzero(self.readable).tolist()
         boxes = [self.boxes[index] for index in good]
         empty, ignored = (sum(not len(of) for of in boxes), sum(int(of[:, 5].sum()) for of in boxes))
-        told = f"{sum(map(len, boxes)):,} in {count(len(good), 'image')}, {empty:,} of them without any"
-        facts["boxes"] = told + (f"; {ignored:,} ignored (crowd or difficult)" if ignored else "")
+        text = f"{sum(map(len, boxes)):,} in {count(len(good), 'image')}, {empty:,} of them without any"
+        facts["boxes"] = text + (f"; {ignored:,} ignored (crowd or difficult)" if ignored else "")
         if self.table.notes:
             facts["read as"] = "; ".join(self.table.notes)
         if self.lies:
@@ -82,7 +82,7 @@ class BoxInventory(AnnotatedInventory):
         Args:
             most: how many are named.
         """
-        told = []
+        summaries = []
         for lines, what in (
             (self.bad, f"left out {count(len(self.bad), 'image')} that can't be used"),
             (self.faults, f"wrong boxes, {len(self.faults):,}, left out, or clipped if partly inside"),
@@ -90,16 +90,16 @@ class BoxInventory(AnnotatedInventory):
             (self.table.orders, "the files name the classes in different orders"),
         ):
             if lines:
-                told.append(f"{what}: {'; '.join(lines[:most])}{'; ...' if len(lines) > most else ''}")
-        return told
+                summaries.append(f"{what}: {'; '.join(lines[:most])}{'; ...' if len(lines) > most else ''}")
+        return summaries
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images and of their boxes."""
-        told = hashlib.sha256(Inventory.digest(self, indices).encode())
-        told.update(repr(self.meaning.names).encode())
+        hasher = hashlib.sha256(Inventory.digest(self, indices).encode())
+        hasher.update(repr(self.meaning.names).encode())
         for index in indices.tolist():
-            told.update(str(len(self.boxes[index])).encode() + self.boxes[index].tobytes())
-        return told.hexdigest()
+            hasher.update(str(len(self.boxes[index])).encode() + self.boxes[index].tobytes())
+        return hasher.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def names_of(table: Table, found: list[Pair]) -> list[str]:
     file = next(iter(named))
     for other, names in named.items():
         if names.names != first.names:
-            told = f"{other} names {some(names.names)}, and {file} {some(first.names)}: {file} counts"
-            table.orders.append(told)
+            text = f"{other} names {some(names.names)}, and {file} {some(first.names)}: {file} counts"
+            table.orders.append(text)
     return first.names
 
 

@@ -156,8 +156,8 @@ def labels_of(table: Table, contents: Mapping[str, Any]) -> dict[str, dict[Any, 
             raise UserError(f"{shown_path(table.root / file)} {what}")
         labels[file] = {key: label_of[name] for key, name in named.items()}
     if any(label != key for of in labels.values() for key, label in of.items()):
-        told = (f"{key} is {table.names[label]}" for key, label in sorted(labels[first].items()))
-        table.notes.append(f"categories are told apart by name; of the ids in {first}, {some(told)}")
+        categories = (f"{key} is {table.names[label]}" for key, label in sorted(labels[first].items()))
+        table.notes.append(f"categories are told apart by name; of the ids in {first}, {some(categories)}")
     return labels
 
 

@@ -82,8 +82,8 @@ def follow_lists(table: Table, folder: str, has: str) -> None:
         raise UserError(f"{folder}/train.txt lists no image that has {has}")
     left = [entry.image for entry in table.entries if not entry.part]
     if left:
-        told = has.partition(" in ")[0]
+        source = has.partition(" in ")[0]
         table.notes.append(
-            f"{count(len(left), 'image')} with {told} and in no list of {folder}: {some(left)}"
+            f"{count(len(left), 'image')} with {source} and in no list of {folder}: {some(left)}"
         )
     table.entries = chosen

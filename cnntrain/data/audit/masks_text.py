@@ -38,18 +38,18 @@ def table_of(result: MaskAudit, parts: list[str]) -> Table:
 
 def facts_of(result: MaskAudit) -> dict[str, str]:
     """Return, in words, what there is to say of all images together."""
-    told = dict(result.format)
-    told["sizes"] = ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items())
+    found = dict(result.format)
+    found["sizes"] = ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items())
     if result.values:
-        told["values"] = f"{result.values} of all pixels"
+        found["values"] = f"{result.values} of all pixels"
     if result.counts:
-        told["ignored"] = f"{result.ignored:.2%} of all pixels have no class"
+        found["ignored"] = f"{result.ignored:.2%} of all pixels have no class"
     if result.facts:
         facts = result.facts
-        told["mean, std"] = f"{facts['mean']}, {facts['std']} of pixels from 0 to 1"
-        told["auto"] = f"data.channels={facts['channels']} data.image_size={facts['image_size']}"
-        told["resize"] = (
+        found["mean, std"] = f"{facts['mean']}, {facts['std']} of pixels from 0 to 1"
+        found["auto"] = f"data.channels={facts['channels']} data.image_size={facts['image_size']}"
+        found["resize"] = (
             f"data.resize=crop: the center crop discards {result.left_out:.0%} of the median image"
         )
-    told["split"] = result.split
-    return told
+    found["split"] = result.split
+    return found

@@ -125,8 +125,8 @@ def matched(truth: Tensor, found: Tensor) -> Matches:
         scores[right, nearest[right]] = box[right, SCORE]
     of_box, of_object = is_box.nonzero()[:, 0], counts.nonzero()[:, 0]
     rows = found[is_box]
-    told = rows[:, SCORE], rows[:, SCORE + 1].long(), kinds[is_box], about[is_box]
-    return Matches(of_box, *told, of_object, labels[counts], scores[counts])
+    text = rows[:, SCORE], rows[:, SCORE + 1].long(), kinds[is_box], about[is_box]
+    return Matches(of_box, *text, of_object, labels[counts], scores[counts])
 
 
 def nothing(truth: Tensor) -> Tensor:

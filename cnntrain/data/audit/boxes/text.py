@@ -36,14 +36,14 @@ def table_of(result: BoxAudit) -> Table:
 
 def facts_of(result: BoxAudit) -> dict[str, str]:
     """Return, in words, what there is to say of all images together."""
-    told = dict(result.format)
+    found = dict(result.format)
     median, most = result.per_image
-    told["per image"] = f"{median:g} in the median, {most:,} at most"
-    told["sizes"] = ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items())
+    found["per image"] = f"{median:g} in the median, {most:,} at most"
+    found["sizes"] = ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items())
     if result.facts:
         facts = result.facts
-        told["objects"] = f"sizes are those in images padded to {result.side}x{result.side}, in pixels"
-        told["mean, std"] = f"{facts['mean']}, {facts['std']} of pixels from 0 to 1"
-        told["auto"] = f"data.channels={facts['channels']} data.image_size={facts['image_size']}"
-    told["split"] = result.split
-    return told
+        found["objects"] = f"sizes are those in images padded to {result.side}x{result.side}, in pixels"
+        found["mean, std"] = f"{facts['mean']}, {facts['std']} of pixels from 0 to 1"
+        found["auto"] = f"data.channels={facts['channels']} data.image_size={facts['image_size']}"
+    found["split"] = result.split
+    return found

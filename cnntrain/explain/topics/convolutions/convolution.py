@@ -154,8 +154,8 @@ def show_learnt(console: Console, model: Examined, seen: Seen) -> list[int]:
         for index in shown
     ]
     rows(console, headings, lines)
-    told = edges_in_words(seen.layer.weight.detach().float().cpu()) if likest else ""
-    words(console, f"\n{told}{by_hand_in_words(seen, shown[0])}")
+    text = edges_in_words(seen.layer.weight.detach().float().cpu()) if likest else ""
+    words(console, f"\n{text}{by_hand_in_words(seen, shown[0])}")
     return shown
 
 

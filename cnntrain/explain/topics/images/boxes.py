@@ -129,9 +129,9 @@ def show_overlaps(
         sides = torch.minimum(truth[2:4], box[2:4]) - torch.maximum(truth[:2], box[:2])
         both, areas = float(sides.prod()), [float((b[2:4] - b[:2]).prod()) for b in (truth, box)]
         union = f"{areas[0]:.0f} + {areas[1]:.0f} - {both:.0f}"
-        told = f"{names[int(box[5])]} {box[4]:.0%}  {place_of(box)}"
+        text = f"{names[int(box[5])]} {box[4]:.0%}  {place_of(box)}"
         lines.append(
-            (names[int(truth[4])], place_of(truth), told, f"{both:.0f}", union, f"{float(own[place]):.2f}")
+            (names[int(truth[4])], place_of(truth), text, f"{both:.0f}", union, f"{float(own[place]):.2f}")
         )
     rows(console, ("object", "its box", "best box found", "intersection", "union", "IoU"), lines, left=3)
 

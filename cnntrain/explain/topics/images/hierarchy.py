@@ -171,21 +171,21 @@ def show_layers(console: Console, found: list[Excited], side: int) -> None:
         *([tr("one class")] if has_classes else []),
     ]
     rows(console, headings, lines, left=2)
-    told = tr(
+    text = tr(
         "\nexcited by: the share of the images that excite a channel at least half as much as the best one "
         "does. direction: how much the edges in its {best} best patches have one direction, from 0 to 1; of "
         "any patch: the same of patches of that size from anywhere.",
         best=BEST,
     )
     if has_classes:
-        told += " " + tr("one class: the share of the most frequent class among the best images.")
+        text += " " + tr("one class: the share of the most frequent class among the best images.")
     maps = [one for one in found if len(one.row.layer.output_shape) == 3]
     concluded = sentences.on_hierarchy(
         {one.row.layer.name: (one.direction, one.any_direction) for one in maps},
         [one.selective for one in found],
         [one.purity for one in found if one.purity is not None],
     )
-    words(console, f"{told} {concluded}")
+    words(console, f"{text} {concluded}")
 
 
 def patches_of(one: Excited, images: Tensor, names: Sequence[str]) -> hierarchy_figure.Row:

@@ -54,12 +54,12 @@ def states(model: Examined, console: Console, folder: Path) -> None:
         f"{of_step} by {of_step}: of the first {len(images)} the one on which the belief changes most\n",
     )
     show_steps(console, of_step, steps, belief, names, done)
-    told = sentences.on_belief(
+    text = sentences.on_belief(
         of_step, steps, belief.argmax(dim=1).tolist(), belief.amax(dim=1).tolist(), names
     )
     gates = sorted(set(done[0]) - set(SIGNED))
     about = f" {', '.join(gates)}: means of the gates, from 0, closed, to 1, open." if gates else ""
-    words(console, f"\n‖h‖: the length of the state of {len(done[0]['state'])} numbers.{about} {told}")
+    words(console, f"\n‖h‖: the length of the state of {len(done[0]['state'])} numbers.{about} {text}")
     path = folder / "states.png"
     drawn = figure_of(sequence[0].cpu(), done, steps, belief, names, of_step)
     figures.save(drawn, path)

@@ -78,8 +78,8 @@ def show_masks(console: Console, pixels: Tensor, y: Tensor, names: Sequence[str]
     images(console, shown, [title for there in found for title in ("image", ", ".join(there))])
     counts = y[y != IGNORED].bincount(minlength=len(names))
     shares = (counts / max(1, int(counts.sum()))).tolist()
-    told = ", ".join(f"{name} {share:.0%}" for name, share in list(zip(names, shares, strict=True))[:MOST])
-    return told + (", ..." if len(names) > MOST else "")
+    text = ", ".join(f"{name} {share:.0%}" for name, share in list(zip(names, shares, strict=True))[:MOST])
+    return text + (", ..." if len(names) > MOST else "")
 
 
 def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:

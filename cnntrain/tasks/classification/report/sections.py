@@ -31,11 +31,11 @@ def headline(result: ClassificationResult, split: str, words: str) -> str:
     low, high = wilson_interval(result.accuracy, result.examples)
     support = result.confusion.sum(dim=1)
     chance, most = 1 / len(support), int(support.max()) / max(1, result.examples)
-    told = f"chance {chance:.4g}" if chance < 0.001 else f"chance {chance:.2%}"
+    text = f"chance {chance:.4g}" if chance < 0.001 else f"chance {chance:.2%}"
     if most > 1.05 * chance:
-        told += f" (always naming the most frequent class: {most:.2%})"
+        text += f" (always naming the most frequent class: {most:.2%})"
     top5 = "" if result.top5 is None else f"; top-5 accuracy {result.top5:.2%}"
-    about = f"95% interval {low:.2%} to {high:.2%}; {told}; loss {loss_in_words(result.loss)}{top5}"
+    about = f"95% interval {low:.2%} to {high:.2%}; {text}; loss {loss_in_words(result.loss)}{top5}"
     if result.is_imbalanced:
         about += (
             f"; balanced accuracy {result.balanced_accuracy:.2%} and macro F1 {result.macro_f1:.2%}, where "
@@ -165,18 +165,18 @@ def robustness(seen: Evaluated, plots: Plots) -> Section:
     number, found = answer
     if not number:
         seconds = translation.SHIFT_SECONDS * seen.patience
-        told = f"accuracy on translated images, which takes longer than {seconds:.0f} s here"
+        sentence = f"accuracy on translated images, which takes longer than {seconds:.0f} s here"
         if seen.to_wait:
-            told += f"; {seen.to_wait} gives it ten times as long"
-        return Section(name, title, "", left_out=f"Not on this page: {told}.")
+            sentence += f"; {seen.to_wait} gives it ten times as long"
+        return Section(name, title, "", left_out=f"Not on this page: {sentence}.")
     figure = figures.robustness(found, 1 / len(seen.class_names))
     drawn = plots.draw(name, figure, "accuracy against translation in pixels")
-    told = ", ".join(f"{s} px {a:.1%}" for s, a in zip(SHIFTS, found, strict=True))
+    sentence = ", ".join(f"{s} px {a:.1%}" for s, a in zip(SHIFTS, found, strict=True))
     has_convolutions = any(isinstance(module, nn.Conv2d) for module in seen.model.modules())
     shift = seen.augment.get("shift") or 0
     model = sentences.Translated("the model", found, has_convolutions, shift, number)
     text = (
-        f"Accuracy on {how_many(seen, number)}, moved up, down, left and right, on black: {told}. "
+        f"Accuracy on {how_many(seen, number)}, moved up, down, left and right, on black: {sentence}. "
         f"{sentences.on_translation([model])}"
     )
     return Section(name, title, drawn + paragraph(text))

@@ -55,17 +55,17 @@ def on_translation(models: Sequence[Translated]) -> str:
     """Say what moving the images does to models, why, and what helps."""
     at = telling(models)
     changes = "; ".join(change(model, at) for model in models)
-    told = [f"Moved by {at} pixel{'' if at == 1 else 's'}: {changes}."]
+    sentences = [f"Moved by {at} pixel{'' if at == 1 else 's'}: {changes}."]
     if len(models) == 2:
-        told.append(comparison(models[0], models[1], at))
+        sentences.append(comparison(models[0], models[1], at))
     falling = [model for model in models if model.falls]
     if any(not model.is_convolutional for model in falling):
-        told.append(
+        sentences.append(
             "A unit without convolutions has a weight of its own for every pixel: what it has learnt about "
             "one place says nothing about the next."
         )
     if any(model.is_convolutional for model in falling):
-        told.append(
+        sentences.append(
             "A convolution uses the same small filters everywhere, and pooling forgets where exactly they "
             "responded; the layers after them still know places, and the border cuts off what leaves the "
             "image."
@@ -73,12 +73,12 @@ def on_translation(models: Sequence[Translated]) -> str:
     for model in falling:
         whose = f" of {model.name}" if len(models) > 1 else ""
         if model.trained_with:
-            told.append(
+            sentences.append(
                 f"The training images{whose} were shifted already: augment.shift={model.trained_with:g}."
             )
     if any(not model.trained_with for model in falling):
-        told.append("Training on translated images helps: augment.shift=2.")
-    return " ".join(told)
+        sentences.append("Training on translated images helps: augment.shift=2.")
+    return " ".join(sentences)
 
 
 def telling(models: Sequence[Translated]) -> int:
@@ -120,9 +120,9 @@ def comparison(one: Translated, other: Translated, at: int) -> str:
 
 def on_calibration(confidence: float, accuracy: float) -> str:
     """Return whether a model is as confident as it is right, both from 0 to 1, means over all images."""
-    told = f"Mean confidence {confidence:.1%}, accuracy {accuracy:.1%}: "
+    text = f"Mean confidence {confidence:.1%}, accuracy {accuracy:.1%}: "
     if confidence > accuracy + CALIBRATED:
-        return f"{told}the model is overconfident."
+        return f"{text}the model is overconfident."
     if confidence < accuracy - CALIBRATED:
-        return f"{told}the model is underconfident."
-    return f"{told}on average the model is as confident as it is right."
+        return f"{text}the model is underconfident."
+    return f"{text}on average the model is as confident as it is right."

@@ -50,11 +50,11 @@ def by_steps(model: AnswersAnyTime, seen: Evaluated, plots: Plots) -> Section:
     figure = figures.by_steps(found.steps, found.accuracy, 1 / len(seen.class_names), model.of_step)
     drawn = plots.draw(name, figure, f"accuracy against the number of {model.of_step} read")
     some = evenly(TOLD, len(found.steps)).tolist()
-    told = ", ".join(f"{found.accuracy[place]:.1%} after {found.steps[place]}" for place in some)
+    sentence = ", ".join(f"{found.accuracy[place]:.1%} after {found.steps[place]}" for place in some)
     words = seen.images.called.words
     text = (
         f"Accuracy on {found.images:,} of {seen.images.count:,} {seen.split} {words}, evenly spread, that "
-        f"end after so many {model.of_step}: {told}. The network was trained on whole {words} alone."
+        f"end after so many {model.of_step}: {sentence}. The network was trained on whole {words} alone."
     )
     return Section(name, title, drawn + paragraph(text))
 

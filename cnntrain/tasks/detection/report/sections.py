@@ -146,12 +146,12 @@ def images(seen: Evaluated, matches: Matches, score: float) -> Section:
     worst = [index for index in order[:WORST] if missed[index] + wrong[index] > 0]
     clean = [index for index in order if missed[index] + wrong[index] == 0]
     best = clean[:: max(1, len(clean) // BEST)][:BEST]
-    told = [f"missed {int(missed[index])}, wrong {int(wrong[index])}" for index in worst]
+    captions = [f"missed {int(missed[index])}, wrong {int(wrong[index])}" for index in worst]
     content = paragraph(
         f"Dashed: the objects; solid: boxes from score {score:.2f} on. images.csv in the run folder lists "
         "all images, those with most errors first."
     )
-    content += gallery(seen, worst, score, told)
+    content += gallery(seen, worst, score, captions)
     if best:
         content += "<h3>Without errors</h3>" + gallery(seen, best, score, ["no error"] * len(best))
     rows: list[tuple[object, ...]] = [("image", "missed", "wrong")]

@@ -76,14 +76,14 @@ class Gallery:
         """Return an image, uint8 (1, C, H, W), with its true and predicted classes, int64 (1, H, W)."""
         name = printable(self.seen.images.name(index))
         self.labels |= {*y.unique().tolist(), *predicted.where(y != IGNORED, y).unique().tolist()}
-        told = self.caption(index, y, predicted)
+        caption = self.caption(index, y, predicted)
         tiles = "".join(
             f'<div><img src="{uri}" alt="{escape(f"{what} of {name}")}"><span>{what}</span></div>'
             for what, uri in drawn(images, y, predicted).items()
         )
         shown = escape(name).replace("/", "/<wbr>")
         return (
-            f'<figure class="four"><div>{tiles}</div><figcaption>{escape(told)}<br>'
+            f'<figure class="four"><div>{tiles}</div><figcaption>{escape(caption)}<br>'
             f'<span class="file">{shown}</span></figcaption></figure>'
         )
 
@@ -92,12 +92,12 @@ class Gallery:
         verdicts, names = self.seen.kept, self.seen.class_names
         iou = iou_of(pixel_counts(predicted, y, len(names)))[0]
         there = iou.isfinite().nonzero().flatten().tolist()
-        told = f"mIoU {float(verdicts.iou[index]):.1%}"
-        told += f", pixel accuracy {int(verdicts.right[index]) / max(1, int(verdicts.counted[index])):.1%}"
+        text = f"mIoU {float(verdicts.iou[index]):.1%}"
+        text += f", pixel accuracy {int(verdicts.right[index]) / max(1, int(verdicts.counted[index])):.1%}"
         worst = min(there, key=lambda label: float(iou[label]), default=0)
         if len(there) < 2 or float(iou[worst]) == 1:
-            return told
-        return f"{told}; worst in {printable(names[worst])}: {float(iou[worst]):.1%}"
+            return text
+        return f"{text}; worst in {printable(names[worst])}: {float(iou[worst]):.1%}"
 
     def legend(self) -> str:
         """Return the colours of the classes that were shown, and of errors."""
