@@ -49,7 +49,7 @@ class Interrupted(CnntrainError):
         return Interrupted, (str(self), self.exit_code - 128)
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the text of an error as a terminal can show it, whatever was quoted in it.
 
     No control characters, and no flood: values from files and checkpoints may hold anything.
@@ -127,7 +127,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f": did you mean {found[0]}?" if found else ""
 
 
-def in_words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an exception of someone else's code as one line, with the place if it is the user's."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
     if not isinstance(error, TypeError | ValueError | RuntimeError | ImportError):

@@ -17,11 +17,11 @@ from cnntrain.errors import (
     Interrupted,
     RunFailed,
     UserError,
+    describe_error,
     did_you_mean,
-    in_words,
+    error_text,
     place_of,
     reraise_interruption,
-    told,
 )
 from cnntrain.runtime import memory, streams
 from cnntrain.runtime.ranks import Reporter, world_size
@@ -58,7 +58,9 @@ def answering(arguments: Sequence[str]) -> Iterator[End]:
         yield end
     except CnntrainError as error:
         # An interruption is what the user asked for, not an error.
-        Reporter.report(f"\n{told(error)}" if isinstance(error, Interrupted) else f"cnntrain: {told(error)}")
+        Reporter.report(
+            f"\n{error_text(error)}" if isinstance(error, Interrupted) else f"cnntrain: {error_text(error)}"
+        )
         end.code = error.exit_code
     except KeyboardInterrupt:
         Reporter.report("\ncnntrain: interrupted")
@@ -124,7 +126,7 @@ def run(argv: Sequence[str]) -> int:
 
 def of_users_code(error: Exception) -> CnntrainError | None:
     """Return an error that came through code of the user's, for the user; None if it did not."""
-    return None if place_of(error) is None else UserError(f"code of your own failed: {in_words(error)}")
+    return None if place_of(error) is None else UserError(f"code of your own failed: {describe_error(error)}")
 
 
 def in_a_line(error: OSError) -> CnntrainError | None:

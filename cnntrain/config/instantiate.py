@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnntrain.errors import CheckpointError, UserError, did_you_mean, in_words
+from cnntrain.errors import CheckpointError, UserError, describe_error, did_you_mean
 from cnntrain.sequences.source import Source
 from cnntrain.text import printable
 
@@ -66,9 +66,9 @@ def build(
     except UserError:
         raise
     except InstantiationException as error:
-        raise UserError(f"{key}: {in_words(error.__cause__ or error)}") from error
+        raise UserError(f"{key}: {describe_error(error.__cause__ or error)}") from error
     except Exception as error:  # whatever a class of the user's or of torch's may raise
-        raise UserError(f"{key}: {factory.__name__} can't be built: {in_words(error)}") from error
+        raise UserError(f"{key}: {factory.__name__} can't be built: {describe_error(error)}") from error
     if not isinstance(result, kind):
         raise UserError(
             f"{key}._target_={node['_target_']} gives {type(result).__name__}, not a {named(kind)}"
@@ -201,7 +201,7 @@ def locate(key: str, target: str) -> Any:
     except Exception as error:  # whatever a module of the user's may raise
         hint = "; it must be installed or lie in the current folder" if isinstance(error, ImportError) else ""
         raise UserError(
-            f"{key}._target_={target}: {module_name} can't be imported: {in_words(error)}{hint}"
+            f"{key}._target_={target}: {module_name} can't be imported: {describe_error(error)}{hint}"
         ) from error
     if not hasattr(module, name):
         public = [other for other in dir(module) if not other.startswith("_")]

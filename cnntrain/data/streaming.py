@@ -20,7 +20,7 @@ from cnntrain.data.batches import Batch, BatchLoader, raised
 from cnntrain.data.images import InMemoryDataset, as_bytes, fit_images, sample
 from cnntrain.data.resize import Size, sides
 from cnntrain.data.targets import CLASSES, Targets, checksum
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 
 READ_AT_ONCE = 64  # images, when all of them are read
 
@@ -84,7 +84,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
         except UserError:  # which says it all
             raise
         except Exception as error:  # whatever a data set of the user's may raise
-            raise UserError(f"{self.name}[{index}] can't be read: {in_words(error)}") from error
+            raise UserError(f"{self.name}[{index}] can't be read: {describe_error(error)}") from error
         word = self.targets.word
         try:
             image, value = item

@@ -23,7 +23,7 @@ from cnntrain.data.resize import boxes_to_file, side_or_both
 from cnntrain.data.sequences.batch import batch_of
 from cnntrain.data.sequences.dataset import as_steps
 from cnntrain.data.sequences.standardize import normalizing
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.image_folder.opening import Decoding
 from cnntrain.inference.saved_run import open_best
 from cnntrain.runtime import distributed
@@ -111,7 +111,7 @@ class Trained:
             try:
                 steps = as_steps(check(sequence), self.tokens)
             except (TypeError, ValueError) as error:
-                raise UserError(f"predict: sequence {number}: {in_words(error)}") from error
+                raise UserError(f"predict: sequence {number}: {describe_error(error)}") from error
             if steps.shape[1] != self.features:
                 raise UserError(
                     f"predict: sequence {number} has {steps.shape[1]} features, and the model takes "

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cnntrain.config.instantiate import build
-from cnntrain.errors import in_words
+from cnntrain.errors import describe_error
 from cnntrain.loggers.base import Logged, Logger
 from cnntrain.loggers.images import heat
 from cnntrain.runs.records import EpochRow, RunSummary
@@ -66,7 +66,9 @@ class Loggers:
                 work(logger)
             except Exception as error:  # whatever a server or a full disk may raise
                 del self.loggers[name]
-                self.console.warn(f"logger {name} failed and is left out from now on: {in_words(error)}")
+                self.console.warn(
+                    f"logger {name} failed and is left out from now on: {describe_error(error)}"
+                )
 
 
 def build_loggers(nodes: Mapping[str, Mapping[str, Any]], trust: Sequence[str] | None) -> dict[str, Logger]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnntrain.errors import in_words, nearest
+from cnntrain.errors import describe_error, nearest
 from cnntrain.text import printable
 
 ImageSize = int | tuple[int, int]  # the side of square images, or height and width, in pixels
@@ -92,7 +92,7 @@ def takes(network: nn.Module, shape: tuple[int, int, int]) -> bool:
 
 def cant_take(name: str, image_size: ImageSize, error: Exception, made_for: int) -> str:
     """Return why a network can't take images of a size, and which it can."""
-    reason = in_words(error)
+    reason = describe_error(error)
     size = image_size if isinstance(image_size, int) else "×".join(map(str, image_size))
     return (
         f"model.name={name} can't take images of {size} pixels: {reason}\n"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from cnntrain.errors import UserError, did_you_mean, in_words
+from cnntrain.errors import UserError, describe_error, did_you_mean
 from cnntrain.models.adapt import on_meta
 from cnntrain.models.unet import padded
 from cnntrain.runtime.imports import needed
@@ -51,7 +51,7 @@ class SMP(nn.Module):
             self.network = smp.create_model(name, **arguments)
         except Exception as error:  # those of the hub's client, and of networks that do not take an encoder
             given = f"model.encoder={encoder}" + (f" model.weights={weights}" if weights else "")
-            raise UserError(f"model.name={name} {given} is not possible: {in_words(error)}") from error
+            raise UserError(f"model.name={name} {given} is not possible: {describe_error(error)}") from error
         self.multiple = int(getattr(self.network.encoder, "output_stride", 32))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def imported() -> Any:
         import segmentation_models_pytorch
     except ImportError as error:
         needed("segmentation_models_pytorch", "model=smp", "smp")
-        reason = in_words(error)
+        reason = describe_error(error)
         raise UserError(f"model=smp: segmentation_models_pytorch can't be imported: {reason}") from error
     return segmentation_models_pytorch
 

@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 
 from torch import Tensor, nn
 
-from cnntrain.errors import UserError, did_you_mean, in_words
+from cnntrain.errors import UserError, describe_error, did_you_mean
 from cnntrain.models.adapt import (
     PATCH,
     ImageSize,
@@ -94,7 +94,7 @@ def imported() -> Any:
         import timm
     except ImportError as error:
         needed("timm", "model=timm")
-        raise UserError(f"model=timm: timm can't be imported: {in_words(error)}") from error
+        raise UserError(f"model=timm: timm can't be imported: {describe_error(error)}") from error
     return timm
 
 
@@ -155,7 +155,7 @@ def file_of(repository: str, name: str, weights: str) -> Path:
         found = hub.file_exists(repository, FILES[0])
         return Path(hub.hf_hub_download(repository, FILES[0] if found else FILES[1]))
     except Exception as error:  # the hub's client raises those of several libraries
-        reason = getattr(error, "reason", None) or in_words(error)
+        reason = getattr(error, "reason", None) or describe_error(error)
         raise UserError(
             f"model.weights={weights}: {url} can't be downloaded ({reason})\n"
             f"put its repository into {folder}, or train without: model.weights=null"

@@ -13,7 +13,7 @@ from cnntrain import loop
 from cnntrain.config.sections import EarlierSettings, ReportSettings, TrainedSettings
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.open import Data, is_same_data, open_data
-from cnntrain.errors import RunFailed, UserError, in_words
+from cnntrain.errors import RunFailed, UserError, describe_error
 from cnntrain.image_folder.members import EVERY_PART, split_of
 from cnntrain.inference.model import Trained
 from cnntrain.models.copying import copied
@@ -86,7 +86,7 @@ def after_training(
     try:
         console.line("report: [bold]{}[/]", shown_path(write_report(run, console)))
     except Exception as error:  # a full disk, a plotting library that is broken, a model of the user's
-        console.warn(f"the report could not be written: {in_words(error)}")
+        console.warn(f"the report could not be written: {describe_error(error)}")
 
 
 def from_folder(
@@ -212,4 +212,6 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
     except KeyError as error:
         raise UserError(f"{printable(folder / 'metrics.csv')} has no column {error.args[0]}") from error
     except (OSError, ValueError, OverflowError) as error:
-        raise UserError(f"{printable(folder / 'metrics.csv')} can't be read: {in_words(error)}") from error
+        raise UserError(
+            f"{printable(folder / 'metrics.csv')} can't be read: {describe_error(error)}"
+        ) from error

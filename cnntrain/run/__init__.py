@@ -18,7 +18,7 @@ from cnntrain.config.sections import (
     HeaderSettings,
 )
 from cnntrain.data.open import Data, check_same_data
-from cnntrain.errors import CheckpointError, in_words
+from cnntrain.errors import CheckpointError, describe_error
 from cnntrain.image_folder import members
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.run.outcome import finish
@@ -199,7 +199,7 @@ def restore(trainer: Trainer, data: Data, state: CheckpointState) -> None:
         set_random_state(random_state_of(rank(), [state["random"], *state["random_of_others"]]))
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(
-            f"the checkpoint does not fit its own configuration: {printable(in_words(error))}"
+            f"the checkpoint does not fit its own configuration: {printable(describe_error(error))}"
         ) from error
     trainer.output.console.line(
         f"\nresumed after step {trainer.progress.step:,}, {trainer.progress.epoch} of "

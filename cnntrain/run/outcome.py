@@ -13,7 +13,7 @@ from cnntrain.compute import ddp
 from cnntrain.config.sections import ReportSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.streaming import StreamingDataset
-from cnntrain.errors import in_words
+from cnntrain.errors import describe_error
 from cnntrain.loggers import Loggers
 from cnntrain.run.setup import Setup
 from cnntrain.runs import checkpoint, run_folder
@@ -95,7 +95,7 @@ def diagnose(setup: Setup, trainer: Trainer) -> list[Finding]:
         return trainer.doctor.findings(trainer.progress.history, seen_by_doctor(setup))
     except Exception as error:  # whatever a model of the user's raises where it is copied, say
         trainer.output.console.warn(
-            f"the training can't be checked for problems: {in_words(error)}; doctor=false skips it"
+            f"the training can't be checked for problems: {describe_error(error)}; doctor=false skips it"
         )
         return []
 

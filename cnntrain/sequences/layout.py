@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.image_folder.layout import PARTS, class_names
 from cnntrain.image_folder.walk import Found, walk
 from cnntrain.sequences.source import Sample
@@ -82,7 +82,7 @@ def contents(path: Path) -> bytes:
         with path.open("rb") as file:
             found = file.read(LARGEST + 1)
     except OSError as error:
-        raise UserError(f"{printable(path)} can't be read: {in_words(error)}") from error
+        raise UserError(f"{printable(path)} can't be read: {describe_error(error)}") from error
     if not found:
         raise UserError(f"{printable(path)} is empty")
     if len(found) > LARGEST:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.sequences.tokens import Tokens, vocabulary_of
 from cnntrain.text import printable
 
@@ -61,7 +61,7 @@ def read(source: Any, inputs: str, advance: Callable[[int], object] = lambda num
         except UserError:  # which says it all
             raise
         except Exception as error:  # whatever a data set of the user's may raise
-            raise UserError(f"{printable(name)}: {in_words(error)}") from error
+            raise UserError(f"{printable(name)}: {describe_error(error)}") from error
         if inputs == "series" and values[0].shape[1] != values[-1].shape[1]:
             raise UserError(
                 f"{printable(name)} has {values[-1].shape[1]} features, and {printable(names[0])} has "

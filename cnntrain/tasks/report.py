@@ -14,7 +14,7 @@ from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import CALLED, IMAGES, Called
 from cnntrain.drawing.html import facts, paragraph, tile
 from cnntrain.drawing.mosaic import Sprite, most_tiles, style_of
-from cnntrain.errors import in_words
+from cnntrain.errors import describe_error
 from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
@@ -136,7 +136,7 @@ def asked(model: nn.Module, work: Callable[[], T]) -> tuple[T | None, str]:
     try:
         return work(), ""
     except Exception as error:  # whatever a network of the user's may raise
-        return None, f"This can't be shown for {type(model).__name__}: {in_words(error)}"
+        return None, f"This can't be shown for {type(model).__name__}: {describe_error(error)}"
 
 
 Decoded = Sequence[Sequence[tuple[str, float]]]  # the names and values of each image

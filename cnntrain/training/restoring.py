@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cnntrain.errors import CheckpointError, UserError, in_words
+from cnntrain.errors import CheckpointError, UserError, describe_error
 from cnntrain.runs.checkpoint_schema import check_parts
 from cnntrain.runs.rules import Unfit
 from cnntrain.text import printable
@@ -189,7 +189,7 @@ def check_readable(name: str, part: Any) -> None:
         buffer.seek(0)
         torch.load(buffer, weights_only=True)
     except Exception as error:  # whatever pickle or torch raise
-        raise Misfit(name, in_words(error).splitlines()[0], "plain data") from error
+        raise Misfit(name, describe_error(error).splitlines()[0], "plain data") from error
 
 
 def without_tensors(value: Any) -> Any:

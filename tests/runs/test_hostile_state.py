@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import TINY, Command, is_told
 
-from cnntrain.errors import CheckpointError, told
+from cnntrain.errors import CheckpointError, error_text
 from cnntrain.runs import checkpoint
 from cnntrain.runs.checkpoint_schema import first_not_finite
 
@@ -200,8 +200,8 @@ def test_the_version_of_a_format_is_quoted_and_cut(cnntrain: Command, run: Path)
 
 
 def test_an_error_is_told_without_control_characters_and_without_end() -> None:
-    assert told(ValueError("a\x1b[2Jb\nc")) == "a\\x1b[2Jb\nc"
-    text = told(ValueError("\n".join(["x" * 10_000] * 1000)))
+    assert error_text(ValueError("a\x1b[2Jb\nc")) == "a\\x1b[2Jb\nc"
+    text = error_text(ValueError("\n".join(["x" * 10_000] * 1000)))
     assert len(text) < 30_000 and text.count("\n") < 20
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
 from cnntrain.runs.named_output import save_bytes
 from cnntrain.runtime.torch_private import oblivious_of_sizes
@@ -89,7 +89,7 @@ def why_one_size(source: Source) -> str:
             return f"of {height + 5}×{width + 3} pixels it makes {'×'.join(map(str, found))}"
         traced(source)
     except Exception as error:  # whatever the network, or torch's tracing, may raise
-        return in_words(error)
+        return describe_error(error)
     return ""
 
 
@@ -175,7 +175,7 @@ def exporting(kind: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever torch's tracing may raise
-        reason = in_words(error.__cause__ or error)
+        reason = describe_error(error.__cause__ or error)
         raise UserError(
             f"this model can't be exported to {kind}: {reason}\nformats=[safetensors] writes its weights"
         ) from error

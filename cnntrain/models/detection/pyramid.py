@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cnntrain.errors import UserError, did_you_mean, in_words
+from cnntrain.errors import UserError, describe_error, did_you_mean
 from cnntrain.models import torchvision
 from cnntrain.models.adapt import on_meta, take_channels
 from cnntrain.models.copying import copied
@@ -177,7 +177,7 @@ def layers_of(name: str, network: nn.Module, in_channels: int) -> dict[int, tupl
         )
     except Exception as error:  # whatever a network may raise that can't be traced
         raise UserError(
-            f"model.backbone={name}: its layers can't be told apart: {in_words(error)}"
+            f"model.backbone={name}: its layers can't be told apart: {describe_error(error)}"
         ) from error
     found = {}
     for node, output in outputs.items():
@@ -203,7 +203,7 @@ def of_timm(
     try:
         network = library.create_model(name, features_only=True, in_chans=in_channels, **own)
     except (AttributeError, RuntimeError, AssertionError) as error:  # it has no maps
-        raise UserError(f"model.backbone={TIMM}{name}: it gives no maps: {in_words(error)}") from error
+        raise UserError(f"model.backbone={TIMM}{name}: it gives no maps: {describe_error(error)}") from error
     there = network.feature_info.reduction()
     if missing := [stride for stride in strides if stride not in there]:
         raise lacks(TIMM + name, missing, there)

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from cnntrain.config.instantiate import build
 from cnntrain.config.schema import CALLED
 from cnntrain.config.sections import ModelSettings
-from cnntrain.errors import CheckpointError, UserError, in_words
+from cnntrain.errors import CheckpointError, UserError, describe_error
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runtime.torch_private import has_compiler
 from cnntrain.tasks.base import Task
@@ -91,7 +91,7 @@ def check_takes(model: nn.Module, task: Task, device: str) -> None:
         except Exception as error:  # whatever a network of the user's may raise
             size = "x".join(map(str, shape))
             what = f"{task.called.words} of {size}"
-            raise UserError(f"model: {name} can't take {what}: {in_words(error)}") from error
+            raise UserError(f"model: {name} can't take {what}: {describe_error(error)}") from error
     task.check_output(name, output)
 
 

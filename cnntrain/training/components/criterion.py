@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.config.sections import CriterionSettings
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.tasks.base import Task
 from cnntrain.tasks.losses import check_mean
 
@@ -26,7 +26,9 @@ def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None, ta
         with warnings.catch_warnings(action="ignore"):
             loss = criterion(output, y)
     except Exception as error:  # whatever a loss of the user's may raise
-        raise UserError(f"criterion: {name} can't compare {task.compared}: {in_words(error)}") from error
+        raise UserError(
+            f"criterion: {name} can't compare {task.compared}: {describe_error(error)}"
+        ) from error
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise UserError(f"criterion: {name} gives {got} for a batch, not one number")

@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import nn
 
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.runtime.ranks import local_rank, world_size
 
 
@@ -57,5 +57,5 @@ def compile_model(model: nn.Module, shape: tuple[int, int, int], device: torch.d
             model(torch.zeros(2, *shape, device=device))
     except Exception as error:  # whatever torch's compiler or the system's may raise
         raise UserError(
-            f"compile=true: torch.compile fails here: {in_words(error)}; use compile=false"
+            f"compile=true: torch.compile fails here: {describe_error(error)}; use compile=false"
         ) from error

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from cnntrain.compute.micro_batches import is_out_of_memory
-from cnntrain.errors import CnntrainError, RunFailed, UserError, in_words
+from cnntrain.errors import CnntrainError, RunFailed, UserError, describe_error
 from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.distributed import is_sign_of_loss
@@ -40,7 +40,7 @@ def named(parts: Mapping[str, Any], folder: Path) -> Iterator[None]:
         found = part_that_raised(error, parts)
         if found is None or is_out_of_memory(error) or is_sign_of_loss(error):
             raise
-        line = f"{found}: {type(parts[found]).__name__} failed: {in_words(error)}"
+        line = f"{found}: {type(parts[found]).__name__} failed: {describe_error(error)}"
         if not (folder / CHECKPOINTS / LAST).exists():
             raise UserError(line) from error
         raise RunFailed(

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cnntrain.config.instantiate import build
 from cnntrain.config.sections import OptimizerSettings
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import groups_of, scale_learning_rates
 from cnntrain.runtime.torch_private import steps_without_compiler, without_compiler
@@ -67,7 +67,7 @@ def check_step(optim: Mapping[str, Any], trust: Sequence[str] | None, model: nn.
             optimizer.step()
     except Exception as error:  # whatever an optimizer of the user's may raise
         name = type(optimizer).__name__
-        raise UserError(f"optim: {name} can't step with these gradients: {in_words(error)}") from error
+        raise UserError(f"optim: {name} can't step with these gradients: {describe_error(error)}") from error
 
 
 def build_schedule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cnntrain.compute.micro_batches import BatchPlan, Fitting, is_out_of_memory
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import world_size
@@ -69,7 +69,7 @@ def idle_parameters(fitting: Fitting, freezing: Freezing) -> list[str]:
         if is_out_of_memory(error):
             raise
         name = type(model).__name__
-        raise UserError(f"model: {name} can't be trained by this loss: {in_words(error)}") from error
+        raise UserError(f"model: {name} can't be trained by this loss: {describe_error(error)}") from error
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)

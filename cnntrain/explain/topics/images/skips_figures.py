@@ -44,11 +44,11 @@ def levels(
         about = "×".join(map(str, shape))
         put(axes, varied(down), 0 if up is not None else width / 2, middle, side)
         if up is None:
-            label(axes, width / 2, top - side, f"{about}, sees {told(seen)}")
+            label(axes, width / 2, top - side, f"{about}, sees {describe_field(seen)}")
             continue
         put(axes, varied(up), width, middle, side)
-        label(axes, 0, top - side, f"{about}, sees {told(seen)}")
-        label(axes, width, top - side, f"{'×'.join(map(str, up.shape))}, sees {told(after)}")
+        label(axes, 0, top - side, f"{about}, sees {describe_field(seen)}")
+        label(axes, width, top - side, f"{'×'.join(map(str, up.shape))}, sees {describe_field(after)}")
         arrow(axes, (side / 2 + 0.1, middle), (width - side / 2 - 0.1, middle), "mark")
         axes.text(
             width / 2, middle + 0.06, f"skip: {shape[0]} maps", ha="center", color=COLOURS["mark"], fontsize=8
@@ -136,7 +136,7 @@ def arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], colo
     axes.annotate("", xy=end, xytext=begin, arrowprops=style)
 
 
-def told(field: int | None) -> str:
+def describe_field(field: int | None) -> str:
     """Return a receptive field in words."""
     return "–" if field is None else f"{field}×{field}"
 
