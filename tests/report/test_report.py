@@ -34,7 +34,7 @@ from cnntrain.report.figures import title
 from cnntrain.report.model_views import feature_maps, first_filters, which
 from cnntrain.report.reproduce import command_of
 from cnntrain.runs import checkpoint
-from cnntrain.tasks.classification.predictions import Predictions, Verdicts
+from cnntrain.tasks.classification.predictions import ImagePredictions, PredictionCollector
 from cnntrain.tasks.classification.report.figures import robustness
 from cnntrain.tasks.classification.report.translation import images_in_time
 from cnntrain.text import loss_in_words
@@ -439,30 +439,30 @@ def test_other_data_are_not_taken_for_those_of_the_run(cnntrain: Command, finish
 def test_the_calibration_error_is_that_of_guo_et_al() -> None:
     labels, predicted = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
     confidence = torch.tensor([0.9, 0.9, 0.9, 0.9, 0.6])
-    found = Verdicts(labels, predicted, confidence).calibration()
+    found = ImagePredictions(labels, predicted, confidence).calibration()
     assert sum(found.counts) == 5
     # Four at 0.9, of which 0.75 are right; one at 0.6, which is.
     assert found.error == pytest.approx(4 / 5 * 0.15 + 1 / 5 * 0.4)
 
 
 def test_predictions_are_those_of_the_logits_in_order() -> None:
-    predictions = Predictions()
+    predictions = PredictionCollector()
     logits = torch.randn(10, 3)
     for part in (slice(0, 4), slice(4, 10)):
         predictions.add(logits[part], torch.arange(10)[part] % 3)
-    verdicts = predictions.everywhere()
-    assert torch.equal(verdicts.predicted, logits.argmax(dim=1))
-    assert torch.allclose(verdicts.confidence, logits.softmax(dim=1).max(dim=1).values)
-    surest = verdicts.mistakes(2)
-    wrong = [index for index in range(10) if not verdicts.correct[index]]
-    assert surest == sorted(wrong, key=lambda index: -float(verdicts.confidence[index]))[:2]
+    result = predictions.everywhere()
+    assert torch.equal(result.predicted, logits.argmax(dim=1))
+    assert torch.allclose(result.confidence, logits.softmax(dim=1).max(dim=1).values)
+    surest = result.mistakes(2)
+    wrong = [index for index in range(10) if not result.correct[index]]
+    assert surest == sorted(wrong, key=lambda index: -float(result.confidence[index]))[:2]
 
 
 def test_cells_share_the_room_and_mistakes_come_first() -> None:
     labels = torch.tensor([0] * 50 + [1] * 50)
     predicted = torch.tensor([0] * 49 + [1] + [1] * 47 + [0] * 3)
-    verdicts = Verdicts(labels, predicted, torch.linspace(0.5, 1, 100))
-    cells = verdicts.in_cells(most=6, in_cell=16)
+    result = ImagePredictions(labels, predicted, torch.linspace(0.5, 1, 100))
+    cells = result.in_cells(most=6, in_cell=16)
     assert {cell: len(some) for cell, some in cells.items()} == {
         (0, 1): 1,
         (1, 0): 2,
@@ -470,7 +470,7 @@ def test_cells_share_the_room_and_mistakes_come_first() -> None:
         (1, 1): 1,
     } or {cell: len(some) for cell, some in cells.items()} == {(0, 1): 1, (1, 0): 2, (0, 0): 1, (1, 1): 2}
     assert cells[1, 0] == [99, 98]
-    assert {len(some) for some in verdicts.in_cells(1000, 16).values()} == {1, 3, 16}
+    assert {len(some) for some in result.in_cells(1000, 16).values()} == {1, 3, 16}
 
 
 class Slow(nn.Module):

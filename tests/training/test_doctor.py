@@ -16,7 +16,7 @@ from cnntrain.config.compose import compose, plain
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.tasks import Classification
 from cnntrain.tasks.classification.doctor import gap_of_kept
-from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.classification.predictions import ImagePredictions
 from cnntrain.training.doctor.diagnosis import waiting
 from cnntrain.training.doctor.overfit_batch import memorise
 
@@ -328,8 +328,8 @@ def test_a_probe_that_overflows_counts_as_nothing_learnt(monkeypatch: pytest.Mon
 def test_a_gap_counts_from_what_few_images_leave_of_it(
     train: tuple[int, int], val: tuple[int, int], is_told: bool
 ) -> None:
-    def seen(right: int, count: int) -> Verdicts:
+    def seen(right: int, count: int) -> ImagePredictions:
         predicted = (torch.arange(count) >= right).long()
-        return Verdicts(torch.zeros(count, dtype=torch.int64), predicted, torch.ones(count))
+        return ImagePredictions(torch.zeros(count, dtype=torch.int64), predicted, torch.ones(count))
 
     assert bool(gap_of_kept(seen(*train), seen(*val))) == is_told

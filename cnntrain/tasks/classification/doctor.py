@@ -12,7 +12,7 @@ from cnntrain.config.schema import IMAGES
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.metrics import wilson_interval
-from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.classification.predictions import ImagePredictions
 from cnntrain.tasks.classification.scores import ACCURACY
 from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe, Row
 from cnntrain.tasks.scores import TRAIN, VAL, Figure
@@ -81,8 +81,8 @@ def are_probabilities(output: Tensor) -> bool:
 def overfitting(
     settings: DoctorSettings,
     history: Sequence[Row],
-    train: Verdicts | None,
-    val: Verdicts | None,
+    train: ImagePredictions | None,
+    val: ImagePredictions | None,
 ) -> Finding | None:
     """Compare training with validation: in the last epoch, and for the weights that are kept.
 
@@ -101,7 +101,7 @@ def overfitting(
     return Finding("it overfits", evidence, against_overfitting(settings)) if evidence else None
 
 
-def gap_of_kept(train: Verdicts | None, val: Verdicts | None, words: str = "images") -> str:
+def gap_of_kept(train: ImagePredictions | None, val: ImagePredictions | None, words: str = "images") -> str:
     """Say how far training and validation accuracy lie apart, if they do by more than chance explains."""
     if train is None or val is None:
         return ""
@@ -193,14 +193,14 @@ def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[s
     return Finding("the classes are imbalanced", evidence, fix)
 
 
-def wrong_labels(verdicts: Verdicts) -> Finding | None:
+def wrong_labels(predictions: ImagePredictions) -> Finding | None:
     """Say that the model disagrees with labels as confidently as it agrees with others."""
-    errors, images = int((~verdicts.correct).sum()), len(verdicts.labels)
-    if errors < MIN_ERRORS or errors > 0.5 * images or verdicts.share_as_confident() < CONFIDENT:
+    errors, images = int((~predictions.correct).sum()), len(predictions.labels)
+    if errors < MIN_ERRORS or errors > 0.5 * images or predictions.share_as_confident() < CONFIDENT:
         return None
     evidence = (
         f"the model disagrees with {errors:,} of {images:,} validation labels, and in "
-        f"{verdicts.share_as_confident():.0%} of them it is as confident as where it agrees"
+        f"{predictions.share_as_confident():.0%} of them it is as confident as where it agrees"
     )
     fix = (
         "look at the most confident mistakes in the report; criterion.label_smoothing=0.1 softens the labels"

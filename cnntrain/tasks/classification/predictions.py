@@ -13,7 +13,7 @@ from cnntrain.tasks.collector import Collector
 BINS = 15  # of the calibration curve, as in Guo et al. 2017
 
 
-class Predictions(Collector["Verdicts"]):
+class PredictionCollector(Collector["ImagePredictions"]):
     """Keeps the label of every image, and what the model says of it."""
 
     def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
@@ -21,14 +21,14 @@ class Predictions(Collector["Verdicts"]):
         confidence, predicted = output.float().softmax(dim=1).max(dim=1)
         return y, predicted, confidence
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> Verdicts:
+    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> ImagePredictions:
         """Return all that was noted."""
         labels, predicted, confidence = zip(*batches, strict=True)
-        return Verdicts(torch.cat(labels), torch.cat(predicted), torch.cat(confidence))
+        return ImagePredictions(torch.cat(labels), torch.cat(predicted), torch.cat(confidence))
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class ImagePredictions:
     """What a model said of some images.
 
     Args:

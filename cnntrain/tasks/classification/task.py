@@ -15,7 +15,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classification import doctor
 from cnntrain.tasks.classification.metrics import ClassificationEvaluation, RunningAccuracy
-from cnntrain.tasks.classification.predictions import Predictions, Verdicts
+from cnntrain.tasks.classification.predictions import ImagePredictions, PredictionCollector
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.classification.screen import show_classes, show_result
 from cnntrain.tasks.classification.tta import Views
@@ -96,9 +96,9 @@ class Classification(Task):
             for indices, values in ranked
         ]
 
-    def collector(self) -> Predictions:
+    def collector(self) -> PredictionCollector:
         """Return what keeps label, predicted class and confidence of each image."""
-        return Predictions()
+        return PredictionCollector()
 
     def headline(self, seen: Evaluated) -> str:
         """Return the accuracy with its interval, against chance."""
@@ -114,8 +114,10 @@ class Classification(Task):
 
     def examples(self, seen: Evaluated, most: int) -> list[tuple[int, str]]:
         """Return images of different classes, recognised ones first, with the names of their classes."""
-        verdicts: Verdicts = seen.kept
-        return [(index, seen.class_names[int(verdicts.labels[index])]) for index in verdicts.examples(most)]
+        predictions: ImagePredictions = seen.kept
+        return [
+            (index, seen.class_names[int(predictions.labels[index])]) for index in predictions.examples(most)
+        ]
 
     def chance(self, criterion: nn.Module) -> Chance | None:
         """Return the cross entropy of equal probabilities, ln(classes)."""

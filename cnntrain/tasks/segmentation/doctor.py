@@ -14,7 +14,7 @@ from cnntrain.config.sections import DoctorSettings
 from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe, Row
 from cnntrain.tasks.segmentation.losses import CrossEntropy
 from cnntrain.tasks.segmentation.metrics import iou_of
-from cnntrain.tasks.segmentation.predictions import Verdicts
+from cnntrain.tasks.segmentation.predictions import MaskScores
 from cnntrain.text import some
 
 LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
@@ -81,7 +81,7 @@ def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
 
 def misaligned(run: Finished) -> Finding | None:
     """Report that masks do not lie on the edges of their images."""
-    train: Verdicts | None = run.train
+    train: MaskScores | None = run.train
     if train is None or train.alignment is None:
         return None
     found, images = train.alignment.better(), len(train.alignment.edges)
@@ -105,7 +105,7 @@ def misaligned(run: Finished) -> Finding | None:
     )
 
 
-def ignored(train: Verdicts | None) -> Finding | None:
+def ignored(train: MaskScores | None) -> Finding | None:
     """Report that most pixels are ignored everywhere."""
     if train is None:
         return None
@@ -120,7 +120,7 @@ def ignored(train: Verdicts | None) -> Finding | None:
     return Finding("most pixels are ignored", evidence, fix)
 
 
-def swallows(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
+def swallows(val: MaskScores, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
     """Report that nearly all pixels are predicted as one class."""
     _, true, said = val.pixels.double()
     total = max(1.0, float(true.sum()))
@@ -135,7 +135,7 @@ def swallows(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> F
     return Finding("one class swallows the others", evidence, for_rare_classes(settings))
 
 
-def poor_rare_classes(val: Verdicts, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
+def poor_rare_classes(val: MaskScores, names: Sequence[str], settings: DoctorSettings) -> Finding | None:
     """Report that a rare class is segmented much worse than the most frequent one.
 
     If a class that is no more frequent is found, rarity is not the cause: more epochs may be all it takes.

@@ -15,7 +15,7 @@ from cnntrain.tasks.segmentation.metrics import iou_of, mean_over_classes, pixel
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class MaskScores:
     """The predictions for N images.
 
     Args:
@@ -46,7 +46,7 @@ class Verdicts:
         return [int(index) for index in order[: int(self.iou.isfinite().sum())]]
 
 
-class Predictions(Collector[Verdicts]):
+class MaskScoreCollector(Collector[MaskScores]):
     """Keeps how well each image is segmented."""
 
     def __init__(self) -> None:
@@ -73,9 +73,9 @@ class Predictions(Collector[Verdicts]):
         numbers = torch.stack([counts[:, 0].sum(dim=1), counts[:, 1].sum(dim=1), ignored], dim=1)
         return iou_of(counts).nanmean(dim=1), numbers, counts.sum(dim=0, keepdim=True)
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> Verdicts:
+    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> MaskScores:
         """Return all that was noted."""
         iou, numbers, pixels = map(torch.cat, zip(*batches, strict=True))
         alignment = Alignment(torch.cat(self.edges), self.size) if self.edges else None
         right, counted, none = numbers.unbind(dim=1)
-        return Verdicts(iou, right, counted, none, pixels.sum(dim=0), alignment)
+        return MaskScores(iou, right, counted, none, pixels.sum(dim=0), alignment)

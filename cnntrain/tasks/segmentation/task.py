@@ -23,7 +23,7 @@ from cnntrain.tasks.losses import class_weights
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.segmentation import doctor
 from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation
-from cnntrain.tasks.segmentation.predictions import Predictions
+from cnntrain.tasks.segmentation.predictions import MaskScoreCollector
 from cnntrain.tasks.segmentation.scores import SCORES
 from cnntrain.tasks.segmentation.screen import show_classes, show_result
 from cnntrain.tasks.segmentation.tta import Views
@@ -111,9 +111,9 @@ class Segmentation(Task):
         pixels = images[:, :colours].permute(0, 2, 3, 1).cpu().numpy()
         return torch.from_numpy(over(pixels, labels.cpu().numpy())).permute(0, 3, 1, 2)
 
-    def collector(self) -> Predictions:
+    def collector(self) -> MaskScoreCollector:
         """Return what keeps how well each image is segmented."""
-        return Predictions()
+        return MaskScoreCollector()
 
     def headline(self, seen: Evaluated) -> str:
         """Return the mean IoU with its interval."""

@@ -18,7 +18,7 @@ from cnntrain.config.compose import compose, plain
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.tasks import Segmentation
 from cnntrain.tasks.doctor import Finding, Finished
-from cnntrain.tasks.segmentation.predictions import Verdicts
+from cnntrain.tasks.segmentation.predictions import MaskScores
 from cnntrain.tasks.segmentation.report.borders import BANDS, bands_of
 from cnntrain.tasks.segmentation.report.gallery import Gallery
 
@@ -178,8 +178,8 @@ def test_a_caption_names_the_worst_class_of_an_image_with_errors(wrong: int, end
     predicted = y.clone()
     predicted.view(-1)[torch.arange(0, 8 * wrong, 8)] = 0
     iou = torch.tensor([1.0 if wrong == 0 else 0.7], dtype=torch.float64)
-    verdicts = Verdicts(
+    mask_scores = MaskScores(
         iou, torch.tensor([64 - wrong]), torch.tensor([64]), torch.tensor([0]), torch.zeros(3, 3)
     )
-    gallery = Gallery(cast(Any, SimpleNamespace(kept=verdicts, class_names=NAMES)))
+    gallery = Gallery(cast(Any, SimpleNamespace(kept=mask_scores, class_names=NAMES)))
     assert gallery.caption(0, y, predicted).endswith(ending)

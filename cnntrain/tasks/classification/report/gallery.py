@@ -8,7 +8,7 @@ from typing import Any
 
 from cnntrain.drawing.html import tile
 from cnntrain.drawing.mosaic import Sprite, most_tiles, style_of
-from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.classification.predictions import ImagePredictions
 from cnntrain.tasks.report import Evaluated
 from cnntrain.text import printable
 
@@ -25,13 +25,13 @@ class Gallery:
     """
 
     def __init__(self, seen: Evaluated) -> None:
-        images, verdicts = seen.images, seen.kept
+        images, predictions = seen.images, seen.kept
         most = min(MOST_STREAMED if images.are_streamed else MOST, most_tiles(images.size))
-        worst = verdicts.mistakes(MISTAKES)
-        cells = verdicts.in_cells(most, IN_CELL)
+        worst = predictions.mistakes(MISTAKES)
+        cells = predictions.in_cells(most, IN_CELL)
         shown = list(dict.fromkeys([*worst, *(index for some in cells.values() for index in some)]))
         place = {index: number for number, index in enumerate(shown)}
-        self.verdicts: Verdicts = verdicts
+        self.predictions: ImagePredictions = predictions
         self.names = [printable(images.name(index)) for index in shown]
         self.shown = shown
         self.cells = {cell: [place[index] for index in some] for cell, some in cells.items()}
@@ -46,7 +46,7 @@ class Gallery:
         """Return what the page's script knows: places in the sprite, probabilities and files."""
         return {
             "cells": {f"{truth},{said}": some for (truth, said), some in self.cells.items()},
-            "images": [round(float(self.verdicts.confidence[index]), 4) for index in self.shown],
+            "images": [round(float(self.predictions.confidence[index]), 4) for index in self.shown],
             "files": self.names,
             "columns": self.sprite.columns,
             "names": list(class_names),
@@ -57,9 +57,9 @@ class Gallery:
         found = []
         for place in self.mistakes:
             index = self.shown[place]
-            truth = class_names[int(self.verdicts.labels[index])]
-            said = class_names[int(self.verdicts.predicted[index])]
-            sure, name = f"{float(self.verdicts.confidence[index]):.1%}", self.names[place]
+            truth = class_names[int(self.predictions.labels[index])]
+            said = class_names[int(self.predictions.predicted[index])]
+            sure, name = f"{float(self.predictions.confidence[index]):.1%}", self.names[place]
             image = tile(place, self.sprite.columns, f"{truth}, taken for {said} with {sure}: {name}")
             caption = (
                 f'{escape(truth)} → {escape(said)}<br><span class="dim">{sure}</span>'

@@ -12,7 +12,7 @@ from cnntrain.drawing.plots import Plots
 from cnntrain.models.views import AnswersAnyTime
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
-from cnntrain.tasks.classification.predictions import Verdicts
+from cnntrain.tasks.classification.predictions import ImagePredictions
 from cnntrain.tasks.classification.report import figures, sentences, translation
 from cnntrain.tasks.classification.report.confusion_table import MOST_CLASSES, matrix_table
 from cnntrain.tasks.classification.report.gallery import MOST_STREAMED, Gallery
@@ -117,15 +117,15 @@ def mistakes(seen: Evaluated, gallery: Gallery | None) -> Section:
 
 def listed(seen: Evaluated) -> str:
     """Return the most confident mistakes as a table, of what can't be drawn."""
-    verdicts: Verdicts = seen.kept
+    predictions: ImagePredictions = seen.kept
     rows = [
         (
             seen.images.name(index),
-            seen.class_names[int(verdicts.labels[index])],
-            seen.class_names[int(verdicts.predicted[index])],
-            f"{float(verdicts.confidence[index]):.1%}",
+            seen.class_names[int(predictions.labels[index])],
+            seen.class_names[int(predictions.predicted[index])],
+            f"{float(predictions.confidence[index]):.1%}",
         )
-        for index in verdicts.mistakes(MISTAKES_LISTED)
+        for index in predictions.mistakes(MISTAKES_LISTED)
     ]
     return table((seen.images.called.word, "true class", "predicted class", "probability"), rows)
 
@@ -133,19 +133,21 @@ def listed(seen: Evaluated) -> str:
 def mistakes_csv(seen: Evaluated) -> bytes:
     """Return all wrong predictions as a table, the most confident first: image, classes, probability."""
     rows: list[Sequence[object]] = [("image", "true_class", "predicted_class", "confidence")]
-    verdicts: Verdicts = seen.kept
-    for index in verdicts.mistakes(len(verdicts.labels)):
-        truth, said = (seen.class_names[int(those[index])] for those in (verdicts.labels, verdicts.predicted))
+    predictions: ImagePredictions = seen.kept
+    for index in predictions.mistakes(len(predictions.labels)):
+        truth, said = (
+            seen.class_names[int(those[index])] for those in (predictions.labels, predictions.predicted)
+        )
         name = seen.images.entry(index)
-        rows.append((name, truth, said, f"{float(verdicts.confidence[index]):.4f}"))
+        rows.append((name, truth, said, f"{float(predictions.confidence[index]):.4f}"))
     return csv_of(rows).encode("utf-8", "surrogateescape")  # names as the file system has them
 
 
 def calibration(seen: Evaluated, plots: Plots, in_column: bool) -> Section:
     """Return the calibration curve."""
-    verdicts: Verdicts = seen.kept
-    found = verdicts.calibration()
-    confidence, accuracy = (float(v.double().mean()) for v in (verdicts.confidence, verdicts.correct))
+    predictions: ImagePredictions = seen.kept
+    found = predictions.calibration()
+    confidence, accuracy = (float(v.double().mean()) for v in (predictions.confidence, predictions.correct))
     words = "share of right answers against probability"
     drawn = plots.draw("calibration", figures.calibration(found, seen.images.called.words), words)
     text = (

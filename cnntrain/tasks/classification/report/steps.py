@@ -40,7 +40,7 @@ def by_steps(model: AnswersAnyTime, seen: Evaluated, plots: Plots) -> Section:
 
     Args:
         model: the model of the evaluation.
-        seen: the evaluation, with the verdicts on its images.
+        seen: the evaluation, with the predictions on its images.
         plots: draws and saves figures.
     """
     name, title = "steps", f"Accuracy by number of {model.of_step} read"

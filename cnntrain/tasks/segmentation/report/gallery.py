@@ -18,7 +18,7 @@ from cnntrain.drawing.masks import css, in_colors, palette, striped
 from cnntrain.tasks.report import Evaluated
 from cnntrain.tasks.segmentation.boundary import DISTANCE
 from cnntrain.tasks.segmentation.metrics import iou_of, pixel_counts
-from cnntrain.tasks.segmentation.predictions import Verdicts
+from cnntrain.tasks.segmentation.predictions import MaskScores
 from cnntrain.tasks.segmentation.report.borders import near_borders
 from cnntrain.text import printable
 
@@ -52,8 +52,8 @@ class Gallery:
     """
 
     def __init__(self, seen: Evaluated) -> None:
-        verdicts: Verdicts = seen.kept
-        order = verdicts.worst_first()
+        mask_scores: MaskScores = seen.kept
+        order = mask_scores.worst_first()
         self.worst = order[:WORST]
         self.best = order[WORST:][::-1][:BEST]
         self.seen = seen
@@ -89,11 +89,13 @@ class Gallery:
 
     def caption(self, index: int, y: Tensor, predicted: Tensor) -> str:
         """Return the IoU of an image, and of the class that it is worst in unless all are perfect."""
-        verdicts, names = self.seen.kept, self.seen.class_names
+        mask_scores, names = self.seen.kept, self.seen.class_names
         iou = iou_of(pixel_counts(predicted, y, len(names)))[0]
         there = iou.isfinite().nonzero().flatten().tolist()
-        text = f"mIoU {float(verdicts.iou[index]):.1%}"
-        text += f", pixel accuracy {int(verdicts.right[index]) / max(1, int(verdicts.counted[index])):.1%}"
+        text = f"mIoU {float(mask_scores.iou[index]):.1%}"
+        text += (
+            f", pixel accuracy {int(mask_scores.right[index]) / max(1, int(mask_scores.counted[index])):.1%}"
+        )
         worst = min(there, key=lambda label: float(iou[label]), default=0)
         if len(there) < 2 or float(iou[worst]) == 1:
             return text

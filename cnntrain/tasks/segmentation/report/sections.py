@@ -11,7 +11,7 @@ from cnntrain.runs.safe_csv import csv_of
 from cnntrain.tasks.report import Evaluated, Section, asked
 from cnntrain.tasks.segmentation.boundary import DISTANCE
 from cnntrain.tasks.segmentation.metrics import SegmentationResult
-from cnntrain.tasks.segmentation.predictions import Verdicts
+from cnntrain.tasks.segmentation.predictions import MaskScores
 from cnntrain.tasks.segmentation.report import borders, figures
 from cnntrain.tasks.segmentation.report.gallery import STYLE, Gallery
 from cnntrain.tasks.segmentation.report.matrix import MOST_CLASSES, matrix_table, shares_of, shown_classes
@@ -115,16 +115,16 @@ def images(seen: Evaluated) -> Section:
 
 def images_csv(seen: Evaluated) -> bytes:
     """Return the scores of all images as a table, the worst first; those that are ignored entirely last."""
-    verdicts: Verdicts = seen.kept
-    order = verdicts.worst_first()
+    mask_scores: MaskScores = seen.kept
+    order = mask_scores.worst_first()
     scored = set(order)
     rows: list[Sequence[object]] = [("image", "miou", "pixel_accuracy", "pixels", "ignored_pixels")]
-    for index in [*order, *(place for place in range(len(verdicts.iou)) if place not in scored)]:
+    for index in [*order, *(place for place in range(len(mask_scores.iou)) if place not in scored)]:
         name = seen.images.entry(index)
         right, counted, none = (
-            int(those[index]) for those in (verdicts.right, verdicts.counted, verdicts.ignored)
+            int(those[index]) for those in (mask_scores.right, mask_scores.counted, mask_scores.ignored)
         )
-        scores = (f"{float(verdicts.iou[index]):.4f}", f"{right / counted:.4f}") if counted else ("", "")
+        scores = (f"{float(mask_scores.iou[index]):.4f}", f"{right / counted:.4f}") if counted else ("", "")
         rows.append((name, *scores, counted, none))
     return csv_of(rows).encode("utf-8", "surrogateescape")  # names as the file system has them
 
