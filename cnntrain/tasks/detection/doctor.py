@@ -10,7 +10,7 @@ from torch import Tensor
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.tasks.detection.boxes import BOX_OF
 from cnntrain.tasks.detection.matching import IOU
-from cnntrain.tasks.detection.predictions import Finds
+from cnntrain.tasks.detection.predictions import BoxMatches
 from cnntrain.tasks.doctor import Finding, Finished, Row
 from cnntrain.text import some
 
@@ -53,7 +53,7 @@ def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
     return Finding("classes are missing in training", evidence, fix)
 
 
-def at_the_wrong_scale(train: Finds) -> Finding | None:
+def at_the_wrong_scale(train: BoxMatches) -> Finding | None:
     """Say that boxes are no pixels of these images."""
     sides, (height, width) = sides_of(train.objects), train.size
     median = float(sides.median())
@@ -71,7 +71,7 @@ def at_the_wrong_scale(train: Finds) -> Finding | None:
     return Finding("the boxes are at the wrong scale", evidence, fix)
 
 
-def too_small(train: Finds, settings: DoctorSettings) -> Finding | None:
+def too_small(train: BoxMatches, settings: DoctorSettings) -> Finding | None:
     """Say that many objects are smaller than what a cell looks at."""
     strides = settings.model.get("strides")
     if not strides:
@@ -90,7 +90,7 @@ def too_small(train: Finds, settings: DoctorSettings) -> Finding | None:
     )
 
 
-def finds_nothing(val: Finds) -> Finding | None:
+def finds_nothing(val: BoxMatches) -> Finding | None:
     """Say why a run that is long enough finds nothing: no box is near, or none has the right class."""
     if not len(val.objects):
         return None

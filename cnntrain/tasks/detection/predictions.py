@@ -19,7 +19,7 @@ MOST = 20  # boxes of an image, the surest ones, however low their score is; eac
 
 
 @dataclass(frozen=True)
-class Finds:
+class BoxMatches:
     """What a detector finds in N images.
 
     Args:
@@ -39,7 +39,7 @@ class Finds:
     size: tuple[int, int]
 
 
-class FindsCollector(Collector[Finds]):
+class BoxCollector(Collector[BoxMatches]):
     """Keeps how near the boxes of a detector come to the objects."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class FindsCollector(Collector[Finds]):
         best = torch.stack([iou.amax(dim=2), iou.where(is_own, 0.0).amax(dim=2)], dim=2)
         return torch.cat([y, best], dim=2), found
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> Finds:
+    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> BoxMatches:
         """Return all that was noted."""
         known = torch.cat([objects[exist(objects)] for objects, _ in batches])
         boxes = torch.cat([found for _, found in batches])
@@ -69,4 +69,4 @@ class FindsCollector(Collector[Finds]):
         sides = (boxes[..., 2:4] - boxes[..., :2]).amax(dim=2)[is_box]
         scores = boxes[..., SCORE].where(is_box, 0.0).amax(dim=1)
         objects, (any_class, of_class) = known[:, :BOX_COLUMNS], known[:, BOX_COLUMNS:].unbind(dim=1)
-        return Finds(objects, any_class, of_class, scores, sides, self.size)
+        return BoxMatches(objects, any_class, of_class, scores, sides, self.size)

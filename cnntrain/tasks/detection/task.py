@@ -18,7 +18,7 @@ from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.detection import doctor
 from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, cells_of, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation, DetectionResult
-from cnntrain.tasks.detection.predictions import FindsCollector
+from cnntrain.tasks.detection.predictions import BoxCollector
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
 from cnntrain.tasks.doctor import Finding, Finished
@@ -109,9 +109,9 @@ class Detection(Task):
         show_result(console, split, result)
         show_classes(console, result.per_class(class_names), level)
 
-    def collector(self) -> FindsCollector:
+    def collector(self) -> BoxCollector:
         """Return what keeps how near the boxes come to the objects."""
-        return FindsCollector()
+        return BoxCollector()
 
     def exported(self) -> Exported:
         """Return that an exported model gives the boxes in an image, and the script that runs it."""
