@@ -175,7 +175,7 @@ def evaluated_now(settings: ReportSettings, trained: Trained, data: Data, finish
         split,
         images_in(images, indices, files, settings.data.inputs),
         result,
-        seen.here(),
+        seen.local_results(),
         shown_names(trained.class_names),
         trained.model,
         trained.normalize,

@@ -84,7 +84,7 @@ def test(setup: Setup, trainer: Trainer) -> tuple[Result, Any]:
         learner.precision,
         after_batch=seen.add,
     )
-    return result, seen.everywhere()
+    return result, seen.all_results()
 
 
 def diagnose(setup: Setup, trainer: Trainer) -> list[Finding]:

@@ -16,7 +16,7 @@ from cnntrain.config.schema import CALLED, IMAGES, Called, shown
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks import report
-from cnntrain.tasks.collector import Collector, Nothing, evenly
+from cnntrain.tasks.collector import Collector, NullCollector, evenly
 from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
 from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
@@ -230,7 +230,7 @@ class Task(ABC):
 
     def collector(self) -> Collector[Any]:
         """Return what keeps, of each evaluated image, what the report and the training doctor need."""
-        return Nothing()
+        return NullCollector()
 
     def headline(self, seen: Evaluated) -> str:
         """Return as HTML what stands above all sections: how good the model is."""

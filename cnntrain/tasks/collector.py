@@ -21,17 +21,17 @@ class Collector(ABC, Generic[K]):
         self.batches: list[tuple[Tensor, ...]] = []
 
     @abstractmethod
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return what is kept of the outputs of N images and their targets: tensors (N, ...).
 
         It should be small: thousands of images may be evaluated.
         """
 
     @abstractmethod
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> K:
+    def combine(self, batches: Sequence[tuple[Tensor, ...]]) -> K:
         """Return what was noted of all batches, on the CPU, as the task wants it."""
 
-    def look(self, x: Tensor, y: Tensor) -> None:
+    def observe(self, x: Tensor, y: Tensor) -> None:
         """Look at the inputs of the model, float (N, C, H, W), and their targets.
 
         Only the training doctor shows them. A task that judges the images keeps of them what it needs.
@@ -39,26 +39,26 @@ class Collector(ABC, Generic[K]):
 
     def add(self, output: Tensor, y: Tensor) -> None:
         """Record a batch."""
-        self.batches.append(self.noted(output, y))
+        self.batches.append(self.extract(output, y))
 
-    def here(self) -> K:
+    def local_results(self) -> K:
         """Return what this process has noted."""
-        return self.joined([tuple(x.cpu() for x in batch) for batch in self.batches])
+        return self.combine([tuple(x.cpu() for x in batch) for batch in self.batches])
 
-    def everywhere(self) -> K:
+    def all_results(self) -> K:
         """Return what all processes of the run have noted, in the order of the images; all must call this."""
         parts = distributed.all_gather([tuple(x.cpu() for x in batch) for batch in self.batches])
-        return self.joined([batch for part in parts for batch in part])
+        return self.combine([batch for part in parts for batch in part])
 
 
-class Nothing(Collector[Any]):
+class NullCollector(Collector[Any]):
     """Keeps nothing."""
 
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return nothing."""
         return ()
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> None:
+    def combine(self, batches: Sequence[tuple[Tensor, ...]]) -> None:
         """Return nothing."""
 
 

@@ -65,12 +65,12 @@ class RunningMean:
         self.first_bad = torch.full((), -1, device=device)
         self.pending: list[tuple[Tensor, tuple[Tensor, ...], int, Weight]] = []
 
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return what is kept of a batch until its scores are added up, without a gradient."""
         return ()
 
     def add(self, *noted: Sequence[Tensor]) -> None:
-        """Add to ``sums`` what :meth:`noted` returned of some batches: a sequence for each tensor."""
+        """Add to ``sums`` what :meth:`extract` returned of some batches: a sequence for each tensor."""
 
     def update(self, loss: Tensor, output: Tensor, y: Tensor, weight: Weight | None = None) -> None:
         """Count a batch.
@@ -84,7 +84,7 @@ class RunningMean:
         if self.shard is not None and not self.shard.weight:
             return
         weight = len(y) if weight is None else weight
-        self.pending.append((loss.detach(), self.noted(output, y), len(y), weight))
+        self.pending.append((loss.detach(), self.extract(output, y), len(y), weight))
         if len(self.pending) == self.PENDING:
             self._add_up()
 

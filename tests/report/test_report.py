@@ -450,7 +450,7 @@ def test_predictions_are_those_of_the_logits_in_order() -> None:
     logits = torch.randn(10, 3)
     for part in (slice(0, 4), slice(4, 10)):
         predictions.add(logits[part], torch.arange(10)[part] % 3)
-    result = predictions.everywhere()
+    result = predictions.all_results()
     assert torch.equal(result.predicted, logits.argmax(dim=1))
     assert torch.allclose(result.confidence, logits.softmax(dim=1).max(dim=1).values)
     surest = result.mistakes(2)

@@ -39,7 +39,7 @@ class MeanError(RunningMean):
     def mae(self):
         return self.mean("error")
 
-    def noted(self, output, y):
+    def extract(self, output, y):
         return ((output.detach() - y).abs().sum(),)
 
     def add(self, errors):

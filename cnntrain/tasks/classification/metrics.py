@@ -29,7 +29,7 @@ class RunningAccuracy(RunningMean):
         """Share of examples classified correctly, from 0 to 1."""
         return self.mean("correct")
 
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return the predicted and the true classes, int64 (N,).
 
         Args:

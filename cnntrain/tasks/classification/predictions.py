@@ -16,12 +16,12 @@ BINS = 15  # of the calibration curve, as in Guo et al. 2017
 class PredictionCollector(Collector["ImagePredictions"]):
     """Keeps the label of every image, and what the model says of it."""
 
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return the labels and, of logits (N, classes), predicted classes and their probability, (N,)."""
         confidence, predicted = output.float().softmax(dim=1).max(dim=1)
         return y, predicted, confidence
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> ImagePredictions:
+    def combine(self, batches: Sequence[tuple[Tensor, ...]]) -> ImagePredictions:
         """Return all that was noted."""
         labels, predicted, confidence = zip(*batches, strict=True)
         return ImagePredictions(torch.cat(labels), torch.cat(predicted), torch.cat(confidence))

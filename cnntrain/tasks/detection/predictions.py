@@ -46,11 +46,11 @@ class BoxCollector(Collector[BoxMatches]):
         super().__init__()
         self.size = (1, 1)
 
-    def look(self, x: Tensor, y: Tensor) -> None:
+    def observe(self, x: Tensor, y: Tensor) -> None:
         """Note the size of the images."""
         self.size = (x.shape[2], x.shape[3])
 
-    def noted(self, output: Tensor | Found, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor | Found, y: Tensor) -> tuple[Tensor, ...]:
         """Return objects with their best IoUs, float32 (N, M, 8), and boxes, float32 (N, MOST, 6)."""
         cells = cells_of(output)
         logits = cells[..., LOGITS]
@@ -61,7 +61,7 @@ class BoxCollector(Collector[BoxMatches]):
         best = torch.stack([iou.amax(dim=2), iou.where(is_own, 0.0).amax(dim=2)], dim=2)
         return torch.cat([y, best], dim=2), found
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> BoxMatches:
+    def combine(self, batches: Sequence[tuple[Tensor, ...]]) -> BoxMatches:
         """Return all that was noted."""
         known = torch.cat([objects[exist(objects)] for objects, _ in batches])
         boxes = torch.cat([found for _, found in batches])

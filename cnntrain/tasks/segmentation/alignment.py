@@ -99,7 +99,7 @@ class Misaligned:
 
     how: str
     there: float
-    here: float
+    local_results: float
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def misaligned(run: Finished) -> Finding | None:
     if found is not None:
         evidence = (
             f"{found.how}, the masks of {images:,} training images have borders on edges {found.there:.1f} "
-            f"times as strong as the mean of the image; as they are, {found.here:.1f} times"
+            f"times as strong as the mean of the image; as they are, {found.local_results:.1f} times"
         )
         fix = "make image and mask in the same way: crop, padding, size, and the turn that EXIF asks for"
         return Finding(finding, evidence, fix)

@@ -84,7 +84,7 @@ class RunningIoU(RunningMean):
         """Mean Dice coefficient of the classes that were there, from 0 to 1."""
         return float(mean_over_classes(dice_of(self.total("pixels"))))
 
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return the pixels of each class that are right, true and predicted, int64 (3, classes).
 
         Args:

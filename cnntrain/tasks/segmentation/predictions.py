@@ -54,14 +54,14 @@ class MaskScoreCollector(Collector[MaskScores]):
         self.edges: list[Tensor] = []
         self.size = (1, 1)
 
-    def look(self, x: Tensor, y: Tensor) -> None:
+    def observe(self, x: Tensor, y: Tensor) -> None:
         """Look at some images, float (N, C, H, W): do their masks, int64 (N, H, W), lie on their edges?"""
         room = EDGES - sum(map(len, self.edges))
         if room > 0:
             self.size = (y.shape[1], y.shape[2])
             self.edges.append(edges_at_borders(x[:room], y[:room]).cpu())
 
-    def noted(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return what is kept of logits, float (N, classes, H, W), and classes, int64 (N, H, W).
 
         Returns:
@@ -73,7 +73,7 @@ class MaskScoreCollector(Collector[MaskScores]):
         numbers = torch.stack([counts[:, 0].sum(dim=1), counts[:, 1].sum(dim=1), ignored], dim=1)
         return iou_of(counts).nanmean(dim=1), numbers, counts.sum(dim=0, keepdim=True)
 
-    def joined(self, batches: Sequence[tuple[Tensor, ...]]) -> MaskScores:
+    def combine(self, batches: Sequence[tuple[Tensor, ...]]) -> MaskScores:
         """Return all that was noted."""
         iou, numbers, pixels = map(torch.cat, zip(*batches, strict=True))
         alignment = Alignment(torch.cat(self.edges), self.size) if self.edges else None

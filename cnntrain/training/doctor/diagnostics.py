@@ -93,12 +93,12 @@ def examine(
             firing.begin_pass()
             with precision.autocast():
                 output = model(x)
-            collector.look(x, y)
+            collector.observe(x, y)
             collector.add(output, y)
             seen += len(y)
             if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):
                 break
-    return Examination(firing.fired, seen, collector.here())
+    return Examination(firing.fired, seen, collector.local_results())
 
 
 class Firing:

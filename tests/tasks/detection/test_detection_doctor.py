@@ -37,9 +37,9 @@ def told(
 ) -> list[Finding]:
     task = Detection((1, SIDE, SIDE), len(NAMES))
     collector = task.collector()
-    collector.look(torch.zeros(1, 1, SIDE, SIDE), y)
+    collector.observe(torch.zeros(1, 1, SIDE, SIDE), y)
     collector.add(cells(y) if output is None else output, y)
-    kept, row = collector.here(), {"step": 500, "val_ap50": ap50}
+    kept, row = collector.local_results(), {"step": 500, "val_ap50": ap50}
     counts = y[..., 4].flatten().long().bincount(minlength=len(NAMES)).tolist()
     settings = DoctorSettings.of(plain(compose(["data=mnist_canvas", "model=yolo", *words])))
     return task.findings(Finished(settings, [row], counts, NAMES, COUNT, COUNT, kept, kept, False))

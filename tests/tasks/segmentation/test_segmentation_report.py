@@ -68,9 +68,9 @@ def told(
     collector = task.collector()
     is_class = masks != 255
     predicted = masks.where(is_class, 0) if predicted is None else predicted
-    collector.look(images, masks)
+    collector.observe(images, masks)
     collector.add(logits(predicted), masks)
-    kept, row = collector.here(), {"step": 500, "train_miou": miou, "val_miou": miou}
+    kept, row = collector.local_results(), {"step": 500, "train_miou": miou, "val_miou": miou}
     counts = masks[is_class].bincount(minlength=len(NAMES)).tolist()
     settings = DoctorSettings.of(plain(compose([*CANVASES, "model=unet", *words])))
     return task.findings(Finished(settings, [row], counts, NAMES, 40, 40, kept, kept, False))
