@@ -250,9 +250,9 @@ class Reader:
                 f"data.targets={self.data.targets}, but the data have {images.targets.words}: "
                 f"data.targets={images.targets.name}"
             )
-        text, found = self.data.num_classes, len(images.class_names)
-        if found != text:
+        expected, found = self.data.num_classes, len(images.class_names)
+        if found != expected:
             raise UserError(
-                f"data.num_classes={text}, but the data have {found} classes: data.num_classes={found}"
+                f"data.num_classes={expected}, but the data have {found} classes: data.num_classes={found}"
             )
         return images

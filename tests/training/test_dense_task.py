@@ -90,7 +90,7 @@ class Right(RunningMean):
     def pixel_accuracy(self):
         return self.mean("right")
 
-    def noted(self, output, y):
+    def extract(self, output, y):
         return ((output.detach().argmax(1) == y).double().mean((1, 2)).sum(),)
 
     def add(self, right):
