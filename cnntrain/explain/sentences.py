@@ -169,11 +169,11 @@ def on_hierarchy(
             best one.
         purities: of each layer, the class purity of the best images; empty where images have no class.
     """
-    text = []
+    sentences = []
     edges = next((name for name, (own, chance) in directions.items() if own >= chance + CLEAR), None)
     if edges is not None:
         own, chance = directions[edges]
-        text.append(
+        sentences.append(
             tr(
                 "{layer} looks for edges: they have one direction, {own:.2f} in place of {chance:.2f} "
                 "for any patch.",
@@ -184,14 +184,14 @@ def on_hierarchy(
         )
     (first, _), *_, (last, _) = [*directions.values(), *directions.values()]
     if last <= first - CLEAR:
-        text.append(
+        sentences.append(
             tr(
                 "Patches of deeper layers hold several directions, {last:.2f}: corners, bends and parts.",
                 last=last,
             )
         )
     if selective[-1] <= selective[0] - CLEAR:
-        text.append(
+        sentences.append(
             tr(
                 "The deeper a layer, the choosier it is: from {first:.0%} of the images to {last:.0%}.",
                 first=selective[0],
@@ -199,13 +199,13 @@ def on_hierarchy(
             )
         )
     if purities and purities[-1] >= purities[0] + CLEAR:
-        text.append(
+        sentences.append(
             tr(
                 "What excites the last layer is of one class, {last:.0%} in place of {first:.0%}: objects.",
                 first=purities[0],
                 last=purities[-1],
             )
         )
-    return " ".join(text) or tr(
+    return " ".join(sentences) or tr(
         "These layers hardly differ in that: train longer, or look at a run by run=RUN."
     )

@@ -142,8 +142,8 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
         reasons = {"mixed images": y.is_floating_point(), f"label smoothing of {smooth:g}": smooth}
         reasons["class weights"] = weight is not None
         why = [reason for reason, holds in reasons.items() if holds]
-        told = f"{over}, with {together(why)}" if why else over
-        words(console, f"Cross entropy, the mean over {told}: [bold]{loss.item():.4f}[/].")
+        text = f"{over}, with {together(why)}" if why else over
+        words(console, f"Cross entropy, the mean over {text}: [bold]{loss.item():.4f}[/].")
     words(
         console,
         f"A model that knows nothing gives each of {classes} classes 1/{classes}: −ln(1/{classes}) = "
