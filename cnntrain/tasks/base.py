@@ -17,7 +17,7 @@ from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks import report
 from cnntrain.tasks.collector import Collector, NullCollector, evenly
-from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
+from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
 from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 from cnntrain.tasks.report import Evaluated, Section
@@ -268,7 +268,7 @@ class Task(ABC):
         """
         return False
 
-    def probe(self, y: Tensor) -> Probe | None:
+    def memorization_test(self, y: Tensor) -> MemorizationTest | None:
         """Return what tells whether a network memorises examples with targets y; None: that can't be told."""
         return None
 

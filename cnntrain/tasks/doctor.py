@@ -42,7 +42,7 @@ class Chance:
 
 
 @dataclass(frozen=True)
-class Probe:
+class MemorizationTest:
     """What tells whether a network memorises a few examples.
 
     Args:

@@ -18,7 +18,7 @@ from cnntrain.tasks import Classification
 from cnntrain.tasks.classification.doctor import gap_of_kept
 from cnntrain.tasks.classification.predictions import ImagePredictions
 from cnntrain.training.doctor.diagnosis import waiting
-from cnntrain.training.doctor.overfit_batch import memorise
+from cnntrain.training.doctor.overfit_batch import overfit
 
 SICK = """\
 import time
@@ -308,11 +308,11 @@ def test_a_probe_that_overflows_counts_as_nothing_learnt(monkeypatch: pytest.Mon
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 64), torch.nn.ReLU())
     model.append(torch.nn.Linear(64, 4))
-    probe = Classification((1, 4, 4), 4).probe
-    found = memorise(model, torch.randn(12, 1, 4, 4), torch.arange(12) % 4, probe)
+    probe = Classification((1, 4, 4), 4).memorization_test
+    found = overfit(model, torch.randn(12, 1, 4, 4), torch.arange(12) % 4, probe)
     assert found is not None and (found.images, found.rate) == (12, 1e-2) and found.left < 0.5
     one_class = torch.zeros(12, dtype=torch.int64)
-    assert memorise(model, torch.randn(12, 1, 4, 4), one_class, probe) is None
+    assert overfit(model, torch.randn(12, 1, 4, 4), one_class, probe) is None
 
 
 @pytest.mark.parametrize(

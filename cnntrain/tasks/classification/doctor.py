@@ -14,7 +14,7 @@ from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.metrics import wilson_interval
 from cnntrain.tasks.classification.predictions import ImagePredictions
 from cnntrain.tasks.classification.scores import ACCURACY
-from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe, Row
+from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest, Row
 from cnntrain.tasks.scores import TRAIN, VAL, Figure
 
 TRAIN_ACCURACY, VAL_ACCURACY = Figure(TRAIN, ACCURACY), Figure(VAL, ACCURACY)
@@ -60,7 +60,7 @@ def has_learnt(row: Row, num_classes: int) -> bool:
     return bool(right - 1 / num_classes > LEARNT * (1 - 1 / num_classes))
 
 
-def probe_of(y: Tensor, num_classes: int) -> Probe | None:
+def memorization_test(y: Tensor, num_classes: int) -> MemorizationTest | None:
     """Return the bounds of the cross entropy on labels, int64 (N,), or shares, float (N, classes).
 
     None where they are so near each other that nothing can be told: the labels are all but equal.
@@ -70,7 +70,7 @@ def probe_of(y: Tensor, num_classes: int) -> Probe | None:
     least = float(torch.special.entr(shares).sum(dim=1).mean())
     if ignorant - least < TOO_EVEN:
         return None
-    return Probe(nn.functional.cross_entropy, ignorant, least)
+    return MemorizationTest(nn.functional.cross_entropy, ignorant, least)
 
 
 def are_probabilities(output: Tensor) -> bool:

@@ -19,7 +19,7 @@ from cnntrain.tasks.classification.predictions import ImagePredictions, Predicti
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.classification.screen import show_classes, show_result
 from cnntrain.tasks.classification.tta import Views
-from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
+from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
 from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.losses import class_weights
 from cnntrain.tasks.report import Evaluated, Section
@@ -127,9 +127,9 @@ class Classification(Task):
         """Return whether the accuracy is well above chance."""
         return doctor.has_learnt(row, self.num_classes)
 
-    def probe(self, y: Tensor) -> Probe | None:
+    def memorization_test(self, y: Tensor) -> MemorizationTest | None:
         """Return the bounds of the cross entropy on labels, int64 (N,), or shares, float (N, classes)."""
-        return doctor.probe_of(y, self.num_classes)
+        return doctor.memorization_test(y, self.num_classes)
 
     def wrong_outputs(self, output: Tensor, criterion: nn.Module) -> tuple[str, str] | None:
         """Return that probabilities are given to a loss that takes logits, if they are."""

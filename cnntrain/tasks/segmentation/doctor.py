@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.config.sections import DoctorSettings
-from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe, Row
+from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest, Row
 from cnntrain.tasks.segmentation.losses import CrossEntropy
 from cnntrain.tasks.segmentation.metrics import iou_of
 from cnntrain.tasks.segmentation.predictions import MaskScores
@@ -48,7 +48,7 @@ def has_learnt(row: Row, num_classes: int) -> bool:
     return bool(best - 1 / num_classes > LEARNT * (1 - 1 / num_classes))
 
 
-def probe_of(y: Tensor, num_classes: int) -> Probe | None:
+def memorization_test(y: Tensor, num_classes: int) -> MemorizationTest | None:
     """Return the bounds of the cross entropy on classes, int64 (N, H, W).
 
     The ignorant model knows how frequent the classes are, and nothing of where they are. None where one class
@@ -56,7 +56,7 @@ def probe_of(y: Tensor, num_classes: int) -> Probe | None:
     """
     counts = y.flatten()[(y != IGNORED).flatten()].bincount(minlength=num_classes).double()
     ignorant = float(torch.special.entr(counts / counts.sum().clamp(min=1)).sum())
-    return Probe(loss, ignorant, 0.0) if ignorant >= TOO_EVEN else None
+    return MemorizationTest(loss, ignorant, 0.0) if ignorant >= TOO_EVEN else None
 
 
 def loss(output: Tensor, y: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classes import areas
-from cnntrain.tasks.doctor import Chance, Finding, Finished, Probe
+from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
 from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.losses import class_weights
 from cnntrain.tasks.report import Evaluated, Section
@@ -135,9 +135,9 @@ class Segmentation(Task):
         """Return whether the mean IoU is well above chance."""
         return doctor.has_learnt(row, self.num_classes)
 
-    def probe(self, y: Tensor) -> Probe | None:
+    def memorization_test(self, y: Tensor) -> MemorizationTest | None:
         """Return the bounds of the cross entropy on the classes of pixels, int64 (N, H, W)."""
-        return doctor.probe_of(y, self.num_classes)
+        return doctor.memorization_test(y, self.num_classes)
 
     def views(self, model: nn.Module, kinds: Sequence[str]) -> nn.Module:
         """Return a model that gives the mean probabilities of several views of each image, moved back."""

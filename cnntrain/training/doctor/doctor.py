@@ -23,7 +23,7 @@ from cnntrain.tasks.metrics import RunningMean
 from cnntrain.training.doctor import diagnosis, recurrence
 from cnntrain.training.doctor.diagnosis import RATIO_GOOD, nice
 from cnntrain.training.doctor.diagnostics import Seen, examine
-from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, Memorised, memorise
+from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, OverfitResult, overfit
 
 RATIO_AT = 5  # steps after which the weights are compared with those of the start
 RATIO_TOO_LARGE, RATIO_TOO_SMALL = 0.2, 2e-3  # of an update to the weights
@@ -31,7 +31,7 @@ NOT_LEARNT = 0.8  # of the loss at the start, that is left at the end
 ABOVE_CHANCE = "the loss begins far above chance"
 SMALLER_LAST = "initialise the last layer of the model with smaller weights"
 FEW_STEPS = 50  # before which a network still looks as it began
-# Whose steps are about as long as their learning rate, as those of the probe are.
+# Whose steps are about as long as their learning rate, as those of this test are.
 LIKE_ADAM = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop)
 
 
@@ -200,7 +200,7 @@ class Doctor:
         steps, lr = history[-1]["step"], self.settings.lr
         level = f"{start:.2f} at the start" if self.chance is None else self.chance_in_words()
         evidence = f"train loss {history[-1]['train_loss']:.3g} after {steps:,} steps, {level}"
-        probe = None
+        result = None
         if self.ratio and lr is not None:
             healthy = f"healthy at the start: {RATIO_TOO_SMALL:g} to {RATIO_TOO_LARGE:g}"
             ratio = f"{evidence}; update/weight ratio {self.ratio:.2g} ({healthy})"
@@ -209,46 +209,50 @@ class Doctor:
                 smaller = nice(lr * min(0.1, max(1e-3, RATIO_GOOD / self.ratio)))
                 return Finding("the learning rate is too high", ratio, f"optim.lr={smaller}")
             if self.ratio < RATIO_TOO_SMALL:
-                probe = self.probe()
-                if probe is None or probe.left <= USELESS:  # else gradients are the reason, not the rate
+                result = self.overfit_first_batch()
+                if result is None or result.left <= USELESS:  # else gradients are the reason, not the rate
                     larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
                     return Finding("the learning rate is too low", ratio, f"optim.lr={larger}")
-        if steps >= STEPS and probe is None:
-            probe = self.probe()
-        return None if probe is None else self.one_batch(probe, evidence, lr)
+        if steps >= STEPS and result is None:
+            result = self.overfit_first_batch()
+        return None if result is None else self.one_batch(result, evidence, lr)
 
-    def probe(self) -> Memorised | None:
+    def overfit_first_batch(self) -> OverfitResult | None:
         """Try whether copies of the model can memorise the first batch of the run."""
-        return None if self.first_batch is None else memorise(self.model, *self.first_batch, self.task.probe)
+        return (
+            None
+            if self.first_batch is None
+            else overfit(self.model, *self.first_batch, self.task.memorization_test)
+        )
 
     def chance_in_words(self) -> str:
         """Return the loss of a model that knows nothing."""
         return "" if self.chance is None else f"chance level {self.chance.words} = {self.chance.loss:.2f}"
 
-    def one_batch(self, probe: Memorised, evidence: str, lr: float | None) -> Finding:
+    def one_batch(self, result: OverfitResult, evidence: str, lr: float | None) -> Finding:
         """Say what one batch shows of a model that has learnt nothing.
 
         Args:
-            probe: how far copies of the model got with it.
+            result: how far copies of the model got with it.
             evidence: that nothing was learnt.
             lr: learning rate of the run; None if the optimizer has none of that name.
         """
         words = self.settings.data.called.words
-        tried = f"{probe.images} {words} alone: loss {probe.before:.2g} to {probe.after:.2g} with Adam"
-        evidence = f"{evidence}; {tried} at lr {probe.rate:g}"
-        wrong = self.task.wrong_outputs(probe.outputs, self.criterion)
+        tried = f"{result.images} {words} alone: loss {result.before:.2g} to {result.after:.2g} with Adam"
+        evidence = f"{evidence}; {tried} at lr {result.rate:g}"
+        wrong = self.task.wrong_outputs(result.outputs, self.criterion)
         if wrong is not None:
             finding, fix = wrong
             return Finding(finding, evidence, fix)
-        if probe.left > USELESS:
+        if result.left > USELESS:
             fix = "check that gradients reach every layer: cnntrain explain shows them"
             return Finding("the model can't overfit even one batch", evidence, fix)
         comparable = lr if isinstance(self.optimizer, LIKE_ADAM) else None
-        needs_more = probe.rate > (comparable or 1e-3)
-        if needs_more or probe.left > DONE:
+        needs_more = result.rate > (comparable or 1e-3)
+        if needs_more or result.left > DONE:
             fix = "more epochs, or a larger model"
             if lr is not None and (needs_more or comparable is None):
-                fix = f"optim.lr={nice(10 * lr if comparable is None else probe.rate)}"
+                fix = f"optim.lr={nice(10 * lr if comparable is None else result.rate)}"
             return Finding("training is too slow", evidence, fix)
         fix = f"check that the labels belong to the {words}; if they do, train longer or use a larger model"
         return Finding("the model memorises one batch, but not the training set", evidence, fix)

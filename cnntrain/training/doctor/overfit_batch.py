@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.models.copying import copied
-from cnntrain.tasks.doctor import Probe
+from cnntrain.tasks.doctor import MemorizationTest
 
 IMAGES = 16  # that every sound network can memorise
 STEPS = 100  # for each learning rate
@@ -22,7 +22,7 @@ USELESS = 0.9  # of the same: nothing was learnt but how frequent each class is
 
 
 @dataclass(frozen=True)
-class Memorised:
+class OverfitResult:
     """The result of training a network on one small batch.
 
     Args:
@@ -42,37 +42,37 @@ class Memorised:
     outputs: Tensor
 
 
-def memorise(
-    model: nn.Module, x: Tensor, y: Tensor, probe_of: Callable[[Tensor], Probe | None]
-) -> Memorised | None:
+def overfit(
+    model: nn.Module, x: Tensor, y: Tensor, test_of: Callable[[Tensor], MemorizationTest | None]
+) -> OverfitResult | None:
     """Train copies of a model on a few images again and again, at rising learning rates until one does.
 
     Args:
         model: stays as it is.
         x: float (N, C, H, W).
         y: the targets, (N, ...).
-        probe_of: returns what the task tells by whether such targets are memorised; None: it can't be told.
+        test_of: returns how to tell whether such targets are memorised; None: there is no way to tell.
 
     Returns:
         How far the best copy got; None where that says nothing: the targets are all but equal, or it takes
         too long on this machine.
     """
     x, y = x[:IMAGES], y[:IMAGES]
-    probe = probe_of(y)
-    if probe is None:
+    test = test_of(y)
+    if test is None:
         return None
     deadline = time.monotonic() + SECONDS
     with torch.no_grad():
         outputs = copied(model).eval()(x).float()
-    best: Memorised | None = None
+    best: OverfitResult | None = None
     for rate in RATES:
-        losses = trained(copied(model), x, y, probe.loss, rate, deadline)
+        losses = trained(copied(model), x, y, test.loss, rate, deadline)
         if losses is None:
             return best if best is not None and best.left <= DONE else None
         before, after = losses
-        left = (after - probe.least) / (probe.ignorant - probe.least)
+        left = (after - test.least) / (test.ignorant - test.least)
         if best is None or left < best.left:
-            best = Memorised(len(x), before, after, left, rate, outputs)
+            best = OverfitResult(len(x), before, after, left, rate, outputs)
         if left <= DONE:
             break
     return best
