@@ -38,9 +38,9 @@ def has_validation_part(root: str, asked: Asked) -> bool:
         return any(
             entry.part == "val" for entry in formats.read(root, formats.format_of(root, asked.format)).entries
         )
-    from cnntrain.image_folder.index import look
+    from cnntrain.image_folder.listing import list_folder
 
-    return "val" in look(root).parts
+    return "val" in list_folder(root).parts
 
 
 def complete_canvas(data: dict[str, Any], targets: str) -> None:

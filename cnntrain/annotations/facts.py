@@ -10,8 +10,8 @@ import numpy as np
 from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.meaning import Meaning
 from cnntrain.annotations.table import FORMATS, Table
-from cnntrain.image_folder.index import Tree
 from cnntrain.image_folder.inventory import Inventory
+from cnntrain.image_folder.listing import Listing
 from cnntrain.runtime.console import count
 from cnntrain.text import some
 
@@ -19,7 +19,7 @@ UPRIGHT, ALIKE, EITHER = "upright", "alike", "either"  # how a mask lies to an i
 
 
 @dataclass
-class AnnotatedTree(Tree):
+class AnnotatedListing(Listing):
     """The annotated images below a folder; all have the label 0.
 
     Args:

@@ -25,8 +25,8 @@ from cnntrain.annotations.table import (
     with_background,
 )
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import absolute, is_image
 from cnntrain.image_folder.layout import class_names as folders_in
+from cnntrain.image_folder.listing import absolute, is_image
 from cnntrain.text import printable, shown_path
 
 

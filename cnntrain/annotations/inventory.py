@@ -11,7 +11,7 @@ from pathlib import Path
 from cnntrain.annotations import formats, mask_scan
 from cnntrain.annotations.checks import examine
 from cnntrain.annotations.class_map import ClassMap
-from cnntrain.annotations.facts import AnnotatedInventory, AnnotatedTree
+from cnntrain.annotations.facts import AnnotatedInventory, AnnotatedListing
 from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.meaning import Asked, Meaning, meaning_of
 from cnntrain.annotations.readers import voc
@@ -19,7 +19,7 @@ from cnntrain.annotations.readers.names import Names, class_names
 from cnntrain.annotations.table import IN_FILES, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
-from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.opening import Decoding
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
@@ -74,7 +74,7 @@ def taken(request: Request) -> AnnotatedInventory:
         by_file = dict(zip(files, mask_scan.scan(table.root, files, bar.update, decoding), strict=True))
     masks = [by_file.get(entry.mask) for entry in table.entries]
     meaning = meaning_in(table, request.asked, [record for record in masks if record and not record.error])
-    tree = AnnotatedTree(
+    listing = AnnotatedListing(
         table.root,
         classes=list(meaning.names),
         files=images,
@@ -86,7 +86,7 @@ def taken(request: Request) -> AnnotatedInventory:
     )
     groups = duplicates.alike(records["pixels"], records["look"])
     inventory = AnnotatedInventory(
-        tree, records, groups, request.max_megapixels, table=table, masks=masks, meaning=meaning
+        listing, records, groups, request.max_megapixels, table=table, masks=masks, meaning=meaning
     )
     examine(inventory)
     return inventory
@@ -123,7 +123,7 @@ def usable(
     inventory = annotated_inventory(root, asked, max_megapixels, verbose)
     if inventory.meaning.refusal:
         raise UserError(f"data.root={printable(root)}: {inventory.meaning.refusal}")
-    denied = inventory.tree.found.denied
+    denied = inventory.listing.found.denied
     if on_bad_image == "skip" or not (inventory.wrong or inventory.faults or denied):
         return inventory
     lines = [f"{count(len(denied), 'folder')} that may not be read: {some(denied)}"] if denied else []

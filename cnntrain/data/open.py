@@ -147,9 +147,9 @@ def remarks(reader: Reader, console: Console) -> list[str]:
     """Return what to say of a folder of images; warn of what is left out and of what makes results wrong."""
     train, test = reader.opened[True], reader.opened[False]
     root = shown_path(train.root)
-    for line in left_out(train.inventory.tree):
+    for line in left_out(train.inventory.listing):
         console.warn(line)
-    links = train.inventory.tree.found.links
+    links = train.inventory.listing.found.links
     if links:
         console.line("{}: {}", heading("links", links), some(links))
     if isinstance(train.inventory, AnnotatedInventory):

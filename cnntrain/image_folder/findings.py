@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from cnntrain.image_folder.index import Tree
 from cnntrain.image_folder.layout import PARTS
+from cnntrain.image_folder.listing import Listing
 from cnntrain.runtime.console import count
 from cnntrain.text import printable, some
 
@@ -61,9 +61,9 @@ LEFT_OUT = (  # told by train, too
 SUMMED = ("others", "converted")  # kinds whose findings are summed up by what they have in common
 
 
-def left_out(tree: Tree) -> list[str]:
+def left_out(listing: Listing) -> list[str]:
     """Return what of a folder is not trained on and might have been meant to be, a sentence for each kind."""
-    found = {**vars(tree.found), **vars(tree)}
+    found = {**vars(listing.found), **vars(listing)}
     present = [(kind, found[kind]) for kind in LEFT_OUT if found.get(kind)]
     return [heading(kind, names) + ("" if kind in SUMMED else f": {some(names)}") for kind, names in present]
 

@@ -16,7 +16,7 @@ import numpy as np
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.depth import SIXTEEN_BITS, NoRange, common_range
-from cnntrain.image_folder.index import Tree, absolute, look
+from cnntrain.image_folder.listing import Listing, absolute, list_folder
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
@@ -33,14 +33,14 @@ class Inventory:
     """The images of a folder, what each is, and which of them show the same.
 
     Args:
-        tree: where each image is, and its class.
+        listing: where each image is, and its class.
         records: what each is, of dtype ``scan.RECORD``.
         groups: number of the group of like images, int64 (N,).
         max_megapixels: millions of pixels that an image may have.
         known_parts: what :meth:`parts` has returned, by its arguments.
     """
 
-    tree: Tree
+    listing: Listing
     records: np.ndarray
     groups: np.ndarray
     max_megapixels: float
@@ -71,18 +71,18 @@ class Inventory:
         """Return each file among some that can't be read, printable, and why."""
         wrong = indices[~self.readable[indices]]
         return [
-            f"{printable(self.tree.files[i], 1000)}: {printable(self.records['error'][i])}" for i in wrong
+            f"{printable(self.listing.files[i], 1000)}: {printable(self.records['error'][i])}" for i in wrong
         ]
 
     def class_of(self, index: int) -> str:
         """Return the name of the class of an image."""
-        return self.tree.classes[self.tree.labels[index]]
+        return self.listing.classes[self.listing.labels[index]]
 
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images, in their order."""
         hasher = hashlib.sha256()
         for index in indices.tolist():
-            hasher.update(os.fsencode(self.tree.files[index]) + b"\0" + self.records["content"][index])
+            hasher.update(os.fsencode(self.listing.files[index]) + b"\0" + self.records["content"][index])
         return hasher.hexdigest()
 
     def parts(self, test_fraction: float, by_index: bool = False) -> np.ndarray:
@@ -95,7 +95,7 @@ class Inventory:
         asked = (test_fraction, by_index)
         if asked in self.known_parts:
             return self.known_parts[asked].copy()
-        parts = np.array([part or "train" for part in self.tree.parts], dtype="U5")
+        parts = np.array([part or "train" for part in self.listing.parts], dtype="U5")
         parts[~self.readable] = ""
         if "test" not in parts:
             mine = np.flatnonzero(parts == "train")
@@ -116,7 +116,7 @@ class Inventory:
             salt: see :func:`duplicates.held_out`.
             index_seed: the seed of a choice by index, for a run that has no record of its split; else None.
         """
-        labels, groups = np.array(self.tree.labels)[mine], self.groups[mine]
+        labels, groups = np.array(self.listing.labels)[mine], self.groups[mine]
         if index_seed is not None:
             return duplicates.held_out_by_index(labels, groups, fraction, index_seed)
         return duplicates.held_out(labels, groups, self.records["content"][mine], fraction, salt)
@@ -151,7 +151,7 @@ class Inventory:
         return {
             "targets": self.targets,
             "resize": self.resize,
-            "num_classes": len(self.tree.classes),
+            "num_classes": len(self.listing.classes),
             "channels": channels,
             "value_range": value_range,
             "image_size": fitting_size(float(np.median(np.minimum(seen["width"], seen["height"])))),
@@ -236,15 +236,15 @@ def inventory(root: str, max_megapixels: float, verbose: int = 1) -> Inventory:
 @functools.lru_cache(maxsize=4)
 def taken(request: Request) -> Inventory:
     """Return the inventory of a folder, see :func:`inventory`."""
-    tree, shown = look(request.typed), printable(request.typed)
+    listing, shown = list_folder(request.typed), printable(request.typed)
     name = printable(Path(request.path).name)
-    with Console(request.verbose).bar(len(tree.files), 0, f"looking at {name}", unit="image") as bar:
-        records = scan(tree.root, tree.files, bar.update, request.max_megapixels)
+    with Console(request.verbose).bar(len(listing.files), 0, f"looking at {name}", unit="image") as bar:
+        records = scan(listing.root, listing.files, bar.update, request.max_megapixels)
     found = Inventory(
-        tree, records, duplicates.alike(records["pixels"], records["look"]), request.max_megapixels
+        listing, records, duplicates.alike(records["pixels"], records["look"]), request.max_megapixels
     )
-    labels = np.array(tree.labels)
-    for label, class_name in enumerate(tree.classes):
+    labels = np.array(listing.labels)
+    for label, class_name in enumerate(listing.classes):
         if not found.readable[labels == label].any():
             why = found.bad_of(np.flatnonzero(labels == label))[0]
             raise UserError(f"data.root={shown}: no image of class {class_name} can be read: {why}")
@@ -261,13 +261,13 @@ def usable(root: str, on_bad_image: str, max_megapixels: float, verbose: int = 1
         UserError: an image or a folder can't be read, and ``on_bad_image`` is ``stop``.
     """
     found = inventory(root, max_megapixels, verbose)
-    denied = found.tree.found.denied
+    denied = found.listing.found.denied
     if (not found.bad and not denied) or on_bad_image == "skip":
         return found
     lines = [f"{count(len(denied), 'folder')} that may not be read: {some(denied)}"] if denied else []
     if found.bad:
         first = f"{printable(root)}/{found.bad[0]}"
-        of = f"{len(found.bad):,} of {count(len(found.tree.files), 'image')} can't be read, the first is "
+        of = f"{len(found.bad):,} of {count(len(found.listing.files), 'image')} can't be read, the first is "
         lines.append(f"{of if len(found.bad) > 1 else ''}{first}")
     raise UserError(
         f"{'; '.join(lines)}\ndata.on_bad_image=skip leaves them out; to list them all: "

@@ -185,17 +185,19 @@ def found_in(inventory: Inventory, parts: np.ndarray, members: Sequence[Member])
         parts: the parts of its images as the folder has them now, from :meth:`Inventory.parts`.
         members: the members of the run.
     """
-    tree = inventory.tree
-    own_test = np.array(tree.parts) == "test"  # a test part that is chosen here is not taken: the record is
+    listing = inventory.listing
+    own_test = (
+        np.array(listing.parts) == "test"
+    )  # a test part that is chosen here is not taken: the record is
     contents = [content[:DIGITS].decode() for content in inventory.records["content"].tolist()]
-    by_name = {file: place for place, file in enumerate(tree.files)}
+    by_name = {file: place for place, file in enumerate(listing.files)}
     known = {member.file for member in members}
     renamed: dict[tuple[str, str], list[int]] = {}
     for place in np.flatnonzero(inventory.readable).tolist():
-        if tree.files[place] not in known:
+        if listing.files[place] not in known:
             key = (inventory.class_of(place), contents[place])
             renamed.setdefault(key, []).append(place)
-    found = Found(list(members), np.full(len(members), -1), len(tree.files))
+    found = Found(list(members), np.full(len(members), -1), len(listing.files))
     for number, member in enumerate(members):
         place = by_name.get(member.file, -1)
         same_class = place >= 0 and inventory.class_of(place) == member.class_name
@@ -208,7 +210,7 @@ def found_in(inventory: Inventory, parts: np.ndarray, members: Sequence[Member])
     mine = set(found.places.tolist())
     found.added = [
         file
-        for place, file in enumerate(tree.files)
+        for place, file in enumerate(listing.files)
         if place not in mine and file not in known and parts[place]
     ]
     tested = {contents[place] for place in np.flatnonzero((parts == "test") & own_test).tolist()}

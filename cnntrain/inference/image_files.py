@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cnntrain.errors import UserError, nearest
 from cnntrain.image_folder.findings import heading
-from cnntrain.image_folder.index import told_apart
+from cnntrain.image_folder.listing import split_images
 from cnntrain.image_folder.not_read import advice_for
 from cnntrain.image_folder.walk import Found, walk
 from cnntrain.runs.run_folder import typed_path
@@ -63,7 +63,7 @@ def images_in(folder: Path, name: str, suffixes: tuple[str, ...] = ()) -> list[P
         if not images:
             raise UserError(f"the folder {printable(name)} holds no *{' or *'.join(suffixes)}")
     else:
-        images, others = told_apart(files)
+        images, others = split_images(files)
     if there.denied and not images:
         raise UserError(f"the folder {printable(name)} may not be read")
     skipped = "; ".join([heading("others", others), *advice_for(others)]) if others else ""

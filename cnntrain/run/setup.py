@@ -24,7 +24,7 @@ from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data
 from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.data.trained_on import earlier_run
-from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.members import EVERY_PART, RunSplit, split_of
 from cnntrain.run.components import (
     Components,

@@ -289,7 +289,7 @@ def test_one_range_scales_all_images_of_a_folder(
     ratio = seen[Path("images/b/0.png" if kind == "uint16" else "images/b/0.tif")].max()
     if low == 0:  # half as bright in the file, half as bright in the result
         assert ratio == pytest.approx(brightest / 2, abs=1)
-    trains = np.array(found.tree.files)[found.parts(0.01) == "train"]
+    trains = np.array(found.listing.files)[found.parts(0.01) == "train"]
     stacked = np.stack([seen[Path("images", name)] for name in trains]) / 255
     assert facts["mean"][0] == pytest.approx(stacked.mean(), abs=0.01)
     assert facts["std"][0] == pytest.approx(stacked.std(), abs=0.02)

@@ -12,7 +12,7 @@ from cnntrain.annotations.readers.coco import annotations_of, contents_of, image
 from cnntrain.annotations.readers.rle import BadRuns
 from cnntrain.annotations.table import Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import LONGEST_NAME
+from cnntrain.image_folder.listing import LONGEST_NAME
 from cnntrain.text import printable, shown_path, some
 
 

@@ -15,7 +15,7 @@ from cnntrain.annotations.readers import voc as voc_masks
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import absolute
+from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.opening import Unreadable
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable

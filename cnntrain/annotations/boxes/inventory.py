@@ -14,15 +14,15 @@ from cnntrain.annotations.boxes import formats
 from cnntrain.annotations.boxes.rows import TWICE, checked, turned
 from cnntrain.annotations.checks import compare_sizes, settle_turns, shown
 from cnntrain.annotations.class_map import ClassMap
-from cnntrain.annotations.facts import ALIKE, EITHER, UPRIGHT, AnnotatedInventory, AnnotatedTree
+from cnntrain.annotations.facts import ALIKE, EITHER, UPRIGHT, AnnotatedInventory, AnnotatedListing
 from cnntrain.annotations.mask_file import orientation_of
 from cnntrain.annotations.meaning import Asked, Meaning
 from cnntrain.annotations.table import Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.decode import SWAPPING
-from cnntrain.image_folder.index import absolute
 from cnntrain.image_folder.inventory import Inventory
+from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
@@ -139,7 +139,7 @@ def taken(request: Request) -> BoxInventory:
     name = printable(Path(request.path).name)
     with Console(request.verbose).bar(len(images), 0, f"looking at {name}", unit="image") as bar:
         records = scan(table.root, images, bar.update, request.max_megapixels)
-    tree = AnnotatedTree(
+    listing = AnnotatedListing(
         table.root,
         classes=list(table.names),
         files=images,
@@ -150,7 +150,7 @@ def taken(request: Request) -> BoxInventory:
         orphan_masks=table.orphan_masks,
     )
     inventory = BoxInventory(
-        tree,
+        listing,
         records,
         duplicates.alike(records["pixels"], records["look"]),
         request.max_megapixels,
@@ -222,7 +222,7 @@ def usable(
     if inventory.meaning.refusal:
         raise UserError(f"data.root={printable(root)}: {inventory.meaning.refusal}")
     audit = printable(shlex.join(["cnntrain", "data", root]), 1000)
-    denied, lines = inventory.tree.found.denied, []
+    denied, lines = inventory.listing.found.denied, []
     if on_bad_image == "stop" and denied:
         lines.append(f"{count(len(denied), 'folder')} that may not be read: {some(denied)}")
     if on_bad_image == "stop" and inventory.wrong:

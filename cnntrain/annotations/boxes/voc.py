@@ -16,7 +16,7 @@ from cnntrain.annotations.readers import voc
 from cnntrain.annotations.readers.names import class_names
 from cnntrain.annotations.readers.pairs import IMAGES, Pair, beside, join, pairs
 from cnntrain.annotations.table import Entry, Table
-from cnntrain.image_folder.index import LONGEST_NAME
+from cnntrain.image_folder.listing import LONGEST_NAME
 from cnntrain.image_folder.opening import Unreadable, reason
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable

@@ -20,8 +20,8 @@ from cnntrain.annotations.readers.rle import BadRuns, checked_runs
 from cnntrain.annotations.regions import Region
 from cnntrain.annotations.table import MOST_CLASSES, Entry, Table, with_background
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import LONGEST_NAME, is_image
 from cnntrain.image_folder.layout import PARTS, class_names
+from cnntrain.image_folder.listing import LONGEST_NAME, is_image
 from cnntrain.image_folder.walk import walk
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable, shown_path, some

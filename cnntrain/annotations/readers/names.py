@@ -9,7 +9,7 @@ from typing import Any
 
 from cnntrain.annotations.table import MOST_CLASSES, Color
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import LONGEST_NAME
+from cnntrain.image_folder.listing import LONGEST_NAME
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable, shown_path
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.annotations.table import Entry, Table
-from cnntrain.image_folder.index import is_image
 from cnntrain.image_folder.layout import PARTS, class_names
+from cnntrain.image_folder.listing import is_image
 from cnntrain.image_folder.walk import walk
 
 IMAGES = ("images", "image", "imgs", "img")

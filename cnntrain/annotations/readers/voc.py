@@ -13,8 +13,8 @@ from cnntrain.annotations.readers.names import text_of
 from cnntrain.annotations.readers.pairs import Pair, join, stem
 from cnntrain.annotations.table import Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import is_image
 from cnntrain.image_folder.layout import PARTS
+from cnntrain.image_folder.listing import is_image
 from cnntrain.runtime.console import count
 from cnntrain.text import some
 

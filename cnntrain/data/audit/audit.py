@@ -25,12 +25,12 @@ DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 
 def examine(root: str, found: Inventory) -> Audit:
     """Return what there is to say of a folder."""
-    tree, records, good = found.tree, found.records, np.flatnonzero(found.readable)
+    listing, records, good = found.listing, found.records, np.flatnonzero(found.readable)
     test_fraction = default("source.test_fraction", "data/folder")
     parts = found.parts(test_fraction)
-    counts = {name: dict.fromkeys(("train", "val", "test"), 0) for name in tree.classes}
+    counts = {name: dict.fromkeys(("train", "val", "test"), 0) for name in listing.classes}
     for index in good:
-        counts[tree.classes[tree.labels[index]]][parts[index]] += 1
+        counts[listing.classes[listing.labels[index]]][parts[index]] += 1
     sizes = Counter(f"{r['width']}x{r['height']}" for r in records[good])
     facts = found.facts(test_fraction)
     sides = np.stack([records["width"][good], records["height"][good]])
@@ -43,23 +43,23 @@ def examine(root: str, found: Inventory) -> Audit:
         sizes=dict(sizes.most_common(SIZES)),
         modes=dict(Counter(records["mode"][good].tolist()).most_common()),
         unreadable=found.bad,
-        denied=tree.found.denied,
-        others=tree.others,
-        loose=tree.loose,
-        empty=tree.empty,
-        unused=tree.unused,
-        runs=tree.found.runs,
-        loops=tree.found.loops,
-        special=tree.found.special,
-        links=tree.found.links,
-        hidden=tree.hidden,
-        tiny=[f"{tree.files[i]}: {records['width'][i]}x{records['height'][i]}" for i in tiny.tolist()],
+        denied=listing.found.denied,
+        others=listing.others,
+        loose=listing.loose,
+        empty=listing.empty,
+        unused=listing.unused,
+        runs=listing.found.runs,
+        loops=listing.found.loops,
+        special=listing.found.special,
+        links=listing.found.links,
+        hidden=listing.hidden,
+        tiny=[f"{listing.files[i]}: {records['width'][i]}x{records['height'][i]}" for i in tiny.tolist()],
         few_tested=[f"{name}: {of['test']}" for name, of in counts.items() if of["test"] < FEW],
-        converted=[f"{tree.files[i]}: {what}" for i in good.tolist() if (what := conversion(records[i]))],
+        converted=[f"{listing.files[i]}: {what}" for i in good.tolist() if (what := conversion(records[i]))],
         **sorted_copies(found, good),
         left_out=round(left_out, 4),
         facts=facts,
-        split=split_in_words(tree.parts, test_fraction),
+        split=split_in_words(listing.parts, test_fraction),
         command=recommended.command(root, found, facts, parts, left_out, largest / max(1, smallest)),
         refusal=refusal(parts),
     )
@@ -72,15 +72,15 @@ def sorted_copies(found: Inventory, good: np.ndarray) -> dict[str, list[list[str
         found: the inventory.
         good: indices of the images that can be read.
     """
-    tree = found.tree
+    listing = found.listing
     exact = members(duplicates.exact(found.records["pixels"]), good)
     known = {tuple(group) for group in exact}
     like = [group for group in members(found.groups, good) if tuple(group) not in known]
     names = ("copies", "near_copies", "across_classes", "leaks")
     result: dict[str, list[list[str]]] = {name: [] for name in names}
     for number, group in enumerate([*exact, *like]):
-        files = [tree.files[index] for index in group]
-        labels, parts = ({of[index] for index in group} for of in (tree.labels, tree.parts))
+        files = [listing.files[index] for index in group]
+        labels, parts = ({of[index] for index in group} for of in (listing.labels, listing.parts))
         if len(labels) > 1:
             result["across_classes"].append(files)
         if len(parts) > 1:

@@ -71,7 +71,7 @@ def examine(root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked:
     known = [record for record in inventory.masks if record is not None and not record.error]
     ids, colors = values_in(known)
     sides = np.stack([records["width"][good], records["height"][good]])
-    found, copies = inventory.tree.found, sorted_copies(inventory, good)
+    found, copies = inventory.listing.found, sorted_copies(inventory, good)
     audit = MaskAudit(
         format=inventory.in_words(),
         images={part: int((parts == part).sum()) for part in PARTS},
@@ -103,7 +103,7 @@ def examine(root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked:
         loops=found.loops,
         special=found.special,
         left_out=round(1 - float(np.median(sides.min(0) / sides.max(0))), 4) if len(good) else 0.0,
-        split=split_in_words(inventory.tree.parts, test_fraction, of=""),
+        split=split_in_words(inventory.listing.parts, test_fraction, of=""),
         refusal=inventory.meaning.refusal or refusal(parts),
     )
     if not audit.refusal:

@@ -99,7 +99,7 @@ def overlay(inventory: AnnotatedInventory, index: int, reader: MaskReader, palet
     entry, record = inventory.table.entries[index], inventory.records[index]
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
     try:
-        image = open_upright(inventory.tree.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
+        image = open_upright(inventory.listing.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
         mask = Image.fromarray(reader.read(entry, size, inventory.lies.get(index, "")))
     except Unreadable:
         return Picture(name, "data:,")

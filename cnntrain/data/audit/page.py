@@ -101,15 +101,18 @@ def classes(inventory: Inventory, counts: Mapping[str, Mapping[str, int]]) -> It
         inventory: the images.
         counts: images of each class in each part.
     """
-    tree, labels = inventory.tree, np.array(inventory.tree.labels)
-    for label, name in enumerate(tree.classes):
+    listing, labels = inventory.listing, np.array(inventory.listing.labels)
+    for label, name in enumerate(listing.classes):
         members = np.flatnonzero((labels == label) & inventory.readable)
         some = members[np.unique(np.linspace(0, len(members) - 1, OF_A_CLASS).astype(int))]
         split = ", ".join(f"{of:,} {part}" for part, of in counts[name].items() if of)
         only = f"; {len(some)} of them are shown" if len(some) < len(members) else ""
         about = f"{count(len(members), 'image')}: {split}{only}"
         yield Row(
-            printable(name, NAME), about, pictures(inventory, (tree.files[i] for i in some)), is_named=False
+            printable(name, NAME),
+            about,
+            pictures(inventory, (listing.files[i] for i in some)),
+            is_named=False,
         )
 
 
@@ -141,7 +144,7 @@ def pictures(inventory: Inventory, files: Iterable[str]) -> list[Picture]:
 def thumbnail(inventory: Inventory, name: str) -> str:
     """Return an image as a data address; of a file that has gone since, an empty one."""
     try:
-        image = open_upright(inventory.tree.root / name, Decoding(inventory.max_megapixels), SIDE).image
+        image = open_upright(inventory.listing.root / name, Decoding(inventory.max_megapixels), SIDE).image
     except Unreadable:
         return "data:,"
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)

@@ -52,7 +52,7 @@ def command(
         "data=folder",
         f"data.root={in_quotes(root) if needs_quotes(root) else root}",
     ]
-    if found.bad or found.tree.found.denied:
+    if found.bad or found.listing.found.denied:
         words.append("data.on_bad_image=skip")
     if left_out > ELONGATED:
         words.append("data.resize=pad")

@@ -23,8 +23,8 @@ from cnntrain.data.resize import read_sized, sides
 from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
-from cnntrain.image_folder.index import look_alike
 from cnntrain.image_folder.inventory import Inventory, refusal
+from cnntrain.image_folder.listing import explain_lookalike
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.text import printable, shown_path, some
@@ -102,13 +102,13 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         said = {"format": format, "ignore": ignore, "label_map": label_map, "colors": colors}
         asked = asked_of({**said, "targets": targets, "on_bad_box": on_bad_box})
         inventory = inventory_of(root, asked, on_bad_image, bound)
-        tree = inventory.tree
+        listing = inventory.listing
         parts = inventory.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits
         self.inventory, self.run_split = inventory, split
-        self.root, self.channels, self.resize = tree.root, channels, resize
+        self.root, self.channels, self.resize = listing.root, channels, resize
         self.image_size = sides(image_size)
         self.decoding = Decoding(bound, value_range, lock())
-        self.classes = list(class_names or tree.classes)
+        self.classes = list(class_names or listing.classes)
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
         self.found = found_in(inventory, parts, split.members) if split.members else None
         if self.found is not None and split.binds:
@@ -123,23 +123,23 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         if not len(mine):
             why = refusal(parts) or "no image is left"
             raise UserError(f"data.root={printable(shown_path(root))}: {why}")
-        self.files = [tree.files[index] for index in mine]
+        self.files = [listing.files[index] for index in mine]
         self.masks: FolderMasks | None = None
         self.targets: list[int] | Tensor = []
         self.boxes_lost = 0  # that data.resize leaves out of sight
         if isinstance(inventory, BoxInventory):
             self.targets, self.boxes_lost = boxes_of(
-                inventory, mine, self.labels_of(tree.classes), self.image_size, resize
+                inventory, mine, self.labels_of(listing.classes), self.image_size, resize
             )
         elif isinstance(inventory, AnnotatedInventory):
-            self.masks = FolderMasks(inventory, mine, self.labels_of(tree.classes), self.decoding)
+            self.masks = FolderMasks(inventory, mine, self.labels_of(listing.classes), self.decoding)
         else:
-            self.targets = self.labels_of([tree.classes[tree.labels[index]] for index in mine])
+            self.targets = self.labels_of([listing.classes[listing.labels[index]] for index in mine])
         self.parts = parts[mine]
         self.indices = mine
         self.digest = inventory.digest(mine)
         self.skipped = inventory.bad
-        self.has_own_test = "test" in tree.parts
+        self.has_own_test = "test" in listing.parts
         self.copies = copies_across(inventory, parts)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         index = {name: label for label, name in enumerate(self.classes)}
         unknown = sorted(set(names) - index.keys())
         if unknown:
-            why = look_alike(unknown[0], self.classes)
+            why = explain_lookalike(unknown[0], self.classes)
             shown = printable(shown_path(self.root))
             raise UserError(
                 f"data.root={shown} has a class {unknown[0]}, which the model does not know: "
@@ -235,7 +235,7 @@ def copies_across(inventory: Inventory, parts: np.ndarray) -> dict[tuple[str, st
     for part, other in (("train", "test"), ("train", "val"), ("val", "test")):
         places = np.flatnonzero(parts == part)
         there = np.unique(inventory.groups[parts == other])
-        files = [inventory.tree.files[i] for i in places[np.isin(inventory.groups[places], there)]]
+        files = [inventory.listing.files[i] for i in places[np.isin(inventory.groups[places], there)]]
         if files:
             found[part, other] = files
     return found

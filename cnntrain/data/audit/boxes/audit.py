@@ -44,7 +44,7 @@ def examine(root: str, inventory: BoxInventory, asked: Asked) -> BoxAudit:
         for label, name in enumerate(inventory.meaning.names)
     }
     numbers = [len(inventory.boxes[index]) for index in good.tolist()]
-    copies, found = sorted_copies(inventory, good), inventory.tree.found
+    copies, found = sorted_copies(inventory, good), inventory.listing.found
     audit = BoxAudit(
         format=inventory.in_words(),
         images={part: int((parts == part).sum()) for part in PARTS},
@@ -66,7 +66,7 @@ def examine(root: str, inventory: BoxInventory, asked: Asked) -> BoxAudit:
         denied=found.denied,
         loops=found.loops,
         special=found.special,
-        split=split_in_words(inventory.tree.parts, test_fraction, of=""),
+        split=split_in_words(inventory.listing.parts, test_fraction, of=""),
         refusal=why,
         side=side,
         facts=facts,

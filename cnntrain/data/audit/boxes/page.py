@@ -75,7 +75,7 @@ def drawn(inventory: BoxInventory, index: int) -> Picture:
     """Return an image with its boxes; of a file that has gone since, an empty one."""
     entry, record = inventory.table.entries[index], inventory.records[index]
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
-    path = inventory.tree.root / entry.image
+    path = inventory.listing.root / entry.image
     try:
         image = open_upright(path, Decoding(inventory.max_megapixels), SIDE).image.convert("RGB")
     except Unreadable:

@@ -14,8 +14,8 @@ import pytest
 from conftest import Command, Outcome, is_told
 from image_tree import digits
 
-from cnntrain.image_folder.index import look
 from cnntrain.image_folder.inventory import inventory
+from cnntrain.image_folder.listing import list_folder
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
 SOMEBODY = 12345  # a user that owns nothing
@@ -89,7 +89,7 @@ def test_runs_inside_the_data_are_no_class(cnntrain: Command, monkeypatch: pytes
     assert "2 classes" in done.out
     told = "2 folders written by cnntrain so no class and no images to train on outputs d0/deep/run"
     assert told in messages(done) and told in messages(cnntrain("data", "."))
-    assert len(look(".").files) == 25
+    assert len(list_folder(".").files) == 25
 
 
 def test_a_sweep_is_no_class() -> None:
@@ -97,8 +97,8 @@ def test_a_sweep_is_no_class() -> None:
     Path("images/tries/job").mkdir(parents=True)
     Path("images/tries/sweep.yaml").touch()
     shutil.copy("images/d0/000.jpg", "images/tries/job/x.jpg")
-    tree = look("images")
-    assert tree.classes == ["d0", "d1", "d3"] and tree.found.runs == ["tries"]
+    listing = list_folder("images")
+    assert listing.classes == ["d0", "d1", "d3"] and listing.found.runs == ["tries"]
 
 
 def test_a_class_without_readable_files_is_named_with_their_kind(cnntrain: Command) -> None:
@@ -124,9 +124,9 @@ def test_a_class_without_readable_files_is_named_with_their_kind(cnntrain: Comma
 def test_parts_are_known_by_their_usual_names(train: str, val: str, test: str) -> None:
     for name, first in ((train, 0), (val, 10), (test, 20)):
         digits(Path("images", name), 4, first=first)
-    tree = look("images")
-    assert tree.classes == ["d0", "d1", "d3"]
-    assert {part: tree.parts.count(part) for part in ("train", "val", "test")} == {
+    listing = list_folder("images")
+    assert listing.classes == ["d0", "d1", "d3"]
+    assert {part: listing.parts.count(part) for part in ("train", "val", "test")} == {
         "train": 12,
         "val": 12,
         "test": 12,
@@ -162,7 +162,7 @@ def test_parts_inside_the_classes_are_not_mixed(torchless: Command) -> None:
 def test_a_class_called_train_is_a_class_beside_others(cnntrain: Command) -> None:
     digits(Path("images"), 12)
     Path("images/d0").rename("images/train")
-    assert look("images").classes == ["d1", "d3", "train"]
+    assert list_folder("images").classes == ["d1", "d3", "train"]
     Path("images/d1").rename("images/test")
     is_told(cnntrain("train", *RUN), "train/ contains no class folders")
 
@@ -180,7 +180,7 @@ def test_links_in_a_circle_end_and_are_named(cnntrain: Command) -> None:
     for name in ("x", "y"):
         Path("images/d1/deep", name).symlink_to("..")
     told_by_both(cnntrain, "5 folders left out: a link to a folder that is looked into already", "d0/other")
-    assert len(look("images").files) == 36
+    assert len(list_folder("images").files) == 36
 
 
 def test_links_that_branch_without_a_circle_multiply_nothing() -> None:
@@ -192,7 +192,7 @@ def test_links_that_branch_without_a_circle_multiply_nothing() -> None:
     Path("chain/30").mkdir()
     shutil.copy("images/d0/001.png", "chain/30/deep.png")
     Path("images/d0/chain").symlink_to(Path("chain/0").absolute())
-    assert len(look("images").files) == 13
+    assert len(list_folder("images").files) == 13
 
 
 def test_linked_folders_are_looked_into_and_named(cnntrain: Command) -> None:
@@ -200,9 +200,9 @@ def test_linked_folders_are_looked_into_and_named(cnntrain: Command) -> None:
     digits(Path("elsewhere"), 12, (5, 6))
     Path("images/d5").symlink_to(Path("elsewhere/d5").absolute())
     Path("images/d0/more").symlink_to(Path("elsewhere/d6").absolute())
-    tree = look("images")
-    assert tree.classes == ["d0", "d1", "d3", "d5"] and len(tree.files) == 60
-    assert tree.found.links == ["d0/more", "d5"]
+    listing = list_folder("images")
+    assert listing.classes == ["d0", "d1", "d3", "d5"] and len(listing.files) == 60
+    assert listing.found.links == ["d0/more", "d5"]
     told_by_both(cnntrain, "2 linked folders looked into: d0/more, d5")
 
 

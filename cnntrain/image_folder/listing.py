@@ -27,7 +27,7 @@ SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")  # of file managers
 
 
 @dataclass
-class Tree:
+class Listing:
     """The images below a folder, in the order of their names.
 
     Args:
@@ -57,7 +57,7 @@ class Tree:
     found: Found = field(default_factory=Found)
 
 
-def look(root: str | Path) -> Tree:
+def list_folder(root: str | Path) -> Listing:
     """Find the classes and the images of a folder. Hidden and empty folders are no classes.
 
     Raises:
@@ -69,29 +69,29 @@ def look(root: str | Path) -> Tree:
         what = "is a file" if folder.exists() else "is not there"
         raise UserError(f"data.root={shown} {what}: give the folder that holds the images; {LAYOUT}")
     try:
-        tree = Tree(folder)
-        top = class_folders(tree, "")
+        listing = Listing(folder)
+        top = class_folders(listing, "")
     except PermissionError as error:
         raise UserError(f"data.root={shown} may not be read: {error.strerror}") from error
     parts = parts_of(folder, top, shown)
     if parts:
-        tree.unused = [name for name in top if name not in parts]
+        listing.unused = [name for name in top if name not in parts]
     else:
         check_no_parts(folder, top, shown)
     found: dict[tuple[str, str], list[str]] = {}
     # The training part first, since it says what the classes are.
     for name in sorted(parts, key=lambda name: list(PARTS).index(name.lower())) or [""]:
         try:
-            names = class_folders(tree, name) if name else top
+            names = class_folders(listing, name) if name else top
         except PermissionError:
-            tree.found.denied.append(name)
+            listing.found.denied.append(name)
             continue
         for class_name in names:
-            files = images(tree, f"{name}/{class_name}" if name else class_name)
+            files = images(listing, f"{name}/{class_name}" if name else class_name)
             if files:
                 found.setdefault((parts.get(name, ""), class_name), []).extend(files)
-    label(tree, found, shown)
-    return tree
+    assign_labels(listing, found, shown)
+    return listing
 
 
 def absolute(root: str | Path) -> Path:
@@ -102,19 +102,19 @@ def absolute(root: str | Path) -> Path:
         return Path(root).absolute()
 
 
-def label(tree: Tree, found: dict[tuple[str, str], list[str]], shown: str) -> None:
-    """Set the classes of a tree, and the files, labels and parts of its images.
+def assign_labels(listing: Listing, found: dict[tuple[str, str], list[str]], shown: str) -> None:
+    """Set the classes of a listing, and the files, labels and parts of its images.
 
     Args:
-        tree: the tree to fill.
+        listing: the listing to fill.
         found: the files of each part and class folder.
         shown: the root, printable.
     """
     names = sorted(name for part, name in found if part in ("", "train"))
     if len(names) < 2:
-        raise UserError(f"data.root={shown} {too_few(tree, names, shown)}")
-    tree.classes = [printable(name, LONGEST_NAME) for name in names]
-    twice = next((one for one, other in pairwise(sorted(tree.classes)) if one == other), None)
+        raise UserError(f"data.root={shown} {why_too_few(listing, names, shown)}")
+    listing.classes = [printable(name, LONGEST_NAME) for name in names]
+    twice = next((one for one, other in pairwise(sorted(listing.classes)) if one == other), None)
     if twice is not None:
         raise UserError(f"data.root={shown}: two class folders are both shown as {twice}: rename one of them")
     index = {name: place for place, name in enumerate(names)}
@@ -122,28 +122,29 @@ def label(tree: Tree, found: dict[tuple[str, str], list[str]], shown: str) -> No
         if name not in index:
             raise UserError(
                 f"{shown}/{printable(files[0].rpartition('/')[0])}: the training part has no class "
-                f"{printable(name)}, only {some(tree.classes)}: {look_alike(name, names) or 'rename it'}"
+                f"{printable(name)}, only {some(listing.classes)}: "
+                f"{explain_lookalike(name, names) or 'rename it'}"
             )
-        tree.files += files
-        tree.labels += [index[name]] * len(files)
-        tree.parts += [part] * len(files)
+        listing.files += files
+        listing.labels += [index[name]] * len(files)
+        listing.parts += [part] * len(files)
 
 
-def too_few(tree: Tree, names: list[str], shown: str) -> str:
+def why_too_few(listing: Listing, names: list[str], shown: str) -> str:
     """Return why a folder is not one of at least two classes, and where they may be."""
     text = (
         f"contains {'no class folder' if not names else f'only 1 class folder, {printable(names[0])},'} with "
         "images, and training takes at least two classes"
     )
-    if tree.found.denied:
-        return f"{text}; folders that may not be read: {some(tree.found.denied)}"
-    inner = [name for name in class_names(tree.root) if len(class_names(tree.root / name)) > 1]
+    if listing.found.denied:
+        return f"{text}; folders that may not be read: {some(listing.found.denied)}"
+    inner = [name for name in class_names(listing.root) if len(class_names(listing.root / name)) > 1]
     if len(inner) == 1 and not any(name.lower() in PARTS for name in inner):
         return f"{text}: are they in data.root={shown}/{printable(inner[0])}?"
     return f"{text}: {LAYOUT}"
 
 
-def look_alike(name: str, others: Iterable[str]) -> str:
+def explain_lookalike(name: str, others: Iterable[str]) -> str:
     """Return what tells a name from another that looks the same; empty if there is none."""
     import unicodedata
 
@@ -161,20 +162,20 @@ def look_alike(name: str, others: Iterable[str]) -> str:
     return ""
 
 
-def class_folders(tree: Tree, name: str) -> list[str]:
-    """Return the folders in a folder of the tree that may be classes, and note what else lies there."""
-    names, hidden = subfolders(tree.root / name)
+def class_folders(listing: Listing, name: str) -> list[str]:
+    """Return the folders in a listed folder that may be classes, and note what else lies there."""
+    names, hidden = subfolders(listing.root / name)
     prefix = f"{name}/" if name else ""
-    tree.hidden += [prefix + other for other in hidden]
-    tree.loose += [prefix + other for other in loose_images(tree.root / name)]
+    listing.hidden += [prefix + other for other in hidden]
+    listing.loose += [prefix + other for other in loose_images(listing.root / name)]
     classes = []
     for other in names:
         try:
-            mine = is_output(tree.root / name / other)
+            mine = is_output(listing.root / name / other)
         except OSError:  # which is found to be denied when it is looked into
             mine = False
         if mine:
-            tree.found.runs.append(prefix + other)
+            listing.found.runs.append(prefix + other)
         else:
             classes.append(other)
     return classes
@@ -192,7 +193,7 @@ def is_image(name: str) -> bool:
     return f".{name.rpartition('.')[2].lower()}" in suffixes()
 
 
-def told_apart(files: Iterable[str]) -> tuple[list[str], list[str]]:
+def split_images(files: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the images among files, and the others, without what file managers leave in folders."""
     chosen: list[str] = []
     others: list[str] = []
@@ -201,14 +202,14 @@ def told_apart(files: Iterable[str]) -> tuple[list[str], list[str]]:
     return chosen, [other for other in others if other.rpartition("/")[2].lower() not in SYSTEM_FILES]
 
 
-def images(tree: Tree, name: str) -> list[str]:
+def images(listing: Listing, name: str) -> list[str]:
     """Return the images below a class folder, relative to the root.
 
-    The other files are noted in the tree, and the folder itself if it holds no image.
+    The other files are noted in the listing, and the folder itself if it holds no image.
     """
-    before = len(tree.found.loops), len(tree.found.denied)
-    chosen, others = told_apart(walk(tree.root, name, tree.found))
-    tree.others += others
-    if not chosen and name not in (*tree.found.loops[before[0] :], *tree.found.denied[before[1] :]):
-        tree.empty.append(name)
+    before = len(listing.found.loops), len(listing.found.denied)
+    chosen, others = split_images(walk(listing.root, name, listing.found))
+    listing.others += others
+    if not chosen and name not in (*listing.found.loops[before[0] :], *listing.found.denied[before[1] :]):
+        listing.empty.append(name)
     return chosen
