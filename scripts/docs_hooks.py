@@ -1,4 +1,4 @@
-"""What mkdocs adds to the pages of docs/ when it builds the site: the lists that come from the program itself.
+"""What mkdocs adds to the pages of docs/ when it builds the site: lists that come from the program itself.
 
 A page says where by ``<!-- generated: NAME -->``. So the reference is that of the version that is installed.
 """
@@ -25,7 +25,7 @@ OUTSIDE = re.compile(r"\]\(((?:\.\./)+)(SECURITY)\.md\)")  # the one page that l
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return the text of a page, with what is generated, and links to pages outside docs/ led into the site."""
+    """Return the text of a page, with what is generated, and links to SECURITY.md led into the site."""
     markdown = PLACE.sub(lambda place: GENERATED[place[1]](), markdown)
     here = posixpath.dirname(page.file.src_uri)
     return OUTSIDE.sub(lambda link: f"]({posixpath.relpath('security.md', here or '.')})", markdown)
@@ -52,9 +52,7 @@ def keys() -> str:
 def keys_of(group: str) -> list[str]:
     """Return the keys of a group; of none, those without a group."""
     named = set(groups())
-    return [
-        key for key in KEYS if (key.partition(".")[0] if key.partition(".")[0] in named else "") == group
-    ]
+    return [key for key in KEYS if (key.partition(".")[0] if key.partition(".")[0] in named else "") == group]
 
 
 def choices(group: str) -> str:
