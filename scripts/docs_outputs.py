@@ -8,8 +8,8 @@ A page marks what is checked; the marks are seen neither on GitHub nor on the si
                                             of one machine. A line … stands for lines that are left out.
     <!-- source: cnntrain/loop.py -->       the block that follows is from that file.
 
-tests/test_docs.py checks both. ``python scripts/docs_outputs.py [PAGE ...]`` runs the commands again, and writes
-what they print now, and their figures, into the pages.
+tests/test_docs.py checks both. ``python scripts/docs_outputs.py [PAGE ...]`` runs the commands again
+and writes what they print now, and their figures, into the pages.
 """
 
 from __future__ import annotations
