@@ -24,8 +24,10 @@ MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, 
 
 
 @styled
-def curves(history: Sequence[Mapping[str, Any]], best: int | None, scores: Scores) -> dict[str, Figure]:
-    """Return the curves of all scores and of the learning rate over the epochs.
+def curves(
+    history: Sequence[Mapping[str, Any]], best: int | None, scores: Scores
+) -> dict[tuple[str, str], Figure]:
+    """Return the curves of all scores and of the learning rate over the epochs, by file name and in words.
 
     Args:
         history: the rows of metrics.csv.
@@ -47,10 +49,10 @@ def curves(history: Sequence[Mapping[str, Any]], best: int | None, scores: Score
         elif spread(history, [f.name for f in (train, val) if f in scores.epoch]) > LOGARITHMIC:
             axes.set_yscale("log")
         axes.legend(fontsize=8)
-        figures[score.name] = figure
+        figures[score.name, score.words] = figure
     figure, axes = canvas(xlabel="epoch", ylabel="learning rate")
     plot(axes, history, "lr", "curve", "")
-    figures["learning_rate"] = figure
+    figures["learning_rate", "learning rate"] = figure
     return figures
 
 

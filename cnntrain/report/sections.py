@@ -88,8 +88,8 @@ def curves(run: Shown, plots: Plots) -> Section:
     if not history:
         return Section(name, title, "")
     drawn = [
-        plots.as_svg(score, figure, f"{score.replace('_', ' ')} after each epoch")
-        for score, figure in figures.curves(history, run.best, scores).items()
+        plots.as_svg(file, figure, f"{words} after each epoch")
+        for (file, words), figure in figures.curves(history, run.best, scores).items()
     ]
     last = history[-1]
     sentence = f"training {scores.in_words(last, TRAIN)}"
