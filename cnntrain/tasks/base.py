@@ -18,8 +18,8 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks import report
 from cnntrain.tasks.collector import Collector, NullCollector, evenly
 from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
-from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
+from cnntrain.tasks.portable.exported import Exported
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.scores import Scores
 

@@ -326,6 +326,6 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
 
 def test_the_script_beside_an_exported_model_reads_the_same_formats() -> None:
     from cnntrain.image_folder import opening
-    from cnntrain.tasks import image_input
+    from cnntrain.tasks.portable import script
 
-    assert sorted(image_input.FORMATS) == sorted(opening.FORMATS)
+    assert sorted(script.FORMATS) == sorted(opening.FORMATS)

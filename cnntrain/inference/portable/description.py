@@ -11,8 +11,8 @@ from typing import Any
 from cnntrain.data.resize import side_or_both, sides
 from cnntrain.inference.model import Trained
 from cnntrain.runs.named_output import save_bytes
-from cnntrain.tasks import image_input
 from cnntrain.tasks.base import Task
+from cnntrain.tasks.portable import script as in_common
 from cnntrain.text import encoded, printable, some
 
 README, SCRIPT = "README.md", "predict.py"
@@ -62,7 +62,7 @@ The metadata have this as `preprocessing`{order}:
 {preprocessing}
 ```
 """
-IMPORT = r"(?m)^from cnntrain\.tasks\.image_input import .*\n"
+IMPORT = r"(?m)^from cnntrain\.tasks\.portable\.script import .*\n"
 WINDOWS = """\
 7. Cut it into windows of {width} x {height} pixels, spread evenly, that overlap by a quarter at least.
    Blend their probabilities: the weight of a window falls off linearly towards its border.
@@ -138,9 +138,9 @@ def describe(
 
 
 def standalone(script: Path) -> str:
-    """Return a program as one file: ``tasks/image_input.py`` in place of the line that imports it."""
+    """Return a program as one file: ``tasks/portable/script.py`` in place of the line that imports it."""
     begin = "from __future__ import annotations\n"
-    module = Path(image_input.__file__).read_text("utf-8").partition(begin)[2].lstrip()
+    module = Path(in_common.__file__).read_text("utf-8").partition(begin)[2].lstrip()
     text, times = re.subn(IMPORT, lambda _: module, script.read_text("utf-8"))
     assert times == 1
     return text

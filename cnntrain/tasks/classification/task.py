@@ -20,8 +20,8 @@ from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.classification.screen import show_classes, show_result
 from cnntrain.tasks.classification.tta import Views
 from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
-from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.losses import class_weights
+from cnntrain.tasks.portable.exported import Exported
 from cnntrain.tasks.report import Evaluated, Section
 
 if TYPE_CHECKING:

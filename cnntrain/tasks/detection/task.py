@@ -22,8 +22,8 @@ from cnntrain.tasks.detection.predictions import BoxCollector
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
 from cnntrain.tasks.doctor import Finding, Finished
-from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.metrics import RunningMean
+from cnntrain.tasks.portable.exported import Exported
 from cnntrain.tasks.report import Evaluated, Section
 
 if TYPE_CHECKING:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
-from cnntrain.tasks.image_input import ended, fitted, line, pixels_of, read_all, sides, upright
+from cnntrain.tasks.portable.script import Model, fitted, line, pixels_of, program, sides, told, upright
 
 USAGE = """usage: python predict.py OUT FILE_OR_FOLDER...
 (writes a mask of each image into the new folder OUT, and prints its largest class and its share)"""
@@ -127,44 +126,28 @@ def new_name(folder: Path, file: str, taken: set[Path]) -> Path:
     return path
 
 
-def main(words: list[str]) -> int:
+def main(words: list[str], model: Model) -> int:
     """Write the mask of each file and print its largest class. Return 1 if a file could not be read."""
-    if len(words) < 2 or {"-h", "--help"} & set(words):
-        is_asked = bool({"-h", "--help"} & set(words))
-        print(USAGE, file=sys.stdout if is_asked else sys.stderr)
-        return 0 if is_asked else 2
-    try:
-        session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
-        metadata = session.get_modelmeta().custom_metadata_map
-        names, how = json.loads(metadata["class_names"]), json.loads(metadata["preprocessing"])
-        colors = np.array(json.loads(metadata["colors"]), np.uint8)
-    except Exception as error:  # onnxruntime has its own kinds
-        print(f"model.onnx can't be read: {line(str(error))}", file=sys.stderr)
-        return 2
-    folder, failed, taken = Path(words[0]), 0, set[Path]()
+    folder, taken = Path(words[0]), set[Path]()
+    colors = np.array(json.loads(model.metadata["colors"]), np.uint8)
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         print(f"the folder {line(words[0])} can't be made: {error.strerror}", file=sys.stderr)
         return 2
 
-    def read(file: str) -> np.ndarray:
-        return mask_of(file, how, lambda images: session.run(None, {"images": images})[0])
-
-    for file, mask in read_all(words[1:], read):
-        if isinstance(mask, str):
-            print(f"{line(file)}: {line(mask)}", file=sys.stderr)
-            failed += 1
-            continue
+    def tell(file: str, mask: np.ndarray) -> None:
         image = Image.fromarray(mask)
         image.putpalette(colors.tobytes())
         path = new_name(folder, file, taken)
         image.save(path)
-        counts = np.bincount(mask.ravel(), minlength=len(names))
+        counts = np.bincount(mask.ravel(), minlength=len(model.names))
         best = int(counts.argmax())
-        print(f"{line(file)}\t{line(str(path))}\t{line(names[best])}\t{counts[best] / mask.size:.6f}")
-    return int(failed > 0)
+        share = counts[best] / mask.size
+        print(f"{line(file)}\t{line(str(path))}\t{line(model.names[best])}\t{share:.6f}")
+
+    return told(words[1:], lambda file: mask_of(file, model.how, model.outputs), tell)
 
 
 if __name__ == "__main__":
-    sys.exit(ended(lambda: main(sys.argv[1:])))
+    sys.exit(program(USAGE, 2, main))

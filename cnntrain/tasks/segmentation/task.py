@@ -18,8 +18,8 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classes import areas
 from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
-from cnntrain.tasks.exported import Exported
 from cnntrain.tasks.losses import class_weights
+from cnntrain.tasks.portable.exported import Exported
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.segmentation import doctor
 from cnntrain.tasks.segmentation.metrics import RunningIoU, SegmentationEvaluation

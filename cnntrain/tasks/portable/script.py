@@ -1,13 +1,16 @@
-"""How an image file becomes the input of an exported model, by Pillow and numpy alone.
+"""What the programs beside exported models have in common: image files become the input of ``model.onnx``.
 
-It becomes a part of the ``predict.py`` beside an exported model, see ``inference/portable/description.py``.
+It becomes a part of each ``predict.py``, see ``inference/portable/description.py``, and needs onnxruntime,
+Pillow and numpy alone.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 T = TypeVar("T")
+HELP = {"-h", "--help"}
 # Pillow would start Ghostscript for EPS.
 FORMATS = [
     "AVIF",
@@ -34,6 +38,42 @@ FORMATS = [
     "TIFF",
     "WEBP",
 ]
+
+
+@dataclass
+class Model:
+    """A model and its metadata.
+
+    Args:
+        session: onnxruntime's.
+        names: of the classes.
+        how: an image file becomes the input.
+        metadata: all of them.
+    """
+
+    session: Any
+    names: list[str]
+    how: dict[str, Any]
+    metadata: dict[str, str]
+
+    @classmethod
+    def of(cls, file: Path) -> Model:
+        """Read a model.
+
+        Raises:
+            Exception: it can't be read; onnxruntime has its own kinds.
+        """
+        import onnxruntime  # which cnntrain can do without
+
+        session = onnxruntime.InferenceSession(file)
+        metadata = session.get_modelmeta().custom_metadata_map
+        names, how = json.loads(metadata["class_names"]), json.loads(metadata["preprocessing"])
+        return cls(session, names, how, metadata)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return what the model gives for images, uint8 (N, C, H, W)."""
+        outputs: np.ndarray = self.session.run(None, {"images": images})[0]
+        return outputs
 
 
 def eight_bits(image: Image.Image, value_range: list[float] | None) -> Image.Image:
@@ -104,6 +144,15 @@ def pixels_of(image: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)[None])
 
 
+def middle(path: str, how: dict[str, Any]) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return an image file as a model of one size takes it, uint8 (1, C, H, W), and its height and width."""
+    image, size = upright(path, how)
+    large, (height, width) = sides(how["resize_size"]), sides(how["image_size"])
+    top, left = (large[0] - height) // 2, (large[1] - width) // 2
+    whole = fitted(image, large, how["resize"])
+    return pixels_of(whole.crop((left, top, left + width, top + height))), size
+
+
 def files_of(word: str) -> list[str]:
     """Return the file that was typed, or all files of a folder with an image extension."""
     if not Path(word).is_dir():
@@ -140,6 +189,39 @@ def reason(error: Exception) -> str:
 def line(text: str) -> str:
     """Return text without newlines and what else a terminal obeys."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def told(words: list[str], read: Callable[[str], T], tell: Callable[[str, T], None]) -> int:
+    """Tell what is in each file, and why one can't be read; return 1 if there was such a file."""
+    failed = 0
+    for file, found in read_all(words, read):
+        if isinstance(found, str):
+            print(f"{line(file)}: {line(found)}", file=sys.stderr)
+            failed = 1
+        else:
+            tell(file, found)
+    return failed
+
+
+def program(usage: str, least: int, work: Callable[[list[str], Model], int]) -> int:
+    """Run a program on what was typed and the model beside it, and return its exit code.
+
+    Args:
+        usage: how it is called.
+        least: words that must be typed.
+        work: is given the words and the model, and returns the exit code.
+    """
+    words = sys.argv[1:]
+    if len(words) < least or HELP & set(words):
+        is_wrong = not HELP & set(words)
+        print(usage, file=sys.stderr if is_wrong else sys.stdout)
+        return 2 if is_wrong else 0
+    try:  # this file is predict.py by then
+        model = Model.of(Path(__file__).with_name("model.onnx"))
+    except Exception as error:
+        print(f"model.onnx can't be read: {line(str(error))}", file=sys.stderr)
+        return 2
+    return ended(lambda: work(words, model))
 
 
 def ended(code: Callable[[], int]) -> int:
