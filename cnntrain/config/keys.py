@@ -31,6 +31,11 @@ def loss_of(targets: str) -> str | None:
     return None if targets == AUTO else losses.get(targets, "cross_entropy")
 
 
+def data_with(targets: str) -> str:
+    """Name data of these targets in a sentence: ``data with masks, such as data=mnist_canvas``."""
+    return f"data with {targets}, such as data={'mnist' if targets == 'classes' else 'mnist_canvas'}"
+
+
 MOST_THREADS = 1024  # more than any machine can use; tens of thousands end the process without a word
 ACTIVATIONS = (
     "ReLU",

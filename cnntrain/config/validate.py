@@ -17,6 +17,7 @@ from cnntrain.config.keys import (
     MANY,
     REQUIRED_GROUPS,
     SCORES,
+    data_with,
     home_of,
     is_described,
     is_open,
@@ -343,7 +344,7 @@ def check_network(model: Mapping[str, Any], targets: str) -> None:
     if is_of_segmentation(name):
         raise UserError(
             f"model.name={printable(name)} is a segmentation network, and these data have one class for each "
-            "image (data.targets): take a network for classification, or data with masks"
+            f"image (data.targets): take a network for classification, or {data_with('masks')}"
         )
     if other := other_task(name):
         raise UserError(f"model.name={printable(name)}: {other}")

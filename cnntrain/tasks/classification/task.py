@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Shard
 from cnntrain.config.instantiate import build
+from cnntrain.config.keys import data_with
+from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch, Task
 from cnntrain.tasks.classification import doctor
@@ -43,6 +45,15 @@ class Classification(Task):
     def output_shape(self) -> tuple[int, ...]:
         """The number of classes."""
         return (self.num_classes,)
+
+    def check_output(self, name: str, output: Any) -> None:
+        """Raise a UserError unless there is a logit for each class; for one that labels pixels, name data."""
+        try:
+            super().check_output(name, output)
+        except UserError as error:
+            if not isinstance(output, Tensor) or output.dim() != 4:
+                raise
+            raise UserError(f"{error}; a network that labels pixels takes {data_with('masks')}") from None
 
     def dummy(self, count: int, mixed: bool = False) -> Batch:
         """Return black images and labels, int64 (count,), or of mixed ones shares, float (count, classes)."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from cnntrain.config.instantiate import build
+from cnntrain.config.keys import data_with
 from cnntrain.config.schema import CALLED
 from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError, describe_error
@@ -33,7 +34,7 @@ def build_task(settings: ModelSettings, trust: Sequence[str] | None) -> Task:
     if task.learns_from != settings.targets:
         raise UserError(
             f"task: {type(task).__name__} learns from {task.learns_from}, and these data have "
-            f"{settings.targets} (data.targets): take data with {task.learns_from}, or another task or model"
+            f"{settings.targets} (data.targets): take {data_with(task.learns_from)}, or another task or model"
         )
     task.called = CALLED[settings.inputs]
     return task

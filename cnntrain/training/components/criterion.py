@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cnntrain.config.keys import loss_of
 from cnntrain.config.sections import CriterionSettings
 from cnntrain.errors import UserError, describe_error
 from cnntrain.tasks.base import Task
@@ -26,8 +27,10 @@ def build_criterion(settings: CriterionSettings, trust: Sequence[str] | None, ta
         with warnings.catch_warnings(action="ignore"):
             loss = criterion(output, y)
     except Exception as error:  # whatever a loss of the user's may raise
+        kind = task.learns_from
         raise UserError(
-            f"criterion: {name} can't compare {task.compared}: {describe_error(error)}"
+            f"criterion: {name} can't compare {task.compared}: {describe_error(error)}; for {kind} take "
+            f"criterion={loss_of(kind)}"
         ) from error
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__

@@ -154,8 +154,11 @@ def test_a_detector_of_torchvision_is_chosen_by_name(cnntrain: Command) -> None:
     ("arguments", "told"),
     [
         ((*TINY, "data.targets=boxes", "model=unet"), ["UNet gives", "model=faster_rcnn give"]),
-        (("data=mnist_mini", "model=yolo"), ["Detection learns from boxes", "classes"]),
-        ((*RUN, "criterion=dice"), ["Dice can't compare"]),
+        (
+            ("data=mnist_mini", "model=yolo"),
+            ["Detection learns from boxes", "classes", "such as data=mnist_canvas"],
+        ),
+        ((*RUN, "criterion=dice"), ["Dice can't compare", "for boxes take criterion=detection"]),
         ((*RUN, "monitor=val_accuracy"), ["monitor=val_accuracy", "val_ap"]),
         ((*RUN, "augment.mixup=0.2"), ["augment.mixup=0.2", "boxes"]),
         ((*RUN, "model.strides=[8,32]"), ["strides=[8, 32]", "twice the one before"]),

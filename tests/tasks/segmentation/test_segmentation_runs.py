@@ -170,13 +170,23 @@ def test_layers_are_frozen_by_name(cnntrain: Command) -> None:
             (*DATA, *DIGITS, "model=mlp"),
             ["MLP gives (2, 11)", "one logit a class and pixel, as model=unet gives"],
         ),
-        (("data=mnist_mini", "model=unet"), ["UNet gives (2, 10, 28, 28)", "one logit a class"]),
+        (
+            ("data=mnist_mini", "model=unet"),
+            [
+                "UNet gives (2, 10, 28, 28)",
+                "one logit a class; a network that labels pixels",
+                "data=mnist_canvas",
+            ],
+        ),
         ((*TINY, "monitor=val_accuracy"), ["monitor=val_accuracy", "val_miou"]),
         ((*TINY, "criterion=dice", "balance_classes=true"), ["balance_classes=true", "Dice"]),
         (("data=mnist_mini", "criterion=dice"), ["Dice can't compare logits with class numbers"]),
         ((*TINY, "criterion.weight=[1,2]"), ["criterion.weight"]),
         ((*TINY, "augment.mixup=0.2"), ["augment.mixup=0.2", "masks"]),
-        (("data=mnist_mini", "model=torchvision", "model.name=fcn_resnet50"), ["segmentation network"]),
+        (
+            ("data=mnist_mini", "model=torchvision", "model.name=fcn_resnet50"),
+            ["segmentation network", "or data with masks, such as data=mnist_canvas"],
+        ),
     ],
     ids=["mlp", "classes", "accuracy", "balanced dice", "dice of classes", "weights", "mixup", "fcn"],
 )
