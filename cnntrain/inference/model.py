@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.autotune import settle
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.compute.precision import Precision
 from cnntrain.config.from_checkpoint import check_overridable
 from cnntrain.config.keys import OVERRIDABLE
@@ -29,6 +30,7 @@ from cnntrain.inference.saved_run import open_best
 from cnntrain.runtime import distributed
 from cnntrain.sequences.reading import series, text
 from cnntrain.sequences.tokens import Tokens
+from cnntrain.tasks.boxes import BoxTask
 from cnntrain.training.components.components import build_model, build_task, load_weights
 from cnntrain.training.components.criterion import build_criterion
 from cnntrain.training.components.device import compile_model, find_device
@@ -96,7 +98,7 @@ class Trained:
         side = size if images.shape[2:] == size else self.resize_size
         given = images.shape[2], images.shape[3]
         found = self.seen(central(fit_images(images.cpu(), channels, side, self.resize), size))
-        if self.task.finds_boxes:
+        if isinstance(self.task, BoxTask):
             found[..., :4] = boxes_to_file(found[..., :4], given, size, self.resize, side)
         return found
 
@@ -133,8 +135,8 @@ class Trained:
         """Return the outputs, float32 on the model's device, likewise."""
         x = self.normalize(images.to(self.device))
         with self.precision.autocast():
-            output: Tensor = self.model(x)
-        return output.float()
+            output = self.model(x)
+        return predictions_of(output)
 
 
 def checked_images(images: Any) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,15 @@ from cnntrain.inference.segment import segmented
 from cnntrain.inference.sequences.files import predictions as of_sequences
 from cnntrain.runs.named_output import screen_beside, write
 from cnntrain.runtime.console import Console, count
+from cnntrain.tasks.boxes import BoxTask
 from cnntrain.text import shown_path
 
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 
 
-# Keys that are for some kinds of models alone: the attribute of the task, and the kind in words.
-FOR = {
-    "tile": (("labels_pixels",), "models that label pixels"),
-    "out": (("labels_pixels", "finds_boxes"), "models that label pixels or find objects"),
-    **dict.fromkeys(("score", "nms", "most"), (("finds_boxes",), "models that find objects")),
-}
+PIXELS, OBJECTS = "label pixels", "find objects"  # what some kinds of models do
+# The keys that are for such models alone.
+FOR = {"tile": (PIXELS,), "out": (PIXELS, OBJECTS), **dict.fromkeys(("score", "nms", "most"), (OBJECTS,))}
 
 
 def predict(
@@ -63,12 +62,13 @@ def predict(
     """
     console = screen_beside(csv_file, json_file, verbose=settings.verbose)
     task, names = trained.task, trained.class_names
+    finds_boxes = isinstance(task, BoxTask)
     check_keys(trained, settings)
     top = min(settings.top, len(names))
     if settings.tta:
         trained.model = task.views(trained.model, settings.tta)
     found = []
-    lines = Lines(console, files, names, top, task.value_format, settings.most if task.finds_boxes else 0)
+    lines = Lines(console, files, names, top, task.value_format, settings.most if finds_boxes else 0)
     with ExitStack() as stack:
         stream, folder = opened(trained, files, top, settings, stack)
         lines.heading()
@@ -82,10 +82,10 @@ def predict(
     tell_of_all(console, found, len(found) - failed, trained, folder)
     warn_of_inverse(console, trained, found, settings.invert)
     if csv_file is not None:
-        text = results.as_csv(found, names) if task.finds_boxes else as_csv(found, top, task.named)
+        text = results.as_csv(found, names) if finds_boxes else as_csv(found, top, task.named)
         write(csv_file, text, console)
     if json_file is not None:
-        text = results.as_json(found, names) if task.finds_boxes else as_json(trained, found)
+        text = results.as_json(found, names) if finds_boxes else as_json(trained, found)
         write(json_file, text, console)
     if failed:
         console.warn(f"{count(failed, 'file')} of {len(files):,} could not be read")
@@ -94,12 +94,15 @@ def predict(
 
 def check_keys(trained: Trained, settings: PredictSettings) -> None:
     """Raise a UserError if a key was typed that is for a task of another kind."""
-    for key, (attributes, kinds) in FOR.items():
+    task = trained.task
+    does = {PIXELS: task.labels_pixels, OBJECTS: isinstance(task, BoxTask)}
+    for key, kinds in FOR.items():
         value = getattr(settings, key)
-        is_for_it = any(getattr(trained.task, attribute) for attribute in attributes)
-        if value is not None and key in settings.typed and not is_for_it:
-            task = type(trained.task).__name__
-            raise UserError(f"{key}={shown(value)} is for {kinds}, and this is one of {task}")
+        if value is not None and key in settings.typed and not any(does[kind] for kind in kinds):
+            raise UserError(
+                f"{key}={shown(value)} is for models that {' or '.join(kinds)}, and this is one of "
+                f"{type(task).__name__}"
+            )
 
 
 def opened(
@@ -118,10 +121,11 @@ def opened(
     if trained.task.labels_pixels:
         folder = stack.enter_context(new_folder(settings.out, names))
         return segmented(trained, files, top, settings.tile, invert, folder), folder
-    if trained.task.finds_boxes:
-        folder = stack.enter_context(new_folder(settings.out, names, LABELS))
+    if isinstance(trained.task, BoxTask):
         score = None if settings.score == AUTO else float(settings.score)
-        finder = Finder(trained, score, settings.nms, settings.most, invert)
+        find = partial(trained.task.boxes, score=score, nms=settings.nms, most=settings.most)
+        folder = stack.enter_context(new_folder(settings.out, names, LABELS))
+        finder = Finder(trained, find, invert)
         return found_objects(finder, files, top, settings.eval_batch_size, Writer(folder, names)), folder
     if trained.inputs != IMAGES:
         return of_sequences(trained, files, top, settings.eval_batch_size), None

@@ -18,6 +18,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.tasks import report
 from cnntrain.tasks.collector import Collector, NullCollector, evenly
 from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
+from cnntrain.tasks.dummy import dummy_labels
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 from cnntrain.tasks.portable.exported import Exported
 from cnntrain.tasks.report import Evaluated, Section
@@ -43,7 +44,6 @@ class Task(ABC):
             with a class for each pixel, or ``boxes``.
         labels_pixels: whether :meth:`activate` gives probabilities of the classes of each pixel, float
             (N, classes, H, W). Then ``predict`` writes masks.
-        finds_boxes: whether :meth:`activate` gives boxes, see :meth:`boxes`. Then ``predict`` draws them.
         of_output: what an output is, in words, for messages.
         compared: what a loss compares, likewise.
         named: what :meth:`decode` names, and what it gives each: the columns of the predictions.
@@ -57,7 +57,6 @@ class Task(ABC):
     scores: ClassVar[Scores]
     learns_from: ClassVar[str] = "classes"
     labels_pixels: ClassVar[bool] = False
-    finds_boxes: ClassVar[bool] = False
     of_output: ClassVar[str] = "the output of this task"
     compared: ClassVar[str] = "outputs with targets"
     named: ClassVar[tuple[str, str]] = ("output", "value")
@@ -119,16 +118,7 @@ class Task(ABC):
             count: number of images.
             mixed: the targets are those of images that mixup or CutMix mixes.
         """
-        if self.learns_from == "masks":
-            shape = (count, *self.input_shape[1:])
-            labels = (torch.arange(math.prod(shape)) % self.num_classes).to(torch.uint8).view(shape)
-        elif self.learns_from == "boxes":  # the middle of each image
-            _, height, width = self.input_shape
-            labels = torch.tensor([width / 4, height / 4, 3 * width / 4, 3 * height / 4, 0, 0])
-            labels = labels.repeat(count, 1, 1)
-            labels[:, 0, 4] = torch.arange(count) % self.num_classes
-        else:
-            labels = torch.arange(count) % self.num_classes
+        labels = dummy_labels(self.learns_from, count, self.input_shape[1:], self.num_classes)
         return torch.zeros(count, *self.input_shape), self.targets(labels)
 
     def noise(self, count: int, scale: float, mixed: bool = False) -> Batch:
@@ -148,7 +138,7 @@ class Task(ABC):
 
         Args:
             device: where the model is.
-            share: this process's part of each batch, if several processes train the model.
+            shard: this process's part of each batch, if several processes train the model.
         """
 
     @abstractmethod
@@ -179,12 +169,8 @@ class Task(ABC):
             class_names: of the data.
             level: the ``verbose`` that prints the details too, such as the scores of each class.
         """
-        figures = [
-            f"{figure.score.heading} {figure.score.text(figure.value_in(result))}"
-            for figure in self.scores.on(split)
-        ]
-        examples = f"({result.examples:,} {self.called.words})"
-        console.line(f"[bold]{split}[/] {{}}  {examples}", ", ".join(figures))
+        told = self.scores.told(split, result)
+        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} {self.called.words})", told)
 
     def activate(self, output: Tensor) -> Tensor:
         """Return what outputs, float (N, ...), mean to a user: probabilities in place of logits, say."""
@@ -203,28 +189,8 @@ class Task(ABC):
         """
 
     def drawn(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return images for loggers, uint8 (N, C, H, W), with their labels if those can be drawn.
-
-        Args:
-            images: uint8 (N, C, H, W).
-            labels: of them, as the data have them.
-        """
+        """Return images, uint8 (N, C, H, W), for loggers, with their labels if those can be drawn."""
         return images
-
-    def boxes(self, output: Tensor, score: float | None, nms: float, most: int) -> Tensor:
-        """Return the boxes that outputs tell, if the task finds any, the surest first.
-
-        Args:
-            output: of the model, float32.
-            score: the lowest score of a box, from 0 to 1; None: the one that validation has chosen.
-            nms: the largest IoU of two boxes of one class.
-            most: boxes of an image, at most.
-
-        Returns:
-            float32 (N, most, 6): left, top, right and bottom in pixels of the image, score and class, which
-            is -1 in rows without a box.
-        """
-        raise NotImplementedError(f"{type(self).__name__} finds no boxes")
 
     # ---- the report
 
@@ -261,11 +227,7 @@ class Task(ABC):
         return None
 
     def has_learnt(self, row: Mapping[str, Any]) -> bool:
-        """Return whether the scores of an epoch are good, however little the loss has fallen.
-
-        Args:
-            row: of metrics.csv.
-        """
+        """Return whether a row of metrics.csv has good scores, however little the loss has fallen."""
         return False
 
     def memorization_test(self, y: Tensor) -> MemorizationTest | None:

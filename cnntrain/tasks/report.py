@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import CALLED, IMAGES, Called
 from cnntrain.drawing.html import facts, paragraph, tile
@@ -102,8 +103,8 @@ class Evaluated:
         """Return what the model gives for images, uint8 (N, C, H, W): float32 (N, ...), on its device."""
         self.model.eval()
         with self.precision.autocast():
-            output: Tensor = self.model(self.prepare(images.to(self.device)))
-        return output.float()
+            output = self.model(self.prepare(images.to(self.device)))
+        return predictions_of(output)
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,10 @@ class Scores:
         """Return all figures of a part, from a row of metrics.csv: ``loss 0.3021, ...``."""
         return ", ".join(f"{f.score.words} {f.text_in(row)}" for f in self.on(part))
 
+    def told(self, part: str, result: Any) -> str:
+        """Return all figures of a part, from a result: ``test loss 0.3021, ...``."""
+        return ", ".join(f"{f.heading} {f.score.text(f.value_in(result))}" for f in self.on(part))
+
     def monitored(self, monitor: str) -> Figure:
         """Return the figure that a value of ``monitor`` names; the usual one for ``auto``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from conftest import Command, is_told
+from PIL import Image
 
+import cnntrain as package
 from cnntrain.config.composer import composed
 
 OWN = """
@@ -20,6 +23,7 @@ from torch.utils.data import Dataset
 
 from cnntrain.data.sources import MNISTCanvas
 from cnntrain.tasks.base import Task
+from cnntrain.tasks.boxes import BoxTask
 from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 from cnntrain.tasks.scores import LOSS, Scores
 
@@ -78,6 +82,36 @@ class Areas(Task):
 
     def decode(self, activated, class_names, most):
         return [(("area", float(value)),) for value in activated[:, 0]]
+
+
+class Finds(BoxTask):  # its box is the middle of the image
+    scores = Scores((LOSS,))
+    named = ("class", "score")
+    output_shape, running_mean, evaluation, criterion = (
+        Areas.output_shape, Areas.running_mean, Areas.evaluation, Areas.criterion
+    )
+    targets = Areas.targets
+
+    def boxes(self, output, score, nms, most):
+        found = output.new_tensor([8.0, 6.0, 24.0, 18.0, 0.75, 3.0]).repeat(len(output), most, 1)
+        found[:, 1:, 5] = -1
+        return found if score is None or score < 0.75 else found.index_fill(2, torch.tensor(5), -1.0)
+
+    def activate(self, output):
+        return self.boxes(output, 0.5, 0.5, 2)
+
+    def decode(self, activated, class_names, most):
+        return [
+            tuple((class_names[int(row[5])], float(row[4])) for row in image if row[5] >= 0)
+            for image in activated
+        ]
+
+
+class Claims(BoxTask):  # it has all but boxes
+    scores = Scores((LOSS,))
+    output_shape, running_mean, evaluation, decode = (
+        Areas.output_shape, Areas.running_mean, Areas.evaluation, Areas.decode
+    )
 """
 TASK = ("task._target_=areas.Areas", "data.targets=boxes", "doctor=false", "report=false")
 HOW = ("model=mlp", "epochs=2", "batch_size=16", "precision=fp32", "threads=1")
@@ -160,3 +194,21 @@ def test_what_does_not_fit_is_told_before_data_are_read(
 def test_a_key_of_boxes_is_refused_for_masks(torchless: Command) -> None:
     told = "augment.min_visible=0.3 is for data.targets=boxes, and these data have masks"
     is_told(torchless("train", "data=mnist_canvas", "model=unet", "augment.min_visible=0.3"), told)
+
+
+def test_boxes_of_a_task_of_ones_own_are_drawn_and_written(cnntrain: Command) -> None:
+    done = cnntrain("train", *CANVAS, *TASK, *HOW, "task._target_=areas.Finds", "out=r")
+    assert done.code == 0, done.err
+    Image.new("L", (64, 48)).save("a.png")
+    assert cnntrain("predict", "r", "a.png", "--json", "a.json", "out=found").code == 0
+    (box,) = json.loads(Path("a.json").read_text())
+    assert (box["category_id"], box["score"], box["bbox"]) == (3, 0.75, [16.0, 12.0, 32.0, 24.0])
+    assert {path.name for path in Path("found").iterdir()} >= {"labels", "overlays"}
+    cnntrain("predict", "r", "a.png", "score=0.9", "--json", "b.json", "out=none")
+    assert json.loads(Path("b.json").read_text()) == []
+    found = package.load("r").predict(torch.zeros(1, 1, 48, 64, dtype=torch.uint8))
+    assert found[0, 0, :4].tolist() == [16.0, 12.0, 48.0, 36.0]
+
+
+def test_a_task_that_claims_to_find_boxes_has_the_method(cnntrain: Command) -> None:
+    is_told(cnntrain("train", *CANVAS, *TASK, *HOW, "task._target_=areas.Claims"), "task: ", "boxes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +31,13 @@ class Finder:
     ``pad``, and so are all files for a network that takes one size alone.
 
     Args:
-        trained: the model; its task finds boxes.
-        score: the lowest score of a box; None: the one that validation has chosen.
-        nms: the largest IoU of two boxes of one class.
-        most: boxes of an image, at most.
+        trained: the model.
+        boxes_of: maps what it predicts to boxes, see :meth:`cnntrain.tasks.boxes.BoxTask.boxes`.
         invert: turn dark on white into white on dark first.
     """
 
-    def __init__(self, trained: Trained, score: float | None, nms: float, most: int, invert: bool) -> None:
-        self.trained, self.score, self.nms, self.most, self.invert = trained, score, nms, most, invert
+    def __init__(self, trained: Trained, boxes_of: Callable[[Tensor], Tensor], invert: bool) -> None:
+        self.trained, self.boxes_of, self.invert = trained, boxes_of, invert
         self.side = sides(trained.resize_size)
         self.takes_longer = trained.resize == "crop" and takes_longer(trained)
 
@@ -66,8 +64,7 @@ class Finder:
         found: dict[int, Tensor] = {}
         for shape in dict.fromkeys(seen.pixels.shape for seen in lot):
             same = [number for number, seen in enumerate(lot) if seen.pixels.shape == shape]
-            output = self.trained.output(torch.stack([lot[number].pixels for number in same]))
-            boxes = self.trained.task.boxes(output, self.score, self.nms, self.most)
+            boxes = self.boxes_of(self.trained.output(torch.stack([lot[number].pixels for number in same])))
             found.update(zip(same, boxes.cpu(), strict=True))
         for number, seen in enumerate(lot):
             own = found[number][found[number][:, 5] >= 0]

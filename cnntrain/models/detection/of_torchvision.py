@@ -54,8 +54,9 @@ class Found:
         """
         return self.detector.losses(self, boxes, classes)
 
-    def float(self) -> Tensor:
-        """Return what is found, as :class:`cnntrain.models.Yolo` does, float32 (N, boxes, 6 + classes)."""
+    @property
+    def predictions(self) -> Tensor:
+        """What is found in evaluation, as :class:`cnntrain.models.Yolo` gives it."""
         assert self.cells is not None
         return self.cells
 

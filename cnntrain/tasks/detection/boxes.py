@@ -7,7 +7,6 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
-from cnntrain.models.detection.of_torchvision import Found
 
 CENTRE, BOX, LOGITS = slice(0, 2), slice(2, 6), slice(6, None)  # columns of what a cell says
 BOX_OF = slice(0, BOX_CLASS)  # columns of targets
@@ -36,18 +35,13 @@ def exist(targets: Tensor) -> Tensor:
     return (targets[..., BOX_CLASS] >= 0) & (targets[..., BOX_IGNORED] == 0)
 
 
-def cells_of(output: Tensor | Found) -> Tensor:
-    """Return what a network says in evaluation, float (N, A, 6 + classes): that of its cells or proposals."""
-    return output if isinstance(output, Tensor) else output.float()
-
-
-def detections(output: Tensor | Found, score: float, nms: float, most: int) -> Tensor:
+def detections(output: Tensor, score: float, nms: float, most: int) -> Tensor:
     """Return the boxes that a network finds, the surest first.
 
     Of boxes of one class that overlap, non-maximum suppression keeps the surest.
 
     Args:
-        output: of the network, in evaluation.
+        output: what the cells or proposals of a network say, float32 (N, A, 6 + classes).
         score: the lowest score that counts, from 0 to 1.
         nms: the largest IoU of two boxes of one class.
         most: boxes of an image, at most.
@@ -55,12 +49,11 @@ def detections(output: Tensor | Found, score: float, nms: float, most: int) -> T
     Returns:
         float32 (N, most, 6): left, top, right, bottom, score and class. Rows without a box have class -1.
     """
-    output = cells_of(output)
-    scores = output[..., LOGITS].float().sigmoid()
+    scores = output[..., LOGITS].sigmoid()
     classes = scores.shape[2]
     best, place = scores.flatten(1).topk(min(CANDIDATES, scores[0].numel()))
     cell = place.div(classes, rounding_mode="floor")
-    boxes = output[..., BOX].float().gather(1, cell[..., None].expand(-1, -1, 4))
+    boxes = output[..., BOX].gather(1, cell[..., None].expand(-1, -1, 4))
     labels = place % classes
     rows = torch.cat([boxes, best[..., None], labels[..., None].float()], dim=2)
     none = rows.new_zeros(most, rows.shape[2])

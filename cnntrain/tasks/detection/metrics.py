@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.tasks.detection.average_precision import AveragePrecision, average_precision
 from cnntrain.tasks.detection.boxes import detections
@@ -124,7 +125,7 @@ class DetectionEvaluation(Evaluation[DetectionResult]):
     def add(self, output: Tensor | Found, y: Tensor) -> None:
         """Keep the boxes that outputs of the network tell, and the objects, float (N, M, 6)."""
         self.rows["truth"].append(y.cpu())
-        self.rows["found"].append(detections(output, LEAST_SCORE, NMS, MOST).cpu())
+        self.rows["found"].append(detections(predictions_of(output), LEAST_SCORE, NMS, MOST).cpu())
 
     def collected(self) -> dict[str, Tensor]:
         """Return the objects and the boxes of all images that this process has seen."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_COLUMNS
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.models.detection.of_torchvision import NEVER, Found
 from cnntrain.tasks.collector import Collector
-from cnntrain.tasks.detection.boxes import BOX_OF, LOGITS, SCORE, cells_of, detections, exist, pairwise_iou
+from cnntrain.tasks.detection.boxes import BOX_OF, LOGITS, SCORE, detections, exist, pairwise_iou
 from cnntrain.tasks.detection.metrics import NMS
 
 LEAST_SCORE = 1e-6  # more than that of a class that is not the surest
@@ -52,7 +53,7 @@ class BoxCollector(Collector[BoxMatches]):
 
     def extract(self, output: Tensor | Found, y: Tensor) -> tuple[Tensor, ...]:
         """Return objects with their best IoUs, float32 (N, M, 8), and boxes, float32 (N, MOST, 6)."""
-        cells = cells_of(output)
+        cells = predictions_of(output)
         logits = cells[..., LOGITS]
         surest = logits.where(logits == logits.amax(dim=2, keepdim=True), NEVER)
         found = detections(torch.cat([cells[..., : LOGITS.start], surest], dim=2), LEAST_SCORE, NMS, MOST)

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from cnntrain.annotations.regions import BOX_CLASS
 from cnntrain.compute.ddp import Shard
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.errors import UserError
 from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.runtime.console import Console
-from cnntrain.tasks.base import Batch, Task
+from cnntrain.tasks.base import Batch
+from cnntrain.tasks.boxes import BoxTask
 from cnntrain.tasks.detection import doctor
-from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, cells_of, detections
+from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation, DetectionResult
 from cnntrain.tasks.detection.predictions import BoxCollector
 from cnntrain.tasks.detection.scores import SCORES
@@ -34,12 +36,10 @@ THRESHOLD = "threshold"  # the name of the score that validation chooses
 CELLS, STRIDE = 4, 8  # a side of the grid that a loss is tried on, and its pixels
 
 
-class Detection(Task):
+class Detection(BoxTask):
     """An image has objects, each with a box and a class; the network's cells say where they are."""
 
     scores = SCORES
-    learns_from = "boxes"
-    finds_boxes = True
     of_output = "a box and a logit for each class in each cell, as model=yolo and model=faster_rcnn give"
     compared = "what the cells say with the objects of an image"
     named = ("class", "score")
@@ -58,7 +58,7 @@ class Detection(Task):
 
     def check_output(self, name: str, output: Any) -> None:
         """Raise a UserError unless each cell says something of each class."""
-        output = cells_of(output) if isinstance(output, Found) else output
+        output = predictions_of(output) if isinstance(output, Found) else output
         if (
             isinstance(output, Tensor)
             and output.dim() == 3
@@ -151,11 +151,11 @@ class Detection(Task):
 
         yield from sections.sections(seen, plots, THRESHOLD in self.in_use)
 
-    def boxes(self, output: Tensor | Found, score: float | None, nms: float, most: int) -> Tensor:
+    def boxes(self, output: Tensor, score: float | None, nms: float, most: int) -> Tensor:
         """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
         return detections(output, self.threshold if score is None else score, nms, most)
 
-    def activate(self, output: Tensor | Found) -> Tensor:
+    def activate(self, output: Tensor) -> Tensor:
         """Return the boxes that are found and shown, float32 (N, most, 6)."""
         return detections(output, self.threshold, NMS, MOST)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.models.copying import copied
 from cnntrain.tasks.doctor import MemorizationTest
 
@@ -63,7 +64,7 @@ def overfit(
         return None
     deadline = time.monotonic() + SECONDS
     with torch.no_grad():
-        outputs = copied(model).eval()(x).float()
+        outputs = predictions_of(copied(model).eval()(x))
     best: OverfitResult | None = None
     for rate in RATES:
         losses = trained(copied(model), x, y, test.loss, rate, deadline)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.models import FasterRCNN, Yolo
 from cnntrain.tasks import Detection
 from cnntrain.tasks.detection.assignment import assigned
@@ -107,7 +108,7 @@ def test_a_two_stage_network_gives_losses_and_cells_of_images_with_and_without_o
     task.check_output("FasterRCNN", output)
     assert DetectionLoss()(output, y) == DetectionLoss()(output, y), "the same proposals each time"
     assert torch.equal(torch.get_rng_state(), state) and not network.heads.rpn.training
-    assert task.activate(output).shape == (2, 100, 6)
+    assert task.activate(predictions_of(output)).shape == (2, 100, 6)
 
 
 def test_columns_of_padding_change_nothing() -> None:
