@@ -84,7 +84,7 @@ def taken(request: Request) -> AnnotatedInventory:
         orphan_images=table.orphan_images,
         orphan_masks=table.orphan_masks,
     )
-    groups = duplicates.alike(records["pixels"], records["look"])
+    groups = duplicates.near_duplicate_groups(records["pixels"], records["look"])
     inventory = AnnotatedInventory(
         listing, records, groups, request.max_megapixels, table=table, masks=masks, meaning=meaning
     )

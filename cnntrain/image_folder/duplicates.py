@@ -21,12 +21,12 @@ LOT = 2**15  # pairs compared at a time
 FLAT = 4.0  # deviation of a thumbnail's values, 0 to 255, below which there is nothing to compare
 
 
-def exact(pixels: np.ndarray) -> np.ndarray:
+def exact_groups(pixels: np.ndarray) -> np.ndarray:
     """Return a group number for each image: the same for equal hashes. int64 (N,)."""
     return np.unique(pixels, return_inverse=True)[1].astype(np.int64)
 
 
-def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
+def near_duplicate_groups(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
     """Return a group number for each image: the same for exact and for near copies.
 
     Args:
@@ -52,8 +52,8 @@ def alike(pixels: np.ndarray, looks: np.ndarray) -> np.ndarray:
         for one, other in neighbours(keys[order]):
             near = np.einsum("ij,ij->i", values[order[one]], values[order[other]]) >= ALIKE
             for a, b in zip(candidates[order[one[near]]], candidates[order[other[near]]], strict=True):
-                unite(parent, a, b)
-    return np.array([find(parent, index) for index in range(len(parent))], np.int64)
+                union(parent, a, b)
+    return np.array([find_root(parent, index) for index in range(len(parent))], np.int64)
 
 
 def neighbours(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -67,7 +67,7 @@ def neighbours(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield some, some + apart
 
 
-def find(parent: np.ndarray, index: int) -> int:
+def find_root(parent: np.ndarray, index: int) -> int:
     """Return the head of an image's group, and shorten the way to it."""
     while parent[index] != index:
         parent[index] = parent[parent[index]]
@@ -75,13 +75,13 @@ def find(parent: np.ndarray, index: int) -> int:
     return int(index)
 
 
-def unite(parent: np.ndarray, one: int, other: int) -> None:
+def union(parent: np.ndarray, one: int, other: int) -> None:
     """Make two groups one."""
-    a, b = sorted((find(parent, one), find(parent, other)))
+    a, b = sorted((find_root(parent, one), find_root(parent, other)))
     parent[b] = a
 
 
-def held_out(
+def choose_held_out(
     labels: np.ndarray, groups: np.ndarray, keys: np.ndarray, fraction: float, salt: str
 ) -> np.ndarray:
     """Choose a share of each class by a hash of each image's contents, so that no group is on both sides.
@@ -108,7 +108,7 @@ def held_out(
     for number, key in zip(group.tolist(), keys.tolist(), strict=True):
         lowest[number] = min(lowest.get(number, key), key)
     salted = hashlib.blake2b(digest_size=8, salt=hashlib.sha256(salt.encode()).digest()[:16])
-    shares = np.array([share_of(lowest[number], salted) for number in range(len(lowest))])
+    shares = np.array([hash_fraction(lowest[number], salted) for number in range(len(lowest))])
     chosen = shares < fraction
     classes = [np.unique(group[labels == label]) for label in np.unique(labels)]
     for members in classes:
@@ -120,7 +120,7 @@ def held_out(
     return chosen[group]
 
 
-def share_of(key: bytes, salted: Any) -> float:
+def hash_fraction(key: bytes, salted: Any) -> float:
     """Return a number from 0 to below 1 that follows from a key and a salted hash, evenly spread."""
     own = salted.copy()
     own.update(key)

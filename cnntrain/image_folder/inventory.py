@@ -119,7 +119,7 @@ class Inventory:
         labels, groups = np.array(self.listing.labels)[mine], self.groups[mine]
         if index_seed is not None:
             return duplicates.held_out_by_index(labels, groups, fraction, index_seed)
-        return duplicates.held_out(labels, groups, self.records["content"][mine], fraction, salt)
+        return duplicates.choose_held_out(labels, groups, self.records["content"][mine], fraction, salt)
 
     def facts(
         self,
@@ -241,7 +241,10 @@ def taken(request: Request) -> Inventory:
     with Console(request.verbose).bar(len(listing.files), 0, f"looking at {name}", unit="image") as bar:
         records = scan(listing.root, listing.files, bar.update, request.max_megapixels)
     found = Inventory(
-        listing, records, duplicates.alike(records["pixels"], records["look"]), request.max_megapixels
+        listing,
+        records,
+        duplicates.near_duplicate_groups(records["pixels"], records["look"]),
+        request.max_megapixels,
     )
     labels = np.array(listing.labels)
     for label, class_name in enumerate(listing.classes):

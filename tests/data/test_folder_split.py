@@ -17,7 +17,7 @@ from PIL import Image
 
 from cnntrain.data.sources.folder import Folder
 from cnntrain.image_folder import members
-from cnntrain.image_folder.duplicates import held_out
+from cnntrain.image_folder.duplicates import choose_held_out
 from cnntrain.image_folder.inventory import inventory
 from cnntrain.runs import checkpoint
 
@@ -69,12 +69,12 @@ def again(cnntrain: Command, *words: str) -> Outcome:
 def test_held_out_takes_about_the_share_of_each_class_and_repeats_itself() -> None:
     labels = np.repeat([0, 1], [1000, 200])
     keys = np.array([f"{number:032x}" for number in range(1200)], "S32")
-    chosen = held_out(labels, np.arange(1200), keys, 0.15, "test")
+    chosen = choose_held_out(labels, np.arange(1200), keys, 0.15, "test")
     for label, asked in ((0, 150), (1, 30)):
         assert abs(int(chosen[labels == label].sum()) - asked) < 4 * (0.85 * asked) ** 0.5
-    assert (chosen == held_out(labels, np.arange(1200), keys, 0.15, "test")).all()
-    assert (chosen != held_out(labels, np.arange(1200), keys, 0.15, "val 0")).any()
-    assert not held_out(labels, np.arange(1200), keys, 0, "test").any()
+    assert (chosen == choose_held_out(labels, np.arange(1200), keys, 0.15, "test")).all()
+    assert (chosen != choose_held_out(labels, np.arange(1200), keys, 0.15, "val 0")).any()
+    assert not choose_held_out(labels, np.arange(1200), keys, 0, "test").any()
 
 
 @pytest.mark.parametrize("each", [2, 3, 10])
@@ -83,7 +83,7 @@ def test_no_class_is_without_images_on_either_side_if_that_can_be_avoided(each: 
         keys = np.array([f"{number:032x}" for number in range(first, first + 2 * each)], "S32")
         labels = np.repeat([0, 1], each)
         for fraction in (0.01, 0.99):
-            chosen = held_out(labels, np.arange(2 * each), keys, fraction, "test")
+            chosen = choose_held_out(labels, np.arange(2 * each), keys, fraction, "test")
             assert all(0 < chosen[labels == label].sum() < each for label in (0, 1))
 
 

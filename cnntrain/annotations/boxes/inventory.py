@@ -152,7 +152,7 @@ def taken(request: Request) -> BoxInventory:
     inventory = BoxInventory(
         listing,
         records,
-        duplicates.alike(records["pixels"], records["look"]),
+        duplicates.near_duplicate_groups(records["pixels"], records["look"]),
         request.max_megapixels,
         table=table,
         masks=[None] * len(images),

@@ -73,7 +73,7 @@ def sorted_copies(found: Inventory, good: np.ndarray) -> dict[str, list[list[str
         good: indices of the images that can be read.
     """
     listing = found.listing
-    exact = members(duplicates.exact(found.records["pixels"]), good)
+    exact = members(duplicates.exact_groups(found.records["pixels"]), good)
     known = {tuple(group) for group in exact}
     like = [group for group in members(found.groups, good) if tuple(group) not in known]
     names = ("copies", "near_copies", "across_classes", "leaks")
