@@ -92,17 +92,17 @@ def inventory_of(
     from cnntrain.annotations import inventory as of_masks
     from cnntrain.annotations.boxes import formats
     from cnntrain.annotations.boxes import inventory as of_boxes
-    from cnntrain.image_folder.inventory import usable
+    from cnntrain.image_folder.inventory import usable_inventory
 
     targets = formats.targets_of(root, asked)
     if targets == formats.MASKS:
-        return of_masks.usable(root, asked, on_bad_image, max_megapixels, verbose)
+        return of_masks.usable_inventory(root, asked, on_bad_image, max_megapixels, verbose)
     unused = [name for name in OF_MASKS if getattr(asked, name) is not None]
     if unused:
         raise UserError(f"data.{unused[0]} is for masks, and data.root={printable(root)} has {targets}")
     if targets == formats.BOXES:
-        return of_boxes.usable(root, asked, on_bad_image, max_megapixels, verbose)
-    return usable(root, on_bad_image, max_megapixels, verbose)
+        return of_boxes.usable_inventory(root, asked, on_bad_image, max_megapixels, verbose)
+    return usable_inventory(root, on_bad_image, max_megapixels, verbose)
 
 
 def inferred(
@@ -126,9 +126,9 @@ def inferred(
     Raises:
         UserError: the folder can't be used.
     """
-    from cnntrain.image_folder.inventory import refusal
+    from cnntrain.image_folder.inventory import why_not_trainable
 
-    why = refusal(inventory.parts(test_fraction))
+    why = why_not_trainable(inventory.parts(test_fraction))
     if why:
         raise UserError(f"data.root={printable(root)}: {why}")
     facts = inventory.facts(test_fraction, channels, value_range)

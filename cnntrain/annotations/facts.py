@@ -67,7 +67,7 @@ class AnnotatedInventory(Inventory):
         readable[list(self.wrong)] = False
         return readable
 
-    def bad_of(self, indices: np.ndarray) -> list[str]:
+    def bad_files(self, indices: np.ndarray) -> list[str]:
         """Return each image among some that can't be used, printable, and why."""
         return [self.wrong[index] for index in indices.tolist() if index in self.wrong]
 

@@ -58,11 +58,11 @@ def annotated_inventory(
         UserError: it is no such folder.
     """
     kind = formats.format_of(root, asked.format)
-    return taken(Request(str(absolute(root)), kind, asked, max_megapixels, str(root), verbose))
+    return build_inventory(Request(str(absolute(root)), kind, asked, max_megapixels, str(root), verbose))
 
 
 @functools.lru_cache(maxsize=4)
-def taken(request: Request) -> AnnotatedInventory:
+def build_inventory(request: Request) -> AnnotatedInventory:
     """Return the inventory of a folder, see :func:`annotated_inventory`."""
     table = formats.read(request.typed, request.format)
     images = [entry.image for entry in table.entries]
@@ -92,7 +92,7 @@ def taken(request: Request) -> AnnotatedInventory:
     return inventory
 
 
-annotated_inventory.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+annotated_inventory.cache_clear = build_inventory.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
 def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Meaning:
@@ -111,7 +111,7 @@ def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Mea
     return meaning_of(asked, named, records)
 
 
-def usable(
+def usable_inventory(
     root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
 ) -> AnnotatedInventory:
     """Return the inventory of a folder that is to be trained on.

@@ -65,9 +65,9 @@ class Inventory:
     @property
     def bad(self) -> list[str]:
         """Each file that can't be read, and why."""
-        return self.bad_of(np.arange(len(self.records)))
+        return self.bad_files(np.arange(len(self.records)))
 
-    def bad_of(self, indices: np.ndarray) -> list[str]:
+    def bad_files(self, indices: np.ndarray) -> list[str]:
         """Return each file among some that can't be read, printable, and why."""
         wrong = indices[~self.readable[indices]]
         return [
@@ -143,8 +143,8 @@ class Inventory:
             channels = 1 if seen["is_grey"].all() else 3
         train = self.records[self.parts(test_fraction) == "train"]
         if value_range == "auto":
-            value_range = found_range(train, seen)
-        mean, square = in_range(train, value_range)
+            value_range = infer_value_range(train, seen)
+        mean, square = scaled_statistics(train, value_range)
         std = np.sqrt(np.maximum(square - mean**2, 1e-6))
         if channels == 1:  # luma of the means; of the deviations it is near enough
             mean, std = LUMA @ mean[:, None], LUMA @ std[:, None]
@@ -154,13 +154,13 @@ class Inventory:
             "num_classes": len(self.listing.classes),
             "channels": channels,
             "value_range": value_range,
-            "image_size": fitting_size(float(np.median(np.minimum(seen["width"], seen["height"])))),
+            "image_size": suggest_image_size(float(np.median(np.minimum(seen["width"], seen["height"])))),
             "mean": [round(float(value), 4) for value in mean],
             "std": [round(float(value), 4) for value in std],
         }
 
 
-def refusal(parts: np.ndarray) -> str:
+def why_not_trainable(parts: np.ndarray) -> str:
     """Return why a folder can't be trained on, from the parts of its images; empty if it can."""
     if not (parts == "test").any():
         return (
@@ -169,14 +169,14 @@ def refusal(parts: np.ndarray) -> str:
     return "" if (parts == "train").any() else "no image is left to train on"
 
 
-def fitting_size(side: float) -> int:
+def suggest_image_size(side: float) -> int:
     """Return the size of a network's images for files of a shorter side, in pixels."""
     if side <= SMALL:
         return int(side)
     return int(min(LARGEST, max(SMALL, STEP * round(side / STEP))))
 
 
-def found_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
+def infer_value_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
     """Return the values that become black and white in images of more than 8 bits; None if there are none.
 
     Args:
@@ -196,7 +196,9 @@ def found_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
         raise UserError(f"{error}: say what is black and white, data.value_range=[BLACK,WHITE]") from error
 
 
-def in_range(records: np.ndarray, value_range: Sequence[float] | str | None) -> tuple[np.ndarray, np.ndarray]:
+def scaled_statistics(
+    records: np.ndarray, value_range: Sequence[float] | str | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean of each channel and that of the squares, float64 (3,), of pixels from 0 to 1.
 
     Images of more than 8 bits were measured between their own lowest and highest values.
@@ -230,11 +232,11 @@ def inventory(root: str, max_megapixels: float, verbose: int = 1) -> Inventory:
     Raises:
         UserError: it is no folder of images, or none of a class can be read.
     """
-    return taken(Request(str(absolute(root)), max_megapixels, str(root), verbose))
+    return build_inventory(Request(str(absolute(root)), max_megapixels, str(root), verbose))
 
 
 @functools.lru_cache(maxsize=4)
-def taken(request: Request) -> Inventory:
+def build_inventory(request: Request) -> Inventory:
     """Return the inventory of a folder, see :func:`inventory`."""
     listing, shown = list_folder(request.typed), printable(request.typed)
     name = printable(Path(request.path).name)
@@ -249,15 +251,15 @@ def taken(request: Request) -> Inventory:
     labels = np.array(listing.labels)
     for label, class_name in enumerate(listing.classes):
         if not found.readable[labels == label].any():
-            why = found.bad_of(np.flatnonzero(labels == label))[0]
+            why = found.bad_files(np.flatnonzero(labels == label))[0]
             raise UserError(f"data.root={shown}: no image of class {class_name} can be read: {why}")
     return found
 
 
-inventory.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+inventory.cache_clear = build_inventory.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
-def usable(root: str, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Inventory:
+def usable_inventory(root: str, on_bad_image: str, max_megapixels: float, verbose: int = 1) -> Inventory:
     """Return the inventory of a folder that is to be trained on.
 
     Raises:

@@ -14,7 +14,7 @@ from cnntrain.compare.diff import differing
 from cnntrain.config.compose import choice_values, conf_folder, groups, raw_yaml, typed_values
 from cnntrain.config.keys import GROUPS, INFERRED, KEYS, OVERRIDABLE, affected_by, home_of
 from cnntrain.config.schema import UNCHANGED, Affects, Command, Key
-from cnntrain.image_folder.inventory import usable
+from cnntrain.image_folder.inventory import usable_inventory
 
 IN_CHOICES = {
     home: {key for choice in choices for key in choice_values(home, choice)}
@@ -70,7 +70,7 @@ def test_each_command_takes_keys_or_groups_that_are_there() -> None:
 
 
 def test_what_auto_stands_for_is_found_in_a_folder_of_images(tmp_path: Path) -> None:
-    facts = usable(str(digits(tmp_path / "digits")), "stop", 64, 0).facts(0.15, "auto", "auto")
+    facts = usable_inventory(str(digits(tmp_path / "digits")), "stop", 64, 0).facts(0.15, "auto", "auto")
     assert set(facts) == set(INFERRED)
 
 

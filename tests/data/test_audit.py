@@ -15,7 +15,7 @@ from image_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.audit.page import thumbnail
-from cnntrain.image_folder.inventory import fitting_size, inventory
+from cnntrain.image_folder.inventory import inventory, suggest_image_size
 
 
 def photos(
@@ -152,7 +152,7 @@ def test_what_is_said_of_the_split_is_true(torchless: Command) -> None:
     ("side", "size"), [(1, 1), (28, 28), (64, 64), (70, 64), (100, 96), (153, 160), (300, 224)]
 )
 def test_images_larger_than_64_are_seen_at_a_multiple_of_32(side: int, size: int) -> None:
-    assert fitting_size(side) == size
+    assert suggest_image_size(side) == size
 
 
 def test_the_train_message_says_how_many_files_are_bad_and_where_they_are_listed(torchless: Command) -> None:

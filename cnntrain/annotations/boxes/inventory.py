@@ -128,11 +128,11 @@ def box_inventory(root: str, asked: Asked, max_megapixels: float, verbose: int =
         UserError: it is no such folder.
     """
     kind = formats.format_of(root, asked.format)
-    return taken(Request(str(absolute(root)), kind, max_megapixels, str(root), verbose))
+    return build_inventory(Request(str(absolute(root)), kind, max_megapixels, str(root), verbose))
 
 
 @functools.lru_cache(maxsize=4)
-def taken(request: Request) -> BoxInventory:
+def build_inventory(request: Request) -> BoxInventory:
     """Return the inventory of a folder, see :func:`box_inventory`."""
     table = formats.read(request.typed, request.format)
     images = [entry.image for entry in table.entries]
@@ -156,16 +156,16 @@ def taken(request: Request) -> BoxInventory:
         request.max_megapixels,
         table=table,
         masks=[None] * len(images),
-        meaning=Meaning(table.names, ClassMap(len(table.names)), refusal=refusal(table)),
+        meaning=Meaning(table.names, ClassMap(len(table.names)), refusal=why_not_trainable(table)),
     )
     examine(inventory)
     return inventory
 
 
-box_inventory.cache_clear = taken.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
+box_inventory.cache_clear = build_inventory.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
-def refusal(table: Table) -> str:
+def why_not_trainable(table: Table) -> str:
     """Return why the classes of a folder can't be told; empty if they can."""
     return "" if table.names else "no annotation names a class"
 
@@ -209,7 +209,7 @@ def boxes_of(inventory: BoxInventory, index: int) -> tuple[np.ndarray, list[tupl
     return (turned(found, orientation, stored) if orientation != 1 else found), faults
 
 
-def usable(
+def usable_inventory(
     root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
 ) -> BoxInventory:
     """Return the inventory of a folder that is to be trained on.

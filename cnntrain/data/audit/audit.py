@@ -13,7 +13,7 @@ from cnntrain.data.audit.findings_text import facts_of, show
 from cnntrain.data.audit.page import page
 from cnntrain.data.audit.result import Audit
 from cnntrain.image_folder import duplicates
-from cnntrain.image_folder.inventory import Inventory, inventory, refusal
+from cnntrain.image_folder.inventory import Inventory, inventory, why_not_trainable
 from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.text import together
 
@@ -61,7 +61,7 @@ def examine(root: str, found: Inventory) -> Audit:
         facts=facts,
         split=split_in_words(listing.parts, test_fraction),
         command=recommended.command(root, found, facts, parts, left_out, largest / max(1, smallest)),
-        refusal=refusal(parts),
+        refusal=why_not_trainable(parts),
     )
 
 

@@ -22,7 +22,7 @@ from cnntrain.data.audit.masks_page import page
 from cnntrain.data.audit.masks_result import MaskAudit
 from cnntrain.data.audit.masks_text import facts_of, show
 from cnntrain.data.audit.recommended import ELONGATED, needs_quotes
-from cnntrain.image_folder.inventory import refusal
+from cnntrain.image_folder.inventory import why_not_trainable
 from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runtime.console import Console
@@ -104,7 +104,7 @@ def examine(root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked:
         special=found.special,
         left_out=round(1 - float(np.median(sides.min(0) / sides.max(0))), 4) if len(good) else 0.0,
         split=split_in_words(inventory.listing.parts, test_fraction, of=""),
-        refusal=inventory.meaning.refusal or refusal(parts),
+        refusal=inventory.meaning.refusal or why_not_trainable(parts),
     )
     if not audit.refusal:
         audit.facts = inventory.facts(test_fraction)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.config.overrides import in_quotes
-from cnntrain.image_folder.inventory import LARGEST, SMALL, Inventory, refusal
+from cnntrain.image_folder.inventory import LARGEST, SMALL, Inventory, why_not_trainable
 
 UNEVEN = 3  # times as many images as the smallest class has, from which on classes count as uneven
 ELONGATED = 0.4  # share of the median image that data.resize=crop leaves out, from which on it is too much
@@ -44,7 +44,7 @@ def command(
         left_out: share of the median image that ``data.resize=crop`` leaves out.
         balance: how many times the images of the smallest class the largest has.
     """
-    if refusal(parts):
+    if why_not_trainable(parts):
         return ""
     words = [
         "cnntrain",

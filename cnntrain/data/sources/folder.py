@@ -23,7 +23,7 @@ from cnntrain.data.resize import read_sized, sides
 from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
-from cnntrain.image_folder.inventory import Inventory, refusal
+from cnntrain.image_folder.inventory import Inventory, why_not_trainable
 from cnntrain.image_folder.listing import explain_lookalike
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
 from cnntrain.image_folder.opening import Decoding, Unreadable
@@ -121,7 +121,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
             parts[is_trained] = UNUSED
         mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
         if not len(mine):
-            why = refusal(parts) or "no image is left"
+            why = why_not_trainable(parts) or "no image is left"
             raise UserError(f"data.root={printable(shown_path(root))}: {why}")
         self.files = [listing.files[index] for index in mine]
         self.masks: FolderMasks | None = None

@@ -12,7 +12,7 @@ import pytest
 from box_tree import save, xml
 from test_box_formats import TREES, inventory, read, truth
 
-from cnntrain.annotations.boxes.inventory import usable
+from cnntrain.annotations.boxes.inventory import usable_inventory
 from cnntrain.annotations.meaning import Asked
 from cnntrain.errors import UserError
 
@@ -74,13 +74,13 @@ def test_training_stops_at_a_wrong_box_or_goes_on_without_it(kind: str) -> None:
     root = TREES[kind](Path("data"))
     place = plant(root, kind, (24, 8, 12, 16, 0))
     with pytest.raises(UserError) as stopped:
-        usable(str(root), Asked(), "skip", 64, verbose=0)
+        usable_inventory(str(root), Asked(), "skip", 64, verbose=0)
     assert str(stopped.value) == (
         f"data/{place}: left 24, top 8, right 12, bottom 16 in an image of 48x32\n"
         "data.on_bad_box=skip leaves such boxes out, and clips those that are partly inside; to list them "
         "all: cnntrain data data"
     )
-    found = usable(str(root), Asked(on_bad_box="skip"), "stop", 64, verbose=0)
+    found = usable_inventory(str(root), Asked(on_bad_box="skip"), "stop", 64, verbose=0)
     assert len(found.boxes[0]) == 1
     assert found.warnings(3)[0].startswith("wrong boxes, 1, left out, or clipped if partly inside: ")
 
@@ -88,7 +88,7 @@ def test_training_stops_at_a_wrong_box_or_goes_on_without_it(kind: str) -> None:
 def test_copies_of_boxes_alone_stop_nothing() -> None:
     root = box_tree.voc(Path("data"))
     plant(root, "voc", GOOD)
-    found = usable(str(root), Asked(), "stop", 64, verbose=0)
+    found = usable_inventory(str(root), Asked(), "stop", 64, verbose=0)
     assert found.warnings(3)[0].startswith("copies of boxes, 1, left out: Annotations/00.xml, object 2: ")
 
 
@@ -182,8 +182,8 @@ def test_images_whose_annotation_cannot_be_used_are_named_and_left_out() -> None
     assert found.table.orphan_images == ["JPEGImages/06.png"]
     assert found.table.orphan_masks == ["Annotations/05.xml"]
     with pytest.raises(UserError, match=r"4 faults, the first is data/Annotations/00\.xml: not XML"):
-        usable(str(root), Asked(), "stop", 64, verbose=0)
-    assert int(usable(str(root), Asked(), "skip", 64, verbose=0).readable.sum()) == 14
+        usable_inventory(str(root), Asked(), "stop", 64, verbose=0)
+    assert int(usable_inventory(str(root), Asked(), "skip", 64, verbose=0).readable.sum()) == 14
 
 
 def test_names_in_another_order_are_told() -> None:

@@ -20,7 +20,7 @@ from cnntrain.data.audit.boxes.page import page
 from cnntrain.data.audit.boxes.result import BoxAudit, ClassBoxes
 from cnntrain.data.audit.boxes.text import facts_of, show
 from cnntrain.data.audit.recommended import needs_quotes
-from cnntrain.image_folder.inventory import LARGEST, STEP, refusal
+from cnntrain.image_folder.inventory import LARGEST, STEP, why_not_trainable
 from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.text import printable
 
@@ -36,7 +36,7 @@ def examine(root: str, inventory: BoxInventory, asked: Asked) -> BoxAudit:
     good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")
     parts = inventory.parts(test_fraction)
-    why = inventory.meaning.refusal or refusal(parts)
+    why = inventory.meaning.refusal or why_not_trainable(parts)
     facts = {} if why else inventory.facts(test_fraction)
     side = training_side(inventory, facts["image_size"]) if facts else 0
     classes = {
