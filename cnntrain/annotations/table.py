@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.annotations.regions import IGNORED, Region
-from cnntrain.image_folder.walk import Found
+from cnntrain.image_folder.walk import WalkResult
 
 AUTO = "auto"
 CLASSES = "classes"  # a folder for each class: classification
@@ -96,4 +96,4 @@ class Table:
     unknown: list[str] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    found: Found = field(default_factory=Found)
+    found: WalkResult = field(default_factory=WalkResult)

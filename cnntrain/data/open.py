@@ -21,7 +21,7 @@ from cnntrain.data.streaming import StreamingDataset
 from cnntrain.data.trained_on import Earlier, Images, apart, is_same_images, parted
 from cnntrain.errors import UserError
 from cnntrain.image_folder.findings import heading, left_out
-from cnntrain.image_folder.members import FILE, Member, RunSplit, packed
+from cnntrain.image_folder.members import FILE, Member, RunSplit, pack
 from cnntrain.runtime.console import Console, bytes_in_words, count
 from cnntrain.text import argument, printable, shown_path, some
 
@@ -53,7 +53,7 @@ class Data:
     @functools.cached_property
     def record(self) -> bytes | None:
         """``members`` as they are written into the run folder; None if the data are no folder."""
-        return None if self.members is None else packed(self.members)
+        return None if self.members is None else pack(self.members)
 
 
 def open_data(
@@ -73,7 +73,7 @@ def open_data(
         console: told before anything is downloaded.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
         class_names: in the order of a trained model's outputs; None for a new one.
-        run_split: of the run whose model it is, from :func:`cnntrain.image_folder.members.split_of`.
+        run_split: of the run whose model it is, from :func:`cnntrain.image_folder.members.recorded_split`.
         earlier: the run that trained the weights, which are evaluated or trained further. None of its
             training images is to validate.
 

@@ -18,7 +18,7 @@ from cnntrain.data.sources.folder import Folder
 from cnntrain.data.splits import limited, random_split, stratified_split
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.data.targets import checksum
-from cnntrain.image_folder.members import Member, RunSplit, split_of
+from cnntrain.image_folder.members import Member, RunSplit, recorded_split
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime.console import Console, count
 from cnntrain.sequences.source import Source
@@ -98,7 +98,7 @@ def earlier_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any])
     """
     run = path.parent.parent if path.parent.name == CHECKPOINTS else None
     before = EarlierSettings.of(state["config"]).source
-    split = split_of(source, before, state.get("split"), run, other_data=True)
+    split = recorded_split(source, before, state.get("split"), run, other_data=True)
     return Earlier(path, state, None if split is None else split.members, goes_on=True)
 
 

@@ -29,7 +29,7 @@ from cnntrain.config.sections import (
 from cnntrain.data.loader import Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data, warn_of_no_record
 from cnntrain.explain.table import Subject
-from cnntrain.image_folder.members import split_of
+from cnntrain.image_folder.members import recorded_split
 from cnntrain.inference.model import Trained
 from cnntrain.optim.freezing import Freezing
 from cnntrain.run import setup as run_setup
@@ -202,7 +202,7 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
     loaded = Trained(settings, path, state)
     folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
     before = EarlierSettings.of(state["config"]).source
-    split = split_of(settings.data.source, before, state.get("split"), folder, ("test",))
+    split = recorded_split(settings.data.source, before, state.get("split"), folder, ("test",))
     data = open_data(settings.data, loaded.device, console, settings.trust, loaded.class_names, split)
     if split is not None and split.members is None:
         warn_of_no_record(split, state, data, settings.data.root or "", console)

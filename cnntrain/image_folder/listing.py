@@ -19,7 +19,7 @@ from cnntrain.image_folder.layout import (
     subfolders,
 )
 from cnntrain.image_folder.opening import suffixes
-from cnntrain.image_folder.walk import Found, is_output, walk
+from cnntrain.image_folder.walk import WalkResult, is_output, walk
 from cnntrain.text import printable, some
 
 LONGEST_NAME = 1000  # of a class, with its control characters written out
@@ -54,7 +54,7 @@ class Listing:
     loose: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
-    found: Found = field(default_factory=Found)
+    found: WalkResult = field(default_factory=WalkResult)
 
 
 def list_folder(root: str | Path) -> Listing:

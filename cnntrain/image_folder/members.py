@@ -79,7 +79,7 @@ class RunSplit:
 
 
 @dataclass
-class Found:
+class MatchedMembers:
     """The images of a run among those of a folder as it is now.
 
     Args:
@@ -134,7 +134,7 @@ class Found:
         return "; ".join(changes)
 
 
-def packed(members: Sequence[Member]) -> bytes:
+def pack(members: Sequence[Member]) -> bytes:
     """Return a record as the bytes of ``split.csv.gz``, the same for the same members."""
     text = io.StringIO(newline="")
     rows = csv.writer(text)  # whose line ends, CR LF, have names that hold either quoted
@@ -177,7 +177,7 @@ def read(folder: Path, digest: str) -> list[Member] | None:
     return members if fits else None
 
 
-def found_in(inventory: Inventory, parts: np.ndarray, members: Sequence[Member]) -> Found:
+def match_members(inventory: Inventory, parts: np.ndarray, members: Sequence[Member]) -> MatchedMembers:
     """Find the images of a run in a folder: by name and contents, else by contents alone, within the class.
 
     Args:
@@ -197,7 +197,7 @@ def found_in(inventory: Inventory, parts: np.ndarray, members: Sequence[Member])
         if listing.files[place] not in known:
             key = (inventory.class_of(place), contents[place])
             renamed.setdefault(key, []).append(place)
-    found = Found(list(members), np.full(len(members), -1), len(listing.files))
+    found = MatchedMembers(list(members), np.full(len(members), -1), len(listing.files))
     for number, member in enumerate(members):
         place = by_name.get(member.file, -1)
         same_class = place >= 0 and inventory.class_of(place) == member.class_name
@@ -219,7 +219,7 @@ def found_in(inventory: Inventory, parts: np.ndarray, members: Sequence[Member])
     return found
 
 
-def check_there(found: Found, split: RunSplit, root: str) -> None:
+def check_there(found: MatchedMembers, split: RunSplit, root: str) -> None:
     """Check that the images of the parts that a command needs are there, with the contents that they had.
 
     Raises:
@@ -239,7 +239,7 @@ def check_there(found: Found, split: RunSplit, root: str) -> None:
     )
 
 
-def split_of(
+def recorded_split(
     source: Mapping[str, Any],
     before: Mapping[str, Any] | None,
     digest: object,

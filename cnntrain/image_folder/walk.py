@@ -12,7 +12,7 @@ KINDS_OF_OUTPUT = frozenset({"train", "sweeps", "explain", "bench"})  # the fold
 
 
 @dataclass
-class Found:
+class WalkResult:
     """What a walk finds. All paths are relative to the folder in which the walks begin.
 
     Args:
@@ -32,7 +32,7 @@ class Found:
     runs: list[str] = field(default_factory=list)
 
 
-def walk(root: Path, start: str, found: Found) -> list[str]:
+def walk(root: Path, start: str, found: WalkResult) -> list[str]:
     """Return the files below a folder, those of a folder before those of its subfolders, both sorted.
 
     What else is there is noted in ``found``. Names that begin with a dot are passed over. A folder is looked

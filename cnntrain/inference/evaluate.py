@@ -15,7 +15,7 @@ from cnntrain.data.loader import EvalLoader
 from cnntrain.data.open import Data, open_data, warn_of_no_record, warn_of_other_data
 from cnntrain.data.trained_on import Earlier, Images
 from cnntrain.errors import CheckpointError, RunFailed, UserError
-from cnntrain.image_folder.members import split_of
+from cnntrain.image_folder.members import recorded_split
 from cnntrain.inference.model import Trained
 from cnntrain.runs import checkpoint, run_folder
 from cnntrain.runs.records import CheckpointState
@@ -123,7 +123,7 @@ def data_for(
         trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
     known, before = settings.trained.data, EarlierSettings.of(state["config"]).source
-    run_split = split_of(
+    run_split = recorded_split(
         known.source, before, state.get("split"), run, (settings.split,), other_data, OTHERWISE
     )
     earlier = Earlier(trained.path, state)

@@ -11,7 +11,7 @@ from cnntrain.errors import UserError, nearest
 from cnntrain.image_folder.findings import heading
 from cnntrain.image_folder.listing import split_images
 from cnntrain.image_folder.not_read import advice_for
-from cnntrain.image_folder.walk import Found, walk
+from cnntrain.image_folder.walk import WalkResult, walk
 from cnntrain.runs.run_folder import typed_path
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.ranks import Reporter
@@ -55,7 +55,7 @@ def images_in(folder: Path, name: str, suffixes: tuple[str, ...] = ()) -> list[P
     Raises:
         UserError: there are none.
     """
-    there = Found()
+    there = WalkResult()
     files = walk(folder, "", there)
     if suffixes:
         images = [file for file in files if file.lower().endswith(suffixes)]

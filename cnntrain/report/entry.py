@@ -14,7 +14,7 @@ from cnntrain.config.sections import EarlierSettings, ReportSettings, TrainedSet
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.open import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, describe_error
-from cnntrain.image_folder.members import EVERY_PART, split_of
+from cnntrain.image_folder.members import EVERY_PART, recorded_split
 from cnntrain.inference.model import Trained
 from cnntrain.models.copying import copied
 from cnntrain.report.data import Shown, images_in
@@ -144,7 +144,7 @@ def data_of_run(
     """
     class_names, trust = trained.class_names, trained.trust
     before = EarlierSettings.of(state["config"]).source
-    run_split = split_of(settings.data.source, before, state.get("split"), folder, EVERY_PART)
+    run_split = recorded_split(settings.data.source, before, state.get("split"), folder, EVERY_PART)
     known = class_names if run_split else None
     data = open_data(settings.data, trained.device, console, trust, known, run_split)
     if not is_same_data(state, data):

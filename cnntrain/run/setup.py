@@ -25,7 +25,7 @@ from cnntrain.data.open import Data, open_data
 from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.data.trained_on import earlier_run
 from cnntrain.image_folder.listing import absolute
-from cnntrain.image_folder.members import EVERY_PART, RunSplit, split_of
+from cnntrain.image_folder.members import EVERY_PART, RunSplit, recorded_split
 from cnntrain.run.components import (
     Components,
     build_components,
@@ -151,7 +151,7 @@ def with_absolute_root(config: Config) -> Config:
 def split_to_keep(config: Config, state: CheckpointState, folder: Path | None) -> RunSplit | None:
     """Return the split that a run which goes on keeps; None if its data are no folder."""
     source, before = config["data"]["source"], state["config"]["data"]["source"]
-    return split_of(source, before, state.get("split"), folder, EVERY_PART)
+    return recorded_split(source, before, state.get("split"), folder, EVERY_PART)
 
 
 def read_data(

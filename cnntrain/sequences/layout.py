@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnntrain.errors import UserError, describe_error
 from cnntrain.image_folder.layout import PARTS, class_names
-from cnntrain.image_folder.walk import Found, walk
+from cnntrain.image_folder.walk import WalkResult, walk
 from cnntrain.sequences.source import Sample
 from cnntrain.text import printable, shown_path, some
 
@@ -38,7 +38,7 @@ def samples_in(root: str, suffixes: tuple[str, ...]) -> list[Sample]:
         raise UserError(f"data.root={shown}: there is no such folder; {layout}")
     samples: list[Sample] = []
     for part, name in classes_in(folder):
-        files = [file for file in walk(folder, name, Found()) if file.lower().endswith(suffixes)]
+        files = [file for file in walk(folder, name, WalkResult()) if file.lower().endswith(suffixes)]
         label = Path(name).name
         samples += [Sample(file, label, part, contents(folder / file)) for file in files]
     if not samples:
@@ -64,7 +64,7 @@ def inputs_in(root: str) -> str:
     """Return ``series`` or ``text`` if all files in the class folders of a folder are such; "" otherwise."""
     folder, kinds, is_empty = Path(root).expanduser(), list(SUFFIXES), True
     for _, name in classes_in(folder):
-        files = [file.lower() for file in walk(folder, name, Found())]
+        files = [file.lower() for file in walk(folder, name, WalkResult())]
         kinds = [kind for kind in kinds if all(file.endswith(SUFFIXES[kind]) for file in files)]
         is_empty = is_empty and not files
         if not kinds:  # which the first class tells of a folder of images

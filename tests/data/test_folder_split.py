@@ -224,10 +224,10 @@ def test_a_record_that_is_not_the_runs_is_not_believed(cnntrain: Command) -> Non
 def test_the_record_holds_any_name_and_is_the_same_for_the_same_run(tmp_path: Path) -> None:
     names = ["a b.png", 'quo"te,.png', "new\nline.png", "car\rriage.png", "caf\udce9.png", "é.png"]
     rows = [members.Member("train", "x", f"{number:016x}", name) for number, name in enumerate(names)]
-    members.write(tmp_path, members.packed(rows))
-    digest = members.digest_of(members.packed(rows))
+    members.write(tmp_path, members.pack(rows))
+    digest = members.digest_of(members.pack(rows))
     assert members.read(tmp_path, digest) == rows
-    assert members.packed(rows) == members.packed(list(rows))
+    assert members.pack(rows) == members.pack(list(rows))
     assert members.read(tmp_path, "another") is None
 
 

@@ -25,7 +25,7 @@ from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
 from cnntrain.image_folder.inventory import Inventory, why_not_trainable
 from cnntrain.image_folder.listing import explain_lookalike
-from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, found_in
+from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, match_members
 from cnntrain.image_folder.opening import Decoding, Unreadable
 from cnntrain.text import printable, shown_path, some
 
@@ -110,7 +110,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         self.decoding = Decoding(bound, value_range, lock())
         self.classes = list(class_names or listing.classes)
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
-        self.found = found_in(inventory, parts, split.members) if split.members else None
+        self.found = match_members(inventory, parts, split.members) if split.members else None
         if self.found is not None and split.binds:
             check_there(self.found, split, root)
             parts, order = self.found.parts()
