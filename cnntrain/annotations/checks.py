@@ -8,7 +8,7 @@ from cnntrain.annotations.mask_scan import MaskRecord
 from cnntrain.annotations.readers import yolo
 from cnntrain.annotations.table import Entry
 from cnntrain.image_folder.decode import SWAPPING
-from cnntrain.image_folder.opening import Unreadable
+from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.runtime.console import count
 from cnntrain.text import printable
 
@@ -100,7 +100,7 @@ def note_drawn(inventory: AnnotatedInventory, index: int, entry: Entry) -> None:
         return
     try:
         _, faults = yolo.rows_of(inventory.table.root / entry.mask, len(inventory.table.labels))
-    except Unreadable as error:
+    except UnreadableImage as error:
         inventory.wrong[index] = f"{shown(entry.mask)}: {error}"
         return
     if faults:

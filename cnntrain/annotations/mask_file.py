@@ -11,7 +11,14 @@ from PIL import Image
 
 from cnntrain.annotations.table import Color
 from cnntrain.image_folder.decode import ORIENTATION, TURNS
-from cnntrain.image_folder.opening import Decoding, TooLarge, Unreadable, check_size, opened, reason
+from cnntrain.image_folder.opening import (
+    Decoding,
+    ImageTooLarge,
+    UnreadableImage,
+    check_size,
+    open_image,
+    reason,
+)
 
 HIGHEST = 2**24  # ids from here on are one value that has no class
 LARGEST = 1000.0  # megapixels of an image whose metadata alone are read
@@ -60,17 +67,17 @@ def read_pixels(path: Path, decoding: Decoding) -> Pixels:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
     try:
-        with opened(path, decoding) as image:
+        with open_image(path, decoding) as image:
             check_size(image.size, decoding)
             image.load()
             check_size(image.size, decoding)  # some formats know it only now
             return pixels_of(image)
-    except Unreadable:
+    except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
-        raise TooLarge(f"more than data.max_megapixels={decoding.most / 1e6:g}") from error
+        raise ImageTooLarge(f"more than data.max_megapixels={decoding.most / 1e6:g}") from error
     except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
-        raise Unreadable(reason(error)) from error
+        raise UnreadableImage(reason(error)) from error
 
 
 def pixels_of(image: Image.Image) -> Pixels:
@@ -84,7 +91,7 @@ def pixels_of(image: Image.Image) -> Pixels:
     turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     flat = image if turn is None else image.transpose(turn)
     if mode == "F":
-        raise Unreadable("its values are floats, and class numbers are whole: save it with 8 or 16 bits")
+        raise UnreadableImage("its values are floats, and class numbers are whole: save it with 8 or 16 bits")
     if mode in ("PA", "LA"):
         flat = flat.getchannel(0)
     elif mode not in ("1", "L", "P") and not mode.startswith("I"):
@@ -109,7 +116,7 @@ def palette_of(image: Image.Image) -> dict[int, int]:
 def orientation_of(path: Path) -> int:
     """Return how EXIF says that an image is to be turned, 1 to 8; 1 if it says nothing or can't be read."""
     try:
-        with opened(path, Decoding(LARGEST)) as image:
+        with open_image(path, Decoding(LARGEST)) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
             return orientation if orientation in TURNS else 1
     except Exception:  # whoever reads the pixels says what is wrong

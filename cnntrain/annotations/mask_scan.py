@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.annotations.mask_file import NO_CLASS, Pixels, read_pixels
-from cnntrain.image_folder.opening import Decoding, Unreadable
-from cnntrain.image_folder.scan import content_of, identity, reason
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
+from cnntrain.image_folder.scan import content_hash, identity, reason
 from cnntrain.runs import cache_dir
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.regular_files import open_regular
@@ -124,8 +124,8 @@ def measured(path: Path, decoding: Decoding) -> MaskRecord:
         facts["mode"], facts["are_colors"] = pixels.mode, pixels.are_colors
         facts["is_lossy"], facts["is_turned"] = pixels.is_lossy, pixels.is_turned
         facts["distinct"], values = counted(pixels)
-        facts["content"] = content_of(path)
-    except (Unreadable, OSError) as error:
+        facts["content"] = content_hash(path)
+    except (UnreadableImage, OSError) as error:
         facts["error"] = reason(error)
     return MaskRecord(facts, values)
 

@@ -19,12 +19,12 @@ from cnntrain.image_folder.opening import (
     JPEG,
     ONE_AT_A_TIME,
     Decoding,
-    Unreadable,
+    UnreadableImage,
     check_size,
-    opened,
-    prepare,
+    max_file_bytes,
+    open_image,
+    prepare_decoding,
     reason,
-    room,
     too_large,
 )
 from cnntrain.runtime import memory
@@ -44,7 +44,7 @@ TURNS = {
 }
 
 
-class Upright(NamedTuple):
+class DecodedImage(NamedTuple):
     """An image as a person sees it.
 
     Args:
@@ -71,19 +71,19 @@ def read_pixels(path: Path, mode: str, decoding: Decoding, at_least: int | None 
         path: the path of the file.
         mode: ``L`` or ``RGB``.
         decoding: the bounds.
-        at_least: shorter side that is needed, see :func:`open_upright`.
+        at_least: shorter side that is needed, see :func:`decode`.
 
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
 
-    def as_array(upright: Upright) -> np.ndarray:
+    def as_array(upright: DecodedImage) -> np.ndarray:
         image = upright.image
         array = np.array(image if image.mode == mode else image.convert(mode))
         return array.reshape(*array.shape[:2], -1)
 
     pixels = plain_jpeg(path, mode, decoding, at_least)
-    return with_upright(path, as_array, decoding, at_least) if pixels is None else pixels
+    return with_decoded(path, as_array, decoding, at_least) if pixels is None else pixels
 
 
 def plain_jpeg(path: Path, mode: str, decoding: Decoding, at_least: int | None) -> np.ndarray | None:
@@ -102,7 +102,9 @@ def plain_jpeg(path: Path, mode: str, decoding: Decoding, at_least: int | None) 
                 return None
             if at_least is not None and image.draft(None, (at_least, at_least)) and image.size != size:
                 return None
-            if pixels > ONE_AT_A_TIME * decoding.most or os.fstat(file.fileno()).st_size > room(pixels):
+            if pixels > ONE_AT_A_TIME * decoding.most or os.fstat(file.fileno()).st_size > max_file_bytes(
+                pixels
+            ):
                 return None
             file.seek(0)
             decoded: np.ndarray = simplejpeg.decode_jpeg(file.read(), "GRAY" if mode == "L" else "RGB")
@@ -111,7 +113,7 @@ def plain_jpeg(path: Path, mode: str, decoding: Decoding, at_least: int | None) 
         return None
 
 
-def open_upright(path: Path, decoding: Decoding, at_least: int | None = None) -> Upright:
+def decode(path: Path, decoding: Decoding, at_least: int | None = None) -> DecodedImage:
     """Read an image as a person sees it.
 
     EXIF's rotation is applied, palettes and CMYK become RGB, more than 8 bits become 8, and what is
@@ -126,33 +128,33 @@ def open_upright(path: Path, decoding: Decoding, at_least: int | None = None) ->
     Raises:
         Unreadable: it is no image, a damaged one, or one that is refused.
     """
-    return with_upright(path, lambda upright: upright, decoding, at_least)
+    return with_decoded(path, lambda upright: upright, decoding, at_least)
 
 
-def with_upright(
-    path: Path, use: Callable[[Upright], T], decoding: Decoding, at_least: int | None = None
+def with_decoded(
+    path: Path, use: Callable[[DecodedImage], T], decoding: Decoding, at_least: int | None = None
 ) -> T:
-    """Return what a function makes of an image, of large ones one at a time; see :func:`open_upright`."""
+    """Return what a function makes of an image, of large ones one at a time; see :func:`decode`."""
     try:
-        with opened(path, decoding) as image:
+        with open_image(path, decoding) as image:
             size = image.size  # which prepare may change
-            large = prepare(image, at_least, decoding)
+            large = prepare_decoding(image, at_least, decoding)
             with decoding.large if large else contextlib.nullcontext():
                 result = use(upright_of(image, size, decoding))
         if large:  # else a process would keep the memory that its largest image took
             del image
             memory.give_back()
         return result
-    except Unreadable:
+    except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
         pixels = re.search(r"(\d+) pixels", str(error))
         raise too_large(int(pixels[1]) if pixels else 0, decoding) from error
     except Exception as error:  # Pillow's plugins raise nearly anything for a damaged file
-        raise Unreadable(reason(error)) from error
+        raise UnreadableImage(reason(error)) from error
 
 
-def upright_of(image: Image.Image, size: tuple[int, int], decoding: Decoding) -> Upright:
+def upright_of(image: Image.Image, size: tuple[int, int], decoding: Decoding) -> DecodedImage:
     """Decode an open image, whose size in the file is given."""
     mode = image.mode
     image.load()
@@ -162,9 +164,9 @@ def upright_of(image: Image.Image, size: tuple[int, int], decoding: Decoding) ->
     flat, values = flattened(image, decoding.value_range)
     if flat is not image:
         image.close()  # whose pixels are not needed any more
-    upright = turned(flat, orientation)
+    upright = apply_orientation(flat, orientation)
     seen = (size[1], size[0]) if orientation in SWAPPING else size
-    return Upright(upright, mode, seen, upright is not flat, transparent, values)
+    return DecodedImage(upright, mode, seen, upright is not flat, transparent, values)
 
 
 def is_transparent(image: Image.Image) -> bool:
@@ -195,6 +197,6 @@ def flattened(
     return (image if image.mode == mode else image.convert(mode)), None
 
 
-def turned(image: Image.Image, orientation: int) -> Image.Image:
+def apply_orientation(image: Image.Image, orientation: int) -> Image.Image:
     """Return an image turned and mirrored as EXIF's orientation says; the same one if that says nothing."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image

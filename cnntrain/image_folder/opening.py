@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnntrain.image_folder.depth import NoRange
-from cnntrain.image_folder.not_read import advice
+from cnntrain.image_folder.unsupported import advice
 from cnntrain.runtime.regular_files import NotRegular, open_regular
 from cnntrain.text import printable
 
@@ -41,11 +41,11 @@ FILE_BYTES = 4  # bytes a pixel of the bound that the file of a format may have 
 warnings.filterwarnings("ignore", module="PIL")
 
 
-class Unreadable(Exception):
+class UnreadableImage(Exception):
     """A file that is no image, a damaged one, or one that is refused; the text says what is wrong with it."""
 
 
-class TooLarge(Unreadable):
+class ImageTooLarge(UnreadableImage):
     """An image of more pixels than may be decoded."""
 
 
@@ -78,7 +78,7 @@ def suffixes() -> frozenset[str]:
 
 
 @contextlib.contextmanager
-def opened(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
+def open_image(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
     """Open an image file without decoding it.
 
     Raises:
@@ -97,20 +97,20 @@ def opened(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
                 yield jpeg
             return
         is_read_whole = head[8:12] == b"WEBP" or head[4:8] == b"ftyp"
-        if is_read_whole and os.fstat(file.fileno()).st_size > room(decoding.most):
+        if is_read_whole and os.fstat(file.fileno()).st_size > max_file_bytes(decoding.most):
             megabytes = f"{os.fstat(file.fileno()).st_size / 1e6:,.0f} MB"
             bound = f"data.max_megapixels={decoding.most / 1e6:g}"
-            raise TooLarge(f"a file of {megabytes}, more than {bound}")
+            raise ImageTooLarge(f"a file of {megabytes}, more than {bound}")
         try:
             image = Image.open(file, formats=FORMATS)
         except UnidentifiedImageError:
             why = advice(path.name, head) or refused_format(head, file) or "not an image"
-            raise Unreadable(why) from None
+            raise UnreadableImage(why) from None
         with image:
             yield image
 
 
-def room(pixels: int) -> int:
+def max_file_bytes(pixels: int) -> int:
     """Return how many bytes the file of an image may have that is read whole."""
     return FILE_BYTES * pixels + 2**20
 
@@ -128,7 +128,7 @@ def refused_format(head: bytes, file: BinaryIO) -> str:
     return ""
 
 
-def prepare(image: Image.Image, at_least: int | None, decoding: Decoding) -> bool:
+def prepare_decoding(image: Image.Image, at_least: int | None, decoding: Decoding) -> bool:
     """Let Pillow decode a JPEG at a fraction of its size, and return whether an image is a large one.
 
     Raises:
@@ -159,10 +159,10 @@ def check_size(size: tuple[int, int], decoding: Decoding, factor: int = 1) -> No
         raise too_large(size[0] * size[1], decoding)
 
 
-def too_large(pixels: int, decoding: Decoding) -> TooLarge:
+def too_large(pixels: int, decoding: Decoding) -> ImageTooLarge:
     """Return the error about an image of so many pixels."""
     bound = f"more than data.max_megapixels={decoding.most / 1e6:g}"
-    return TooLarge(f"{pixels / 1e6:,.3g} megapixels, {bound}")
+    return ImageTooLarge(f"{pixels / 1e6:,.3g} megapixels, {bound}")
 
 
 def reason(error: Exception) -> str:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnntrain.image_folder.decode import Upright, with_upright
+from cnntrain.image_folder.decode import DecodedImage, with_decoded
 from cnntrain.image_folder.depth import strips
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.runs import cache_dir
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.regular_files import open_regular
@@ -97,7 +97,7 @@ def scan(
     pool = ThreadPoolExecutor(cores())
     try:
         for index, record in zip(
-            todo, pool.map(lambda i: measured(root / files[i], decoding), todo), strict=True
+            todo, pool.map(lambda i: scan_file(root / files[i], decoding), todo), strict=True
         ):
             records[index] = record
             done.add(index)
@@ -137,7 +137,7 @@ def identity(status: os.stat_result) -> dict[str, int]:
     }
 
 
-def content_of(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """Return a hash of a file's bytes, 32 hexadecimal digits."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
@@ -149,23 +149,23 @@ def reason(error: Exception) -> str:
     return printable(text or type(error).__name__, 120)
 
 
-def measured(path: Path, decoding: Decoding) -> np.ndarray:
+def scan_file(path: Path, decoding: Decoding) -> np.ndarray:
     """Return the record of one file, (), of dtype ``RECORD``."""
     record = np.zeros((), RECORD)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # it was one when the folder was looked through
-            raise Unreadable("not a regular file")
+            raise UnreadableImage("not a regular file")
         for fact, value in identity(status).items():
             record[fact] = value
-        with_upright(path, lambda upright: measure(upright, record), decoding, MEASURED)
-        record["content"] = content_of(path)
-    except (Unreadable, OSError) as error:
+        with_decoded(path, lambda upright: describe_image(upright, record), decoding, MEASURED)
+        record["content"] = content_hash(path)
+    except (UnreadableImage, OSError) as error:
         record["error"] = reason(error)
     return record
 
 
-def measure(upright: Upright, record: np.ndarray) -> None:
+def describe_image(upright: DecodedImage, record: np.ndarray) -> None:
     """Describe an image in a record, ()."""
     image, record["mode"], size, record["is_turned"], record["is_transparent"], values = upright
     record["width"], record["height"] = size

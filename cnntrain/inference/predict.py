@@ -17,7 +17,7 @@ from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
 from cnntrain.errors import UserError
-from cnntrain.image_folder.opening import Unreadable
+from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.inference.image_files import in_lots
 from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
@@ -180,7 +180,7 @@ def predictions(
     def read(file: Path) -> Tensor | str:
         try:
             whole = read_sized(file, channels, trained.resize_size, trained.resize, trained.decoding, invert)
-        except Unreadable as error:
+        except UnreadableImage as error:
             return str(error)
         return central(whole, size)[None]
 

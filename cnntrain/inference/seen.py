@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.data.resize import Fit, clipped, to_size
-from cnntrain.image_folder.decode import Upright, open_upright, with_upright
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.decode import DecodedImage, decode, with_decoded
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 
 SHOWN = (320, 1600)  # sides of an overlay: smaller images are enlarged, larger ones reduced
 
@@ -74,22 +74,22 @@ def read_seen(
         file: of an image.
         channels: 1 for grey, 3 for colour.
         decoding: the bounds.
-        at_least: shorter side that is needed, see :func:`cnntrain.image_folder.decode.open_upright`.
+        at_least: shorter side that is needed, see :func:`cnntrain.image_folder.decode.decode`.
         fitted: makes it of the decoded pixels, uint8 (C, H, W), the size of the file and the picture that is
             shown; it may raise Unreadable.
     """
     mode = "L" if channels == 1 else "RGB"
 
-    def use(upright: Upright) -> tuple[Tensor, tuple[int, int], np.ndarray | None]:
+    def use(upright: DecodedImage) -> tuple[Tensor, tuple[int, int], np.ndarray | None]:
         array = np.array(upright.image.convert(mode))
         pixels = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
         is_enough = max(upright.image.size) >= min(max(upright.size), SHOWN[1])
         return pixels, upright.size[::-1], shown(upright.image) if is_enough else None
 
     try:
-        pixels, size, small = with_upright(file, use, decoding, at_least)
+        pixels, size, small = with_decoded(file, use, decoding, at_least)
         return fitted(pixels, size, shown_file(file, decoding) if small is None else small)
-    except Unreadable as error:
+    except UnreadableImage as error:
         return str(error)
 
 
@@ -111,4 +111,4 @@ def shown(image: Image.Image) -> np.ndarray:
 
 def shown_file(file: Path, decoding: Decoding) -> np.ndarray:
     """Return an image file for an overlay, larger than what the network sees."""
-    return shown(open_upright(file, decoding, SHOWN[1] // 2).image)
+    return shown(decode(file, decoding, SHOWN[1] // 2).image)

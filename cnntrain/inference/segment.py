@@ -12,7 +12,7 @@ from torch import Tensor
 from cnntrain.data.resize import sides
 from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
-from cnntrain.image_folder.opening import Unreadable
+from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.inference.image_files import in_lots
 from cnntrain.inference.mask_files import Writer, names_of
 from cnntrain.inference.model import Trained
@@ -59,7 +59,7 @@ class Segmenter:
             scale = min(tall / wanted[0], wide / wanted[1])
             wanted = max(wanted[0], round(tall / scale)), max(wanted[1], round(wide / scale))
             if wanted[0] * wanted[1] * len(self.trained.class_names) > MOST_VALUES:
-                raise Unreadable(
+                raise UnreadableImage(
                     f"{size[1]}×{size[0]} pixels are too narrow to be scaled: type tile=256, say"
                 )
             resize = "squash"

@@ -15,9 +15,9 @@ from image_tree import digits, faulty
 from PIL import Image
 
 from cnntrain.data.sources.folder import Folder
-from cnntrain.image_folder.decode import open_upright, read_pixels
+from cnntrain.image_folder.decode import decode, read_pixels
 from cnntrain.image_folder.inventory import inventory
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 
 RUN = ("data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
 BOUND = Decoding(max_megapixels=64)
@@ -146,7 +146,7 @@ def test_every_mode_becomes_the_colour_that_a_person_sees(
 ) -> None:
     kind = "tif" if mode == "CMYK" else "png"
     Image.new(mode, (8, 8), value).save(f"a.{kind}")  # type: ignore[arg-type]
-    image, found, _, is_turned, *_ = open_upright(Path(f"a.{kind}"), BOUND)
+    image, found, _, is_turned, *_ = decode(Path(f"a.{kind}"), BOUND)
     pixel = np.atleast_1d(np.asarray(image)[0, 0])
     assert found == mode and not is_turned
     assert len(pixel) == len(expected) and np.allclose(pixel, expected, atol=1)
@@ -181,7 +181,7 @@ def test_every_jpeg_has_the_pixels_that_pillow_gives(options: dict[str, Any], at
     path = Path("a.jpg")
     path.write_bytes(path.read_bytes() + tail)
     for mode in ("L", "RGB"):
-        expected = np.asarray(open_upright(path, BOUND, at_least).image.convert(mode)).reshape(-1)
+        expected = np.asarray(decode(path, BOUND, at_least).image.convert(mode)).reshape(-1)
         assert np.array_equal(read_pixels(path, mode, BOUND, at_least).reshape(-1), expected)
 
 
@@ -189,7 +189,7 @@ def test_a_truncated_jpeg_is_told() -> None:
     photograph(61, 45).save("a.jpg")
     path = Path("a.jpg")
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(Unreadable, match="truncated"):
+    with pytest.raises(UnreadableImage, match="truncated"):
         read_pixels(path, "RGB", BOUND, 40)
 
 
@@ -199,7 +199,7 @@ def test_a_turned_photograph_is_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save("a.jpg", exif=exif)
-    image, _, size, is_turned, *_ = open_upright(Path("a.jpg"), BOUND)
+    image, _, size, is_turned, *_ = decode(Path("a.jpg"), BOUND)
     assert image.size == size == (40, 60) and is_turned
     assert np.asarray(image)[5].mean() > 200 > 50 > np.asarray(image)[55].mean()
 
@@ -254,8 +254,8 @@ def test_a_second_look_reads_only_what_has_changed(
     inventory.cache_clear()
     Path("images/d0/001.png").write_text("damaged since")
     read = []
-    measured = scan.measured
-    monkeypatch.setattr(scan, "measured", lambda path, how: read.append(path.name) or measured(path, how))
+    measured = scan.scan_file
+    monkeypatch.setattr(scan, "scan_file", lambda path, how: read.append(path.name) or measured(path, how))
     second = inventory("images", 64)
     assert read == ["001.png"]
     assert second.bad == ["d0/001.png: not an image"]

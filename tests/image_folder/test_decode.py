@@ -17,9 +17,9 @@ from conftest import Command, is_told
 from image_tree import digits
 from PIL import Image
 
-from cnntrain.image_folder.decode import open_upright, read_pixels
+from cnntrain.image_folder.decode import decode, read_pixels
 from cnntrain.image_folder.inventory import inventory
-from cnntrain.image_folder.opening import Decoding, TooLarge, Unreadable
+from cnntrain.image_folder.opening import Decoding, ImageTooLarge, UnreadableImage
 from cnntrain.runtime import memory
 
 RUN = ("train", "data=folder", "data.root=images", "model=mlp", "epochs=1", "report=false")
@@ -46,9 +46,9 @@ def postscript(path: str) -> None:
 @pytest.mark.parametrize("name", ["holiday.png", "holiday.eps"])
 def test_postscript_starts_no_program_and_is_refused_by_name(ghostscript: Path, name: str) -> None:
     postscript(name)
-    with pytest.raises(Unreadable, match="EPS files are refused: reading them starts Ghostscript"):
-        open_upright(Path(name), BOUND)
-    with pytest.raises(Unreadable, match="EPS"):
+    with pytest.raises(UnreadableImage, match="EPS files are refused: reading them starts Ghostscript"):
+        decode(Path(name), BOUND)
+    with pytest.raises(UnreadableImage, match="EPS"):
         read_pixels(Path(name), "RGB", BOUND, 28)
     assert not ghostscript.exists()
 
@@ -73,8 +73,8 @@ def test_formats_that_are_not_read_are_named(kind: str) -> None:
         "MSP": b"DanM",
     }
     Path("a.png").write_bytes(heads[kind] + b"\0" * 200)
-    with pytest.raises(Unreadable, match=f"{kind} files are not read"):
-        open_upright(Path("a.png"), BOUND)
+    with pytest.raises(UnreadableImage, match=f"{kind} files are not read"):
+        decode(Path("a.png"), BOUND)
 
 
 def fifo() -> None:
@@ -103,8 +103,8 @@ def unix_socket() -> None:
 )
 def test_only_regular_files_are_opened(make: Callable[[], None], kind: str) -> None:
     make()
-    for read in (lambda path: open_upright(path, BOUND), lambda path: read_pixels(path, "RGB", BOUND)):
-        with pytest.raises(Unreadable, match=f"not a regular file, but {kind}"):
+    for read in (lambda path: decode(path, BOUND), lambda path: read_pixels(path, "RGB", BOUND)):
+        with pytest.raises(UnreadableImage, match=f"not a regular file, but {kind}"):
             read(Path("a.png"))
 
 
@@ -144,9 +144,9 @@ def test_images_of_too_many_pixels_are_refused_by_name(name: str, options: dict,
         Image.new(mode, (120, 120)).save(name, **options)
     except (OSError, KeyError):
         pytest.skip(f"{name} has no mode {mode}")
-    with pytest.raises(TooLarge, match="megapixels, more than data"):
-        open_upright(Path(name), SMALL)
-    assert open_upright(Path(name), Decoding(0.02)).size == (120, 120)
+    with pytest.raises(ImageTooLarge, match="megapixels, more than data"):
+        decode(Path(name), SMALL)
+    assert decode(Path(name), Decoding(0.02)).size == (120, 120)
 
 
 def test_an_image_within_an_icon_is_bounded_too() -> None:
@@ -154,8 +154,8 @@ def test_an_image_within_an_icon_is_bounded_too() -> None:
     inner = Path("inner.png").read_bytes()
     entry = bytes([16, 16, 0, 0, 1, 0, 32, 0]) + len(inner).to_bytes(4, "little") + (22).to_bytes(4, "little")
     Path("a.ico").write_bytes(b"\0\0\1\0\1\0" + entry + inner)  # it says 16 x 16
-    with pytest.raises(TooLarge):
-        open_upright(Path("a.ico"), SMALL)
+    with pytest.raises(ImageTooLarge):
+        decode(Path("a.ico"), SMALL)
 
 
 @pytest.mark.parametrize(("side", "decoded"), [(90, 90), (110, 55), (190, 95), (210, None)])
@@ -163,10 +163,10 @@ def test_a_large_jpeg_is_decoded_at_half_its_size(side: int, decoded: int | None
     grey = np.tile(np.linspace(0, 255, side, dtype=np.uint8), (side, 1))
     Image.fromarray(grey).save("a.jpg")
     if decoded is None:
-        with pytest.raises(TooLarge):
-            open_upright(Path("a.jpg"), SMALL)
+        with pytest.raises(ImageTooLarge):
+            decode(Path("a.jpg"), SMALL)
         return
-    assert open_upright(Path("a.jpg"), SMALL).image.size == (decoded, decoded)
+    assert decode(Path("a.jpg"), SMALL).image.size == (decoded, decoded)
     found = read_pixels(Path("a.jpg"), "L", SMALL)[decoded // 2, :, 0]
     assert np.abs(found.astype(int) - np.linspace(0, 255, decoded)).max() < 4
 
@@ -186,8 +186,8 @@ def test_large_chunks_beside_the_pixels_are_not_unpacked(kind: bytes, before: by
     bomb = b"".join([*(packer.compress(bytes(10**6)) for _ in range(100)), packer.flush()])
     Path("a.png").write_bytes(whole[:33] + chunk(kind, before + bomb) + whole[33:])  # behind the header
     taken = memory.peak()
-    with contextlib.suppress(Unreadable):
-        assert np.asarray(open_upright(Path("a.png"), BOUND).image)[0, 0].tolist() == [255, 0, 0]
+    with contextlib.suppress(UnreadableImage):
+        assert np.asarray(decode(Path("a.png"), BOUND).image)[0, 0].tolist() == [255, 0, 0]
     assert memory.peak() - taken < 50_000_000
 
 
@@ -197,7 +197,7 @@ def test_the_first_of_several_images_is_taken() -> None:
         frames[0].save(
             name, save_all=True, append_images=frames[1:], **({"lossless": True} if "w" in name else {})
         )
-        assert np.asarray(open_upright(Path(name), BOUND).image)[5, 5].tolist() == [255, 0, 0]
+        assert np.asarray(decode(Path(name), BOUND).image)[5, 5].tolist() == [255, 0, 0]
 
 
 def test_the_bound_is_a_key_and_a_record_in_the_cache_depends_on_it(cnntrain: Command) -> None:
@@ -320,8 +320,10 @@ def test_values_without_a_scale_are_named(cnntrain: Command) -> None:
     Image.fromarray(np.full((24, 24), 70000, np.int32)).save("images/a/7.tif")
     is_told(cnntrain(*RUN), "no scale in common", "data.value_range=[BLACK,WHITE]")
     assert cnntrain(*RUN, "data.value_range=[0,70000]").code == 0
-    with pytest.raises(Unreadable, match=r"floats from 0 to 0\.5, and which of them are black and white"):
-        open_upright(Path("images/b/0.tif"), BOUND)
+    with pytest.raises(
+        UnreadableImage, match=r"floats from 0 to 0\.5, and which of them are black and white"
+    ):
+        decode(Path("images/b/0.tif"), BOUND)
 
 
 def test_the_script_beside_an_exported_model_reads_the_same_formats() -> None:

@@ -20,8 +20,8 @@ from PIL import Image
 
 from cnntrain.cli import main
 from cnntrain.data.sources.builtin import MNISTMini
-from cnntrain.image_folder.decode import open_upright
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.decode import decode
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.inference.model import load
 from cnntrain.inference.predict import Lines, Prediction
 from cnntrain.runs.safe_csv import csv_of
@@ -118,8 +118,8 @@ def test_in_a_folder_what_has_no_image_extension_is_skipped(cnntrain: Command, r
 def test_what_to_convert_is_told(tmp_path: Path, name: str, told: str) -> None:
     head = b"\0\0\0\x18ftypheic" if name == "renamed.jpg" else b"something else"
     (tmp_path / name).write_bytes(head + bytes(100))
-    with pytest.raises(Unreadable, match=f"^{told}$"):
-        open_upright(tmp_path / name, BOUND)
+    with pytest.raises(UnreadableImage, match=f"^{told}$"):
+        decode(tmp_path / name, BOUND)
 
 
 def test_probabilities_are_those_of_the_model(cnntrain: Command, run: None) -> None:
@@ -166,7 +166,7 @@ def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
     turned.save(tmp_path / "turned.png", exif=turned.getexif())
 
     def shown(name: str) -> np.ndarray:
-        return np.atleast_3d(np.asarray(open_upright(tmp_path / name, BOUND)[0]))
+        return np.atleast_3d(np.asarray(decode(tmp_path / name, BOUND)[0]))
 
     assert np.array_equal(shown("grey.png")[..., 0], grey)
     assert np.array_equal(shown("deep.png")[..., 0], grey)

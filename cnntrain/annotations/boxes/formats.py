@@ -16,7 +16,7 @@ from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder.listing import absolute
-from cnntrain.image_folder.opening import Unreadable
+from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 
@@ -154,5 +154,5 @@ def holds_polygons(path: Path) -> bool:
     """Return whether a file of labels has a row of more numbers than a class and a box."""
     try:
         return any(len(line.split()) > BOX + 1 for line in lines_of(path))
-    except Unreadable:
+    except UnreadableImage:
         return False

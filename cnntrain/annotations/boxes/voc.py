@@ -17,7 +17,7 @@ from cnntrain.annotations.readers.names import class_names
 from cnntrain.annotations.readers.pairs import IMAGES, Pair, beside, join, pairs
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.image_folder.listing import LONGEST_NAME
-from cnntrain.image_folder.opening import Unreadable, reason
+from cnntrain.image_folder.opening import UnreadableImage, reason
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 
@@ -92,7 +92,7 @@ def objects_in(table: Table, entry: Entry) -> Iterator[tuple[str, Object]]:
     """
     try:
         tree = tree_of(table.root / entry.mask)
-    except Unreadable as error:
+    except UnreadableImage as error:
         entry.broken = str(error)
         return
     sides = [tree.findtext(f"size/{name}", "") for name in ("width", "height")]
@@ -123,9 +123,9 @@ def tree_of(path: Path) -> ElementTree.Element:
         with open_regular(path) as file:
             content = file.read(LARGEST)
         if b"<!ENTITY" in content:
-            raise Unreadable("it declares entities")
+            raise UnreadableImage("it declares entities")
         return ElementTree.fromstring(content)
     except OSError as error:
-        raise Unreadable(reason(error)) from error
+        raise UnreadableImage(reason(error)) from error
     except (ElementTree.ParseError, ValueError) as error:
-        raise Unreadable(f"not XML: {printable(error, 100)}") from error
+        raise UnreadableImage(f"not XML: {printable(error, 100)}") from error

@@ -15,7 +15,7 @@ from cnntrain.annotations.readers.pairs import LABELS, Pair, beside, is_label, j
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.opening import Unreadable
+from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.text import printable, shown_path, some
 
 BEYOND = 2.0  # a share above which it is none, but a number of pixels
@@ -93,7 +93,7 @@ def add(table: Table, entry: Entry) -> None:
     boxes, places = [], []
     try:
         lines = lines_of(table.root / entry.mask)
-    except Unreadable as error:
+    except UnreadableImage as error:
         entry.broken = str(error)
         return
     for number, line in enumerate(lines, 1):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.annotations.regions import Region
-from cnntrain.image_folder.opening import Unreadable, reason
+from cnntrain.image_folder.opening import UnreadableImage, reason
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 
@@ -55,7 +55,9 @@ def lines_of(path: Path) -> list[str]:
         with open_regular(path) as file:
             return file.read(LARGEST).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise Unreadable("not text" if isinstance(error, UnicodeDecodeError) else reason(error)) from error
+        raise UnreadableImage(
+            "not text" if isinstance(error, UnicodeDecodeError) else reason(error)
+        ) from error
 
 
 def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:

@@ -23,7 +23,7 @@ from cnntrain.data.audit.masks_result import MaskAudit
 from cnntrain.data.audit.masks_text import facts_of, show
 from cnntrain.data.audit.recommended import ELONGATED, needs_quotes
 from cnntrain.image_folder.inventory import why_not_trainable
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.runs.named_output import json_of, screen_beside, write
 from cnntrain.runtime.console import Console
 from cnntrain.text import printable
@@ -48,7 +48,7 @@ def pixels_of(inventory: AnnotatedInventory, console: Console) -> np.ndarray:
                 size = int(inventory.records["width"][index]), int(inventory.records["height"][index])
                 try:
                     mask = reader.read(entry, size, inventory.lies.get(index, ""))
-                except Unreadable as error:
+                except UnreadableImage as error:
                     inventory.wrong[index] = f"{printable(entry.mask)}: {error}"
                     continue
                 counts[index] = np.bincount(mask.ravel(), minlength=IGNORED + 1)

@@ -17,9 +17,9 @@ from cnntrain.annotations.regions import IGNORED
 from cnntrain.data.audit.findings_text import NAME
 from cnntrain.data.audit.page import Picture, Row, laid_out, names_of
 from cnntrain.drawing import masks
-from cnntrain.image_folder.decode import open_upright
+from cnntrain.image_folder.decode import decode
 from cnntrain.image_folder.findings import FINDINGS
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def overlay(inventory: AnnotatedInventory, index: int, reader: MaskReader, palet
     entry, record = inventory.table.entries[index], inventory.records[index]
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
     try:
-        image = open_upright(inventory.listing.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
+        image = decode(inventory.listing.root / entry.image, reader.decoding, SIDE).image.convert("RGB")
         mask = Image.fromarray(reader.read(entry, size, inventory.lies.get(index, "")))
-    except Unreadable:
+    except UnreadableImage:
         return Picture(name, "data:,")
     scale = SIDE / max(size)
     small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))

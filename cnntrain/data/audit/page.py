@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.data.audit.findings_text import LINE, NAME, line_of
-from cnntrain.image_folder.decode import open_upright
+from cnntrain.image_folder.decode import decode
 from cnntrain.image_folder.findings import FINDINGS, heading
 from cnntrain.image_folder.inventory import Inventory
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.runs.web_page import web_page
 from cnntrain.runtime.console import count
 from cnntrain.text import printable
@@ -144,8 +144,8 @@ def pictures(inventory: Inventory, files: Iterable[str]) -> list[Picture]:
 def thumbnail(inventory: Inventory, name: str) -> str:
     """Return an image as a data address; of a file that has gone since, an empty one."""
     try:
-        image = open_upright(inventory.listing.root / name, Decoding(inventory.max_megapixels), SIDE).image
-    except Unreadable:
+        image = decode(inventory.listing.root / name, Decoding(inventory.max_megapixels), SIDE).image
+    except UnreadableImage:
         return "data:,"
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     file = io.BytesIO()

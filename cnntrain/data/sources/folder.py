@@ -26,7 +26,7 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder.inventory import Inventory, why_not_trainable
 from cnntrain.image_folder.listing import explain_lookalike
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, match_members
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.text import printable, shown_path, some
 
 
@@ -186,7 +186,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
                 return image, self.targets[index]
             path = self.masks.file(index)
             return image, self.masks.read(index, self.image_size, self.resize)
-        except Unreadable as error:
+        except UnreadableImage as error:
             raise UserError(f"{path} can't be read any more: {error}") from error
 
     def split(self, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:

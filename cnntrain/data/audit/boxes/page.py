@@ -17,9 +17,9 @@ from cnntrain.data.audit.masks_page import Key
 from cnntrain.data.audit.page import Picture, Row, laid_out, names_of
 from cnntrain.drawing.boxes import color_of, over
 from cnntrain.drawing.masks import GREY, css
-from cnntrain.image_folder.decode import open_upright
+from cnntrain.image_folder.decode import decode
 from cnntrain.image_folder.findings import FINDINGS
-from cnntrain.image_folder.opening import Decoding, Unreadable
+from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.text import printable
 
 OF_A_CLASS = 6  # images, a row on a wide screen
@@ -77,8 +77,8 @@ def drawn(inventory: BoxInventory, index: int) -> Picture:
     name, size = printable(entry.image), (int(record["width"]), int(record["height"]))
     path = inventory.listing.root / entry.image
     try:
-        image = open_upright(path, Decoding(inventory.max_megapixels), SIDE).image.convert("RGB")
-    except Unreadable:
+        image = decode(path, Decoding(inventory.max_megapixels), SIDE).image.convert("RGB")
+    except UnreadableImage:
         return Picture(name, "data:,")
     scale = SIDE / max(size)
     small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
