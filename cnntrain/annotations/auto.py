@@ -9,7 +9,7 @@ from cnntrain.errors import UserError
 from cnntrain.text import printable
 
 if TYPE_CHECKING:
-    from cnntrain.annotations.meaning import Asked
+    from cnntrain.annotations.label_scheme import AnnotationOptions
     from cnntrain.image_folder.inventory import Inventory
 
 CANVAS = "cnntrain.data.sources.MNISTCanvas"
@@ -17,7 +17,7 @@ OF_CANVAS = {"classes": 10, "masks": 11, "boxes": 10}  # classes: only masks hav
 OF_MASKS = ("label_map", "colors")  # keys that only masks have a use for
 
 
-def has_validation_part(root: str, asked: Asked) -> bool:
+def has_validation_part(root: str, asked: AnnotationOptions) -> bool:
     """Return whether a folder has a validation part of its own.
 
     Args:
@@ -59,12 +59,12 @@ def complete_canvas(data: dict[str, Any], targets: str) -> None:
         data["num_classes"] = OF_CANVAS[data["targets"]]
 
 
-def asked_of(data: Mapping[str, Any]) -> Asked:
+def annotation_options(data: Mapping[str, Any]) -> AnnotationOptions:
     """Return what the group ``data``, or what a source was given of it, says of annotations."""
-    from cnntrain.annotations.meaning import Asked
+    from cnntrain.annotations.label_scheme import AnnotationOptions
 
     label_map, colors = data.get("label_map"), data.get("colors")
-    return Asked(
+    return AnnotationOptions(
         data.get("format", "auto"),
         data.get("ignore", 255),
         None if label_map is None else tuple((int(key), int(label)) for key, label in label_map.items()),
@@ -75,7 +75,7 @@ def asked_of(data: Mapping[str, Any]) -> Asked:
 
 
 def inventory_of(
-    root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
+    root: str, asked: AnnotationOptions, on_bad_image: str, max_megapixels: float, verbose: int = 1
 ) -> Inventory:
     """Return the inventory of a folder to train on: of classes, or of images with masks or boxes.
 

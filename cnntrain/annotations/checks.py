@@ -25,10 +25,10 @@ def examine(inventory: AnnotatedInventory) -> None:
             inventory.wrong[index] = f"{shown(entry.mask)}: {printable(record.error)}"
         elif record is not None:
             compare_sizes(inventory, index, record.size, shown(entry.mask))
-            note_unknown(inventory, index, record)
+            count_unknown_values(inventory, index, record)
         else:
             note_drawn(inventory, index, entry)
-    settle_turns(inventory)
+    infer_orientations(inventory)
 
 
 def compare_sizes(inventory: AnnotatedInventory, index: int, size: tuple[int, int], what: str) -> None:
@@ -59,7 +59,7 @@ def is_swapped(inventory: AnnotatedInventory, index: int) -> bool:
     return orientation_of(inventory.table.root / inventory.table.entries[index].image) in SWAPPING
 
 
-def settle_turns(inventory: AnnotatedInventory) -> None:
+def infer_orientations(inventory: AnnotatedInventory) -> None:
     """Decide how masks lie whose sizes do not tell it: as most of the others do, else upright."""
     known = [how for how in inventory.lies.values() if how != EITHER]
     usual = ALIKE if known.count(ALIKE) > known.count(UPRIGHT) else UPRIGHT
@@ -68,11 +68,11 @@ def settle_turns(inventory: AnnotatedInventory) -> None:
             inventory.lies[index] = usual
 
 
-def note_unknown(inventory: AnnotatedInventory, index: int, record: MaskRecord) -> None:
+def count_unknown_values(inventory: AnnotatedInventory, index: int, record: MaskRecord) -> None:
     """Record the pixels of a mask whose values or colours have no class."""
-    if inventory.meaning.refusal:
+    if inventory.scheme.refusal:
         return
-    _, unknown = inventory.meaning.classes.counts(record)
+    _, unknown = inventory.scheme.classes.counts(record)
     if not unknown:
         return
     is_color = bool(record.facts["are_colors"])
@@ -82,9 +82,7 @@ def note_unknown(inventory: AnnotatedInventory, index: int, record: MaskRecord) 
     ]
     more = f" and {len(unknown) - VALUES:,} more" if len(unknown) > VALUES else ""
     what = (
-        "colours without a class"
-        if is_color
-        else f"values outside the {len(inventory.meaning.names)} classes"
+        "colours without a class" if is_color else f"values outside the {len(inventory.scheme.names)} classes"
     )
     name = shown(inventory.table.entries[index].mask)
     inventory.partly[index] = [f"{name}: {what}: {', '.join(values)}{more}"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cnntrain.annotations.label_scheme import LabelScheme
 from cnntrain.annotations.mask_scan import MaskRecord
-from cnntrain.annotations.meaning import Meaning
 from cnntrain.annotations.table import FORMATS, Table
 from cnntrain.image_folder.inventory import Inventory
 from cnntrain.image_folder.listing import Listing
@@ -46,7 +46,7 @@ class AnnotatedInventory(Inventory):
 
     table: Table
     masks: list[MaskRecord | None]
-    meaning: Meaning
+    scheme: LabelScheme
     wrong: dict[int, str] = field(default_factory=dict)
     partly: dict[int, list[str]] = field(default_factory=dict)
     lies: dict[int, str] = field(default_factory=dict)
@@ -82,9 +82,9 @@ class AnnotatedInventory(Inventory):
     def in_words(self) -> dict[str, str]:
         """Return how the folder was read, by what each line is about."""
         facts = {"format": f"{self.table.format}, {FORMATS[self.table.format]}"}
-        facts["classes"] = some(self.meaning.names)
-        if self.table.notes or self.meaning.notes:
-            facts["read as"] = "; ".join([*self.meaning.notes, *self.table.notes])
+        facts["classes"] = some(self.scheme.names)
+        if self.table.notes or self.scheme.notes:
+            facts["read as"] = "; ".join([*self.scheme.notes, *self.table.notes])
         lies = list(self.lies.values())
         if lies:
             masks = [f"{lies.count(ALIKE):,} turned alike"] if ALIKE in lies else []
@@ -112,7 +112,7 @@ class AnnotatedInventory(Inventory):
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images and of their annotations."""
         hasher = hashlib.sha256(super().digest(indices).encode())
-        hasher.update(repr((self.meaning.classes, self.meaning.names)).encode())
+        hasher.update(repr((self.scheme.classes, self.scheme.names)).encode())
         for index in indices.tolist():
             entry, record = self.table.entries[index], self.masks[index]
             hasher.update(repr((self.lies.get(index), entry.size)).encode())

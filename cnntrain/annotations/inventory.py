@@ -12,10 +12,10 @@ from cnntrain.annotations import formats, mask_scan
 from cnntrain.annotations.checks import examine
 from cnntrain.annotations.class_map import ClassMap
 from cnntrain.annotations.facts import AnnotatedInventory, AnnotatedListing
+from cnntrain.annotations.label_scheme import AnnotationOptions, LabelScheme, infer_label_scheme
 from cnntrain.annotations.mask_scan import MaskRecord
-from cnntrain.annotations.meaning import Asked, Meaning, meaning_of
 from cnntrain.annotations.readers import voc
-from cnntrain.annotations.readers.names import Names, class_names
+from cnntrain.annotations.readers.names import ClassNames, class_names
 from cnntrain.annotations.table import IN_FILES, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
@@ -35,14 +35,14 @@ class Request:
 
     path: str
     format: str
-    asked: Asked
+    asked: AnnotationOptions
     max_megapixels: float
     typed: str = field(compare=False)
     verbose: int = field(compare=False)
 
 
 def annotated_inventory(
-    root: str, asked: Asked, max_megapixels: float, verbose: int = 1
+    root: str, asked: AnnotationOptions, max_megapixels: float, verbose: int = 1
 ) -> AnnotatedInventory:
     """Look at every image and mask of a folder, with a progress bar, or at what the cache knows of them.
 
@@ -73,7 +73,7 @@ def build_inventory(request: Request) -> AnnotatedInventory:
         records = scan(table.root, images, bar.update, request.max_megapixels)
         by_file = dict(zip(files, mask_scan.scan(table.root, files, bar.update, decoding), strict=True))
     masks = [by_file.get(entry.mask) for entry in table.entries]
-    meaning = meaning_in(table, request.asked, [record for record in masks if record and not record.error])
+    meaning = label_scheme(table, request.asked, [record for record in masks if record and not record.error])
     listing = AnnotatedListing(
         table.root,
         classes=list(meaning.names),
@@ -86,7 +86,7 @@ def build_inventory(request: Request) -> AnnotatedInventory:
     )
     groups = duplicates.near_duplicate_groups(records["pixels"], records["look"])
     inventory = AnnotatedInventory(
-        listing, records, groups, request.max_megapixels, table=table, masks=masks, meaning=meaning
+        listing, records, groups, request.max_megapixels, table=table, masks=masks, scheme=meaning
     )
     examine(inventory)
     return inventory
@@ -95,7 +95,7 @@ def build_inventory(request: Request) -> AnnotatedInventory:
 annotated_inventory.cache_clear = build_inventory.cache_clear  # type: ignore[attr-defined]  # for tests, which change folders
 
 
-def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Meaning:
+def label_scheme(table: Table, asked: AnnotationOptions, records: Sequence[MaskRecord]) -> LabelScheme:
     """Return what the classes of a table are."""
     if table.names:  # masks are drawn, with labels of their own
         unused = [name for name in ("label_map", "colors") if getattr(asked, name) is not None]
@@ -104,15 +104,15 @@ def meaning_in(table: Table, asked: Asked, records: Sequence[MaskRecord]) -> Mea
                 f"data.{unused[0]} is for masks in files: the classes of data.format={table.format} are "
                 f"{some(table.names)}"
             )
-        return Meaning(table.names, ClassMap(len(table.names)))
+        return LabelScheme(table.names, ClassMap(len(table.names)))
     named = class_names(table.root)
     if not named.names and table.format == "voc":
-        named = Names(voc.own_names(table.root))
-    return meaning_of(asked, named, records)
+        named = ClassNames(voc.own_names(table.root))
+    return infer_label_scheme(asked, named, records)
 
 
 def usable_inventory(
-    root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
+    root: str, asked: AnnotationOptions, on_bad_image: str, max_megapixels: float, verbose: int = 1
 ) -> AnnotatedInventory:
     """Return the inventory of a folder that is to be trained on.
 
@@ -121,8 +121,8 @@ def usable_inventory(
             ``on_bad_image`` is ``stop``.
     """
     inventory = annotated_inventory(root, asked, max_megapixels, verbose)
-    if inventory.meaning.refusal:
-        raise UserError(f"data.root={printable(root)}: {inventory.meaning.refusal}")
+    if inventory.scheme.refusal:
+        raise UserError(f"data.root={printable(root)}: {inventory.scheme.refusal}")
     denied = inventory.listing.found.denied
     if on_bad_image == "skip" or not (inventory.wrong or inventory.faults or denied):
         return inventory

@@ -41,7 +41,7 @@ class MaskReader:
     def of(cls, inventory: AnnotatedInventory, decoding: Decoding) -> MaskReader:
         """Return the reader of a folder's masks."""
         table = inventory.table
-        return cls(table.root, table.format, inventory.meaning.classes, table.labels, decoding)
+        return cls(table.root, table.format, inventory.scheme.classes, table.labels, decoding)
 
     def read(self, entry: Entry, size: tuple[int, int], lies: str) -> np.ndarray:
         """Return a mask, uint8 (H, W): the label of each pixel, 255 where it has none.

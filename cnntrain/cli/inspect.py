@@ -69,12 +69,12 @@ def audit(arguments: Sequence[str]) -> int:
         raise UserError("data takes one folder of images: cnntrain data DIR")
     if text := of_sequences(folders[0]):
         raise UserError(text)
-    from cnntrain.annotations.auto import asked_of
+    from cnntrain.annotations.auto import annotation_options
     from cnntrain.annotations.boxes import formats
     from cnntrain.config.from_checkpoint import check_overridable
 
     typed = check_overridable(said, OVERRIDABLE["data"], "data") if said else []
-    asked = asked_of({o.key_or_group.removeprefix("data."): o.value() for o in typed})
+    asked = annotation_options({o.key_or_group.removeprefix("data."): o.value() for o in typed})
     files = flags.get("--json"), flags.get("--html")
     verbose = int("verbose=0" not in words)
     targets = formats.targets_of(folders[0], asked)

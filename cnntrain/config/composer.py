@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cnntrain.annotations.auto import asked_of, complete_canvas, inferred, inventory_of
+from cnntrain.annotations.auto import annotation_options, complete_canvas, inferred, inventory_of
 from cnntrain.config.compose import compose, default, file_of, groups, own_files, plain, read_yaml
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
 from cnntrain.config.instantiate import build_source
@@ -173,7 +173,7 @@ def complete(settings: dict[str, Any]) -> None:
     if data["source"]["_target_"] != FOLDER:
         raise UserError(f"data.{wanted[0]}=auto is for data=folder: give its value")
     learnt = TARGETS_OF.get(str(settings["task"]["_target_"]), "auto")
-    asked = asked_of(data if data["targets"] != "auto" else {**data, "targets": learnt})
+    asked = annotation_options(data if data["targets"] != "auto" else {**data, "targets": learnt})
     root, how = data["root"], (data["on_bad_image"], data["max_megapixels"], settings["verbose"])
     inventory, source = inventory_of(root, asked, *how), data["source"]
     test_fraction = source.get("test_fraction", default("source.test_fraction", "data/folder"))

@@ -232,7 +232,7 @@ def facts(trained: Trained, settings: ModelSettings, any_size: bool) -> dict[str
     return {
         "class_names": json.dumps(trained.class_names),
         "input": f"uint8 {shape}, pixels from 0 to 255",
-        "output": trained.task.exported().meaning,
+        "output": trained.task.exported().scheme,
         "normalization": json.dumps(trained.normalization),
         "preprocessing": json.dumps(preprocessing(trained)),
         "model": network_name(settings.node, type(trained.model).__name__),

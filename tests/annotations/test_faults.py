@@ -13,7 +13,7 @@ from PIL import Image
 from test_formats import inventory, mask
 
 from cnntrain.annotations.inventory import usable_inventory
-from cnntrain.annotations.meaning import Asked
+from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.errors import UserError
 
 
@@ -66,10 +66,10 @@ def test_training_stops_at_a_fault_or_goes_on_without_it() -> None:
     save(root / "masks/03.png", ids)
     save(root / "masks/02.png", scene(2)[1][:, :-1])
     with pytest.raises(UserError) as error:
-        usable_inventory("data", Asked(), "stop", 100.0, 0)
+        usable_inventory("data", AnnotationOptions(), "stop", 100.0, 0)
     assert "data/masks/02.png: 23x16" in str(error.value) and "data/masks/03.png: values" in str(error.value)
     assert "data.on_bad_image=skip" in str(error.value)
-    assert usable_inventory("data", Asked(), "skip", 100.0, 0).readable.sum() == 11
+    assert usable_inventory("data", AnnotationOptions(), "skip", 100.0, 0).readable.sum() == 11
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -15,8 +15,8 @@ from PIL import Image
 from cnntrain.annotations import formats
 from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.inventory import annotated_inventory
+from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.annotations.mask_reader import MaskReader
-from cnntrain.annotations.meaning import Asked
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import Decoding
 
@@ -25,7 +25,7 @@ TREES = {"masks": mask_tree.masks, "voc": mask_tree.voc, "coco": mask_tree.coco,
 
 def inventory(root: Path | str, **asked: object) -> AnnotatedInventory:
     annotated_inventory.cache_clear()
-    return annotated_inventory(str(root), Asked(**asked), 100.0, 0)  # type: ignore[arg-type]
+    return annotated_inventory(str(root), AnnotationOptions(**asked), 100.0, 0)  # type: ignore[arg-type]
 
 
 def mask(found: AnnotatedInventory, index: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def names_of(found: AnnotatedInventory) -> list[int]:
 @pytest.mark.parametrize("tree", [*TREES.values(), mask_tree.cvat])
 def test_each_format_gives_the_same_masks(tree: Callable[[Path], Path]) -> None:
     found = inventory(tree(Path("data")))
-    assert found.meaning.names == list(NAMES)
+    assert found.scheme.names == list(NAMES)
     assert not found.wrong and not found.faults and len(found.table.entries) == 12
     for index, number in enumerate(names_of(found)):
         wanted = scene(number)[1]
@@ -111,7 +111,7 @@ def test_coco_ids_are_mapped_by_name_in_every_file() -> None:
         source.rename(f"data/annotations/instances_{part}2017.json")
         Path(folder, "images").rename(f"data/{part}2017")
     found = inventory("data")
-    assert found.meaning.names == list(NAMES)
+    assert found.scheme.names == list(NAMES)
     assert all((mask(found, i) == scene(n)[1]).all() for i, n in enumerate(names_of(found)))
     assert "7 is cell, 90 is dust" in found.table.notes[0]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnntrain.annotations.readers.coco import annotations_of, contents_of, images_of, label_of, polygon_of
-from cnntrain.annotations.readers.rle import BadRuns
+from cnntrain.annotations.readers.rle import InvalidRLE
 from cnntrain.annotations.table import Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder.listing import LONGEST_NAME
@@ -47,11 +47,11 @@ def box_of(
     try:
         left, top, wide, tall = map(float, node) if isinstance(node, list) else around(row)
     except (TypeError, ValueError) as error:
-        if isinstance(error, BadRuns):
+        if isinstance(error, InvalidRLE):
             raise
-        raise BadRuns(f"{printable(node, 60)} is no box, [LEFT, TOP, WIDTH, HEIGHT]") from None
+        raise InvalidRLE(f"{printable(node, 60)} is no box, [LEFT, TOP, WIDTH, HEIGHT]") from None
     if not np.isfinite([left, top, wide, tall]).all():
-        raise BadRuns(f"{printable(node, 60)} is no box: a number is not finite")
+        raise InvalidRLE(f"{printable(node, 60)} is no box: a number is not finite")
     return left, top, left + wide, top + tall, float(label), float(bool(row.get("iscrowd")))
 
 
@@ -63,7 +63,7 @@ def around(row: Mapping[str, Any]) -> tuple[float, ...]:
     """
     node = row.get("segmentation")
     if not isinstance(node, list) or not node:
-        raise BadRuns("no box")
+        raise InvalidRLE("no box")
     corners = np.concatenate([polygon_of(numbers, None) for numbers in node])
     return (*corners.min(0), *np.ptp(corners, axis=0))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnntrain.annotations import formats
 from cnntrain.annotations.boxes import coco, voc, yolo
-from cnntrain.annotations.meaning import Asked
+from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.annotations.readers import coco as coco_files
 from cnntrain.annotations.readers import voc as voc_masks
 from cnntrain.annotations.readers.yolo import BOX, lines_of
@@ -96,7 +96,7 @@ def read(root: str | Path, kind: str) -> Table:
     return table
 
 
-def targets_of(root: str | Path, asked: Asked) -> str:
+def targets_of(root: str | Path, asked: AnnotationOptions) -> str:
     """Return what is known of the images of a folder, as ``data.targets`` says it.
 
     A folder that can be read in several ways has masks if its annotations outline things, else boxes.

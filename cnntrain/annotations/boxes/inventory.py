@@ -12,11 +12,11 @@ import numpy as np
 
 from cnntrain.annotations.boxes import formats
 from cnntrain.annotations.boxes.rows import TWICE, checked, turned
-from cnntrain.annotations.checks import compare_sizes, settle_turns, shown
+from cnntrain.annotations.checks import compare_sizes, infer_orientations, shown
 from cnntrain.annotations.class_map import ClassMap
 from cnntrain.annotations.facts import ALIKE, EITHER, UPRIGHT, AnnotatedInventory, AnnotatedListing
+from cnntrain.annotations.label_scheme import AnnotationOptions, LabelScheme
 from cnntrain.annotations.mask_file import orientation_of
-from cnntrain.annotations.meaning import Asked, Meaning
 from cnntrain.annotations.table import Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
@@ -62,7 +62,7 @@ class BoxInventory(AnnotatedInventory):
     def in_words(self) -> dict[str, str]:
         """Return how the folder was read, by what each line is about."""
         facts = {"format": f"{self.table.format}, {formats.FORMATS[self.table.format]}"}
-        facts["classes"] = some(self.meaning.names)
+        facts["classes"] = some(self.scheme.names)
         good = np.flatnonzero(self.readable).tolist()
         boxes = [self.boxes[index] for index in good]
         empty, ignored = (sum(not len(of) for of in boxes), sum(int(of[:, 5].sum()) for of in boxes))
@@ -96,7 +96,7 @@ class BoxInventory(AnnotatedInventory):
     def digest(self, indices: np.ndarray) -> str:
         """Return a hash of the names and the contents of some images and of their boxes."""
         hasher = hashlib.sha256(Inventory.digest(self, indices).encode())
-        hasher.update(repr(self.meaning.names).encode())
+        hasher.update(repr(self.scheme.names).encode())
         for index in indices.tolist():
             hasher.update(str(len(self.boxes[index])).encode() + self.boxes[index].tobytes())
         return hasher.hexdigest()
@@ -113,7 +113,9 @@ class Request:
     verbose: int = field(compare=False)
 
 
-def box_inventory(root: str, asked: Asked, max_megapixels: float, verbose: int = 1) -> BoxInventory:
+def box_inventory(
+    root: str, asked: AnnotationOptions, max_megapixels: float, verbose: int = 1
+) -> BoxInventory:
     """Look at every image of a folder, with a progress bar, or at what the cache knows of it, and its boxes.
 
     A process does so once for a folder.
@@ -156,7 +158,7 @@ def build_inventory(request: Request) -> BoxInventory:
         request.max_megapixels,
         table=table,
         masks=[None] * len(images),
-        meaning=Meaning(table.names, ClassMap(len(table.names)), refusal=why_not_trainable(table)),
+        scheme=LabelScheme(table.names, ClassMap(len(table.names)), refusal=why_not_trainable(table)),
     )
     examine(inventory)
     return inventory
@@ -185,7 +187,7 @@ def examine(inventory: BoxInventory) -> None:
             compare_sizes(inventory, index, entry.size, f"annotation of {shown(entry.image)}")
         elif bool(inventory.records["is_turned"][index]):
             inventory.lies[index] = UPRIGHT if entry.in_shares else EITHER
-    settle_turns(inventory)
+    infer_orientations(inventory)
     for index in range(len(table.entries)):
         boxes, faults = boxes_of(inventory, index)
         inventory.boxes.append(boxes)
@@ -210,7 +212,7 @@ def boxes_of(inventory: BoxInventory, index: int) -> tuple[np.ndarray, list[tupl
 
 
 def usable_inventory(
-    root: str, asked: Asked, on_bad_image: str, max_megapixels: float, verbose: int = 1
+    root: str, asked: AnnotationOptions, on_bad_image: str, max_megapixels: float, verbose: int = 1
 ) -> BoxInventory:
     """Return the inventory of a folder that is to be trained on.
 
@@ -219,8 +221,8 @@ def usable_inventory(
             box can't and ``asked.on_bad_box`` is.
     """
     inventory = box_inventory(root, asked, max_megapixels, verbose)
-    if inventory.meaning.refusal:
-        raise UserError(f"data.root={printable(root)}: {inventory.meaning.refusal}")
+    if inventory.scheme.refusal:
+        raise UserError(f"data.root={printable(root)}: {inventory.scheme.refusal}")
     audit = printable(shlex.join(["cnntrain", "data", root]), 1000)
     denied, lines = inventory.listing.found.denied, []
     if on_bad_image == "stop" and denied:

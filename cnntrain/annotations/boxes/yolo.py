@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnntrain.annotations.readers.names import LISTS, YAML, Names, class_names
+from cnntrain.annotations.readers.names import LISTS, YAML, ClassNames, class_names
 from cnntrain.annotations.readers.pairs import LABELS, Pair, beside, is_label, join, pairs
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import Entry, Table
@@ -21,7 +21,7 @@ from cnntrain.text import printable, shown_path, some
 BEYOND = 2.0  # a share above which it is none, but a number of pixels
 
 
-class NoClass(ValueError):
+class UnknownClass(ValueError):
     """A row of a class that there is not."""
 
 
@@ -68,7 +68,7 @@ def names_of(table: Table, found: list[Pair]) -> list[str]:
         for file in (*YAML, *LISTS)
         if (table.root / folder / file).is_file()
     }
-    first: Names = next(iter(named.values()), Names())
+    first: ClassNames = next(iter(named.values()), ClassNames())
     if not first.names or first.ids is not None:
         raise UserError(
             f"{shown_path(table.root / 'data.yaml')} must name the classes 0, 1, ... of the labels: "
@@ -105,7 +105,7 @@ def add(table: Table, entry: Entry) -> None:
             places.append(place)
         except ValueError as error:
             table.faults.append(f"{place}: {error}")
-            if isinstance(error, NoClass):
+            if isinstance(error, UnknownClass):
                 table.unknown.append(table.faults[-1])
     entry.boxes, entry.places, entry.in_shares = np.array(boxes).reshape(-1, 6), places, True
 
@@ -123,7 +123,7 @@ def box_of(line: str, num_classes: int) -> tuple[float, ...]:
     except ValueError:
         raise ValueError(f"{printable(line, 40)} is not a class and numbers") from None
     if not label.is_integer() or not 0 <= label < num_classes:
-        raise NoClass(f"class {first} is outside the {num_classes} classes, 0 to {num_classes - 1}")
+        raise UnknownClass(f"class {first} is outside the {num_classes} classes, 0 to {num_classes - 1}")
     if len(numbers) != BOX and (len(numbers) < 6 or len(numbers) % 2):
         raise ValueError(f"{len(numbers)} numbers are no box, which has four, and no polygon of three points")
     if not np.isfinite(numbers).all() or np.abs(numbers).max() > BEYOND:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cnntrain.annotations.readers import voc
 from cnntrain.annotations.readers.pairs import MASKS, base
-from cnntrain.annotations.readers.rle import BadRuns, checked_runs
+from cnntrain.annotations.readers.rle import InvalidRLE, checked_runs
 from cnntrain.annotations.regions import Region
 from cnntrain.annotations.table import MOST_CLASSES, Entry, Table, with_background
 from cnntrain.errors import UserError
@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 OUTSIDE = 1.0  # pixels that a corner may lie outside its image: it is rounding, and is cut off
 
 
-class NoClass(BadRuns):
+class UnknownCategory(InvalidRLE):
     """An annotation of a category that there is not."""
 
 
@@ -242,15 +242,15 @@ def annotations_of(
         where = f"{file}: annotation {printable(row.get('id'), 30)}"
         try:
             if key not in known:
-                raise BadRuns(f"there is no image {printable(key, 30)}")
+                raise InvalidRLE(f"there is no image {printable(key, 30)}")
             entry = entries.get(key)
             if entry is not None:
                 item = read_row(row, labels, entry.size)
                 found.setdefault(key, []).append((f"{where} of {entry.image}", item))
-        except (BadRuns, TypeError) as error:  # a TypeError: an id that is a list, say
+        except (InvalidRLE, TypeError) as error:  # a TypeError: an id that is a list, say
             of = f" of {entries[key].image}" if isinstance(key, int | str) and key in entries else ""
             table.faults.append(f"{where}{of}: {error}")
-            if isinstance(error, NoClass):
+            if isinstance(error, UnknownCategory):
                 table.unknown.append(table.faults[-1])
     return found
 
@@ -262,7 +262,7 @@ def label_of(row: Mapping[str, Any], labels: Mapping[Any, int]) -> int:
         NoClass: there is no such category.
     """
     if row.get("category_id") not in labels:
-        raise NoClass(f"there is no category {printable(row.get('category_id'), 30)}")
+        raise UnknownCategory(f"there is no category {printable(row.get('category_id'), 30)}")
     return labels[row["category_id"]]
 
 
@@ -283,7 +283,7 @@ def region_of(row: Mapping[str, Any], labels: Mapping[Any, int], size: tuple[int
         runs, own_size = checked_runs(node, size)
         return Region(label, runs=runs, size=own_size, is_ignored=is_crowd)
     if not isinstance(node, list) or not node:
-        raise BadRuns("a box without an outline" if row.get("bbox") else "no outline")
+        raise InvalidRLE("a box without an outline" if row.get("bbox") else "no outline")
     polygons = tuple(polygon_of(numbers, size) for numbers in node)
     return Region(label, polygons, is_ignored=is_crowd)
 
@@ -297,14 +297,14 @@ def polygon_of(numbers: Sequence[float], size: tuple[int, int] | None) -> np.nda
     try:
         corners = np.array(numbers, dtype=np.float64)
     except (TypeError, ValueError):
-        raise BadRuns("its polygon is not a list of numbers") from None
+        raise InvalidRLE("its polygon is not a list of numbers") from None
     if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
-        raise BadRuns(f"{corners.size} coordinates are no polygon, which has three points at least")
+        raise InvalidRLE(f"{corners.size} coordinates are no polygon, which has three points at least")
     corners = corners.reshape(-1, 2)
     if size is not None:
         low, high = corners.min(0), corners.max(0)
         if (low < -OUTSIDE).any() or (high > np.array(size) + OUTSIDE).any():
             reach = f"x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
-            raise BadRuns(f"its polygon lies outside the image of {size[0]}x{size[1]}: {reach}")
+            raise InvalidRLE(f"its polygon lies outside the image of {size[0]}x{size[1]}: {reach}")
         corners = corners.clip(0, size)
     return corners

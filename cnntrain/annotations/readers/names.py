@@ -21,7 +21,7 @@ LARGEST = 2**20  # bytes of such a file
 
 
 @dataclass
-class Names:
+class ClassNames:
     """The classes that a folder's files name.
 
     Args:
@@ -37,7 +37,7 @@ class Names:
     file: str = ""
 
 
-def class_names(root: Path, files: Sequence[str] = (LABELMAP, *YAML, *LISTS)) -> Names:
+def class_names(root: Path, files: Sequence[str] = (LABELMAP, *YAML, *LISTS)) -> ClassNames:
     """Return the classes that the files of a folder name: ``labelmap.txt``, ``data.yaml`` or ``classes.txt``.
 
     Args:
@@ -60,7 +60,7 @@ def class_names(root: Path, files: Sequence[str] = (LABELMAP, *YAML, *LISTS)) ->
         found.file = file
         check(found.names, path)
         return found
-    return Names()
+    return ClassNames()
 
 
 def check(names: list[str], path: Path) -> None:
@@ -90,9 +90,9 @@ def text_of(path: Path) -> str:
         raise UserError(f"{shown_path(path)} is not text in UTF-8") from error
 
 
-def of_labelmap(path: Path) -> Names:
+def of_labelmap(path: Path) -> ClassNames:
     """Return names and colours of CVAT's ``labelmap.txt``."""
-    found = Names()
+    found = ClassNames()
     for number, line in enumerate(text_of(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -117,13 +117,13 @@ def of_labelmap(path: Path) -> Names:
     return found
 
 
-def of_list(path: Path) -> Names:
+def of_list(path: Path) -> ClassNames:
     """Return the names of a list with one a line."""
     lines = [line.strip() for line in text_of(path).splitlines()]
-    return Names([line for line in lines if line and line != UNNAMED])
+    return ClassNames([line for line in lines if line and line != UNNAMED])
 
 
-def of_yaml(path: Path) -> Names:
+def of_yaml(path: Path) -> ClassNames:
     """Return the names in a ``data.yaml``; none if it has no ``names``."""
     import yaml
 
@@ -134,9 +134,9 @@ def of_yaml(path: Path) -> Names:
         raise UserError(f"{shown_path(path)} is not YAML: {first}") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
-        return Names([str(name) for name in names])
+        return ClassNames([str(name) for name in names])
     if isinstance(names, dict) and all(isinstance(key, int) and key >= 0 for key in names):
         ids = sorted(names)
         labels = {key: label for label, key in enumerate(ids)}
-        return Names([str(names[key]) for key in ids], labels if ids != list(range(len(ids))) else None)
+        return ClassNames([str(names[key]) for key in ids], labels if ids != list(range(len(ids))) else None)
     raise UserError(f"{shown_path(path)} has no names of classes: names: [A, B] or names: {{0: A, 1: B}}")

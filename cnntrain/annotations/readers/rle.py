@@ -16,7 +16,7 @@ FIRST = 48  # code of the character that stands for 0
 MORE, SIGN, BITS = 0x20, 0x10, 5
 
 
-class BadRuns(ValueError):
+class InvalidRLE(ValueError):
     """Runs that make no mask; the text says what is wrong."""
 
 
@@ -31,7 +31,7 @@ def runs_of(text: str) -> list[int]:
     for char in text:
         code = ord(char) - FIRST
         if not 0 <= code < 2 * MORE or shift > 60:
-            raise BadRuns("its run-length encoding is damaged")
+            raise InvalidRLE("its run-length encoding is damaged")
         value |= (code & (MORE - 1)) << shift
         shift += BITS
         if code & MORE:
@@ -41,7 +41,7 @@ def runs_of(text: str) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     if shift:
-        raise BadRuns("its run-length encoding is truncated")
+        raise InvalidRLE("its run-length encoding is truncated")
     return runs
 
 
@@ -60,11 +60,11 @@ def checked_runs(node: Mapping[str, Any], size: tuple[int, int] | None) -> tuple
         counts = node["counts"]
         runs = np.array(runs_of(counts) if isinstance(counts, str) else counts, dtype=np.int64)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, BadRuns):
+        if isinstance(error, InvalidRLE):
             raise
-        raise BadRuns("its run-length encoding is damaged") from error
+        raise InvalidRLE("its run-length encoding is damaged") from error
     if size is not None and (width, height) != size:
-        raise BadRuns(f"its run-length encoding is {width}x{height}, and the image {size[0]}x{size[1]}")
+        raise InvalidRLE(f"its run-length encoding is {width}x{height}, and the image {size[0]}x{size[1]}")
     if runs.ndim != 1 or (runs < 0).any() or runs.sum() != width * height:
-        raise BadRuns(f"its runs do not fill {width}x{height} pixels")
+        raise InvalidRLE(f"its runs do not fill {width}x{height} pixels")
     return runs, (width, height)

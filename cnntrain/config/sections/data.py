@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cnntrain.annotations.auto import asked_of, has_validation_part
+from cnntrain.annotations.auto import annotation_options, has_validation_part
 from cnntrain.config.keys import PASSED_ON
 from cnntrain.config.schema import CALLED, IMAGES, Called, height_and_width, input_shape, inputs_of
 from cnntrain.image_folder.layout import FOLDER
@@ -105,4 +105,6 @@ class DataSettings:
         """
         if self.val_fraction > 0 or self.source["_target_"] != FOLDER:
             return bool(self.val_fraction > 0)
-        return has_validation_part(str(self.root), asked_of({**self.passed_on, "targets": self.targets}))
+        return has_validation_part(
+            str(self.root), annotation_options({**self.passed_on, "targets": self.targets})
+        )

@@ -10,8 +10,8 @@ import numpy as np
 
 from cnntrain.annotations.facts import ALIKE, AnnotatedInventory
 from cnntrain.annotations.inventory import annotated_inventory
+from cnntrain.annotations.label_scheme import AnnotationOptions, shares, values_in
 from cnntrain.annotations.mask_reader import MaskReader
-from cnntrain.annotations.meaning import Asked, shares, values_in
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
 from cnntrain.config.compose import default
@@ -43,7 +43,7 @@ def pixels_of(inventory: AnnotatedInventory, console: Console) -> np.ndarray:
         for index in good:
             record, entry = inventory.masks[index], inventory.table.entries[index]
             if record is not None:
-                counts[index] = inventory.meaning.classes.counts(record)[0]
+                counts[index] = inventory.scheme.classes.counts(record)[0]
             else:
                 size = int(inventory.records["width"][index]), int(inventory.records["height"][index])
                 try:
@@ -56,9 +56,11 @@ def pixels_of(inventory: AnnotatedInventory, console: Console) -> np.ndarray:
     return counts
 
 
-def examine(root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked: Asked) -> MaskAudit:
+def examine(
+    root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked: AnnotationOptions
+) -> MaskAudit:
     """Return what there is to say of a folder, from the pixels of each label in each mask."""
-    entries, records, names = inventory.table.entries, inventory.records, inventory.meaning.names
+    entries, records, names = inventory.table.entries, inventory.records, inventory.scheme.names
     good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")
     parts = inventory.parts(test_fraction)
@@ -104,7 +106,7 @@ def examine(root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked:
         special=found.special,
         left_out=round(1 - float(np.median(sides.min(0) / sides.max(0))), 4) if len(good) else 0.0,
         split=split_in_words(inventory.listing.parts, test_fraction, of=""),
-        refusal=inventory.meaning.refusal or why_not_trainable(parts),
+        refusal=inventory.scheme.refusal or why_not_trainable(parts),
     )
     if not audit.refusal:
         audit.facts = inventory.facts(test_fraction)
@@ -117,7 +119,7 @@ def in_words(lies: str) -> str:
     return "turned alike" if lies == ALIKE else "upright already"
 
 
-def command(root: str, audit: MaskAudit, asked: Asked) -> str:
+def command(root: str, audit: MaskAudit, asked: AnnotationOptions) -> str:
     """Return the command that trains on a folder.
 
     Args:
@@ -143,7 +145,7 @@ def command(root: str, audit: MaskAudit, asked: Asked) -> str:
 
 
 def audit(
-    root: str, asked: Asked, json_file: str | None, html_file: str | None, verbose: int = 1
+    root: str, asked: AnnotationOptions, json_file: str | None, html_file: str | None, verbose: int = 1
 ) -> MaskAudit:
     """Look at a folder of annotated images, print what was found, and write it to files if they are named.
 

@@ -65,7 +65,7 @@ def page(
 def colors_of(inventory: AnnotatedInventory) -> np.ndarray:
     """Return a colour for each label, uint8 (256, 3): that of coloured masks, else one of its own."""
     palette = masks.palette().copy()
-    for value, label in (inventory.meaning.classes.colors or {}).items():
+    for value, label in (inventory.scheme.classes.colors or {}).items():
         palette[label] = unpacked(value)
     return palette
 
@@ -85,7 +85,7 @@ def rows(inventory: AnnotatedInventory, counts: np.ndarray, palette: np.ndarray)
     """Return images that show each class but the first, evenly spread."""
     reader = MaskReader.of(inventory, Decoding(inventory.max_megapixels))
     found = []
-    for label, name in enumerate(inventory.meaning.names[1:], 1):
+    for label, name in enumerate(inventory.scheme.names[1:], 1):
         members = np.flatnonzero(counts[:, label] > 0)
         some = np.unique(np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int))
         images = [overlay(inventory, int(members[place]), reader, palette) for place in some]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cnntrain.annotations.auto import asked_of, inventory_of
+from cnntrain.annotations.auto import annotation_options, inventory_of
 from cnntrain.annotations.boxes.inventory import BoxInventory
 from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.regions import IGNORED
@@ -100,7 +100,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
             on_bad_image = on_bad_box = "skip"
         bound = default("data.max_megapixels") if max_megapixels is None else max_megapixels
         said = {"format": format, "ignore": ignore, "label_map": label_map, "colors": colors}
-        asked = asked_of({**said, "targets": targets, "on_bad_box": on_bad_box})
+        asked = annotation_options({**said, "targets": targets, "on_bad_box": on_bad_box})
         inventory = inventory_of(root, asked, on_bad_image, bound)
         listing = inventory.listing
         parts = inventory.parts(test_fraction, split.is_by_index).astype("U6")  # in which `unused` fits

@@ -23,7 +23,7 @@ class Exported:
     """
 
     output: str = "outputs"
-    meaning: str = "float32 (N, ...)"
+    scheme: str = "float32 (N, ...)"
     head: str = ""
     raw: str = "outputs"
     script: Path | None = None

@@ -13,7 +13,7 @@ from box_tree import save, xml
 from test_box_formats import TREES, inventory, read, truth
 
 from cnntrain.annotations.boxes.inventory import usable_inventory
-from cnntrain.annotations.meaning import Asked
+from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.errors import UserError
 
 GOOD = (4, 5, 20, 25, 1)
@@ -74,13 +74,13 @@ def test_training_stops_at_a_wrong_box_or_goes_on_without_it(kind: str) -> None:
     root = TREES[kind](Path("data"))
     place = plant(root, kind, (24, 8, 12, 16, 0))
     with pytest.raises(UserError) as stopped:
-        usable_inventory(str(root), Asked(), "skip", 64, verbose=0)
+        usable_inventory(str(root), AnnotationOptions(), "skip", 64, verbose=0)
     assert str(stopped.value) == (
         f"data/{place}: left 24, top 8, right 12, bottom 16 in an image of 48x32\n"
         "data.on_bad_box=skip leaves such boxes out, and clips those that are partly inside; to list them "
         "all: cnntrain data data"
     )
-    found = usable_inventory(str(root), Asked(on_bad_box="skip"), "stop", 64, verbose=0)
+    found = usable_inventory(str(root), AnnotationOptions(on_bad_box="skip"), "stop", 64, verbose=0)
     assert len(found.boxes[0]) == 1
     assert found.warnings(3)[0].startswith("wrong boxes, 1, left out, or clipped if partly inside: ")
 
@@ -88,7 +88,7 @@ def test_training_stops_at_a_wrong_box_or_goes_on_without_it(kind: str) -> None:
 def test_copies_of_boxes_alone_stop_nothing() -> None:
     root = box_tree.voc(Path("data"))
     plant(root, "voc", GOOD)
-    found = usable_inventory(str(root), Asked(), "stop", 64, verbose=0)
+    found = usable_inventory(str(root), AnnotationOptions(), "stop", 64, verbose=0)
     assert found.warnings(3)[0].startswith("copies of boxes, 1, left out: Annotations/00.xml, object 2: ")
 
 
@@ -161,7 +161,7 @@ def test_a_class_that_the_list_of_names_lacks_is_named() -> None:
     (root / "classes.txt").write_text("owl\ndog\n")
     found = inventory(root)
     told = found.kinds["unknown_classes"][0]
-    assert found.meaning.names == ["owl", "dog"]
+    assert found.scheme.names == ["owl", "dog"]
     assert told == "Annotations/00.xml, object 1: class cat is outside the 2 classes"
 
 
@@ -182,8 +182,8 @@ def test_images_whose_annotation_cannot_be_used_are_named_and_left_out() -> None
     assert found.table.orphan_images == ["JPEGImages/06.png"]
     assert found.table.orphan_masks == ["Annotations/05.xml"]
     with pytest.raises(UserError, match=r"4 faults, the first is data/Annotations/00\.xml: not XML"):
-        usable_inventory(str(root), Asked(), "stop", 64, verbose=0)
-    assert int(usable_inventory(str(root), Asked(), "skip", 64, verbose=0).readable.sum()) == 14
+        usable_inventory(str(root), AnnotationOptions(), "stop", 64, verbose=0)
+    assert int(usable_inventory(str(root), AnnotationOptions(), "skip", 64, verbose=0).readable.sum()) == 14
 
 
 def test_names_in_another_order_are_told() -> None:
@@ -191,7 +191,7 @@ def test_names_in_another_order_are_told() -> None:
     root = box_tree.yolo(Path("data"))
     (root / "labels/classes.txt").write_text("owl\ncat\ndog\n")
     found = inventory(root)
-    assert found.meaning.names == ["cat", "dog", "owl"]
+    assert found.scheme.names == ["cat", "dog", "owl"]
     assert found.table.orders == [
         "labels/classes.txt names owl, cat, dog, and data.yaml cat, dog, owl: data.yaml counts"
     ]
@@ -204,7 +204,7 @@ def test_names_lie_beside_the_labels_as_labelimg_writes_them() -> None:
     root = box_tree.yolo(Path("data"))
     (root / "data.yaml").rename(root / "other.txt")
     (root / "labels/train/classes.txt").write_text("cat\ndog\nowl\n")
-    assert inventory(root).meaning.names == ["cat", "dog", "owl"]
+    assert inventory(root).scheme.names == ["cat", "dog", "owl"]
     (root / "labels/train/classes.txt").unlink()
     with pytest.raises(UserError, match="must name the classes 0, 1, "):
         inventory(root)

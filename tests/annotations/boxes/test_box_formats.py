@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from cnntrain.annotations.boxes import formats
 from cnntrain.annotations.boxes.inventory import BoxInventory, box_inventory
-from cnntrain.annotations.meaning import Asked
+from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.errors import UserError
 
 TREES: dict[str, Callable[[Path], Path]] = {"coco": box_tree.coco, "yolo": box_tree.yolo, "voc": box_tree.voc}
@@ -23,7 +23,7 @@ TREES: dict[str, Callable[[Path], Path]] = {"coco": box_tree.coco, "yolo": box_t
 
 def inventory(root: Path, **said: Any) -> BoxInventory:
     box_inventory.cache_clear()  # type: ignore[attr-defined]
-    return box_inventory(str(root), Asked(**said), 64, verbose=0)
+    return box_inventory(str(root), AnnotationOptions(**said), 64, verbose=0)
 
 
 def truth(found: BoxInventory, index: int) -> list[tuple[float, ...]]:
@@ -34,16 +34,16 @@ def truth(found: BoxInventory, index: int) -> list[tuple[float, ...]]:
 
 def read(found: BoxInventory, index: int) -> list[tuple[Any, ...]]:
     """Return the boxes that were read, classes by their names."""
-    names = found.meaning.names
+    names = found.scheme.names
     return [(*row[:4].round(3).tolist(), names[int(row[4])]) for row in found.boxes[index]]
 
 
 @pytest.mark.parametrize("kind", TREES)
 def test_each_format_gives_the_boxes_that_were_drawn(kind: str) -> None:
     root = TREES[kind](Path("data"))
-    assert formats.targets_of(root, Asked()) == "boxes" and formats.format_of(root) == kind
+    assert formats.targets_of(root, AnnotationOptions()) == "boxes" and formats.format_of(root) == kind
     found = inventory(root)
-    assert found.meaning.names == list(NAMES) and len(found.boxes) == 20 and not found.faults
+    assert found.scheme.names == list(NAMES) and len(found.boxes) == 20 and not found.faults
     assert all(read(found, index) == truth(found, index) for index in range(20))
     assert all(rows.dtype == np.float32 and rows.shape[1] == 6 for rows in found.boxes)
     assert found.in_words()["format"].startswith(f"{kind}, ")
@@ -73,9 +73,9 @@ def test_files_of_yolo_lie_beside_images_if_something_names_the_classes(parts: t
     with pytest.raises(UserError, match="has no boxes"):
         formats.format_of("data")
     Path("data", parts[0], "classes.txt").write_text("\n".join(NAMES))
-    assert formats.targets_of("data", Asked()) == "boxes"
+    assert formats.targets_of("data", AnnotationOptions()) == "boxes"
     found = inventory(Path("data"))
-    assert len(found.boxes) == 20 and found.meaning.names == list(NAMES)
+    assert len(found.boxes) == 20 and found.scheme.names == list(NAMES)
     assert all(read(found, index) == truth(found, index) for index in range(20))
 
 
@@ -94,8 +94,8 @@ def test_vocs_own_files_count_from_one() -> None:
     (root / "Annotations/00.xml").write_text(xml(0, [(5, 6, 20, 25, 0)]).replace("owl", "bird"))
     (root / "Annotations/01.xml").write_text(xml(1, []))
     found = inventory(root)
-    assert found.boxes[0][0].tolist() == [4, 5, 20, 25, found.meaning.names.index("cat"), 0]
-    assert len(found.meaning.names) == 20 and "coordinates count from 1" in found.in_words()["read as"]
+    assert found.boxes[0][0].tolist() == [4, 5, 20, 25, found.scheme.names.index("cat"), 0]
+    assert len(found.scheme.names) == 20 and "coordinates count from 1" in found.in_words()["read as"]
 
 
 @pytest.mark.parametrize("ids", [(3, 7, 90), (0, 1, 2), (2, 1, 0), (1, 2, 3)])
@@ -104,7 +104,7 @@ def test_categories_of_coco_go_by_name_whatever_their_ids_are(ids: tuple[int, in
     root = box_tree.coco(Path("data"), range(10), ids=ids)
     box_tree.coco(root, range(10, 14), "val", ids=(1, 5, 8), names=("owl", "cat", "dog"))
     found = inventory(root)
-    assert sorted(found.meaning.names) == sorted(NAMES)
+    assert sorted(found.scheme.names) == sorted(NAMES)
     assert all(read(found, index) == truth(found, index) for index in range(14))
     assert "differ between" in found.in_words()["read as"]
 
@@ -119,7 +119,7 @@ def test_a_category_that_only_groups_the_others_is_no_class() -> None:
         content["categories"].insert(0, {"id": 0, "name": "animals", "supercategory": "none"})
 
     box_tree.change(root, grouped)
-    assert inventory(root).meaning.names == list(NAMES)
+    assert inventory(root).scheme.names == list(NAMES)
 
 
 def test_crowds_and_difficult_objects_are_ignored_and_not_lost() -> None:
@@ -138,8 +138,8 @@ def test_outlines_become_boxes_where_a_box_is_wanted() -> None:
     root = box_tree.yolo(Path("yolo"))
     (root / "labels/train/00.txt").write_text("1 0.25 0.5 0.75 0.5 0.5 0.75\n")
     assert (
-        formats.targets_of(root, Asked()) == "masks"
-        and formats.targets_of(root, Asked(targets="boxes")) == "boxes"
+        formats.targets_of(root, AnnotationOptions()) == "masks"
+        and formats.targets_of(root, AnnotationOptions(targets="boxes")) == "boxes"
     )
     assert inventory(root, targets="boxes").boxes[0].tolist() == [[12, 16, 36, 24, 1, 0]]
     root = box_tree.coco(Path("coco"))
@@ -149,15 +149,15 @@ def test_outlines_become_boxes_where_a_box_is_wanted() -> None:
         content["annotations"][0]["segmentation"] = [[4, 5, 20, 5, 20, 30]]
 
     box_tree.change(root, outlined)
-    assert formats.targets_of(root, Asked()) == "masks"
+    assert formats.targets_of(root, AnnotationOptions()) == "masks"
     assert inventory(root, targets="boxes").boxes[0][0, :4].tolist() == [4, 5, 20, 30]
 
 
 def test_other_folders_are_not_taken_for_folders_with_boxes() -> None:
-    assert formats.targets_of(mask_tree.masks(Path("masks")), Asked()) == "masks"
+    assert formats.targets_of(mask_tree.masks(Path("masks")), AnnotationOptions()) == "masks"
     for name in ("a", "b"):
         save(Path("classes") / name / "1.png", pixels(1))
-    assert formats.targets_of("classes", Asked()) == "classes"
+    assert formats.targets_of("classes", AnnotationOptions()) == "classes"
     with pytest.raises(UserError, match=r"data\.root=classes has no boxes: annotations"):
         formats.format_of("classes")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnntrain.annotations.boxes.inventory import BoxInventory, box_inventory
 from cnntrain.annotations.facts import ALIKE
-from cnntrain.annotations.meaning import Asked
+from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.annotations.table import AUTO
 from cnntrain.config.compose import default
@@ -30,18 +30,18 @@ MANY_SMALL = 0.2  # share of small boxes from which on larger images are recomme
 WIDEST = 320  # pixels; side of images that a CPU trains on in reasonable time
 
 
-def examine(root: str, inventory: BoxInventory, asked: Asked) -> BoxAudit:
+def examine(root: str, inventory: BoxInventory, asked: AnnotationOptions) -> BoxAudit:
     """Return what there is to say of a folder."""
     entries, records, table = inventory.table.entries, inventory.records, inventory.table
     good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")
     parts = inventory.parts(test_fraction)
-    why = inventory.meaning.refusal or why_not_trainable(parts)
+    why = inventory.scheme.refusal or why_not_trainable(parts)
     facts = {} if why else inventory.facts(test_fraction)
     side = training_side(inventory, facts["image_size"]) if facts else 0
     classes = {
         name: class_boxes(inventory, label, parts, side or LARGEST)
-        for label, name in enumerate(inventory.meaning.names)
+        for label, name in enumerate(inventory.scheme.names)
     }
     numbers = [len(inventory.boxes[index]) for index in good.tolist()]
     copies, found = sorted_copies(inventory, good), inventory.listing.found
@@ -142,7 +142,7 @@ def lies_in_words(lies: str) -> str:
     return "its boxes were made on the unturned image" if lies == ALIKE else "its boxes are upright already"
 
 
-def command(root: str, inventory: BoxInventory, audit: BoxAudit, asked: Asked) -> str:
+def command(root: str, inventory: BoxInventory, audit: BoxAudit, asked: AnnotationOptions) -> str:
     """Return the command that trains on a folder.
 
     Args:
@@ -165,7 +165,7 @@ def command(root: str, inventory: BoxInventory, audit: BoxAudit, asked: Asked) -
 
 
 def audit(
-    root: str, asked: Asked, json_file: str | None, html_file: str | None, verbose: int = 1
+    root: str, asked: AnnotationOptions, json_file: str | None, html_file: str | None, verbose: int = 1
 ) -> BoxAudit:
     """Look at a folder of images with boxes, print what was found, and write it to files if they are named.
 

@@ -62,7 +62,7 @@ def rows(inventory: BoxInventory) -> list[Row]:
     """Return images with boxes of each class, evenly spread."""
     found = []
     good = np.flatnonzero(inventory.readable).tolist()
-    for label, name in enumerate(inventory.meaning.names):
+    for label, name in enumerate(inventory.scheme.names):
         members = [index for index in good if (inventory.boxes[index][:, BOX_CLASS] == label).any()]
         places = np.linspace(0, len(members) - 1, min(len(members), OF_A_CLASS)).astype(int)
         images = [drawn(inventory, members[place]) for place in np.unique(places)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cnntrain.annotations.class_map import ClassMap
 from cnntrain.annotations.mask_file import packed, unpacked
 from cnntrain.annotations.mask_scan import MaskRecord
-from cnntrain.annotations.readers.names import Names
+from cnntrain.annotations.readers.names import ClassNames
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import BACKGROUND, Color
 from cnntrain.text import printable
@@ -22,7 +22,7 @@ SOURCES = "classes.txt or data.yaml"
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnnotationOptions:
     """What the user says of the annotations; all have a default.
 
     Args:
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass
-class Meaning:
+class LabelScheme:
     """The classes of masks, and which values stand for them.
 
     Args:
@@ -76,7 +76,9 @@ def values_in(records: Sequence[MaskRecord]) -> tuple[Counter[int], Counter[int]
     return ids, colors
 
 
-def meaning_of(asked: Asked, named: Names, records: Sequence[MaskRecord]) -> Meaning:
+def infer_label_scheme(
+    asked: AnnotationOptions, named: ClassNames, records: Sequence[MaskRecord]
+) -> LabelScheme:
     """Return what the values of masks mean.
 
     Args:
@@ -90,10 +92,10 @@ def meaning_of(asked: Asked, named: Names, records: Sequence[MaskRecord]) -> Mea
     if asked.label_map is not None:
         return of_label_map(dict(asked.label_map), named, asked.ignore)
     if colors and sum(colors.values()) > sum(ids.values()) - ids[0]:
-        return Meaning([], ClassMap(0, asked.ignore), refusal=unknown_colors(colors + black(ids)))
+        return LabelScheme([], ClassMap(0, asked.ignore), refusal=unknown_colors(colors + black(ids)))
     if named.ids is not None:
         text = f"{named.file} numbers the classes {printable(list(named.ids))}; all other ids are ignored"
-        return Meaning(named.names, ClassMap(len(named.names), asked.ignore, named.ids), [text])
+        return LabelScheme(named.names, ClassMap(len(named.names), asked.ignore, named.ids), [text])
     used = set(ids) - ({asked.ignore} if set(ids) != BINARY else set())
     if set(ids) == BINARY and len(named.names) <= 2:
         return of_two(
@@ -103,7 +105,7 @@ def meaning_of(asked: Asked, named: Names, records: Sequence[MaskRecord]) -> Mea
         note = f"{named.file} names one class, {named.names[0]}: it is 1, and 0 is the {BACKGROUND}"
         return of_two(named.names, ClassMap(2, asked.ignore), note)
     if named.names:
-        return Meaning(named.names, ClassMap(len(named.names), asked.ignore))
+        return LabelScheme(named.names, ClassMap(len(named.names), asked.ignore))
     return of_ids(used, ids, asked.ignore)
 
 
@@ -112,35 +114,35 @@ def black(ids: Mapping[int, int]) -> Counter[int]:
     return Counter({packed((value,) * 3): number for value, number in ids.items() if value < 256})
 
 
-def of_colors(asked: Asked, named: Names) -> Meaning:
+def of_colors(asked: AnnotationOptions, named: ClassNames) -> LabelScheme:
     """Return the meaning of coloured masks."""
     if asked.colors is None:
         colors = {packed(color): label for color, label in named.colors.items()}
-        return Meaning(named.names, ClassMap(len(named.names), asked.ignore, colors=colors))
+        return LabelScheme(named.names, ClassMap(len(named.names), asked.ignore, colors=colors))
     names = [name for name, _ in asked.colors]
     colors = {packed(color): label for label, (_, color) in enumerate(asked.colors)}
-    return Meaning(names, ClassMap(len(names), asked.ignore, colors=colors))
+    return LabelScheme(names, ClassMap(len(names), asked.ignore, colors=colors))
 
 
-def of_label_map(ids: Mapping[int, int], named: Names, ignore: int) -> Meaning:
+def of_label_map(ids: Mapping[int, int], named: ClassNames, ignore: int) -> LabelScheme:
     """Return the meaning of ids that the user maps to labels."""
     number = max(len(named.names), max(ids.values()) + 1)
     refusal = ""
     if named.names and number > len(named.names):
         refusal = f"data.label_map goes up to {number - 1}, and {named.file} names {len(named.names)} classes"
-    return Meaning(named.names or numbers(number), ClassMap(number, ignore, ids), refusal=refusal)
+    return LabelScheme(named.names or numbers(number), ClassMap(number, ignore, ids), refusal=refusal)
 
 
-def of_two(names: Sequence[str], classes: ClassMap, note: str) -> Meaning:
+def of_two(names: Sequence[str], classes: ClassMap, note: str) -> LabelScheme:
     """Return the meaning of masks of a background and one class, perhaps named."""
     both = list(names) if len(names) == 2 else [BACKGROUND, *(names or [FOREGROUND])]
-    return Meaning(both, classes, [note])
+    return LabelScheme(both, classes, [note])
 
 
-def of_ids(used: set[int], ids: Counter[int], ignore: int) -> Meaning:
+def of_ids(used: set[int], ids: Counter[int], ignore: int) -> LabelScheme:
     """Return the meaning of ids that nothing names: each is its own label, unless they look otherwise."""
     number = max(used, default=0) + 1
-    refused = Meaning([], ClassMap(0, ignore))
+    refused = LabelScheme([], ClassMap(0, ignore))
     if len(used) < 2:
         only = f"only the value {min(used)}" if used else "no class"
         refused.refusal = f"masks hold {only}, and training takes two classes: {SOURCES} would name them"
@@ -158,7 +160,7 @@ def of_ids(used: set[int], ids: Counter[int], ignore: int) -> Meaning:
         return refused
     absent = sorted(set(range(number)) - used)
     notes = [f"no mask holds {', '.join(map(str, absent[:SHOWN]))}"] if absent else []
-    return Meaning(numbers(number), ClassMap(number, ignore), notes)
+    return LabelScheme(numbers(number), ClassMap(number, ignore), notes)
 
 
 def is_odd(used: set[int]) -> bool:
