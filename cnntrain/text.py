@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cnntrain.language.translation import tr, tr_count
+
 JOIN = "\u00a0"  # a blank at which no line is cut; it reaches the screen as a blank
 KEPT = ("\n", JOIN)  # of our own prose; in a name they are escaped
 LONGEST = 200  # characters of a value that a message shows
@@ -54,7 +56,7 @@ def some(names: Iterable[object]) -> str:
 def together(names: Iterable[object]) -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     *before, last = map(str, names)
-    return f"{', '.join(before)} and {last}" if before else last
+    return tr("{several} and {last}", several=", ".join(before), last=last) if before else last
 
 
 def without_controls(text: str) -> str:
@@ -172,4 +174,4 @@ def is_there(name: str) -> bool:
 def points(difference: float) -> str:
     """Return a difference of two shares, such as accuracies, in words: ``3 points``."""
     number = round(100 * abs(difference))
-    return f"{number} point{'' if number == 1 else 's'}"
+    return tr_count(number, "{number} point", "{number} points")

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cnntrain.language.translation import tr
+from cnntrain.language.translation import later, tr
 from cnntrain.text import points
 
 CLEAR = 0.05  # smallest difference of two scores that a sentence is made of
 VANISHED = 0.01  # share of the last step's gradient below which the first step's has vanished
 SURE = 0.9  # probability from which a network is sure
+# The parts that sequences consist of, and one of them.
+PARTS = {
+    later("rows"): later("row"),
+    later("columns"): later("column"),
+    later("patches"): later("patch"),
+    later("pixels"): later("pixel"),
+    later("steps"): later("step"),
+    later("tokens"): later("token"),
+}
 NEAR = 0.7  # share of the mean distance below which a head looks near
 
 
+def parts(plural: str) -> str:
+    """Return what the parts of a sequence are called, which a reader names in English: ``rows``."""
+    return tr(plural)
+
+
 def one_of(plural: str) -> str:
-    """Return what one of the rows, columns, patches or pixels is called."""
-    return {"patches": "patch"}.get(plural, plural.removesuffix("s"))
+    """Return what one of them is called: ``row``."""
+    return tr(PARTS[plural]) if plural in PARTS else plural.removesuffix("s")
 
 
 def on_skips(costs: Mapping[str, float]) -> str:
@@ -26,10 +40,14 @@ def on_skips(costs: Mapping[str, float]) -> str:
     """
     name, most = max(costs.items(), key=lambda item: item[1])
     if most < CLEAR:
-        return "None of them costs much here: train longer, or look at a run by run=RUN."
+        return tr("None of them costs much here: train longer, or look at a run by run=RUN.")
     others = [cost for other, cost in costs.items() if other != name]
-    text = f"The network {name} loses {points(most)} of mIoU"
-    more = f"; the others cost at most {points(max(others))}" if others and max(others) >= 0 else ""
+    text = tr("The network {name} loses {points} of mIoU", name=name, points=points(most))
+    more = (
+        tr("; the others cost at most {points}", points=points(max(others)))
+        if others and max(others) >= 0
+        else ""
+    )
     return f"{text}{more}."
 
 
@@ -44,9 +62,15 @@ def on_finest(name: str, whole: tuple[float, float], alone: tuple[float, float])
     kept, lost = alone[0] > whole[0] / 2, alone[1] < whole[1] / 2
     if not (kept and lost):
         return ""
-    return (
-        f" With {name} it still finds where something is ({alone[0]:.0%} in place of {whole[0]:.0%}) but no "
-        f"longer what ({alone[1]:.0%} in place of {whole[1]:.0%}): that comes from below."
+    return tr(
+        " With {name} it still finds where something is ({where:.0%} in place of "
+        "{whole_where:.0%}) but no longer what ({what:.0%} in place of "
+        "{whole_what:.0%}): that comes from below.",
+        name=name,
+        where=alone[0],
+        whole_where=whole[0],
+        what=alone[1],
+        whole_what=whole[1],
     )
 
 
@@ -72,17 +96,26 @@ def on_vanishing(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequ
     """
 
     def share(values: Sequence[float]) -> str:
-        return f"{values[0] / values[-1]:.0e}" if values[-1] > 0 else "nothing"
+        return f"{values[0] / values[-1]:.0e}" if values[-1] > 0 else tr("nothing")
 
-    text = "; ".join(f"{name} {share(v)} and {share(after[name])}" for name, v in before.items())
+    text = tr("; ").join(
+        tr("{name} {before} and {after}", name=name, before=share(v), after=share(after[name]))
+        for name, v in before.items()
+    )
     lost = [name for name, values in before.items() if values[0] < VANISHED * values[-1]]
     regained = [name for name in lost if after[name][0] >= VANISHED * after[name][-1]]
     end = ""
     if lost and len(regained) == len(lost):
-        end = " Training has opened the way back: here the gradient no longer vanishes."
+        end = tr(" Training has opened the way back: here the gradient no longer vanishes.")
     elif lost:
-        end = " Where it stays so, the first steps teach nothing: read fewer steps, or use an LSTM or GRU."
-    return f"Of the norm at the last step, the first one has before and after training: {text}.{end}"
+        end = tr(
+            " Where it stays so, the first steps teach nothing: read fewer steps, or use an LSTM or GRU."
+        )
+    return tr(
+        "Of the norm at the last step, the first one has before and after training: {text}.{end}",
+        text=text,
+        end=end,
+    )
 
 
 def on_belief(
@@ -98,19 +131,25 @@ def on_belief(
         names: of the classes.
     """
     turns = [
-        f"{names[now]} after {of_step} {step}"
+        tr("{name} after {part} {step}", name=names[now], part=of_step, step=step)
         for step, now, before in zip(steps[1:], answers[1:], answers, strict=False)
         if now != before
     ]
-    text = f"It begins with {names[answers[0]]}" + (
-        f", then {', '.join(turns)}." if turns else ", and stays."
+    text = tr("It begins with {name}", name=names[answers[0]]) + (
+        tr(", then {turns}.", turns=", ".join(turns)) if turns else tr(", and stays.")
     )
     since = len(steps)
     while since and answers[since - 1] == answers[-1] and shares[since - 1] >= SURE:
         since -= 1
     if since == len(steps):
-        return f"{text} It is never {SURE:.0%} sure to the end."
-    return f"{text} From {of_step} {steps[since]} on it is at least {SURE:.0%} sure."
+        return tr("{text} It is never {sure:.0%} sure to the end.", text=text, sure=SURE)
+    return tr(
+        "{text} From {part} {step} on it is at least {sure:.0%} sure.",
+        text=text,
+        part=of_step,
+        step=steps[since],
+        sure=SURE,
+    )
 
 
 def on_attention(looked_at: Sequence[float], distances: Sequence[float], equal: float) -> str:
@@ -122,12 +161,27 @@ def on_attention(looked_at: Sequence[float], distances: Sequence[float], equal: 
         equal: the distance if all parts got the same.
     """
     near = sum(distance < NEAR * equal for distance in distances)
-    text = f"{near} of {len(distances)} heads look mostly near, at less than {NEAR:.0%} of that distance."
+    text = tr(
+        "{near} of {heads} heads look mostly near, at less than {share:.0%} of that distance.",
+        near=near,
+        heads=len(distances),
+        share=NEAR,
+    )
     first, last = looked_at[0], looked_at[-1]
     if last < (1 - CLEAR) * first:
-        return f"{text} The last layer is choosier than the first: {last:.1f} in place of {first:.1f}."
+        return tr(
+            "{text} The last layer is choosier than the first: {last:.1f} in place of {first:.1f}.",
+            text=text,
+            last=last,
+            first=first,
+        )
     if first < (1 - CLEAR) * last:
-        return f"{text} The first layer is choosier than the last: {first:.1f} in place of {last:.1f}."
+        return tr(
+            "{text} The first layer is choosier than the last: {first:.1f} in place of {last:.1f}.",
+            text=text,
+            first=first,
+            last=last,
+        )
     return text
 
 

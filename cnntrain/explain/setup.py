@@ -31,6 +31,7 @@ from cnntrain.data.open import Data, open_data, warn_of_no_record
 from cnntrain.explain.table import Subject
 from cnntrain.image_folder.members import recorded_split
 from cnntrain.inference.model import Trained
+from cnntrain.language.translation import tr
 from cnntrain.optim.freezing import Freezing
 from cnntrain.run import setup as run_setup
 from cnntrain.runs.records import CheckpointState
@@ -151,7 +152,7 @@ def train(
         metrics: told of every batch.
     """
     settings = parts.settings
-    bars = console.bar(settings.epochs * len(parts.batches), 0, f"training {name}")
+    bars = console.bar(settings.epochs * len(parts.batches), 0, tr("training {name}", name=name))
     with closing(parts.batches), bars as bar:
 
         def after_step() -> None:

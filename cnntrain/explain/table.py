@@ -190,7 +190,7 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "hierarchy",
             IMAGES,
-            later("what excites the first layer, the next, the last: from edges to objects"),
+            later("what excites the first layer, the next and the last"),
             "the parts of test images that excite channels of each layer most, as large as their receptive "
             "fields: edges, corners, parts; also of run=RUN",
             "images.hierarchy.hierarchy",

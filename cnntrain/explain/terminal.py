@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.text import folded, without_controls
 
@@ -62,7 +63,7 @@ def rows(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str
     for line in lines:
         words(console, f"[bold]{escape(line[0])}[/]  {escape('  '.join(line[1:left]))}")
         named = zip(headings[left:], line[left:], strict=True)
-        facts = "; ".join(f"[dim]{name}[/] {escape(value)}" for name, value in named if value)
+        facts = tr("; ").join(f"[dim]{name}[/] {escape(value)}" for name, value in named if value)
         words(console, facts, indent=2)
 
 

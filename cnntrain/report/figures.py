@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from cnntrain.drawing.mosaic import mosaic
 from cnntrain.drawing.style import COLOURS, borderless, canvas, percent, styled
+from cnntrain.language.translation import tr, tr_count
 from cnntrain.report.model_views import Filters, Maps
-from cnntrain.runtime.console import count
 from cnntrain.tasks.scores import TRAIN, VAL, Scores
 from cnntrain.tasks.scores import Figure as Measured
 
@@ -110,8 +110,11 @@ def attention(images: np.ndarray, layers: np.ndarray) -> Figure:
         layers: attention, float (N, layers, heads, H, W).
     """
     number, heads = layers.shape[1:3]
-    of_heads = f"attention of {count(heads, 'head')}"
-    names = [f"layer {layer + 1} of {number}: {of_heads}" for layer in range(number)]
+    of_heads = tr_count(heads, "attention of {number:,} head", "attention of {number:,} heads")
+    names = [
+        tr("layer {layer} of {layers}: {of_heads}", layer=layer + 1, layers=number, of_heads=of_heads)
+        for layer in range(number)
+    ]
     return below_images(images, [(name, layers[:, layer]) for layer, name in enumerate(names)])
 
 
@@ -126,7 +129,7 @@ def below_images(images: np.ndarray, layers: Sequence[tuple[str, np.ndarray]]) -
     images = sized(images, LARGEST_IMAGE)
     tiles = [[images[index].squeeze() for index in range(len(images))]]
     tiles += [[grid(maps[index]) for index in range(len(images))] for _, maps in layers]
-    names = ["the images", *(name for name, _ in layers)]
+    names = [tr("the images"), *(name for name, _ in layers)]
     heights = [max(tile.shape[0] / tile.shape[1] for tile in row) for row in tiles]
     total = sum(heights) + (MAP_GAP + MAP_MARGIN) * len(tiles)
     figure, axes = borderless(total / len(images))

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.errors import UserError
+from cnntrain.language.translation import later, tr
 from cnntrain.text import loss_in_words, printable
 
 TRAIN, VAL, TEST = "train", "val", "test"  # the parts of the data on which a score is measured
+MEASURED_ON = {
+    TRAIN: later("train {score}"),
+    VAL: later("val {score}"),
+    TEST: later("test {score}"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Score:
     def words(self) -> str:
         """The name in a sentence: ``accuracy``, whose heading is short, but ``mIoU``."""
         is_spelt = self.heading.lower() == self.name
-        return self.heading if is_spelt else self.name.replace("_", " ")
+        return tr(self.heading if is_spelt else self.name.replace("_", " "))
 
     def text(self, value: float) -> str:
         """Return a value as the screen shows it."""
@@ -53,7 +59,7 @@ class Score:
         return len(self.text(1.0 if self.is_fraction else 999.0))
 
 
-LOSS = Score("loss", "loss", higher_is_better=False)  # each task has one: the mean of its criterion
+LOSS = Score("loss", later("loss"), higher_is_better=False)  # each task has one: the mean of its criterion
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Figure:
     @property
     def words(self) -> str:
         """The name in a sentence, such as ``val loss``."""
-        return f"{self.part} {self.score.words}"
+        return tr(MEASURED_ON[self.part], score=self.score.words)
 
     @property
     def heading(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnntrain.language.translation import later, tr
 from cnntrain.tasks.scores import TRAIN, VAL, Figure, Score, Scores
 from cnntrain.text import points, together
 
@@ -30,25 +31,40 @@ def on_filters(purities: Sequence[float], chance: float) -> str:
             one class, mean over filters.
         chance: of as many images taken at random.
     """
-    text = f"For images taken at random it would be about {chance:.0%}."
+    text = tr("For images taken at random it would be about {chance:.0%}.", chance=chance)
     if max(purities) < chance + PURER / 2:
-        return f"{text} No layer is clearly above that: the filters respond to what all classes share."
+        return tr(
+            "{text} No layer is clearly above that: the filters respond to what all classes share.", text=text
+        )
     if len(purities) < 2:
         return text
     first, last = purities[0], purities[-1]
-    from_to = f"from {first:.0%} in the first layer to {last:.0%} in the last"
+    from_to = tr("from {first:.0%} in the first layer to {last:.0%} in the last", first=first, last=last)
     if last >= first + PURER:
         steps = sum(b >= a for a, b in itertools.pairwise(purities))
         way = (
-            "with every layer" if steps == len(purities) - 1 else "on the whole, though not with every layer"
+            tr("with every layer")
+            if steps == len(purities) - 1
+            else tr("on the whole, though not with every layer")
         )
-        return (
-            f"{text} It rises {way}, {from_to}: a layer combines what the one before found, sees more of the "
-            "image, and is more selective."
+        return tr(
+            "{text} It rises {way}, {from_to}: a layer combines what the one before found, "
+            "sees more of the image, and is more selective.",
+            text=text,
+            way=way,
+            from_to=from_to,
         )
     if last <= first - PURER:
-        return f"{text} It falls, {from_to}: deeper layers of this model are less selective for classes."
-    return f"{text} It hardly changes, {from_to}: deeper layers of this model are not clearly more selective."
+        return tr(
+            "{text} It falls, {from_to}: deeper layers of this model are less selective for classes.",
+            text=text,
+            from_to=from_to,
+        )
+    return tr(
+        "{text} It hardly changes, {from_to}: deeper layers of this model are not clearly more selective.",
+        text=text,
+        from_to=from_to,
+    )
 
 
 # ---- training without zero_grad
@@ -89,41 +105,63 @@ def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str, score: Score) -> s
     """
     costs = cleared.score - kept.score
     if cleared.diverges:
-        return "Here both trainings diverge: the learning rate is too high to show what zero_grad does."
+        return tr("Here both trainings diverge: the learning rate is too high to show what zero_grad does.")
     if kept.diverges:
         how = (
-            f"the loss is not finite from step {kept.lost_at:,} on"
+            tr("the loss is not finite from step {step:,} on", step=kept.lost_at)
             if kept.lost_at is not None
-            else f"the loss ends at {kept.last / kept.first:,.3g} times its first value"
+            else tr("the loss ends at {times:,.3g} times its first value", times=kept.last / kept.first)
         )
-        text = f"Here training diverges without it: {how}{'; ' + growing(kept) if growing(kept) else ''}."
+        text = tr(
+            "Here training diverges without it: {how}{more}.",
+            how=how,
+            more=tr("; ") + growing(kept) if growing(kept) else "",
+        )
         if costs < CLEAR:
-            return f"{text} With it, little is learnt either: try another optim.lr, or more epochs."
-        return f"{text} Test {score.words} is {kept.score:.1%} in place of {cleared.score:.1%}."
-    if costs >= CLEAR:
-        grows = f"; {growing(kept)}" if growing(kept) else ""
-        text = f"Here that costs {points(costs)} of {score.words}{grows}, but the loss does not diverge."
-        return f"{text} {WHY_NOT.get(optimizer, '')}".strip()
-    other = "a higher optim.lr or more epochs" if optimizer == "SGD" else "optim=sgd, or more epochs"
-    if costs <= -CLEAR:
-        return (
-            f"Here the training without it is even {points(costs)} better after so few steps; try {other} to "
-            "see it diverge."
+            return tr(
+                "{text} With it, little is learnt either: try another optim.lr, or more epochs.", text=text
+            )
+        return tr(
+            "{text} Test {score} is {kept:.1%} in place of {cleared:.1%}.",
+            text=text,
+            score=score.words,
+            kept=kept.score,
+            cleared=cleared.score,
         )
-    return f"Here it matters little after so few steps; try {other} to see it diverge."
+    if costs >= CLEAR:
+        grows = tr("; ") + growing(kept) if growing(kept) else ""
+        text = tr(
+            "Here that costs {points} of {score}{grows}, but the loss does not diverge.",
+            points=points(costs),
+            score=score.words,
+            grows=grows,
+        )
+        return f"{text} {tr(SCALED, optimizer=optimizer)}" if optimizer in SCALES else text
+    other = tr("a higher optim.lr or more epochs") if optimizer == "SGD" else tr("optim=sgd, or more epochs")
+    if costs <= -CLEAR:
+        return tr(
+            "Here the training without it is even {points} better after so few steps; try "
+            "{other} to see it diverge.",
+            points=points(costs),
+            other=other,
+        )
+    return tr("Here it matters little after so few steps; try {other} to see it diverge.", other=other)
 
 
-SCALED = (
-    "{} divides each gradient by its own running size, so that a growing sum does not make its steps longer: "
-    "they only go in the wrong direction. optim=sgd diverges."
+SCALED = later(
+    "{optimizer} divides each gradient by its own running size, so that a growing sum does "
+    "not make its steps longer: they only go in the wrong direction. optim=sgd "
+    "diverges."
 )
-WHY_NOT = {name: SCALED.format(name) for name in ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop")}
+SCALES = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop")
 
 
 def growing(trial: Trial) -> str:
     """Say how the gradient grew, if it did."""
     return (
-        f"the gradient norm grows to {trial.growth:,.3g} times its first value" if trial.growth >= 2 else ""
+        tr("the gradient norm grows to {times:,.3g} times its first value", times=trial.growth)
+        if trial.growth >= 2
+        else ""
     )
 
 
@@ -133,10 +171,10 @@ def growing(trial: Trial) -> str:
 def on_step(before: float, after: float, optimizer: str) -> str:
     """Say what a first step did to the loss of its own batch."""
     if after < before:
-        return "lower"
+        return tr("lower")
     if optimizer == "RMSprop":
-        return "not lower: the first steps of RMSprop are about ten times as long as its later ones"
-    return "not lower: the step was too long" if after > before else "unchanged"
+        return tr("not lower: the first steps of RMSprop are about ten times as long as its later ones")
+    return tr("not lower: the step was too long") if after > before else tr("unchanged")
 
 
 def on_first_loss(loss: float, chance: float) -> str:
@@ -147,10 +185,10 @@ def on_first_loss(loss: float, chance: float) -> str:
         chance: of a model that gives each class the same probability.
     """
     if abs(loss - chance) < 0.5:
-        return "That is about what an untrained model should have."
+        return tr("That is about what an untrained model should have.")
     if loss < chance:
-        return "This model is well below it: it knows something already."
-    return "This model is far above it: its first weights or its inputs are too large."
+        return tr("This model is well below it: it knows something already.")
+    return tr("This model is far above it: its first weights or its inputs are too large.")
 
 
 # ---- a run's curves

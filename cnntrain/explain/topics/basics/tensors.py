@@ -16,6 +16,7 @@ from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import rows, words
+from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console, bytes_in_words
 from cnntrain.text import shown_path
 
@@ -43,29 +44,44 @@ def tensors(build: Callable[[], Parts], console: Console, folder: Path) -> None:
     with parts.precision.autocast():
         loss = parts.criterion(parts.model(x), y)
     named = {
-        "scalar: the loss": loss,
-        "vector: a bias": linear[-1].bias,
-        "matrix: weights": linear[-1].weight,
-        "batch: flattened images": x.flatten(1),
-        "images": x,
-        "the same, colours last": x.permute(0, 2, 3, 1),
+        tr("scalar: the loss"): loss,
+        tr("vector: a bias"): linear[-1].bias,
+        tr("matrix: weights"): linear[-1].weight,
+        tr("batch: flattened images"): x.flatten(1),
+        tr("images"): x,
+        tr("the same, colours last"): x.permute(0, 2, 3, 1),
     }
     show_shapes(console, named)
     show_gradients(console, {name: named[name] for name in list(named)[:4]}, loss)
     size = math.prod(LARGE)
     words(
         console,
-        f"\nA batch of photographs, {list(LARGE)}, holds {'·'.join(map(str, LARGE))} = {size:,} numbers: "
-        f"{bytes_in_words(size)} as bytes, {bytes_in_words(4 * size)} as float32.",
+        tr(
+            "\nA batch of photographs, {shape}, holds {factors} = {size:,} numbers: {as_bytes} "
+            "as bytes, {as_floats} as float32.",
+            shape=list(LARGE),
+            factors="·".join(map(str, LARGE)),
+            size=size,
+            as_bytes=bytes_in_words(size),
+            as_floats=bytes_in_words(4 * size),
+        ),
     )
     path = folder / "tensors.png"
     figures.save(drawn({name: t.detach().float().cpu() for name, t in list(named.items())[:5]}), path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def show_shapes(console: Console, named: Mapping[str, Tensor]) -> None:
     """Show what a tensor is: shape, type, place, and how its numbers lie in memory."""
-    headings = ("tensor", "shape", "dtype", "device", "strides", "numbers", "memory")
+    headings = (
+        tr("tensor"),
+        tr("shape"),
+        tr("dtype"),
+        tr("device"),
+        tr("strides"),
+        tr("numbers"),
+        tr("memory"),
+    )
     lines = [
         (
             name,
@@ -74,15 +90,17 @@ def show_shapes(console: Console, named: Mapping[str, Tensor]) -> None:
             str(tensor.device),
             str(list(tensor.stride())),
             f"{tensor.numel():,}",
-            f"{tensor.numel() * tensor.element_size():,} bytes",
+            tr("{number:,} bytes", number=tensor.numel() * tensor.element_size()),
         )
         for name, tensor in named.items()
     ]
     rows(console, headings, lines)
     words(
         console,
-        "\nA stride is how many numbers further in memory the next one along a dimension lies. Colours last "
-        "is a view: the same memory with other strides, and nothing is copied.\n",
+        tr(
+            "\nA stride is how many numbers further in memory the next one along a dimension lies. Colours "
+            "last is a view: the same memory with other strides, and nothing is copied.\n"
+        ),
     )
 
 
@@ -103,12 +121,15 @@ def show_gradients(console: Console, named: Mapping[str, Tensor], loss: Tensor) 
         )
         for name, tensor in named.items()
     ]
-    rows(console, ("tensor", "requires_grad", "grad_fn", ".grad before backward", "after"), lines)
+    rows(console, (tr("tensor"), "requires_grad", "grad_fn", tr(".grad before backward"), tr("after")), lines)
     words(
         console,
-        "\nParameters have requires_grad=True, so torch notes each operation on them; grad_fn of the loss is "
-        "the last. backward follows that graph back and puts into .grad of each parameter a tensor of its "
-        "shape. Images need no gradient. The loss is a result, not a parameter, and keeps none.",
+        tr(
+            "\nParameters have requires_grad=True, so torch notes each operation on them; grad_fn of the "
+            "loss is the last. backward follows that graph back and puts into .grad of each parameter a "
+            "tensor of its shape. "
+            "Images need no gradient. The loss is a result, not a parameter, and keeps none."
+        ),
     )
 
 
@@ -129,7 +150,7 @@ def drawn(named: Mapping[str, Tensor]) -> Figure:
             aspect="auto" if tensor.dim() < 4 else "equal",
         )
         title, _, what = name.partition(": ")
-        axes.set_title(f"{title}\n{what or 'a batch'} {list(tensor.shape)}", fontsize=9)
+        axes.set_title(f"{title}\n{what or tr('a batch')} {list(tensor.shape)}", fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(visible=False)

@@ -18,8 +18,9 @@ from cnntrain.drawing.style import COLOURS, canvas, styled
 from cnntrain.explain import figures
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.value import Value, ordered
+from cnntrain.language.translation import tr, tr_count
 from cnntrain.models import MLP
-from cnntrain.runtime.console import Console, count
+from cnntrain.runtime.console import Console
 from cnntrain.text import shown_path
 
 INPUTS, TARGET = (2.0, -1.0), 0.5
@@ -44,24 +45,33 @@ def value(console: Console, folder: Path) -> None:
     of_torch.backward()
     words(
         console,
-        "[bold]One neuron with tanh, and one behind it[/]: loss = (v·tanh(w1·x1 + w2·x2 + b1) + (b2 − y))²\n",
+        tr(
+            "[bold]One neuron with tanh, and one behind it[/]: "
+            "loss = (v·tanh(w1·x1 + w2·x2 + b1) + (b2 − y))²\n"
+        ),
     )
     gradients = {name: (named[name].grad, float(tensors[name].grad)) for name in WEIGHTS}  # type: ignore[arg-type]
     lines = [
         (name, f"{WEIGHTS[name]:g}", f"{mine:.12f}", f"{its:.12f}") for name, (mine, its) in gradients.items()
     ]
-    rows(console, ("parameter", "data", "grad of Value", ".grad of torch"), lines)
+    rows(console, (tr("parameter"), tr("data"), tr("grad of Value"), tr(".grad of torch")), lines)
     furthest = max(abs(mine - its) for mine, its in gradients.values())
     words(
         console,
-        f"The loss is {loss.data:.6f}, and torch's {of_torch.item():.6f}. The gradients differ by at most "
-        f"{furthest:.0e}: both walk the same graph backwards. Value is a class of about 80 lines, "
-        "cnntrain/explain/value.py.\n",
+        tr(
+            "The loss is {loss:.6f}, and torch's {theirs:.6f}. The gradients differ by at most "
+            "{furthest:.0e}: both walk the same graph backwards. Value is a class of about 80 "
+            "lines, cnntrain/explain/value.py.\n",
+            loss=loss.data,
+            theirs=of_torch.item(),
+            furthest=furthest,
+        ),
     )
     path = folder / "value.png"
     figures.save(drawn(loss, named), path)
     compare_speed(console)
-    console.line("figure: [bold]{}[/]: the graph of {}", shown_path(path), count(len(ordered(loss)), "value"))
+    graph = tr_count(len(ordered(loss)), "the graph of {number:,} value", "the graph of {number:,} values")
+    console.line(tr("figure: [bold]{}[/]: {}"), shown_path(path), graph)
 
 
 def small_network(p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -111,7 +121,7 @@ def drawn(loss: Value, named: dict[str, Value]) -> Figure:
         axes.text(
             x,
             y,
-            f"{title or 'number'}\ndata {one.data:.3f}\ngrad {one.grad:.3f}",
+            f"{title or tr('number')}\ndata {one.data:.3f}\ngrad {one.grad:.3f}",
             ha="center",
             va="center",
             fontsize=8.5,
@@ -126,7 +136,7 @@ def drawn(loss: Value, named: dict[str, Value]) -> Figure:
     heights = [y for _, y in place.values()]
     axes.set(xlim=(min(columns) - 0.6, max(columns) + 0.6), ylim=(min(heights) - 0.6, max(heights) + 0.6))
     axes.axis("off")
-    axes.set_title("forward: from left to right; backward: grad, from right to left", fontsize=10)
+    axes.set_title(tr("forward: from left to right; backward: grad, from right to left"), fontsize=10)
     return figure
 
 
@@ -135,20 +145,31 @@ def compare_speed(console: Console) -> None:
     a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
     single, product = rate(some_operations), rate(lambda: operations_of_product(a, b))
     by_values, by_tensors = rate(step_of_values()), rate(step_of_torch())
-    mlp = f"MLP {PIXELS}-{HIDDEN}-{CLASSES}, forward and backward"
+    sizes = f"{PIXELS}-{HIDDEN}-{CLASSES}"
+    mlp = tr("MLP {sizes}, forward and backward", sizes=sizes)
     rows(
         console,
-        ("per second", "Value", "torch", "factor"),
+        (tr("per second"), "Value", "torch", tr("factor")),
         [
-            ("operations (×, +)", f"{single:,.0f}", f"{product:,.0f}", f"{product / single:,.0f}"),
-            (mlp, f"{by_values:,.2f} images", f"{by_tensors:,.0f} images", f"{by_tensors / by_values:,.0f}"),
+            (tr("operations (×, +)"), f"{single:,.0f}", f"{product:,.0f}", f"{product / single:,.0f}"),
+            (
+                mlp,
+                tr("{number} images", number=f"{by_values:,.2f}"),
+                tr("{number} images", number=f"{by_tensors:,.0f}"),
+                f"{by_tensors / by_values:,.0f}",
+            ),
         ],
     )
     words(
         console,
-        f"\nTorch multiplies whole matrices in one call to compiled code (here {SIDE}×{SIDE} with "
-        f"{count(torch.get_num_threads(), 'thread')}, and {BATCH} images at a time). Each operation of Value "
-        "is an object and a function of Python.",
+        tr(
+            "\nTorch multiplies whole matrices in one call to compiled code (here {side}×{side} with "
+            "{threads}, and {batch} images at a time). Each operation of Value is "
+            "an object and a function of Python.",
+            side=SIDE,
+            threads=tr_count(torch.get_num_threads(), "{number:,} thread", "{number:,} threads"),
+            batch=BATCH,
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.convolution_figure import drawn
 from cnntrain.explain.topics.convolutions.first_convolution import Seen, first_convolution
 from cnntrain.explain.topics.convolutions.kernels import KERNELS, edges_in_words, likeness, slide
+from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.text import shown_names, shown_path
 
@@ -49,8 +50,12 @@ def convolution(model: Examined, console: Console, folder: Path) -> None:
     name = next(iter(KERNELS))
     words(
         console,
-        f"[bold]A kernel slides over the first test image[/], of class {label}: pixels from 0 to 1, kernel "
-        f"for a {name}\n",
+        tr(
+            "[bold]A kernel slides over the first test image[/], of class {label}: pixels "
+            "from 0 to 1, kernel for a {kernel}\n",
+            label=label,
+            kernel=tr(name),
+        ),
     )
     places = telling_places(image, maps[name])
     show_windows(console, image, torch.tensor(KERNELS[name]), maps[name], places)
@@ -58,11 +63,14 @@ def convolution(model: Examined, console: Console, folder: Path) -> None:
     shown = show_learnt(console, model, seen)
     path = folder / "convolution.png"
     kernels = {name: torch.tensor(kernel) for name, kernel in KERNELS.items()}
-    by_hand = [(name, kernel, maps[name]) for name, kernel in kernels.items()]
+    by_hand = [(tr(name), kernel, maps[name]) for name, kernel in kernels.items()]
     weights = seen.layer.weight.detach().float().cpu().mean(dim=1)
-    learnt = [(f"learnt: filter {index + 1}", weights[index], seen.output[0, index]) for index in shown]
+    learnt = [
+        (tr("learnt: filter {number}", number=index + 1), weights[index], seen.output[0, index])
+        for index in shown
+    ]
     figures.save(drawn(image, places, by_hand, learnt), path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def telling_places(image: Tensor, found: Tensor) -> list[tuple[int, int]]:
@@ -92,7 +100,7 @@ def show_windows(
             is_last = at == side - 1
             lines.append(
                 (
-                    f"row {top + 1}, column {left + 1}" if at == 0 else "",
+                    tr("row {row}, column {column}", row=top + 1, column=left + 1) if at == 0 else "",
                     "  ".join(f"{v:4.2f}" for v in window[at].tolist()),
                     "  ".join(f"{v:2.0f}" for v in kernel[at].tolist()),
                     "  ".join(f"{v:5.2f}" for v in products[at].tolist()),
@@ -100,14 +108,21 @@ def show_windows(
                 )
             )
         lines.append(("",) * 5)
-    rows(console, ("position", "window", "× kernel", "= products", "sum"), lines[:-1])
+    rows(console, (tr("position"), tr("window"), tr("× kernel"), tr("= products"), tr("sum")), lines[:-1])
     furthest = float((found - F.conv2d(image[None, None], kernel[None, None])[0, 0]).abs().max())
     high, wide = found.shape
     words(
         console,
-        "\nThe positions are those of the largest sum, the smallest, and a light window without such an "
-        f"edge. The kernel stands at {high}·{wide} = {high * wide} positions, and the sums are the feature "
-        f"map. F.conv2d computes the same: the largest difference is {furthest:.0e}.\n",
+        tr(
+            "\nThe positions are those of the largest sum, the smallest, and a light "
+            "window without such an edge. The kernel stands at {high}·{wide} = {positions} "
+            "positions, and the sums are the feature map. F.conv2d computes the same: the "
+            "largest difference is {furthest:.0e}.\n",
+            high=high,
+            wide=wide,
+            positions=high * wide,
+            furthest=furthest,
+        ),
     )
 
 
@@ -120,12 +135,17 @@ def show_sizes(console: Console, image: Tensor) -> None:
         result = layer(image[None]).shape[1]
         formula = window_in_words(layer, side, result)
         lines.append((f"{kernel}×{kernel}", f"{padding}", f"{stride}", formula, f"{kernel * kernel} + 1"))
-    rows(console, ("kernel", "padding", "stride", "output side", "parameters"), lines)
+    rows(console, (tr("kernel"), tr("padding"), tr("stride"), tr("output side"), tr("parameters")), lines)
     words(
         console,
-        "\nPadding puts zeros around the image, stride moves the kernel by more than a pixel. A linear "
-        f"layer from {pixels:,} pixels to as many outputs has {pixels:,}·{pixels:,} + {pixels:,} = "
-        f"{pixels * pixels + pixels:,} parameters: it does not share its weights among positions.\n",
+        tr(
+            "\nPadding puts zeros around the image, stride moves the kernel by more than a "
+            "pixel. A linear layer from {pixels:,} pixels to as many outputs has "
+            "{pixels:,}·{pixels:,} + {pixels:,} = {total:,} parameters: it does not share "
+            "its weights among positions.\n",
+            pixels=pixels,
+            total=pixels * pixels + pixels,
+        ),
     )
 
 
@@ -140,16 +160,27 @@ def show_learnt(console: Console, model: Examined, seen: Seen) -> list[int]:
     high, wide = seen.layer.kernel_size
     words(
         console,
-        f"[bold]{escape(model.name)}[/] has learnt {len(peaks)} filters of {high}×{wide} in {seen.name}. "
-        "These respond most to the image:\n",
+        tr(
+            "[bold]{model}[/] has learnt {number} filters of {high}×{wide} in {layer}. "
+            "These respond most to the image:\n",
+            model=escape(model.name),
+            number=len(peaks),
+            high=high,
+            wide=wide,
+            layer=seen.name,
+        ),
     )
     likest = likeness(seen.layer.weight.detach().float().cpu())
-    headings = ("filter", "largest response", *(["looks most like", "cosine"] if likest else []))
+    headings = (
+        tr("filter"),
+        tr("largest response"),
+        *([tr("looks most like"), tr("cosine")] if likest else []),
+    )
     lines = [
         (
             f"{index + 1}",
             f"{float(peaks[index]):.2f}",
-            *([likest[index][0], f"{likest[index][1]:+.2f}"] if likest else []),
+            *([tr(likest[index][0]), f"{likest[index][1]:+.2f}"] if likest else []),
         )
         for index in shown
     ]
@@ -172,8 +203,16 @@ def by_hand_in_words(seen: Seen, index: int) -> str:
     window = F.unfold(seen.input[:1], **windows)[0, :, place]
     total = float(window @ layer.weight[index].detach().float().cpu().flatten())
     bias = 0.0 if layer.bias is None else float(layer.bias[index].detach())
-    return (
-        f"By hand for filter {index + 1} at row {top + 1}, column {left + 1}: its {len(window)} products, of "
-        f"normalised pixels, add up to {total:.4f}, and the bias is {bias:.4f}: {total + bias:.4f}. The "
-        f"layer's output there is {float(found.flatten()[place]):.4f}."
+    return tr(
+        "By hand for filter {number} at row {row}, column {column}: its {products} "
+        "products, of normalised pixels, add up to {total:.4f}, and the bias is "
+        "{bias:.4f}: {sum:.4f}. The layer's output there is {output:.4f}.",
+        number=index + 1,
+        row=top + 1,
+        column=left + 1,
+        products=len(window),
+        total=total,
+        bias=bias,
+        sum=total + bias,
+        output=float(found.flatten()[place]),
     )

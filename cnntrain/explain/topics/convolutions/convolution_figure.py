@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.explain.figures import LINES
+from cnntrain.language.translation import tr
 
 Filtered = tuple[str, Tensor, Tensor]  # name, kernel (k, k), map (H, W)
 
@@ -36,7 +37,7 @@ def drawn(
         square = Rectangle((left - 0.5, top - 0.5), 3, 3, fill=False, edgecolor=colour, linewidth=2)
         axes.add_patch(square)
     axes.set_title(
-        "the image, and three windows:\nlargest sum (orange), smallest (blue), no such edge (green)",
+        tr("the image, and three windows:\nlargest sum (orange), smallest (blue), no such edge (green)"),
         fontsize=9,
     )
     bare(axes)

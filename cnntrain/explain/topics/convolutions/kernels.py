@@ -6,12 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnntrain.language.translation import later, tr
+
 # The first two are Sobel's (1968); light beside dark gives a large number, an even area gives 0.
 KERNELS = {
-    "vertical edge": [[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]],
-    "horizontal edge": [[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]],
-    "diagonal edge": [[0.0, 1.0, 2.0], [-1.0, 0.0, 1.0], [-2.0, -1.0, 0.0]],
-    "spots": [[-1.0, -1.0, -1.0], [-1.0, 8.0, -1.0], [-1.0, -1.0, -1.0]],
+    later("vertical edge"): [[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]],
+    later("horizontal edge"): [[-1.0, -2.0, -1.0], [0.0, 0.0, 0.0], [1.0, 2.0, 1.0]],
+    later("diagonal edge"): [[0.0, 1.0, 2.0], [-1.0, 0.0, 1.0], [-2.0, -1.0, 0.0]],
+    later("spots"): [[-1.0, -1.0, -1.0], [-1.0, 8.0, -1.0], [-1.0, -1.0, -1.0]],
 }
 RANDOM = 2000  # kernels that learnt ones are compared with
 EDGE = 0.7  # cosine from which a learnt kernel looks like a hand-made one
@@ -77,7 +79,12 @@ def edges_in_words(weights: Tensor) -> str:
         return sum("edge" in name and abs(cosine) >= EDGE for name, cosine in found) / len(found)
 
     random = torch.randn(RANDOM, 1, 3, 3, generator=torch.Generator().manual_seed(0))
-    return (
-        f"Of all {len(weights)} filters, {share(weights):.0%} look like an edge kernel or its negative, with "
-        f"a cosine of at least {EDGE:g}; of random kernels {share(random):.0%} would. "
+    return tr(
+        "Of all {number} filters, {share:.0%} look like an edge kernel or its "
+        "negative, with a cosine of at least {edge:g}; of random kernels {random:.0%} "
+        "would. ",
+        number=len(weights),
+        share=share(weights),
+        edge=EDGE,
+        random=share(random),
     )

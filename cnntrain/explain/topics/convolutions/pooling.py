@@ -19,6 +19,7 @@ from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.first_convolution import first_convolution
 from cnntrain.explain.topics.convolutions.pooling_figure import drawn
+from cnntrain.language.translation import tr
 from cnntrain.models.summary import WINDOWS
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.moved import moved
@@ -64,8 +65,13 @@ def pooling(model: Examined, console: Console, folder: Path) -> None:
     channel = int(maps[0].flatten(1).std(dim=1).argmax())  # not an even one
     words(
         console,
-        f"[bold]2×2 max pooling[/] of a map that {escape(model.name)} has made of the first test image: "
-        f"{seen.name} and ReLU, filter {channel + 1}\n",
+        tr(
+            "[bold]2×2 max pooling[/] of a map that {model} has made of the first test "
+            "image: {layer} and ReLU, filter {channel}\n",
+            model=escape(model.name),
+            layer=seen.name,
+            channel=channel + 1,
+        ),
     )
     show_windows(console, maps[0, channel])
     show_order(console, seen.output, maps)
@@ -81,7 +87,7 @@ def pooling(model: Examined, console: Console, folder: Path) -> None:
         for image, of_it in ((there, maps), (moved(there.float(), 0, -1), after))
     ]
     figures.save(drawn(beside, found, traced), path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def show_windows(console: Console, values: Tensor) -> None:
@@ -100,15 +106,30 @@ def show_windows(console: Console, values: Tensor) -> None:
         lines.append((f"{top + row + 1}", "  │  ".join(pairs), result))
         if row % 2 and row < SHOWN - 1:
             lines.append(("", "", ""))
-    rows(console, ("row", f"columns {left + 1} to {left + SHOWN}", "largest of each 2×2 window"), lines)
+    rows(
+        console,
+        (
+            tr("row"),
+            tr("columns {first} to {last}", first=left + 1, last=left + SHOWN),
+            tr("largest of each 2×2 window"),
+        ),
+        lines,
+    )
     whole = pooled(values)
     furthest = float((whole - F.max_pool2d(values[None], 2)[0]).abs().max())
     words(
         console,
-        f"\nThe whole map: {shape_in_words(values.shape)} = {values.numel():,} numbers become "
-        f"{shape_in_words(whole.shape)} = {whole.numel():,}, {values.numel() / whole.numel():.3g} times "
-        f"fewer. F.max_pool2d(map, 2) gives the same: the largest difference is {furthest:.0e}. Pooling has "
-        "no parameters.",
+        tr(
+            "\nThe whole map: {before} = {many:,} numbers become {after} = {few:,}, "
+            "{times:.3g} times fewer. F.max_pool2d(map, 2) gives the same: the largest "
+            "difference is {furthest:.0e}. Pooling has no parameters.",
+            before=shape_in_words(values.shape),
+            many=values.numel(),
+            after=shape_in_words(whole.shape),
+            few=whole.numel(),
+            times=values.numel() / whole.numel(),
+            furthest=furthest,
+        ),
     )
 
 
@@ -123,8 +144,12 @@ def show_order(console: Console, before: Tensor, after: Tensor) -> None:
     furthest = float((F.relu(pooled(before)) - pooled(after)).abs().max())
     words(
         console,
-        f"Conv, ReLU, Pool and Conv, Pool, ReLU give the same numbers (largest difference {furthest:.0e}), "
-        "since ReLU keeps the order of numbers. model=cnn pools first: ReLU then has a quarter to do.\n",
+        tr(
+            "Conv, ReLU, Pool and Conv, Pool, ReLU give the same numbers (largest "
+            "difference {furthest:.0e}), since ReLU keeps the order of numbers. model=cnn "
+            "pools first: ReLU then has a quarter to do.\n",
+            furthest=furthest,
+        ),
     )
 
 
@@ -162,18 +187,28 @@ def show_changes(console: Console, found: dict[int, list[float]], shape: Sequenc
     _, filters, high, wide = shape
     lines = []
     for side, shares in found.items():
-        name = "none" if side == 1 else f"{side}×{side}"
-        name += ", the whole map" if side == high == wide else ""
+        name = tr("none") if side == 1 else f"{side}×{side}"
+        name += tr(", the whole map") if side == high == wide else ""
         left = filters * (high // side) * (wide // side)
         lines.append((name, f"{left:,}", *(f"{share:.1%}" for share in shares)))
-    headings = ("max pooling", "numbers left", *(f"moved by {n}: change" for n in MOVED))
+    headings = (
+        tr("max pooling"),
+        tr("numbers left"),
+        *(tr("moved by {pixels}: change", pixels=n) for n in MOVED),
+    )
     rows(console, headings, lines)
     none, two = found[1][0], found.get(2, found[1])[0]
     words(
         console,
-        f"\nChange: how far the maps of {number} test images go when the images move (up, down, left and "
-        "right), over how far they are from the mean map of all images. 2×2 pooling lowers what one pixel "
-        f"changes from {none:.0%} to {two:.0%}. Larger windows forget more of it, and of where things are.\n",
+        tr(
+            "\nChange: how far the maps of {number} test images go when the images move "
+            "(up, down, left and right), over how far they are from the mean map of all "
+            "images. 2×2 pooling lowers what one pixel changes from {none:.0%} to "
+            "{two:.0%}. Larger windows forget more of it, and of where things are.\n",
+            number=number,
+            none=none,
+            two=two,
+        ),
     )
 
 
@@ -192,13 +227,15 @@ def show_fields(console: Console, traced: Sequence[Traced]) -> None:
         for row, without in zip(traced, alone, strict=True)
         if isinstance(row.module, WINDOWS)
     ]
-    headings = ("layer", "kind", "output", "numbers", "receptive field", "unpooled")
+    headings = (tr("layer"), tr("kind"), tr("output"), tr("numbers"), tr("receptive field"), tr("unpooled"))
     rows(console, headings, lines, left=2)
     words(
         console,
-        "\nReceptive field: the side of the square of pixels that one number depends on; unpooled: the same "
-        "without any pooling. Behind a pooling layer neighbours are twice as far apart, so each kernel that "
-        "follows sees twice as much.",
+        tr(
+            "\nReceptive field: the side of the square of pixels that one number depends "
+            "on; unpooled: the same without any pooling. Behind a pooling layer neighbours "
+            "are twice as far apart, so each kernel that follows sees twice as much."
+        ),
     )
 
 

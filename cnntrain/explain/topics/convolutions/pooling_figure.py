@@ -14,9 +14,10 @@ from cnntrain.drawing.style import percent, styled
 from cnntrain.explain.arithmetic import Traced
 from cnntrain.explain.figures import LINES
 from cnntrain.explain.topics.convolutions.convolution_figure import bare, signed
+from cnntrain.language.translation import later, tr
 from cnntrain.models.summary import WINDOWS
 
-COLUMNS = ("image", "map", "2×2 pooled")
+COLUMNS = (later("image"), later("map"), later("2×2 pooled"))
 
 
 @styled
@@ -36,13 +37,13 @@ def drawn(
     grid = figure.add_gridspec(6, 4, width_ratios=[1, 1, 1, 1.5])
     first, second = beside
     difference = [after - before for before, after in zip(first, second, strict=True)]
-    lines = (("as it is", first), ("moved by 1 pixel", second), ("difference", difference))
+    lines = ((tr("as it is"), first), (tr("moved by 1 pixel"), second), (tr("difference"), difference))
     for row, (name, parts) in enumerate(lines):
         for column, values in enumerate(parts):
             axes = figure.add_subplot(grid[2 * row : 2 * row + 2, column])
             signed(axes, values, bound=float(first[column].abs().max()))
             if row == 0:
-                axes.set_title(f"{COLUMNS[column]}: {'×'.join(map(str, values.shape))}", fontsize=9)
+                axes.set_title(f"{tr(COLUMNS[column])}: {'×'.join(map(str, values.shape))}", fontsize=9)
             if column == 0:
                 axes.set_ylabel(name)
     seen = figure.add_subplot(grid[:3, 3])
@@ -50,10 +51,10 @@ def drawn(
     changes = figure.add_subplot(grid[3:, 3])
     shares = list(zip(*found.values(), strict=True))
     for pixels, colour in zip(range(len(shares)), LINES, strict=False):
-        label = f"moved by {pixels + 1}"
+        label = tr("moved by {pixels}", pixels=pixels + 1)
         changes.plot(range(len(found)), shares[pixels], "o-", color=colour, label=label)
-    changes.set_xticks(range(len(found)), ["none" if side == 1 else f"{side}×{side}" for side in found])
-    changes.set(xlabel="max pooling", ylabel="change of the numbers", ylim=(0, None))
+    changes.set_xticks(range(len(found)), [tr("none") if side == 1 else f"{side}×{side}" for side in found])
+    changes.set(xlabel=tr("max pooling"), ylabel=tr("change of the numbers"), ylim=(0, None))
     percent(changes)
     changes.legend()
     return figure
@@ -73,6 +74,6 @@ def fields(axes: Any, image: Tensor, traced: Sequence[Traced]) -> None:
             (left, top), place.field, place.field, fill=False, edgecolor=colour, linewidth=1.6, label=name
         )
         axes.add_patch(square)
-    axes.set_title("what the middle number of a layer depends on", fontsize=9)
+    axes.set_title(tr("what the middle number of a layer depends on"), fontsize=9)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7.5)
     bare(axes)

@@ -17,7 +17,8 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import boxes_figures
-from cnntrain.runtime.console import Console, count
+from cnntrain.language.translation import tr, tr_count
+from cnntrain.runtime.console import Console
 from cnntrain.tasks.detection.assignment import CELLS, OF_IOU, OF_SCORE
 from cnntrain.tasks.detection.boxes import BOX, CANDIDATES, CENTRE, detections, exist, pairwise_iou
 from cnntrain.tasks.detection.losses import learnt, scores_of_objects
@@ -66,10 +67,18 @@ def boxes(model: Examined, console: Console, folder: Path) -> None:
     names = shown_names(model.data.train.class_names)
     words(
         console,
-        f"[bold]{escape(model.name)}[/] looks at a test image of {'×'.join(map(str, model.shape))} with "
-        f"{count(len(objects), 'object')}. Its {len(said):,} cells give a box and a score for each class; "
-        f"boxes with a score above {threshold:.2f}: {len(found)}. Of the first {number} images it is the one "
-        "with most of them.",
+        tr(
+            "[bold]{model}[/] looks at a test image of {size} with {objects}. Its {cells:,} cells give a box "
+            "and a score for each class; boxes with a score above {threshold:.2f}: {boxes}. Of the first "
+            "{number} images it is the one with most of them.",
+            model=escape(model.name),
+            size="×".join(map(str, model.shape)),
+            objects=tr_count(len(objects), "{number:,} object", "{number:,} objects"),
+            cells=len(said),
+            threshold=threshold,
+            boxes=len(found),
+            number=number,
+        ),
     )
     steps = suppressed(found)
     kept = [place for place, step in enumerate(steps) if step.stays]
@@ -81,7 +90,7 @@ def boxes(model: Examined, console: Console, folder: Path) -> None:
         boxes_figures.assignment(image, objects, said[:, CENTRE], wanted, names), folder / "assignment.png"
     )
     figures.save(boxes_figures.suppression(image, found, kept, names), folder / "nms.png")
-    console.line("figures: [bold]{}[/]: iou.png, assignment.png, nms.png", shown_path(folder))
+    console.line(tr("figures: [bold]{}[/]: iou.png, assignment.png, nms.png"), shown_path(folder))
 
 
 def most_crowded(candidates: Tensor, truth: Tensor) -> int:
@@ -113,15 +122,18 @@ def show_overlaps(
     """Show for each object the box that lies best, and the IoU of both as it is computed."""
     words(
         console,
-        "\n[bold cyan]1[/]  [bold]IoU[/]  [dim]how well two boxes agree[/]\n"
-        "Intersection over union: the area that both boxes cover, divided by the area that at least one of "
-        "them covers. 1: the same box; 0: they don't touch. Boxes are left, top, right, bottom in pixels.\n",
+        tr(
+            "\n[bold cyan]1[/]  [bold]IoU[/]  [dim]how well two boxes agree[/]\n"
+            "Intersection over union: the area that both boxes cover, divided by the area "
+            "that at least one of them covers. 1: the same box; 0: they don't touch. "
+            "Boxes are left, top, right, bottom in pixels.\n"
+        ),
     )
     lines = []
     overlaps = pairwise_iou(objects[None, :, :4], found[None, kept, :4])[0]
     for truth, own in zip(objects, overlaps, strict=True):
         if not len(own) or own.max() == 0:
-            lines.append((names[int(truth[4])], place_of(truth), "no box", "", "", ""))
+            lines.append((names[int(truth[4])], place_of(truth), tr("no box"), "", "", ""))
             continue
         is_right = (found[kept, 5] == truth[4]) & (own > 0)
         place = int((own + is_right).argmax())  # a box of its class before all others
@@ -133,7 +145,12 @@ def show_overlaps(
         lines.append(
             (names[int(truth[4])], place_of(truth), text, f"{both:.0f}", union, f"{float(own[place]):.2f}")
         )
-    rows(console, ("object", "its box", "best box found", "intersection", "union", "IoU"), lines, left=3)
+    rows(
+        console,
+        (tr("object"), tr("its box"), tr("best box found"), tr("intersection"), tr("union"), "IoU"),
+        lines,
+        left=3,
+    )
 
 
 def show_assignment(
@@ -142,13 +159,19 @@ def show_assignment(
     """Show which cells would learn which object, and return how much, float32 (objects, cells)."""
     words(
         console,
-        "\n[bold cyan]2[/]  [bold]Assignment[/]  [dim]which cell learns which object, and how much[/]\n"
-        "A cell can learn an object if its centre lies in the object's box. How well it fits is its "
-        f"alignment: its score for the object's class to the power of {OF_SCORE:g}, times the IoU of its box "
-        f"to the power of {OF_IOU:g}. Of each object the {CELLS} best cells learn, and the cell that is "
-        "nearest to its middle, however badly it fits. wanted: the score that the cell should give, 0 "
-        "elsewhere. The best of them should give the largest IoU among them, the others less, in proportion "
-        "to their alignment.\n",
+        tr(
+            "\n[bold cyan]2[/]  [bold]Assignment[/]  [dim]which cell learns which object, "
+            "and how much[/]\nA cell can learn an object if its centre lies in the "
+            "object's box. How well it fits is its alignment: its score for the object's "
+            "class to the power of {score_power:g}, times the IoU of its box to the power "
+            "of {iou_power:g}. Of each object the {cells} best cells learn, and the cell "
+            "that is nearest to its middle, however badly it fits. wanted: the score that "
+            "the cell should give, 0 elsewhere. The best of them should give the largest "
+            "IoU among them, the others less, in proportion to their alignment.\n",
+            score_power=OF_SCORE,
+            iou_power=OF_IOU,
+            cells=CELLS,
+        ),
     )
     some = objects[None]
     found = learnt(said[None], some)
@@ -165,9 +188,20 @@ def show_assignment(
             name = names[int(truth[4])]
             x, y = said[cell, CENTRE].tolist()
             numbers = scores[place, cell], iou[place, cell], alignment[place, cell], wanted[place, cell]
-            first = (name, count(learning, "cell")) if rank == 0 else ("", "")
+            first = (
+                (name, tr_count(learning, "{number:,} cell", "{number:,} cells")) if rank == 0 else ("", "")
+            )
             lines.append((*first, f"({x:g}, {y:g})", strides[cell], *(f"{value:.3f}" for value in numbers)))
-    headings = ("object", "learnt by", "centre", "stride", "score", "IoU", "alignment", "wanted")
+    headings = (
+        tr("object"),
+        tr("learnt by"),
+        tr("centre"),
+        tr("stride"),
+        tr("score"),
+        "IoU",
+        tr("alignment"),
+        tr("wanted"),
+    )
     rows(console, headings, lines, left=3)
     return wanted
 
@@ -185,20 +219,31 @@ def show_suppression(
     """Show step by step which boxes stay."""
     words(
         console,
-        "\n[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each object[/]\n"
-        "Several cells find the same object. The boxes come in the order of their scores, down to "
-        f"{threshold:g}. Each is compared with the boxes of its class that stay: with an IoU above {NMS:g} "
-        "it goes.\n",
+        tr(
+            "\n[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each "
+            "object[/]\nSeveral cells find the same object. The boxes come in the order of "
+            "their scores, down to {threshold:g}. Each is compared with the boxes of its "
+            "class that stay: with an IoU above {nms:g} it goes.\n",
+            threshold=threshold,
+            nms=NMS,
+        ),
     )
     lines = []
     for place, (row, step) in enumerate(zip(found[:MOST_STEPS], steps, strict=False)):
-        rival = "–" if step.rival is None else f"{step.iou:.2f} with {step.rival + 1}"
-        answer = "stays" if step.stays else f"goes: {step.iou:.2f} > {NMS:g}"
+        rival = (
+            "–" if step.rival is None else tr("{iou:.2f} with {place}", iou=step.iou, place=step.rival + 1)
+        )
+        answer = tr("stays") if step.stays else tr("goes: {iou:.2f} > {nms:g}", iou=step.iou, nms=NMS)
         lines.append((f"{place + 1}", names[int(row[5])], place_of(row), f"{row[4]:.1%}", rival, answer))
-    rows(console, ("step", "class", "box", "score", "largest IoU", ""), lines, left=3)
-    left_out = f" Not listed: {len(found) - MOST_STEPS} more." if len(found) > MOST_STEPS else ""
+    rows(console, (tr("step"), tr("class"), tr("box"), tr("score"), tr("largest IoU"), ""), lines, left=3)
+    left_out = (
+        tr(" Not listed: {number} more.", number=len(found) - MOST_STEPS) if len(found) > MOST_STEPS else ""
+    )
     stay = sum(step.stays for step in steps)
-    words(console, f"\nOf {len(found)} boxes {stay} stay.{left_out}\n")
+    words(
+        console,
+        tr("\nOf {number} boxes {stay} stay.{left_out}\n", number=len(found), stay=stay, left_out=left_out),
+    )
 
 
 def place_of(box: Tensor) -> str:

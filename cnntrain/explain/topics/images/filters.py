@@ -20,8 +20,9 @@ from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Place, Traced, trace
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import images, rows, words
+from cnntrain.language.translation import tr, tr_count
 from cnntrain.models.hooks import forward_hooks
-from cnntrain.runtime.console import Console, count
+from cnntrain.runtime.console import Console
 from cnntrain.text import shown_names, shown_path
 from cnntrain.training.sentences import on_filters
 
@@ -48,7 +49,7 @@ def filters(model: Examined, console: Console, folder: Path) -> None:
     images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
     lines: list[list[str]] = []
     purities: list[float] = []
-    with console.bar(len(layers), 0, "drawing", unit="layer") as bar:
+    with console.bar(len(layers), 0, tr("drawing"), unit="layer") as bar:
         for name, row in layers.items():
             values, places = peaks[name]
             best = values.topk(min(BEST, len(values)), dim=0).indices  # (BEST, filters)
@@ -60,18 +61,34 @@ def filters(model: Examined, console: Console, folder: Path) -> None:
             lines.append(line)
             bar.update()
     show_first(console, model, next(iter(layers)))
-    headings = ("layer", "kind", "filters", "receptive field", f"class purity (top {BEST})")
+    headings = (
+        tr("layer"),
+        tr("kind"),
+        tr("filters"),
+        tr("receptive field"),
+        tr("class purity (top {best})", best=BEST),
+    )
     rows(console, headings[: len(lines[0])], lines, left=2)
     if purities:
         words(
             console,
-            f"\nClass purity: of the {BEST} of {len(images):,} test images that activate a filter most, the "
-            "share that is of the most frequent class among them, mean over filters. "
+            tr(
+                "\nClass purity: of the {best} of {images:,} test images that activate a "
+                "filter most, the share that is of the most frequent class among them, mean "
+                "over filters. ",
+                best=BEST,
+                images=len(images),
+            )
             + on_filters(purities, chance(labels)),
         )
-    some = count(min(FILTERS, max(values.shape[1] for values, _ in peaks.values())), "filter")
-    figures_there = f"{count(len(layers), 'image')}, one for each layer, up to {some} in it"
-    console.line("figures: [bold]{}[/]: {}", shown_path(folder), figures_there)
+    some = min(FILTERS, max(values.shape[1] for values, _ in peaks.values()))
+    figures_there = tr_count(
+        len(layers),
+        "{number:,} image, with up to {filters} filters in it",
+        "{number:,} images, one for each layer, with up to {filters} filters in it",
+        filters=some,
+    )
+    console.line(tr("figures: [bold]{}[/]: {}"), shown_path(folder), figures_there)
 
 
 def purity(labels: Tensor) -> float:
@@ -98,7 +115,7 @@ def seen_by(row: Traced, side: int) -> str:
     field = row.layer.receptive_field
     if field is None:
         return "–"
-    return f"{field}×{field} pixels" if field < side else "the whole image"
+    return tr("{field}×{field} pixels", field=field) if field < side else tr("the whole image")
 
 
 def show_first(console: Console, model: Examined, name: str) -> None:
@@ -106,9 +123,16 @@ def show_first(console: Console, model: Examined, name: str) -> None:
     first: Any = model.model.get_submodule(name)
     if not isinstance(first, nn.Conv2d):
         return
-    words(console, f"[bold]{escape(model.name)}[/]: the filters of its first layer, {name}\n")
+    words(
+        console,
+        tr(
+            "[bold]{model}[/]: the filters of its first layer, {layer}\n",
+            model=escape(model.name),
+            layer=name,
+        ),
+    )
     weights = as_brightness(first.weight.detach().float().cpu().mean(dim=1, keepdim=True))
-    images(console, weights, [f"filter {index + 1}" for index in range(len(weights))])
+    images(console, weights, [tr("filter {number}", number=index + 1) for index in range(len(weights))])
     console.line()
 
 
@@ -165,8 +189,10 @@ def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Ten
     axes.set(xlim=(-0.1, BLOCK * columns - 1), ylim=(1 - height, 1.05), aspect="equal")
     axes.axis("off")
     seen = seen_by(row, images.shape[-1])
-    title = f"{row.layer.name}: {row.layer.kind}, receptive field {seen}; maximally activating patches"
-    axes.set_title(title.replace(" receptive field –;", ""), fontsize=10)
+    title = tr("{layer}: {kind}, maximally activating patches", layer=row.layer.name, kind=row.layer.kind)
+    if row.layer.receptive_field is not None:
+        title += tr("; ") + tr("receptive field {field}", field=seen)
+    axes.set_title(title, fontsize=10)
     figures.save(drawn, path, background="0.8")  # neither black nor white, which the images are
 
 

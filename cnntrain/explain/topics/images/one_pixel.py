@@ -17,6 +17,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.training.zero_grad import tried
+from cnntrain.language.translation import later, tr
 from cnntrain.models.hooks import changed_inputs
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.moved import moved
@@ -27,7 +28,7 @@ from cnntrain.text import network_name, shown_path
 IMAGES = 200  # test images that are moved
 MOVED = (1, 2, 3)  # pixels to the right
 SEED = 0  # of the one order of the pixels that all images get
-AS_THEY_ARE, SHUFFLED = "as they are", "shuffled"
+AS_THEY_ARE, SHUFFLED = later("as they are"), later("shuffled")
 
 
 def order_of(pixels: int) -> Tensor:
@@ -61,24 +62,36 @@ def one_pixel(builds: Sequence[Callable[[], Parts]], console: Console, folder: P
             name = network_name(parts.settings.model.node, type(parts.model).__name__)
             changes = [(parts.model, in_one_order)] if how == SHUFFLED else []
             with changed_inputs(changes):
-                found.setdefault(name, {})[how] = tried(parts, console, f"{name}, pixels {how}")[2]
+                found.setdefault(name, {})[how] = tried(parts, console, f"{name}, {tr(how)}")[2]
     lines = []
     for name, values in found.items():
         known, mixed = values[AS_THEY_ARE], values[SHUFFLED]
-        lines.append((name, score.text(known), score.text(mixed), f"{100 * (mixed - known):+.1f} points"))
+        lines.append(
+            (
+                name,
+                score.text(known),
+                score.text(mixed),
+                tr("{number} points", number=f"{100 * (mixed - known):+.1f}"),
+            )
+        )
     what = Measured(TEST, score).words
-    words(console, f"\n[bold]The same networks on shuffled pixels[/]: {what}, one order for all images\n")
-    rows(console, ("network", f"pixels {AS_THEY_ARE}", SHUFFLED, "change"), lines)
     words(
         console,
-        "\nA linear layer has a weight for each pixel and does not know which pixels are neighbours: with "
-        "its weights in the same order it computes the same of shuffled images, and learns them as well. "
-        "A kernel relates neighbours: shuffled ones form no edges. What a network loses here is what it got "
-        "from the places of the pixels.",
+        tr("\n[bold]The same networks on shuffled pixels[/]: {what}, one order for all images\n", what=what),
+    )
+    rows(console, (tr("network"), tr("pixels as they are"), tr(SHUFFLED), tr("change")), lines)
+    words(
+        console,
+        tr(
+            "\nA linear layer has a weight for each pixel and does not know which pixels are neighbours: "
+            "with its weights in the same order it computes the same of shuffled images, and learns them "
+            "as well. A kernel relates neighbours: shuffled ones form no edges. What a network loses here is "
+            "what it got from the places of the pixels."
+        ),
     )
     path = folder / "one_pixel.png"
     figures.save(drawn(images[:1], found), path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def in_one_order(images: Tensor) -> Tensor:
@@ -96,13 +109,16 @@ def show_vectors(console: Console, images: Tensor, labels: Tensor) -> None:
     """
     vectors = images.flatten(1)
     lines = [
-        (f"itself, moved by {pixels}", *compared(vectors, moved(images, 0, -pixels).flatten(1)))
+        (
+            tr("itself, moved by {pixels}", pixels=pixels),
+            *compared(vectors, moved(images, 0, -pixels).flatten(1)),
+        )
         for pixels in MOVED
     ]
     same = labels[:, None] == labels
     same.fill_diagonal_(False)
     others = labels[:, None] != labels
-    for name, which in (("another of its class", same), ("one of another class", others)):
+    for name, which in ((tr("another of its class"), same), (tr("one of another class"), others)):
         pairs = which.nonzero()
         if len(pairs):
             some = pairs[torch.linspace(0, len(pairs) - 1, min(len(pairs), 2000)).long()]
@@ -110,13 +126,23 @@ def show_vectors(console: Console, images: Tensor, labels: Tensor) -> None:
     number = vectors.shape[1]
     words(
         console,
-        f"[bold]Images as vectors[/] of {number:,} numbers from 0 to 1: {len(images)} test images, means\n",
+        tr(
+            "[bold]Images as vectors[/] of {number:,} numbers from 0 to 1: {images} test images, means\n",
+            number=number,
+            images=len(images),
+        ),
     )
-    rows(console, ("an image and", "numbers that differ", "of those above 0", "cosine", "distance"), lines)
+    rows(
+        console,
+        (tr("an image and"), tr("numbers that differ"), tr("of those above 0"), tr("cosine"), tr("distance")),
+        lines,
+    )
     words(
         console,
-        "\nThe eye sees the same image one pixel further. As a vector it has moved by the distance in the "
-        "first row, and different images are as far from each other as the last rows say.",
+        tr(
+            "\nThe eye sees the same image one pixel further. As a vector it has moved by the distance in "
+            "the first row, and different images are as far from each other as the last rows say."
+        ),
     )
 
 
@@ -149,7 +175,7 @@ def drawn(image: Tensor, found: Mapping[str, Mapping[str, float]]) -> Figure:
     mixed = shuffled(image, order_of(image[0, 0].numel()))
     figure = Figure(figsize=(11, 5.4))
     grid = figure.add_gridspec(2, 4, width_ratios=[1, 1, 1, 1.3])
-    titles = ("an image", "moved by 1 pixel", "pixels shuffled")
+    titles = (tr("an image"), tr("moved by 1 pixel"), tr("pixels shuffled"))
     for column, (title, pixels) in enumerate(zip(titles, (image, other, mixed), strict=True)):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(pixels[0].mean(dim=0).numpy(), cmap="gray", vmin=0, vmax=1)
@@ -164,15 +190,15 @@ def drawn(image: Tensor, found: Mapping[str, Mapping[str, float]]) -> Figure:
         values = pixels.flatten()[part].numpy()
         places = range(begin, begin + len(values))
         axes.step(places, values, where="mid", color=colour, label=name, linewidth=1.1)
-    axes.set(xlabel="number in the vector (three rows of the image)", ylabel="value")
+    axes.set(xlabel=tr("number in the vector (three rows of the image)"), ylabel=tr("value"))
     axes.legend()
     axes = figure.add_subplot(grid[:, 3])
     for place, how, colour in ((-0.2, AS_THEY_ARE, COLOURS["curve"]), (0.2, SHUFFLED, COLOURS["mark"])):
         at = [index + place for index in range(len(found))]
-        bars = axes.bar(at, [values[how] for values in found.values()], 0.38, color=colour, label=how)
+        bars = axes.bar(at, [values[how] for values in found.values()], 0.38, color=colour, label=tr(how))
         axes.bar_label(bars, fmt=lambda value: f"{value:.1%}", fontsize=8)
     axes.set_xticks(range(len(found)), list(found))
-    axes.set(title="test accuracy, pixels", ylim=(0, 1.15))
+    axes.set(title=tr("test accuracy, pixels"), ylim=(0, 1.15))
     axes.grid(visible=False, axis="x")
     axes.legend(loc="upper center", ncols=2)
     percent(axes)

@@ -12,6 +12,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images.shift import accuracies
+from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console, bytes_in_words
 from cnntrain.text import shown_path
 
@@ -33,28 +34,33 @@ def parameters(models: Sequence[Examined], console: Console, folder: Path) -> No
     side, channels = SIDES[-1], models[0].shape[0]
     sizes = {name: [weights_at(layer, channels, side) for side in SIDES] for name, layer in first.items()}
     images = sum(len(model.data.test) for model in models)
-    with console.bar(images, 0, "translating images", unit="image") as bar:
+    with console.bar(images, 0, tr("translating images"), unit=tr("image")) as bar:
         found = {model.name: accuracies(model, bar.update) for model in models}
     pixels = channels * side * side
     rows(
         console,
-        (f"first layer, images of {side}×{side}", *first),
+        (tr("first layer, images of {side}×{side}", side=side), *first),
         [
-            ("parameters", *(f"{values[-1]:,}" for values in sizes.values())),
-            ("memory as float32", *(bytes_in_words(4 * values[-1]) for values in sizes.values())),
-            ("locality: values that a unit sees", *(f"{seen_by(f, pixels):,}" for f in first.values())),
-            ("test accuracy", *(f"{values[0]:.2%}" for values in found.values())),
-            (f"on images moved by {MOVED} pixels", *(f"{values[MOVED]:.2%}" for values in found.values())),
+            (tr("parameters"), *(f"{values[-1]:,}" for values in sizes.values())),
+            (tr("memory as float32"), *(bytes_in_words(4 * values[-1]) for values in sizes.values())),
+            (tr("locality: values that a unit sees"), *(f"{seen_by(f, pixels):,}" for f in first.values())),
+            (tr("test accuracy"), *(f"{values[0]:.2%}" for values in found.values())),
+            (
+                tr("on images moved by {pixels} pixels", pixels=MOVED),
+                *(f"{values[MOVED]:.2%}" for values in found.values()),
+            ),
         ],
     )
     tell(console, first, sizes, pixels)
-    drawn, axes = figures.lines(sizes, SIDES, xlabel="side of the image in pixels", ylabel="parameters")
-    axes.set(xscale="log", yscale="log", title="parameters of the first layer")
+    drawn, axes = figures.lines(
+        sizes, SIDES, xlabel=tr("side of the image in pixels"), ylabel=tr("parameters")
+    )
+    axes.set(xscale="log", yscale="log", title=tr("parameters of the first layer"))
     axes.set_xticks(SIDES, [str(side) for side in SIDES])
     axes.minorticks_off()
     path = folder / "parameters.png"
     figures.save(drawn, path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def tell(
@@ -67,22 +73,38 @@ def tell(
         if isinstance(layer, nn.Linear):
             words(
                 console,
-                f"{name}: {pixels:,} values times {layer.out_features} units, and a bias for each: "
-                f"{total:,}. "
-                f"With {COURSE} units it would be {pixels * COURSE:.1e} weights. "
-                f"Adam needs {bytes_in_words(4 * ADAM * total)} for them: weights, gradients and two "
-                "averages. None of it was allocated here.",
+                tr(
+                    "{name}: {pixels:,} values times {units} units, and a bias for each: {total:,}. "
+                    "With {course} units it would be {weights:.1e} weights. Adam needs {memory} for "
+                    "them: weights, gradients and two averages. None of it was allocated here.",
+                    name=name,
+                    pixels=pixels,
+                    units=layer.out_features,
+                    total=total,
+                    course=COURSE,
+                    weights=pixels * COURSE,
+                    memory=bytes_in_words(4 * ADAM * total),
+                ),
             )
         else:
             words(
                 console,
-                f"{name}: {layer.out_channels} filters of {layer.kernel_size[0]}×{layer.kernel_size[1]}, "
-                f"each used at every place: {total:,}, whatever the size of the image.",
+                tr(
+                    "{name}: {filters} filters of {high}×{wide}, each used at every place: {total:,}, "
+                    "whatever the size of the image.",
+                    name=name,
+                    filters=layer.out_channels,
+                    high=layer.kernel_size[0],
+                    wide=layer.kernel_size[1],
+                    total=total,
+                ),
             )
     words(
         console,
-        "[dim]The accuracies are those on the test images of the data set; a CNN that flattens its maps has "
-        "many parameters behind them: cnntrain summary model=cnn data.image_size=1024[/]",
+        tr(
+            "[dim]The accuracies are those on the test images of the data set; a CNN that flattens its maps "
+            "has many parameters behind them: cnntrain summary model=cnn data.image_size=1024[/]"
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from cnntrain.drawing.style import percent
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
-from cnntrain.language.translation import tr_count
+from cnntrain.language.translation import tr, tr_count
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.report.sentences import Translated, on_translation
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
@@ -32,9 +32,9 @@ def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
         folder: for the figure.
     """
     images = sum(len(model.data.test) for model in models)
-    with console.bar(images, 0, "translating images", unit="image") as bar:
+    with console.bar(images, 0, tr("translating images"), unit=tr("image")) as bar:
         found = {model.name: accuracies(model, bar.update) for model in models}
-    drawn, axes = figures.lines(found, SHIFTS, xlabel="shift in pixels", ylabel="test accuracy")
+    drawn, axes = figures.lines(found, SHIFTS, xlabel=tr("shift in pixels"), ylabel=tr("test accuracy"))
     axes.set_xticks(SHIFTS)
     axes.set_ylim(0, 1)
     percent(axes)
@@ -47,9 +47,16 @@ def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
         )
         for pixels in SHIFTS
     ]
-    rows(console, ("test images moved by", *found), lines)
-    directions = "mean over four directions (up, down, left and right)"
-    words(console, f"[dim]{directions}, on {len(models[0].data.test):,} test images[/]")
+    rows(console, (tr("test images moved by"), *found), lines)
+    directions = tr("mean over four directions (up, down, left and right)")
+    words(
+        console,
+        tr(
+            "[dim]{directions}, on {number:,} test images[/]",
+            directions=directions,
+            number=len(models[0].data.test),
+        ),
+    )
     translated = [
         Translated(
             model.name,
@@ -61,7 +68,7 @@ def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
         for model in models
     ]
     words(console, f"\n{escape(on_translation(translated))}")
-    console.line("figure: [bold]{}[/]", shown_path(folder / "shift.png"))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(folder / "shift.png"))
 
 
 def accuracies(model: Examined, after_batch: Callable[[int], object]) -> list[float]:

@@ -21,10 +21,11 @@ from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import skips_figures
 from cnntrain.explain.topics.images.ablation import Blanks, blanked, what, where
+from cnntrain.language.translation import tr, tr_count
 from cnntrain.models.hooks import forward_hooks
 from cnntrain.models.summary import Layer, layers
 from cnntrain.models.views import SkipsLayers
-from cnntrain.runtime.console import Console, count
+from cnntrain.runtime.console import Console
 from cnntrain.text import printable, shown_path
 
 IMAGES, BATCH = 500, 100  # test images that are measured
@@ -70,7 +71,7 @@ def skips(model: Examined, console: Console, folder: Path) -> None:
     levels = levels_of(net, model.shape)
     show_levels(console, model, levels)
     found = measured(model, levels, console)
-    show_scores(console, model, found)
+    show_scores(console, model, levels, found)
     images, masks = (part.cpu() for part in raised(model.data.test.__getitems__(np.arange(SHOWN))))
     x = model.normalize(images.to(model.normalize.mean.device))
     maps = features(model, levels, x[:1])
@@ -84,7 +85,7 @@ def skips(model: Examined, console: Console, folder: Path) -> None:
     figures.save(drawn, folder / "levels.png")
     titles = [(name, f"mIoU {result.miou:.1%}") for name, result in found.items()]
     figures.save(skips_figures.answers(images, masks, titles, answers), folder / "without.png")
-    console.line("figures: [bold]{}[/]: levels.png, without.png", shown_path(folder))
+    console.line(tr("figures: [bold]{}[/]: levels.png, without.png"), shown_path(folder))
 
 
 def levels_of(net: nn.Module, shape: tuple[int, int, int]) -> list[Level]:
@@ -108,8 +109,13 @@ def show_levels(console: Console, model: Examined, levels: Sequence[Level]) -> N
     total = sum(p.numel() for p in model.model.parameters())
     words(
         console,
-        f"[bold]{escape(model.name)}[/], {total:,} parameters: {count(len(levels) - 1, 'level')} down and up "
-        f"again; an image is {'×'.join(map(str, model.shape))}\n",
+        tr(
+            "[bold]{model}[/], {total:,} parameters: {levels} down and up again; an image is {size}\n",
+            model=escape(model.name),
+            total=total,
+            levels=tr_count(len(levels) - 1, "{number:,} level", "{number:,} levels"),
+            size="×".join(map(str, model.shape)),
+        ),
     )
     lines = []
     for number, level in enumerate(levels):
@@ -118,14 +124,27 @@ def show_levels(console: Console, model: Examined, levels: Sequence[Level]) -> N
         lines.append(
             (f"{number}", level.size, level.giver, f"{channels}", in_digits(level.encoder), level.taker, *up)
         )
-    headings = ("level", "size", "down", "channels", "sees", "up", "skip + below", "channels ", "sees ")
+    headings = (
+        tr("level"),
+        tr("size"),
+        tr("down"),
+        tr("channels"),
+        tr("sees"),
+        tr("up"),
+        tr("skip + below"),
+        f"{tr('channels')} ",
+        f"{tr('sees')} ",
+    )
     rows(console, headings, lines, left=3)
     words(
         console,
-        "\nEach level down halves the image and sees more of it: [bold]what[/] is there, and less and less "
-        "exactly where. On the way up, a level gets its features from below, enlarged, and beside them the "
-        "encoder's own of the same size, by the skip connection: [bold]where[/]. sees: the side in pixels of "
-        "the part of the image that one value depends on.\n",
+        tr(
+            "\nEach level down halves the image and sees more of it: [bold]what[/] is "
+            "there, and less and less exactly where. On the way up, a level gets its "
+            "features from below, enlarged, and beside them the encoder's own of the same "
+            "size, by the skip connection: [bold]where[/]. sees: the side in pixels of the "
+            "part of the image that one value depends on.\n"
+        ),
     )
 
 
@@ -148,15 +167,17 @@ def in_digits(layer: Layer) -> str:
 
 def variants(model: Examined, levels: Sequence[Level]) -> dict[str, Blanks]:
     """Return the network as it is and without each skip connection, by name, as what is taken away."""
-    found: dict[str, Blanks] = {"all": []}
+    found: dict[str, Blanks] = {tr("all"): []}
     for level in levels[:-1]:
         channels = slice(0, level.encoder.output_shape[0])
-        found[f"without skip {level.size}"] = [(model.model.get_submodule(level.taker), channels)]
+        found[tr("without skip {size}", size=level.size)] = [
+            (model.model.get_submodule(level.taker), channels)
+        ]
     every = [blank for blanks in found.values() for blank in blanks]
     finest, channels = every[0]
     if len(every) > 1:
-        found["without all skips"] = every
-    found[f"skip {levels[0].size} alone"] = [(finest, slice(channels.stop, None))]
+        found[tr("without all skips")] = every
+    found[tr("skip {size} alone", size=levels[0].size)] = [(finest, slice(channels.stop, None))]
     return found
 
 
@@ -171,7 +192,7 @@ def measured(model: Examined, levels: Sequence[Level], console: Console) -> dict
     criterion = model.task.criterion({"_target_": "torch.nn.CrossEntropyLoss"}, None)
     found: dict[str, Any] = {}
     todo = variants(model, levels)
-    with console.bar(len(todo), 0, "measuring", unit="variant") as bar:
+    with console.bar(len(todo), 0, tr("measuring"), unit="variant") as bar:
         for name, blanks in todo.items():
             batches = EvalLoader(model.data.test, tested(model), BATCH, model.normalize, device)
             with blanked(blanks):
@@ -186,22 +207,27 @@ def measured(model: Examined, levels: Sequence[Level], console: Console) -> dict
     return found
 
 
-def show_scores(console: Console, model: Examined, found: dict[str, Any]) -> None:
+def show_scores(console: Console, model: Examined, levels: Sequence[Level], found: dict[str, Any]) -> None:
     """Show what the network is worth without each skip connection."""
     lines = [
         (name, f"{result.miou:.1%}", f"{where(result.confusion):.1%}", f"{what(result.confusion):.1%}")
         for name, result in found.items()
     ]
-    rows(console, ("network", "mIoU", "where", "what"), lines)
+    rows(console, (tr("network"), "mIoU", tr("where"), tr("what")), lines)
     first = escape(printable(model.data.train.class_names[0]))
     whole, *others = found.items()
-    costs = {name: whole[1].miou - result.miou for name, result in others if name.startswith("without skip")}
+    costs = {name: whole[1].miou - result.miou for name, result in others[: len(levels) - 1]}
     name, alone = others[-1]
     words(
         console,
-        f"\nOn {len(tested(model)):,} test images. where: IoU of all classes but {first} together; what: the "
-        "share of the pixels found so whose class is right. To take a skip connection away, each of its maps "
-        "is replaced by its mean: the network is the same, and was trained with all of them. "
+        tr(
+            "\nOn {number:,} test images. where: IoU of all classes but {first} together; "
+            "what: the share of the pixels found so whose class is right. To take a skip "
+            "connection away, each of its maps is replaced by its mean: the network is the "
+            "same, and was trained with all of them. ",
+            number=len(tested(model)),
+            first=first,
+        )
         + sentences.on_skips(costs)
         + sentences.on_finest(
             name,

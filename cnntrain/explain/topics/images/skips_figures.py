@@ -13,6 +13,7 @@ from torch import Tensor
 from cnntrain.drawing.masks import in_colors
 from cnntrain.drawing.mosaic import mosaic
 from cnntrain.drawing.style import COLOURS, canvas, styled
+from cnntrain.language.translation import tr
 
 SHRINKS = 0.78  # how much smaller than the level above a level is drawn, so that its pixels can be seen
 MAPS = 4  # of a level
@@ -44,14 +45,29 @@ def levels(
         about = "×".join(map(str, shape))
         put(axes, varied(down), 0 if up is not None else width / 2, middle, side)
         if up is None:
-            label(axes, width / 2, top - side, f"{about}, sees {describe_field(seen)}")
+            label(
+                axes,
+                width / 2,
+                top - side,
+                tr("{size}, sees {field}", size=about, field=describe_field(seen)),
+            )
             continue
         put(axes, varied(up), width, middle, side)
-        label(axes, 0, top - side, f"{about}, sees {describe_field(seen)}")
-        label(axes, width, top - side, f"{'×'.join(map(str, up.shape))}, sees {describe_field(after)}")
+        label(axes, 0, top - side, tr("{size}, sees {field}", size=about, field=describe_field(seen)))
+        label(
+            axes,
+            width,
+            top - side,
+            tr("{size}, sees {field}", size="×".join(map(str, up.shape)), field=describe_field(after)),
+        )
         arrow(axes, (side / 2 + 0.1, middle), (width - side / 2 - 0.1, middle), "mark")
         axes.text(
-            width / 2, middle + 0.06, f"skip: {shape[0]} maps", ha="center", color=COLOURS["mark"], fontsize=8
+            width / 2,
+            middle + 0.06,
+            tr("skip: {number} maps", number=shape[0]),
+            ha="center",
+            color=COLOURS["mark"],
+            fontsize=8,
         )
         is_last = maps[index + 1][1] is None
         below = top - side - 0.42
@@ -61,9 +77,9 @@ def levels(
         arrow(axes, (width - inside, low), (width, below + 0.14), "curve")
         top = below - 0.12
     put(axes, in_grey(image), -2.2, -0.75, 1.5)
-    label(axes, -2.2, -1.5, "image")
+    label(axes, -2.2, -1.5, tr("image"))
     put(axes, in_colors(answer), width + 2.2, -0.75, 1.5)
-    label(axes, width + 2.2, -1.5, "a class for each pixel")
+    label(axes, width + 2.2, -1.5, tr("a class for each pixel"))
     arrow(axes, (-1.4, -0.75), (-0.8, -0.75), "curve")
     arrow(axes, (width + 0.8, -0.75), (width + 1.4, -0.75), "curve")
     side = 1.5 * SHRINKS ** (len(maps) - 1)
@@ -86,7 +102,7 @@ def answers(
     """
     columns = 2 + len(found)
     drawn, axes = canvas(size=(1.35 * columns, 1.3 * len(images) + 0.55))
-    heads = [("image", ""), ("truth", ""), *titles]
+    heads = [(tr("image"), ""), (tr("truth"), ""), *titles]
     for column, (name, score) in enumerate(heads):
         axes.text(column, 0.58, f"{broken(name)}\n{score}".strip(), ha="center", va="bottom", fontsize=7.5)
     for row in range(len(images)):

@@ -16,6 +16,7 @@ from cnntrain.drawing.style import styled
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
+from cnntrain.language.translation import tr
 from cnntrain.report import figures as report_figures
 from cnntrain.report import model_views
 from cnntrain.report.sections import in_colours
@@ -40,6 +41,7 @@ def attention(model: Examined, console: Console, folder: Path) -> None:
     images, _ = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
     x = model.normalize(images.to(model.normalize.mean.device))
     reader = net.reader
+    parts = sentences.parts(reader.read)
     maps = net.attention(x).float().cpu()[..., -reader.length :, -reader.length :]  # without the class token
     shares = maps / maps.sum(dim=4, keepdim=True).clamp(min=1e-12)
     distances = distances_of(reader.grid)
@@ -48,8 +50,14 @@ def attention(model: Examined, console: Console, folder: Path) -> None:
     far = (shares * distances).sum(dim=4).mean(dim=(0, 3))
     words(
         console,
-        f"[bold]{escape(model.name)}[/] reads {reader.length} {reader.read} of an image at once; each "
-        f"looks at all others, and attention says how much. Means over {len(images)} test images\n",
+        tr(
+            "[bold]{model}[/] reads {length} {parts} of an image at once; each looks at "
+            "all others, and attention says how much. Means over {images} test images\n",
+            model=escape(model.name),
+            length=reader.length,
+            parts=parts,
+            images=len(images),
+        ),
     )
     lines = [
         (
@@ -61,19 +69,24 @@ def attention(model: Examined, console: Console, folder: Path) -> None:
         for layer in range(looked_at.shape[0])
         for head in range(looked_at.shape[1])
     ]
-    rows(console, ("layer", "head", f"{reader.read} looked at", "distance"), lines)
+    rows(console, (tr("layer"), tr("head"), tr("{parts} looked at", parts=parts), tr("distance")), lines)
     words(
         console,
-        f"\n{reader.read} looked at: the effective number, e to the entropy of the attention; equal "
-        f"attention for all would be {reader.length}. distance: the mean to what is looked at, in "
-        f"{reader.read}; equal attention: {equal:.1f}. "
+        tr(
+            "\n{parts} looked at: the effective number, e to the entropy of the attention; "
+            "equal attention for all would be {length}. distance: the mean to what is "
+            "looked at, in {parts}; equal attention: {equal:.1f}. ",
+            parts=parts,
+            length=reader.length,
+            equal=equal,
+        )
         + sentences.on_attention(looked_at.mean(dim=1).tolist(), far.flatten().tolist(), equal),
     )
     over = report_figures.attention(in_colours(images[:SHOWN]), model_views.attention(net, x[:SHOWN]).numpy())
     figures.save(over, folder / "where.png")
-    figures.save(tables(maps[0], reader.read), folder / "from_to.png")
+    figures.save(tables(maps[0], parts), folder / "from_to.png")
     console.line(
-        "figures: [bold]{}[/]: where.png, what the answer is made of; from_to.png, each part to each",
+        tr("figures: [bold]{}[/]: where.png, what the answer is made of; from_to.png, each part to each"),
         shown_path(folder),
     )
 
@@ -98,8 +111,8 @@ def tables(maps: Tensor, read: str) -> Figure:
     for layer, line in enumerate(drawn.subplots(layers, heads, squeeze=False, sharex=True, sharey=True)):
         for head, axes in enumerate(line):
             axes.imshow(shown[layer, head].numpy(), cmap="viridis", interpolation="none")
-            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+            axes.set_title(tr("layer {layer}, head {head}", layer=layer + 1, head=head + 1), fontsize=8)
             axes.grid(visible=False)
-    drawn.supxlabel(f"at which of the {read} (first test image)", fontsize=9)
-    drawn.supylabel(f"each of the {read} looks", fontsize=9)
+    drawn.supxlabel(tr("at which of the {parts} (first test image)", parts=read), fontsize=9)
+    drawn.supylabel(tr("each of the {parts} looks", parts=read), fontsize=9)
     return drawn

@@ -17,14 +17,24 @@ from cnntrain.drawing.style import styled
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
+from cnntrain.language.translation import later, tr
 from cnntrain.models.sequences.unrolled import Step, unroll
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.collector import evenly
 from cnntrain.text import shown_names, shown_path
 
 IMAGES = 100  # test images; one is looked at
-MOST_STEPS = 28  # that are told
+MOST_STEPS = 28  # that are text
 TOLD = 0.25  # probability from which a class is named in the figure
+PARTS = {  # of a step
+    "state": later("state"),
+    "cell": later("cell"),
+    "forget": later("forget"),
+    "input": later("input"),
+    "output": later("output"),
+    "reset": later("reset"),
+    "update": later("update"),
+}
 SIGNED = ("state", "cell")  # parts of a step that are positive or negative; the others are gates, from 0 to 1
 
 
@@ -50,20 +60,41 @@ def states(model: Examined, console: Console, folder: Path) -> None:
     of_step = sentences.one_of(net.of_step)
     words(
         console,
-        f"[bold]{escape(model.name)}[/] reads a test image of class {escape(names[int(labels[chosen])])}, "
-        f"{of_step} by {of_step}: of the first {len(images)} the one on which the belief changes most\n",
+        tr(
+            "[bold]{model}[/] reads a test image of class {label}, {part} by {part}: of "
+            "the first {images} the one on which the belief changes most\n",
+            model=escape(model.name),
+            label=escape(names[int(labels[chosen])]),
+            part=of_step,
+            images=len(images),
+        ),
     )
     show_steps(console, of_step, steps, belief, names, done)
     text = sentences.on_belief(
         of_step, steps, belief.argmax(dim=1).tolist(), belief.amax(dim=1).tolist(), names
     )
     gates = sorted(set(done[0]) - set(SIGNED))
-    about = f" {', '.join(gates)}: means of the gates, from 0, closed, to 1, open." if gates else ""
-    words(console, f"\n‖h‖: the length of the state of {len(done[0]['state'])} numbers.{about} {text}")
+    about = (
+        tr(
+            " {gates}: means of the gates, from 0, closed, to 1, open.",
+            gates=", ".join(tr(PARTS[gate]) for gate in gates),
+        )
+        if gates
+        else ""
+    )
+    words(
+        console,
+        tr(
+            "\n‖h‖: the length of the state of {number} numbers.{about} {text}",
+            number=len(done[0]["state"]),
+            about=about,
+            text=text,
+        ),
+    )
     path = folder / "states.png"
     drawn = figure_of(sequence[0].cpu(), done, steps, belief, names, of_step)
     figures.save(drawn, path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def most_changing(beliefs: Tensor, labels: Tensor) -> int:
@@ -98,7 +129,7 @@ def show_steps(
         now = done[step - 1]
         means = [f"{float(now[gate].mean()):.2f}" for gate in gates]
         lines.append((f"{step}", guesses[0], guesses[-1], f"{float(now['state'].norm()):.2f}", *means))
-    rows(console, (of_step, "belief", "second", "‖h‖", *gates), lines)
+    rows(console, (of_step, tr("belief"), tr("second"), "‖h‖", *(tr(PARTS[gate]) for gate in gates)), lines)
 
 
 @styled
@@ -134,7 +165,7 @@ def figure_of(
         extent=(0, sequence.shape[1], count, 0),
         interpolation="none",
     )
-    read.set(title="what is read", ylabel=of_step, xlabel="values")
+    read.set(title=tr("what is read"), ylabel=of_step, xlabel=tr("values"))
     edges = torch.cat([torch.zeros(len(belief), 1), belief.cumsum(dim=1)], dim=1).T
     for label in belief.amax(dim=0).gt(TOLD).nonzero().flatten().tolist():
         at = int(belief[:, label].argmax())
@@ -143,11 +174,11 @@ def figure_of(
     for label in range(len(names)):
         left, right = edges[label].numpy(), edges[label + 1].numpy()
         said.fill_betweenx(steps, left, right, step="pre", color=f"C{label % 10}", linewidth=0)
-    said.set(title="belief", xlim=(0, 1), xlabel="probability")
+    said.set(title=tr("belief"), xlim=(0, 1), xlabel=tr("probability"))
     for axes, (name, values) in zip(held, parts.items(), strict=True):
         limit = float(values.abs().max()) or 1.0
         low, high, colours = (-limit, limit, "RdBu_r") if name in SIGNED else (0.0, 1.0, "viridis")
-        kind = name if name in SIGNED else f"{name} gate"
+        kind = tr(PARTS[name]) if name in SIGNED else tr("{gate} gate", gate=tr(PARTS[name]))
         axes.imshow(
             values[:, order].numpy(),
             cmap=colours,
@@ -157,7 +188,9 @@ def figure_of(
             extent=(0, len(order), count, 0),
             interpolation="none",
         )
-        axes.set(title=f"{kind}\n{low:.2g} to {high:.2g}", xlabel="units")
+        axes.set(
+            title=tr("{kind}\n{low:.2g} to {high:.2g}", kind=kind, low=low, high=high), xlabel=tr("units")
+        )
     for axes in (read, said, *held):
         axes.grid(visible=False)
     return drawn

@@ -14,13 +14,14 @@ from cnntrain.data.batches import raised
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.setup import Parts, train
 from cnntrain.explain.terminal import curves, rows, words
+from cnntrain.language.translation import later, tr
 from cnntrain.models.sequences.unrolled import unroll
 from cnntrain.runtime.console import Console
 from cnntrain.text import network_name, shown_path
 
 IMAGES = 64
 PARTS = {"state": "h", "cell": "c"}  # of a step, and their names in formulas
-BEFORE, AFTER = "before training", "after training"
+BEFORE, AFTER = later("before training"), later("after training")
 
 Norms = dict[str, list[float]]  # of each network and part, for each step
 
@@ -43,28 +44,51 @@ def vanishing(builds: Sequence[Callable[[], Parts]], console: Console, folder: P
         found[AFTER] |= norms(parts, name)
     words(
         console,
-        f"[bold]The gradient through time[/]: the loss L at the end, derived by the state after each of the "
-        f"{of_step} before, mean norm over {IMAGES} test images\n",
+        tr(
+            "[bold]The gradient through time[/]: the loss L at the end, derived by the "
+            "state after each of the {parts} before, mean norm over {images} test images\n",
+            parts=sentences.parts(of_step),
+            images=IMAGES,
+        ),
     )
-    curves(console, found[BEFORE], f"gradient norm {BEFORE}, log scale", sentences.one_of(of_step))
+    curves(
+        console,
+        found[BEFORE],
+        tr("gradient norm {when}, log scale", when=tr(BEFORE)),
+        sentences.one_of(of_step),
+    )
     console.line()
     lines = [
-        (name, when, f"{values[0]:.1e}", f"{values[len(values) // 2]:.1e}", f"{values[-1]:.1e}", kept(values))
+        (
+            name,
+            tr(when),
+            f"{values[0]:.1e}",
+            f"{values[len(values) // 2]:.1e}",
+            f"{values[-1]:.1e}",
+            kept(values),
+        )
         for when, named in found.items()
         for name, values in named.items()
     ]
-    headings = ("norm of", "", "first", "middle", "last", "a step back: times")
+    headings = (tr("norm of"), "", tr("first"), tr("middle"), tr("last"), tr("a step back: times"))
     rows(console, headings, lines, left=2)
     words(
         console,
-        "\nThe chain rule multiplies by one more matrix for each step back. Where that shrinks the gradient, "
-        f"the first {of_step} hardly change the weights. h is the state; c is the cell of an LSTM, which is "
-        "multiplied by its forget gate alone. " + sentences.on_vanishing(found[BEFORE], found[AFTER]),
+        tr(
+            "\nThe chain rule multiplies by one more matrix for each step back. Where that "
+            "shrinks the gradient, the first {parts} hardly change the weights. h is the "
+            "state; c is the cell of an LSTM, which is multiplied by its forget gate "
+            "alone. ",
+            parts=sentences.parts(of_step),
+        )
+        + sentences.on_vanishing(found[BEFORE], found[AFTER]),
     )
     path = folder / "vanishing.png"
-    drawn = {f"gradient norm {when}": named for when, named in found.items()}
-    figures.save(figures.logarithmic(drawn, f"{of_step} read", same_scale=True), path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    drawn = {tr("gradient norm {when}", when=tr(when)): named for when, named in found.items()}
+    figures.save(
+        figures.logarithmic(drawn, tr("{parts} read", parts=sentences.parts(of_step)), same_scale=True), path
+    )
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def steps_of(parts: Parts) -> str:

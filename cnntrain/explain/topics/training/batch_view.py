@@ -22,43 +22,59 @@ from cnntrain.explain.arithmetic import (
 )
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import images, rows, words
+from cnntrain.language.translation import later, tr
 from cnntrain.runtime.console import Console
 from cnntrain.text import network_name, shown_names
 from cnntrain.training.components.components import describe_model
 
 MOST = 4  # classes whose shares are told
-TENSOR = ("tensor", "shape", "dtype", "device")
+TENSOR = (later("tensor"), later("shape"), later("dtype"), later("device"))
 
 
 def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     """Show what comes in: some images and their labels, and the two tensors."""
     settings, names = parts.settings, shown_names(parts.data.train.class_names)
-    words(console, f"[bold]cnntrain {__version__}[/]  one batch through the five steps of training\n")
+    words(
+        console,
+        tr(
+            "[bold]cnntrain {version}[/]  one batch through the five steps of training\n", version=__version__
+        ),
+    )
     low, high = float(x.min()), float(x.max())
     pixels = (x - low) / max(1e-12, high - low)
     if y.dim() == 3:
-        what, values = "y, masks", show_masks(console, pixels, y, names)
+        what, values = tr("y, masks"), show_masks(console, pixels, y, names)
     else:
         labels = [names[label] for label in (y if y.dim() == 1 else y.argmax(dim=1)).tolist()]
         images(console, pixels, labels)
-        what, values = "y, labels", ", ".join(labels[:6]) + ", ..."
+        what, values = tr("y, labels"), ", ".join(labels[:6]) + ", ..."
     console.line()
     rows(
         console,
-        (*TENSOR, "values"),
+        (*map(tr, TENSOR), tr("values")),
         [
-            (*facts("x, images", x), f"{low:.2f} to {high:.2f}, mean {float(x.mean()):.2f}"),
+            (
+                *facts(tr("x, images"), x),
+                tr("{low:.2f} to {high:.2f}, mean {mean:.2f}", low=low, high=high, mean=float(x.mean())),
+            ),
             (*facts(what, y), values),
         ],
     )
     mean, std = (", ".join(f"{v:g}" for v in part) for part in (settings.data.mean, settings.data.std))
     changes = [f"{k} {v:g}" for k, v in strengths(settings.augment).items()]
-    augmented = f" after augmentation ({', '.join(changes)})" if changes else ""
+    augmented = tr(" after augmentation ({changes})", changes=", ".join(changes)) if changes else ""
     words(
         console,
-        f"The first {len(x)} images of epoch 1, in the order of seed={settings.seed}{augmented}. "
-        f"Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their mean is about 0 "
-        "and their std about 1 over the training set.",
+        tr(
+            "The first {number} images of epoch 1, in the order of seed={seed}{augmented}. "
+            "Bytes from 0 to 255 became floats: (byte/255 − {mean}) / {std}, so that their "
+            "mean is about 0 and their std about 1 over the training set.",
+            number=len(x),
+            seed=settings.seed,
+            augmented=augmented,
+            mean=mean,
+            std=std,
+        ),
     )
 
 
@@ -75,7 +91,7 @@ def show_masks(console: Console, pixels: Tensor, y: Tensor, names: Sequence[str]
     pixels = pixels.cpu()[:, : colours.shape[1]].expand_as(colours)
     shown = torch.stack([pixels, colours], dim=1).flatten(0, 1)
     found = [[names[label] for label in mask.unique().tolist() if 0 < label < IGNORED] for mask in y.cpu()]
-    images(console, shown, [title for there in found for title in ("image", ", ".join(there))])
+    images(console, shown, [title for there in found for title in (tr("image"), ", ".join(there))])
     counts = y[y != IGNORED].bincount(minlength=len(names))
     shares = (counts / max(1, int(counts.sum()))).tolist()
     text = ", ".join(f"{name} {share:.0%}" for name, share in list(zip(names, shares, strict=True))[:MOST])
@@ -94,10 +110,10 @@ def show_model(console: Console, settings: ModelSettings) -> None:
     traced = trace(model, settings.shape)
     total = sum(p.numel() for p in model.parameters())
     name = network_name(settings.node, type(model).__name__)
-    words(console, f"\n[bold]The model[/]  {escape(name)}, layer by layer, for one image\n")
+    words(console, tr("\n[bold]The model[/]  {name}, layer by layer, for one image\n", name=escape(name)))
     rows(
         console,
-        ("layer", "kind", "output", "output size", "parameters", "receptive field"),
+        (tr("layer"), tr("kind"), tr("output"), tr("output size"), tr("parameters"), tr("receptive field")),
         [
             (
                 row.layer.name,
@@ -111,11 +127,14 @@ def show_model(console: Console, settings: ModelSettings) -> None:
         ],
         left=2,
     )
-    words(console, f"\nParameters: {total_in_words(traced, total)}")
+    words(console, tr("\nParameters: {total}", total=total_in_words(traced, total)))
     if any(isinstance(row.module, nn.Conv2d) for row in traced):
         words(
             console,
-            "[dim]output size: (size + 2·padding − kernel)/stride + 1;  parameters of a convolution: "
-            "kernel·kernel·inputs·filters + a bias for each filter, used at every place;  receptive field: "
-            "that before + (kernel − 1)·distance of neighbours, which every stride multiplies.[/]",
+            tr(
+                "[dim]output size: (size + 2·padding − kernel)/stride + 1;  parameters of a "
+                "convolution: kernel·kernel·inputs·filters + a bias for each filter, used at "
+                "every place;  receptive field: that before + (kernel − 1)·distance of "
+                "neighbours, which every stride multiplies.[/]"
+            ),
         )

@@ -16,6 +16,7 @@ from cnntrain.annotations.regions import IGNORED
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import heading, rows, words
 from cnntrain.explain.topics.training.batch_view import TENSOR, facts, show_batch, show_model
+from cnntrain.language.translation import later, tr
 from cnntrain.models.hooks import forward_hooks, leaves
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.rng import random_state, set_random_state
@@ -23,14 +24,21 @@ from cnntrain.text import JOIN, printable, together
 from cnntrain.training import sentences
 
 HOW = {
-    "SGD": "SGD subtracts lr · gradient; momentum adds what is left of the steps before, and there are none "
-    "yet.",
-    "Adam": "Adam divides each gradient by its own running size. At the first step that is the gradient "
-    "itself, so every number that has one moves by lr, up or down; later steps are shorter.",
-    "RMSprop": "RMSprop divides each gradient by its own running size, so it moves as far in flat directions "
-    "as in steep ones. Its first steps are the longest, since that size begins at 0.",
+    "SGD": later(
+        "SGD subtracts lr · gradient; momentum adds what is left of the steps before, and there are none yet."
+    ),
+    "Adam": later(
+        "{kind} divides each gradient by its own running size. At the first step that is "
+        "the gradient itself, so every number that has one moves by lr, up or down; "
+        "later steps are shorter."
+    ),
+    "RMSprop": later(
+        "{kind} divides each gradient by its own running size, so it moves as far in "
+        "flat directions as in steep ones. Its first steps are the longest, since that "
+        "size begins at 0."
+    ),
 }
-HOW["AdamW"] = HOW["Adam"].replace("Adam", "AdamW")
+HOW["AdamW"] = HOW["Adam"]
 
 
 @dataclass
@@ -58,8 +66,8 @@ def five_steps(build: Callable[[], Parts], console: Console) -> None:
     show_batch(console, parts, x, y)
     show_model(console, parts.settings.model)
 
-    heading(console, "1", "optimizer.zero_grad()", "reset the gradients of the batch before")
-    words(console, "There is no batch before: the [bold].grad[/] of every parameter is None.")
+    heading(console, "1", "optimizer.zero_grad()", tr("reset the gradients of the batch before"))
+    words(console, tr("There is no batch before: the [bold].grad[/] of every parameter is None."))
     parts.optimizer.zero_grad()
 
     state = random_state()  # so that dropout switches off the same units when the loss is computed again
@@ -79,8 +87,14 @@ def five_steps(build: Callable[[], Parts], console: Console) -> None:
     colour = "green" if after < before else "yellow"
     words(
         console,
-        f"Loss on the same batch: {before:.4f} before the step, [bold]{after:.4f}[/] after it: "
-        f"[{colour}]{verdict}[/].",
+        tr(
+            "Loss on the same batch: {before:.4f} before the step, [bold]{after:.4f}[/] "
+            "after it: [{colour}]{verdict}[/].",
+            before=before,
+            after=after,
+            colour=colour,
+            verdict=verdict,
+        ),
     )
     show_next(console, parts, *following)
 
@@ -101,53 +115,88 @@ def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
 
 def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
     """Show every tensor on the way from the images to the logits."""
-    heading(console, "2", "output = model(x)", "forward: what the model makes of the images")
+    heading(console, "2", "output = model(x)", tr("forward: what the model makes of the images"))
     lines = []
     for name, output in forward.outputs:
         values = output.float()
         spread = f"{float(values.mean()):.3f} ± {float(values.std()):.3f}"
         lines.append((*facts(name, output), spread, f"{float((output == 0).float().mean()):.0%}"))
-    rows(console, ("after layer", *TENSOR[1:], "mean ± std", "zeros"), lines)
+    rows(console, (tr("after layer"), *map(tr, TENSOR[1:]), tr("mean ± std"), tr("zeros")), lines)
     of = "pixel" if forward.logits.dim() == 4 else "image"
-    words(console, f"The last are the logits: a number for each {of} and class, larger where it is likelier.")
+    words(
+        console,
+        tr("The last are the logits: a number for each {of} and class, larger where it is likelier.", of=of),
+    )
     if parts.precision.dtype is not None:
         words(
             console,
-            f"precision={parts.precision.name}: layers compute in 16 bits, which is faster here; the weights "
-            "keep their 32. With precision=fp32 all is float32.",
+            tr(
+                "precision={name}: layers compute in 16 bits, which is faster here; the "
+                "weights keep their 32. With precision=fp32 all is float32.",
+                name=parts.precision.name,
+            ),
         )
 
 
 def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> None:
     """Show the loss, where it comes from, and what it is for a model that knows nothing."""
-    heading(console, "3", "loss = criterion(output, y)", "loss: how wrong that is")
+    heading(console, "3", "loss = criterion(output, y)", tr("loss: how wrong that is"))
     loss, classes = forward.loss, parts.settings.data.num_classes
-    rows(console, TENSOR, [facts("loss", loss)])
+    rows(console, [*map(tr, TENSOR)], [facts(tr("loss"), loss)])
     chance = parts.task.chance(parts.criterion)  # known of cross entropy alone
     if chance is None:
-        words(console, f"{type(parts.criterion).__name__}: [bold]{loss.item():.4f}[/], one number.")
+        words(
+            console,
+            tr(
+                "{criterion}: [bold]{loss:.4f}[/], one number.",
+                criterion=type(parts.criterion).__name__,
+                loss=loss.item(),
+            ),
+        )
         return
-    over = f"{int((y != IGNORED).sum()):,} pixels" if y.dim() == 3 else f"{len(y)} images"
+    over = (
+        tr("{number:,} pixels", number=int((y != IGNORED).sum()))
+        if y.dim() == 3
+        else tr("{number} images", number=len(y))
+    )
     smooth, weight = getattr(parts.criterion, "label_smoothing", 0), getattr(parts.criterion, "weight", None)
     one = None if smooth or weight is not None else of_one(parts, forward, y)
     if one is not None:
         what, first = one
         words(
             console,
-            f"softmax makes probabilities of the logits. {what}, gets {first:.4f} for its own class: "
-            f"−ln{JOIN}{first:.4f} = {-math.log(first):.4f}. The loss is the mean of that over {over}: "
-            f"[bold]{loss.item():.4f}[/].",
+            tr(
+                "softmax makes probabilities of the logits. {what}, gets {first:.4f} for its "
+                "own class: −ln{join}{first:.4f} = {log:.4f}. The loss is the mean of that "
+                "over {over}: [bold]{loss:.4f}[/].",
+                what=what,
+                first=first,
+                join=JOIN,
+                log=-math.log(first),
+                over=over,
+                loss=loss.item(),
+            ),
         )
     else:
-        reasons = {"mixed images": y.is_floating_point(), f"label smoothing of {smooth:g}": smooth}
-        reasons["class weights"] = weight is not None
+        reasons = {
+            tr("mixed images"): y.is_floating_point(),
+            tr("label smoothing of {smooth:g}", smooth=smooth): smooth,
+        }
+        reasons[tr("class weights")] = weight is not None
         why = [reason for reason, holds in reasons.items() if holds]
-        text = f"{over}, with {together(why)}" if why else over
-        words(console, f"Cross entropy, the mean over {text}: [bold]{loss.item():.4f}[/].")
+        over = tr("{over}, with {why}", over=over, why=together(why)) if why else over
+        words(
+            console,
+            tr("Cross entropy, the mean over {over}: [bold]{loss:.4f}[/].", over=over, loss=loss.item()),
+        )
     words(
         console,
-        f"A model that knows nothing gives each of {classes} classes 1/{classes}: −ln(1/{classes}) = "
-        f"ln({classes}) = [bold]{math.log(classes):.4f}[/]. "
+        tr(
+            "A model that knows nothing gives each of {classes} classes 1/{classes}: "
+            "−ln(1/{classes}) = ln({classes}) = [bold]{chance:.4f}[/]. ",
+            classes=classes,
+            chance=math.log(classes),
+        )
         + sentences.on_first_loss(loss.item(), chance.loss),
     )
 
@@ -161,13 +210,17 @@ def of_one(parts: Parts, forward: Forward, y: Tensor) -> tuple[str, float] | Non
     if y.is_floating_point() or int(label) == IGNORED:
         return None
     name = escape(printable(parts.data.train.class_names[int(label)]))
-    what = f"The middle pixel of the first image, {name}" if y.dim() == 3 else f"The first image, {name}"
+    what = (
+        tr("The middle pixel of the first image, {name}", name=name)
+        if y.dim() == 3
+        else tr("The first image, {name}", name=name)
+    )
     return what, float(logits.softmax(dim=0)[int(label)])
 
 
 def show_backward(console: Console, parts: Parts) -> None:
     """Show the gradient that backward has put into each parameter."""
-    heading(console, "4", "loss.backward()", "backward: how the loss depends on each parameter")
+    heading(console, "4", "loss.backward()", tr("backward: how the loss depends on each parameter"))
     named = list(parts.model.named_parameters())
     lines = []
     for name, parameter in named:
@@ -176,19 +229,26 @@ def show_backward(console: Console, parts: Parts) -> None:
             lines.append((*facts(f"{name}", parameter), norm(parameter), "None"))
         else:
             lines.append((*facts(f"{name}", gradient), norm(parameter), norm(gradient)))
-    rows(console, ("parameter", *TENSOR[1:], "‖weight‖", "‖.grad‖"), lines)
+    rows(console, (tr("parameter"), *map(tr, TENSOR[1:]), tr("‖weight‖"), tr("‖.grad‖")), lines)
     gradients = [p.grad for _, p in named if p.grad is not None]
     total = float(nn.utils.get_total_norm(gradients))
     words(
         console,
-        "Each .grad has the shape of its parameter: by how much the loss rises if that number rises a "
-        f"little. All of them together are {total:.4g} long (the root of the sum of squares).",
+        tr(
+            "Each .grad has the shape of its parameter: by how much the loss rises if that "
+            "number rises a little. All of them together are {total:.4g} long (the root of "
+            "the sum of squares).",
+            total=total,
+        ),
     )
     longest = parts.settings.grad_clip
     if longest is not None:
         nn.utils.clip_grad_norm_(parts.model.parameters(), longest)
         factor = min(1.0, longest / max(total, 1e-12))
-        words(console, f"grad_clip={longest:g}: all are multiplied by {factor:.4g}.")
+        words(
+            console,
+            tr("grad_clip={longest:g}: all are multiplied by {factor:.4g}.", longest=longest, factor=factor),
+        )
 
 
 def norm(tensor: Tensor) -> str:
@@ -199,7 +259,7 @@ def norm(tensor: Tensor) -> str:
 def show_step(console: Console, parts: Parts) -> None:
     """Take the step, and show how far each parameter moved, beside how large it is."""
     optimizer = parts.optimizer
-    heading(console, "5", "optimizer.step()", "step: update the parameters")
+    heading(console, "5", "optimizer.step()", tr("step: update the parameters"))
     before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
     lr, own = float(optimizer.param_groups[0]["lr"]), parts.settings.optim.get("lr")
     parts.precision.wrap(optimizer).step()
@@ -209,19 +269,30 @@ def show_step(console: Console, parts: Parts) -> None:
         size = before[name].norm()
         ratio = f"{float(update / size):.2e}" if float(size) else "–"
         lines.append((name, norm(before[name]), f"{float(update):.4g}", ratio))
-    rows(console, ("parameter", "‖weight‖", "‖update‖", "update / weight"), lines)
+    rows(console, (tr("parameter"), tr("‖weight‖"), tr("‖update‖"), tr("update / weight")), lines)
     kind = type(optimizer).__name__
-    factor = f" = {own:g} · {lr / own:.3g} of the schedule" if own and not math.isclose(lr, own) else ""
+    factor = (
+        tr(" = {own:g} · {share:.3g} of the schedule", own=own, share=lr / own)
+        if own and not math.isclose(lr, own)
+        else ""
+    )
     words(
         console,
-        f"{kind} with lr {lr:g}{factor}. {HOW.get(kind, '')} In the middle of a good training the ratio "
-        "is about 1e-3; 1e-1 and more forgets what was learnt, 1e-5 learns nothing.",
+        tr(
+            "{kind} with lr {lr:g}{factor}. {how} In the middle of a good training the "
+            "ratio is about 1e-3; 1e-1 and more forgets what was learnt, 1e-5 learns "
+            "nothing.",
+            kind=kind,
+            lr=lr,
+            factor=factor,
+            how=tr(HOW[kind], kind=kind) if kind in HOW else "",
+        ),
     )
 
 
 def show_next(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     """Show what ``zero_grad`` of the next batch clears, and what would happen without it."""
-    heading(console, "1", "optimizer.zero_grad()", "again, for the next batch")
+    heading(console, "1", "optimizer.zero_grad()", tr("again, for the next batch"))
     named = [(name, p) for name, p in parts.model.named_parameters() if p.grad is not None]
     left = {name: gradient_of(p) for name, p in named}
     parts.optimizer.zero_grad()
@@ -232,7 +303,7 @@ def show_next(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
         (name, norm(left[name]), cleared[name], norm(own[name]), norm(left[name] + own[name]))
         for name, _ in named
     ]
-    headings = ("‖.grad‖ of parameter", "before", "after", "next batch's", "sum of both")
+    headings = (tr("‖.grad‖ of parameter"), tr("before"), tr("after"), tr("next batch's"), tr("sum of both"))
     rows(console, headings, lines)
     first, second = torch.cat(list(left.values())), torch.cat(list(own.values()))
     both = first + second
@@ -240,11 +311,19 @@ def show_next(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
     angle = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
     words(
         console,
-        "backward adds to what .grad holds. Without zero_grad the next step would go along the sum of both "
-        f"gradients: {float(both.norm()):.4g} long, where the next batch's own is "
-        f"{float(second.norm()):.4g}, and {angle:.0f}° off its direction; further off with every batch.",
+        tr(
+            "backward adds to what .grad holds. Without zero_grad the next step would go "
+            "along the sum of both gradients: {both:.4g} long, where the next batch's own "
+            "is {second:.4g}, and {angle:.0f}° off its direction; further off with every "
+            "batch.",
+            both=float(both.norm()),
+            second=float(second.norm()),
+            angle=angle,
+        ),
     )
-    words(console, "\n[dim]see it happen: cnntrain explain zero_grad;  read the loop: cnntrain/loop.py[/]")
+    words(
+        console, tr("\n[dim]see it happen: cnntrain explain zero_grad;  read the loop: cnntrain/loop.py[/]")
+    )
 
 
 def gradient_of(parameter: nn.Parameter) -> Tensor:

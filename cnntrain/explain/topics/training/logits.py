@@ -18,6 +18,7 @@ from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Examined
 from cnntrain.explain.terminal import rows, words
+from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.text import shown_names, shown_path
 
@@ -63,8 +64,13 @@ def logits(model: Examined, console: Console, folder: Path) -> None:
     probabilities = softmax(values)
     words(
         console,
-        f"[bold]{escape(model.name)}[/] and a test image of class {escape(names[label])}: of the first "
-        f"{len(images)} the one with the least sure answer\n",
+        tr(
+            "[bold]{model}[/] and a test image of class {label}: of the first {number} the "
+            "one with the least sure answer\n",
+            model=escape(model.name),
+            label=escape(names[label]),
+            number=len(images),
+        ),
     )
     show_softmax(console, outputs, label, names)
     show_loss(console, outputs, label, names)
@@ -73,7 +79,7 @@ def logits(model: Examined, console: Console, folder: Path) -> None:
     image = images[chosen].float().cpu()
     shown = classes_shown(probabilities, label)
     figures.save(drawn(image, values, shown, names), path)
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 @torch.no_grad()
@@ -116,15 +122,32 @@ def show_softmax(console: Console, outputs: Tensor, label: int, names: Sequence[
             )
         )
     total = sum(math.exp(value - largest) for value in values)
-    lines.append((f"sum of all {len(values)}", "", f"{total:.4f}", f"{sum(probabilities):.4f}", "", ""))
-    rows(console, ("class", "logit z", "e^(z − max)", "softmax p", "p − y", ".grad of z"), lines)
+    lines.append(
+        (
+            tr("sum of all {number}", number=len(values)),
+            "",
+            f"{total:.4f}",
+            f"{sum(probabilities):.4f}",
+            "",
+            "",
+        )
+    )
+    rows(
+        console,
+        (tr("class"), tr("logit z"), tr("e^(z − max)"), tr("softmax p"), "p − y", tr(".grad of z")),
+        lines,
+    )
     furthest = float((torch.tensor(probabilities, dtype=torch.float64) - outputs.softmax(dim=0)).abs().max())
     words(
         console,
-        "\nsoftmax: p = e^(z − max) / sum. It makes positive numbers of any, which add up to 1, and keeps "
-        f"their order. torch's softmax differs by at most {furthest:.0e}. y is 1 for the class of the image "
-        "and 0 for the others: the gradient of the loss by the logits is p − y. A step against it pulls that "
-        "logit up and pushes the others down.\n",
+        tr(
+            "\nsoftmax: p = e^(z − max) / sum. It makes positive numbers of any, which add "
+            "up to 1, and keeps their order. torch's softmax differs by at most "
+            "{furthest:.0e}. y is 1 for the class of the image and 0 for the others: the "
+            "gradient of the loss by the logits is p − y. A step against it pulls that "
+            "logit up and pushes the others down.\n",
+            furthest=furthest,
+        ),
     )
 
 
@@ -136,10 +159,19 @@ def show_loss(console: Console, outputs: Tensor, label: int, names: Sequence[str
     chance = len(names)
     words(
         console,
-        f"Cross entropy: −ln p of its own class {escape(names[label])} = −ln {p:.6f} = "
-        f"[bold]{loss:.6f}[/]. F.cross_entropy takes the logits, not the probabilities: {by_torch:.6f}. A "
-        f"network that knows nothing has −ln(1/{chance}) = {math.log(chance):.4f}; one that is sure and "
-        "right has 0, and one that is sure and wrong has a large loss.\n",
+        tr(
+            "Cross entropy: −ln p of its own class {label} = −ln {p:.6f} = "
+            "[bold]{loss:.6f}[/]. F.cross_entropy takes the logits, not the probabilities: "
+            "{by_torch:.6f}. A network that knows nothing has −ln(1/{classes}) = "
+            "{chance:.4f}; one that is sure and right has 0, and one that is sure and "
+            "wrong has a large loss.\n",
+            label=escape(names[label]),
+            p=p,
+            loss=loss,
+            by_torch=by_torch,
+            classes=chance,
+            chance=math.log(chance),
+        ),
     )
 
 
@@ -151,12 +183,22 @@ def show_temperatures(console: Console, values: Sequence[float], label: int) -> 
         entropy = -sum(p * math.log(p) for p in probabilities if p > 0)
         loss = cross_entropy(values, label, temperature)
         lines.append((f"{temperature:g}", f"{max(probabilities):.4f}", f"{entropy:.4f}", f"{loss:.4f}"))
-    rows(console, ("temperature T", "largest p", "entropy of p", "cross entropy"), lines, left=0)
+    rows(
+        console,
+        (tr("temperature T"), tr("largest p"), tr("entropy of p"), tr("cross entropy")),
+        lines,
+        left=0,
+    )
     words(
         console,
-        "\nsoftmax of z/T: a small T makes the answer surer, a large one more even (entropy up to "
-        f"ln({len(values)}) = {math.log(len(values)):.4f}). The order stays, and so does the accuracy. The "
-        "same number added to all logits changes nothing: z + 100 has the same p.",
+        tr(
+            "\nsoftmax of z/T: a small T makes the answer surer, a large one more even "
+            "(entropy up to ln({number}) = {log:.4f}). The order stays, and so does the "
+            "accuracy. The same number added to all logits changes nothing: z + 100 has "
+            "the same p.",
+            number=len(values),
+            log=math.log(len(values)),
+        ),
     )
 
 
@@ -178,7 +220,7 @@ def drawn(image: Tensor, values: Sequence[float], shown: Sequence[int], names: S
     ticks = [names[index][:12] for index in shown]
     places = range(len(shown))
     left.barh(places, [values[index] for index in shown], color=COLOURS["curve"])
-    left.set_title("logits z", fontsize=9)
+    left.set_title(tr("logits z"), fontsize=9)
     for axes, temperature in zip(others, (1.0, 2.0, 5.0), strict=True):
         probabilities = softmax(values, temperature)
         axes.barh(places, [probabilities[index] for index in shown], color=COLOURS["mark"])

@@ -18,6 +18,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.explain.topics.training.zero_grad import LAST, tried
+from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.scores import TEST
 from cnntrain.tasks.scores import Figure as Measured
@@ -88,13 +89,15 @@ def optimizers(builds: Sequence[Callable[[], Parts]], console: Console, folder: 
         console: where to.
         folder: for the figure.
     """
-    words(console, "[bold]One step[/]: w is a parameter, g its gradient, ε = 1e-8\n")
-    rows(console, ("optimizer", "update"), [(rule.name, rule.update) for rule in RULES], left=2)
+    words(console, tr("[bold]One step[/]: w is a parameter, g its gradient, ε = 1e-8\n"))
+    rows(console, (tr("optimizer"), tr("update")), [(rule.name, rule.update) for rule in RULES], left=2)
     words(
         console,
-        "\nm' = m / (1 − 0.9^t) and s' = s / (1 − 0.999^t) at step t: m and s begin at 0, and this makes up "
-        "for it. RMSprop does not: its first step moves each parameter by lr·g/√(0.01·g²) = 10·lr, "
-        "whatever g is.\n",
+        tr(
+            "\nm' = m / (1 − 0.9^t) and s' = s / (1 − 0.999^t) at step t: m and s begin at "
+            "0, and this makes up for it. RMSprop does not: its first step moves each "
+            "parameter by lr·g/√(0.01·g²) = 10·lr, whatever g is.\n"
+        ),
     )
     paths = {rule.name: path(rule) for rule in RULES}
     show_valley(console, paths)
@@ -111,31 +114,37 @@ def optimizers(builds: Sequence[Callable[[], Parts]], console: Console, folder: 
         lines.append(
             (
                 name,
-                "its own" if lr is None else f"{lr:g}",
+                tr("its own") if lr is None else f"{lr:g}",
                 loss_in_words(losses[name][0]),
                 loss_in_words(sum(last) / len(last)),
                 score.text(value),
             )
         )
-    words(console, f"\n[bold]{escape(model)}[/]: the same first weights, the same batches\n")
-    curves(console, losses, "loss of each batch, log scale", "step")
+    words(console, tr("\n[bold]{model}[/]: the same first weights, the same batches\n", model=escape(model)))
+    curves(console, losses, tr("loss of each batch, log scale"), tr("step"))
     console.line()
-    rows(console, ("optimizer", "lr", "first loss", f"mean of last {LAST}", what), lines)
+    rows(
+        console,
+        (tr("optimizer"), "lr", tr("first loss"), tr("mean of last {number}", number=LAST), what),
+        lines,
+    )
     words(
         console,
-        "\nMomentum of 0.9 adds up the last gradients: where they agree, its steps are 1 / (1 − 0.9) = 10 "
-        "times as long. The learning rate decides as much as the rule: compare each at its best, and over "
-        "several seeds, before you choose.",
+        tr(
+            "\nMomentum of 0.9 adds up the last gradients: where they agree, its steps are "
+            "1 / (1 − 0.9) = 10 times as long. The learning rate decides as much as the "
+            "rule: compare each at its best, and over several seeds, before you choose."
+        ),
     )
     there = folder / "optimizers.png"
     figures.save(drawn(paths, losses), there)
-    console.line("figure: [bold]{}[/]", shown_path(there))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(there))
 
 
 def name_of(optimizer: Optimizer) -> str:
     """Return an optimizer's class, and its momentum if it has any."""
     momentum = optimizer.defaults.get("momentum") or 0
-    return type(optimizer).__name__ + (", momentum" if momentum else "")
+    return type(optimizer).__name__ + (tr(", momentum") if momentum else "")
 
 
 def show_valley(console: Console, paths: Mapping[str, Tensor]) -> None:
@@ -158,17 +167,34 @@ def show_valley(console: Console, paths: Mapping[str, Tensor]) -> None:
         )
     words(
         console,
-        f"[bold]One valley[/]: L(a, b) = ½·(a² + {STEEP:g}·b²), from a = {START[0]:g}, b = {START[1]:g} with "
-        f"L = {float(valley(torch.tensor(START))):.4g}\n",
+        tr(
+            "[bold]One valley[/]: L(a, b) = ½·(a² + {steep:g}·b²), from a = {a:g}, b = "
+            "{b:g} with L = {loss:.4g}\n",
+            steep=STEEP,
+            a=START[0],
+            b=START[1],
+            loss=float(valley(torch.tensor(START))),
+        ),
     )
-    headings = ("optimizer", "lr", "1st step", *(f"L at {step}" for step in TOLD), f"L < {NEAR:g} at")
+    headings = (
+        tr("optimizer"),
+        "lr",
+        tr("1st step"),
+        *(tr("L at {step}", step=step) for step in TOLD),
+        tr("L < {near:g} at", near=NEAR),
+    )
     rows(console, headings, lines)
     words(
         console,
-        f"\nThe gradient of b is {STEEP:g}·b: SGD jumps from side to side, and diverges if lr is above "
-        f"2/{STEEP:g} = {2 / STEEP:g}, while a goes slowly. Momentum keeps what gradients agree on. RMSprop "
-        "and Adam divide each parameter's step by the size of its own gradients, so both move alike. That "
-        "helps here because the valley lies along an axis.",
+        tr(
+            "\nThe gradient of b is {steep:g}·b: SGD jumps from side to side, and diverges "
+            "if lr is above 2/{steep:g} = {most:g}, while a goes slowly. Momentum keeps "
+            "what gradients agree on. RMSprop and Adam divide each parameter's step by the "
+            "size of its own gradients, so both move alike. That helps here because the "
+            "valley lies along an axis.",
+            steep=STEEP,
+            most=2 / STEEP,
+        ),
     )
 
 
@@ -199,6 +225,6 @@ def drawn(paths: Mapping[str, Tensor], losses: Mapping[str, Sequence[float]]) ->
         width = min(SMOOTH, len(known))
         smooth = known.unfold(0, width, 1).mean(dim=1).numpy()
         axes.plot(range(width, len(known) + 1), smooth, color=colours.get(name), label=name, linewidth=1.2)
-    axes.set(xlabel="step", ylabel=f"loss, mean of {SMOOTH} batches", yscale="log")
+    axes.set(xlabel=tr("step"), ylabel=tr("loss, mean of {number} batches", number=SMOOTH), yscale="log")
     axes.legend()
     return figure

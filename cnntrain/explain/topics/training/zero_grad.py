@@ -17,13 +17,14 @@ from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
 from cnntrain.explain.setup import Parts, train
 from cnntrain.explain.terminal import curves, rows, words
+from cnntrain.language.translation import later, tr
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.tasks.scores import TEST, Figure, Score
 from cnntrain.text import loss_in_words, network_name, shown_path
 from cnntrain.training import sentences
 
-WITH, WITHOUT = "with zero_grad", "without"
+WITH, WITHOUT = later("with zero_grad"), later("without")
 LAST = 10  # batches whose mean is shown
 
 
@@ -77,18 +78,27 @@ def zero_grad(build: Callable[[], Parts], console: Console, folder: Path) -> Non
         losses[name], norms[name], value = tried(parts, console, name)
         trials[name] = trial_of(losses[name], norms[name], value)
     path = folder / "zero_grad.png"
-    what = {"loss of each batch": losses, "gradient norm": norms}
-    figures.save(figures.logarithmic(what, xlabel="step"), path)
+    what = {tr("loss of each batch"): losses, tr("gradient norm"): norms}
+    figures.save(figures.logarithmic(what, xlabel=tr("step")), path)
 
     settings = parts.settings
     optim, model = settings.optim, network_name(settings.model.node, type(parts.model).__name__)
     optimizer = optim["_target_"].rpartition(".")[2]
     words(
         console,
-        f"[bold]{escape(model)}, {optimizer}, lr {optim.get('lr', 'of its own')}[/]: "
-        "the same first weights, the same batches\n",
+        tr(
+            "[bold]{model}, {optimizer}, lr {lr}[/]: the same first weights, the same batches\n",
+            model=escape(model),
+            optimizer=optimizer,
+            lr=optim.get("lr", tr("of its own")),
+        ),
     )
-    curves(console, losses, "loss of each batch, log scale", "step")
+    curves(
+        console,
+        {tr(name): values for name, values in losses.items()},
+        tr("loss of each batch, log scale"),
+        tr("step"),
+    )
     console.line()
     tell(console, trials, norms, optimizer, parts.task.scores.main, path)
 
@@ -104,7 +114,7 @@ def tell(
     """Say what came of both, and why."""
     lines = [
         (
-            name,
+            tr(name),
             loss_in_words(trial.first),
             loss_in_words(trial.last),
             f"{norms[name][0]:.3g}",
@@ -114,22 +124,25 @@ def tell(
         for name, trial in trials.items()
     ]
     headings = (
-        "training",
-        "first loss",
-        f"mean of last {LAST}",
-        "‖grad‖ first",
-        "last",
+        tr("training"),
+        tr("first loss"),
+        tr("mean of last {number}", number=LAST),
+        tr("‖grad‖ first"),
+        tr("last"),
         Figure(TEST, score).words,
     )
     rows(console, headings, lines)
     words(
         console,
-        "\nbackward adds to .grad. Without zero_grad, step k moves along the sum of the gradients of k "
-        "batches, the first as heavy as the last. It goes on in directions that were downhill long "
-        "ago, and past every valley: like momentum that never fades. "
+        tr(
+            "\nbackward adds to .grad. Without zero_grad, step k moves along the sum of "
+            "the gradients of k batches, the first as heavy as the last. It goes on in "
+            "directions that were downhill long ago, and past every valley: like momentum "
+            "that never fades. "
+        )
         + sentences.on_zero_grad(trials[WITH], trials[WITHOUT], optimizer, score),
     )
-    console.line("figure: [bold]{}[/]", shown_path(path))
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[float], float]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnntrain.language.translation import tr, tr_count
 from cnntrain.text import points
 
 CLEAR = 0.05  # smallest difference of two accuracies that a sentence is made of
@@ -54,30 +55,42 @@ class Translated:
 def on_translation(models: Sequence[Translated]) -> str:
     """Say what moving the images does to models, why, and what helps."""
     at = telling(models)
-    changes = "; ".join(change(model, at) for model in models)
-    sentences = [f"Moved by {at} pixel{'' if at == 1 else 's'}: {changes}."]
+    changes = tr("; ").join(change(model, at) for model in models)
+    sentences = [
+        tr_count(
+            at, "Moved by {number} pixel: {changes}.", "Moved by {number} pixels: {changes}.", changes=changes
+        )
+    ]
     if len(models) == 2:
         sentences.append(comparison(models[0], models[1], at))
     falling = [model for model in models if model.falls]
     if any(not model.is_convolutional for model in falling):
         sentences.append(
-            "A unit without convolutions has a weight of its own for every pixel: what it has learnt about "
-            "one place says nothing about the next."
+            tr(
+                "A unit without convolutions has a weight of its own for every pixel: what it "
+                "has learnt about one place says nothing about the next."
+            )
         )
     if any(model.is_convolutional for model in falling):
         sentences.append(
-            "A convolution uses the same small filters everywhere, and pooling forgets where exactly they "
-            "responded; the layers after them still know places, and the border cuts off what leaves the "
-            "image."
+            tr(
+                "A convolution uses the same small filters everywhere, and pooling forgets "
+                "where exactly they responded; the layers after them still know places, and "
+                "the border cuts off what leaves the image."
+            )
         )
     for model in falling:
-        whose = f" of {model.name}" if len(models) > 1 else ""
+        whose = tr(" of {name}", name=model.name) if len(models) > 1 else ""
         if model.trained_with:
             sentences.append(
-                f"The training images{whose} were shifted already: augment.shift={model.trained_with:g}."
+                tr(
+                    "The training images{whose} were shifted already: augment.shift={shift:g}.",
+                    whose=whose,
+                    shift=model.trained_with,
+                )
             )
     if any(not model.trained_with for model in falling):
-        sentences.append("Training on translated images helps: augment.shift=2.")
+        sentences.append(tr("Training on translated images helps: augment.shift=2."))
     return " ".join(sentences)
 
 
@@ -104,15 +117,15 @@ def change(model: Translated, at: int) -> str:
     """Say by how many points the accuracy of a model changes when the images are moved so many pixels."""
     loss, margin = model.loss(at), model.margin(at)
     if abs(loss) < margin:
-        return f"{model.name} keeps its accuracy, within {points(margin)}"
-    return f"{model.name} {'loses' if loss > 0 else 'gains'} {points(loss)}"
+        return tr("{model} keeps its accuracy, within {points}", model=model.name, points=points(margin))
+    return f"{model.name} {tr('loses') if loss > 0 else tr('gains')} {points(loss)}"
 
 
 def comparison(one: Translated, other: Translated, at: int) -> str:
     """Say which of two models loses less when the images are moved so many pixels."""
     if not differ(one, other, at):
-        return "Both lose about as much." if one.falls and other.falls else ""
-    return f"{min(one, other, key=lambda model: model.loss(at)).name} loses less."
+        return tr("Both lose about as much.") if one.falls and other.falls else ""
+    return tr("{model} loses less.", model=min(one, other, key=lambda model: model.loss(at)).name)
 
 
 # ---- calibration
