@@ -149,8 +149,9 @@ def drawn(named: Mapping[str, Tensor]) -> Figure:
             cmap="gray" if tensor.dim() == 4 else "RdBu_r",
             aspect="auto" if tensor.dim() < 4 else "equal",
         )
-        title, _, what = name.partition(": ")
-        axes.set_title(f"{title}\n{what or tr('a batch')} {list(tensor.shape)}", fontsize=9)
+        title, _, what = name.partition(":")
+        what = what.strip() or tr("a batch")
+        axes.set_title(f"{title.strip()}\n{what} {list(tensor.shape)}", fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(visible=False)

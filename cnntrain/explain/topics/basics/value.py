@@ -108,6 +108,7 @@ def drawn(loss: Value, named: dict[str, Value]) -> Figure:
         for row, one in enumerate(column)
     }
     figure, axes = canvas(size=(13, 5.2))
+    number = tr("number")
     for one in order:
         x, y = place[id(one)]
         for part in one.inputs:
@@ -121,7 +122,7 @@ def drawn(loss: Value, named: dict[str, Value]) -> Figure:
         axes.text(
             x,
             y,
-            f"{title or tr('number')}\ndata {one.data:.3f}\ngrad {one.grad:.3f}",
+            f"{title or number}\ndata {one.data:.3f}\ngrad {one.grad:.3f}",
             ha="center",
             va="center",
             fontsize=8.5,

@@ -118,7 +118,8 @@ def change(model: Translated, at: int) -> str:
     loss, margin = model.loss(at), model.margin(at)
     if abs(loss) < margin:
         return tr("{model} keeps its accuracy, within {points}", model=model.name, points=points(margin))
-    return f"{model.name} {tr('loses') if loss > 0 else tr('gains')} {points(loss)}"
+    values = {"model": model.name, "points": points(loss)}
+    return tr("{model} loses {points}", **values) if loss > 0 else tr("{model} gains {points}", **values)
 
 
 def comparison(one: Translated, other: Translated, at: int) -> str:
