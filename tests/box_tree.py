@@ -125,3 +125,31 @@ def voc(
         (root / folders[1]).mkdir(parents=True, exist_ok=True)
         (root / folders[1] / f"{number:02}.xml").write_text(xml(number))
     return root
+
+
+def text(number: int, of: Sequence[Box] | None = None) -> str:
+    """Return the annotation of an image as Penn-Fudan has it: its last pixel is a part of a box."""
+    lines = [
+        "# Compatible with PASCAL Annotation Version 1.00",
+        f'Image filename : "PennFudanPed/PNGImages/{number:02}.png"',
+        f"Image size (X x Y x C) : {SIZE[0]} x {SIZE[1]} x 3",
+        'Database : "The Penn-Fudan-Pedestrian Database"',
+        "# Top left pixel co-ordinates : (1, 1)",
+    ]
+    for place, (left, top, right, bottom, label) in enumerate(boxes(number) if of is None else of, 1):
+        name, edges = f'object {place} "{NAMES[label]}"', f"({left + 1}, {top + 1}) - ({right}, {bottom})"
+        lines.append(f'# Details for pedestrian {place} ("{NAMES[label]}")')
+        lines.append(f'Original label for {name} : "PennFudanPed"')
+        lines.append(f"Bounding box for {name} (Xmin, Ymin) - (Xmax, Ymax) : {edges}")
+        lines.append(f'Pixel mask for {name} : "PennFudanPed/PedMasks/{number:02}_mask.png"')
+    return "\r\n".join([*lines, ""])
+
+
+def pascal(root: Path, numbers: Iterable[int] = range(20)) -> Path:
+    """Write ``PNGImages``, ``PedMasks`` and ``Annotation``."""
+    for number in numbers:
+        save(root / "PNGImages" / f"{number:02}.png", pixels(number))
+        save(root / "PedMasks" / f"{number:02}_mask.png", pixels(number)[..., 0])
+        (root / "Annotation").mkdir(parents=True, exist_ok=True)
+        (root / "Annotation" / f"{number:02}.txt").write_text(text(number))
+    return root

@@ -505,7 +505,7 @@ KEYS: dict[str, Key] = {
         "str",
         "how a folder is laid out; auto: detected",
         "weights",
-        choices=("auto", "classes", "masks", "voc", "coco", "yolo"),
+        choices=("auto", "classes", "masks", "voc", "coco", "yolo", "pascal"),
         commands=("eval", "data"),
         required=False,
         is_passed_on=True,
@@ -987,6 +987,12 @@ KEYS: dict[str, Key] = {
     # schedule
     "schedule.warmup": Key("float", "epochs of linear warm-up", "weights", low=0),
     "schedule.every": Key("float", "epochs between two steps", "weights", low=0, above=True),
+    "schedule.milestones": Key(
+        "list",
+        "epochs at whose end a step is",
+        "weights",
+        items=Value("float", low=0, above=True),
+    ),
     "schedule.gamma": Key("float", "factor per step", "weights", low=0, above=True),
     "schedule.final": Key("float", "final learning rate as a multiple of optim.lr", "weights", low=0),
     "schedule.rise": Key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.error import URLError
@@ -166,23 +167,8 @@ def pretrained(name: str, weights: str) -> nn.Module:
     offered = models.get_model_weights(name).__members__  # DEFAULT, the newest, among them
     if weights not in offered:
         raise UserError(unknown_weights(weights, name, list(offered)))
-    found: Any = models.get_model_weights(name)[weights]
-    file = Path(torch.hub.get_dir(), "checkpoints", found.url.rpartition("/")[2])
-    if not file.exists():
-        Reporter.remark(f"downloading the weights of {name}: {found.url} to {file.parent}")
-    try:
-        network: Any = models.get_model(name, weights=found)
-    except (URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"model.weights={weights}: {found.url} can't be downloaded ({reason})\n"
-            f"put the file into {file.parent}, or train without: model.weights=null"
-        ) from error
-    except RuntimeError as error:  # a file that is truncated, or holds something else
-        raise UserError(
-            f"model.weights={weights}: {file} does not hold the weights of {name}: remove it, and it is "
-            "downloaded anew"
-        ) from error
+    found: Any = offered[weights]
+    network: Any = loaded(name, weights, found.url, lambda: models.get_model(name, weights=found))
     for aux in ("aux1", "aux2", "AuxLogits", "aux_classifier"):
         if hasattr(network, aux):
             setattr(network, aux, None)
@@ -190,3 +176,33 @@ def pretrained(name: str, weights: str) -> nn.Module:
         if hasattr(network, switch):
             setattr(network, switch, False)
     return network
+
+
+def loaded(name: str, weights: str, url: str, build: Callable[[], nn.Module]) -> nn.Module:
+    """Return a network that is built with pretrained weights; what is downloaded is said first.
+
+    Args:
+        name: of the network.
+        weights: as typed.
+        url: the file that holds them.
+        build: builds it, and downloads that file if it is not here.
+
+    Raises:
+        UserError: they can't be downloaded, or the file holds something else.
+    """
+    file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    if not file.exists():
+        Reporter.remark(f"downloading the weights of {name}: {url} to {file.parent}")
+    try:
+        return build()
+    except (URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"model.weights={weights}: {url} can't be downloaded ({reason})\n"
+            f"put the file into {file.parent}, or train without: model.weights=null"
+        ) from error
+    except RuntimeError as error:  # a file that is truncated, or holds something else
+        raise UserError(
+            f"model.weights={weights}: {file} does not hold the weights of {name}: remove it, and it is "
+            "downloaded anew"
+        ) from error

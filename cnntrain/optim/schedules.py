@@ -8,7 +8,7 @@ is a pure function of the step, so a resumed run continues exactly where it was,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -88,6 +88,27 @@ class Step(Schedule):
     def factor(self, step: int) -> float:
         """Return gamma to the power of the number of times that ``every`` epochs have passed."""
         return self.gamma ** (step // max(1, round(self.every * self.steps_per_epoch)))
+
+
+class MultiStep(Schedule):
+    """The learning rate is multiplied by ``gamma`` at the end of some epochs, the milestones."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int,
+        steps_per_epoch: int,
+        warmup: float,
+        milestones: Sequence[float],
+        gamma: float,
+    ) -> None:
+        self.milestones = milestones
+        self.gamma = gamma
+        super().__init__(optimizer, total_steps, steps_per_epoch, warmup)
+
+    def factor(self, step: int) -> float:
+        """Return gamma to the power of the number of milestones that have passed."""
+        return self.gamma ** sum(step >= round(each * self.steps_per_epoch) for each in self.milestones)
 
 
 class Cosine(Schedule):

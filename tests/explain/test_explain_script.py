@@ -79,6 +79,7 @@ OPTIONS = {
         "schedule.final=0.1",
         "eval_batch_size=100",
     ],
+    "milestones": ["model=mlp", "schedule=multistep", "schedule.milestones=[0.5,1]", "schedule.warmup=0.2"],
     "one cycle": ["model=mlp", "schedule=onecycle", "data.val_fraction=0", "model.activation=GELU"],
     "stopped early": [
         "model=mlp",

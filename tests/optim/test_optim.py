@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 from torch.optim import SGD
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
-from cnntrain.optim.schedules import Constant, Cosine, OneCycle, Schedule, Step
+from cnntrain.optim.schedules import Constant, Cosine, MultiStep, OneCycle, Schedule, Step
 
 LR = 0.1
 Build = Callable[..., Schedule]
@@ -65,6 +65,13 @@ def test_step_multiplies_by_gamma_every_few_epochs() -> None:
 
 def test_step_is_torchs_step_lr() -> None:
     assert of(Step, every=1.0, gamma=0.7) == pytest.approx(rates(StepLR(optimizer(), 5, gamma=0.7), 20))
+
+
+def test_multistep_is_torchs_multi_step_lr() -> None:
+    torchs = MultiStepLR(optimizer(), [5, 15], gamma=0.1)
+    found = of(MultiStep, milestones=[1, 3], gamma=0.1)
+    assert found == pytest.approx(rates(torchs, 20))
+    assert of(MultiStep, warmup=2.0, milestones=[1, 3], gamma=0.1)[10:] == found[10:]
 
 
 def test_step_under_warmup_multiplies_both() -> None:
@@ -150,6 +157,7 @@ def test_groups_of_parameters_keep_the_ratio_of_their_rates() -> None:
 SCHEDULES: dict[str, Build] = {
     "constant": partial(Constant, warmup=1.0),
     "step": partial(Step, warmup=0.0, every=1.0, gamma=0.7),
+    "multistep": partial(MultiStep, warmup=1.0, milestones=[1.5, 3], gamma=0.1),
     "cosine": partial(Cosine, warmup=1.0, final=0.01),
     "onecycle": partial(OneCycle, warmup=0.0, rise=0.3, start=0.04, final=0.0),
 }

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from cnntrain.annotations import formats
-from cnntrain.annotations.boxes import coco, voc, yolo
+from cnntrain.annotations.boxes import coco, pascal, voc, yolo
 from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.annotations.readers import coco as coco_files
 from cnntrain.annotations.readers import voc as voc_masks
@@ -20,12 +20,13 @@ from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 
-READERS = {"coco": coco.read, "yolo": yolo.read, "voc": voc.read}
+READERS = {"coco": coco.read, "yolo": yolo.read, "voc": voc.read, "pascal": pascal.read}
 # What each holds, in the order in which they are looked for.
 FORMATS: Mapping[str, str] = {
     "coco": "annotations/*.json or */_annotations.coco.json, COCO",
     "yolo": "images/, labels/*.txt and data.yaml, or *.txt beside images and classes.txt, YOLO's boxes",
     "voc": "JPEGImages/ and Annotations/*.xml, or *.xml beside images, Pascal VOC",
+    "pascal": "PNGImages/ and Annotation/*.txt, PASCAL Annotation 1.00, as Penn-Fudan has them",
 }
 BOXES, MASKS = "boxes", "masks"  # values of data.targets
 OUTLINE = re.compile(rb'"segmentation"\s*:\s*(\[\s*\[|\{)')  # of polygons, or of a run-length encoding
@@ -42,6 +43,8 @@ def formats_in(root: Path) -> list[str]:
         found.append("yolo")
     if voc.pairs_of(root):
         found.append("voc")
+    if pascal.pairs_of(root):
+        found.append("pascal")
     return found
 
 

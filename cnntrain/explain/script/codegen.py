@@ -130,6 +130,10 @@ def learning_rate(node: Mapping[str, Any]) -> tuple[str, list[str]]:
         every = f"max(1, round({node['every']!r} * steps_per_epoch))"
         lines.append(f"return {rising}{node['gamma']!r} ** (step // {every})")
         words = f"{node['gamma']:g} times smaller every {node['every']:g} epochs"
+    elif kind == "MultiStep":
+        passed = f"sum(step >= round(each * steps_per_epoch) for each in {node['milestones']!r})"
+        lines.append(f"return {rising}{node['gamma']!r} ** {passed}")
+        words = f"{node['gamma']:g} times smaller after epochs {', '.join(map(str, node['milestones']))}"
     else:
         lines += ["return warmup"] if warmup else []
         words = "1"

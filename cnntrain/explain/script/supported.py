@@ -15,7 +15,9 @@ from cnntrain.runtime.console import Console
 
 MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
 SEQUENCES = tuple(f"cnntrain.models.{name}" for name in ("RNN", "LSTM", "GRU", "Transformer", "ViT"))
-SCHEDULES = tuple(f"cnntrain.optim.{name}" for name in ("Constant", "Step", "Cosine", "OneCycle"))
+SCHEDULES = tuple(
+    f"cnntrain.optim.{name}" for name in ("Constant", "Step", "MultiStep", "Cosine", "OneCycle")
+)
 AUGMENT = "cnntrain.data.augment.Augment"
 SOURCES = "cnntrain.data.sources"
 TASK = "cnntrain.tasks.Classification"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from cnntrain.errors import UserError, did_you_mean
 from cnntrain.models import torchvision
-from cnntrain.models.adapt import on_meta, take_channels
+from cnntrain.models.adapt import on_meta, take_channels, unknown_weights
 from cnntrain.models.detection.of_torchvision import OfTorchvision
 
 OTHERS = ("maskrcnn", "keypointrcnn")  # which learn more than boxes
@@ -22,8 +23,10 @@ class TorchvisionDetector(OfTorchvision):
 
     Args:
         name: such as ``fasterrcnn_resnet50_fpn``, ``retinanet_resnet50_fpn`` or ``ssd300_vgg16``.
-        weights: pretrained ones on COCO, such as ``DEFAULT``, downloaded if they are not here; None for new
-            ones. What belongs to COCO's classes is new.
+        weights: pretrained ones, downloaded if they are not here: on COCO, such as ``DEFAULT``, or of the
+            backbone on ImageNet, such as ``IMAGENET1K_V1``; None for new ones. What belongs to COCO's classes
+            is new. Torchvision's recipes freeze each batch norm then, and the first layers: see ``freeze`` in
+            conf/experiment/coco_fasterrcnn.yaml.
         in_channels: 1 for grey, 3 for colour. Of pretrained weights, grey takes the sum over the colours.
         num_classes: number of classes; background is none of them.
 
@@ -41,9 +44,33 @@ class TorchvisionDetector(OfTorchvision):
             name, weights=None, weights_backbone=None, num_classes=num_classes + 1
         )
         if weights and not on_meta():
-            take_weights(network, torchvision.pretrained(name, weights))
+            take_weights(network, pretrained(name, weights))
         take_channels(network, in_channels)
         super().__init__(network, num_classes)
+
+
+def pretrained(name: str, weights: str) -> nn.Module:
+    """Return a detector of COCO's classes with pretrained weights, or one whose backbone has them.
+
+    Raises:
+        UserError: there are no such weights, or they can't be downloaded.
+    """
+    from torchvision import models
+
+    own = models.get_model_weights(name).__members__
+    build = models.get_model_builder(name)
+    usual: Any = inspect.signature(build).parameters["weights_backbone"].default
+    of_backbone: dict[str, Any] = {
+        key: value for key, value in type(usual).__members__.items() if key not in own
+    }
+    if weights not in {*own, *of_backbone}:
+        raise UserError(unknown_weights(weights, name, [*own, *of_backbone]))
+    if weights in own:
+        return torchvision.pretrained(name, weights)
+    found = of_backbone[weights]
+    return torchvision.loaded(
+        f"the backbone of {name}", weights, found.url, lambda: build(weights=None, weights_backbone=found)
+    )
 
 
 def names() -> list[str]:

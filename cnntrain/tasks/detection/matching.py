@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from cnntrain.tasks.detection.boxes import BOX_OF, SCORE, exist, pairwise_iou
 
 IOU = 0.5  # from which a box is right
 TOUCHES = 0.1  # IoU from which a wrong box is about an object, and not about the background
-THRESHOLDS = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)  # scores from which on boxes are looked at
+THRESHOLDS = [place / 100 for place in range(1, 100)]  # scores from which on boxes are looked at
 RIGHT, DUPLICATE, MISLOCATED, CONFUSED, BACKGROUND, UNCOUNTED = range(6)
 KINDS = ("right", "duplicate", "mislocated", "confused", "background", "not counted")
 
@@ -40,19 +41,20 @@ class Matches:
     object_label: Tensor
     object_score: Tensor
 
-    def curves(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:
+    def curves(self, thresholds: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Return precision and recall of the boxes from each score on, float64 (thresholds,).
 
         The precision of no boxes is 1.
         """
         counted = self.kind != UNCOUNTED
-        from_here = (self.score >= thresholds[:, None]) & counted
+        scores = torch.tensor(thresholds, dtype=torch.float64)
+        from_here = (self.score >= scores[:, None]) & counted
         right = (from_here & (self.kind == RIGHT)).sum(dim=1).double()
         boxes = from_here.sum(dim=1).double()
         precision = torch.where(boxes > 0, right / boxes.clamp(min=1), 1.0)
         return precision, right / max(1, len(self.object_label))
 
-    def f1(self, thresholds: Tensor) -> Tensor:
+    def f1(self, thresholds: Sequence[float]) -> Tensor:
         """Return F1 of the boxes from each score on, float64 (thresholds,); 0 where none is right."""
         precision, recall = self.curves(thresholds)
         return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
@@ -65,8 +67,8 @@ class Matches:
         f1 = self.f1(THRESHOLDS)
         if f1.max() <= 0:
             return None
-        best = THRESHOLDS[f1 == f1.max()]
-        return round(float(best[len(best) // 2]), 2)
+        best = (f1 == f1.max()).nonzero()[:, 0]
+        return THRESHOLDS[int(best[len(best) // 2])]
 
     def errors(self, score: float) -> dict[str, int]:
         """Return how many boxes from a score on are wrong, by kind, and how many objects are missed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -57,7 +58,10 @@ def describe_model(settings: ModelSettings, trust: Sequence[str] | None) -> nn.M
     device = "meta"
     sizes = [math.inf if is_lazy(p) else p.numel() for p in model.parameters()]
     is_small = sum(sizes) <= SMALL and math.prod(settings.shape) <= SMALL_IMAGE
-    if (is_small and not has_compiler()) or getattr(model, "needs_values", False):
+    needs_values = getattr(model, "needs_values", False)
+    if needs_values and settings.node.get("weights"):  # any values do: none are downloaded
+        settings = replace(settings, node={**settings.node, "weights": None})
+    if (is_small and not has_compiler()) or needs_values:
         with torch.random.fork_rng(devices=[]):
             model, device = untried(settings, trust), "cpu"
     check_takes(model, build_task(settings, trust), device)

@@ -27,6 +27,9 @@ def plant(root: Path, kind: str, box: tuple[int, int, int, int, int]) -> str:
     if kind == "voc":
         (root / "Annotations/00.xml").write_text(xml(0, [GOOD, box]))
         return "Annotations/00.xml, object 2"
+    if kind == "pascal":
+        (root / "Annotation/00.txt").write_text(box_tree.text(0, [GOOD, box]))
+        return "Annotation/00.txt, row 12"
 
     def edit(content: dict[str, Any]) -> None:
         rows = [row for row in content["annotations"] if row["image_id"] != 0]
@@ -154,6 +157,14 @@ def test_a_wrong_object_of_voc_is_named(extra: str, told: str) -> None:
     found = inventory(root)
     assert found.kinds["malformed_boxes"][0].startswith(f"Annotations/00.xml, object 2: {told}")
     assert len(found.boxes[0]) == 1
+
+
+def test_a_wrong_row_of_pascal_is_named() -> None:
+    root = box_tree.pascal(Path("data"))
+    (root / "Annotation/00.txt").write_text(box_tree.text(0, [GOOD]).replace("(5, 6) - (20, 25)", "(5, 6)"))
+    found = inventory(root)
+    told = "Annotation/00.txt, row 8: (5, 6) is no box, (LEFT, TOP) - (RIGHT, BOTTOM)"
+    assert found.kinds["malformed_boxes"] == [told]
 
 
 def test_a_class_that_the_list_of_names_lacks_is_named() -> None:

@@ -18,7 +18,12 @@ from cnntrain.annotations.boxes.inventory import BoxInventory, box_inventory
 from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.errors import UserError
 
-TREES: dict[str, Callable[[Path], Path]] = {"coco": box_tree.coco, "yolo": box_tree.yolo, "voc": box_tree.voc}
+TREES: dict[str, Callable[[Path], Path]] = {
+    "coco": box_tree.coco,
+    "yolo": box_tree.yolo,
+    "voc": box_tree.voc,
+    "pascal": box_tree.pascal,
+}
 
 
 def inventory(root: Path, **said: Any) -> BoxInventory:

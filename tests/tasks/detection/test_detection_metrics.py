@@ -119,7 +119,7 @@ def test_what_is_wrong_with_each_box_is_told() -> None:
         "background": 1,
         "missed": 2,
     }
-    precision, recall = matches.curves(torch.tensor([0.0, 0.85, 0.95]))
+    precision, recall = matches.curves([0.0, 0.85, 0.95])
     assert precision.tolist() == pytest.approx([1 / 5, 1, 1]) and recall.tolist() == pytest.approx(
         [1 / 3, 1 / 3, 0]
     )

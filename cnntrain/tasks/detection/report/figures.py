@@ -36,18 +36,18 @@ def precision_recall(precision: np.ndarray) -> Figure:
 
 
 @styled
-def by_score(thresholds: Tensor, curves: Mapping[str, Tensor], chosen: float) -> Figure:
+def by_score(thresholds: Sequence[float], curves: Mapping[str, Tensor], chosen: float) -> Figure:
     """Return precision, recall and F1 of the boxes from each score on.
 
     Args:
-        thresholds: scores, float (T,).
+        thresholds: T scores.
         curves: by name, each float (T,).
         chosen: the score that is marked.
     """
     figure, axes = canvas(xlabel="boxes from this score on", ylabel="share")
     for (name, values), style in zip(curves.items(), ("--", ":", "-"), strict=True):
         colour = COLOURS["mark" if name == "F1" else "curve"]
-        axes.plot(thresholds.numpy(), values.numpy(), style, color=colour, label=name)
+        axes.plot(thresholds, values.numpy(), style, color=colour, label=name)
     axes.axvline(chosen, color=COLOURS["dim"], linestyle=":", linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     percent(axes)
