@@ -13,8 +13,8 @@ import numpy as np
 from cnntrain.annotations.readers.pairs import IMAGES, Pair, join, pairs
 from cnntrain.annotations.readers.yolo import lines_of
 from cnntrain.annotations.table import Entry, Table
-from cnntrain.image_folder.index import LONGEST_NAME
-from cnntrain.image_folder.opening import Unreadable
+from cnntrain.image_folder.listing import LONGEST_NAME
+from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.text import printable
 
 OF_IMAGES, ANNOTATIONS = ("pngimages", *IMAGES), ("annotation", "annotations")
@@ -40,7 +40,7 @@ def has_head(folder: Path) -> bool:
     first = min((path for path in folder.rglob("*") if is_text(path.name)), default=None)
     try:
         return first is not None and any(line.startswith(HEAD) for line in lines_of(first)[:1])
-    except Unreadable:
+    except UnreadableImage:
         return False
 
 
@@ -60,7 +60,7 @@ def add(table: Table, entry: Entry) -> list[str]:
     """Add its size and its boxes to an image, note what is wrong with others, and return their classes."""
     try:
         lines = lines_of(table.root / entry.mask)
-    except Unreadable as error:
+    except UnreadableImage as error:
         entry.broken = str(error)
         return []
     x, y = 1, 1
