@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.keys import KEYS, MEASURED, affected_by, leaves
-from cnntrain.config.schema import shown
+from cnntrain.config.schema import brief
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runs.run_files import read_yaml
@@ -27,7 +27,7 @@ def config_of(folder: Path) -> dict[str, str]:
         return {}
     try:
         config = dict(leaves(read_yaml(path)))
-        return {key: shown(value) for key, value in with_arguments_of_source(config).items()}
+        return {key: brief(value) for key, value in with_arguments_of_source(config).items()}
     except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} can't be read: {reason}") from error

@@ -784,9 +784,11 @@ KEYS: dict[str, Key] = {
     ),
     "data.tokens": Key(
         "str",
-        "what of a text is a step",
+        "what of a text is a step; FILE.json: as a tokenizer of the library tokenizers cuts it",
         "weights",
         choices=("bytes", "characters", "words"),
+        file=".json",
+        path="folder",
         required=False,
         inputs=("text",),
         is_shape=True,

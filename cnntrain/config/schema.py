@@ -6,6 +6,7 @@ input is refused at once.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
@@ -29,6 +30,7 @@ class Value:
     above: bool = False  # the value must lie above ``low``, not on it
     below: bool = False  # the value must lie below ``high``, not on it
     choices: tuple[str, ...] = ()
+    file: str = ""  # beside the choices, the name of a file that ends so is possible
     optional: bool = False  # null is allowed
     auto: bool = False  # so is the word auto
     items: Value | None = None  # what each item of a list must be
@@ -37,7 +39,8 @@ class Value:
     def describe(self) -> str:
         """Return type and range in words: ``a whole number of at least 1``."""
         if self.choices:
-            text = " or ".join([", ".join(self.choices[:-1]), self.choices[-1]])
+            offered = [*self.choices, f"a file *{self.file}"] if self.file else self.choices
+            text = " or ".join([", ".join(offered[:-1]), offered[-1]])
         else:
             text = WORDS[self.kind]
         if self.items is not None:
@@ -53,7 +56,8 @@ class Value:
 
     def short(self) -> str:
         """Return type and range as one word: ``INT>=1``, ``FLOAT 0..1``, ``a|b|c``, ``BOOL|auto``."""
-        text = "|".join(self.choices) if self.choices else SHORT[self.kind]
+        offered = [*self.choices, f"FILE{self.file}"] if self.file else self.choices
+        text = "|".join(offered) if offered else SHORT[self.kind]
         several = " or LIST" if self.kind == "counts" else ""
         if self.items is not None:
             text += f" of {'' if self.length is None else f'{self.length} '}{self.items.short()}"
@@ -71,7 +75,8 @@ class Value:
         if value == "auto" and self.auto:
             return True
         if self.choices:
-            return value in self.choices
+            is_file = bool(self.file) and isinstance(value, str) and value.lower().endswith(self.file)
+            return value in self.choices or is_file
         if self.takes_one(value):
             return self.items is not None and self.items.accepts(value)
         if self.kind in ("counts", "size") and isinstance(value, list | tuple):
@@ -251,6 +256,7 @@ def is_color(name: Any, color: Any) -> bool:
     return name != "" and all(PREDICATES["int"](part) and 0 <= part <= 255 for part in color)
 
 
+LONG = 200  # characters of a value that are shown
 WHOLE = ("int", "counts", "size")  # kinds whose single values are whole numbers
 
 
@@ -263,6 +269,15 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{name}:{shown(item)}" for name, item in value.items()) + "}"
     return str(value)
+
+
+def brief(value: Any) -> str:
+    """Return a value as it would be typed; of a long one, such as a vocabulary, the beginning and a hash."""
+    text = shown(value)
+    if len(text) <= LONG:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[: LONG // 2]}... ({len(text):,} characters, {digest[:8]})"
 
 
 Config = dict[str, Any]

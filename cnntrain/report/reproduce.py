@@ -20,7 +20,8 @@ from cnntrain.config.keys import (
     leaves,
     loss_of,
 )
-from cnntrain.config.schema import shown
+from cnntrain.config.schema import brief, shown
+from cnntrain.sequences.tokens import KINDS
 
 INCLUDED = "/experiment@_global_"  # how a choice's list of defaults includes an experiment
 
@@ -58,7 +59,7 @@ def settings(values: Values, usual: str, typed: str = "") -> list[Setting]:
         differs = not same(value, default)
         if key in MEASURED:
             differs = differs and f"{key}=" in typed
-        found.append(Setting(key, shown(value), shown(default), differs))
+        found.append(Setting(key, brief(value), brief(default), differs))
     return found
 
 
@@ -72,6 +73,8 @@ def command_of(values: Values, usual: str) -> str | None:
         values: the run's configuration, resolved.
         usual: as for :func:`settings`.
     """
+    if values.get("data.tokens", KINDS[0]) not in KINDS:  # the file of a tokenizer, which is read again
+        values = {key: value for key, value in values.items() if key != "data.vocabulary"}
     own = values_of_train() | brought_along("data", nearest_choice("data", values))
     chosen = chosen_groups()
     words = [word for key, word in words_of(values, own) if group_of(key) not in chosen]

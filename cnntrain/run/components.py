@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from cnntrain.compute.micro_batches import Fitting
 from cnntrain.compute.precision import Precision
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import IMAGES, Config
+from cnntrain.config.schema import IMAGES, SERIES, Config
 from cnntrain.config.sections import (
     CriterionSettings,
     DataSettings,
@@ -30,6 +30,7 @@ from cnntrain.optim.freezing import Freezing
 from cnntrain.runs import checkpoint, run_folder
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime.console import Console
+from cnntrain.sequences.tokens import Tokens
 from cnntrain.tasks.base import Task
 from cnntrain.tasks.scores import Figure
 from cnntrain.training.components.components import build_freezing, build_model, build_task
@@ -90,7 +91,8 @@ def build_augment(node: Mapping[str, Any], data: DataSettings, trust: Sequence[s
     augment: Augment = build("augment", node, Augment, trust)
     if data.inputs == IMAGES:
         return augment
-    return AugmentSequences(node["crop"], node["jitter"], node["erase"], data.mean, data.std)
+    hidden = data.mean if data.inputs == SERIES else [float(Tokens(data.tokens, data.vocabulary).unknown)]
+    return AugmentSequences(node["crop"], node["jitter"], node["erase"], hidden, data.std)
 
 
 def criterion_of_training(config: Config, criterion: nn.Module, data: Data) -> nn.Module:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import UserError
 from cnntrain.sequences.reading import facts, read
+from cnntrain.sequences.tokenizer import packed
+from cnntrain.sequences.tokens import KINDS
 
 
 def complete_sequences(data: dict[str, Any], source: Callable[[bool], Any]) -> None:
@@ -19,6 +22,9 @@ def complete_sequences(data: dict[str, Any], source: Callable[[bool], Any]) -> N
     Raises:
         UserError: the data can't be read, or a key is open that they do not tell.
     """
+    if data["inputs"] == "text" and data["tokens"] not in KINDS and data["vocabulary"] == "auto":
+        data["vocabulary"] = packed(data["tokens"])
+        data["tokens"] = str(Path(data["tokens"]).expanduser().absolute())  # so that the run can be repeated
     train, test = (read(source(is_train), data["inputs"]) for is_train in (True, False))
     known = facts(train, test, data)
     wanted = [name for name, value in data.items() if value == "auto" and name != "cache"]

@@ -18,6 +18,7 @@ from cnntrain.config.sections import EarlierSettings, ModelSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import heads_of, is_inside
 from cnntrain.runs import checkpoint, run_folder
+from cnntrain.sequences.tokens import Tokens
 from cnntrain.tasks.classes import difference
 from cnntrain.text import printable
 
@@ -166,13 +167,15 @@ def check_inputs(state: Mapping[str, Any], settings: ModelSettings, path: Path) 
     inputs, name = inputs_of(there), f"init_from={printable(path)}"
     if inputs != settings.inputs:
         raise UserError(f"{name}: that run was trained on {inputs}, and these data have {settings.inputs}")
-    known = {"tokens": settings.tokens, "vocabulary": settings.vocabulary}
-    for key, value in known.items():
-        if inputs == TEXT and there.get(key) != value:
-            raise UserError(
-                f"{name}: that run has another data.{key}, so that its numbers mean other {settings.tokens}: "
-                f"take the data.{key} of its config.yaml"
-            )
+    if inputs != TEXT:
+        return
+    own, others = Tokens(settings.tokens, settings.vocabulary), Tokens(there["tokens"], there["vocabulary"])
+    if (own.words, own.numbers) != (others.words, others.numbers):
+        key = "tokens" if own.words != others.words else "vocabulary"
+        raise UserError(
+            f"{name}: that run has another data.{key}, so that its numbers mean other {own.words}: "
+            f"take the data.{key} of its config.yaml"
+        )
 
 
 def misfit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:

@@ -67,6 +67,7 @@ KEYS: dict[str, str] = {
         ("imgsz", "img_size", "image_size", "input_size", "size", "resolution"), "data.image_size"
     ),
     **dict.fromkeys(("crop_size", "imsize", "img_sz", "target_size", "image_resolution"), "data.image_size"),
+    **dict.fromkeys(("tokenizer", "tokenizer_name", "tokenizer_file", "tokens"), "data.tokens"),
     **dict.fromkeys(("num_classes", "nc", "n_classes", "nb_classes", "classes"), "data.num_classes"),
     **dict.fromkeys(("in_channels", "in_chans", "ch", "num_channels", "input_channels"), "data.channels"),
     **dict.fromkeys(
@@ -368,6 +369,13 @@ VALUES: dict[str, dict[str, str]] = {
             "criterion._target_=torch.nn.CrossEntropyLoss",
         ),
         "sparsecategoricalcrossentropy": "criterion._target_=torch.nn.CrossEntropyLoss",
+    },
+    "data.tokens": {
+        **dict.fromkeys(("transformers", "tokenizers", "huggingface"), "data.tokens=tokenizer.json"),
+        **dict.fromkeys(("bpe", "wordpiece", "unigram", "sentencepiece"), "data.tokens=tokenizer.json"),
+        **dict.fromkeys(("chars", "char", "character"), "data.tokens=characters"),
+        **dict.fromkeys(("word", "whitespace"), "data.tokens=words"),
+        "byte": "data.tokens=bytes",
     },
     "data.cache": {"true": "data.cache=ram", "memory": "data.cache=ram", "false": "data.cache=off"},
     "data.resize": {

@@ -33,8 +33,8 @@ class DataSettings:
             ``image_size`` follow from steps and features.
         steps: of the longest sequence; longer ones are cut.
         features: of a step.
-        tokens: what of a text is numbered: ``bytes``, ``characters`` or ``words``.
-        vocabulary: the characters or words.
+        tokens: what of a text is numbered: ``bytes``, ``characters``, ``words``, or the file of a tokenizer.
+        vocabulary: the characters or words, or the tokenizer.
         passed_on: what the class that reads the data is told, by the names of its arguments.
     """
 

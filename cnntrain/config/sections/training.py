@@ -22,7 +22,7 @@ class ModelSettings:
         targets: what the data give for each image, as in ``data.targets``.
         inputs: what it gets, as in ``data.inputs``.
         tokens: what of a text is numbered, as in ``data.tokens``.
-        vocabulary: the characters or words, as in ``data.vocabulary``.
+        vocabulary: the characters or words, or the tokenizer, as in ``data.vocabulary``.
     """
 
     node: Node

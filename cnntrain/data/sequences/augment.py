@@ -20,19 +20,18 @@ class AugmentSequences(Augment):
         crop: keep a random part in time of at least this share of the steps.
         jitter: add noise of this standard deviation, in those of each feature (Um et al. 2017, Data
             augmentation of wearable sensor data). Not for texts.
-        erase: probability of hiding a random span, 2 to 33 % of the steps: behind the mean of each feature,
-            or the unknown token.
-        mean: of each feature.
-        std: likewise.
+        erase: probability of hiding a random span, 2 to 33 % of the steps.
+        hidden: what it is hidden behind: the mean of each feature, or the unknown token.
+        std: of each feature.
     """
 
     def __init__(
-        self, crop: float, jitter: float, erase: float, mean: Sequence[float], std: Sequence[float]
+        self, crop: float, jitter: float, erase: float, hidden: Sequence[float], std: Sequence[float]
     ) -> None:
         self.mixup = self.cutmix = 0.0
         kinds = {"crop": crop, "jitter": jitter, "erase": erase}
         self.strengths = {name: strength for name, strength in kinds.items() if strength}
-        self.mean, self.std = torch.tensor(mean), torch.tensor(std)
+        self.hidden, self.std = torch.tensor(hidden), torch.tensor(std)
 
     @property
     def crops(self) -> bool:
@@ -54,7 +53,7 @@ class AugmentSequences(Augment):
             noise = torch.randn(values.shape, generator=generator, device=x.device)
             x = padded(values + strength * self.std.to(x.device) * noise, is_padding)
         if probability := self.strengths.get("erase"):
-            x = erased(x, probability, self.mean.to(x.device), generator)
+            x = erased(x, probability, self.hidden.to(x.device), generator)
         return x
 
 

@@ -12,4 +12,6 @@ def steps_in_words(data: DataSettings) -> str:
     """Return ``up to 29 steps of 12 features``, or what a text is made of."""
     if data.inputs == SERIES:
         return f"up to {count(data.steps, 'step')} of {count(data.features, 'feature')}"
-    return f"up to {data.steps:,} {data.tokens}, {Tokens(data.tokens, data.vocabulary).count:,} of them known"
+    tokens = Tokens(data.tokens, data.vocabulary)
+    known = len(tokens.numbers) or tokens.count
+    return f"up to {data.steps:,} {tokens.words}, {known:,} of them known"

@@ -190,7 +190,11 @@ def facts(trained: Trained) -> dict[str, str]:
         how: dict[str, Any] = {"steps": steps, "features": features}
     else:
         kind = "tokens: int64 (N, T), numbers of tokens"
-        how = {"steps": steps, "tokens": trained.tokens.kind, "vocabulary": list(trained.tokens.numbers)}
+        how = {"steps": steps, "tokens": trained.tokens.words}
+        if trained.tokens.tokenizer is None:
+            how["vocabulary"] = list(trained.tokens.numbers)
+        else:
+            how["tokenizer"] = json.loads(trained.tokens.tokenizer.to_str())
     return {"input": f"{kind}; lengths: int64 (N,)", "preprocessing": json.dumps(how)}
 
 
@@ -212,6 +216,8 @@ def describe(folder: Path, formats: Sequence[str], told: Mapping[str, str], mode
         "characters": f"A character's number is {PLACE}.",
         "words": "The text in small letters is cut into words and marks by the regular expression "
         rf"`{WORD.pattern}`; a token's number is {PLACE}.",
+        "tokens": "Its numbers are the ids of the tokenizer\n"
+        "`tokenizers.Tokenizer.from_str(json.dumps(how['tokenizer']))`: `how` is `preprocessing` (metadata).",
     }
     takes = told["input"].replace("; lengths", "`, and `lengths")
     text = TEXT_OF_README.format(
@@ -223,6 +229,6 @@ def describe(folder: Path, formats: Sequence[str], told: Mapping[str, str], mode
         unrolled=UNROLLED.format(how["steps"]) if is_unrolled and "pt2" in formats else "",
         output=told["output"],
         names=printable(some(json.loads(told["class_names"]))),
-        also=" and the vocabulary" if how.get("vocabulary") else "",
+        also="".join(f" and the {kind}" for kind in ("vocabulary", "tokenizer") if how.get(kind)),
     )
     save_bytes(folder / README, encoded(text))
