@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cnntrain.errors import UserError, in_words
+from cnntrain.errors import UserError, describe_error
 from cnntrain.runtime.imports import needed
 from cnntrain.sequences.layout import contents, decoded
 from cnntrain.text import printable, shown_path
@@ -35,7 +35,7 @@ def packed(file: str) -> str:
     try:
         content = json.loads(decoded(contents(path), shown))
     except ValueError as error:
-        raise UserError(f"{shown} is no JSON: {in_words(error)}; {BE}") from error
+        raise UserError(f"{shown} is no JSON: {describe_error(error)}; {BE}") from error
     text = json.dumps(content, separators=(",", ":"))
     tokenizer_of(text, shown)
     found = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -55,7 +55,7 @@ def unpacked(text: str) -> str:
     try:
         found = inflate.decompress(base64.b64decode(text, validate=True), LARGEST_JSON).decode()
     except (ValueError, zlib.error) as error:
-        raise UserError(f"data.vocabulary holds no tokenizer: {in_words(error)}") from error
+        raise UserError(f"data.vocabulary holds no tokenizer: {describe_error(error)}") from error
     if not inflate.eof:
         raise UserError("data.vocabulary holds no tokenizer: it is cut off, or too large")
     return found
