@@ -38,7 +38,7 @@ class AnnotatedInventory(Inventory):
     Args:
         table: the table of the images and their annotations.
         masks: the record of each mask's file, in the order of the table; None where there is none.
-        meaning: the classes.
+        scheme: the classes.
         wrong: why an image can't be used, by its place; such images are left out.
         partly: what is wrong with some pixels, by the place of the image; they are ignored.
         lies: how each mask lies to an image that EXIF turns, by its place.

@@ -73,10 +73,10 @@ def build_inventory(request: Request) -> AnnotatedInventory:
         records = scan(table.root, images, bar.update, request.max_megapixels)
         by_file = dict(zip(files, mask_scan.scan(table.root, files, bar.update, decoding), strict=True))
     masks = [by_file.get(entry.mask) for entry in table.entries]
-    meaning = label_scheme(table, request.asked, [record for record in masks if record and not record.error])
+    scheme = label_scheme(table, request.asked, [record for record in masks if record and not record.error])
     listing = AnnotatedListing(
         table.root,
-        classes=list(meaning.names),
+        classes=list(scheme.names),
         files=images,
         labels=[0] * len(images),
         parts=[entry.part for entry in table.entries],
@@ -86,7 +86,7 @@ def build_inventory(request: Request) -> AnnotatedInventory:
     )
     groups = duplicates.near_duplicate_groups(records["pixels"], records["look"])
     inventory = AnnotatedInventory(
-        listing, records, groups, request.max_megapixels, table=table, masks=masks, scheme=meaning
+        listing, records, groups, request.max_megapixels, table=table, masks=masks, scheme=scheme
     )
     examine(inventory)
     return inventory

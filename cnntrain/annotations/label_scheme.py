@@ -115,7 +115,7 @@ def black(ids: Mapping[int, int]) -> Counter[int]:
 
 
 def of_colors(asked: AnnotationOptions, named: ClassNames) -> LabelScheme:
-    """Return the meaning of coloured masks."""
+    """Return the label scheme of coloured masks."""
     if asked.colors is None:
         colors = {packed(color): label for color, label in named.colors.items()}
         return LabelScheme(named.names, ClassMap(len(named.names), asked.ignore, colors=colors))
@@ -125,7 +125,7 @@ def of_colors(asked: AnnotationOptions, named: ClassNames) -> LabelScheme:
 
 
 def of_label_map(ids: Mapping[int, int], named: ClassNames, ignore: int) -> LabelScheme:
-    """Return the meaning of ids that the user maps to labels."""
+    """Return the label scheme of ids that the user maps to labels."""
     number = max(len(named.names), max(ids.values()) + 1)
     refusal = ""
     if named.names and number > len(named.names):
@@ -134,13 +134,13 @@ def of_label_map(ids: Mapping[int, int], named: ClassNames, ignore: int) -> Labe
 
 
 def of_two(names: Sequence[str], classes: ClassMap, note: str) -> LabelScheme:
-    """Return the meaning of masks of a background and one class, perhaps named."""
+    """Return the label scheme of masks of a background and one class, perhaps named."""
     both = list(names) if len(names) == 2 else [BACKGROUND, *(names or [FOREGROUND])]
     return LabelScheme(both, classes, [note])
 
 
 def of_ids(used: set[int], ids: Counter[int], ignore: int) -> LabelScheme:
-    """Return the meaning of ids that nothing names: each is its own label, unless they look otherwise."""
+    """Return the label scheme of ids that nothing names: each is its own label, unless they look otherwise."""
     number = max(used, default=0) + 1
     refused = LabelScheme([], ClassMap(0, ignore))
     if len(used) < 2:
