@@ -16,7 +16,7 @@ from mkdocs.structure.files import File
 
 from cnntrain.cli.commands import COMMANDS, help_of, overview
 from cnntrain.cli.help import comment
-from cnntrain.config.compose import default_choices, default_in_words, defaults, groups, having
+from cnntrain.config.compose import choices_with, default_choices, default_in_words, defaults, groups
 from cnntrain.config.keys import GROUPS, KEYS
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +71,7 @@ def table(names: list[str]) -> str:
     lines = []
     for name in names:
         value, note = default_in_words(values[name]) if name in values else ("", "")
-        meaning = "; ".join(filter(None, (KEYS[name].doc, note, having(name))))
+        meaning = "; ".join(filter(None, (KEYS[name].doc, note, choices_with(name))))
         default = f"`{value}`" if value else ""
         lines.append(f"| `{name}` | {cell(default)} | `{cell(KEYS[name].short())}` | {cell(meaning)} |")
     head = ["| key | default | values | meaning |", "| --- | --- | --- | --- |"]

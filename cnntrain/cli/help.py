@@ -8,14 +8,14 @@ import textwrap
 from collections.abc import Iterable, Mapping
 
 from cnntrain.config.compose import (
+    choice_file,
     choice_values,
+    choices_with,
     conf_folder,
     default_choices,
     default_in_words,
     defaults,
-    file_of,
     groups,
-    having,
     owners,
     raw_yaml,
     typed_values,
@@ -123,7 +123,7 @@ def other_defaults(keys: Iterable[str], values: Mapping[str, str]) -> str:
 
 def comment(group: str, choice: str) -> str:
     """Return what the comment at the top of a choice's file says."""
-    lines = file_of(group, choice).read_text(errors="replace").splitlines()
+    lines = choice_file(group, choice).read_text(errors="replace").splitlines()
     top = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return " ".join(line.lstrip("# ") for line in top if "@package" not in line)
 
@@ -162,7 +162,7 @@ def key_lines(keys: Iterable[str], values: Mapping[str, str]) -> str:
             continue
         value, note = default_in_words(values[key]) if key in values else ("", "")
         head = f"  {key}={value}" if key in values else f"  {key}"
-        kind = "; ".join(part for part in (KEYS[key].short(), note, having(key)) if part)
+        kind = "; ".join(part for part in (KEYS[key].short(), note, choices_with(key)) if part)
         lines.append(entry(head, f"{KEYS[key].doc} ({kind})"))
     return "\n".join(lines)
 

@@ -95,7 +95,7 @@ def new_run(
     Raises:
         UserError: the configuration makes no sense, or the folder is taken.
     """
-    from cnntrain.config.composer import composed, job_of_hydra
+    from cnntrain.config.composer import composed, hydra_job
     from cnntrain.config.decided import in_folder
     from cnntrain.config.validate import remark_on_threads
     from cnntrain.runs import run_folder
@@ -104,7 +104,7 @@ def new_run(
     settings, choices = composition.settings, composition.hydra.runtime.choices
     folders: list[Path] = []
     try:
-        with job_of_hydra(composition.config, config_name) as folder_of_hydra:
+        with hydra_job(composition.config, config_name) as folder_of_hydra:
             folders += [folder_of_hydra] if folder_of_hydra else []
             if settings["init_from"]:
                 settings["init_from"] = str(run_folder.starting_point(settings["init_from"]))
@@ -132,13 +132,13 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
         typed: the arguments as they were typed, to be shown.
     """
     check_alone()
-    from cnntrain.config.composer import composing
+    from cnntrain.config.composer import explaining_errors
     from cnntrain.runs.run_folder import starting_point
     from cnntrain.sweep.expand import planned
     from cnntrain.sweep.plan import folder_for
     from cnntrain.sweep.sweep import Sweep
 
-    with composing(overrides, config_dir):
+    with explaining_errors(overrides, config_dir):
         plan, settings, out = planned(overrides, config_dir)
     plan = replace(plan, command=shlex.join(["cnntrain", "train", *typed]))
     launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
@@ -170,11 +170,11 @@ def check_alone() -> None:
 
 def first_job(overrides: Sequence[str], config_dir: str | None) -> list[str]:
     """Return the overrides of a sweep's first job, which is what Hydra can show of it."""
-    from cnntrain.config.composer import composing
+    from cnntrain.config.composer import explaining_errors
     from cnntrain.config.keys import ABOUT_THE_SWEEP
     from cnntrain.sweep.expand import planned
 
-    with composing(overrides, config_dir):
+    with explaining_errors(overrides, config_dir):
         plan, _, _ = planned(overrides, config_dir)
     about = [o for o in overrides if o.partition("=")[0].partition(".")[0] in ABOUT_THE_SWEEP]
     if plan.search is not None:
@@ -198,14 +198,14 @@ def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: s
     import hydra
 
     from cnntrain.config.compose import conf_folder, prepare_hydra
-    from cnntrain.config.composer import composing
+    from cnntrain.config.composer import explaining_errors
 
     prepare_hydra()
     logging.raiseExceptions = False  # --info is logged, and | head is no reason for a hundred tracebacks
     typed, sys.argv = sys.argv, ["cnntrain", *hydra_arguments, "hydra.job.name=cnntrain", *overrides]
     entry = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
     try:
-        with composing(overrides, config_dir):
+        with explaining_errors(overrides, config_dir):
             entry(lambda config: None)()
     finally:
         sys.argv = typed

@@ -49,13 +49,13 @@ def groups(extra: str | None = None) -> dict[str, list[str]]:
     return {group: sorted(choices) for group, choices in sorted(found.items())}
 
 
-def file_of(group: str, choice: str, extra: str | None = None) -> Path:
+def choice_file(group: str, choice: str, extra: str | None = None) -> Path:
     """Return the file of a choice: where there are several, the one that Hydra takes."""
     files = (folder / group / f"{choice}.yaml" for folder in conf_folders(extra))
     return next(file for file in files if file.exists())
 
 
-def own_files(choices: Mapping[str, Any], extra: str | None = None) -> list[Path]:
+def user_files(choices: Mapping[str, Any], extra: str | None = None) -> list[Path]:
     """Return the files of the user's that have the name of a chosen choice, such as conf/optim/nadam.yaml."""
     named = [f"{group}/{choice}.yaml" for group, choice in choices.items()]
     return [folder / name for folder in conf_folders(extra)[1:] for name in named if (folder / name).exists()]
@@ -108,7 +108,7 @@ def choice_values(group: str, choice: str, extra: str | None = None) -> dict[str
     """Return the keys of one choice and their values as written, those of the choices it builds on too."""
     if group == "experiment":  # its keys are those of other groups
         return {}
-    content = raw_yaml(file_of(group, choice, extra))
+    content = raw_yaml(choice_file(group, choice, extra))
     found = dict(typed_values(content, f"{group}."))
     for base in content.get("defaults", []):
         if base in groups(extra).get(group, ()) and base != choice:
@@ -122,7 +122,7 @@ def owners(key: str, extra: str | None = None) -> list[str]:
     return [choice for choice in groups(extra).get(group, ()) if key in choice_values(group, choice, extra)]
 
 
-def having(key: str) -> str:
+def choices_with(key: str) -> str:
     """Return which choices have a key, as ``optim=rmsprop|sgd``; "" if nearly all of its group have it."""
     group, found = key.partition(".")[0], owners(key)
     all_choices = [choice for choice in groups().get(group, ()) if choice != "custom"]
@@ -191,15 +191,15 @@ def search_path_plugin() -> Any:
     from hydra.core.plugins import Plugins
     from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-    class OwnFolders(SearchPathPlugin):
+    class UserFolders(SearchPathPlugin):
         config_dir: str | None = None
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             for folder in conf_folders(self.config_dir)[1:]:
                 search_path.append(provider="a folder of one's own", path=f"file://{folder}")
 
-    Plugins.instance().register(OwnFolders)
-    return OwnFolders
+    Plugins.instance().register(UserFolders)
+    return UserFolders
 
 
 def add_current_folder() -> None:

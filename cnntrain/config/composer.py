@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.annotations.auto import annotation_options, complete_canvas, inferred, inventory_of
-from cnntrain.config.compose import compose, default, file_of, groups, own_files, plain, read_yaml
+from cnntrain.config.compose import choice_file, compose, default, groups, plain, read_yaml, user_files
 from cnntrain.config.hydra_errors import explained, shortest, with_origin
 from cnntrain.config.instantiate import build_source
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, is_open, loss_of
@@ -54,7 +54,7 @@ class Composer:
         Raises:
             UserError: it can't be composed, or makes no sense.
         """
-        with composing(overrides, self.config_dir):
+        with explaining_errors(overrides, self.config_dir):
             composition = self.composed(overrides)
         composition.check()
         return composition.completed()
@@ -122,7 +122,7 @@ class Composition:
     def __post_init__(self) -> None:
         """Resolve the values, and see which of them only the data tell."""
         self.settings = plain(self.config)
-        name_task(self.settings)
+        infer_task(self.settings)
         self.is_open = is_open(self.settings["data"], *([SHAPE] if self.of_layers else []))
 
     def check(self) -> None:
@@ -144,17 +144,17 @@ class Composition:
             UserError: the data can't be used, or do not go with the other values.
         """
         if self.is_open:
-            complete(self.settings)
-            name_task(self.settings)
+            infer_from_data(self.settings)
+            infer_task(self.settings)
             self.check()
         elif self.of_layers and self.settings["data"].get("targets") == "auto":
             self.settings["data"]["targets"] = "classes"  # layers are shown without the data
-            name_task(self.settings)
+            infer_task(self.settings)
         warn_of_unused(self.hydra.runtime.choices, self.config_dir)
         return self.settings
 
 
-def complete(settings: dict[str, Any]) -> None:
+def infer_from_data(settings: dict[str, Any]) -> None:
     """Put what the data say in the place of each ``auto`` of the group ``data``: a folder, or sequences.
 
     Args:
@@ -180,7 +180,7 @@ def complete(settings: dict[str, Any]) -> None:
     data |= inferred(wanted, root, inventory, test_fraction, data["channels"], data["value_range"])
 
 
-def name_task(settings: dict[str, Any]) -> None:
+def infer_task(settings: dict[str, Any]) -> None:
     """Put the task that the data are for, its loss and its first score in the place of ``auto``.
 
     Data that can have several kinds of targets, such as canvases, have those that a chosen task learns from.
@@ -197,7 +197,7 @@ def name_task(settings: dict[str, Any]) -> None:
     for group, choice in (("task", TASK_OF.get(targets)), ("criterion", loss_of(targets))):
         node = settings.get(group)
         if choice is not None and isinstance(node, Mapping) and node.get("_target_") == AUTO:
-            own, unset = read_yaml(file_of(group, choice)), read_yaml(file_of(group, AUTO))
+            own, unset = read_yaml(choice_file(group, choice)), read_yaml(choice_file(group, AUTO))
             typed = {name: v for name, v in node.items() if name in own or v != unset.get(name)}
             settings[group] = {**own, **typed, "_target_": own["_target_"]}
     task = settings.get("task")
@@ -208,8 +208,8 @@ def name_task(settings: dict[str, Any]) -> None:
 
 def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
     """Warn of files of the user's own that bear the name of one of cnntrain's."""
-    for file in own_files(choices, config_dir):
-        if file_of(file.parent.name, file.stem, config_dir) != file:
+    for file in user_files(choices, config_dir):
+        if choice_file(file.parent.name, file.stem, config_dir) != file:
             choice = f"{file.parent.name}={file.stem}"
             Reporter.remark(
                 f"warning: {shortest(file)} is not used: cnntrain has an {choice} of its own; "
@@ -231,7 +231,7 @@ def composed(
     Raises:
         UserError: it can't be composed, or makes no sense.
     """
-    with composing(overrides, config_dir):
+    with explaining_errors(overrides, config_dir):
         config = compose(overrides, config_dir, name, with_hydra=True)
         composition = Composition(config, config.hydra, overrides, config_dir, of_layers)
     composition.check()
@@ -239,7 +239,7 @@ def composed(
 
 
 @contextmanager
-def composing(overrides: Sequence[str], config_dir: str | None) -> Iterator[None]:
+def explaining_errors(overrides: Sequence[str], config_dir: str | None) -> Iterator[None]:
     """Tell in plain words what goes wrong while a configuration is composed: a mistake in the overrides."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -252,7 +252,7 @@ def composing(overrides: Sequence[str], config_dir: str | None) -> Iterator[None
 
 
 @contextmanager
-def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
+def hydra_job(config: DictConfig, name: str) -> Iterator[Path | None]:
     """Do around some work what ``hydra.main`` does around a job: folder, logs, environment and callbacks.
 
     ``hydra.main`` itself would call the work, below ten functions of its own.
@@ -278,7 +278,7 @@ def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
         state.set_config(config)
         outcome.cfg, outcome.hydra_cfg = config, config
         outcome.overrides = list(config.hydra.overrides.task)
-        callbacks = callbacks_of(config)
+        callbacks = build_callbacks(config)
         notify(callbacks, "on_run_start", config=config, config_name=name)
         folder.mkdir(parents=True, exist_ok=True)
         if config.hydra.job.chdir:
@@ -310,7 +310,7 @@ def job_of_hydra(config: DictConfig, name: str) -> Iterator[Path | None]:
         os.chdir(start)
 
 
-def callbacks_of(config: DictConfig) -> list[Callback]:
+def build_callbacks(config: DictConfig) -> list[Callback]:
     """Build the callbacks that a configuration names at ``hydra.callbacks``."""
     from hydra.utils import instantiate
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.config.compose import (
+    choice_file,
     compose,
     conf_folders,
     defaults,
-    file_of,
     first_line,
     groups,
-    own_files,
     owners,
     raw_yaml,
+    user_files,
 )
 from cnntrain.config.keys import CLASS_GROUPS, KEYS, home_of, is_described, leaves
 from cnntrain.config.mistakes.malformed import unknown_choice
@@ -79,7 +79,7 @@ def with_origin(
     key = re.sub("^unknown key ", "", str(error)).partition("=")[0].partition(":")[0]
     if any(override.lstrip("+").startswith(f"{key}=") for override in typed):
         return error
-    for file in own_files(choices, config_dir):
+    for file in user_files(choices, config_dir):
         content = raw_yaml(file)
         if holds(content, key) or holds({file.parent.name: content}, key):
             return UserError(f"{shortest(file)}: {error}")
@@ -87,7 +87,7 @@ def with_origin(
     for override in parse(typed):
         if override.key_or_group == group and name:
             choice = str(override.value())
-            if holds(raw_yaml(file_of(group, choice, config_dir)), name):
+            if holds(raw_yaml(choice_file(group, choice, config_dir)), name):
                 return UserError(f"{group}={choice}: {error}")
     return error
 

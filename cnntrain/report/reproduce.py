@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.compose import conf_folder, default_choices, file_of, groups, raw_yaml
+from cnntrain.config.compose import choice_file, conf_folder, default_choices, groups, raw_yaml
 from cnntrain.config.keys import (
     AUTO,
     CUSTOM_GROUPS,
@@ -144,7 +144,7 @@ def values_of_train() -> dict[str, Any]:
 
 def values_of(group: str, choice: str) -> dict[str, Any]:
     """Return each key of a choice with its value, as its file has it, or those on which it builds."""
-    content = raw_yaml(file_of(group, choice))
+    content = raw_yaml(choice_file(group, choice))
     found = dict(leaves({group: {name: value for name, value in content.items() if name != "defaults"}}))
     for base in content.get("defaults", []):
         if base in groups()[group] and base != choice:
@@ -155,9 +155,9 @@ def values_of(group: str, choice: str) -> dict[str, Any]:
 def brought_along(group: str, choice: str | None) -> dict[str, Any]:
     """Return each key of train.yaml that a choice sets, by the experiment that its file includes."""
     found: dict[str, Any] = {}
-    for base in raw_yaml(file_of(group, choice)).get("defaults", []) if choice else ():
+    for base in raw_yaml(choice_file(group, choice)).get("defaults", []) if choice else ():
         if isinstance(base, Mapping):
-            files = (file_of("experiment", name) for key, name in base.items() if key == INCLUDED)
+            files = (choice_file("experiment", name) for key, name in base.items() if key == INCLUDED)
             found |= {key: value for file in files for key, value in leaves(raw_yaml(file))}
         elif base in groups()[group] and base != choice:
             found |= brought_along(group, base)

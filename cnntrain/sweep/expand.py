@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cnntrain.config.compose import compose, plain
-from cnntrain.config.composer import name_task
+from cnntrain.config.composer import infer_task
 from cnntrain.config.keys import ABOUT_THE_SWEEP, GROUPS, KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import parse, with_absolute_path, without_globs
@@ -40,7 +40,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, Swe
     fixed = [words_of(o) for o in parse(overrides) if not o.is_sweep_override()]
     config = compose(fixed, config_dir, with_hydra=True)
     fixed_values, own_folder = plain(config), str(config.hydra.sweep.dir)
-    name_task(fixed_values)
+    infer_task(fixed_values)
     settings = SweepSettings.of(fixed_values)
     of_files = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     # What is typed last counts, as it does in a single run.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.compose import choice_values, file_of, groups, raw_yaml
+from cnntrain.config.compose import choice_file, choice_values, groups, raw_yaml
 from cnntrain.config.keys import leaves
 from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
 from cnntrain.config.sections import EarlierSettings, ModelSettings
@@ -246,4 +246,4 @@ def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
 
 def class_of(choice: str) -> str | None:
     """Return the class that a choice of the group ``model`` names."""
-    return raw_yaml(file_of("model", choice)).get("_target_")
+    return raw_yaml(choice_file("model", choice)).get("_target_")

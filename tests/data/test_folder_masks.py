@@ -13,7 +13,7 @@ from conftest import Command
 from mask_tree import NAMES, save, scene
 
 from cnntrain.annotations.inventory import annotated_inventory
-from cnntrain.config.composer import complete, composed
+from cnntrain.config.composer import composed, infer_from_data
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data, open_data
@@ -28,7 +28,7 @@ def opened(*overrides: str, class_names: list[str] | None = None) -> Data:
     annotated_inventory.cache_clear()
     typed = ["data=folder", "data.root=data", *overrides]
     config = composed(typed, None).settings
-    complete(config)
+    infer_from_data(config)
     return open_data(DataSettings.of(config), torch.device("cpu"), Console(1), None, class_names)
 
 

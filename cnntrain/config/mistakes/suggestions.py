@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.compose import default_in_words, defaults, groups, having
+from cnntrain.config.compose import choices_with, default_in_words, defaults, groups
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.conversions import CONVERSIONS, decimal, is_number
@@ -73,7 +73,7 @@ def described(key: str, known: Mapping[str, Any]) -> str:
     if key in known:
         value, note = default_in_words(shown(known[key]))
         parts.append(note or f"default {value}")
-    parts.append(having(key))
+    parts.append(choices_with(key))
     about = "; ".join(filter(None, parts))
     return f" ({about})" if about else ""
 

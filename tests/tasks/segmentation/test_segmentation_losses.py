@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.config.compose import file_of, read_yaml
+from cnntrain.config.compose import choice_file, read_yaml
 from cnntrain.errors import UserError
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.tasks import Segmentation
@@ -180,5 +180,5 @@ def test_a_wrong_number_of_weights_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["cross_entropy", "dice", "ce_dice", "focal"])
 def test_the_loss_of_a_saved_run_is_built_again(name: str) -> None:
-    node = read_yaml(file_of("criterion", name))
+    node = read_yaml(choice_file("criterion", name))
     assert isinstance(Segmentation((1, 8, 8), CLASSES).criterion(node, []), PixelLoss)
