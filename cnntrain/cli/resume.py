@@ -80,7 +80,7 @@ def begin_again(folder: Path, parsed: Sequence[Any]) -> RunSummary:
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
     """
     from cnntrain.config import own_runs
-    from cnntrain.config.from_checkpoint import opened
+    from cnntrain.config.from_checkpoint import command_config
     from cnntrain.runs import run_folder, run_writes
     from cnntrain.runs.run_files import read_bytes, read_yaml
 
@@ -99,7 +99,7 @@ def begin_again(folder: Path, parsed: Sequence[Any]) -> RunSummary:
             "pretrained weights: type its train command again, with another out=FOLDER"
         )
     run_writes.check_links(folder)
-    config = opened({"config": found, own_runs.SIGNATURE: signature}, path, "resume", parsed, folder)
+    config = command_config({"config": found, own_runs.SIGNATURE: signature}, path, "resume", parsed, folder)
     remark_on_loggers(config, found)
     if Reporter.is_chosen:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")

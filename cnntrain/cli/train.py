@@ -96,7 +96,7 @@ def new_run(
         UserError: the configuration makes no sense, or the folder is taken.
     """
     from cnntrain.config.composer import composed, hydra_job
-    from cnntrain.config.decided import in_folder
+    from cnntrain.config.derived import with_folder
     from cnntrain.config.validate import remark_on_threads
     from cnntrain.runs import run_folder
 
@@ -116,7 +116,7 @@ def new_run(
                 )
                 out = settings["out"] or (str(folder_of_hydra) if folder_of_hydra else None)
                 folders.insert(0, on_rank_zero(lambda: run_folder.new(out, label)))
-                yield in_folder(settings, folders[0]), folders[0]
+                yield with_folder(settings, folders[0]), folders[0]
     except BaseException:
         for unused in folders if is_main() else ():
             run_folder.discard_if_unused(unused)

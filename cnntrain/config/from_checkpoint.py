@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, conf_folder, groups, plain, read_yaml
-from cnntrain.config.decided import in_folder
+from cnntrain.config.derived import with_folder
 from cnntrain.config.instantiate import has_places, is_of_ours, is_trusted, refusal, targets
 from cnntrain.config.keys import KEYS, PATHS, home_of, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
@@ -98,7 +98,7 @@ def overridden(config: Mapping[str, Any], parsed: Sequence[Override]) -> dict[st
     return plain(result)
 
 
-def opened(
+def command_config(
     state: Mapping[str, Any],
     path: Path,
     command: str,
@@ -131,7 +131,7 @@ def opened(
     if folder is None:
         keep_preprocessing(config, saved["data"])
     else:
-        config = in_folder(config, folder)
+        config = with_folder(config, folder)
     check(config, trains=folder is not None)
     if trust or is_of_this_user:
         add_current_folder()
@@ -187,12 +187,12 @@ def saved_config(
         # The checkpoint brings them; and those that were downloaded kept the stem that they came with.
         stem = {"small": False} if model.get("small") == "auto" else {}
         config["model"] = {**model, **stem, "weights": None}
-    config["logger"] = stays_here(config.get("logger"))
+    config["logger"] = without_servers(config.get("logger"))
     try:
         check(config, trains=False, runs_here=False)
         if trust is not None:
             for key, node in config.items():
-                refuse_acts(key, node, trust)
+                refuse_side_effects(key, node, trust)
     except CheckpointError:
         raise
     except (UserError, RecursionError) as error:
@@ -202,7 +202,7 @@ def saved_config(
     return config
 
 
-def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
+def refuse_side_effects(key: str, node: Any, trust: Sequence[str]) -> None:
     """Raise a UserError if a saved value would fetch something, or write outside of the run folder.
 
     That are arguments without names, through which anything reaches a class unseen, pretrained weights, and
@@ -226,15 +226,15 @@ def refuse_acts(key: str, node: Any, trust: Sequence[str]) -> None:
                 raise UserError(f"{key}.{name} is not possible: a checkpoint names every argument")
             if FETCHES.search(name) and value not in (None, False):
                 raise UserError(f"{key}.{name}={shown(value)} would fetch weights: a checkpoint has its own")
-            refuse_acts(f"{key}.{name}", value, trust)
+            refuse_side_effects(f"{key}.{name}", value, trust)
     elif isinstance(node, list | tuple):
         for item in node:
-            refuse_acts(key, item, trust)
+            refuse_side_effects(key, item, trust)
     elif isinstance(node, str) and key not in PLACES and leads_out(node):
         raise UserError(f"{key}={node} leads outside the run folder")
 
 
-def stays_here(loggers: Any) -> Any:
+def without_servers(loggers: Any) -> Any:
     """Return saved loggers without the servers that they name: a checkpoint is not to send anything."""
     if not isinstance(loggers, Mapping):
         return loggers

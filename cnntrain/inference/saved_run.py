@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.from_checkpoint import opened
+from cnntrain.config.from_checkpoint import command_config
 from cnntrain.errors import UserError
 from cnntrain.runs import checkpoint, run_folder, run_writes
 
@@ -53,7 +53,7 @@ def open_best(
         UserError: what was typed does not go with it.
     """
     state, path = run_folder.load_best(name)
-    return SavedRun(opened(state, path, command, parsed, own=own), state, path)
+    return SavedRun(command_config(state, path, command, parsed, own=own), state, path)
 
 
 def open_last(name: str, command: str, parsed: Sequence[Override], trains: bool = False) -> SavedRun:
@@ -75,4 +75,4 @@ def open_last(name: str, command: str, parsed: Sequence[Override], trains: bool 
     run_writes.check_links(path.parent.parent)
     state, path = run_folder.load_or_previous(path)
     folder = path.parent.parent if trains else None
-    return SavedRun(opened(state, path, command, parsed, folder), state, path)
+    return SavedRun(command_config(state, path, command, parsed, folder), state, path)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.config.decided import going_on
+from cnntrain.config.derived import resumed
 from cnntrain.config.schema import IMAGES, Config, inputs_of
 from cnntrain.config.sections import (
     DataSettings,
@@ -129,7 +129,7 @@ def begin_or_go_on(
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
         summary: RunSummary = run_files.read_json(folder / "summary.json")
         return summary
-    return train(going_on(config, state["config"]), folder, trust, after_epoch, state, header)
+    return train(resumed(config, state["config"]), folder, trust, after_epoch, state, header)
 
 
 def without_trust(config: Config) -> Config:

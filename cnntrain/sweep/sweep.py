@@ -17,7 +17,7 @@ from typing import Any
 
 from cnntrain.config import own_runs
 from cnntrain.config.composer import Composer
-from cnntrain.config.decided import as_job, reported
+from cnntrain.config.derived import for_job, for_report
 from cnntrain.config.instantiate import build
 from cnntrain.config.keys import ABOUT_THE_SWEEP
 from cnntrain.config.sections import JobSettings, SearchSettings, SweepSettings
@@ -166,7 +166,7 @@ class Sweep:
         try:
             state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
             config = self.config_of(best.name)
-            config = reported(config, state["config"], self.console.verbose, self.trust)
+            config = for_report(config, state["config"], self.console.verbose, self.trust)
             from_folder(ReportSettings.of(config), TrainedSettings.of(config), best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say
             self.console.warn(f"the report of {shown_path(best)} could not be written: {error}")
@@ -248,7 +248,7 @@ class Sweep:
         return Job(
             name,
             folder,
-            as_job(config, folder, verbose, parallel),
+            for_job(config, folder, verbose, parallel),
             plan.varied_of(name),
             self.trust_in(config),
             cwd=str(Path.cwd()),

@@ -13,12 +13,12 @@ from cnntrain.config.keys import MEASURED
 from cnntrain.config.schema import Config
 
 
-def in_folder(config: Mapping[str, Any], folder: Path) -> Config:
+def with_folder(config: Mapping[str, Any], folder: Path) -> Config:
     """Return the configuration of a run that has its folder, whether that was typed or chosen."""
     return {**config, "out": str(folder)}
 
 
-def as_job(config: Mapping[str, Any], folder: Path, verbose: int, threads: int | None) -> Config:
+def for_job(config: Mapping[str, Any], folder: Path, verbose: int, threads: int | None) -> Config:
     """Return the configuration with which a job of a sweep trains.
 
     Args:
@@ -31,25 +31,25 @@ def as_job(config: Mapping[str, Any], folder: Path, verbose: int, threads: int |
     decided = {"report": False, "verbose": verbose}
     if threads is not None and config["threads"] == "auto":
         decided["threads"] = threads
-    return {**in_folder(config, folder), **decided}
+    return {**with_folder(config, folder), **decided}
 
 
-def measured_in(config: Mapping[str, Any]) -> Config:
+def measured_values(config: Mapping[str, Any]) -> Config:
     """Return what a run has found out of the machine that it began on, and keeps, from its configuration."""
     return {name: config[name] for name in MEASURED}
 
 
-def going_on(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Config:
+def resumed(config: Mapping[str, Any], saved: Mapping[str, Any]) -> Config:
     """Return the configuration of a run, as it was composed, that goes on as it began.
 
     Args:
         config: the run's configuration.
         saved: the configuration in its checkpoint.
     """
-    return {**config, **measured_in(saved), "accumulate": saved["accumulate"]}
+    return {**config, **measured_values(saved), "accumulate": saved["accumulate"]}
 
 
-def reported(
+def for_report(
     config: Mapping[str, Any], saved: Mapping[str, Any], verbose: int, trust: Sequence[str] | None
 ) -> Config:
     """Return the configuration of a job of a sweep that is reported on, perhaps on another machine.
@@ -60,4 +60,4 @@ def reported(
         verbose: how much is printed.
         trust: packages that it may name; None for what the user typed.
     """
-    return {**config, **measured_in(saved), "device": "auto", "verbose": verbose, "trust": trust}
+    return {**config, **measured_values(saved), "device": "auto", "verbose": verbose, "trust": trust}
