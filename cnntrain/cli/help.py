@@ -20,12 +20,12 @@ from cnntrain.config.compose import (
     raw_yaml,
     typed_values,
 )
-from cnntrain.config.keys import GROUPS, KEYS, SHAPE, TABLE, is_of_run
+from cnntrain.config.keys import GROUPS, KEYS, SHAPE, TABLE, is_top_level
 from cnntrain.errors import UserError
 
 COLUMN = 30  # where explanations begin
 # First what has groups, then the keys of the run itself.
-FIRST_PAGE = sorted((name for name, row in TABLE.items() if row.is_common), key=is_of_run)
+FIRST_PAGE = sorted((name for name, row in TABLE.items() if row.is_common), key=is_top_level)
 VALUES = """\
 How values are typed:
   'model.channels=[16,32]'          a list; the quotes keep it from the shell

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.keys import KEYS, with_lists, with_paths_of_today
+from cnntrain.config.keys import KEYS, with_current_paths, with_lists
 from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 
@@ -250,7 +250,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'the configuration'}: {first_line(error)}") from error
     assert isinstance(container, dict)
-    return with_lists({str(key): with_paths_of_today(value) for key, value in container.items()})
+    return with_lists({str(key): with_current_paths(value) for key, value in container.items()})
 
 
 def first_line(error: BaseException) -> str:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.annotations.auto import annotation_options, complete_canvas, inferred, inventory_of
 from cnntrain.config.compose import choice_file, compose, default, groups, plain, read_yaml, user_files
-from cnntrain.config.hydra_errors import explained, shortest, with_origin
+from cnntrain.config.hydra_errors import explain_error, shortest, with_origin
 from cnntrain.config.instantiate import build_source
-from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, is_open, loss_of
+from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, loss_of, needs_inference
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import IMAGES, inputs_of
 from cnntrain.config.validate import check
@@ -123,7 +123,7 @@ class Composition:
         """Resolve the values, and see which of them only the data tell."""
         self.settings = plain(self.config)
         infer_task(self.settings)
-        self.is_open = is_open(self.settings["data"], *([SHAPE] if self.of_layers else []))
+        self.is_open = needs_inference(self.settings["data"], *([SHAPE] if self.of_layers else []))
 
     def check(self) -> None:
         """Check what can be checked without the data.
@@ -248,7 +248,7 @@ def explaining_errors(overrides: Sequence[str], config_dir: str | None) -> Itera
     try:
         yield
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-        raise explained(error, overrides, config_dir) from error
+        raise explain_error(error, overrides, config_dir) from error
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, conf_folder, groups, plain, read_yaml
 from cnntrain.config.derived import with_folder
-from cnntrain.config.instantiate import has_places, is_of_ours, is_trusted, refusal, targets
+from cnntrain.config.instantiate import has_positional, is_own_class, is_trusted, targets, untrusted_error
 from cnntrain.config.keys import KEYS, PATHS, home_of, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
-from cnntrain.config.other_versions import config_of_today
+from cnntrain.config.other_versions import upgraded_config
 from cnntrain.config.overrides import check_choice, parse, quoted
 from cnntrain.config.schema import UNCHANGED, inputs_of, shown
 from cnntrain.config.validate import check, check_device, leads_out, remark_on_threads
@@ -172,7 +172,7 @@ def saved_config(
         CheckpointError: it is none that ``train`` would have written.
     """
     refuse_interpolations(state["config"], path)
-    config, left_out = config_of_today(state["config"])
+    config, left_out = upgraded_config(state["config"])
     if left_out:
         Reporter.remark(
             f"warning: {printable(path)} comes from another version of cnntrain: this one does not know "
@@ -216,9 +216,9 @@ def refuse_side_effects(key: str, node: Any, trust: Sequence[str]) -> None:
     if key in TABLES:  # numbers, colours and words
         return
     if isinstance(node, Mapping):
-        refused = [t for t in targets(node) if not is_of_ours(t) and not is_trusted(t, trust)]
-        if refused and "_target_" in node and has_places(node):
-            raise refusal(refused[0], key)
+        refused = [t for t in targets(node) if not is_own_class(t) and not is_trusted(t, trust)]
+        if refused and "_target_" in node and has_positional(node):
+            raise untrusted_error(refused[0], key)
         if is_trusted(str(node.get("_target_", "")), trust):
             node = {name: value for name, value in node.items() if isinstance(value, Mapping)}
         for name, value in node.items():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MOST_COMBINATIONS = 64  # combinations of a sweep's choices that are searched for an unknown key
 
 
-def explained(error: Exception, overrides: Sequence[str], config_dir: str | None) -> UserError:
+def explain_error(error: Exception, overrides: Sequence[str], config_dir: str | None) -> UserError:
     """Turn an exception from Hydra's composition into what the user did wrong."""
     from hydra.errors import MissingConfigException
     from yaml import YAMLError
@@ -81,13 +81,13 @@ def with_origin(
         return error
     for file in user_files(choices, config_dir):
         content = raw_yaml(file)
-        if holds(content, key) or holds({file.parent.name: content}, key):
+        if has_key(content, key) or has_key({file.parent.name: content}, key):
             return UserError(f"{shortest(file)}: {error}")
     group, _, name = key.partition(".")
     for override in parse(typed):
         if override.key_or_group == group and name:
             choice = str(override.value())
-            if holds(raw_yaml(choice_file(group, choice, config_dir)), name):
+            if has_key(raw_yaml(choice_file(group, choice, config_dir)), name):
                 return UserError(f"{group}={choice}: {error}")
     return error
 
@@ -112,7 +112,7 @@ def check_keys(overrides: Sequence[str], config_dir: str | None) -> None:
         config = {key: node for key, node in everything.items() if key != "hydra"}
         for override in changing:
             key = override.key_or_group
-            if not key.startswith("hydra/") and not holds(everything, key):
+            if not key.startswith("hydra/") and not has_key(everything, key):
                 value = (override.input_line or "").partition("=")[2]
                 raise UserError(unknown_override(key, value, config, offered, chosen))
 
@@ -128,7 +128,7 @@ def combinations(choosing: Sequence[Override]) -> Iterator[tuple[str, ...]]:
     return itertools.product(*values)
 
 
-def holds(config: Mapping[str, Any], key: str) -> bool:
+def has_key(config: Mapping[str, Any], key: str) -> bool:
     """Return whether a key with dots exists in a configuration."""
     node: Any = config
     for part in key.split("."):
@@ -155,11 +155,11 @@ def unknown_override(
     if key in KEYS and group in offered:
         having = owners(key)
         mine = f"; for images of your own: data=folder {key}={value or 'DIR'}" if key == "data.root" else ""
-        if holds(config, own := OTHER_FAMILY.get(key, "")):
+        if has_key(config, own := OTHER_FAMILY.get(key, "")):
             mine = f"; did you mean {filled(own, value)}?"
         return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}{mine}"
     if key.startswith("data.source."):
-        return adding(key, "data.source", config["data"].get("source", {}))
+        return explain_addition(key, "data.source", config["data"].get("source", {}))
     is_ours = group not in CLASS_GROUPS or is_described(str(config[group].get("_target_")))
     known = dict(leaves(config))
     if is_ours and (instead := elsewhere(key, value, {**defaults(), **known}, known)):
@@ -173,11 +173,11 @@ def unknown_override(
     if group in CLASS_GROUPS:
         node = config[group]
         if not is_described(str(node.get("_target_"))) or not nearest(name, node):
-            return adding(key, group, node)
+            return explain_addition(key, group, node)
     return unknown_key(key, {**defaults(), **known}, value)
 
 
-def adding(key: str, group: str, node: Mapping[str, Any]) -> str:
+def explain_addition(key: str, group: str, node: Mapping[str, Any]) -> str:
     """Return the message for an argument that is not in the YAML file of its class, and how to add it."""
     near = did_you_mean(key, [f"{group}.{name}" for name in node if name != "_target_"])
     name = str(node.get("_target_")).rpartition(".")[2]

@@ -59,7 +59,7 @@ def build(
     check_trusted(key, node, kind, trust)
     factory = locate(key, str(node["_target_"]))
     if inspect.isclass(factory) and not issubclass(factory, kind):
-        raise UserError(f"{key}._target_={node['_target_']} is not a {named(kind)}")
+        raise UserError(f"{key}._target_={node['_target_']} is not a {describe_kind(kind)}")
     runtime = runtime_arguments(key, node, factory, known)
     try:
         result = instantiate(dict(node), _partial_=True, _convert_="all")(**runtime)
@@ -71,7 +71,7 @@ def build(
         raise UserError(f"{key}: {factory.__name__} can't be built: {describe_error(error)}") from error
     if not isinstance(result, kind):
         raise UserError(
-            f"{key}._target_={node['_target_']} gives {type(result).__name__}, not a {named(kind)}"
+            f"{key}._target_={node['_target_']} gives {type(result).__name__}, not a {describe_kind(kind)}"
         )
     return result
 
@@ -83,7 +83,7 @@ def build_source(data: Mapping[str, Any], trust: Sequence[str] | None, **known: 
     return build("data.source", data["source"], object, None, **root, **known)
 
 
-def named(kind: type) -> str:
+def describe_kind(kind: type) -> str:
     """Return a class in words: ``torch Module``."""
     return f"{kind.__module__.partition('.')[0]} {kind.__name__}"
 
@@ -135,14 +135,14 @@ def targets(node: Any) -> list[str]:
     return []
 
 
-def has_places(node: Any) -> bool:
+def has_positional(node: Any) -> bool:
     """Return whether a node holds arguments without names, at any depth."""
     if isinstance(node, Mapping):
-        return "_args_" in node or any(map(has_places, node.values()))
-    return isinstance(node, list | tuple) and any(map(has_places, node))
+        return "_args_" in node or any(map(has_positional, node.values()))
+    return isinstance(node, list | tuple) and any(map(has_positional, node))
 
 
-def refusal(target: str, key: str) -> CheckpointError:
+def untrusted_error(target: str, key: str) -> CheckpointError:
     """Return the error of a checkpoint that names a class which it may not."""
     return CheckpointError(
         f"refusing to import {printable(target, 100)}, named in a saved configuration under "
@@ -160,7 +160,7 @@ def check_trusted(key: str, node: Mapping[str, Any], kind: type, trust: Sequence
     kinds = [(own, kind), *((target, nn.Module) for target in nested)]
     for target, wanted in kinds:
         if not is_trusted(target, trust) and not is_safe(target, wanted):
-            raise refusal(target, key)
+            raise untrusted_error(target, key)
 
 
 def is_safe(target: str, kind: type) -> bool:
@@ -175,7 +175,7 @@ def is_safe(target: str, kind: type) -> bool:
     return False
 
 
-def is_of_ours(target: str) -> bool:
+def is_own_class(target: str) -> bool:
     """Return whether a class lies where a checkpoint may name one. Whether it fits is seen later."""
     return target.rpartition(".")[0] in (*SAFE_MODULES, SAFE_MODEL_FUNCTIONS)
 

@@ -1076,7 +1076,7 @@ TABLE: dict[str, Key | Group] = {  # the keys, each group before the first of it
 }
 
 
-def is_of_run(name: str) -> bool:
+def is_top_level(name: str) -> bool:
     """Return whether a name of ``TABLE`` is that of a key without a group."""
     return name in KEYS and "." not in name
 
@@ -1089,8 +1089,8 @@ def overridable(command: str) -> tuple[str, ...]:
     found = [name for name, row in TABLE.items() if command in row.commands]
     own = {name for name in found if name in KEYS and KEYS[name].home == command}
     if command == "resume":
-        own = set(filter(is_of_run, found))
-    return tuple(sorted(found, key=lambda name: (name not in own, is_of_run(name))))
+        own = set(filter(is_top_level, found))
+    return tuple(sorted(found, key=lambda name: (name not in own, is_top_level(name))))
 
 
 OVERRIDABLE = {command: overridable(command) for command in get_args(Command)}
@@ -1130,7 +1130,7 @@ def affected_by(key: str) -> Affects:
     return row.affects if row is not None else "weights"
 
 
-def is_open(data: Mapping[str, Any], names: Sequence[str] = OPEN) -> bool:
+def needs_inference(data: Mapping[str, Any], names: Sequence[str] = OPEN) -> bool:
     """Return whether some of these keys of the group ``data`` are still to be found in the data."""
     return any(data.get(name) == "auto" for name in names)
 
@@ -1147,14 +1147,14 @@ MOVED_CLASSES = {
 }
 
 
-def with_paths_of_today(node: Any) -> Any:
+def with_current_paths(node: Any) -> Any:
     """Return a configuration, or a part of one, with the paths that cnntrain's classes have today."""
     if isinstance(node, Mapping):
-        result = {name: with_paths_of_today(value) for name, value in node.items()}
+        result = {name: with_current_paths(value) for name, value in node.items()}
         if isinstance(target := result.get("_target_"), str):
             result["_target_"] = MOVED_CLASSES.get(target, target)
         return result
-    return [with_paths_of_today(item) for item in node] if isinstance(node, list) else node
+    return [with_current_paths(item) for item in node] if isinstance(node, list) else node
 
 
 def with_lists(config: Mapping[str, Any]) -> dict[str, Any]:

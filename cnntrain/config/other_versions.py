@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnntrain.config.compose import conf_folder, default_choices, read_yaml
-from cnntrain.config.keys import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, MANY, with_paths_of_today
+from cnntrain.config.keys import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, MANY, with_current_paths
 from cnntrain.config.schema import UNCHANGED
 
 # What a run did before a key was there, where the default in conf/ is something else.
@@ -37,22 +37,22 @@ MOVED: dict[str, str | None] = {"data.in_memory": None}
 ABSENT = object()
 
 
-def config_of_today(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def upgraded_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a saved configuration with the keys of this version, and the names of those left out.
 
     Args:
         config: from a checkpoint, as plain types. What it holds is checked later.
     """
-    result: dict[str, Any] = with_paths_of_today(config)
+    result: dict[str, Any] = with_current_paths(config)
     for old, new in MOVED.items():
-        value = taken(result, old)
+        value = pop_key(result, old)
         if new is not None and value is not ABSENT:
-            put(result, new, value)
+            set_missing(result, new, value)
     left_out = list(unknown_keys(result))
     for key in left_out:
-        taken(result, key)
+        pop_key(result, key)
     for key, value in (*AS_IT_WAS.items(), *defaults_for(result)):
-        put(result, key, value)
+        set_missing(result, key, value)
     result.setdefault(MANY, {})
     return result, left_out
 
@@ -76,7 +76,7 @@ def unknown_keys(config: Mapping[str, Any]) -> Iterator[str]:
 def defaults_for(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield each key with its default from conf/: for a class, from the choice that names it."""
     for name, value in read_yaml(conf_folder() / "train.yaml").items():
-        for key, own in below(name, value):
+        for key, own in flattened(name, value):
             yield key, config.get(own[2:-1]) if isinstance(own, str) and own.startswith("${") else own
     chosen = default_choices()
     for group in GROUPS:
@@ -85,7 +85,7 @@ def defaults_for(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         )
         contents = (read_yaml(file) for file in files)
         content = next((c for c in contents if is_for(group, config.get(group), c)), {})
-        yield from below(group, content)
+        yield from flattened(group, content)
 
 
 def is_for(group: str, node: Any, content: Mapping[str, Any]) -> bool:
@@ -99,7 +99,7 @@ def is_for(group: str, node: Any, content: Mapping[str, Any]) -> bool:
     return isinstance(node, Mapping) and "_target_" in node and node["_target_"] == content.get("_target_")
 
 
-def below(name: str, node: Any) -> Iterator[tuple[str, Any]]:
+def flattened(name: str, node: Any) -> Iterator[tuple[str, Any]]:
     """Yield a key with its value, or those of a group; not what conf/ leaves open."""
     items = node.items() if isinstance(node, Mapping) and name in GROUPS else ()
     yield from ((f"{name}.{key}", value) for key, value in items if value != "???")
@@ -107,7 +107,7 @@ def below(name: str, node: Any) -> Iterator[tuple[str, Any]]:
         yield name, node
 
 
-def put(config: dict[str, Any], key: str, value: Any) -> None:
+def set_missing(config: dict[str, Any], key: str, value: Any) -> None:
     """Set a key that a configuration lacks."""
     group, _, name = key.partition(".")
     node = config.setdefault(group, {}) if name else config
@@ -115,7 +115,7 @@ def put(config: dict[str, Any], key: str, value: Any) -> None:
         node.setdefault(name or group, copy.deepcopy(value))
 
 
-def taken(config: dict[str, Any], key: str) -> Any:
+def pop_key(config: dict[str, Any], key: str) -> Any:
     """Remove a key from a configuration and return its value, or ``ABSENT``."""
     group, _, name = key.partition(".")
     node = config.get(group) if name else config

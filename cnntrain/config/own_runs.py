@@ -29,7 +29,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.instantiate import has_places, is_of_ours, targets
+from cnntrain.config.instantiate import has_positional, is_own_class, targets
 
 LENGTH = 32  # bytes of the key
 SIGNATURE = "signature"
@@ -69,13 +69,13 @@ def in_comment(text: str) -> str | None:
 
 def needs_signature(config: Mapping[str, Any]) -> bool:
     """Return whether a configuration names a class of others, or arguments by their places, or a compiler."""
-    return bool(packages_of(config)) or has_places(config) or config.get("compile") is True
+    return bool(packages_of(config)) or has_positional(config) or config.get("compile") is True
 
 
 def packages_of(config: Mapping[str, Any]) -> list[str]:
     """Return the packages of others whose classes a checkpoint's configuration would have built."""
     built = {name: node for name, node in config.items() if name != "launcher"}
-    return sorted({target.partition(".")[0] for target in targets(built) if not is_of_ours(target)})
+    return sorted({target.partition(".")[0] for target in targets(built) if not is_own_class(target)})
 
 
 def signed(config: Mapping[str, Any], own: bytes) -> str:

@@ -20,8 +20,8 @@ from cnntrain.config.keys import (
     data_with,
     home_of,
     is_described,
-    is_open,
     leaves,
+    needs_inference,
 )
 from cnntrain.config.mistakes.inputs import check_inputs
 from cnntrain.config.mistakes.suggestions import (
@@ -91,7 +91,7 @@ def check(
     if runs_here:
         check_device(config["device"])
         check_sockets(config["workers"])
-    if is_open(config["data"]):  # the rest makes sense once it has been found
+    if needs_inference(config["data"]):  # the rest makes sense once it has been found
         return
     check_inputs(config)
     if inputs == IMAGES:

@@ -243,7 +243,7 @@ def load(path: Path) -> CheckpointState:
             f"{printable(path)} is not a checkpoint of cnntrain: it has no {', '.join(missing)}"
         )
     check(parts, printable(path))
-    return state_of_today(parts)
+    return upgraded_state(parts)
 
 
 # Parts of the state, and what stands for one that is missing.
@@ -257,6 +257,6 @@ STATE: dict[str, Any] = {
 }
 
 
-def state_of_today(state: Mapping[str, Any]) -> CheckpointState:
+def upgraded_state(state: Mapping[str, Any]) -> CheckpointState:
     """Return a checkpoint's contents with the parts that earlier versions did not write."""
     return cast(CheckpointState, {**copy.deepcopy(STATE), **state})

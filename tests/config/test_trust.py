@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.config.compose import conf_folder
-from cnntrain.config.instantiate import is_of_ours
+from cnntrain.config.instantiate import is_own_class
 
 NOT_BUILT = ("launcher", "sweeper")  # of a sweep, never of a checkpoint
 
@@ -31,9 +31,9 @@ NAMED = sorted(
 
 @pytest.mark.parametrize("target", NAMED)
 def test_a_checkpoint_that_comes_from_elsewhere_may_name_each_class_of_conf(target: str) -> None:
-    assert is_of_ours(target), f"add {target.rpartition('.')[0]} to SAFE_MODULES"
+    assert is_own_class(target), f"add {target.rpartition('.')[0]} to SAFE_MODULES"
 
 
 @pytest.mark.parametrize("target", ["os.system", "cnntrain.cli.main.main", "torch.load", "numpy.save"])
 def test_it_may_name_nothing_else(target: str) -> None:
-    assert not is_of_ours(target)
+    assert not is_own_class(target)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.instantiate import is_of_ours, targets
+from cnntrain.config.instantiate import is_own_class, targets
 from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError
 from cnntrain.models.hooks import forward_hooks
@@ -44,7 +44,7 @@ def check_size(
     Raises:
         CheckpointError: they do not.
     """
-    if trust is None or not all(map(is_of_ours, targets(settings.node))):
+    if trust is None or not all(map(is_own_class, targets(settings.node))):
         return
     with torch.device("meta"):
         model = untried(settings, trust)
