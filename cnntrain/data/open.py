@@ -18,7 +18,13 @@ from cnntrain.data.sources.builtin import DataMissing
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.splits import limited
 from cnntrain.data.streaming import StreamingDataset
-from cnntrain.data.trained_on import Earlier, Images, apart, is_same_images, parted
+from cnntrain.data.trained_on import (
+    Images,
+    PreviousRun,
+    is_same_images,
+    split_indices,
+    without_trained_images,
+)
 from cnntrain.errors import UserError
 from cnntrain.image_folder.findings import heading, left_out
 from cnntrain.image_folder.members import FILE, Member, RunSplit, pack
@@ -63,7 +69,7 @@ def open_data(
     trust: Sequence[str] | None,
     class_names: Sequence[str] | None = None,
     run_split: RunSplit | None = None,
-    earlier: Earlier | None = None,
+    earlier: PreviousRun | None = None,
 ) -> Data:
     """Read or open the training and the test images and split off the validation set.
 
@@ -85,14 +91,16 @@ def open_data(
     reader.known["run_split"] = run_split or (earlier.guard() if earlier is not None else None)
     train, test = both_parts(reader, console, trust)
     folder: Any = reader.opened.get(True)
-    indices, val_indices = parted(folder, train, settings.val_fraction, settings.split_seed)
+    indices, val_indices = split_indices(folder, train, settings.val_fraction, settings.split_seed)
     held_back = folder.held_back if isinstance(folder, Folder) else 0
     if isinstance(folder, Folder):
         reader.notes += remarks(reader, console)
     if earlier is not None:
         chosen = len(val_indices)
         parts = indices, val_indices
-        (indices, val_indices), settings = apart(earlier, settings, folder, train, parts, console)
+        (indices, val_indices), settings = without_trained_images(
+            earlier, settings, folder, train, parts, console
+        )
         held_back += 0 if earlier.goes_on else chosen - len(val_indices)
     train_indices = limited(indices, settings.limit, settings.split_seed)
     train, test, where = placed(train, test, device, settings.workers, reader.on_disk)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.config.keys import KEYS
-from cnntrain.config.sections import DataSettings, EarlierSettings
+from cnntrain.config.sections import DataSettings, PreviousRunSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.sources.folder import Folder
 from cnntrain.data.splits import limited, random_split, stratified_split
@@ -32,7 +32,7 @@ LOOKS = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if rule.pr
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousRun:
     """The run whose weights a command begins with.
 
     Args:
@@ -52,11 +52,11 @@ class Earlier:
         return RunSplit(self.members, binds=False, guarded=("test",)) if self.members else None
 
     @cached_property
-    def settings(self) -> EarlierSettings:
+    def settings(self) -> PreviousRunSettings:
         """What its configuration says."""
-        return EarlierSettings.of(self.state["config"])
+        return PreviousRunSettings.of(self.state["config"])
 
-    def is_of(self, data: DataSettings, train: Images) -> bool:
+    def has_same_data(self, data: DataSettings, train: Images) -> bool:
         """Return whether it was trained on the same images, perhaps of another size.
 
         Args:
@@ -80,15 +80,15 @@ class Earlier:
             return torch.from_numpy(dataset.run_split.has_trained(dataset.inventory)[dataset.indices])
         rule = self.settings.split
         by_index = isinstance(dataset, Folder) and not isinstance(self.state.get("split"), str)
-        if rule is None or by_index or not self.is_of(data, train):
+        if rule is None or by_index or not self.has_same_data(data, train):
             return None
         trained = torch.zeros(len(train), dtype=torch.bool)
-        training, _ = parted(dataset, train, rule.val_fraction, rule.split_seed)
+        training, _ = split_indices(dataset, train, rule.val_fraction, rule.split_seed)
         trained[limited(training, rule.limit, rule.split_seed)] = True
         return trained
 
 
-def earlier_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any]) -> Earlier:
+def previous_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any]) -> PreviousRun:
     """Return the run that a new one starts from.
 
     Args:
@@ -97,9 +97,9 @@ def earlier_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any])
         source: the data set of the new run, ``data.source``.
     """
     run = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    before = EarlierSettings.of(state["config"]).source
+    before = PreviousRunSettings.of(state["config"]).source
     split = recorded_split(source, before, state.get("split"), run, other_data=True)
-    return Earlier(path, state, None if split is None else split.members, goes_on=True)
+    return PreviousRun(path, state, None if split is None else split.members, goes_on=True)
 
 
 def is_same_images(state: Mapping[str, Any], train: Images) -> bool:
@@ -111,7 +111,7 @@ def is_same_images(state: Mapping[str, Any], train: Images) -> bool:
     return isinstance(train, InMemoryDataset) and bool(known == checksum(train.images, train.labels))
 
 
-def parted(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def split_indices(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return the indices of the training and of the validation part, int64.
 
     Args:
@@ -130,8 +130,8 @@ def parted(dataset: Any, train: Images, val_fraction: float, seed: int) -> tuple
     return stratified_split(train.strata, val_fraction, seed)
 
 
-def apart(
-    earlier: Earlier,
+def without_trained_images(
+    earlier: PreviousRun,
     data: DataSettings,
     dataset: Any,
     train: Images,
@@ -180,7 +180,7 @@ def apart(
     rule = earlier.settings.split
     own = data.val_fraction, data.split_seed
     if rule is not None and rule.val_fraction > 0 and (rule.val_fraction, rule.split_seed) != own:
-        before = parted(dataset, train, rule.val_fraction, rule.split_seed)
+        before = split_indices(dataset, train, rule.val_fraction, rule.split_seed)
         if int(trained[before[1]].sum()) < common:
             indices, val = before
             data = replace(data, val_fraction=rule.val_fraction, split_seed=rule.split_seed)

@@ -20,9 +20,9 @@ from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     CriterionSettings,
-    EarlierSettings,
     EngineSettings,
     ExplainSettings,
+    PreviousRunSettings,
     Shape,
     TrainedSettings,
 )
@@ -202,7 +202,7 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
     settings = TrainedSettings.of(config)
     loaded = Trained(settings, path, state)
     folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    before = EarlierSettings.of(state["config"]).source
+    before = PreviousRunSettings.of(state["config"]).source
     split = recorded_split(settings.data.source, before, state.get("split"), folder, ("test",))
     data = open_data(settings.data, loaded.device, console, settings.trust, loaded.class_names, split)
     if split is not None and split.members is None:

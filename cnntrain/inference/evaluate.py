@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from cnntrain import loop
-from cnntrain.config.sections import DataSettings, EarlierSettings, EndSettings, EvalSettings
+from cnntrain.config.sections import DataSettings, EndSettings, EvalSettings, PreviousRunSettings
 from cnntrain.data.loader import EvalLoader
 from cnntrain.data.open import Data, open_data, warn_of_no_record, warn_of_other_data
-from cnntrain.data.trained_on import Earlier, Images
+from cnntrain.data.trained_on import Images, PreviousRun
 from cnntrain.errors import CheckpointError, RunFailed, UserError
 from cnntrain.image_folder.members import recorded_split
 from cnntrain.inference.model import Trained
@@ -122,11 +122,11 @@ def data_for(
         other_data: see :func:`evaluate`.
         trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
-    known, before = settings.trained.data, EarlierSettings.of(state["config"]).source
+    known, before = settings.trained.data, PreviousRunSettings.of(state["config"]).source
     run_split = recorded_split(
         known.source, before, state.get("split"), run, (settings.split,), other_data, OTHERWISE
     )
-    earlier = Earlier(trained.path, state)
+    earlier = PreviousRun(trained.path, state)
     data = distributed.rank_zero_first(
         lambda: open_data(known, trained.device, console, trust, trained.class_names, run_split, earlier)
     )

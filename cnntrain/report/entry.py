@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cnntrain import loop
-from cnntrain.config.sections import EarlierSettings, ReportSettings, TrainedSettings
+from cnntrain.config.sections import PreviousRunSettings, ReportSettings, TrainedSettings
 from cnntrain.data.loader import EvalLoader, Normalize
 from cnntrain.data.open import Data, is_same_data, open_data
 from cnntrain.errors import RunFailed, UserError, describe_error
@@ -143,7 +143,7 @@ def data_of_run(
         UserError: the data are not those of the run.
     """
     class_names, trust = trained.class_names, trained.trust
-    before = EarlierSettings.of(state["config"]).source
+    before = PreviousRunSettings.of(state["config"]).source
     run_split = recorded_split(settings.data.source, before, state.get("split"), folder, EVERY_PART)
     known = class_names if run_split else None
     data = open_data(settings.data, trained.device, console, trust, known, run_split)

@@ -23,7 +23,7 @@ from cnntrain.data.augment.augment import Augment
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data
 from cnntrain.data.sequences.standardize import normalizing
-from cnntrain.data.trained_on import earlier_run
+from cnntrain.data.trained_on import previous_run
 from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.members import EVERY_PART, RunSplit, recorded_split
 from cnntrain.run.components import (
@@ -165,7 +165,7 @@ def read_data(
 ) -> Data:
     """Read or open the images of a run; those of a run that goes on as it had them."""
     names = None if split is None or state is None else state["class_names"]
-    earlier = earlier_run(start.path, start.state, config["data"]["source"]) if start is not None else None
+    earlier = previous_run(start.path, start.state, config["data"]["source"]) if start is not None else None
     settings = DataSettings.of(config)
     return distributed.rank_zero_first(
         lambda: open_data(settings, device, console, trust, names, split, earlier)

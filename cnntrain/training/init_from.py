@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cnntrain.config.compose import choice_file, choice_values, groups, raw_yaml
 from cnntrain.config.keys import leaves
 from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
-from cnntrain.config.sections import EarlierSettings, ModelSettings
+from cnntrain.config.sections import ModelSettings, PreviousRunSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import heads_of, is_inside
 from cnntrain.runs import checkpoint, run_folder
@@ -163,7 +163,7 @@ def check_inputs(state: Mapping[str, Any], settings: ModelSettings, path: Path) 
     Raises:
         UserError: it does not.
     """
-    there = EarlierSettings.of(state["config"]).data
+    there = PreviousRunSettings.of(state["config"]).data
     inputs, name = inputs_of(there), f"init_from={printable(path)}"
     if inputs != settings.inputs:
         raise UserError(f"{name}: that run was trained on {inputs}, and these data have {settings.inputs}")
@@ -217,7 +217,7 @@ def encoder_of(model: nn.Module, own: Weights, weights: Weights) -> Weights | No
 
 def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
     """Return, on a line of its own, what to type so that the model is that of the checkpoint."""
-    there, words = EarlierSettings.of(state["config"]), []
+    there, words = PreviousRunSettings.of(state["config"]), []
     model = there.model
     if not model or not there.data:
         return ""

@@ -12,7 +12,7 @@ from conftest import Command, is_told
 from test_folder_split import noise, recorded, two_classes
 
 from cnntrain.data.splits import limited, stratified_split
-from cnntrain.data.trained_on import earlier_run
+from cnntrain.data.trained_on import previous_run
 from cnntrain.image_folder.inventory import inventory
 from cnntrain.runs import checkpoint
 
@@ -129,5 +129,5 @@ def test_training_images_that_lie_in_other_parts_by_now_neither_validate_nor_tes
 def test_a_start_whose_configuration_holds_anything_tells_nothing(data: object) -> None:
     state = {"config": {"data": data, "limit": None}, "data_fingerprint": 1, "split": None}
     for target in ("cnntrain.data.sources.Folder", "cnntrain.data.sources.Fake"):
-        earlier = earlier_run(Path("x.pt"), state, {"_target_": target})
+        earlier = previous_run(Path("x.pt"), state, {"_target_": target})
         assert earlier.settings.split is None and earlier.guard() is None

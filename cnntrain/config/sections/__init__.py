@@ -7,10 +7,10 @@ from cnntrain.config.sections.commands import BenchSettings, ExplainSettings, Sc
 from cnntrain.config.sections.data import DataSettings, Node, Shape, strengths
 from cnntrain.config.sections.sweep import JobSettings, SearchSettings, SweepSettings
 from cnntrain.config.sections.trained import (
-    EarlierSettings,
     EvalSettings,
     ExportSettings,
     PredictSettings,
+    PreviousRunSettings,
     ReportSettings,
     TrainedSettings,
 )
@@ -29,7 +29,6 @@ __all__ = [
     "CriterionSettings",
     "DataSettings",
     "DoctorSettings",
-    "EarlierSettings",
     "EndSettings",
     "EngineSettings",
     "EvalSettings",
@@ -41,6 +40,7 @@ __all__ = [
     "Node",
     "OptimizerSettings",
     "PredictSettings",
+    "PreviousRunSettings",
     "ReportSettings",
     "ScriptSettings",
     "SearchSettings",

@@ -201,7 +201,7 @@ class SplitSettings:
 
 
 @dataclass(frozen=True)
-class EarlierSettings:
+class PreviousRunSettings:
     """What a checkpoint's configuration says of its run. Whoever wrote it may have written anything.
 
     Args:
@@ -217,7 +217,7 @@ class EarlierSettings:
     split: SplitSettings | None
 
     @classmethod
-    def of(cls, config: Config) -> EarlierSettings:
+    def of(cls, config: Config) -> PreviousRunSettings:
         """Return what a configuration says, as far as it says it."""
         model, data = (config.get(name) for name in ("model", "data"))
         data = data if isinstance(data, Mapping) else {}
