@@ -88,10 +88,10 @@ def split_flags(arguments: Sequence[str], command: Command) -> tuple[dict[str, s
 
 def no_flag(name: str, value: str, command: Command) -> str:
     """Return the message for a flag that a command does not have, with what to write instead."""
-    from cnntrain.config.mistakes.suggestions import for_flag
+    from cnntrain.config.mistakes.suggestions import flag_suggestion
 
     near = did_you_mean(name, command.flags) if name.startswith("--") else ""
-    return f"{command.name} has no flag {printable(name)}{near or f': {for_flag(name, value)}'}"
+    return f"{command.name} has no flag {printable(name)}{near or f': {flag_suggestion(name, value)}'}"
 
 
 def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:

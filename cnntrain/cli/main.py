@@ -155,7 +155,7 @@ def subject_of_help(arguments: Sequence[str]) -> str:
 
 def no_command(name: str, behind: Sequence[str]) -> str:
     """Return the message for a first word that is no command, with what was probably meant."""
-    from cnntrain.config.mistakes.suggestions import for_flag
+    from cnntrain.config.mistakes.suggestions import flag_suggestion
     from cnntrain.config.mistakes.synonyms import COMMANDS as ELSEWHERE
 
     typed = printable(name)
@@ -163,7 +163,7 @@ def no_command(name: str, behind: Sequence[str]) -> str:
         flag, _, value = name.partition("=")
         if near := did_you_mean(name, ("--help", "--version")):
             return f"cnntrain has no flag {typed}{near}"
-        instead = for_flag(flag, value or "".join(behind[:1])).removeprefix("write ")
+        instead = flag_suggestion(flag, value or "".join(behind[:1])).removeprefix("write ")
         example = (
             f"cnntrain train {instead}" if "=" in instead.partition(" ")[0] else "cnntrain train KEY=VALUE"
         )

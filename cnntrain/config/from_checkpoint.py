@@ -12,7 +12,7 @@ from cnntrain.config.compose import add_current_folder, compose, conf_folder, gr
 from cnntrain.config.derived import with_folder
 from cnntrain.config.instantiate import has_positional, is_own_class, is_trusted, targets, untrusted_error
 from cnntrain.config.keys import KEYS, PATHS, home_of, with_lists
-from cnntrain.config.mistakes.suggestions import check_value, elsewhere, filled
+from cnntrain.config.mistakes.suggestions import check_value, fill_in, other_tool_hint
 from cnntrain.config.other_versions import upgraded_config
 from cnntrain.config.overrides import check_choice, parse, quoted
 from cnntrain.config.schema import UNCHANGED, inputs_of, shown
@@ -74,7 +74,7 @@ def not_overridable(
         anew = anew if command == "resume" and key != "init_from" else ""
         return f"{key} can't be changed by {command}{anew}\n{command} takes {', '.join(allowed)}"
     near = nearest(key, allowed)
-    instead = f"did you mean {filled(near[0], value)}?" if near else elsewhere(key, value)
+    instead = f"did you mean {fill_in(near[0], value)}?" if near else other_tool_hint(key, value)
     return f"unknown key {key}{f': {instead}' if instead else ''}\n{command} takes {', '.join(allowed)}"
 
 

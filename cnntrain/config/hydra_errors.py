@@ -21,7 +21,7 @@ from cnntrain.config.compose import (
 )
 from cnntrain.config.keys import CLASS_GROUPS, KEYS, home_of, is_described, leaves
 from cnntrain.config.mistakes.malformed import unknown_choice
-from cnntrain.config.mistakes.suggestions import elsewhere, filled, unknown_key
+from cnntrain.config.mistakes.suggestions import fill_in, other_tool_hint, unknown_key
 from cnntrain.config.mistakes.synonyms import OTHER_FAMILY
 from cnntrain.config.overrides import parse
 from cnntrain.errors import UserError, did_you_mean, nearest
@@ -156,20 +156,20 @@ def unknown_override(
         having = owners(key)
         mine = f"; for images of your own: data=folder {key}={value or 'DIR'}" if key == "data.root" else ""
         if has_key(config, own := OTHER_FAMILY.get(key, "")):
-            mine = f"; did you mean {filled(own, value)}?"
+            mine = f"; did you mean {fill_in(own, value)}?"
         return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}{mine}"
     if key.startswith("data.source."):
         return explain_addition(key, "data.source", config["data"].get("source", {}))
     is_ours = group not in CLASS_GROUPS or is_described(str(config[group].get("_target_")))
     known = dict(leaves(config))
-    if is_ours and (instead := elsewhere(key, value, {**defaults(), **known}, known)):
+    if is_ours and (instead := other_tool_hint(key, value, {**defaults(), **known}, known)):
         return f"unknown key {key}: {instead}"
     if name and not isinstance(config.get(group), Mapping):
         return f"unknown key {key}: `cnntrain train --help all` lists every key"
     is_last_part = any(other.endswith(f".{key}") for other in known)  # lr, which looks like logger
     near = [] if is_last_part else nearest(key, [*known, *(other for other in offered if other != group)])
     if near and near[0] in offered and near[0] not in known:
-        return f"unknown key {key}: did you mean {filled(near[0], value)}?"
+        return f"unknown key {key}: did you mean {fill_in(near[0], value)}?"
     if group in CLASS_GROUPS:
         node = config[group]
         if not is_described(str(node.get("_target_"))) or not nearest(name, node):

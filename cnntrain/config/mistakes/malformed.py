@@ -13,15 +13,15 @@ from cnntrain.config.keys import CUSTOM_GROUPS, KEYS, PATHS
 from cnntrain.config.mistakes import synonyms
 from cnntrain.config.mistakes.suggestions import (
     data_for,
-    elsewhere,
-    for_flag,
-    is_twice,
+    flag_suggestion,
+    is_square_size,
     number_for,
     other_task,
+    other_tool_hint,
     override_for,
     plain,
     unknown_key,
-    with_point,
+    with_decimal_point,
 )
 from cnntrain.config.schema import WHOLE
 from cnntrain.errors import nearest
@@ -95,7 +95,7 @@ def retyped(override: str, behind: Sequence[str]) -> str | None:
     key, equals, value = text.partition("=")
     value = value.strip().strip("\"'").strip()
     if key.startswith("--"):  # a dash before a flag: --epochs, -m
-        return f"write -{key[2:]}" if len(key) == 3 else for_flag(key, value or "".join(behind[:1]))
+        return f"write -{key[2:]}" if len(key) == 3 else flag_suggestion(key, value or "".join(behind[:1]))
     return f"write {key.strip()}{equals}{value}"
 
 
@@ -122,7 +122,7 @@ def without_equals(override: str, before: Sequence[str], behind: Sequence[str]) 
         return instead
     if near := nearest(override, KEYS):
         return f"did you mean {near[0]}=VALUE?"
-    return elsewhere(override, following if has_value else "") or "options are written so: epochs=10"
+    return other_tool_hint(override, following if has_value else "") or "options are written so: epochs=10"
 
 
 def of_another_kind(word: str) -> str:
@@ -146,15 +146,15 @@ def several_values(override: Override, instead_of_them: str = "add -m to run the
     """Return the message for several values where one is needed, with how to run them all."""
     key, rule = override.key_or_group, KEYS.get(override.key_or_group)
     value = (override.input_line or "").partition("=")[2].strip()
-    if rule is None and key not in groups() and (instead := elsewhere(key, value)):
+    if rule is None and key not in groups() and (instead := other_tool_hint(key, value)):
         return f"unknown key {printable(key)}: {instead}"
-    if point := with_point(key, value):
+    if point := with_decimal_point(key, value):
         return f"{override.input_line}: decimals are written with a point: {point}"
     if key == "device" and re.fullmatch(r"((cuda:)?\d+,?)+", value):
         return f"{override.input_line} is not one device; {synonyms.ABSENT['devices']}"
     if rule is not None and rule.kind == "factors" and (instead := override_for(key, value)):
         return f"{override.input_line} lacks its braces: did you mean {instead}?"
-    if rule is not None and rule.kind in WHOLE and is_twice(value):
+    if rule is not None and rule.kind in WHOLE and is_square_size(value):
         return f"{override.input_line} names several values: did you mean {number_for(key, rule, value)}?"
     text = f"{override.input_line} names several values: {instead_of_them}"
     if rule is not None and rule.kind == "list":

@@ -58,12 +58,12 @@ def unknown_key(key: str, known: Mapping[str, Any], value: str = "") -> str:
         known: the keys that exist, with their defaults.
         value: the value that was typed for it.
     """
-    instead = elsewhere(key, value, known)
+    instead = other_tool_hint(key, value, known)
     if not instead:
         near = nearest_key(key, [other for other in known if other != key])
         if near is None:
             return f"unknown key {printable(key)}: `cnntrain train --help all` lists every key"
-        instead = f"did you mean {filled(near, value)}?{described(near, known)}"
+        instead = f"did you mean {fill_in(near, value)}?{described(near, known)}"
     return f"unknown key {printable(key)}: {instead}"
 
 
@@ -93,7 +93,7 @@ def nearest_key(key: str, known: Sequence[str]) -> str | None:
     return None
 
 
-def elsewhere(
+def other_tool_hint(
     key: str, value: str = "", known: Mapping[str, Any] | None = None, own: Container[str] = ()
 ) -> str:
     """Return what another tool's name for a key is here, as the end of a sentence; "" if it is no such name.
@@ -129,13 +129,13 @@ def elsewhere(
         return synonyms.ABSENT["devices"]
     if target:
         about = described(target, known) if target in KEYS else ""
-        return f"did you mean {filled(target, value)}?{about}"
+        return f"did you mean {fill_in(target, value)}?{about}"
     if last in synonyms.SWITCHES:
         return f"did you mean {synonyms.SWITCHES[last][0]}?"
     return ""
 
 
-def filled(target: str, value: str) -> str:
+def fill_in(target: str, value: str) -> str:
     """Return the override to type for a key of ours, or for an override in which ``{}`` is the value.
 
     A value that does not suit the key is left out: the range of the key stands beside it.
@@ -146,18 +146,18 @@ def filled(target: str, value: str) -> str:
     offered = groups()
     if value and folded(value) in synonyms.VALUES.get(target, {}):
         return synonyms.VALUES[target][folded(value)]
-    if instead := with_point(target, value):
+    if instead := with_decimal_point(target, value):
         return instead
-    if target in KEYS and KEYS[target].kind in WHOLE and is_twice(value):
+    if target in KEYS and KEYS[target].kind in WHOLE and is_square_size(value):
         return number_for(target, KEYS[target], value) or target
-    if value and fits(target, value):
+    if value and is_valid(target, value):
         return shlex.quote(f"{target}={value}")
     if value and (instead := override_for(target, value)):
         return instead
     return f"{target}={'|'.join(offered[target])}" if target in offered else target
 
 
-def fits(key: str, value: str) -> bool:
+def is_valid(key: str, value: str) -> bool:
     """Return whether a key or a group can have a value, as typed; of several values, Hydra asks each."""
     offered = groups()
     if key in offered:
@@ -250,7 +250,7 @@ def data_for(value: str) -> str:
     return f"data=folder {shlex.quote(f'data.root={value}')}" if is_path and value else ""
 
 
-def is_twice(value: str) -> bool:
+def is_square_size(value: str) -> bool:
     """Return whether a value is a whole number, a comma and the same again: a height and a width."""
     return re.fullmatch(r"(\d+),\1", value) is not None
 
@@ -280,14 +280,14 @@ def number_for(key: str, rule: Key, value: str) -> str:
     return ""
 
 
-def with_point(key: str, value: str) -> str:
+def with_decimal_point(key: str, value: str) -> str:
     """Return the override for a number with a decimal comma, 0,01; "" for any other value."""
     rule = KEYS.get(key)
     is_decimal = re.fullmatch(r"[-+]?\d*,\d+([eE][-+]?\d+)?", value) is not None
     return number_for(key, rule, value) if is_decimal and rule is not None and rule.kind == "float" else ""
 
 
-def for_flag(flag: str, value: str) -> str:
+def flag_suggestion(flag: str, value: str) -> str:
     """Return what to type for a flag that a command does not have, as the end of a sentence.
 
     Args:
@@ -299,26 +299,26 @@ def for_flag(flag: str, value: str) -> str:
     if flag in ("-m", "--multirun"):
         return "only train takes several values: cnntrain train -m"
     key, value = printable(flag.lstrip("-").replace("-", "_")), "" if "=" in value else printable(value)
-    if instead := elsewhere(key, value):
+    if instead := other_tool_hint(key, value):
         override = instead.partition("did you mean ")[2].partition("?")[0]
         return f"write {override if '=' in override else f'{override}=VALUE'}" if override else instead
     known = [*KEYS, *groups()]
     same_name = [other for other in known if other.rpartition(".")[2] == key or other == key]
     near = (same_name or nearest(key, known))[:1]
     if near:
-        instead = filled(near[0], value)
+        instead = fill_in(near[0], value)
         return f"write {instead if '=' in instead else f'{instead}=VALUE'}"
     return f"options are written KEY=VALUE: {key}={value or '...'}"
 
 
 def other_task(name: str) -> str:
     """Return what a network is for if it does not classify images: a sentence; "" for all others."""
-    if begins(name, synonyms.DETECTION):
+    if starts_with_any(name, synonyms.DETECTION):
         return (
             f"{printable(base(name))} is a detection network; for these there are model=yolo, "
             "model=faster_rcnn and model=torchvision_detector model.name=fasterrcnn_resnet50_fpn"
         )
-    if begins(name, synonyms.SEGMENTATION):
+    if starts_with_any(name, synonyms.SEGMENTATION):
         return (
             f"{printable(base(name))} is a segmentation network; for these there are model=unet and "
             "model=torchvision model.name=deeplabv3_resnet50"
@@ -328,10 +328,10 @@ def other_task(name: str) -> str:
 
 def is_of_segmentation(name: str) -> bool:
     """Return whether the name of a network begins as those for segmentation do."""
-    return begins(name, synonyms.SEGMENTATION)
+    return starts_with_any(name, synonyms.SEGMENTATION)
 
 
-def begins(name: str, prefixes: tuple[str, ...]) -> bool:
+def starts_with_any(name: str, prefixes: tuple[str, ...]) -> bool:
     """Return whether the name of a network begins in one of these ways."""
     return base(name).startswith(prefixes)
 
