@@ -140,7 +140,7 @@ def of_two(names: Sequence[str], classes: ClassMap, note: str) -> LabelScheme:
 
 
 def of_ids(used: set[int], ids: Counter[int], ignore: int) -> LabelScheme:
-    """Return the label scheme of ids that nothing names: each is its own label, unless they look otherwise."""
+    """Return the label scheme of ids that nothing names: each is its own label, if they look like that."""
     number = max(used, default=0) + 1
     refused = LabelScheme([], ClassMap(0, ignore))
     if len(used) < 2:

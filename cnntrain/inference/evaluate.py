@@ -131,7 +131,7 @@ def data_for(
         lambda: open_data(known, trained.device, console, trust, trained.class_names, run_split, earlier)
     )
     if run_split is None:
-        if not other_data and not earlier.is_of(known, data.train):
+        if not other_data and not earlier.has_same_data(known, data.train):
             warn_of_other_data(console)
         return data, False
     if run_split.members is None:
