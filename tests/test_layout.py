@@ -58,7 +58,7 @@ def indexed_by(tree: ast.AST) -> list[int]:
         ("run.config[key]['lr']", True),
         ("cfg.get('epochs', 1)", True),
         ("state['config']['epochs']", True),
-        ("EndSettings.of(state['config'])", False),
+        ("EndSettings.from_config(state['config'])", False),
         ("settings['epochs']", True),
         ("job.settings.get('epochs')", True),
         ("settings.epochs", False),

@@ -38,7 +38,7 @@ class MaskReader:
     decoding: Decoding
 
     @classmethod
-    def of(cls, inventory: AnnotatedInventory, decoding: Decoding) -> MaskReader:
+    def from_inventory(cls, inventory: AnnotatedInventory, decoding: Decoding) -> MaskReader:
         """Return the reader of a folder's masks."""
         table = inventory.table
         return cls(table.root, table.format, inventory.scheme.classes, table.labels, decoding)

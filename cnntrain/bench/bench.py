@@ -70,7 +70,7 @@ def measure(
         seconds: of a turn.
         console: where it is shown.
     """
-    settings = BenchSettings.of({**config, "verbose": console.verbose})
+    settings = BenchSettings.from_config({**config, "verbose": console.verbose})
     device = find_device(settings.device)
     seed_everything(settings.seed)
     built = build_components(config, None, device, console)

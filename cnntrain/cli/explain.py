@@ -63,7 +63,7 @@ def explained(arguments: Sequence[str]) -> int:
         (subject,) = subjects
         check_classification("--as-script", subject.config["task"])
         console = Console(subject.config["verbose"])
-        write_script(ScriptSettings.of(subject.config), words, Path(script).expanduser(), console)
+        write_script(ScriptSettings.from_config(subject.config), words, Path(script).expanduser(), console)
         return 0
     show(topic, subjects)
     return 0

@@ -42,7 +42,7 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 
         trust = data_trust(config, parsed)
-        return evaluate_run(EvalSettings.of(config), run.path, run.state, command, names_data, trust)
+        return evaluate_run(EvalSettings.from_config(config), run.path, run.state, command, names_data, trust)
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -55,7 +55,9 @@ def report(arguments: Sequence[str]) -> int:
     from cnntrain.config.sections import ReportSettings, TrainedSettings
     from cnntrain.report.entry import from_folder
 
-    from_folder(ReportSettings.of(run.config), TrainedSettings.of(run.config), run.folder, run.state)
+    from_folder(
+        ReportSettings.from_config(run.config), TrainedSettings.from_config(run.config), run.folder, run.state
+    )
     return 0
 
 
@@ -80,8 +82,8 @@ def predict(arguments: Sequence[str]) -> int:
     from cnntrain.inference.model import Trained
     from cnntrain.inference.predict import predict as predict_files
 
-    trained = Trained(TrainedSettings.of(run.config), run.path, run.state)
-    settings = PredictSettings.of(run.config, (override.key_or_group for override in parsed))
+    trained = Trained(TrainedSettings.from_config(run.config), run.path, run.state)
+    settings = PredictSettings.from_config(run.config, (override.key_or_group for override in parsed))
     return int(bool(predict_files(trained, files, settings, flags.get("--csv"), flags.get("--json"))))
 
 
@@ -105,7 +107,7 @@ def export(arguments: Sequence[str]) -> int:
     from cnntrain.config.sections import ExportSettings
     from cnntrain.inference.export import export as export_run
 
-    export_run(ExportSettings.of(run.config), run.path, run.state, data_trust(run.config, parsed))
+    export_run(ExportSettings.from_config(run.config), run.path, run.state, data_trust(run.config, parsed))
     return 0
 
 

@@ -52,7 +52,7 @@ def summary(arguments: Sequence[str]) -> int:
     from cnntrain.explain.summary import show
     from cnntrain.runtime.console import Console
 
-    show(SummarySettings.of(config), Console(max(1, config["verbose"])))
+    show(SummarySettings.from_config(config), Console(max(1, config["verbose"])))
     return 0
 
 
@@ -136,7 +136,7 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
     from cnntrain.report.augmented import draw
 
     target = Path(flags["--augmented"] or "")
-    draw(DataSettings.of(config), config["augment"], config["seed"], config["verbose"], target)
+    draw(DataSettings.from_config(config), config["augment"], config["seed"], config["verbose"], target)
     return 0
 
 

@@ -155,7 +155,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     words = [o.input_line or "" for o in parsed if o.key_or_group != "trust"]
     if trust:
         add_current_folder()
-    sweep = Sweep(plan, folder, SweepSettings.of(plain(compose(words))), trust)
+    sweep = Sweep(plan, folder, SweepSettings.from_config(plain(compose(words))), trust)
     if not trust and sweep.trust_if_own():
         add_current_folder()
     return sweep.run()

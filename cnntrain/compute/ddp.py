@@ -37,7 +37,7 @@ class Shard:
         first = self.rank * quotient + min(self.rank, remainder)
         return things[first : first + self.size(len(things))]
 
-    def of(self, batch: Any) -> Any:
+    def take(self, batch: Any) -> Any:
         """Return this process's part of a batch.
 
         In a batch of fewer examples than processes, those who have none take the last one, with no weight:

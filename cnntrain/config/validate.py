@@ -215,7 +215,7 @@ def check_training(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"accumulate={config['accumulate']} cuts a batch into more parts than batch_size={batch_size}"
         )
-    if config["early_stopping"] is not None and not DataSettings.of(config).has_validation:
+    if config["early_stopping"] is not None and not DataSettings.from_config(config).has_validation:
         raise UserError(
             f"early_stopping={config['early_stopping']} needs a validation set, and data.val_fraction is 0"
         )

@@ -105,7 +105,7 @@ class ShuffledBatches(Sampler[np.ndarray]):
             some = order[first : first + step]
             if self.shard.processes > 1:
                 batches = np.split(some, range(self.batch_size, len(some), self.batch_size))
-                some = np.concatenate([self.shard.of(batch) for batch in batches])
+                some = np.concatenate([self.shard.take(batch) for batch in batches])
             yield some
 
     def size_of(self, number: int) -> int:

@@ -46,7 +46,7 @@ class Fit:
     right: int = 0
 
     @classmethod
-    def of(cls, tall: int, wide: int, size: tuple[int, int], resize: str) -> Fit:
+    def from_sizes(cls, tall: int, wide: int, size: tuple[int, int], resize: str) -> Fit:
         """Return how an image of a height and a width becomes one of that size."""
         height, width = size
         if resize == "squash" or tall * width == wide * height:
@@ -104,7 +104,7 @@ def to_size(images: Tensor, size: Size, resize: str) -> Tensor:
     size = sides(size)
     if images.shape[2:] == size:
         return images
-    fit = Fit.of(images.shape[2], images.shape[3], size, resize)
+    fit = Fit.from_sizes(images.shape[2], images.shape[3], size, resize)
     return fit.placed(scaled(fit.part(images), fit.height, fit.width), size, 0)
 
 
@@ -123,7 +123,7 @@ def masks_to_size(masks: Tensor, size: Size, resize: str, beside: int) -> Tensor
     size = sides(size)
     if masks.shape[1:] == size:
         return masks
-    fit = Fit.of(masks.shape[1], masks.shape[2], size, resize)
+    fit = Fit.from_sizes(masks.shape[1], masks.shape[2], size, resize)
     nearest = F.interpolate(fit.part(masks)[:, None], size=(fit.height, fit.width), mode="nearest-exact")
     return fit.placed(nearest[:, 0], size, beside)
 
@@ -200,7 +200,7 @@ def boxes_to_file(
     whole, seen = sides(size if read_size is None else read_size), sides(size)
     down, right = (whole[0] - seen[0]) // 2, (whole[1] - seen[1]) // 2
     moved = boxes + boxes.new_tensor([right, down, right, down])
-    return clipped(Fit.of(*shape, whole, resize).boxes_back(moved), shape)
+    return clipped(Fit.from_sizes(*shape, whole, resize).boxes_back(moved), shape)
 
 
 def clipped(boxes: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -54,7 +54,7 @@ class PreviousRun:
     @cached_property
     def settings(self) -> PreviousRunSettings:
         """What its configuration says."""
-        return PreviousRunSettings.of(self.state["config"])
+        return PreviousRunSettings.from_config(self.state["config"])
 
     def has_same_data(self, data: DataSettings, train: Images) -> bool:
         """Return whether it was trained on the same images, perhaps of another size.
@@ -97,7 +97,7 @@ def previous_run(path: Path, state: Mapping[str, Any], source: Mapping[str, Any]
         source: the data set of the new run, ``data.source``.
     """
     run = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    before = PreviousRunSettings.of(state["config"]).source
+    before = PreviousRunSettings.from_config(state["config"]).source
     split = recorded_split(source, before, state.get("split"), run, other_data=True)
     return PreviousRun(path, state, None if split is None else split.members, goes_on=True)
 

@@ -112,7 +112,7 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     setup = run_setup.assemble({**config, "compile": False}, None, console, data=data)
     learner, batches = setup.learner, setup.batches
     return Parts(
-        ExplainSettings.of(setup.config),
+        ExplainSettings.from_config(setup.config),
         setup.device,
         learner.precision,
         learner.model,
@@ -199,17 +199,17 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
         state: its contents.
         console: told before anything is downloaded.
     """
-    settings = TrainedSettings.of(config)
+    settings = TrainedSettings.from_config(config)
     loaded = Trained(settings, path, state)
     folder = path.parent.parent if path.parent.name == CHECKPOINTS else None
-    before = PreviousRunSettings.of(state["config"]).source
+    before = PreviousRunSettings.from_config(state["config"]).source
     split = recorded_split(settings.data.source, before, state.get("split"), folder, ("test",))
     data = open_data(settings.data, loaded.device, console, settings.trust, loaded.class_names, split)
     if split is not None and split.members is None:
         warn_of_no_record(split, state, data, settings.data.root or "", console)
     check_same(data.train.class_names, loaded.class_names)
     name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
-    about = name, settings.data.shape, shift_of(ExplainSettings.of(config))
+    about = name, settings.data.shape, shift_of(ExplainSettings.from_config(config))
     return Examined(*about, loaded.model, loaded.precision, data, loaded.normalize, loaded.task)
 
 

@@ -39,7 +39,7 @@ def is_finished(path: Path, state: CheckpointState) -> bool:
         last = state if path.name == checkpoint.LAST else checkpoint.load(path.with_name(checkpoint.LAST))
     except CheckpointError:  # it was removed, say; this one can be evaluated all the same
         return (run / "summary.json").exists()
-    end = EndSettings.of(last["config"])
+    end = EndSettings.from_config(last["config"])
     return run_folder.is_finished(run, last, end.epochs, end.early_stopping)
 
 
@@ -122,7 +122,7 @@ def data_for(
         other_data: see :func:`evaluate`.
         trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
-    known, before = settings.trained.data, PreviousRunSettings.of(state["config"]).source
+    known, before = settings.trained.data, PreviousRunSettings.from_config(state["config"]).source
     run_split = recorded_split(
         known.source, before, state.get("split"), run, (settings.split,), other_data, OTHERWISE
     )

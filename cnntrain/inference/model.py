@@ -189,4 +189,4 @@ def load(run: str | Path = "last", overrides: Sequence[str] = ()) -> Trained:
     """
     parsed = check_overridable(overrides, (*OVERRIDABLE["load"], "trust"), "load")
     saved = open_best(str(run), "predict", parsed)
-    return Trained(TrainedSettings.of(saved.config), saved.path, saved.state)
+    return Trained(TrainedSettings.from_config(saved.config), saved.path, saved.state)

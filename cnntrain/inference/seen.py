@@ -38,11 +38,11 @@ class Seen:
     shown: np.ndarray
 
     @classmethod
-    def of(
+    def from_pixels(
         cls, pixels: Tensor, wanted: tuple[int, int], resize: str, size: tuple[int, int], shown: np.ndarray
     ) -> Seen:
         """Return an image, uint8 (C, H, W), scaled whole to a height and a width by ``pad`` or ``squash``."""
-        fit = Fit.of(pixels.shape[1], pixels.shape[2], wanted, resize)
+        fit = Fit.from_sizes(pixels.shape[1], pixels.shape[2], wanted, resize)
         scaled = to_size(pixels[None], wanted, resize)[0]
         return cls(scaled, fit.down, fit.right, fit.height, fit.width, size, shown)
 

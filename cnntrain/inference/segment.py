@@ -63,7 +63,7 @@ class Segmenter:
                     f"{size[1]}×{size[0]} pixels are too narrow to be scaled: type tile=256, say"
                 )
             resize = "squash"
-        return Seen.of(pixels, wanted, resize, size, picture)
+        return Seen.from_pixels(pixels, wanted, resize, size, picture)
 
     def labels(self, lot: Sequence[Seen]) -> Iterator[Tensor]:
         """Yield the class of each pixel of several images, uint8 (H, W), in the size of their files."""

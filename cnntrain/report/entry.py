@@ -143,7 +143,7 @@ def data_of_run(
         UserError: the data are not those of the run.
     """
     class_names, trust = trained.class_names, trained.trust
-    before = PreviousRunSettings.of(state["config"]).source
+    before = PreviousRunSettings.from_config(state["config"]).source
     run_split = recorded_split(settings.data.source, before, state.get("split"), folder, EVERY_PART)
     known = class_names if run_split else None
     data = open_data(settings.data, trained.device, console, trust, known, run_split)

@@ -72,7 +72,7 @@ def train(
         loggers = Loggers(build_loggers(config.get("logger") or {}, trust) if is_main() else {}, console)
         setup = assemble(config, trust, console, folder=folder, state=state, parts=parts)
         trainer = build_trainer(setup, trust, folder, console, in_turn(loggers.epoch, after_epoch))
-        about_it, level = HeaderSettings.of(setup.config), 1 if header else 2
+        about_it, level = HeaderSettings.from_config(setup.config), 1 if header else 2
         show_header(trainer, about_it, setup.data, setup.engine_in_words, setup.started, level)
         show_configuration(console, setup.config)
         if state is not None:
@@ -166,11 +166,14 @@ def build_trainer(
         config["save_every_steps"],
         config["save_every_minutes"],
     )
-    contents = about(config, DataSettings.of(config), setup.data, setup.started, trust)
+    contents = about(config, DataSettings.from_config(config), setup.data, setup.started, trust)
     output = Output(folder, console, contents, after_epoch)
     doctor = None
     if config["doctor"]:
-        does, parts = DoctorSettings.of(config), (learner.model, learner.optimizer, learner.criterion)
+        does, parts = (
+            DoctorSettings.from_config(config),
+            (learner.model, learner.optimizer, learner.criterion),
+        )
         doctor = Doctor(*parts, learner.precision, does, setup.task)
     return Trainer(learner, batches.train, batches.val, setup.task, budget, output, doctor)
 

@@ -66,14 +66,14 @@ def build_components(
     state: CheckpointState | None = None,
 ) -> Components:
     """Build what the configuration names. No data is read."""
-    settings = ModelSettings.of(config)
+    settings = ModelSettings.from_config(config)
     task = build_task(settings, trust)
     monitor = task.scores.monitored(config["monitor"])
     if state is not None and folder is not None:
         last = folder / run_folder.CHECKPOINTS / checkpoint.LAST
         check_size(settings, state["model"], last, trust)
     model = build_model(settings, trust).to(device)
-    criterion = build_criterion(CriterionSettings.of(config), trust, task).to(device)
+    criterion = build_criterion(CriterionSettings.from_config(config), trust, task).to(device)
     start = None
     if state is None and config["init_from"] is not None:  # the run's own checkpoint needs no other
         start = start_from(config["init_from"], model, settings)
@@ -81,8 +81,8 @@ def build_components(
     if freezing.names and start is None and state is None and not config["model"].get("weights"):
         console.warn("frozen layers keep their random weights: add init_from=RUN to start from trained ones")
     optim = without_fused(config["optim"], model)
-    optimizer = build_optimizer(replace(OptimizerSettings.of(config), optim=optim), trust, model)
-    augment = build_augment(config["augment"], DataSettings.of(config), trust)
+    optimizer = build_optimizer(replace(OptimizerSettings.from_config(config), optim=optim), trust, model)
+    augment = build_augment(config["augment"], DataSettings.from_config(config), trust)
     return Components(task, monitor, model, criterion, start, freezing, optim, optimizer, augment)
 
 
@@ -121,7 +121,7 @@ def build_learner(
 ) -> Learner:
     """Put together what is trained with all that changes it."""
     model, optimizer, device = built.model, built.optimizer, next(built.model.parameters()).device
-    schedule = build_schedule(OptimizerSettings.of(config), trust, optimizer, steps_per_epoch)
+    schedule = build_schedule(OptimizerSettings.from_config(config), trust, optimizer, steps_per_epoch)
 
     def another(params: list[nn.Parameter]) -> Optimizer:
         found: Optimizer = build("optim", built.optim, Optimizer, trust, params=params)

@@ -59,7 +59,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
     if config.get("report") and is_main():
         from cnntrain.report.entry import after_training  # which imports matplotlib
 
-        settings, normalize = ReportSettings.of(config), setup.batches.normalize
+        settings, normalize = ReportSettings.from_config(config), setup.batches.normalize
         after_training(settings, summary, trainer, data, normalize, result, kept)
     return summary
 

@@ -125,7 +125,7 @@ def assemble(
     criterion = criterion_of_training(config, built.criterion, data)
     parts.update(model=built.model, criterion=criterion, optim=built.optimizer, augment=built.augment)
 
-    images, settings = len(data.train_indices), ModelSettings.of(config)
+    images, settings = len(data.train_indices), ModelSettings.from_config(config)
     words = built.task.called.words
     plan = BatchPlan(config["batch_size"], config["accumulate"])
     plan = plan.clipped(images, settings.shape, console, words)
@@ -166,7 +166,7 @@ def read_data(
     """Read or open the images of a run; those of a run that goes on as it had them."""
     names = None if split is None or state is None else state["class_names"]
     earlier = previous_run(start.path, start.state, config["data"]["source"]) if start is not None else None
-    settings = DataSettings.of(config)
+    settings = DataSettings.from_config(config)
     return distributed.rank_zero_first(
         lambda: open_data(settings, device, console, trust, names, split, earlier)
     )
@@ -180,7 +180,7 @@ def settle_engine(
     Returns:
         The engine, and in words what was found out.
     """
-    settings = replace(EngineSettings.of(config), batch_size=plan.size, accumulate=plan.accumulate)
+    settings = replace(EngineSettings.from_config(config), batch_size=plan.size, accumulate=plan.accumulate)
     engine, gain = distributed.on_rank_zero(lambda: settle(settings, model, criterion, task.dummy, device))
     engine.prepare(model)
     if config["compile"]:
@@ -207,7 +207,7 @@ def as_found(config: Config, built: Components, data: Data, plan: BatchPlan, eng
 def batches_of(config: Config, data: Data, augment: Augment, device: torch.device, engine: Engine) -> Batches:
     """Make loaders of the data of a run."""
     size, seed, workers = config["batch_size"], config["seed"], config["workers"]
-    normalize = normalizing(DataSettings.of(config), device, engine.memory_format)
+    normalize = normalizing(DataSettings.from_config(config), device, engine.memory_format)
     train = TrainLoader(data.train, data.train_indices, size, seed, augment, normalize, device, workers)
     evaluating = (config["eval_batch_size"], normalize, device, workers)
     val = EvalLoader(data.train, data.val_indices, *evaluating) if len(data.val_indices) else None

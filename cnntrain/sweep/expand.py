@@ -41,7 +41,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, Swe
     config = compose(fixed, config_dir, with_hydra=True)
     fixed_values, own_folder = plain(config), str(config.hydra.sweep.dir)
     infer_task(fixed_values)
-    settings = SweepSettings.of(fixed_values)
+    settings = SweepSettings.from_config(fixed_values)
     of_files = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     # What is typed last counts, as it does in a single run.
     latest = {o.key_or_group: o for o in parse(without_globs([*of_files, *overrides], config_dir))}
@@ -105,17 +105,17 @@ def searched(
     overrides: Sequence[Override], how: list[str], config: dict[str, Any], config_dir: str | None
 ) -> Plan:
     """Return the plan of a search: no job yet, but what it may try."""
-    settings = SweepSettings.of(config)
+    settings = SweepSettings.from_config(config)
     space = {o.key_or_group: with_absolute_path(words_of(o)) for o in overrides if o.is_sweep_override()}
     if not space:
         raise UserError("a search needs a key to search: optim.lr=interval(1e-4,1e-1), or several values")
     if settings.seeds is not None:
         raise UserError("seeds=N repeats the points of a grid: leave it out of a search")
-    if not DataSettings.of(config).has_validation:
+    if not DataSettings.from_config(config).has_validation:
         raise UserError("a search needs a validation set to learn from, and data.val_fraction is 0")
     fixed = [with_absolute_path(words_of(o)) for o in overrides if not o.is_sweep_override()]
     check(config)
-    search = SearchSettings.of(settings.sweeper, space, fixed)
+    search = SearchSettings.from_config(settings.sweeper, space, fixed)
     return Plan({}, list(space), settings.monitor, config_dir, how, search)
 
 

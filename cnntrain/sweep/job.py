@@ -70,7 +70,7 @@ def run_job(job: Job) -> JobRecord:
             # Its record is not ours to write: whoever has the folder will.
             return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
-        scores = scores_of(JobSettings.of(job.config).task, job.trust)
+        scores = scores_of(JobSettings.from_config(job.config).task, job.trust)
         record = cast(JobRecord, {**record, "state": "finished", **headline(trained(job), scores)})
     except Interrupted:
         raise
@@ -110,7 +110,7 @@ def trained(job: Job) -> RunSummary:
     if job.trial is not None:
         from cnntrain.sweep.search import pruning
 
-        settings = JobSettings.of(job.config)
+        settings = JobSettings.from_config(job.config)
         monitor = scores_of(settings.task, job.trust).monitored(settings.monitor)
         after_epoch = pruning(job.folder.parent, monitor, job.trial, settings.epochs)
     return run.begin_or_go_on(job.config, job.folder, job.trust, after_epoch, job.header)

@@ -98,7 +98,7 @@ class Sweep:
             configured = [self.config_of(name) for name in list(self.plan.jobs)[:1]]
         if not configured:  # no job of a search can run
             return scores_of(BEFORE_TASKS, None)
-        return scores_of(JobSettings.of(configured[0]).task, self.trust_in(configured[0]))
+        return scores_of(JobSettings.from_config(configured[0]).task, self.trust_in(configured[0]))
 
     def trust_if_own(self) -> bool:
         """Trust the sweep as if it were typed if this user has typed it here, and return whether it is so."""
@@ -152,7 +152,7 @@ class Sweep:
         if interruption is not None:
             raise interruption
         for best in best_of_each:
-            if JobSettings.of(self.config_of(best.name)).report:
+            if JobSettings.from_config(self.config_of(best.name)).report:
                 self.report_on(best)
         return 1 if self.failed else 0
 
@@ -167,7 +167,7 @@ class Sweep:
             state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
             config = self.config_of(best.name)
             config = for_report(config, state["config"], self.console.verbose, self.trust)
-            from_folder(ReportSettings.of(config), TrainedSettings.of(config), best, state)
+            from_folder(ReportSettings.from_config(config), TrainedSettings.from_config(config), best, state)
         except CnntrainError as error:  # the data are elsewhere, on the cluster, say
             self.console.warn(f"the report of {shown_path(best)} could not be written: {error}")
 

@@ -163,7 +163,7 @@ def check_inputs(state: Mapping[str, Any], settings: ModelSettings, path: Path) 
     Raises:
         UserError: it does not.
     """
-    there = PreviousRunSettings.of(state["config"]).data
+    there = PreviousRunSettings.from_config(state["config"]).data
     inputs, name = inputs_of(there), f"init_from={printable(path)}"
     if inputs != settings.inputs:
         raise UserError(f"{name}: that run was trained on {inputs}, and these data have {settings.inputs}")
@@ -217,7 +217,7 @@ def encoder_of(model: nn.Module, own: Weights, weights: Weights) -> Weights | No
 
 def advice(state: Mapping[str, Any], settings: ModelSettings) -> str:
     """Return, on a line of its own, what to type so that the model is that of the checkpoint."""
-    there, words = PreviousRunSettings.of(state["config"]), []
+    there, words = PreviousRunSettings.from_config(state["config"]), []
     model = there.model
     if not model or not there.data:
         return ""

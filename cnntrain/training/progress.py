@@ -54,7 +54,7 @@ class Progress:
         return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "scores"}
 
     @classmethod
-    def of(cls, state: dict[str, Any], scores: Scores) -> Progress:
+    def from_state(cls, state: dict[str, Any], scores: Scores) -> Progress:
         """Return the progress that a checkpoint holds. Other entries, of another version, are left out.
 
         Raises:

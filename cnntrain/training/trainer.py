@@ -270,7 +270,7 @@ class Trainer:
     def load_state_dict(self, state: CheckpointState) -> None:
         """Restore the state of a checkpoint. The caller sets the generators, last of all."""
         self.learner.load_state_dict(state)
-        self.progress = Progress.of(state["progress"], self.task.scores)
+        self.progress = Progress.from_state(state["progress"], self.task.scores)
 
     def check_finite(self) -> None:
         """Raise RunFailed if a loss of this epoch was NaN or infinite."""

@@ -32,7 +32,7 @@ def mask(found: AnnotatedInventory, index: int) -> np.ndarray:
     """Return the mask of an image as training gets it."""
     record = found.records[index]
     size = (int(record["width"]), int(record["height"]))
-    reader = MaskReader.of(found, Decoding(100.0))
+    reader = MaskReader.from_inventory(found, Decoding(100.0))
     return reader.read(found.table.entries[index], size, found.lies.get(index, ""))
 
 

@@ -93,7 +93,7 @@ def test_masks_in_memory_are_handed_out_one_by_one() -> None:
     ],
 )
 def test_canvases_are_composed_and_other_masks_are_read(words: list[str], kind: type, told: str) -> None:
-    settings = BenchSettings.of(composed(words, None).completed())
+    settings = BenchSettings.from_config(composed(words, None).completed())
     own = settings.data.passed_on
     names = ("digits", "digit_size", "overlap", "noise", "clutter", "threshold", "canvas_seed")
     images = MNISTCanvas(True, settings.data.image_size, **{name: own[name] for name in names}, canvases=6)

@@ -29,7 +29,7 @@ def opened(*overrides: str, class_names: list[str] | None = None) -> Data:
     typed = ["data=folder", "data.root=data", *overrides]
     config = composed(typed, None).settings
     infer_from_data(config)
-    return open_data(DataSettings.of(config), torch.device("cpu"), Console(1), None, class_names)
+    return open_data(DataSettings.from_config(config), torch.device("cpu"), Console(1), None, class_names)
 
 
 def items(data: Data) -> dict[str, tuple[Any, Any]]:

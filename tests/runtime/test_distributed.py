@@ -121,7 +121,7 @@ def test_shares_are_the_whole(processes: int, count: int) -> None:
     assert torch.equal(torch.cat(parts), batch)
     for shard in shards:
         shard.set_weight(count)
-    means = [shard.of(batch).double().mean() * shard.weight for shard in shards]
+    means = [shard.take(batch).double().mean() * shard.weight for shard in shards]
     assert float(sum(means)) / processes == pytest.approx(float(batch.double().mean()))
 
 

@@ -273,14 +273,14 @@ def test_a_slow_loader_is_found(cnntrain: Command) -> None:
 def test_augmentation_of_images_in_memory_is_no_slow_loader() -> None:
     """No worker takes it over."""
     for is_streamed, shift, finds in ((False, 2, False), (True, 2, True), (False, 0, True)):
-        settings = DoctorSettings.of(plain(compose([f"augment.shift={shift}"])))
+        settings = DoctorSettings.from_config(plain(compose([f"augment.shift={shift}"])))
         found = waiting(settings, stopwatch(waited=3.0, worked=1.0), is_streamed)
         assert (found is not None) == finds
         assert found is None or found.evidence == "steps wait for their images 75% of the time"
 
 
 def test_the_wait_for_workers_to_start_is_no_slow_loader() -> None:
-    settings = DoctorSettings.of(plain(compose([])))
+    settings = DoctorSettings.from_config(plain(compose([])))
     assert waiting(settings, stopwatch(waited=5.0, worked=1.0, started=4.5), True) is None
     assert waiting(settings, stopwatch(waited=5.0, worked=1.0, started=0.5), True) is not None
 

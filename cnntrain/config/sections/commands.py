@@ -45,11 +45,11 @@ class ExplainSettings:
     seed: int
 
     @classmethod
-    def of(cls, config: Config) -> ExplainSettings:
+    def from_config(cls, config: Config) -> ExplainSettings:
         """Return what a configuration says that is explained."""
         names = ("augment", "optim", "epochs", "eval_batch_size", "accumulate", "grad_clip", "seed")
         known = {name: config[name] for name in names}
-        return cls(data=DataSettings.of(config), model=ModelSettings.of(config), **known)
+        return cls(data=DataSettings.from_config(config), model=ModelSettings.from_config(config), **known)
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class SummarySettings:
     unfreeze_epoch: int | None
 
     @classmethod
-    def of(cls, config: Config) -> SummarySettings:
+    def from_config(cls, config: Config) -> SummarySettings:
         """Return what a configuration says of the network."""
-        return cls(ModelSettings.of(config), config["freeze"], config["unfreeze_epoch"])
+        return cls(ModelSettings.from_config(config), config["freeze"], config["unfreeze_epoch"])
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ class ScriptSettings:
     changed: Mapping[str, Any]
 
     @classmethod
-    def of(cls, config: Config) -> ScriptSettings:
+    def from_config(cls, config: Config) -> ScriptSettings:
         """Return what a configuration says of a run."""
         defaults = read_yaml(conf_folder() / "train.yaml")
         names = ("optim", "schedule", "augment", "device", "deterministic", "ema")
         return cls(
-            data=DataSettings.of(config),
-            criterion=CriterionSettings.of(config),
-            engine=EngineSettings.of(config),
+            data=DataSettings.from_config(config),
+            criterion=CriterionSettings.from_config(config),
+            engine=EngineSettings.from_config(config),
             classes={name: config[name] for name in CLASS_GROUPS if affected_by(name) == "weights"},
             written={key: config[key] for key, rule in KEYS.items() if rule.in_script},
             changed={k: v for k, v in config.items() if k not in GROUPS and v != defaults.get(k)},
@@ -144,12 +144,12 @@ class BenchSettings:
     seed: int
 
     @classmethod
-    def of(cls, config: Config) -> BenchSettings:
+    def from_config(cls, config: Config) -> BenchSettings:
         """Return what a configuration says that changes the speed."""
         return cls(
-            DataSettings.of(config),
-            EngineSettings.of(config),
-            OptimizerSettings.of(config),
+            DataSettings.from_config(config),
+            EngineSettings.from_config(config),
+            OptimizerSettings.from_config(config),
             config["device"],
             config["seed"],
         )

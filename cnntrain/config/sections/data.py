@@ -65,7 +65,7 @@ class DataSettings:
     passed_on: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> DataSettings:
+    def from_config(cls, config: Mapping[str, Any]) -> DataSettings:
         """Return what a configuration says of the data."""
         group = config["data"]
         if inputs_of(group) != IMAGES:

@@ -31,7 +31,7 @@ class SweepSettings:
     verbose: int
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> SweepSettings:
+    def from_config(cls, config: Mapping[str, Any]) -> SweepSettings:
         """Return what a configuration says of a sweep."""
         return cls(**{field.name: config[field.name] for field in fields(cls)})
 
@@ -64,7 +64,9 @@ class SearchSettings:
     fixed: list[str]
 
     @classmethod
-    def of(cls, sweeper: Mapping[str, Any], space: Mapping[str, str], fixed: Sequence[str]) -> SearchSettings:
+    def from_config(
+        cls, sweeper: Mapping[str, Any], space: Mapping[str, str], fixed: Sequence[str]
+    ) -> SearchSettings:
         """Return the search that a group ``sweeper`` describes.
 
         Raises:
@@ -94,6 +96,6 @@ class JobSettings:
     report: bool
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> JobSettings:
+    def from_config(cls, config: Mapping[str, Any]) -> JobSettings:
         """Return what a job's configuration says."""
         return cls(**{field.name: config[field.name] for field in fields(cls)})

@@ -39,13 +39,13 @@ class TrainedSettings:
     trust: list[str] | None
 
     @classmethod
-    def of(cls, config: Config) -> TrainedSettings:
+    def from_config(cls, config: Config) -> TrainedSettings:
         """Return what a checkpoint's configuration says of its model."""
         return cls(
-            DataSettings.of(config),
-            ModelSettings.of(config),
-            CriterionSettings.of(config),
-            EngineSettings.of(config),
+            DataSettings.from_config(config),
+            ModelSettings.from_config(config),
+            CriterionSettings.from_config(config),
+            EngineSettings.from_config(config),
             config["device"],
             config["compile"],
             config["trust"],
@@ -69,10 +69,10 @@ class EvalSettings:
     eval_batch_size: int
 
     @classmethod
-    def of(cls, config: Config) -> EvalSettings:
+    def from_config(cls, config: Config) -> EvalSettings:
         """Return what a checkpoint's configuration, with that of ``conf/eval.yaml``, says."""
         names = ("split", "tta", "eval_batch_size")
-        return cls(TrainedSettings.of(config), **{name: config[name] for name in names})
+        return cls(TrainedSettings.from_config(config), **{name: config[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class PredictSettings:
     typed: tuple[str, ...]
 
     @classmethod
-    def of(cls, config: Config, typed: Iterable[str]) -> PredictSettings:
+    def from_config(cls, config: Config, typed: Iterable[str]) -> PredictSettings:
         """Return what a checkpoint's configuration, with that of ``conf/predict.yaml``, says."""
         known = {row.name: config[row.name] for row in fields(cls) if row.name != "typed"}
         return cls(**known, typed=tuple(typed))
@@ -125,9 +125,9 @@ class ExportSettings:
     formats: list[str]
 
     @classmethod
-    def of(cls, config: Config) -> ExportSettings:
+    def from_config(cls, config: Config) -> ExportSettings:
         """Return what a checkpoint's configuration, with that of ``conf/export.yaml``, says."""
-        return cls(TrainedSettings.of(config), config["formats"])
+        return cls(TrainedSettings.from_config(config), config["formats"])
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ class ReportSettings:
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, config: Config) -> ReportSettings:
+    def from_config(cls, config: Config) -> ReportSettings:
         """Return what a run's configuration says."""
         names = (field.name for field in fields(cls) if field.name not in ("data", "values"))
         known = {name: config[name] for name in names}
-        return cls(data=DataSettings.of(config), values=dict(leaves(config)), **known)
+        return cls(data=DataSettings.from_config(config), values=dict(leaves(config)), **known)
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class SplitSettings:
     limit: int | None
 
     @classmethod
-    def of(cls, config: Config) -> SplitSettings | None:
+    def from_config(cls, config: Config) -> SplitSettings | None:
         """Return what a configuration says; None if a value is missing or not possible."""
         found: dict[str, Any] = {}
         try:
@@ -217,7 +217,7 @@ class PreviousRunSettings:
     split: SplitSettings | None
 
     @classmethod
-    def of(cls, config: Config) -> PreviousRunSettings:
+    def from_config(cls, config: Config) -> PreviousRunSettings:
         """Return what a configuration says, as far as it says it."""
         model, data = (config.get(name) for name in ("model", "data"))
         data = data if isinstance(data, Mapping) else {}
@@ -226,7 +226,7 @@ class PreviousRunSettings:
             model if isinstance(model, Mapping) else {},
             data,
             source if isinstance(source, Mapping) and "_target_" in source else None,
-            SplitSettings.of(config),
+            SplitSettings.from_config(config),
         )
 
     def same(self, names: Iterable[str], data: DataSettings) -> bool:

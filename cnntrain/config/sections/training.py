@@ -35,7 +35,7 @@ class ModelSettings:
     vocabulary: str = ""
 
     @classmethod
-    def of(cls, config: Config) -> ModelSettings:
+    def from_config(cls, config: Config) -> ModelSettings:
         """Return what a configuration says of the network."""
         data = config["data"]
         known = config["task"], data["targets"], inputs_of(data)
@@ -61,7 +61,7 @@ class CriterionSettings:
     mixes: bool
 
     @classmethod
-    def of(cls, config: Config) -> CriterionSettings:
+    def from_config(cls, config: Config) -> CriterionSettings:
         """Return what a configuration says of the loss."""
         mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
         return cls(config["criterion"], mixes)
@@ -90,10 +90,10 @@ class EngineSettings:
     verbose: int
 
     @classmethod
-    def of(cls, config: Config) -> EngineSettings:
+    def from_config(cls, config: Config) -> EngineSettings:
         """Return what a configuration says of the engine."""
         names = (field.name for field in fields(cls) if field.name != "model")
-        return cls(model=ModelSettings.of(config), **{name: config[name] for name in names})
+        return cls(model=ModelSettings.from_config(config), **{name: config[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,14 @@ class OptimizerSettings:
     data: DataSettings
 
     @classmethod
-    def of(cls, config: Config) -> OptimizerSettings:
+    def from_config(cls, config: Config) -> OptimizerSettings:
         """Return what a configuration says of the optimizer and the schedule."""
         names = ("optim", "schedule", "epochs", "monitor", "ema")
         return cls(
             lr_scale=config["lr_scale"] or {},
             freezes=bool(config["freeze"]),
-            model=ModelSettings.of(config),
-            data=DataSettings.of(config),
+            model=ModelSettings.from_config(config),
+            data=DataSettings.from_config(config),
             **{name: config[name] for name in names},
         )
 
@@ -148,7 +148,7 @@ class EndSettings:
     early_stopping: int | None
 
     @classmethod
-    def of(cls, config: Config) -> EndSettings:
+    def from_config(cls, config: Config) -> EndSettings:
         """Return what a run's configuration says of its end."""
         return cls(config["epochs"], config["early_stopping"])
 
@@ -182,11 +182,11 @@ class DoctorSettings:
     grad_clip: float | None
 
     @classmethod
-    def of(cls, config: Config) -> DoctorSettings:
+    def from_config(cls, config: Config) -> DoctorSettings:
         """Return what a configuration says that a run does."""
         names = ("model", "augment", "criterion", "init_from", "early_stopping", "monitor", "balance_classes")
         known = {name: config[name] for name in (*names, "grad_clip")}
-        return cls(data=DataSettings.of(config), lr=config["optim"].get("lr"), **known)
+        return cls(data=DataSettings.from_config(config), lr=config["optim"].get("lr"), **known)
 
     @property
     def augments(self) -> bool:
@@ -219,8 +219,8 @@ class HeaderSettings:
     batch_size: int
 
     @classmethod
-    def of(cls, config: Config) -> HeaderSettings:
+    def from_config(cls, config: Config) -> HeaderSettings:
         """Return what a configuration says of a run."""
         names = ("model", "augment", "optim", "schedule", "ema", "batch_size")
         known = {name: config[name] for name in names}
-        return cls(data=DataSettings.of(config), lr_scale=config["lr_scale"] or {}, **known)
+        return cls(data=DataSettings.from_config(config), lr_scale=config["lr_scale"] or {}, **known)

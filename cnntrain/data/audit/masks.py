@@ -37,7 +37,7 @@ def pixels_of(inventory: AnnotatedInventory, console: Console) -> np.ndarray:
     Those of mask files are known; masks of polygons are drawn, one after the other.
     """
     counts = np.zeros((len(inventory.masks), IGNORED + 1), np.int64)
-    reader = MaskReader.of(inventory, Decoding(inventory.max_megapixels))
+    reader = MaskReader.from_inventory(inventory, Decoding(inventory.max_megapixels))
     good = np.flatnonzero(inventory.readable).tolist()
     with console.bar(len(good), 0, "counting pixels", unit="mask") as bar:
         for index in good:

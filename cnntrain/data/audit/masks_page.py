@@ -83,7 +83,7 @@ def legend(result: MaskAudit, palette: np.ndarray) -> list[Key]:
 
 def rows(inventory: AnnotatedInventory, counts: np.ndarray, palette: np.ndarray) -> list[Row]:
     """Return images that show each class but the first, evenly spread."""
-    reader = MaskReader.of(inventory, Decoding(inventory.max_megapixels))
+    reader = MaskReader.from_inventory(inventory, Decoding(inventory.max_megapixels))
     found = []
     for label, name in enumerate(inventory.scheme.names[1:], 1):
         members = np.flatnonzero(counts[:, label] > 0)

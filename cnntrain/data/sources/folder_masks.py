@@ -30,7 +30,7 @@ class FolderMasks:
         self, inventory: AnnotatedInventory, indices: np.ndarray, labels: Sequence[int], decoding: Decoding
     ) -> None:
         chosen = indices.tolist()
-        self.reader = MaskReader.of(inventory, decoding)
+        self.reader = MaskReader.from_inventory(inventory, decoding)
         self.entries = [inventory.table.entries[index] for index in chosen]
         self.sizes = np.stack([inventory.records["width"], inventory.records["height"]], axis=1)[indices]
         self.lies = [inventory.lies.get(index, "") for index in chosen]

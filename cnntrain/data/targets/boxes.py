@@ -86,7 +86,7 @@ class Boxes(Targets):
         """Return boxes moved with their images, clipped, and without those that are out of sight."""
         if shape == size:
             return targets
-        moved = Fit.of(*shape, size, resize).boxes(targets[..., :CLASS])
+        moved = Fit.from_sizes(*shape, size, resize).boxes(targets[..., :CLASS])
         return in_sight(targets, moved, size)
 
     def check(self, targets: Tensor, class_names: Sequence[str]) -> None:

@@ -55,9 +55,9 @@ class Finder:
             scale = min(tall / self.side[0], wide / self.side[1])
             longer = max(self.side[0], round(tall / scale)), max(self.side[1], round(wide / scale))
             if math.prod(longer) <= LONGEST * math.prod(self.side):
-                return Seen.of(pixels, longer, "squash", size, picture)
+                return Seen.from_pixels(pixels, longer, "squash", size, picture)
         resize = "squash" if self.trained.resize == "squash" else "pad"
-        return Seen.of(pixels, (height, width), resize, size, picture)
+        return Seen.from_pixels(pixels, (height, width), resize, size, picture)
 
     def boxes(self, lot: Sequence[Seen]) -> Iterator[Tensor]:
         """Yield what is found in each image, float32 (K, 6): the box in pixels of the file, score, class."""

@@ -57,7 +57,7 @@ class Model:
     metadata: dict[str, str]
 
     @classmethod
-    def of(cls, file: Path) -> Model:
+    def load(cls, file: Path) -> Model:
         """Read a model.
 
         Raises:
@@ -217,7 +217,7 @@ def program(usage: str, least: int, work: Callable[[list[str], Model], int]) -> 
         print(usage, file=sys.stderr if is_wrong else sys.stdout)
         return 2 if is_wrong else 0
     try:  # this file is predict.py by then
-        model = Model.of(Path(__file__).with_name("model.onnx"))
+        model = Model.load(Path(__file__).with_name("model.onnx"))
     except Exception as error:
         print(f"model.onnx can't be read: {line(str(error))}", file=sys.stderr)
         return 2

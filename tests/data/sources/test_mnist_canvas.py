@@ -28,7 +28,7 @@ FEW = ("data.canvases=60", "data.test_canvases=20")
 def opened(*words: str) -> Data:
     """Return the data of a run, which are read as the command reads them."""
     config = composed(["data=mnist_canvas", *FEW, *words], None).completed()
-    return open_data(DataSettings.of(config), CPU, Console(0), None)
+    return open_data(DataSettings.from_config(config), CPU, Console(0), None)
 
 
 def in_memory(data: Data) -> tuple[InMemoryDataset, InMemoryDataset]:
@@ -80,7 +80,7 @@ def test_canvases_are_the_same_with_workers_and_from_the_middle_of_an_epoch() ->
 @pytest.mark.parametrize("name", ["mnist_canvas", "mnist_one_digit"])
 def test_mean_and_deviation_are_those_of_the_canvases(name: str) -> None:
     config = composed([f"data={name}", "data.canvases=1000", "data.test_canvases=1"], None).completed()
-    images = in_memory(open_data(DataSettings.of(config), CPU, Console(0), None))[0].images / 255
+    images = in_memory(open_data(DataSettings.from_config(config), CPU, Console(0), None))[0].images / 255
     assert config["data"]["mean"] == pytest.approx([images.mean().item()], rel=0.05)
     assert config["data"]["std"] == pytest.approx([images.std().item()], rel=0.05)
 

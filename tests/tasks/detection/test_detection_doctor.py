@@ -41,7 +41,7 @@ def told(
     collector.add(cells(y) if output is None else output, y)
     kept, row = collector.local_results(), {"step": 500, "val_ap50": ap50}
     counts = y[..., 4].flatten().long().bincount(minlength=len(NAMES)).tolist()
-    settings = DoctorSettings.of(plain(compose(["data=mnist_canvas", "model=yolo", *words])))
+    settings = DoctorSettings.from_config(plain(compose(["data=mnist_canvas", "model=yolo", *words])))
     return task.findings(Finished(settings, [row], counts, NAMES, COUNT, COUNT, kept, kept, False))
 
 

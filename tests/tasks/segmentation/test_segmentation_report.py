@@ -72,7 +72,7 @@ def told(
     collector.add(logits(predicted), masks)
     kept, row = collector.local_results(), {"step": 500, "train_miou": miou, "val_miou": miou}
     counts = masks[is_class].bincount(minlength=len(NAMES)).tolist()
-    settings = DoctorSettings.of(plain(compose([*CANVASES, "model=unet", *words])))
+    settings = DoctorSettings.from_config(plain(compose([*CANVASES, "model=unet", *words])))
     return task.findings(Finished(settings, [row], counts, NAMES, 40, 40, kept, kept, False))
 
 
