@@ -6,6 +6,7 @@ from cnntrain import __version__
 from cnntrain.cli import help
 from cnntrain.cli.command import Command
 from cnntrain.cli.completion import COMPLETION
+from cnntrain.cli.demo import DEMO
 from cnntrain.cli.explain import EXPLAIN
 from cnntrain.cli.inference import EVAL, EXPORT, PREDICT, REPORT
 from cnntrain.cli.inspect import BENCH, COMPARE, DATA, SUMMARY
@@ -17,7 +18,7 @@ from cnntrain.config.keys import KEYS
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
-        *(TRAIN, RESUME, EVAL, REPORT, PREDICT, EXPORT, COMPARE),
+        *(TRAIN, RESUME, EVAL, REPORT, PREDICT, EXPORT, DEMO, COMPARE),
         *(DATA, SUMMARY, EXPLAIN, BENCH, COMPLETION),
     )
 }

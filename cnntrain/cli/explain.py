@@ -238,7 +238,7 @@ More: cnntrain explain --help""")
 EXPLAIN = Command(
     "explain",
     explain,
-    {"[TOPIC]": "claims of the course with numbers,\nor the table of contents"},
+    {"[TOPIC]": "claims of the course; alone: their table"},
     """\
 cnntrain explain                                    table of contents
 cnntrain explain TOPIC [KEY=VALUE ...]

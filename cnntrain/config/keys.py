@@ -57,7 +57,7 @@ SHARE = Value("float", low=0, high=1, below=True)
 EXPORTERS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
 
 GROUPS: dict[str, Group] = {
-    "data": Group("values", "weights", commands=("eval", "export"), is_common=True),
+    "data": Group("values", "weights", commands=("eval", "export", "demo"), is_common=True),
     "augment": Group("class", "weights", is_common=True),
     "model": Group("class", "weights", is_custom=True, is_common=True),
     "optim": Group("class", "weights", is_custom=True, is_common=True),
@@ -380,7 +380,7 @@ KEYS: dict[str, Key] = {
         "run folder; null: new, in outputs/",
         "output",
         optional=True,
-        commands=("explain_run", "predict"),
+        commands=("explain_run", "predict", "demo"),
         path="output",
         of_sweep=True,
         is_common=True,
@@ -394,7 +394,7 @@ KEYS: dict[str, Key] = {
         "output",
         low=0,
         high=2,
-        commands=("resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run"),
+        commands=("resume", "resume_sweep", "eval", "report", "predict", "export", "demo", "explain_run"),
         of_sweep=True,
     ),
     "seeds": Key(
@@ -414,7 +414,7 @@ KEYS: dict[str, Key] = {
         "packages of your own that a checkpoint may name",
         "output",
         items=Value("str"),
-        commands=("resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run"),
+        commands=("resume", "resume_sweep", "eval", "report", "predict", "export", "demo", "explain_run"),
         home="eval",
     ),
     # data
@@ -422,13 +422,13 @@ KEYS: dict[str, Key] = {
         "class",
         "data set class, such as data.source._target_=my_pkg.MyDataset",
         "weights",
-        commands=("eval", "export"),
+        commands=("eval", "export", "demo"),
     ),
     "data.root": Key(
         "str",
         "folder of the data, and of downloads",
         "weights",
-        commands=("resume", "eval", "report", "export", "explain_run"),
+        commands=("resume", "eval", "report", "export", "demo", "explain_run"),
         required=False,
         path="folder",
         is_passed_on=True,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 Affects = Literal["weights", "speed", "output"]
 Command = Literal[
-    "resume", "resume_sweep", "eval", "report", "predict", "export", "explain_run", "load", "data"
+    "resume", "resume_sweep", "eval", "report", "predict", "export", "demo", "explain_run", "load", "data"
 ]
 UNCHANGED: Any = object()  # null is a value; this is none
 

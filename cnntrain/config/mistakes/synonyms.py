@@ -488,7 +488,8 @@ COMMANDS: dict[str, str] = {
     **dict.fromkeys(("dataset", "audit", "check", "inspect", "images"), "data"),
     **dict.fromkeys(("convert", "onnx", "deploy"), "export"),
     **dict.fromkeys(("ranking", "leaderboard", "rank", "diff"), "compare"),
-    **dict.fromkeys(("learn_more", "teach", "lesson", "tutorial", "demo"), "explain"),
+    **dict.fromkeys(("learn_more", "teach", "lesson", "tutorial"), "explain"),
+    **dict.fromkeys(("draw", "browser", "web", "webpage", "page", "gradio"), "demo"),
     **dict.fromkeys(("completions", "autocomplete"), "completion"),
 }
 

@@ -7,6 +7,7 @@ from cnntrain.config.sections.commands import BenchSettings, ExplainSettings, Sc
 from cnntrain.config.sections.data import DataSettings, Node, Shape, strengths
 from cnntrain.config.sections.sweep import JobSettings, SearchSettings, SweepSettings
 from cnntrain.config.sections.trained import (
+    DemoSettings,
     EvalSettings,
     ExportSettings,
     PredictSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "BenchSettings",
     "CriterionSettings",
     "DataSettings",
+    "DemoSettings",
     "DoctorSettings",
     "EndSettings",
     "EngineSettings",

@@ -131,6 +131,24 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class DemoSettings:
+    """A trained model that a page runs.
+
+    Args:
+        trained: the model, its data, and how it computes.
+        out: the page's file; None: in the folder of the run.
+    """
+
+    trained: TrainedSettings
+    out: str | None
+
+    @classmethod
+    def of(cls, config: Config) -> DemoSettings:
+        """Return what a checkpoint's configuration, with that of ``conf/demo.yaml``, says."""
+        return cls(TrainedSettings.of(config), config["out"])
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """What the report says of a run's configuration.
 

@@ -6,14 +6,14 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnntrain.errors import UserError, describe_error
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
@@ -98,34 +98,45 @@ def takes_any_height(model: FromBytes) -> bool:
     return bool(getattr(model.model, "takes_any_height", False))
 
 
+def to_onnx(model: nn.Module, source: Source, outputs: Sequence[str], any_height: bool = False) -> Any:
+    """Return a model as a ``ModelProto``.
+
+    Args:
+        model: the source's, or one around it that gives several outputs.
+        source: what the exporter follows through it, and which sides of that may have any length.
+        outputs: the names of the outputs.
+        any_height: whether the model takes images of any height.
+
+    Raises:
+        UserError: the model can't be exported.
+    """
+    import onnx
+
+    names: dict[str, Any] = {"input_names": list(source.names), "output_names": list(outputs)}
+    with quietly(), exporting("onnx"):
+        if takes_any_height(source.model):
+            # torch.export would unroll the layers to a fixed number of steps, which this exporter does not.
+            axes = {"images": {0: "N", 2: "H"}, outputs[0]: {0: "N"}} if any_height else {}
+            buffer: Any = io.BytesIO()
+            torch.onnx.export(model, source.inputs, buffer, dynamo=False, dynamic_axes=axes, **names)
+            return onnx.load_from_string(buffer.getvalue())
+        shapes = source.dynamic_shapes("onnx")
+        program = torch.onnx.export(
+            model, source.inputs, dynamo=True, dynamic_shapes=shapes, verbose=False, **names
+        )
+        assert program is not None
+        return program.model_proto
+
+
 def write_onnx(source: Source, file: Path) -> Run:
     """Write ONNX and return a function that runs it in onnxruntime."""
     import onnx
     import onnxruntime
 
-    names: dict[str, Any] = {
-        "input_names": list(source.names),
-        "output_names": [source.model.exported.output],
-    }
-    metadata = source.metadata
-    with quietly(), exporting("onnx"):
-        if takes_any_height(source.model):
-            # torch.export would unroll the layers to a fixed number of steps, which this exporter does not.
-            axes = {"images": {0: "N", 2: "H"}, names["output_names"][0]: {0: "N"}}
-            buffer: Any = io.BytesIO()
-            torch.onnx.export(
-                source.model, (source.example,), buffer, dynamo=False, dynamic_axes=axes, **names
-            )
-            proto = onnx.load_from_string(buffer.getvalue())
-            metadata = {**metadata, "height": "any, since each row is a step"}
-        else:
-            shapes = source.dynamic_shapes("onnx")
-            program = torch.onnx.export(
-                source.model, source.inputs, dynamo=True, dynamic_shapes=shapes, verbose=False, **names
-            )
-            assert program is not None
-            proto = program.model_proto
-    onnx.helper.set_model_props(proto, metadata)
+    any_height = takes_any_height(source.model)
+    proto = to_onnx(source.model, source, [source.model.exported.output], any_height)
+    extra = {"height": "any, since each row is a step"} if any_height else {}
+    onnx.helper.set_model_props(proto, {**source.metadata, **extra})
     onnx.checker.check_model(proto, full_check=True)
     save_bytes(file, proto.SerializeToString())
     options = onnxruntime.SessionOptions()

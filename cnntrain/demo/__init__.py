@@ -1,0 +1,1 @@
+"""A page on which a trained network answers while one draws: ``cnntrain demo RUN``."""

@@ -1,0 +1,140 @@
+"""``cnntrain demo``: one file, or one clear line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Command, is_told
+
+from cnntrain.demo import page as demo_page
+from cnntrain.demo.texts import TEXTS
+
+SERVED = """\
+from cnntrain.demo.serving import serve
+serve("<p>the page</p>", {"model": b"its bytes"}, lambda address: print(address, flush=True))
+"""
+FOLDER = Path(demo_page.__file__).parent
+
+
+def data_of(file: Path) -> Any:
+    """Return what a page knows of its network."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', file.read_text())
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_it_writes_one_page_into_the_folder_of_the_run(cnntrain: Command, run: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    outcome = cnntrain("demo", "run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.fullmatch(r"run/demo.html  \S+ MB, .* on 100 test images\n", outcome.out)
+    text = (run / "demo.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:)', text) and "http-equiv" in text
+    known = data_of(run / "demo.html")
+    assert [(tap["kind"], tap["does"], tap["reads"]) for tap in known["taps"]] == [
+        ("input", "", None),
+        ("Linear", "linear", 0),
+        ("ReLU", "pointwise", 1),
+        ("Linear", "linear", 2),
+    ]
+    assert known["box"] == 20 and len(known["labels"]) == 30 and set(known["labels"]) == set("0123456789")
+
+    before = text
+    outcome = cnntrain("demo", "run", "out=new/page.html", "-q")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert Path("new/page.html").read_text() == before
+
+
+def test_wrong_uses_are_told_in_one_line(cnntrain: Command, run: Path) -> None:
+    pytest.importorskip("onnxscript")
+    is_told(cnntrain("demo"), "demo needs a run: cnntrain demo last")
+    is_told(cnntrain("demo", "nosuch"), "nosuch")
+    is_told(cnntrain("demo", "run", "ot=page.html"), "did you mean out=page.html?")
+    is_told(cnntrain("demo", "run", "top=3"), "top")
+    is_told(cnntrain("demo", "run", "--sreve"), "--serve")
+    is_told(cnntrain("demo", "run", "--serve", "out=page.html"), "--serve writes no file")
+    Path("folder").mkdir()
+    is_told(cnntrain("demo", "run", "out=folder"), "is a folder: name a file")
+    Path("file").touch()
+    is_told(cnntrain("demo", "run", "out=file/page.html"), "file")
+    for checkpoint in (run / "checkpoints").iterdir():
+        checkpoint.unlink()
+    is_told(cnntrain("demo", "run"), "run")
+    assert not (run / "demo.html").exists()
+
+
+def test_a_run_that_reads_sequences_is_refused_before_its_data_are_read(
+    cnntrain: Command,
+) -> None:
+    pytest.importorskip("onnxscript")
+    for number in range(20):
+        file = Path(f"texts/{'ab'[number % 2]}/{number}.txt")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{number} times")
+    words = ("data=text_folder", "data.root=texts", "model=gru", "model.width=8", "epochs=1", "report=false")
+    outcome = cnntrain("train", *words, "out=run")
+    assert outcome.code == 0, outcome.err
+    shutil.rmtree("texts")
+    is_told(cnntrain("demo", "run"), "demo is for networks that take images, and this run's takes text")
+
+
+def test_a_network_that_is_too_large_is_to_be_served(
+    cnntrain: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("cnntrain.demo.entry.LARGEST", 1000)
+    is_told(cnntrain("demo", "run"), "too much for one page")
+    assert not (run / "demo.html").exists()
+
+
+def test_a_server_gives_the_page_and_its_parts_until_ctrl_c() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SERVED], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        for path, content in (("", b"<p>the page</p>"), ("model", b"its bytes")):
+            with urllib.request.urlopen(address + path, timeout=10) as answer:
+                assert answer.read() == content
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{address}../etc/passwd", timeout=10)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) != 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_every_text_is_on_the_page_and_the_page_has_no_other() -> None:
+    sources = [path.read_text() for kind in ("*.html", "*.js", "page.py") for path in FOLDER.glob(kind)]
+    used = {name for text in sources for name in re.findall(r'(?:texts\.|TEXTS\[?")(\w+)|say\("(\w+)"', text)}
+    named = {name for pair in used for name in pair if name}
+    assert named <= set(TEXTS)
+    # Those that are chosen among others by a variable.
+    listed = {name for name in TEXTS if any(re.search(rf'"{name}"|\b{name}:', text) for text in sources)}
+    assert set(TEXTS) <= named | listed
+
+
+def test_the_runtime_is_the_version_that_the_page_names() -> None:
+    script = (demo_page.RUNTIME / "ort.wasm.bundle.min.mjs").read_text()
+    assert f"ONNX Runtime Web v{demo_page.RUNTIME_VERSION}" in script
+    assert (
+        (demo_page.RUNTIME / "README.md")
+        .read_text()
+        .startswith(f"# ONNX Runtime Web {demo_page.RUNTIME_VERSION}\n")
+    )
+    packed = demo_page.RUNTIME / "ort-wasm-simd-threaded.wasm.gz"
+    assert gzip.decompress(packed.read_bytes())[:4] == b"\0asm"
