@@ -6,9 +6,8 @@ from cnntrain import __version__
 from cnntrain.cli import help
 from cnntrain.cli.command import Command
 from cnntrain.cli.completion import COMPLETION
-from cnntrain.cli.demo import DEMO
 from cnntrain.cli.explain import EXPLAIN
-from cnntrain.cli.inference import EVAL, EXPORT, PREDICT, REPORT
+from cnntrain.cli.inference import DEMO, EVAL, EXPORT, PREDICT, REPORT
 from cnntrain.cli.inspect import BENCH, COMPARE, DATA, SUMMARY
 from cnntrain.cli.resume import RESUME
 from cnntrain.cli.train import TRAIN

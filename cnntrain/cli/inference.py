@@ -1,14 +1,26 @@
-"""``eval``, ``report``, ``predict`` and ``export``: the commands that take a trained model."""
+"""``eval``, ``report``, ``predict``, ``export`` and ``demo``: the commands that take a trained model."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from cnntrain.cli.command import ANYTHING, Command, run_and_overrides, run_files_and_overrides
+from cnntrain.cli.command import (
+    ANYTHING,
+    Command,
+    quiet_as_override,
+    run_and_overrides,
+    run_files_and_overrides,
+    split_flags,
+)
 from cnntrain.cli.torchrun import together
 from cnntrain.config.keys import EXPORTERS, KEYS, OVERRIDABLE
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+    from cnntrain.inference.saved_run import SavedRun
 
 # What asks for another split than the run's.
 SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))
@@ -90,25 +102,67 @@ def predict(arguments: Sequence[str]) -> int:
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
     from cnntrain.config.from_checkpoint import check_overridable, data_trust
-    from cnntrain.inference.saved_run import open_best
-    from cnntrain.runs.run_folder import CHECKPOINTS
-    from cnntrain.runs.run_writes import check_links
-    from cnntrain.runtime.imports import needed
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
     parsed = check_overridable(overrides, OVERRIDABLE["export"], "export")
     typed: Any = next((o.value() for o in parsed if o.key_or_group == "formats"), list(EXPORTERS))
-    for kind in typed if isinstance(typed, list) else [typed]:
-        for package in EXPORTERS[kind]:
-            needed(package, f"format {kind}", "export")
-    run = open_best(run_name, "export", parsed)
-    if run.path.parent.name == CHECKPOINTS:
-        check_links(run.folder)
+    kinds = typed if isinstance(typed, list) else [typed]
+    needs = {f"format {kind}": EXPORTERS[kind] for kind in kinds}
+    run, _ = to_export(run_name, overrides, "export", needs)
     from cnntrain.config.sections import ExportSettings
     from cnntrain.inference.export import export as export_run
 
     export_run(ExportSettings.from_config(run.config), run.path, run.state, data_trust(run.config, parsed))
     return 0
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """``cnntrain demo RUN [overrides] [--serve]``."""
+    from cnntrain.config.from_checkpoint import data_trust
+    from cnntrain.config.schema import IMAGES, inputs_of
+    from cnntrain.errors import UserError
+
+    flags, _ = split_flags(quiet_as_override(arguments), DEMO)
+    run_name, overrides = run_and_overrides(arguments, DEMO)
+    serves = "--serve" in flags
+    if serves and any(word.startswith("out=") for word in overrides):
+        raise UserError("--serve writes no file: leave it out, or out=")
+    run, parsed = to_export(run_name, overrides, "demo", {"demo": EXPORTERS["onnx"]})
+    inputs = inputs_of(run.config["data"])
+    if inputs != IMAGES:
+        raise UserError(f"demo is for networks that take images, and this run's takes {inputs}")
+    from cnntrain.config.sections import DemoSettings
+    from cnntrain.demo.entry import demo as demo_run
+
+    demo_run(DemoSettings.of(run.config), run.path, run.state, data_trust(run.config, parsed), serves)
+    return 0
+
+
+def to_export(
+    run_name: str, overrides: Sequence[str], command: str, needs: Mapping[str, Sequence[str]]
+) -> tuple[SavedRun, list[Override]]:
+    """Return a run whose best model is exported into its folder, and the overrides, parsed.
+
+    Args:
+        run_name: the run, as typed.
+        overrides: likewise.
+        command: what exports it.
+        needs: the packages that are needed, by what needs them.
+    """
+    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.inference.saved_run import open_best
+    from cnntrain.runs.run_folder import CHECKPOINTS
+    from cnntrain.runs.run_writes import check_links
+    from cnntrain.runtime.imports import needed
+
+    parsed = check_overridable(overrides, OVERRIDABLE[command], command)
+    for what, packages in needs.items():
+        for package in packages:
+            needed(package, what, "export")
+    run = open_best(run_name, command, parsed)
+    if run.path.parent.name == CHECKPOINTS:
+        check_links(run.folder)
+    return run, parsed
 
 
 EVAL = Command(
@@ -193,6 +247,32 @@ and compared with torch on test images.
 
 """,
     keys=OVERRIDABLE["export"],
+    needs_run=True,
+    is_complete_without_screen=True,
+)
+
+DEMO = Command(
+    "demo",
+    demo,
+    {"RUN [KEY=VALUE ...]": "a page to draw on: the network at work"},
+    """\
+cnntrain demo RUN [KEY=VALUE ...] [--serve] [-q]
+
+Writes RUN/demo.html: one file in which the run's best model works in any
+browser, on phones too, without a network. Draw on it, drop an image, or choose
+a test image: probabilities and feature maps follow; click on a value to see the
+window and the kernel that it came from. The page takes 5 MB and the weights.
+  cnntrain demo last
+  cnntrain demo last out=digits.html
+
+Flags:
+  --serve  write nothing, and show the page at an address of this machine until
+           Ctrl-C: for models of more than 100 MB, which no page can hold
+
+Keys (without a value here: as in the checkpoint):
+""",
+    {"--serve": ()},
+    keys=OVERRIDABLE["demo"],
     needs_run=True,
     is_complete_without_screen=True,
 )

@@ -23,6 +23,7 @@ from cnntrain.inference.portable.from_bytes import FromBytes
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import write_named
 from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.tasks.boxes import BoxTask
 from cnntrain.text import encoded, network_name, printable, shown_path
 
 NAME = "demo.html"
@@ -94,7 +95,7 @@ def file_of(out: str | None, path: Path) -> Path:
 def check_output(model: FromBytes, images: Tensor, class_names: Sequence[str]) -> None:
     """Raise a UserError if the page can't show what a task makes of the outputs."""
     task = model.task
-    if task.labels_pixels or task.finds_boxes:
+    if task.labels_pixels or isinstance(task, BoxTask):
         return
     with torch.no_grad():
         got = tuple(model(images[:1]).shape[1:])
@@ -130,7 +131,7 @@ def shown_of(
     return Demo(
         name=(path.parent.parent if own else path).resolve().name,
         model=network_name(settings.trained.model.node, type(trained.model).__name__),
-        task="masks" if task.labels_pixels else "boxes" if task.finds_boxes else "classes",
+        task="masks" if task.labels_pixels else "boxes" if isinstance(task, BoxTask) else "classes",
         class_names=names,
         colors=colors_of(trained),
         shape=trained.shape,
@@ -147,4 +148,4 @@ def colors_of(trained: Trained) -> list[str] | None:
     number = range(len(trained.class_names))
     if trained.task.labels_pixels:
         return [css(palette()[label]) for label in number]
-    return [css(color_of(label)) for label in number] if trained.task.finds_boxes else None
+    return [css(color_of(label)) for label in number] if isinstance(trained.task, BoxTask) else None
