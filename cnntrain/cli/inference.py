@@ -134,7 +134,9 @@ def demo(arguments: Sequence[str]) -> int:
     from cnntrain.config.sections import DemoSettings
     from cnntrain.demo.entry import demo as demo_run
 
-    demo_run(DemoSettings.of(run.config), run.path, run.state, data_trust(run.config, parsed), serves)
+    demo_run(
+        DemoSettings.from_config(run.config), run.path, run.state, data_trust(run.config, parsed), serves
+    )
     return 0
 
 

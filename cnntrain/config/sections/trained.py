@@ -143,9 +143,9 @@ class DemoSettings:
     out: str | None
 
     @classmethod
-    def of(cls, config: Config) -> DemoSettings:
+    def from_config(cls, config: Config) -> DemoSettings:
         """Return what a checkpoint's configuration, with that of ``conf/demo.yaml``, says."""
-        return cls(TrainedSettings.of(config), config["out"])
+        return cls(TrainedSettings.from_config(config), config["out"])
 
 
 @dataclass(frozen=True)
