@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnntrain import loop
 from cnntrain.bench.textbook import textbook_dataset
-from cnntrain.compute.autotune import settle
+from cnntrain.compute.autotune import tune
 from cnntrain.compute.engine import ALL_THREADS, Engine
 from cnntrain.compute.micro_batches import BatchPlan
 from cnntrain.compute.precision import Precision
@@ -191,9 +191,9 @@ def contenders(settings: BenchSettings, built: Components, data: Data, console: 
     asked = settings.engine
     plan = BatchPlan(asked.batch_size, asked.accumulate).clipped(len(indices), asked.model.shape, console)
     asked = replace(asked, batch_size=plan.size, accumulate=plan.accumulate)
-    typed, _ = settle(asked, built.model, built.criterion, built.task.dummy, device)
+    typed, _ = tune(asked, built.model, built.criterion, built.task.dummy, device)
     as_fp32 = replace(asked, precision="fp32")
-    fp32, _ = settle(as_fp32, built.model, built.criterion, built.task.dummy, device)
+    fp32, _ = tune(as_fp32, built.model, built.criterion, built.task.dummy, device)
 
     optimization = replace(settings.optimization, optim=built.optim)
     plain_optim = {name: None if name == "fused" else value for name, value in built.optim.items()}

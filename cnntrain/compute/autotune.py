@@ -22,9 +22,9 @@ import torch
 from torch import nn
 
 from cnntrain.compute.engine import ALL_THREADS, Engine, computes_bf16, machine
-from cnntrain.compute.micro_batches import Fitting, MakeBatch
+from cnntrain.compute.micro_batches import MakeBatch, MicroBatchFinder
 from cnntrain.compute.precision import Precision
-from cnntrain.compute.timing import FEW, TRIES, Trial
+from cnntrain.compute.timing import FEW, TRIES, StepTimer
 from cnntrain.config.sections import EngineSettings
 from cnntrain.runs import cache_dir
 from cnntrain.runtime import hardware
@@ -37,7 +37,7 @@ AGAIN_SECONDS = 600  # after which a result of a busy machine is measured again,
 
 
 @dataclass(frozen=True)
-class Note:
+class TuningResult:
     """A result, as the cache keeps it.
 
     Args:
@@ -63,7 +63,7 @@ class Note:
         return f" (measured{gain}{again})"
 
 
-def settle(
+def tune(
     settings: EngineSettings,
     model: nn.Module,
     criterion: nn.Module,
@@ -96,7 +96,7 @@ def settle(
         return replace(engine, threads=options["threads"][-1]), ""
     end, threads = hardware.ProcessorTime.now(), max(options["threads"])
     is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, end, threads)
-    note = Note(engine, gain, time.time() if is_busy else None)
+    note = TuningResult(engine, gain, time.time() if is_busy else None)
     if is_busy and known is not None:  # no better than the result that other runs have used
         note = replace(known, busy=note.busy)
     text = json.dumps({**asdict(note.engine), "gain": note.gain, "busy": note.busy}).encode()
@@ -139,7 +139,7 @@ def measured(
         return plain, math.nan
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():  # dropout draws here as in training
-        trial = Trial(model, criterion, dummy(size), device)
+        trial = StepTimer(model, criterion, dummy(size), device)
         formats = list(itertools.product(options["precision"], options["channels_last"]))
         total = TRIES * (len(formats) + len(options["threads"]))
         with Console(settings.verbose).bar(total, 0, "autotune", "try") as bar:
@@ -161,14 +161,14 @@ def most_images(model: nn.Module, criterion: nn.Module, dummy: MakeBatch, device
 
     That is foretold from what steps on a few images keep for ``backward``.
     """
-    fitting = Fitting(model, criterion, Precision("fp32", device), dummy, device)
+    fitting = MicroBatchFinder(model, criterion, Precision("fp32", device), dummy, device)
     try:
         return fitting.most(SHARE)
     except (RuntimeError, TypeError, ValueError, AttributeError):  # of a network that can't be trained
         return 0
 
 
-def read(path: Path, options: Mapping[str, list[Any]]) -> Note | None:
+def read(path: Path, options: Mapping[str, list[Any]]) -> TuningResult | None:
     """Return what the cache holds; None if it holds nothing that is possible now."""
     try:
         with open_regular(path) as file:
@@ -176,7 +176,7 @@ def read(path: Path, options: Mapping[str, list[Any]]) -> Note | None:
         engine = Engine(kept["precision"], kept["channels_last"], kept["threads"])
         since = kept.get("busy")
         if all(value in options[name] for name, value in asdict(engine).items()):
-            return Note(engine, float(kept["gain"]), None if since is None else float(since))
+            return TuningResult(engine, float(kept["gain"]), None if since is None else float(since))
     except OSError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -35,7 +35,7 @@ BYTES = 5  # of a value of an image on its way to the network: as a byte, and as
 MakeBatch = Callable[[int], tuple[Tensor, Tensor]]
 
 
-class Fitting:
+class MicroBatchFinder:
     """Finds out what fits.
 
     Args:
@@ -74,7 +74,7 @@ class Fitting:
         while fixed < self.free and parts < batch_size:
             part = -(-batch_size // parts)
             share = (fixed + part * per_image) / max(1, self.free)
-            if share <= SURE or (share <= MOST and self.can_do(part)):
+            if share <= SURE or (share <= MOST and self.fits_in_memory(part)):
                 break
             parts = min(2 * parts, batch_size)
         return parts
@@ -89,12 +89,12 @@ class Fitting:
 
         Two batches tell them apart: copies of the weights in 16 bits, say, are kept once for all images.
         """
-        few, more = self.kept(2), self.kept(4)
+        few, more = self.activation_bytes(2), self.activation_bytes(4)
         per_image = max(0, more - few) / 2
         trained = sum(p.numel() * p.element_size() for p in self.model.parameters() if p.requires_grad)
         return SLACK * per_image, SLACK * max(0, few - 2 * per_image) + (COPIES - 1) * trained
 
-    def kept(self, count: int) -> int:
+    def activation_bytes(self, count: int) -> int:
         """Return the bytes that the network keeps for ``backward`` of so many images."""
         own = [*self.model.parameters(), *self.model.buffers()]
         storages = {tensor.untyped_storage().data_ptr() for tensor in own}
@@ -111,7 +111,7 @@ class Fitting:
         del loss  # which held what was counted
         return sum(kept.values())
 
-    def can_do(self, count: int) -> bool:
+    def fits_in_memory(self, count: int) -> bool:
         """Return whether a batch of so many images can be trained on, by trying."""
         try:
             self.loss_of(count).backward()
@@ -197,7 +197,7 @@ class BatchPlan:
             )
         return BatchPlan(size, min(self.accumulate, size))
 
-    def cut_to_fit(self, fitting: Fitting, console: Console) -> BatchPlan:
+    def split_to_fit(self, fitting: MicroBatchFinder, console: Console) -> BatchPlan:
         """Return a plan in which a batch that does not fit into the memory goes in more parts."""
         parts = fitting.accumulate(self.size, self.accumulate)
         if parts != self.accumulate:

@@ -27,7 +27,7 @@ GROWTH = 8  # times as many images as were timed: a larger batch's time is not p
 FASTER = {"precision": 1.2, "channels_last": 1.03, "threads": 1.25}
 
 
-class Trial:
+class StepTimer:
     """Training steps on noise, to be timed."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Trial:
         """
         ready = {}
         for engine in engines:
-            step = self.warm(engine)
+            step = self.warmed_up(engine)
             if step is not None:
                 ready[engine] = step
             advance()
@@ -76,7 +76,7 @@ class Trial:
                 best = engine
         return best
 
-    def warm(self, engine: Engine) -> Any:
+    def warmed_up(self, engine: Engine) -> Any:
         """Return a function that makes one step, which has been called; None where it can't."""
         torch.set_num_threads(engine.threads)
         model = copied(self.model).train()

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain import loop
-from cnntrain.compute.autotune import settle
+from cnntrain.compute.autotune import tune
 from cnntrain.compute.engine import Engine
 from cnntrain.compute.precision import Precision
 from cnntrain.config.schema import Config
@@ -92,12 +92,12 @@ class Examined:
     task: Task
 
 
-def settled_engine(settings: EngineSettings, criterion: CriterionSettings, device: torch.device) -> Engine:
+def tuned_engine(settings: EngineSettings, criterion: CriterionSettings, device: torch.device) -> Engine:
     """Return the engine that a run would choose here, which reads no data."""
     task = build_task(settings.model, None)
     model = build_model(settings.model, None).to(device)
     loss = build_criterion(criterion, None, task).to(device)
-    engine, _ = settle(settings, model, loss, task.dummy, device)
+    engine, _ = tune(settings, model, loss, task.dummy, device)
     return engine
 
 

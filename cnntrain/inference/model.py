@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnntrain.compute.autotune import settle
+from cnntrain.compute.autotune import tune
 from cnntrain.compute.outputs import predictions_of
 from cnntrain.compute.precision import Precision
 from cnntrain.config.from_checkpoint import check_overridable
@@ -69,7 +69,7 @@ class Trained:
         criterion = build_criterion(settings.criterion, trust, self.task)
         self.criterion = criterion.to(self.device)
         engine, _ = distributed.on_rank_zero(
-            lambda: settle(settings.engine, self.model, self.criterion, self.task.dummy, self.device)
+            lambda: tune(settings.engine, self.model, self.criterion, self.task.dummy, self.device)
         )
         engine.prepare(self.model)
         if settings.compile:

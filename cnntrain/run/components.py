@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from cnntrain.compute.micro_batches import Fitting
+from cnntrain.compute.micro_batches import MicroBatchFinder
 from cnntrain.compute.precision import Precision
 from cnntrain.config.instantiate import build
 from cnntrain.config.schema import IMAGES, SERIES, Config
@@ -102,13 +102,15 @@ def criterion_of_training(config: Config, criterion: nn.Module, data: Data) -> n
     return balanced(criterion, data.train.class_counts(data.train_indices))
 
 
-def fitting_of(config: Config, built: Components, criterion: nn.Module, device: torch.device) -> Fitting:
+def micro_batch_finder(
+    config: Config, built: Components, criterion: nn.Module, device: torch.device
+) -> MicroBatchFinder:
     """Return what tries out how much of a batch fits into the memory."""
     precision = Precision("fp32" if config["precision"] == "auto" else config["precision"], device)
     freezing = built.freezing
     still = freezing.norms if freezing.is_frozen and freezing.unfreeze_epoch is None else ()
     dummy = functools.partial(built.task.dummy, mixed=built.augment.mixes)
-    return Fitting(built.model, criterion, precision, dummy, device, still)
+    return MicroBatchFinder(built.model, criterion, precision, dummy, device, still)
 
 
 def build_learner(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnntrain.compute.autotune import settle
+from cnntrain.compute.autotune import tune
 from cnntrain.compute.engine import Engine
 from cnntrain.compute.micro_batches import BatchPlan
 from cnntrain.config.schema import Config
@@ -31,7 +31,7 @@ from cnntrain.run.components import (
     build_components,
     build_learner,
     criterion_of_training,
-    fitting_of,
+    micro_batch_finder,
 )
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runtime import distributed
@@ -129,9 +129,9 @@ def assemble(
     words = built.task.called.words
     plan = BatchPlan(config["batch_size"], config["accumulate"])
     plan = plan.clipped(images, settings.shape, console, words)
-    fitting = fitting_of(config, built, criterion, device)
+    fitting = micro_batch_finder(config, built, criterion, device)
     plan, has_idle = try_out(fitting, built.freezing, plan, images, state is None, console)
-    engine, in_words = settle_engine(config, plan, built.task, built.model, criterion, device)
+    engine, in_words = tune_engine(config, plan, built.task, built.model, criterion, device)
     config = as_found(config, built, data, plan, engine)
     batches = batches_of(config, data, built.augment, device, engine)
     learner = build_learner(config, trust, built, criterion, len(batches.train), has_idle)
@@ -172,7 +172,7 @@ def read_data(
     )
 
 
-def settle_engine(
+def tune_engine(
     config: Config, plan: BatchPlan, task: Task, model: nn.Module, criterion: nn.Module, device: torch.device
 ) -> tuple[Engine, str]:
     """Find out how the model computes best here, and prepare the model.
@@ -181,7 +181,7 @@ def settle_engine(
         The engine, and in words what was found out.
     """
     settings = replace(EngineSettings.from_config(config), batch_size=plan.size, accumulate=plan.accumulate)
-    engine, gain = distributed.on_rank_zero(lambda: settle(settings, model, criterion, task.dummy, device))
+    engine, gain = distributed.on_rank_zero(lambda: tune(settings, model, criterion, task.dummy, device))
     engine.prepare(model)
     if config["compile"]:
         compile_model(model, settings.model.shape, device)

@@ -15,7 +15,7 @@ from torch import nn
 
 from cnntrain.compute import autotune
 from cnntrain.compute.engine import Engine
-from cnntrain.compute.timing import Trial
+from cnntrain.compute.timing import StepTimer
 from cnntrain.config.sections import EngineSettings, ModelSettings
 from cnntrain.data.loader import Normalize
 from cnntrain.models import CNN
@@ -130,12 +130,12 @@ def test_resume_computes_as_the_run_began(cnntrain: Command, empty_cache: Path) 
     assert "bf16, " in outcome.out and "(measured" not in outcome.out
 
 
-class Scripted(Trial):
+class Scripted(StepTimer):
     """A trial whose times are given."""
 
     given: dict[Engine, float]
 
-    def warm(self, engine: Engine) -> Any:
+    def warmed_up(self, engine: Engine) -> Any:
         return engine
 
     def seconds(self, step: Any) -> float:
@@ -163,15 +163,15 @@ def test_a_format_that_the_model_cannot_use_is_left_out() -> None:
                 raise RuntimeError("float32 wanted")
             return out
 
-    trial = Trial(OnlyFloat(), nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(4), CPU)
+    trial = StepTimer(OnlyFloat(), nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(4), CPU)
     plain = Engine("fp32", False, 1)
     assert trial.compare([plain, Engine("bf16", False, 1)]) == plain
 
 
 def test_where_the_plain_format_is_impossible_another_is_taken() -> None:
-    class OnlyLast(Trial):
-        def warm(self, engine: Engine) -> Any:
-            return super().warm(engine) if engine.channels_last else None
+    class OnlyLast(StepTimer):
+        def warmed_up(self, engine: Engine) -> Any:
+            return super().warmed_up(engine) if engine.channels_last else None
 
     trial = OnlyLast(
         nn.Sequential(nn.Flatten(), nn.Linear(4, 2)),
@@ -208,7 +208,7 @@ class Counting(nn.Module):
 )
 def test_slow_networks_are_tried_on_few_images(seconds: float, least: int, most: int) -> None:
     network = Counting(seconds, 512)
-    Trial(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU).compare(
+    StepTimer(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU).compare(
         [Engine("fp32", False, 1)]
     )
     assert least <= max(network.sizes) == network.sizes[-1] <= most
@@ -227,7 +227,7 @@ def test_no_more_is_tried_than_fits_into_a_share_of_the_memory(monkeypatch: pyte
 
 def test_a_batch_that_fails_leaves_the_next_format_to_be_tried_on_few() -> None:
     network = Counting(0, 100)
-    trial = Trial(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU)
+    trial = StepTimer(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU)
     trial.compare([Engine("fp32", False, 1), Engine("fp32", True, 1)])
     assert [size for size in network.sizes if size <= 8] == 2 * [2, 2, 8, 8]
 

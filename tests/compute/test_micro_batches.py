@@ -10,7 +10,7 @@ import torch
 import yaml
 from conftest import TINY, Command, is_told
 
-from cnntrain.compute.micro_batches import Fitting
+from cnntrain.compute.micro_batches import MicroBatchFinder
 from cnntrain.compute.precision import FP32, Precision
 from cnntrain.models import CNN, MLP
 from cnntrain.runtime import memory
@@ -112,7 +112,7 @@ def test_a_batch_whose_images_do_not_fit_is_refused(
 
 def test_what_is_kept_once_for_all_images_does_not_count_for_each() -> None:
     model, bf16 = MLP(784, [512], 10), Precision("bf16", torch.device("cpu"))
-    fitting = Fitting(
+    fitting = MicroBatchFinder(
         model, torch.nn.CrossEntropyLoss(), bf16, Classification((1, 28, 28), 10).dummy, torch.device("cpu")
     )
     per_image, _ = fitting.estimate()  # with copies of the weights in 16 bits, 0.8 MB
@@ -140,10 +140,10 @@ def test_a_last_batch_of_one_image_is_told_where_batch_norm_needs_more(cnntrain:
 def test_finding_out_leaves_the_model_and_the_generators_alone(model: torch.nn.Module) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     generator = torch.get_rng_state()
-    fitting = Fitting(
+    fitting = MicroBatchFinder(
         model, torch.nn.CrossEntropyLoss(), FP32, Classification((1, 28, 28), 10).dummy, torch.device("cpu")
     )
-    assert fitting.can_do(16)
+    assert fitting.fits_in_memory(16)
     assert fitting.accumulate(32, wanted=1) == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())

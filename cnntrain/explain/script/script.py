@@ -28,7 +28,7 @@ from cnntrain.explain.script.closure import imported, names_in, source, with_cal
 from cnntrain.explain.script.codegen import call, command, in_docstring, layer, learning_rate, python_string
 from cnntrain.explain.script.sequences import written
 from cnntrain.explain.script.supported import MODELS, SEQUENCES, check_writable, files_of
-from cnntrain.explain.setup import settled_engine
+from cnntrain.explain.setup import tuned_engine
 from cnntrain.models.sequences.recurrent import Recurrent
 from cnntrain.models.sequences.transformer import Transformer
 from cnntrain.optim import ema, schedules
@@ -75,7 +75,7 @@ def write_script(settings: ScriptSettings, overrides: Sequence[str], target: Pat
     """
     if target.exists():
         raise UserError(f"--as-script {printable(target)}: the file exists already; give another name")
-    engine = settled_engine(settings.engine, settings.criterion, find_device(settings.device))
+    engine = tuned_engine(settings.engine, settings.criterion, find_device(settings.device))
     settled = replace(settings, engine=replace(settings.engine, **asdict(engine)))
     text = script(settled, overrides, target.name)
     if target.parent != Path():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cnntrain.compute.micro_batches import BatchPlan, Fitting, is_out_of_memory
+from cnntrain.compute.micro_batches import BatchPlan, MicroBatchFinder, is_out_of_memory
 from cnntrain.errors import UserError, describe_error
 from cnntrain.optim.freezing import Freezing
 from cnntrain.runtime.console import Console
@@ -16,7 +16,12 @@ NEEDS_MORE = "more than 1 value per channel"  # what torch's batch norm says of 
 
 
 def try_out(
-    fitting: Fitting, freezing: Freezing, plan: BatchPlan, images: int, is_new: bool, console: Console
+    fitting: MicroBatchFinder,
+    freezing: Freezing,
+    plan: BatchPlan,
+    images: int,
+    is_new: bool,
+    console: Console,
 ) -> tuple[BatchPlan, bool]:
     """Check that the model can be trained on such batches, and cut those that do not fit into the memory.
 
@@ -38,12 +43,12 @@ def try_out(
     if idle:
         console.warn(in_words_of(idle))
     if is_new and world_size() == 1:  # else a part of the batch is decided already
-        plan = plan.cut_to_fit(fitting, console)
+        plan = plan.split_to_fit(fitting, console)
     check_single_images(plan, fitting, images)
     return plan, bool(idle)
 
 
-def idle_parameters(fitting: Fitting, freezing: Freezing) -> list[str]:
+def idle_parameters(fitting: MicroBatchFinder, freezing: Freezing) -> list[str]:
     """Return the names of parameters that take no part in the loss, so that no step changes them.
 
     Args:
@@ -83,7 +88,7 @@ def in_words_of(names: list[str]) -> str:
     return f"parameters that take no part in the loss are never trained: {shown}{more}"
 
 
-def check_single_images(plan: BatchPlan, fitting: Fitting, images: int) -> None:
+def check_single_images(plan: BatchPlan, fitting: MicroBatchFinder, images: int) -> None:
     """Refuse batch sizes that leave a single image to a model with batch norm.
 
     Args:
