@@ -85,14 +85,14 @@ def show(topic: Topic, subjects: Sequence[Subject]) -> None:
 
 def needed(topic: Topic, subjects: Sequence[Subject], console: Console) -> list[Any]:
     """Return what the function of a topic is given first."""
-    from cnntrain.explain.setup import builder, examined
+    from cnntrain.explain.setup import builder, explained_models
 
     builds: list[Callable[[], Any]] = [builder(subject.config, console) for subject in subjects]
     if topic.needs in ("parts", "builds"):
         return builds if topic.needs == "parts" else [builds]
     if not topic.needs:
         return []
-    models = examined(subjects, console)
+    models = explained_models(subjects, console)
     return [models] if topic.needs == "models" else models
 
 

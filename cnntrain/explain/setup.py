@@ -46,7 +46,7 @@ from cnntrain.training.components.criterion import build_criterion
 
 
 @dataclass
-class Parts:
+class TrainingSetup:
     """All that the five steps need, as a run has it before its first step."""
 
     settings: ExplainSettings
@@ -68,7 +68,7 @@ class Parts:
 
 
 @dataclass
-class Examined:
+class ExplainedModel:
     """A model that has learnt, and what it is looked at with.
 
     Args:
@@ -101,7 +101,7 @@ def tuned_engine(settings: EngineSettings, criterion: CriterionSettings, device:
     return engine
 
 
-def assemble(config: Config, console: Console, data: Data | None = None) -> Parts:
+def build_setup(config: Config, console: Console, data: Data | None = None) -> TrainingSetup:
     """Put the parts of a run together, as ``train`` does.
 
     Args:
@@ -109,9 +109,9 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
         console: told before anything is downloaded.
         data: the images, if they are open already.
     """
-    setup = run_setup.assemble({**config, "compile": False}, None, console, data=data)
+    setup = run_setup.build_setup({**config, "compile": False}, None, console, data=data)
     learner, batches = setup.learner, setup.batches
-    return Parts(
+    return TrainingSetup(
         ExplainSettings.from_config(setup.config),
         setup.device,
         learner.precision,
@@ -127,12 +127,12 @@ def assemble(config: Config, console: Console, data: Data | None = None) -> Part
     )
 
 
-def builder(config: Config, console: Console) -> Callable[[], Parts]:
+def builder(config: Config, console: Console) -> Callable[[], TrainingSetup]:
     """Return what puts the parts of a run together anew at each call; the data are read once."""
     opened: list[Data] = []
 
-    def build() -> Parts:
-        parts = assemble(config, console, *opened)
+    def build() -> TrainingSetup:
+        parts = build_setup(config, console, *opened)
         opened[:] = [parts.data]
         return parts
 
@@ -140,7 +140,7 @@ def builder(config: Config, console: Console) -> Callable[[], Parts]:
 
 
 def train(
-    parts: Parts, optimizer: Any, console: Console, name: str, metrics: RunningMean | None = None
+    parts: TrainingSetup, optimizer: Any, console: Console, name: str, metrics: RunningMean | None = None
 ) -> None:
     """Train for the configured epochs, with a bar.
 
@@ -174,15 +174,15 @@ def train(
             )
 
 
-def trained(config: Config, console: Console, data: Data | None = None) -> Examined:
+def trained(config: Config, console: Console, data: Data | None = None) -> ExplainedModel:
     """Train a model for the configured epochs, as a run would, and keep it as it is then."""
-    parts = assemble(config, console, data)
+    parts = build_setup(config, console, data)
     settings = parts.settings
     name = network_name(settings.model.node, type(parts.model).__name__)
     train(parts, parts.precision.wrap(parts.optimizer), console, name)
     model = parts.model.eval()
     about = name, settings.data.shape, shift_of(settings)
-    return Examined(*about, model, parts.precision, parts.data, parts.normalize, parts.task)
+    return ExplainedModel(*about, model, parts.precision, parts.data, parts.normalize, parts.task)
 
 
 def shift_of(settings: ExplainSettings) -> int:
@@ -190,7 +190,7 @@ def shift_of(settings: ExplainSettings) -> int:
     return settings.augment.get("shift") or 0
 
 
-def of_run(config: Config, path: Path, state: CheckpointState, console: Console) -> Examined:
+def of_run(config: Config, path: Path, state: CheckpointState, console: Console) -> ExplainedModel:
     """Return the model of a checkpoint.
 
     Args:
@@ -210,12 +210,12 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
     check_same(data.train.class_names, loaded.class_names)
     name = path.parent.parent.absolute().name if path.parent.name == CHECKPOINTS else path.name
     about = name, settings.data.shape, shift_of(ExplainSettings.from_config(config))
-    return Examined(*about, loaded.model, loaded.precision, data, loaded.normalize, loaded.task)
+    return ExplainedModel(*about, loaded.model, loaded.precision, data, loaded.normalize, loaded.task)
 
 
-def examined(subjects: Sequence[Subject], console: Console) -> list[Examined]:
+def explained_models(subjects: Sequence[Subject], console: Console) -> list[ExplainedModel]:
     """Return a trained model for each subject: a run's own, or one that is trained now."""
-    found: list[Examined] = []
+    found: list[ExplainedModel] = []
     for subject in subjects:
         if subject.state is not None and subject.path is not None:
             found.append(of_run(subject.config, subject.path, subject.state, console))

@@ -22,7 +22,7 @@ from cnntrain.errors import CheckpointError, describe_error
 from cnntrain.image_folder import members
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.run.outcome import finish
-from cnntrain.run.setup import Setup, assemble
+from cnntrain.run.setup import Setup, build_setup
 from cnntrain.runs import checkpoint, run_files, run_folder, run_writes
 from cnntrain.runs.records import CheckpointState, EpochRow, RunSummary
 from cnntrain.runtime.console import Console
@@ -70,7 +70,7 @@ def train(
     with claimed(folder, state is None), in_use.named(parts, folder), run_writes.writing(folder):
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         loggers = Loggers(build_loggers(config.get("logger") or {}, trust) if is_main() else {}, console)
-        setup = assemble(config, trust, console, folder=folder, state=state, parts=parts)
+        setup = build_setup(config, trust, console, folder=folder, state=state, parts=parts)
         trainer = build_trainer(setup, trust, folder, console, in_turn(loggers.epoch, after_epoch))
         about_it, level = HeaderSettings.from_config(setup.config), 1 if header else 2
         show_header(trainer, about_it, setup.data, setup.engine_in_words, setup.started, level)

@@ -91,7 +91,7 @@ class Setup:
     split: RunSplit | None
 
 
-def assemble(
+def build_setup(
     config: Config,
     trust: Sequence[str] | None,
     console: Console,

@@ -282,11 +282,11 @@ def test_a_run_is_looked_at(cnntrain: Command) -> None:
 def test_the_best_patch_of_a_filter_is_where_it_answers_most(cnntrain: Command) -> None:
     from cnntrain.cli.explain import subjects_of
     from cnntrain.cli.main import run
-    from cnntrain.explain.setup import examined
+    from cnntrain.explain.setup import explained_models
     from cnntrain.explain.topics.images.filters import cut, responses
 
     assert run(["train", *TINY, "model=cnn", "model.channels=[3]", "model.padding=valid", "-q"]) == 0
-    (model,) = examined(subjects_of(TOPICS["filters"], ["run=last"]), Console(0))
+    (model,) = explained_models(subjects_of(TOPICS["filters"], ["run=last"]), Console(0))
     values, places = responses(model, ["features.0"])["features.0"]
     layer = model.model.get_submodule("features.0")
     row = trace(nn.Sequential(nn.Conv2d(1, 3, 3)).to("meta"), (1, 28, 28))[0]

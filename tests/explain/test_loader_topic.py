@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
 from cnntrain.explain.sentences import on_waiting
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.topics.training.loader import take
 from cnntrain.tasks import Classification
 
@@ -54,7 +54,7 @@ def test_each_wait_and_each_step_is_timed() -> None:
             yield torch.rand(8, 4), torch.zeros(8, dtype=torch.int64)
 
     model, device = Slow(), torch.device("cpu")
-    parts = Parts.__new__(Parts)
+    parts = TrainingSetup.__new__(TrainingSetup)
     parts.model, parts.device, parts.criterion = model, device, nn.CrossEntropyLoss()
     parts.task, parts.precision = Classification((1, 2, 2), 2), Precision("fp32", device)
     parts.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -16,7 +16,7 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import Normalize
 from cnntrain.data.open import Data
 from cnntrain.explain import table, topics
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.table import TOPICS, Topic
 from cnntrain.explain.topics.images.filters import filters
 from cnntrain.explain.topics.images.shift import shift
@@ -121,7 +121,7 @@ def test_topics_work_without_a_configuration(tmp_path: Path, capsys: pytest.Capt
     dataset = InMemoryDataset(images, torch.arange(20) % 2, ["even", "odd"])
     data = Data(dataset, dataset, torch.arange(20), torch.arange(0), "", [])
     normalize, task = Normalize([0.5], [0.5], device), Classification((1, 8, 8), 2)
-    mine = Examined("mine", (1, 8, 8), 0, model, Precision("fp32", device), data, normalize, task)
+    mine = ExplainedModel("mine", (1, 8, 8), 0, model, Precision("fp32", device), data, normalize, task)
     shift([mine], Console(), tmp_path)
     filters(mine, Console(), tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"shift.png", "0.png", "3.png"}

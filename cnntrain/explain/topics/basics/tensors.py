@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cnntrain.drawing.style import styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console, bytes_in_words
@@ -24,7 +24,7 @@ LARGE = (128, 3, 224, 224)  # a batch of photographs
 MOST = 32  # rows and columns of a tensor that are drawn
 
 
-def tensors(build: Callable[[], Parts], console: Console, folder: Path) -> None:
+def tensors(build: Callable[[], TrainingSetup], console: Console, folder: Path) -> None:
     """Show the tensors of one step by their number of dimensions, and what autograd keeps of each.
 
     Args:

@@ -16,7 +16,7 @@ from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import window_in_words
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.convolution_figure import drawn
 from cnntrain.explain.topics.convolutions.first_convolution import Seen, first_convolution
@@ -29,7 +29,7 @@ LEARNT = 4  # kernels that are shown
 EVEN = 0.05  # share of the largest sum up to which a window has no edge
 
 
-def convolution(model: Examined, console: Console, folder: Path) -> None:
+def convolution(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Slide hand-made kernels over a test image by hand, and put learnt ones beside them.
 
     Args:
@@ -149,7 +149,7 @@ def show_sizes(console: Console, image: Tensor) -> None:
     )
 
 
-def show_learnt(console: Console, model: Examined, seen: Seen) -> list[int]:
+def show_learnt(console: Console, model: ExplainedModel, seen: Seen) -> list[int]:
     """Show how the strongest learnt filters respond, one by hand, and what they look like.
 
     Returns:

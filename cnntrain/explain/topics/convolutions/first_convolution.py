@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.errors import UserError
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.models.hooks import forward_hooks
 
 
@@ -31,7 +31,7 @@ class Seen:
 
 
 @torch.no_grad()
-def first_convolution(model: Examined, images: Tensor) -> Seen:
+def first_convolution(model: ExplainedModel, images: Tensor) -> Seen:
     """Return what goes into the first convolution that the forward pass calls, and what comes out.
 
     Args:

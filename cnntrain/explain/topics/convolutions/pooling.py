@@ -15,7 +15,7 @@ from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Traced, shape_in_words, trace, window
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.first_convolution import first_convolution
 from cnntrain.explain.topics.convolutions.pooling_figure import drawn
@@ -45,7 +45,7 @@ def pooled(values: Tensor) -> Tensor:
     return rowwise[..., 0::2].maximum(rowwise[..., 1::2])
 
 
-def pooling(model: Examined, console: Console, folder: Path) -> None:
+def pooling(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Pool a feature map by hand, move the images, and follow the receptive field through the network.
 
     Args:
@@ -153,7 +153,7 @@ def show_order(console: Console, before: Tensor, after: Tensor) -> None:
     )
 
 
-def changes(model: Examined, images: Tensor, maps: Tensor) -> dict[int, list[float]]:
+def changes(model: ExplainedModel, images: Tensor, maps: Tensor) -> dict[int, list[float]]:
     """Return by how much pooled maps change where the images move, for each side of the pooling window.
 
     Args:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnntrain.data.batches import raised
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import boxes_figures
 from cnntrain.language.translation import tr, tr_count
@@ -47,7 +47,7 @@ class Step:
 
 
 @torch.no_grad()
-def boxes(model: Examined, console: Console, folder: Path) -> None:
+def boxes(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Show IoU, the assignment of cells to objects, and non-maximum suppression, on one test image.
 
     Args:

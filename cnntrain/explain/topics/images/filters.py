@@ -18,7 +18,7 @@ from cnntrain.drawing.style import canvas, styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import Place, Traced, trace
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import images, rows, words
 from cnntrain.language.translation import tr, tr_count
 from cnntrain.models.hooks import forward_hooks
@@ -33,7 +33,7 @@ BATCH = 250
 BLOCK = BEST + 2.4  # width of a filter with its images, in cells
 
 
-def filters(model: Examined, console: Console, folder: Path) -> None:
+def filters(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Find the test images that activate each filter most, and draw them beside it.
 
     Args:
@@ -118,7 +118,7 @@ def seen_by(row: Traced, side: int) -> str:
     return tr("{field}×{field} pixels", field=field) if field < side else tr("the whole image")
 
 
-def show_first(console: Console, model: Examined, name: str) -> None:
+def show_first(console: Console, model: ExplainedModel, name: str) -> None:
     """Show the filters of the first layer, if it is a convolution."""
     first: Any = model.model.get_submodule(name)
     if not isinstance(first, nn.Conv2d):
@@ -137,7 +137,7 @@ def show_first(console: Console, model: Examined, name: str) -> None:
 
 
 @torch.no_grad()
-def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+def responses(model: ExplainedModel, names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
     """Return how strongly each filter responds to each test image, and where.
 
     Returns:
@@ -168,7 +168,9 @@ def responses(model: Examined, names: Sequence[str]) -> dict[str, tuple[Tensor, 
 
 
 @styled
-def draw(model: Examined, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path) -> None:
+def draw(
+    model: ExplainedModel, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path
+) -> None:
     """Draw the first filters of a layer, each with its maximally activating patches."""
     number, names = min(FILTERS, best.shape[1]), shown_names(model.data.test.class_names)
     labels = names if best.shape[1] == len(names) else [str(index + 1) for index in range(number)]

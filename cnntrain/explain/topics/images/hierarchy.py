@@ -15,7 +15,7 @@ from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.arithmetic import Traced, trace
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import hierarchy_figure
 from cnntrain.explain.topics.images.filters import BEST, IMAGES, cut, fits, purity, responses, seen_by
@@ -51,7 +51,7 @@ class Excited:
     purity: float | None
 
 
-def hierarchy(model: Examined, console: Console, folder: Path) -> None:
+def hierarchy(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Show for each layer the parts of test images that excite some of its channels most.
 
     Args:

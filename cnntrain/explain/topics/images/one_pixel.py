@@ -14,7 +14,7 @@ from torch import Tensor
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import COLOURS, percent, styled
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.training.zero_grad import tried
 from cnntrain.language.translation import later, tr
@@ -41,7 +41,7 @@ def shuffled(images: Tensor, order: Tensor) -> Tensor:
     return images.flatten(2)[:, :, order.to(images.device)].view_as(images)
 
 
-def one_pixel(builds: Sequence[Callable[[], Parts]], console: Console, folder: Path) -> None:
+def one_pixel(builds: Sequence[Callable[[], TrainingSetup]], console: Console, folder: Path) -> None:
     """Compare images with moved ones as vectors, and train networks on images as they are and shuffled.
 
     Args:

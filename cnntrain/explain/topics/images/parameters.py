@@ -9,7 +9,7 @@ from torch import nn
 
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images.shift import accuracies
 from cnntrain.language.translation import tr
@@ -22,7 +22,7 @@ COURSE = 512  # units of the course's example
 ADAM = 4  # weights, gradients and two averages
 
 
-def parameters(models: Sequence[Examined], console: Console, folder: Path) -> None:
+def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path) -> None:
     """Compare models by what their first layer would need for large images, and by what they make of a shift.
 
     Args:
@@ -108,7 +108,7 @@ def tell(
     )
 
 
-def first_layer(model: Examined) -> nn.Linear | nn.Conv2d:
+def first_layer(model: ExplainedModel) -> nn.Linear | nn.Conv2d:
     """Return the first layer that has weights.
 
     Raises:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import percent
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import tr, tr_count
 from cnntrain.runtime.console import Console
@@ -23,7 +23,7 @@ from cnntrain.text import shown_path
 BATCH = 500
 
 
-def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
+def shift(models: Sequence[ExplainedModel], console: Console, folder: Path) -> None:
     """Measure models on test images that are moved by 0 to 4 pixels, in four directions.
 
     Args:
@@ -71,7 +71,7 @@ def shift(models: Sequence[Examined], console: Console, folder: Path) -> None:
     console.line(tr("figure: [bold]{}[/]"), shown_path(folder / "shift.png"))
 
 
-def accuracies(model: Examined, after_batch: Callable[[int], object]) -> list[float]:
+def accuracies(model: ExplainedModel, after_batch: Callable[[int], object]) -> list[float]:
     """Return the accuracy, from 0 to 1, of a model on its test images, for each distance in ``SHIFTS``.
 
     Args:
@@ -83,7 +83,7 @@ def accuracies(model: Examined, after_batch: Callable[[int], object]) -> list[fl
     )
 
 
-def batches_of(model: Examined) -> Iterator[tuple[Tensor, Tensor]]:
+def batches_of(model: ExplainedModel) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the test images, uint8 (N, C, H, W), and their labels, int64 (N,), on the model's device."""
     test, device = model.data.test, model.normalize.mean.device
     for indices in torch.arange(len(test)).split(BATCH):

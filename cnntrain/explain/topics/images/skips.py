@@ -17,7 +17,7 @@ from cnntrain.data.batches import raised
 from cnntrain.data.loader import EvalLoader
 from cnntrain.errors import UserError
 from cnntrain.explain import figures, sentences
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import skips_figures
 from cnntrain.explain.topics.images.ablation import Blanks, blanked, what, where
@@ -54,7 +54,7 @@ class Level:
         return "×".join(map(str, self.encoder.output_shape[1:]))
 
 
-def skips(model: Examined, console: Console, folder: Path) -> None:
+def skips(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Show the levels of a U-Net, measure it without each skip connection, and draw both.
 
     Args:
@@ -104,7 +104,7 @@ def levels_of(net: nn.Module, shape: tuple[int, int, int]) -> list[Level]:
     return [*found, Level(below, None, below.name.rpartition(".")[0], "")]
 
 
-def show_levels(console: Console, model: Examined, levels: Sequence[Level]) -> None:
+def show_levels(console: Console, model: ExplainedModel, levels: Sequence[Level]) -> None:
     """Show sizes, channels and receptive fields on the way down, and on the way up."""
     total = sum(p.numel() for p in model.model.parameters())
     words(
@@ -165,7 +165,7 @@ def in_digits(layer: Layer) -> str:
     return "–" if layer.receptive_field is None else f"{layer.receptive_field}"
 
 
-def variants(model: Examined, levels: Sequence[Level]) -> dict[str, Blanks]:
+def variants(model: ExplainedModel, levels: Sequence[Level]) -> dict[str, Blanks]:
     """Return the network as it is and without each skip connection, by name, as what is taken away."""
     found: dict[str, Blanks] = {tr("all"): []}
     for level in levels[:-1]:
@@ -181,12 +181,12 @@ def variants(model: Examined, levels: Sequence[Level]) -> dict[str, Blanks]:
     return found
 
 
-def tested(model: Examined) -> Tensor:
+def tested(model: ExplainedModel) -> Tensor:
     """Return the indices of the test images that are measured, int64."""
     return torch.arange(min(IMAGES, len(model.data.test)))
 
 
-def measured(model: Examined, levels: Sequence[Level], console: Console) -> dict[str, Any]:
+def measured(model: ExplainedModel, levels: Sequence[Level], console: Console) -> dict[str, Any]:
     """Return how well the network does as it is and without each skip connection."""
     device = model.normalize.mean.device
     criterion = model.task.criterion({"_target_": "torch.nn.CrossEntropyLoss"}, None)
@@ -207,7 +207,9 @@ def measured(model: Examined, levels: Sequence[Level], console: Console) -> dict
     return found
 
 
-def show_scores(console: Console, model: Examined, levels: Sequence[Level], found: dict[str, Any]) -> None:
+def show_scores(
+    console: Console, model: ExplainedModel, levels: Sequence[Level], found: dict[str, Any]
+) -> None:
     """Show what the network is worth without each skip connection."""
     lines = [
         (name, f"{result.miou:.1%}", f"{where(result.confusion):.1%}", f"{what(result.confusion):.1%}")
@@ -238,7 +240,7 @@ def show_scores(console: Console, model: Examined, levels: Sequence[Level], foun
 
 
 @torch.no_grad()
-def predicted(model: Examined, blanks: Blanks, x: Tensor) -> np.ndarray:
+def predicted(model: ExplainedModel, blanks: Blanks, x: Tensor) -> np.ndarray:
     """Return the classes of the pixels of images, float (N, C, H, W), as uint8 (N, H, W)."""
     with blanked(blanks), model.precision.autocast():
         classes: np.ndarray = model.model(x).argmax(dim=1).to(torch.uint8).cpu().numpy()
@@ -246,7 +248,7 @@ def predicted(model: Examined, blanks: Blanks, x: Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def features(model: Examined, levels: Sequence[Level], x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+def features(model: ExplainedModel, levels: Sequence[Level], x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
     """Return what encoder and decoder make of an image at each level, float32 (C, H, W) each."""
     noted: dict[str, Tensor] = {}
 

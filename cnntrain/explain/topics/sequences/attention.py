@@ -14,7 +14,7 @@ from torch import Tensor
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import styled
 from cnntrain.explain import figures, sentences
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import tr
 from cnntrain.report import figures as report_figures
@@ -29,7 +29,7 @@ MOST_LAYERS, MOST_HEADS = 6, 8  # whose tables of all parts are drawn
 
 
 @torch.no_grad()
-def attention(model: Examined, console: Console, folder: Path) -> None:
+def attention(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Show how far each head looks and at how many parts of an image, and draw where.
 
     Args:

@@ -15,7 +15,7 @@ from torch import Tensor
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import styled
 from cnntrain.explain import figures, sentences
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import later, tr
 from cnntrain.models.sequences.unrolled import Step, unroll
@@ -39,7 +39,7 @@ SIGNED = ("state", "cell")  # parts of a step that are positive or negative; the
 
 
 @torch.no_grad()
-def states(model: Examined, console: Console, folder: Path) -> None:
+def states(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Follow one image through a recurrent network: its state, its gates, and what it would answer.
 
     Args:

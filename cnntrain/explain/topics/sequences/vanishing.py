@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from cnntrain.data.batches import raised
 from cnntrain.explain import figures, sentences
-from cnntrain.explain.setup import Parts, train
+from cnntrain.explain.setup import TrainingSetup, train
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.language.translation import later, tr
 from cnntrain.models.sequences.unrolled import unroll
@@ -26,7 +26,7 @@ BEFORE, AFTER = later("before training"), later("after training")
 Norms = dict[str, list[float]]  # of each network and part, for each step
 
 
-def vanishing(builds: Sequence[Callable[[], Parts]], console: Console, folder: Path) -> None:
+def vanishing(builds: Sequence[Callable[[], TrainingSetup]], console: Console, folder: Path) -> None:
     """Measure the gradient at each step of a sequence, before and after training, and draw it.
 
     Args:
@@ -91,13 +91,13 @@ def vanishing(builds: Sequence[Callable[[], Parts]], console: Console, folder: P
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
-def steps_of(parts: Parts) -> str:
+def steps_of(parts: TrainingSetup) -> str:
     """Return what the steps of a recurrent network are, in the plural."""
     model: Any = parts.model
     return str(model.of_step)
 
 
-def norms(parts: Parts, name: str) -> Norms:
+def norms(parts: TrainingSetup, name: str) -> Norms:
     """Return the norm of the gradient by the state, and by the cell of an LSTM, after each step.
 
     Each image's own cross entropy is derived; the norms are means over the images.

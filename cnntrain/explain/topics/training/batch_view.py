@@ -20,7 +20,7 @@ from cnntrain.explain.arithmetic import (
     total_in_words,
     trace,
 )
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import images, rows, words
 from cnntrain.language.translation import later, tr
 from cnntrain.runtime.console import Console
@@ -31,7 +31,7 @@ MOST = 4  # classes whose shares are told
 TENSOR = (later("tensor"), later("shape"), later("dtype"), later("device"))
 
 
-def show_batch(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
+def show_batch(console: Console, parts: TrainingSetup, x: Tensor, y: Tensor) -> None:
     """Show what comes in: some images and their labels, and the two tensors."""
     settings, names = parts.settings, shown_names(parts.data.train.class_names)
     words(

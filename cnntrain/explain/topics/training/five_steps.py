@@ -13,7 +13,7 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import heading, rows, words
 from cnntrain.explain.topics.training.batch_view import TENSOR, facts, show_batch, show_model
 from cnntrain.language.translation import later, tr
@@ -50,7 +50,7 @@ class Forward:
     loss: Tensor
 
 
-def five_steps(build: Callable[[], Parts], console: Console) -> None:
+def five_steps(build: Callable[[], TrainingSetup], console: Console) -> None:
     """Take the first batch of the first epoch through the five steps and show what each does.
 
     Args:
@@ -99,7 +99,7 @@ def five_steps(build: Callable[[], Parts], console: Console) -> None:
     show_next(console, parts, *following)
 
 
-def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
+def run_forward(parts: TrainingSetup, x: Tensor, y: Tensor) -> Forward:
     """Compute the logits and the loss, and note the output of each layer."""
     outputs: list[tuple[str, Tensor]] = []
 
@@ -113,7 +113,7 @@ def run_forward(parts: Parts, x: Tensor, y: Tensor) -> Forward:
     return Forward(outputs, logits, loss)
 
 
-def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
+def show_forward(console: Console, parts: TrainingSetup, forward: Forward) -> None:
     """Show every tensor on the way from the images to the logits."""
     heading(console, "2", "output = model(x)", tr("forward: what the model makes of the images"))
     lines = []
@@ -138,7 +138,7 @@ def show_forward(console: Console, parts: Parts, forward: Forward) -> None:
         )
 
 
-def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> None:
+def show_loss(console: Console, parts: TrainingSetup, forward: Forward, y: Tensor) -> None:
     """Show the loss, where it comes from, and what it is for a model that knows nothing."""
     heading(console, "3", "loss = criterion(output, y)", tr("loss: how wrong that is"))
     loss, classes = forward.loss, parts.settings.data.num_classes
@@ -201,7 +201,7 @@ def show_loss(console: Console, parts: Parts, forward: Forward, y: Tensor) -> No
     )
 
 
-def of_one(parts: Parts, forward: Forward, y: Tensor) -> tuple[str, float] | None:
+def of_one(parts: TrainingSetup, forward: Forward, y: Tensor) -> tuple[str, float] | None:
     """Return an image, or a pixel, in words, and the probability of its class; None if it has not one."""
     label, logits = y[0], forward.logits[0].detach().float()
     if y.dim() == 3:
@@ -218,7 +218,7 @@ def of_one(parts: Parts, forward: Forward, y: Tensor) -> tuple[str, float] | Non
     return what, float(logits.softmax(dim=0)[int(label)])
 
 
-def show_backward(console: Console, parts: Parts) -> None:
+def show_backward(console: Console, parts: TrainingSetup) -> None:
     """Show the gradient that backward has put into each parameter."""
     heading(console, "4", "loss.backward()", tr("backward: how the loss depends on each parameter"))
     named = list(parts.model.named_parameters())
@@ -256,7 +256,7 @@ def norm(tensor: Tensor) -> str:
     return f"{float(tensor.detach().float().norm()):.4g}"
 
 
-def show_step(console: Console, parts: Parts) -> None:
+def show_step(console: Console, parts: TrainingSetup) -> None:
     """Take the step, and show how far each parameter moved, beside how large it is."""
     optimizer = parts.optimizer
     heading(console, "5", "optimizer.step()", tr("step: update the parameters"))
@@ -290,7 +290,7 @@ def show_step(console: Console, parts: Parts) -> None:
     )
 
 
-def show_next(console: Console, parts: Parts, x: Tensor, y: Tensor) -> None:
+def show_next(console: Console, parts: TrainingSetup, x: Tensor, y: Tensor) -> None:
     """Show what ``zero_grad`` of the next batch clears, and what would happen without it."""
     heading(console, "1", "optimizer.zero_grad()", tr("again, for the next batch"))
     named = [(name, p) for name, p in parts.model.named_parameters() if p.grad is not None]

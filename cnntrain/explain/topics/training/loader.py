@@ -20,7 +20,7 @@ from cnntrain.data.images import InMemoryDataset
 from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures, sentences
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
@@ -64,7 +64,7 @@ class Timed:
         return sum(self.waited) / total if total else 0.0
 
 
-def loader(build: Callable[[], Parts], console: Console, folder: Path) -> None:
+def loader(build: Callable[[], TrainingSetup], console: Console, folder: Path) -> None:
     """Train on the batches of several pipelines, and measure how long each step waits for its batch.
 
     Args:
@@ -101,7 +101,7 @@ def loader(build: Callable[[], Parts], console: Console, folder: Path) -> None:
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
-def take(parts: Parts, batches: Iterator[Batch], steps: int) -> Timed:
+def take(parts: TrainingSetup, batches: Iterator[Batch], steps: int) -> Timed:
     """Train on some batches, and time each step."""
     watch = EveryStep(parts.device)
     noted: list[tuple[float, float]] = []  # what the stopwatch had counted before each step
@@ -126,7 +126,7 @@ def take(parts: Parts, batches: Iterator[Batch], steps: int) -> Timed:
     )
 
 
-def tell(console: Console, parts: Parts, found: Mapping[str, Timed], size: int) -> None:
+def tell(console: Console, parts: TrainingSetup, found: Mapping[str, Timed], size: int) -> None:
     """Show the pipelines side by side, and what follows."""
     words(
         console,

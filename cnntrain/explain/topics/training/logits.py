@@ -16,7 +16,7 @@ from torch import Tensor
 from cnntrain.data.batches import raised
 from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
@@ -49,7 +49,7 @@ def cross_entropy(logits: Sequence[float], label: int, temperature: float = 1.0)
     return math.log(total) - (logits[label] - largest) / temperature
 
 
-def logits(model: Examined, console: Console, folder: Path) -> None:
+def logits(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Turn the logits of one test image into probabilities, a loss and a gradient, by hand.
 
     Args:
@@ -83,7 +83,7 @@ def logits(model: Examined, console: Console, folder: Path) -> None:
 
 
 @torch.no_grad()
-def least_sure(model: Examined, images: Tensor) -> tuple[int, Tensor]:
+def least_sure(model: ExplainedModel, images: Tensor) -> tuple[int, Tensor]:
     """Return the image with the two largest logits nearest to each other, and its logits, float64."""
     with model.precision.autocast():
         outputs = model.model(model.normalize(images.to(model.normalize.mean.device)))

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Parts
+from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.explain.topics.training.zero_grad import LAST, tried
 from cnntrain.language.translation import tr
@@ -81,7 +81,7 @@ def path(rule: Rule, steps: int = STEPS) -> Tensor:
     return torch.stack(places)
 
 
-def optimizers(builds: Sequence[Callable[[], Parts]], console: Console, folder: Path) -> None:
+def optimizers(builds: Sequence[Callable[[], TrainingSetup]], console: Console, folder: Path) -> None:
     """Compare optimizers on a loss of two parameters, and on the training of a network.
 
     Args:

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from cnntrain import loop
 from cnntrain.data.loader import EvalLoader
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Parts, train
+from cnntrain.explain.setup import TrainingSetup, train
 from cnntrain.explain.terminal import curves, rows, words
 from cnntrain.language.translation import later, tr
 from cnntrain.runtime.console import Console
@@ -45,7 +45,7 @@ class NeverCleared:
 class Curves(RunningMean):
     """Notes the loss of every batch besides, and the gradient norm of every step."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: TrainingSetup) -> None:
         super().__init__(parts.device)
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
@@ -62,7 +62,7 @@ class Curves(RunningMean):
         self.norms.append(nn.utils.get_total_norm(gradients).detach())
 
 
-def zero_grad(build: Callable[[], Parts], console: Console, folder: Path) -> None:
+def zero_grad(build: Callable[[], TrainingSetup], console: Console, folder: Path) -> None:
     """Train twice from the same weights on the same batches, and draw losses and gradients of both.
 
     Args:
@@ -145,7 +145,7 @@ def tell(
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
-def tried(parts: Parts, console: Console, name: str) -> tuple[list[float], list[float], float]:
+def tried(parts: TrainingSetup, console: Console, name: str) -> tuple[list[float], list[float], float]:
     """Train for the configured epochs.
 
     Returns:
