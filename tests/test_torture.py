@@ -173,7 +173,7 @@ def sabotaged(folder: Path) -> tuple[list[str], ...]:
     checkpoint.verify_opened = lambda file, path: None  # type: ignore[assignment]
     accepted = [text for _, text in damage.DAMAGE.tried([1, 5, 7], 0, place).failures]
     run_folder.locked = lambda folder, *_: contextlib.nullcontext()  # type: ignore[assignment]
-    run_folder.new = in_whatever_is_there  # type: ignore[assignment]
+    run_folder.new_run_folder = in_whatever_is_there  # type: ignore[assignment]
     run_folder.check_still_new = lambda folder: None  # type: ignore[assignment]
     both = [text for _, text in together.TOGETHER.tried([0], 0, place).failures]
     load = checkpoint.load

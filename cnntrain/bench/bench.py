@@ -27,7 +27,7 @@ from cnntrain.errors import UserError
 from cnntrain.run.components import build_components
 from cnntrain.run.setup import read_data
 from cnntrain.runs import run_folder
-from cnntrain.runs.named_output import is_stdout, json_of, screen_beside, write
+from cnntrain.runs.named_output import is_stdout, json_of, message_console, write
 from cnntrain.runtime import hardware
 from cnntrain.runtime.console import Console, Whole, bytes_in_words
 from cnntrain.runtime.rng import seed_everything
@@ -174,7 +174,7 @@ def bench(
         verbose: how much is printed.
     """
     target = json or shown_path(default_target())
-    console = screen_beside(target, verbose=verbose)
+    console = message_console(target, verbose=verbose)
     if not is_stdout(target):
         run_folder.make_folder(run_folder.typed_path(target).parent)
     report = measure(config, overrides, repeats, seconds, console)

@@ -27,7 +27,7 @@ from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
-from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runs.named_output import json_of, message_console, write
 from cnntrain.runs.records import RunSummary
 from cnntrain.runtime.console import count
 from cnntrain.sweep.plan import Plan
@@ -57,7 +57,7 @@ def compare(
     Raises:
         UserError: a name is no run, fewer than two runs are meant, or a file can't be written.
     """
-    console = screen_beside(csv_file, json_file, html_file)
+    console = message_console(csv_file, json_file, html_file)
     folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))
     found = [config_of(folder) for folder in folders]
     scores = scores_of_all(folders, trust)

@@ -115,7 +115,7 @@ def new_run(
                     label_of(settings[group], str(choices[group])) for group in ("model", "optim")
                 )
                 out = settings["out"] or (str(folder_of_hydra) if folder_of_hydra else None)
-                folders.insert(0, on_rank_zero(lambda: run_folder.new(out, label)))
+                folders.insert(0, on_rank_zero(lambda: run_folder.new_run_folder(out, label)))
                 yield with_folder(settings, folders[0]), folders[0]
     except BaseException:
         for unused in folders if is_main() else ():

@@ -28,7 +28,7 @@ from cnntrain.inference.prediction import Prediction, as_csv, as_json
 from cnntrain.inference.prediction_lines import Lines, counts_of
 from cnntrain.inference.segment import segmented
 from cnntrain.inference.sequences.files import predictions as of_sequences
-from cnntrain.runs.named_output import screen_beside, write
+from cnntrain.runs.named_output import message_console, write
 from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.boxes import BoxTask
 from cnntrain.text import shown_path
@@ -60,7 +60,7 @@ def predict(
     Raises:
         UserError: a file can't be written, or a key is for a task of another kind.
     """
-    console = screen_beside(csv_file, json_file, verbose=settings.verbose)
+    console = message_console(csv_file, json_file, verbose=settings.verbose)
     task, names = trained.task, trained.class_names
     finds_boxes = isinstance(task, BoxTask)
     check_keys(trained, settings)

@@ -71,13 +71,13 @@ def train(
         console = Console(config["verbose"], folder / "train.log") if is_main() else Console(-1)
         loggers = Loggers(build_loggers(config.get("logger") or {}, trust) if is_main() else {}, console)
         setup = build_setup(config, trust, console, folder=folder, state=state, parts=parts)
-        trainer = build_trainer(setup, trust, folder, console, in_turn(loggers.epoch, after_epoch))
+        trainer = build_trainer(setup, trust, folder, console, call_each(loggers.epoch, after_epoch))
         about_it, level = HeaderSettings.from_config(setup.config), 1 if header else 2
         show_header(trainer, about_it, setup.data, setup.engine_in_words, setup.started, level)
         show_configuration(console, setup.config)
         if state is not None:
             restore(trainer, setup.data, state)
-        write_down(setup, folder, trust)
+        record_run(setup, folder, trust)
         history, scores = trainer.progress.history, setup.task.scores
         loggers.begin(lambda: Logged(folder, setup.config, scores, history, images_logged(setup)))
         with closing(setup.batches):
@@ -103,7 +103,7 @@ def resume(config: Config, folder: Path, state: CheckpointState | None = None) -
     return train(without_trust(config), folder, config["trust"], state=state)
 
 
-def begin_or_go_on(
+def start_or_resume(
     config: Config,
     folder: Path,
     trust: Sequence[str] | None = None,
@@ -178,7 +178,7 @@ def build_trainer(
     return Trainer(learner, batches.train, batches.val, setup.task, budget, output, doctor)
 
 
-def in_turn(*observers: AfterEpoch) -> AfterEpoch:
+def call_each(*observers: AfterEpoch) -> AfterEpoch:
     """Return what tells several observers of each epoch, one after the other."""
 
     def tell(row: EpochRow) -> None:
@@ -210,7 +210,7 @@ def restore(trainer: Trainer, data: Data, state: CheckpointState) -> None:
     )
 
 
-def write_down(setup: Setup, folder: Path, trust: Sequence[str] | None) -> None:
+def record_run(setup: Setup, folder: Path, trust: Sequence[str] | None) -> None:
     """Write what the run is into its folder: the configuration and, of a folder of images, who does what."""
     if not is_main():
         return

@@ -42,7 +42,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
         What is written to ``summary.json``.
     """
     config, data, console, folder = setup.config, setup.data, trainer.output.console, trainer.output.folder
-    result, kept = test(setup, trainer)
+    result, kept = test_best_epoch(setup, trainer)
     found = diagnose(setup, trainer)
     seconds = time.monotonic() - begin
     summary = summarize(config["seed"], trainer, result, found, data, setup.device, seconds, setup.started)
@@ -64,7 +64,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
     return summary
 
 
-def test(setup: Setup, trainer: Trainer) -> tuple[Result, Any]:
+def test_best_epoch(setup: Setup, trainer: Trainer) -> tuple[Result, Any]:
     """Evaluate the best epoch on the test images; its weights stay in the model.
 
     Returns:

@@ -132,7 +132,7 @@ def build_setup(
     fitting = micro_batch_finder(config, built, criterion, device)
     plan, has_idle = try_out(fitting, built.freezing, plan, images, state is None, console)
     engine, in_words = tune_engine(config, plan, built.task, built.model, criterion, device)
-    config = as_found(config, built, data, plan, engine)
+    config = with_facts(config, built, data, plan, engine)
     batches = batches_of(config, data, built.augment, device, engine)
     learner = build_learner(config, trust, built, criterion, len(batches.train), has_idle)
     parts["schedule"] = learner.schedule
@@ -189,7 +189,7 @@ def tune_engine(
     return engine, f"{engine}{gain}{', compiled' if config['compile'] else ''}{several}"
 
 
-def as_found(config: Config, built: Components, data: Data, plan: BatchPlan, engine: Engine) -> Config:
+def with_facts(config: Config, built: Components, data: Data, plan: BatchPlan, engine: Engine) -> Config:
     """Return the configuration as the run writes it down, with what was found out."""
     val_fraction, split_seed = data.split
     return {

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from cnntrain.errors import CheckpointError
 from cnntrain.runs.rules import (
+    InvalidValue,
     Rule,
-    Unfit,
     anything,
     check_plain,
     check_sizes,
@@ -47,7 +47,7 @@ def check(state: Mapping[str, Any], path: object) -> None:
     """
     try:
         check_parts(state)
-    except Unfit as error:
+    except InvalidValue as error:
         raise CheckpointError(f"{path} is damaged, or not a checkpoint of cnntrain: {error}") from error
     except (RecursionError, MemoryError) as error:
         raise CheckpointError(f"{path} is nested too deeply to be a checkpoint of cnntrain") from error
@@ -104,20 +104,20 @@ def configuration(value: Any, where: str) -> None:
         node, place = waiting.pop()
         if isinstance(node, dict):
             if not all(isinstance(key, str) for key in node):
-                raise Unfit(f"a key of {place}", node, "text")
+                raise InvalidValue(f"a key of {place}", node, "text")
             waiting += [(item, f"{place}.{key}") for key, item in node.items()]
         elif isinstance(node, list | tuple):
             waiting += [(item, place) for item in node]
         elif isinstance(node, float) and not math.isfinite(node):
-            raise Unfit(place, node, "a finite number")
+            raise InvalidValue(place, node, "a finite number")
         elif not isinstance(node, str | int | float | None):
-            raise Unfit(place, node, "what a configuration holds")
+            raise InvalidValue(place, node, "what a configuration holds")
 
 
 def fingerprint(value: Any, where: str) -> None:
     """Check what tells data from others."""
     if not isinstance(value, str | int | None):
-        raise Unfit(where, value, "a checksum")
+        raise InvalidValue(where, value, "a checksum")
 
 
 def weights(value: Any, where: str) -> None:
@@ -133,9 +133,9 @@ def progress(value: Any, where: str) -> None:
     PROGRESS(value, where)
     history, step_in_epoch = value.get("history"), value.get("step_in_epoch", 0)
     if history is not None and len(history) != value["epoch"]:
-        raise Unfit(f"{where}.history", f"of {len(history)} epochs", f"of {value['epoch']}")
+        raise InvalidValue(f"{where}.history", f"of {len(history)} epochs", f"of {value['epoch']}")
     if step_in_epoch and value.get("mean") is None:
-        raise Unfit(f"{where}.mean", None, "there in the middle of an epoch")
+        raise InvalidValue(f"{where}.mean", None, "there in the middle of an epoch")
 
 
 # An epoch's row of metrics.csv. Which scores it has depends on the task; training/progress.py checks that.

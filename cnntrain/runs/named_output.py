@@ -23,7 +23,7 @@ MOST_LINKS = 40  # that lead from one to the next, as many as Linux follows
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/(?P<process>\d+)(/task/\d+)?/fd")
 
 
-def screen_beside(*names: str | None, verbose: int = 1) -> Console:
+def message_console(*names: str | None, verbose: int = 1) -> Console:
     """Return a console for messages beside files of these names: silent if one is standard output.
 
     Raises:

@@ -1,6 +1,6 @@
 """Rules for data from anywhere: a type, a range and a size for each value, and bounds for all together.
 
-A rule is a function that is given a value and its place, and raises :class:`Unfit` if it can't stand there.
+A rule is a function that is given a value and its place, and raises :class:`InvalidValue` if it can't stand there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST_NAME = 4096
 Rule = Callable[[Any, str], None]
 
 
-class Unfit(Exception):
+class InvalidValue(Exception):
     """A value that its place in a checkpoint can't have."""
 
     def __init__(self, where: str, value: Any, wanted: str) -> None:
@@ -45,11 +45,13 @@ def check_plain(state: Any, in_file: bool = True) -> None:
         value, where, depth = waiting.pop()
         seen += 1
         if depth > DEEPEST or seen > MOST_VALUES:
-            raise Unfit(where, value, "nested so deeply, or so large" if depth > DEEPEST else "so large")
+            raise InvalidValue(
+                where, value, "nested so deeply, or so large" if depth > DEEPEST else "so large"
+            )
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str | int):
-                    raise Unfit(f"{where} has a key that", key, "text or a whole number")
+                    raise InvalidValue(f"{where} has a key that", key, "text or a whole number")
                 check_scalar(key, f"a key of {where or 'it'}")
             waiting += [
                 (item, f"{where}.{key}" if where else str(key), depth + 1) for key, item in value.items()
@@ -67,22 +69,22 @@ def check_dense(value: Tensor, where: str, in_file: bool = True) -> None:
     is_here = value.device.type == "cpu" if in_file else not value.is_meta
     is_plain = type(value) in (Tensor, nn.Parameter) and value.layout is torch.strided
     if not is_plain or value.is_nested or value.is_quantized or not is_here:
-        raise Unfit(where, value, "a dense tensor")
+        raise InvalidValue(where, value, "a dense tensor")
 
 
 def check_scalar(value: Any, where: str) -> None:
     """Check a value that holds no others."""
     if isinstance(value, str):
         if len(value) > LONGEST_TEXT:
-            raise Unfit(where, value, f"text of up to {LONGEST_TEXT:,} characters")
+            raise InvalidValue(where, value, f"text of up to {LONGEST_TEXT:,} characters")
         try:
             value.encode("utf-8", "surrogateescape")  # as names of files are kept that are not UTF-8
         except UnicodeEncodeError as error:
-            raise Unfit(where, value, "text that can be written") from error
+            raise InvalidValue(where, value, "text that can be written") from error
     elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-        raise Unfit(where, "a number of many digits", "a number of 64 bits")
+        raise InvalidValue(where, "a number of many digits", "a number of 64 bits")
     elif not isinstance(value, int | float | None | torch.dtype | torch.device):
-        raise Unfit(where, f"of type {type(value).__name__}", "plain data")
+        raise InvalidValue(where, f"of type {type(value).__name__}", "plain data")
 
 
 def check_sizes(state: Any) -> None:
@@ -104,7 +106,7 @@ def check_sizes(state: Any) -> None:
             waiting += value.values() if isinstance(value, dict) else value
     total = sum(claimed.values())
     if total > SIZE_OF_STORAGE * sum(held.values()) + SMALL:
-        raise Unfit("the size of its tensors", f"{total:,} bytes", "what the file holds")
+        raise InvalidValue("the size of its tensors", f"{total:,} bytes", "what the file holds")
 
 
 def whole(low: int = 0, high: int = 2**62) -> Rule:
@@ -112,7 +114,7 @@ def whole(low: int = 0, high: int = 2**62) -> Rule:
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise Unfit(where, value, f"a whole number of at least {low}")
+            raise InvalidValue(where, value, f"a whole number of at least {low}")
 
     return rule
 
@@ -123,7 +125,9 @@ def number(low: float = -math.inf, above: bool = False) -> Rule:
     def rule(value: Any, where: str) -> None:
         fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not fits or value < low or (above and value == low):
-            raise Unfit(where, value, "a number" if low == -math.inf else f"a number of at least {low:g}")
+            raise InvalidValue(
+                where, value, "a number" if low == -math.inf else f"a number of at least {low:g}"
+            )
 
     return rule
 
@@ -142,7 +146,7 @@ def text(longest: int = LONGEST_NAME) -> Rule:
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, str) or len(value) > longest:
-            raise Unfit(where, value, "text")
+            raise InvalidValue(where, value, "text")
 
     return rule
 
@@ -164,7 +168,7 @@ def items(
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, kind) or not low <= len(value) <= high:
-            raise Unfit(where, value, f"a {kind.__name__} of {low} or more")
+            raise InvalidValue(where, value, f"a {kind.__name__} of {low} or more")
         for index, item in enumerate(value):
             own(item, f"{where}[{index}]")
 
@@ -176,10 +180,12 @@ def mapping(own: Rule, key_kind: type | tuple[type, ...] = str) -> Rule:
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, dict):
-            raise Unfit(where, value, "a dictionary")
+            raise InvalidValue(where, value, "a dictionary")
         for key, item in value.items():
             if not isinstance(key, key_kind):
-                raise Unfit(f"a key of {where}", key, "text" if key_kind is str else "text or a whole number")
+                raise InvalidValue(
+                    f"a key of {where}", key, "text" if key_kind is str else "text or a whole number"
+                )
             own(item, f"{where}.{key}")
 
     return rule
@@ -199,10 +205,10 @@ def fields(
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, dict):
-            raise Unfit(where, value, "a dictionary")
+            raise InvalidValue(where, value, "a dictionary")
         for name, own in needed.items():
             if name not in value:
-                raise Unfit(f"{where}.{name}", "missing", "there")
+                raise InvalidValue(f"{where}.{name}", "missing", "there")
             own(value[name], f"{where}.{name}")
         for name, own in (others or {}).items():
             if name in value:
@@ -219,7 +225,7 @@ def in_order(*rules: Rule) -> Rule:
 
     def rule(value: Any, where: str) -> None:
         if not isinstance(value, list | tuple) or len(value) != len(rules):
-            raise Unfit(where, value, f"a list of {len(rules)}")
+            raise InvalidValue(where, value, f"a list of {len(rules)}")
         for index, (own, item) in enumerate(zip(rules, value, strict=True)):
             own(item, f"{where}[{index}]")
 
@@ -229,7 +235,7 @@ def in_order(*rules: Rule) -> Rule:
 def tensor(value: Any, where: str) -> None:
     """Check that a value is a tensor."""
     if not isinstance(value, Tensor):
-        raise Unfit(where, value, "a tensor")
+        raise InvalidValue(where, value, "a tensor")
 
 
 def anything(value: Any, where: str) -> None:

@@ -84,14 +84,14 @@ def read_yaml(path: Path) -> Any:
     """
     import yaml
 
-    class Plain(yaml.SafeLoader):
+    class PlainLoader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise ValueError("it has anchors and aliases, as no file of cnntrain's has")
             return super().compose_node(parent, index)
 
     try:
-        value = yaml.load(read_bytes(path, LARGEST_YAML), Plain)
+        value = yaml.load(read_bytes(path, LARGEST_YAML), PlainLoader)
     except yaml.YAMLError as error:
         raise ValueError(printable(" ".join(str(error).split()), 300)) from error
     except (RecursionError, AttributeError, TypeError) as error:  # what hostile tags and keys lead to

@@ -88,7 +88,7 @@ def holds_run(folder: Path) -> bool:
     return (folder / "config.yaml").exists() or (folder / CHECKPOINTS).exists()
 
 
-def new(out: str | None, label: str) -> Path:
+def new_run_folder(out: str | None, label: str) -> Path:
     """Return the folder for a new run: ``out``, which must not hold one, or a fresh one under outputs/."""
     if out is None:
         return claim(OUTPUTS / "train", label)
@@ -130,13 +130,13 @@ def locked(folder: Path) -> Iterator[None]:
                 ) from error
             except OSError:  # a file system without locks
                 can_lock = False
-            if not can_lock or is_the_file(file.fileno(), folder / ".lock"):
+            if not can_lock or is_same_file(file.fileno(), folder / ".lock"):
                 yield
                 return
             # Else the process that had it has removed the file meanwhile: another one may lock a new one.
 
 
-def is_the_file(opened: int, path: Path) -> bool:
+def is_same_file(opened: int, path: Path) -> bool:
     """Return whether an open file still has its name."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(opened), path.stat())
@@ -149,7 +149,7 @@ def check_still_new(folder: Path) -> None:
         raise UserError(f"{printable(folder)} holds a run by now, of another process: choose another folder")
 
 
-def becomes_free(folder: Path, seconds: float) -> bool:
+def wait_until_free(folder: Path, seconds: float) -> bool:
     """Return whether no other process has a run folder, or none will have within that many seconds."""
     end = time.monotonic() + seconds
     while True:
@@ -199,7 +199,7 @@ def find_checkpoint(run: str, prefer: str) -> Path:
         jobs = best_job(path) or sorted(job.parent for job in path.glob("*/job.json"))
         example = f", such as {shown_path(jobs[0])}" if jobs else ""
         raise CheckpointError(f"{shown_path(path)} is a sweep: name one of its jobs{example}")
-    raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_none(path)}")
+    raise CheckpointError(f"{printable(path)} holds no checkpoint: {why_no_checkpoint(path)}")
 
 
 def load_best(run: str) -> tuple[CheckpointState, Path]:
@@ -228,7 +228,7 @@ def warn_of_no_best(path: Path, state: CheckpointState) -> None:
         )
 
 
-def why_none(folder: Path) -> str:
+def why_no_checkpoint(folder: Path) -> str:
     """Return why a folder holds no checkpoint, and what to do."""
     if (folder / CONFIG).exists():
         return f"the run ended before its first; cnntrain resume {argument(folder)} begins it again"

@@ -13,7 +13,7 @@ from cnntrain.runtime.regular_files import kind_of
 from cnntrain.text import argument, printable
 
 
-class LeadsOut(CheckpointError):
+class OutsideFolder(CheckpointError):
     """What would be written into a run folder would go elsewhere."""
 
 
@@ -38,14 +38,14 @@ def check_link(path: Path, inside: Path) -> None:
     """Raise LeadsOut if a path is a link that leads out of a folder, or a FIFO, a socket or a device."""
     if path.is_symlink() and not path.resolve().is_relative_to(inside):
         kind = "sweep" if (inside / SWEEP).exists() else "run"
-        raise LeadsOut(
+        raise OutsideFolder(
             f"{printable(path)} is a link that leads outside the {kind} folder: replace the link by the "
             f"{'folder' if path.is_dir() else 'file'}"
         )
     with suppress(FileNotFoundError):  # a link to nowhere, or a temporary file of another process
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise LeadsOut(f"{printable(path)} is not a regular file, but {kind_of(mode)}: remove it")
+            raise OutsideFolder(f"{printable(path)} is not a regular file, but {kind_of(mode)}: remove it")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from cnntrain.errors import CnntrainError, Interrupted, Pruned, reraise_interrup
 from cnntrain.runs import run_folder
 from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.records import JobRecord, RunSummary
-from cnntrain.runs.run_writes import LeadsOut, check_links
+from cnntrain.runs.run_writes import OutsideFolder, check_links
 from cnntrain.runtime import memory, streams
 from cnntrain.runtime.console import AS_TEXT, Console, Whole
 from cnntrain.runtime.regular_files import append_regular
@@ -66,7 +66,7 @@ def run_job(job: Job) -> JobRecord:
     try:
         check_links(job.folder, job.folder.parent)
         run_folder.make_folder(job.folder)
-        if not run_folder.becomes_free(job.folder, PATIENCE_SECONDS):
+        if not run_folder.wait_until_free(job.folder, PATIENCE_SECONDS):
             # Its record is not ours to write: whoever has the folder will.
             return record | {"state": "failed", "reason": f"{job.folder} is in use by another process"}
         run_folder.write_json(job.folder / RECORD, record)
@@ -74,7 +74,7 @@ def run_job(job: Job) -> JobRecord:
         record = cast(JobRecord, {**record, "state": "finished", **headline(trained(job), scores)})
     except Interrupted:
         raise
-    except LeadsOut as error:  # the record and the log would lead out too
+    except OutsideFolder as error:  # the record and the log would lead out too
         return record | {"state": "failed", "reason": str(error)}
     except Pruned as error:
         record |= {"state": "pruned", "reason": str(error)}
@@ -113,7 +113,7 @@ def trained(job: Job) -> RunSummary:
         settings = JobSettings.from_config(job.config)
         monitor = scores_of(settings.task, job.trust).monitored(settings.monitor)
         after_epoch = pruning(job.folder.parent, monitor, job.trial, settings.epochs)
-    return run.begin_or_go_on(job.config, job.folder, job.trust, after_epoch, job.header)
+    return run.start_or_resume(job.config, job.folder, job.trust, after_epoch, job.header)
 
 
 def is_under_way(job: Job) -> bool:

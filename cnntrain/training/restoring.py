@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain.errors import CheckpointError, UserError, describe_error
 from cnntrain.runs.checkpoint_schema import check_parts
-from cnntrain.runs.rules import Unfit
+from cnntrain.runs.rules import InvalidValue
 from cnntrain.text import printable
 
 # How a step is computed, which the configuration says; an optimizer of torch's changes no other flag either.
@@ -78,7 +78,7 @@ class Fresh:
             for name, part in state.items():
                 check_readable(name, part)
             self.checked(state)
-        except (Unfit, Misfit, RecursionError) as error:
+        except (InvalidValue, Misfit, RecursionError) as error:
             parts = f"{type(self.optimizer).__name__}, {type(self.schedule).__name__} or the model"
             raise UserError(
                 f"{parts} keeps what a checkpoint can't hold, so this run could not be resumed: {error}"

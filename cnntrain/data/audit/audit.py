@@ -14,7 +14,7 @@ from cnntrain.data.audit.page import page
 from cnntrain.data.audit.result import Audit
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.inventory import Inventory, inventory, why_not_trainable
-from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runs.named_output import json_of, message_console, write
 from cnntrain.text import together
 
 SIZES = 10  # of images that are shown
@@ -150,7 +150,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
     Raises:
         UserError: it is no folder of images, or a file can't be written.
     """
-    console = screen_beside(json_file, html_file, verbose=verbose)
+    console = message_console(json_file, html_file, verbose=verbose)
     found = inventory(root, default("data.max_megapixels"), console.verbose)
     result = examine(root, found)
     show(console, result)

@@ -24,7 +24,7 @@ from cnntrain.data.audit.masks_text import facts_of, show
 from cnntrain.data.audit.recommended import ELONGATED, needs_quotes
 from cnntrain.image_folder.inventory import why_not_trainable
 from cnntrain.image_folder.opening import Decoding, UnreadableImage
-from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runs.named_output import json_of, message_console, write
 from cnntrain.runtime.console import Console
 from cnntrain.text import printable
 
@@ -159,7 +159,7 @@ def audit(
     Raises:
         UserError: it is no such folder, or a file can't be written.
     """
-    console = screen_beside(json_file, html_file, verbose=verbose)
+    console = message_console(json_file, html_file, verbose=verbose)
     inventory = annotated_inventory(root, asked, default("data.max_megapixels"), console.verbose)
     counts = pixels_of(inventory, console)
     result = examine(root, inventory, counts, asked)

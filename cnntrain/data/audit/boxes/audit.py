@@ -21,7 +21,7 @@ from cnntrain.data.audit.boxes.result import BoxAudit, ClassBoxes
 from cnntrain.data.audit.boxes.text import facts_of, show
 from cnntrain.data.audit.recommended import needs_quotes
 from cnntrain.image_folder.inventory import LARGEST, STEP, why_not_trainable
-from cnntrain.runs.named_output import json_of, screen_beside, write
+from cnntrain.runs.named_output import json_of, message_console, write
 from cnntrain.text import printable
 
 PARTS = ("train", "val", "test")
@@ -179,7 +179,7 @@ def audit(
     Raises:
         UserError: it is no such folder, or a file can't be written.
     """
-    console = screen_beside(json_file, html_file, verbose=verbose)
+    console = message_console(json_file, html_file, verbose=verbose)
     inventory = box_inventory(root, asked, default("data.max_megapixels"), console.verbose)
     result = examine(root, inventory, asked)
     show(console, result)
