@@ -42,7 +42,7 @@ def escaped(char: str) -> str:
     return char.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def loss_in_words(loss: float) -> str:
+def format_loss(loss: float) -> str:
     """Return a loss with four decimals or, from 1,000 on, three digits: columns stay columns."""
     return f"{loss:.4f}" if abs(loss) < 1e3 else f"{loss:.2e}"
 

@@ -21,7 +21,7 @@ TURN = threading.RLock()  # random numbers and threads belong to the process, an
 
 
 @contextmanager
-def as_it_was(command: str, words: Sequence[str]) -> Iterator[None]:
+def preserving_process(command: str, words: Sequence[str]) -> Iterator[None]:
     """Do work of the command's in a process of the user's, and leave the process as it was.
 
     Random generators, threads, deterministic algorithms, ``sys.path``, ``sys.argv``, environment, the root

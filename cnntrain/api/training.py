@@ -46,9 +46,9 @@ def train(
     if own is not None and not Path(own).is_dir():
         raise UserError(f"config_dir={printable(own)}: there is no such folder")
     check_overrides(words, own, is_sweep=False)
-    from cnntrain.api.process import as_it_was
+    from cnntrain.api.process import preserving_process
 
-    with as_it_was("train", words):
+    with preserving_process("train", words):
         with new_run(words, own) as (config, folder):
             from cnntrain.run import train as train_run
 
@@ -76,8 +76,8 @@ def resume(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) ->
         raise UserError(
             f"{shown_path(sweep)} is a sweep: name one of its jobs, or type cnntrain resume {argument(sweep)}"
         )
-    from cnntrain.api.process import as_it_was
+    from cnntrain.api.process import preserving_process
 
-    with as_it_was("resume", [name, *words]):
+    with preserving_process("resume", [name, *words]):
         folder, summary = resume_alone(name, words)
         return Run(folder.absolute(), summary)

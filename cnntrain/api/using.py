@@ -28,11 +28,11 @@ def evaluate(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) 
         CheckpointError: there is no such run, or its checkpoint is damaged.
         UserError: an override is wrong.
     """
-    from cnntrain.api.process import as_it_was
+    from cnntrain.api.process import preserving_process
     from cnntrain.cli.inference import evaluated
 
     name, words = os.fspath(run), words_of(overrides, keys)
-    with as_it_was("eval", [name, *words]):
+    with preserving_process("eval", [name, *words]):
         result: Result = evaluated(name, words, shlex.join(["cnntrain", "eval", name, *words]))
         return result
 
@@ -50,9 +50,9 @@ def load(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) -> T
         CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
         UserError: an override is wrong.
     """
-    from cnntrain.api.process import as_it_was
+    from cnntrain.api.process import preserving_process
     from cnntrain.inference import model
 
     name, words = os.fspath(run), words_of(overrides, keys)
-    with as_it_was("predict", [name, *words]):
+    with preserving_process("predict", [name, *words]):
         return model.load(name, words)

@@ -29,7 +29,7 @@ from cnntrain.run.setup import read_data
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import is_stdout, json_of, message_console, write
 from cnntrain.runtime import hardware
-from cnntrain.runtime.console import Console, Whole, bytes_in_words
+from cnntrain.runtime.console import Console, Whole, format_bytes
 from cnntrain.runtime.rng import seed_everything
 from cnntrain.text import network_name, shown_path
 from cnntrain.training.components.device import find_device
@@ -147,8 +147,8 @@ def show(console: Console, report: dict[str, Any]) -> None:
     training, idle = memory["training"], memory["importing torch alone"]
     console.line(f"\na step of cnntrain: {shares}")
     console.line(
-        f"peak memory of a run: {bytes_in_words(training)}, "
-        f"{bytes_in_words(max(0, training - idle))} above a process that only imports torch"
+        f"peak memory of a run: {format_bytes(training)}, "
+        f"{format_bytes(max(0, training - idle))} above a process that only imports torch"
     )
     console.line(
         f"[dim]median of {report['repeats']} rounds of {report['seconds']:g} s per method, interleaved[/]"

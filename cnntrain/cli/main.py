@@ -25,7 +25,7 @@ from cnntrain.errors import (
 )
 from cnntrain.runtime import memory, streams
 from cnntrain.runtime.ranks import Reporter, world_size
-from cnntrain.runtime.signals import hasten_end
+from cnntrain.runtime.signals import fast_exit
 from cnntrain.text import printable
 
 
@@ -69,7 +69,7 @@ def answering(arguments: Sequence[str]) -> Iterator[End]:
     if lost is not None:
         Reporter.report(f"cnntrain: standard output can't be written: {lost.strerror}")
         end.code = end.code or int(prints_only(arguments))
-    hasten_end()
+    fast_exit()
 
 
 def prints_only(arguments: Sequence[str]) -> bool:

@@ -21,7 +21,7 @@ from cnntrain.errors import RunFailed, UserError
 from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.run_folder import CHECKPOINTS
 from cnntrain.runtime import memory
-from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.runtime.console import Console, format_bytes
 from cnntrain.runtime.ranks import world_size
 from cnntrain.text import argument
 
@@ -148,9 +148,9 @@ class MicroBatchFinder:
     def in_words(self, batch_size: int, parts: int) -> str:
         """Return the sentence that says that a batch was cut, and why."""
         per_image, fixed = self.estimate()
-        needed = bytes_in_words(math.ceil(fixed + batch_size * per_image))
+        needed = format_bytes(math.ceil(fixed + batch_size * per_image))
         return (
-            f"batch_size={batch_size} would take about {needed} of {bytes_in_words(self.free)} free memory: "
+            f"batch_size={batch_size} would take about {needed} of {format_bytes(self.free)} free memory: "
             f"each batch goes in {parts} parts, the step is the same (accumulate={parts})"
         )
 
@@ -192,8 +192,8 @@ class BatchPlan:
         if needed > max(free, LITTLE):
             most = max(1, int(MOST * free) // per_image)
             raise UserError(
-                f"batch_size={size}: the {words} of one batch take {bytes_in_words(needed)}, and "
-                f"{bytes_in_words(free)} are free: take at most batch_size={most}"
+                f"batch_size={size}: the {words} of one batch take {format_bytes(needed)}, and "
+                f"{format_bytes(free)} are free: take at most batch_size={most}"
             )
         return BatchPlan(size, min(self.accumulate, size))
 

@@ -28,7 +28,7 @@ from cnntrain.data.trained_on import (
 from cnntrain.errors import UserError
 from cnntrain.image_folder.findings import heading, left_out
 from cnntrain.image_folder.members import FILE, Member, RunSplit, pack
-from cnntrain.runtime.console import Console, bytes_in_words, count
+from cnntrain.runtime.console import Console, count, format_bytes
 from cnntrain.text import argument, printable, shown_path, some
 
 SKIPPED = 3  # files that can't be read and are named at once; the others with verbose=2
@@ -205,7 +205,7 @@ def placed(
     if not isinstance(train, InMemoryDataset) or not isinstance(test, InMemoryDataset):
         return train, test, f"streamed by {count(workers, 'worker') if workers else 'the main process'}"
     size = train.whole.size + test.whole.size
-    where, room = "on disk" if on_disk else "in memory", bytes_in_words(size)
+    where, room = "on disk" if on_disk else "in memory", format_bytes(size)
     if device.type == "cpu" or workers > 0:
         return train, test, f"{where}, {room}"
     if device.type == "cuda" and size > SHARE * torch.cuda.mem_get_info(device)[0]:

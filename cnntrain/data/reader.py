@@ -24,7 +24,7 @@ from cnntrain.data.targets import TARGETS
 from cnntrain.errors import UserError
 from cnntrain.runs import cache_dir
 from cnntrain.runtime import memory
-from cnntrain.runtime.console import Console, bytes_in_words, count
+from cnntrain.runtime.console import Console, count, format_bytes
 from cnntrain.sequences.reading import read
 from cnntrain.sequences.tokens import Tokens
 
@@ -180,12 +180,12 @@ class Reader:
             UserError: what was asked for is not possible.
         """
         asked, size, free = self.data.cache, streamed.size, memory.free()
-        in_words = f"{bytes_in_words(size)} of images"
+        in_words = f"{format_bytes(size)} of images"
         if asked == "off":
             return "off", "data.cache=off"
         if asked == "ram" and size > free and not isinstance(dataset, InMemoryDataset):
             raise UserError(
-                f"data.cache=ram is not possible: {in_words}, {bytes_in_words(free)} of memory free; "
+                f"data.cache=ram is not possible: {in_words}, {format_bytes(free)} of memory free; "
                 "data.cache=auto finds another way"
             )
         if asked == "ram" or (
@@ -202,7 +202,7 @@ class Reader:
             raise UserError(
                 f"data.cache=disk is not possible: {in_words}, {why}; data.cache=off decodes in each epoch"
             )
-        return "off", f"{in_words}, {bytes_in_words(free)} of memory free, {why}"
+        return "off", f"{in_words}, {format_bytes(free)} of memory free, {why}"
 
     def note(self, text: str) -> None:
         """Remember where the images are, or why, to be shown once for both parts."""
@@ -226,7 +226,7 @@ class Reader:
         if number:
             self.console.line(
                 f"[dim]cache: removed the {count(number, 'data set')} used longest ago, "
-                f"{bytes_in_words(size)}: data.cache_gb={self.data.cache_gb:g}[/]"
+                f"{format_bytes(size)}: data.cache_gb={self.data.cache_gb:g}[/]"
             )
         names = images.names_for_cache
         error = decoded_cache.write(place, batches, len(images), names)

@@ -31,7 +31,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedLayer:
     """One call of a layer.
 
     Args:
@@ -49,7 +49,7 @@ class Traced:
     place: Place | None
 
 
-def trace(model: nn.Module, shape: tuple[int, int, int]) -> list[Traced]:
+def trace(model: nn.Module, shape: tuple[int, int, int]) -> list[TracedLayer]:
     """Return every layer that the forward pass calls, in its order, with what goes in and comes out.
 
     Args:
@@ -70,7 +70,7 @@ def trace(model: nn.Module, shape: tuple[int, int, int]) -> list[Traced]:
     for row in rows:
         module, inputs = next((module, inputs) for name, module, inputs in calls if name == row.name)
         before, place = place, place and moved(place, module, row)
-        found.append(Traced(row, module, inputs, before, place))
+        found.append(TracedLayer(row, module, inputs, before, place))
     return found
 
 
@@ -100,19 +100,19 @@ def window(module: Any) -> tuple[int | None, int | None, int, int | None]:
     return side(module.kernel_size), side(module.stride), side(getattr(module, "dilation", 1)) or 1, border
 
 
-def size_in_words(traced: Traced) -> str:
+def describe_size(traced: TracedLayer) -> str:
     """Return how an output size comes about: ``(28 + 2·1 − 3)/1 + 1 = 28``; empty where nothing changes."""
     module, before, after = traced.module, traced.input_shape, traced.layer.output_shape
     if isinstance(module, WINDOWS) and len(before) == len(after) == 3:
         if before[1] != before[2] or after[1] != after[2]:
             return ""
-        return window_in_words(module, before[1], after[1])
+        return describe_window(module, before[1], after[1])
     if isinstance(module, nn.Flatten) and len(before) > 1:
         return f"{'·'.join(map(str, before))} = {math.prod(before):,}"
     return ""
 
 
-def window_in_words(module: Any, size: int, result: int) -> str:
+def describe_window(module: Any, size: int, result: int) -> str:
     """Return the formula of ``torch.nn.Conv2d`` and of pooling with the numbers of one side put in."""
     kernel, stride, dilation, padding = window(module)
     if kernel is None or stride is None or padding is None or getattr(module, "ceil_mode", False):
@@ -126,7 +126,7 @@ def window_in_words(module: Any, size: int, result: int) -> str:
     return f"{steps} + 1 = {result}"
 
 
-def parameters_in_words(traced: Traced) -> str:
+def describe_parameters(traced: TracedLayer) -> str:
     """Return how a number of parameters comes about: ``3·3·1·32 + 32 = 320``; empty for none."""
     module, total = traced.module, traced.layer.parameters
     if not total:
@@ -169,7 +169,7 @@ def recurrent_terms(module: nn.RNNBase) -> str:
     return " + ".join(terms)
 
 
-def field_in_words(traced: Traced) -> str:
+def describe_field(traced: TracedLayer) -> str:
     """Return how a receptive field comes about: ``3 + (2 − 1)·1 = 4``."""
     field, before, place = traced.layer.receptive_field, traced.before, traced.place
     if field is None:
@@ -181,7 +181,7 @@ def field_in_words(traced: Traced) -> str:
     return f"{before.field} + {factor}({kernel} − 1)·{before.jump} = {field}"
 
 
-def total_in_words(rows: list[Traced], total: int) -> str:
+def describe_total(rows: list[TracedLayer], total: int) -> str:
     """Return all parameters as one sum: ``784·128 + 128 + 128·10 + 10 = 101,770``."""
     modules = {id(row.module): row for row in rows if row.layer.parameters}  # one may be called twice
     terms = " + ".join(terms_of(row.module) or f"{row.layer.parameters:,}" for row in modules.values())
@@ -189,6 +189,6 @@ def total_in_words(rows: list[Traced], total: int) -> str:
     return f"{terms} = {total:,}" if is_all and terms else f"{total:,}"
 
 
-def shape_in_words(shape: tuple[int, ...] | torch.Size) -> str:
+def format_shape(shape: tuple[int, ...] | torch.Size) -> str:
     """Return a shape as ``16×28×28``."""
     return "×".join(map(str, shape)) or "()"

@@ -13,7 +13,7 @@ from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 from cnntrain.models.views import SkipsLayers
-from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.runtime.console import Console, format_bytes
 from cnntrain.text import network_name, printable
 from cnntrain.training.components.components import build_freezing, describe_model
 
@@ -42,7 +42,7 @@ def show(settings: SummarySettings, console: Console) -> None:
     freezing = build_freezing(model, settings.freeze, settings.unfreeze_epoch, settings.model.num_classes)
     console.table(table)
     console.line()
-    size, work = bytes_in_words(4 * freezing.total), in_digits(total_multiply_adds(rows))
+    size, work = format_bytes(4 * freezing.total), in_digits(total_multiply_adds(rows))
     name = network_name(settings.model.node, type(model).__name__)
     called = CALLED[settings.model.inputs]
     totals = f"{freezing.total:,} parameters[/] ({size} as fp32), {work} MACs per {called.word}"

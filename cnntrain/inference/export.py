@@ -32,7 +32,7 @@ from cnntrain.inference.sequences.export import (
 from cnntrain.inference.sequences.export import describe as describe_sequences
 from cnntrain.inference.sequences.export import facts as facts_of_sequences
 from cnntrain.runs import run_folder
-from cnntrain.runtime.console import Console, bytes_in_words, count
+from cnntrain.runtime.console import Console, count, format_bytes
 from cnntrain.text import network_name, printable, shown_path, some, together
 
 NAME = "model"
@@ -163,7 +163,7 @@ def write_one(
             images = [*images, images[0][:OTHERS, :, ::2]]
         how = compared_on_batches if isinstance(source, SequenceSource) else compared
         found = None if run is None else how(run, model, images)
-    size = bytes_in_words(file.stat().st_size)
+    size = format_bytes(file.stat().st_size)
     if found is None:
         console.line("[bold]{}[/]  {}, the weights as they are", shown_path(file), size)
         if others := left_out(model.model):

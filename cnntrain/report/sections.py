@@ -19,7 +19,7 @@ from cnntrain.report.data import Shown, data_of, environment, epochs_of, unfinis
 from cnntrain.report.page import Contents, configuration, layers_table, page
 from cnntrain.report.reproduce import command_of, settings
 from cnntrain.runs.checkpoint import write_atomically
-from cnntrain.runtime.console import Console, bytes_in_words, count
+from cnntrain.runtime.console import Console, count, format_bytes
 from cnntrain.tasks.report import Evaluated, Section, asked
 from cnntrain.tasks.scores import TRAIN, VAL, VAL_LOSS
 from cnntrain.text import encoded, network_name
@@ -51,7 +51,7 @@ def contents_of(run: Shown) -> Contents:
     summary: Mapping[str, Any] = run.summary or {}
     name = network_name(run.settings.model, type(run.model).__name__)
     parameters = sum(p.numel() for p in run.model.parameters())
-    size = bytes_in_words(4 * parameters)
+    size = format_bytes(4 * parameters)
     return Contents(
         name=run.folder.absolute().name,
         state="" if run.summary else unfinished(run),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from cnntrain.errors import UserError
-from cnntrain.runtime.console import bytes_in_words
+from cnntrain.runtime.console import format_bytes
 from cnntrain.text import printable
 
 UNFINISHED = ".tmp"
@@ -75,7 +75,7 @@ def obstacle(path: Path, size: int, bound_gb: float) -> str:
     if not is_writable:
         return f"{shown(path)} can't be written; CNNTRAIN_CACHE=DIR names another folder"
     free = room(path, int(1e9 * bound_gb))
-    return "" if size <= free else f"{bytes_in_words(free)} free in {shown(path)}"
+    return "" if size <= free else f"{format_bytes(free)} free in {shown(path)}"
 
 
 def nearest_existing(path: Path) -> Path:

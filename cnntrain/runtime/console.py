@@ -179,7 +179,7 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
-def bytes_in_words(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Return a size such as ``0.4 MB``."""
     if size < 1e5:
         return f"{size / 1e3:.1f} kB"

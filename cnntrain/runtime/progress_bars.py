@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.text import loss_in_words
+from cnntrain.text import format_loss
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -77,7 +77,7 @@ class Bar(tqdm):  # type: ignore[type-arg]  # not generic when it runs
     def loss_as_it_was(self, done: float) -> str:
         """Return the loss as it was a moment ago."""
         if self.loss is not None and done and time.monotonic() - self.asked_at >= PATIENCE_SECONDS:
-            self.asked_at, self.loss_shown = time.monotonic(), f", loss {loss_in_words(self.loss())}"
+            self.asked_at, self.loss_shown = time.monotonic(), f", loss {format_loss(self.loss())}"
         return self.loss_shown
 
 

@@ -109,7 +109,7 @@ class StopJobs(Signals):
             self.again = None
 
 
-class HeldSignals(Signals):
+class DeferredSignals(Signals):
     """Keeps signals back, until :meth:`check`, while an engine runs that can't bear an exception."""
 
     def check(self) -> None:
@@ -122,7 +122,7 @@ class HeldSignals(Signals):
         raise KeyboardInterrupt
 
 
-def hasten_end() -> None:
+def fast_exit() -> None:
     """Let Python end without looking for cycles in all of torch first, which takes half a second."""
     if "triton" not in sys.modules:  # whose bindings would complain of leaks
         gc.freeze()

@@ -18,7 +18,7 @@ from typing import Any
 from cnntrain.runs.records import JobRecord
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.imports import needed
-from cnntrain.runtime.signals import HeldSignals
+from cnntrain.runtime.signals import DeferredSignals
 from cnntrain.sweep import forkserver
 from cnntrain.sweep.job import Job, is_under_way
 from cnntrain.sweep.worker import in_worker, stderr_to
@@ -208,7 +208,7 @@ class Ray(Launcher):
         import ray
 
         # Its C++ neither bears an exception out of a handler nor leaves SIGTERM to others.
-        with HeldSignals() as signals:
+        with DeferredSignals() as signals:
             ray.init(self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
             signals.hold()
             try:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cnntrain.runtime.signals import hasten_end
+from cnntrain.runtime.signals import fast_exit
 from cnntrain.sweep.job import Job
 
 WATCH_SECONDS = 0.5
@@ -54,7 +54,7 @@ def end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-    atexit.register(hasten_end)
+    atexit.register(fast_exit)
 
 
 def is_alive(parent: int) -> bool:

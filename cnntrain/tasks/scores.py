@@ -13,7 +13,7 @@ from typing import Any
 
 from cnntrain.errors import UserError
 from cnntrain.language.translation import later, tr
-from cnntrain.text import loss_in_words, printable
+from cnntrain.text import format_loss, printable
 
 TRAIN, VAL, TEST = "train", "val", "test"  # the parts of the data on which a score is measured
 MEASURED_ON = {
@@ -51,7 +51,7 @@ class Score:
 
     def text(self, value: float) -> str:
         """Return a value as the screen shows it."""
-        return f"{value:.2%}" if self.is_fraction else loss_in_words(value)
+        return f"{value:.2%}" if self.is_fraction else format_loss(value)
 
     @property
     def width(self) -> int:

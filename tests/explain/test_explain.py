@@ -17,7 +17,7 @@ from terminal import on_terminal
 from torch import nn
 
 from cnntrain.explain import arithmetic, terminal
-from cnntrain.explain.arithmetic import parameters_in_words, size_in_words, trace
+from cnntrain.explain.arithmetic import describe_parameters, describe_size, trace
 from cnntrain.explain.table import TOPICS
 from cnntrain.runtime.console import Console, Screen
 from cnntrain.text import JOIN
@@ -125,7 +125,7 @@ def test_whatever_is_configured_is_explained(cnntrain: Command, options: list[st
 )
 def test_formulas(layer: nn.Module, size: str, parameters: str) -> None:
     (traced,) = trace(nn.Sequential(layer).to("meta"), (2, 9, 9))
-    assert (size_in_words(traced), parameters_in_words(traced)) == (size, parameters)
+    assert (describe_size(traced), describe_parameters(traced)) == (size, parameters)
     if size.count("="):
         result = int(size.rpartition("= ")[2])
         formula = size.rpartition(" = ")[0].replace("·", "*").replace("−", "-").replace("⌊", "math.floor(")

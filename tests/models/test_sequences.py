@@ -13,7 +13,7 @@ import yaml
 from conftest import Command, is_told
 from torch import Tensor, nn
 
-from cnntrain.explain.arithmetic import parameters_in_words, trace
+from cnntrain.explain.arithmetic import describe_parameters, trace
 from cnntrain.models import GRU, LSTM, RNN, Transformer, ViT
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.sequences.transformer import sinusoids
@@ -208,10 +208,10 @@ def test_the_arithmetic_of_gates_and_attention_adds_up(name: str) -> None:
     model = default(name, depth=2, **({"bidirectional": True} if name in RECURRENT else {}))
     for traced in trace(model, MNIST):
         if isinstance(traced.module, nn.RNNBase | nn.MultiheadAttention):
-            left, _, right = parameters_in_words(traced).partition(" = ")
+            left, _, right = describe_parameters(traced).partition(" = ")
             assert eval(left.replace("·", "*")) == int(right.replace(",", "")) == traced.layer.parameters
     lstm = trace(default("lstm"), MNIST)[1]
-    assert parameters_in_words(lstm) == "4·(28·128 + 128·128 + 2·128) = 80,896"
+    assert describe_parameters(lstm) == "4·(28·128 + 128·128 + 2·128) = 80,896"
 
 
 # ---- mistakes

@@ -37,7 +37,7 @@ from cnntrain.runs import checkpoint
 from cnntrain.tasks.classification.predictions import ImagePredictions, PredictionCollector
 from cnntrain.tasks.classification.report.figures import robustness
 from cnntrain.tasks.classification.report.translation import images_in_time
-from cnntrain.text import loss_in_words
+from cnntrain.text import format_loss
 
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
 SMALL = ("limit=200", "epochs=1", "model=mlp", *PLAIN)
@@ -310,7 +310,7 @@ def test_the_head_names_network_data_and_sizes(finished: Path) -> None:
 
 
 def test_a_diverged_run_keeps_its_figures_apart() -> None:
-    assert loss_in_words(4836977.1386) == "4.84e+06" and loss_in_words(2.30258) == "2.3026"
+    assert format_loss(4836977.1386) == "4.84e+06" and format_loss(2.30258) == "2.3026"
 
 
 def test_what_takes_too_long_leaves_no_empty_card(

@@ -11,7 +11,7 @@ from torch import nn
 
 from cnntrain.config.instantiate import locate, signature
 from cnntrain.errors import UserError
-from cnntrain.explain.arithmetic import Traced, parameters_in_words, shape_in_words, size_in_words
+from cnntrain.explain.arithmetic import TracedLayer, describe_parameters, describe_size, format_shape
 from cnntrain.text import printable
 
 COMMAND_WIDTH = 100  # of a line of the command in the docstring
@@ -64,15 +64,15 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, PLAIN)
 
 
-def layer(traced: Traced) -> list[str]:
+def layer(traced: TracedLayer) -> list[str]:
     """Return the line that builds a layer of ours, with its arithmetic as a comment beside or above it."""
     text = f"{constructor(traced.module)},"
     before, after = traced.input_shape, traced.layer.output_shape
-    size, parameters = size_in_words(traced), parameters_in_words(traced)
+    size, parameters = describe_size(traced), describe_parameters(traced)
     if before == after and not parameters:
         return [text]
     facts = [size, f"{parameters} parameters" if parameters else ""]
-    comment = f"# {shape_in_words(before)} -> {shape_in_words(after)}: {'; '.join(filter(None, facts))}"
+    comment = f"# {format_shape(before)} -> {format_shape(after)}: {'; '.join(filter(None, facts))}"
     beside = f"{text}  {comment}"
     return [beside] if INDENT + len(beside) <= WIDTH else [comment, text]
 

@@ -175,7 +175,7 @@ def model_facts(settings: ScriptSettings, environment: jinja2.Environment) -> di
     model = describe_model(settings.model, trust=None)
     name, target, shape = type(model).__name__, settings.model.node["_target_"], settings.model.shape
     total = sum(p.numel() for p in model.parameters())
-    title = f"{name} on images of {arithmetic.shape_in_words(shape)}, in plain PyTorch: {total:,} parameters."
+    title = f"{name} on images of {arithmetic.format_shape(shape)}, in plain PyTorch: {total:,} parameters."
     facts = {
         "title": title,
         "model_source": "",
@@ -188,7 +188,7 @@ def model_facts(settings: ScriptSettings, environment: jinja2.Environment) -> di
     if target in MODELS:
         rows = arithmetic.trace(model, shape)
         lines = [line for row in rows for line in layer(row)]
-        return {**facts, "name": name, "total": arithmetic.total_in_words(rows, total), "layers": lines}
+        return {**facts, "name": name, "total": arithmetic.describe_total(rows, total), "layers": lines}
     known = {
         "input_shape": repr(shape),
         "in_channels": repr(shape[0]),
@@ -198,7 +198,7 @@ def model_facts(settings: ScriptSettings, environment: jinja2.Environment) -> di
     }
     return {
         **facts,
-        "title": f"{target} on images of {arithmetic.shape_in_words(shape)}, in plain PyTorch.",
+        "title": f"{target} on images of {arithmetic.format_shape(shape)}, in plain PyTorch.",
         "model_call": call("model", settings.model.node, known),
         "dropout": True,
     }

@@ -51,7 +51,7 @@ def of_recurrent(model: Recurrent, shape: tuple[int, int, int]) -> dict[str, Any
         "depth": model.rnn.num_layers,
         "bidirectional": model.rnn.bidirectional,
         "dropout": model.dropout.p,
-        "of_rnn": arithmetic.parameters_in_words(row),
+        "of_rnn": arithmetic.describe_parameters(row),
     }
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
-from cnntrain.text import JOIN, loss_in_words, printable
+from cnntrain.text import JOIN, format_loss, printable
 
 
 def show_result(console: Console, name: str, result: ClassificationResult) -> None:
@@ -20,7 +20,7 @@ def show_result(console: Console, name: str, result: ClassificationResult) -> No
     top5 = "" if result.top5 is None else f"  top-5{JOIN}{result.top5:.2%}"
     console.line(
         f"[bold]{name} accuracy {result.accuracy:.2%}[/]  ({correct:,} of {result.examples:,}; "
-        f"95% interval {low:.2%} to {high:.2%})  loss{JOIN}{loss_in_words(result.loss)}{top5}"
+        f"95% interval {low:.2%} to {high:.2%})  loss{JOIN}{format_loss(result.loss)}{top5}"
     )
     if result.is_imbalanced:
         console.line(

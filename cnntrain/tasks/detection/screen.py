@@ -10,14 +10,14 @@ from rich.table import Table
 
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.detection.metrics import DetectionResult
-from cnntrain.text import JOIN, loss_in_words, printable
+from cnntrain.text import JOIN, format_loss, printable
 
 
 def show_result(console: Console, name: str, result: DetectionResult) -> None:
     """Print the figures of an evaluation."""
     console.line(
         f"[bold]{name} AP {result.ap:.2%}[/]  ({result.examples:,} images)  "
-        f"loss{JOIN}{loss_in_words(result.loss)}"
+        f"loss{JOIN}{format_loss(result.loss)}"
     )
     console.line(
         f"AP50 {result.ap50:.2%}, AP75 {result.number('ap75'):.2%}, recall with 100 boxes an image "

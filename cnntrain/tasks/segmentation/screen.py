@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.segmentation.metrics import SegmentationResult
-from cnntrain.text import JOIN, loss_in_words, printable, some
+from cnntrain.text import JOIN, format_loss, printable, some
 
 
 def show_result(console: Console, name: str, result: SegmentationResult, class_names: Sequence[str]) -> None:
@@ -18,7 +18,7 @@ def show_result(console: Console, name: str, result: SegmentationResult, class_n
     low, high = result.miou_interval
     console.line(
         f"[bold]{name} mIoU {result.miou:.2%}[/]  ({result.examples:,} images; 95% interval {low:.2%} to "
-        f"{high:.2%})  loss{JOIN}{loss_in_words(result.loss)}"
+        f"{high:.2%})  loss{JOIN}{format_loss(result.loss)}"
     )
     console.line(
         f"Dice {result.dice:.2%}, pixel accuracy {result.pixel_accuracy:.2%}, boundary F1 "

@@ -19,7 +19,7 @@ from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError
 from cnntrain.models.hooks import forward_hooks
 from cnntrain.runtime import memory
-from cnntrain.runtime.console import bytes_in_words
+from cnntrain.runtime.console import format_bytes
 from cnntrain.tasks.base import Task
 from cnntrain.text import printable
 from cnntrain.training.components.components import build_task, check_takes, untried
@@ -61,8 +61,8 @@ def check_size(
     needed, free = BYTES * largest_output(model, build_task(settings, trust)), memory.free()
     if needed > free:
         raise CheckpointError(
-            f"{printable(path)}: two images take {bytes_in_words(needed)} in a single layer, and "
-            f"{bytes_in_words(free)} of memory are free"
+            f"{printable(path)}: two images take {format_bytes(needed)} in a single layer, and "
+            f"{format_bytes(free)} of memory are free"
         )
 
 

@@ -18,7 +18,7 @@ from cnntrain.data.sources.canvas.draws import Draws
 from cnntrain.data.targets.boxes import in_table
 from cnntrain.errors import UserError
 from cnntrain.runtime import memory
-from cnntrain.runtime.console import bytes_in_words
+from cnntrain.runtime.console import format_bytes
 from cnntrain.text import shown_path
 
 MASK_NAMES = ["background", *DIGITS]
@@ -119,6 +119,6 @@ def check_memory(count: int, geometry: Geometry) -> None:
     size, free = 2 * count * math.prod(geometry.size), memory.free()
     if size > free:
         raise UserError(
-            f"{count:,} canvases of {geometry.size[0]}x{geometry.size[1]} take {bytes_in_words(size)}, and "
-            f"{bytes_in_words(free)} of memory are free: fewer data.canvases or a smaller data.image_size"
+            f"{count:,} canvases of {geometry.size[0]}x{geometry.size[1]} take {format_bytes(size)}, and "
+            f"{format_bytes(free)} of memory are free: fewer data.canvases or a smaller data.image_size"
         )

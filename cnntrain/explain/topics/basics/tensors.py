@@ -17,7 +17,7 @@ from cnntrain.explain import figures
 from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import rows, words
 from cnntrain.language.translation import tr
-from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.runtime.console import Console, format_bytes
 from cnntrain.text import shown_path
 
 LARGE = (128, 3, 224, 224)  # a batch of photographs
@@ -62,8 +62,8 @@ def tensors(build: Callable[[], TrainingSetup], console: Console, folder: Path) 
             shape=list(LARGE),
             factors="·".join(map(str, LARGE)),
             size=size,
-            as_bytes=bytes_in_words(size),
-            as_floats=bytes_in_words(4 * size),
+            as_bytes=format_bytes(size),
+            as_floats=format_bytes(4 * size),
         ),
     )
     path = folder / "tensors.png"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
-from cnntrain.explain.arithmetic import window_in_words
+from cnntrain.explain.arithmetic import describe_window
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.convolution_figure import drawn
@@ -133,7 +133,7 @@ def show_sizes(console: Console, image: Tensor) -> None:
     for kernel, padding, stride in ((3, 0, 1), (3, 1, 1), (3, 1, 2), (5, 0, 1), (5, 2, 1)):
         layer = nn.Conv2d(1, 1, kernel, padding=padding, stride=stride)
         result = layer(image[None]).shape[1]
-        formula = window_in_words(layer, side, result)
+        formula = describe_window(layer, side, result)
         lines.append((f"{kernel}×{kernel}", f"{padding}", f"{stride}", formula, f"{kernel * kernel} + 1"))
     rows(console, (tr("kernel"), tr("padding"), tr("stride"), tr("output side"), tr("parameters")), lines)
     words(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
-from cnntrain.explain.arithmetic import Traced, shape_in_words, trace, window
+from cnntrain.explain.arithmetic import TracedLayer, format_shape, trace, window
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.convolutions.first_convolution import first_convolution
@@ -60,7 +60,7 @@ def pooling(model: ExplainedModel, console: Console, folder: Path) -> None:
     seen = first_convolution(model, images)
     maps = F.relu(seen.output)
     if min(maps.shape[2:]) < SHOWN:
-        small = shape_in_words(maps.shape[2:])
+        small = format_shape(maps.shape[2:])
         raise UserError(f"maps of {small} are too small to show: {SHOWN}×{SHOWN} at least")
     channel = int(maps[0].flatten(1).std(dim=1).argmax())  # not an even one
     words(
@@ -123,9 +123,9 @@ def show_windows(console: Console, values: Tensor) -> None:
             "\nThe whole map: {before} = {many:,} numbers become {after} = {few:,}, "
             "{times:.3g} times fewer. F.max_pool2d(map, 2) gives the same: the largest "
             "difference is {furthest:.0e}. Pooling has no parameters.",
-            before=shape_in_words(values.shape),
+            before=format_shape(values.shape),
             many=values.numel(),
-            after=shape_in_words(whole.shape),
+            after=format_shape(whole.shape),
             few=whole.numel(),
             times=values.numel() / whole.numel(),
             furthest=furthest,
@@ -212,14 +212,14 @@ def show_changes(console: Console, found: dict[int, list[float]], shape: Sequenc
     )
 
 
-def show_fields(console: Console, traced: Sequence[Traced]) -> None:
+def show_fields(console: Console, traced: Sequence[TracedLayer]) -> None:
     """Show how the receptive field grows, and what it would be without pooling."""
     alone = fields_without_pooling(traced)
     lines = [
         (
             row.layer.name,
             row.layer.kind,
-            shape_in_words(row.layer.output_shape),
+            format_shape(row.layer.output_shape),
             f"{math.prod(row.layer.output_shape):,}",
             "–" if row.layer.receptive_field is None else f"{row.layer.receptive_field}",
             "–" if without is None else f"{without}",
@@ -239,7 +239,7 @@ def show_fields(console: Console, traced: Sequence[Traced]) -> None:
     )
 
 
-def fields_without_pooling(traced: Sequence[Traced]) -> list[int | None]:
+def fields_without_pooling(traced: Sequence[TracedLayer]) -> list[int | None]:
     """Return the receptive field behind each layer as if nothing pooled; None where it can't be told."""
     field, jump = 1, 1
     found: list[int | None] = []

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from cnntrain.drawing.style import percent, styled
-from cnntrain.explain.arithmetic import Traced
+from cnntrain.explain.arithmetic import TracedLayer
 from cnntrain.explain.figures import LINES
 from cnntrain.explain.topics.convolutions.convolution_figure import bare, signed
 from cnntrain.language.translation import later, tr
@@ -24,7 +24,7 @@ COLUMNS = (later("image"), later("map"), later("2×2 pooled"))
 def drawn(
     beside: Sequence[tuple[Tensor, Tensor, Tensor]],
     found: Mapping[int, Sequence[float]],
-    traced: Sequence[Traced],
+    traced: Sequence[TracedLayer],
 ) -> Figure:
     """Return an image, its map and its pooled map, before and after a shift; receptive fields; the changes.
 
@@ -60,7 +60,7 @@ def drawn(
     return figure
 
 
-def fields(axes: Any, image: Tensor, traced: Sequence[Traced]) -> None:
+def fields(axes: Any, image: Tensor, traced: Sequence[TracedLayer]) -> None:
     """Draw the square that the middle number of each layer with a window depends on."""
     axes.imshow(image.cpu().numpy(), cmap="gray")
     windows = [row for row in traced if isinstance(row.module, WINDOWS) and row.place is not None]

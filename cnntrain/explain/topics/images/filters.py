@@ -17,7 +17,7 @@ from cnntrain.data.batches import raised
 from cnntrain.drawing.style import canvas, styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
-from cnntrain.explain.arithmetic import Place, Traced, trace
+from cnntrain.explain.arithmetic import Place, TracedLayer, trace
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import images, rows, words
 from cnntrain.language.translation import tr, tr_count
@@ -103,14 +103,14 @@ def chance(labels: Tensor) -> float:
     return purity(labels[taken].T)
 
 
-def fits(row: Traced) -> bool:
+def fits(row: TracedLayer) -> bool:
     """Return whether a layer has filters, or units, that answer to an image with a map, or a number, each."""
     kinds = {1: nn.Linear, 3: nn.Conv2d}
     dimensions = len(row.layer.output_shape)
     return dimensions in kinds and isinstance(row.module, kinds[dimensions])
 
 
-def seen_by(row: Traced, side: int) -> str:
+def seen_by(row: TracedLayer, side: int) -> str:
     """Return in words what one output of a layer sees of an image of so many pixels."""
     field = row.layer.receptive_field
     if field is None:
@@ -169,7 +169,7 @@ def responses(model: ExplainedModel, names: Sequence[str]) -> dict[str, tuple[Te
 
 @styled
 def draw(
-    model: ExplainedModel, row: Traced, images: Tensor, best: Tensor, places: Tensor, path: Path
+    model: ExplainedModel, row: TracedLayer, images: Tensor, best: Tensor, places: Tensor, path: Path
 ) -> None:
     """Draw the first filters of a layer, each with its maximally activating patches."""
     number, names = min(FILTERS, best.shape[1]), shown_names(model.data.test.class_names)
@@ -205,7 +205,7 @@ def put(axes: Any, image: Any, x: float, y: float, colours: str | None) -> None:
     axes.imshow(image, extent=(x, x + 0.94, y, y + 0.94), cmap=colours, interpolation="nearest", **limits)
 
 
-def cut(image: Tensor, row: Traced, position: int) -> Tensor:
+def cut(image: Tensor, row: TracedLayer, position: int) -> Tensor:
     """Return what one output of a layer sees of an image, uint8 (C, H, W); if in doubt, the whole."""
     place: Place | None = row.place
     if place is None or place.field >= image.shape[-1]:

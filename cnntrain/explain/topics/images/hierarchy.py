@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from cnntrain.data.batches import raised
 from cnntrain.errors import UserError
 from cnntrain.explain import figures, sentences
-from cnntrain.explain.arithmetic import Traced, trace
+from cnntrain.explain.arithmetic import TracedLayer, trace
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import hierarchy_figure
@@ -42,7 +42,7 @@ class Excited:
         purity: share of the most frequent class among the best images; None where an image has no class.
     """
 
-    row: Traced
+    row: TracedLayer
     best: Tensor
     places: Tensor
     selective: float
@@ -86,7 +86,7 @@ def hierarchy(model: ExplainedModel, console: Console, folder: Path) -> None:
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
-def excited(row: Traced, values: Tensor, places: Tensor, images: Tensor, labels: Tensor) -> Excited:
+def excited(row: TracedLayer, values: Tensor, places: Tensor, images: Tensor, labels: Tensor) -> Excited:
     """Return what excites a layer.
 
     Args:
@@ -117,7 +117,7 @@ def excited(row: Traced, values: Tensor, places: Tensor, images: Tensor, labels:
     )
 
 
-def at_random(row: Traced, images: Tensor) -> list[Tensor]:
+def at_random(row: TracedLayer, images: Tensor) -> list[Tensor]:
     """Return patches of images, as large as those that a layer sees, from anywhere."""
     generator = Generator().manual_seed(0)
     chosen = torch.randint(len(images), (RANDOM,), generator=generator)

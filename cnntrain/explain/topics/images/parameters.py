@@ -13,7 +13,7 @@ from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images.shift import accuracies
 from cnntrain.language.translation import tr
-from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.runtime.console import Console, format_bytes
 from cnntrain.text import shown_path
 
 SIDES = (28, 64, 128, 256, 512, 1024)  # of images, in pixels
@@ -42,7 +42,7 @@ def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path)
         (tr("first layer, images of {side}×{side}", side=side), *first),
         [
             (tr("parameters"), *(f"{values[-1]:,}" for values in sizes.values())),
-            (tr("memory as float32"), *(bytes_in_words(4 * values[-1]) for values in sizes.values())),
+            (tr("memory as float32"), *(format_bytes(4 * values[-1]) for values in sizes.values())),
             (tr("locality: values that a unit sees"), *(f"{seen_by(f, pixels):,}" for f in first.values())),
             (tr("test accuracy"), *(f"{values[0]:.2%}" for values in found.values())),
             (
@@ -83,7 +83,7 @@ def tell(
                     total=total,
                     course=COURSE,
                     weights=pixels * COURSE,
-                    memory=bytes_in_words(4 * ADAM * total),
+                    memory=format_bytes(4 * ADAM * total),
                 ),
             )
         else:

@@ -13,11 +13,11 @@ from cnntrain.annotations.regions import IGNORED
 from cnntrain.config.sections import ModelSettings, strengths
 from cnntrain.drawing.masks import in_colors
 from cnntrain.explain.arithmetic import (
-    field_in_words,
-    parameters_in_words,
-    shape_in_words,
-    size_in_words,
-    total_in_words,
+    describe_field,
+    describe_parameters,
+    describe_size,
+    describe_total,
+    format_shape,
     trace,
 )
 from cnntrain.explain.setup import TrainingSetup
@@ -118,16 +118,16 @@ def show_model(console: Console, settings: ModelSettings) -> None:
             (
                 row.layer.name,
                 row.layer.kind,
-                shape_in_words(row.layer.output_shape),
-                size_in_words(row),
-                parameters_in_words(row),
-                field_in_words(row),
+                format_shape(row.layer.output_shape),
+                describe_size(row),
+                describe_parameters(row),
+                describe_field(row),
             )
             for row in traced
         ],
         left=2,
     )
-    words(console, tr("\nParameters: {total}", total=total_in_words(traced, total)))
+    words(console, tr("\nParameters: {total}", total=describe_total(traced, total)))
     if any(isinstance(row.module, nn.Conv2d) for row in traced):
         words(
             console,

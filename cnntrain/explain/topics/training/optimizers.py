@@ -22,7 +22,7 @@ from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.scores import TEST
 from cnntrain.tasks.scores import Figure as Measured
-from cnntrain.text import loss_in_words, network_name, shown_path
+from cnntrain.text import format_loss, network_name, shown_path
 
 STEEP = 100.0  # curvature of the valley across; along it is 1
 START = (-9.0, 1.0)
@@ -115,8 +115,8 @@ def optimizers(builds: Sequence[Callable[[], TrainingSetup]], console: Console, 
             (
                 name,
                 tr("its own") if lr is None else f"{lr:g}",
-                loss_in_words(losses[name][0]),
-                loss_in_words(sum(last) / len(last)),
+                format_loss(losses[name][0]),
+                format_loss(sum(last) / len(last)),
                 score.text(value),
             )
         )

@@ -21,7 +21,7 @@ from cnntrain.language.translation import later, tr
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.tasks.scores import TEST, Figure, Score
-from cnntrain.text import loss_in_words, network_name, shown_path
+from cnntrain.text import format_loss, network_name, shown_path
 from cnntrain.training import sentences
 
 WITH, WITHOUT = later("with zero_grad"), later("without")
@@ -115,8 +115,8 @@ def tell(
     lines = [
         (
             tr(name),
-            loss_in_words(trial.first),
-            loss_in_words(trial.last),
+            format_loss(trial.first),
+            format_loss(trial.last),
             f"{norms[name][0]:.3g}",
             f"{finite(norms[name])[-1]:.3g}",
             score.text(trial.score),

@@ -20,7 +20,7 @@ from cnntrain.tasks.classification.report.steps import by_steps
 from cnntrain.tasks.classification.robustness import SHIFTS, accuracy_when_shifted
 from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.report import Evaluated, Section, asked
-from cnntrain.text import loss_in_words
+from cnntrain.text import format_loss
 
 MISTAKES = "mistakes.csv"
 MISTAKES_LISTED = 24
@@ -35,7 +35,7 @@ def headline(result: ClassificationResult, split: str, words: str) -> str:
     if most > 1.05 * chance:
         text += f" (always naming the most frequent class: {most:.2%})"
     top5 = "" if result.top5 is None else f"; top-5 accuracy {result.top5:.2%}"
-    about = f"95% interval {low:.2%} to {high:.2%}; {text}; loss {loss_in_words(result.loss)}{top5}"
+    about = f"95% interval {low:.2%} to {high:.2%}; {text}; loss {format_loss(result.loss)}{top5}"
     if result.is_imbalanced:
         about += (
             f"; balanced accuracy {result.balanced_accuracy:.2%} and macro F1 {result.macro_f1:.2%}, where "

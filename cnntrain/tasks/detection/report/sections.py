@@ -14,7 +14,7 @@ from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.tasks.detection.report import figures
 from cnntrain.tasks.detection.report.gallery import STYLE, gallery
 from cnntrain.tasks.report import Evaluated, Section
-from cnntrain.text import loss_in_words, some
+from cnntrain.text import format_loss, some
 
 WORST, BEST = 12, 4  # images
 MOST_CLASSES = 40  # of the bars
@@ -27,7 +27,7 @@ def headline(seen: Evaluated) -> str:
     result: DetectionResult = seen.result
     about = (
         f"AP50 {result.ap50:.2%}; AP75 {result.number('ap75'):.2%}; recall with 100 boxes an image "
-        f"{result.number('ar100'):.2%}; loss {loss_in_words(result.loss)}"
+        f"{result.number('ar100'):.2%}; loss {format_loss(result.loss)}"
     )
     over = f"{len(result.matches.object_label):,} objects in {result.examples:,} images"
     return (

@@ -15,7 +15,7 @@ from cnntrain.tasks.segmentation.predictions import MaskScores
 from cnntrain.tasks.segmentation.report import borders, figures
 from cnntrain.tasks.segmentation.report.gallery import STYLE, Gallery
 from cnntrain.tasks.segmentation.report.matrix import MOST_CLASSES, matrix_table, shares_of, shown_classes
-from cnntrain.text import loss_in_words, some
+from cnntrain.text import format_loss, some
 
 IMAGES = "images.csv"
 
@@ -30,7 +30,7 @@ def headline(result: SegmentationResult, split: str) -> str:
         f"95% interval {low:.2%} to {high:.2%} (bootstrap over images); always naming the most frequent "
         f"class: {constant:.2%}; Dice {result.dice:.2%}; boundary F1 at {DISTANCE} pixels "
         f"{result.boundary_f1:.2%}; pixel accuracy {result.pixel_accuracy:.2%}; "
-        f"loss {loss_in_words(result.loss)}"
+        f"loss {format_loss(result.loss)}"
     )
     over = f"mean over {present} classes, {result.examples:,} images"
     return (
