@@ -1,6 +1,6 @@
 """Rules for data from anywhere: a type, a range and a size for each value, and bounds for all together.
 
-A rule is a function that is given a value and its place, and raises :class:`InvalidValue` if it can't stand there.
+A rule is a function of a value and its place. It raises :class:`InvalidValue` if the value can't stand there.
 """
 
 from __future__ import annotations
