@@ -22,7 +22,7 @@ from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.from_bytes import FromBytes
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import write_named
-from cnntrain.runtime.console import Console, bytes_in_words
+from cnntrain.runtime.console import Console, format_bytes
 from cnntrain.tasks.boxes import BoxTask
 from cnntrain.text import encoded, network_name, printable, shown_path
 
@@ -70,7 +70,7 @@ def demo(
     check_size(parts)
     data = encoded(page(told, graph, parts))
     write_named(file, data)
-    line = f"{bytes_in_words(len(data))}, largest difference from torch {graph.difference:.1e} on {what}"
+    line = f"{format_bytes(len(data))}, largest difference from torch {graph.difference:.1e} on {what}"
     console.line("[bold]{}[/]  {}", shown_path(file), line)
 
 
@@ -111,8 +111,8 @@ def check_size(parts: Mapping[str, bytes]) -> None:
     size = len(parts["model"])
     if size > LARGEST:
         raise UserError(
-            f"the network takes {bytes_in_words(size)}, too much for one page, which may hold "
-            f"{bytes_in_words(LARGEST)}: cnntrain demo RUN --serve"
+            f"the network takes {format_bytes(size)}, too much for one page, which may hold "
+            f"{format_bytes(LARGEST)}: cnntrain demo RUN --serve"
         )
 
 
