@@ -131,7 +131,7 @@ def curves(console: Console, named: Mapping[str, Sequence[float]], what: str, un
     below = f"{unit} 1{f'{count:,}':>{width - len(unit) - 2}}"
     console.table(Text(" " * AXIS + below, "dim"))
     legend = "   ".join(f"[{c}]{m}[/] {escape(n)}" for n, m, c in zip(named, MARKS, COLOURS, strict=False))
-    words(console, f"{' ' * AXIS}{what}: {legend}")
+    words(console, " " * AXIS + tr("{what}: {legend}", what=what, legend=legend))
 
 
 def tick(level: float) -> str:

@@ -152,7 +152,6 @@ def show_layers(console: Console, found: list[Excited], side: int) -> None:
     lines = [
         (
             one.row.layer.name,
-            one.row.layer.kind,
             seen_by(one.row, side),
             f"{one.selective:.0%}",
             f"{one.direction:.2f}",
@@ -163,18 +162,17 @@ def show_layers(console: Console, found: list[Excited], side: int) -> None:
     ]
     headings = [
         tr("layer"),
-        tr("kind"),
         tr("receptive field"),
-        tr("excited by"),
+        tr("images"),
         tr("direction"),
-        tr("of any patch"),
+        tr("at random"),
         *([tr("one class")] if has_classes else []),
     ]
-    rows(console, headings, lines, left=2)
+    rows(console, headings, lines)
     text = tr(
-        "\nexcited by: the share of the images that excite a channel at least half as much as the best one "
-        "does. direction: how much the edges in its {best} best patches have one direction, from 0 to 1; of "
-        "any patch: the same of patches of that size from anywhere.",
+        "\nimages: the share that excites a channel at least half as much as the best one does. direction: "
+        "how much the edges in its {best} best patches have one direction, from 0 to 1; at random: the same "
+        "of patches of that size from anywhere.",
         best=BEST,
     )
     if has_classes:

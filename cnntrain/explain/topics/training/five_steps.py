@@ -322,7 +322,7 @@ def show_next(console: Console, parts: TrainingSetup, x: Tensor, y: Tensor) -> N
         ),
     )
     words(
-        console, tr("\n[dim]see it happen: cnntrain explain zero_grad;  read the loop: cnntrain/loop.py[/]")
+        console, tr("\n[dim]read the loop: cnntrain/loop.py;  see it happen: cnntrain explain zero_grad[/]")
     )
 
 

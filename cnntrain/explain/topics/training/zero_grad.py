@@ -127,7 +127,7 @@ def tell(
         tr("training"),
         tr("first loss"),
         tr("mean of last {number}", number=LAST),
-        tr("‖grad‖ first"),
+        tr("1st ‖grad‖"),
         tr("last"),
         Figure(TEST, score).words,
     )
