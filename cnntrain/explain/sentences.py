@@ -206,7 +206,7 @@ def on_waiting(shares: Mapping[str, float]) -> str:
     if not worse:
         return text
     return f"{text} " + tr(
-        "{worse} is even slower here: workers need cores of their own, and what they make is copied to this "
+        "{worse} waits even longer here: workers need cores of their own, and what they make is copied to this "
         "process.",
         worse=worse[-1],
     )

@@ -19,17 +19,17 @@ def test_each_layer_is_told_with_what_it_sees(cnntrain: Command) -> None:
     outcome = cnntrain("explain", "hierarchy", "epochs=1", *PLAIN, "out=h")
     assert (outcome.code, outcome.err) == (0, "")
     lines = [re.split(r"\s{2,}", line) for line in outcome.out.splitlines()]
-    table = [line for line in lines if len(line) == 7 and line[0] != "layer"]
-    assert [line[2] for line in table] == [
+    table = [line for line in lines if len(line) == 6 and line[0] != "layer"]
+    assert [line[1] for line in table] == [
         "3×3 pixels",
         "8×8 pixels",
         "18×18 pixels",
         *["the whole image"] * 2,
     ]
-    selective = [float(line[3].rstrip("%")) for line in table]
+    selective = [float(line[2].rstrip("%")) for line in table]
     assert selective[0] > 80 > 40 > selective[-1]
-    assert [float(line[4]) > float(line[5]) for line in table[1:2]] == [True]
-    assert float(table[-1][6].rstrip("%")) > 90 > float(table[0][6].rstrip("%"))
+    assert [float(line[3]) > float(line[4]) for line in table[1:2]] == [True]
+    assert float(table[-1][5].rstrip("%")) > 90 > float(table[0][5].rstrip("%"))
     assert "of one class" in outcome.out
     assert Path("h/hierarchy.png").read_bytes().startswith(b"\x89PNG\r\n")
 

@@ -73,5 +73,5 @@ def test_images_that_are_streamed_are_refused(cnntrain: Command) -> None:
 
 def test_what_is_said_follows_from_the_shares() -> None:
     assert "40% of the time with a, and 2% with b" in on_waiting({"a": 0.4, "b": 0.02})
-    assert "c is even slower" in on_waiting({"a": 0.4, "b": 0.02, "c": 0.6})
+    assert "c waits even longer" in on_waiting({"a": 0.4, "b": 0.02, "c": 0.6})
     assert "about as long in all of them" in on_waiting({"a": 0.04, "b": 0.02})

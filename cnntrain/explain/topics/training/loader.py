@@ -170,8 +170,8 @@ def tell(console: Console, parts: TrainingSetup, found: Mapping[str, Timed], siz
             "\nA Dataset gives one example: here a PIL image, which torchvision's transforms turn into a "
             "normalised tensor. A DataLoader shuffles, makes batches, and has them made ahead by worker "
             "processes. cnntrain keeps the bytes in memory and makes a whole batch in a few operations on "
-            "the device. wait: for the batch, per step; work: the five steps of training. The first batch, for "
-            "which the workers start, and the {warm} first steps do not count.",
+            "the device. wait: for the batch, per step; work: the five steps of training. The first batch, "
+            "for which the workers start, and the {warm} first steps do not count.",
             warm=WARM,
         )
         + " "
