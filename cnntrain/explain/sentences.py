@@ -206,8 +206,8 @@ def on_waiting(shares: Mapping[str, float]) -> str:
     if not worse:
         return text
     return f"{text} " + tr(
-        "{worse} waits even longer here: workers need cores of their own, and what they make is copied to this "
-        "process.",
+        "{worse} waits even longer here: workers need cores of their own, and what they make is copied to "
+        "this process.",
         worse=worse[-1],
     )
 
