@@ -32,8 +32,9 @@ PICTURE = re.compile(r"!\[[^\]]*\]\((images/(\w+?)(?:-([\w.]+))?\.png)\)")
 DATE = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 LEFT_OUT = "…"
-WIDTH = 1200  # of a picture, at most
+WIDTHS = (1200, 1000, 850, 700)  # of a picture, in pixels
 COLOURS = 48
+PICTURE_BYTES = 60_000
 
 
 @dataclass(frozen=True)
@@ -201,19 +202,27 @@ def update(page: Path, printed: Callable[[str], str], folder: Path) -> None:
         text = text[: output.start] + renewed(output, printed(output.command)) + text[end:]
     page.write_text(text)
     for name, topic, file in PICTURE.findall(text):
-        drawn = sorted((folder / "outputs/explain").glob(f"*_{topic}/{file or topic}.png"))
-        if drawn:
-            shrink(drawn[-1], page.parent / name)
+        for command in commands(page):
+            if command.startswith(f"cnntrain explain {topic}"):
+                printed(command)
+        shrink(
+            sorted((folder / "outputs/explain").glob(f"*_{topic}/{file or topic}.png"))[-1],
+            page.parent / name,
+        )
 
 
 def shrink(drawn: Path, picture: Path) -> None:
-    """Save a figure with few colours, and no wider than a page is."""
+    """Save a figure with few colours, and no wider than a page; less wide where it has too many bytes."""
     from PIL import Image
 
     image = Image.open(drawn).convert("RGB")
-    image.thumbnail((WIDTH, WIDTH))
     picture.parent.mkdir(exist_ok=True)
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    for width in WIDTHS:
+        image.thumbnail((width, width))
+        image.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+        if picture.stat().st_size < PICTURE_BYTES:
+            return
+    raise ValueError(f"{picture} has {picture.stat().st_size:,} bytes with {width} pixels")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -23,7 +23,6 @@ SHOWN = [output for page in PAGES for output in docs_outputs.outputs(page)]
 QUICK = ("cnntrain summary", "cnntrain --help", "cnntrain explain")  # these words alone, or a summary
 FRENCH = [page for page in PAGES if page.name.endswith(".fr.md")]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-PICTURE_BYTES = 60_000
 
 
 def name_of(page: Path) -> str:
@@ -103,7 +102,7 @@ def test_the_french_page_shows_the_same_commands_and_outputs(page: Path) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_on_github_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text()):
+    for target in LINK.findall(docs_outputs.FENCE.sub("", page.read_text())):
         assert not target.startswith(("http", "/")), "the pages are whole without a network"
         assert (page.parent / target.partition("#")[0]).exists(), target
 
@@ -111,7 +110,7 @@ def test_links_on_github_lead_somewhere(page: Path) -> None:
 def test_pictures_are_small_and_used() -> None:
     pictures = set((ROOT / "docs").rglob("*.png"))
     text = "".join(page.read_text() for page in PAGES)
-    assert all(path.stat().st_size < PICTURE_BYTES for path in pictures)
+    assert all(path.stat().st_size < docs_outputs.PICTURE_BYTES for path in pictures)
     assert [path.name for path in pictures if path.name not in text] == []
 
 
