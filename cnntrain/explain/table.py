@@ -252,6 +252,18 @@ TOPICS: dict[str, Topic] = {
             tasks=(DETECTION,),
         ),
         Topic(
+            "anchors",
+            OBJECTS,
+            later("the first stage of Faster R-CNN: anchors, proposals, NMS"),
+            "one image through the first stage of Faster R-CNN: anchors of each map, their IoU with the "
+            "objects, which are positive, and proposals before and after suppression; also of run=RUN",
+            "images.anchors.anchors",
+            needs="model",
+            overrides=("model=faster_rcnn", "data=mnist_canvas", "limit=600", "batch_size=16"),
+            models=("faster_rcnn",),
+            tasks=(DETECTION,),
+        ),
+        Topic(
             "skips",
             PIXELS,
             later("the levels of a U-Net, and what each skip connection is worth"),

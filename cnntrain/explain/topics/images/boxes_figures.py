@@ -89,10 +89,16 @@ def over(image: Tensor) -> tuple[Figure, Axes]:
     """Return a figure that is a darkened image, and its axes, in pixels of the image."""
     height, width = image.shape[1:]
     drawn, axes = borderless(height / width)
+    dim(axes, image)
+    return drawn, axes
+
+
+def dim(axes: Axes, image: Tensor) -> None:
+    """Draw an image darkened, in pixels of the image."""
+    height, width = image.shape[1:]
     pixels = (DIM * in_grey(image)).astype(np.uint8)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation="nearest")
     axes.set(xlim=(0, width), ylim=(height, 0))
-    return drawn, axes
 
 
 def add(axes: Axes, row: Tensor, label: int, fill: float = 0.0, **line: Any) -> None:
