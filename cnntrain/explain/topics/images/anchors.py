@@ -18,7 +18,7 @@ from torchvision.ops import clip_boxes_to_image
 
 from cnntrain.data.batches import raised
 from cnntrain.explain import figures
-from cnntrain.explain.setup import Examined
+from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.topics.images import anchors_figures
 from cnntrain.explain.topics.images.boxes import place_of
@@ -60,7 +60,7 @@ class Proposed:
 
 
 @torch.no_grad()
-def anchors(model: Examined, console: Console, folder: Path) -> None:
+def anchors(model: ExplainedModel, console: Console, folder: Path) -> None:
     """Show anchors, which of them learn to find an object, and what becomes proposals, on one test image.
 
     Args:
@@ -100,7 +100,7 @@ def anchors(model: Examined, console: Console, folder: Path) -> None:
     console.line(tr("figures: [bold]{}[/]: anchors.png, positive.png, proposals.png"), shown_path(folder))
 
 
-def proposed(model: Examined, net: FasterRCNN, image: Tensor, objects: Tensor) -> Proposed:
+def proposed(model: ExplainedModel, net: FasterRCNN, image: Tensor, objects: Tensor) -> Proposed:
     """Return what the first stage makes of an image, uint8 (C, H, W), with objects, float32 (M, 6)."""
     x = model.normalize(image[None].to(model.normalize.mean.device))
     with model.precision.autocast():
