@@ -244,7 +244,7 @@ TOPICS: dict[str, Topic] = {
             later("how a detector finds objects: IoU, cells that learn, NMS"),
             "one image through a detector: IoU, which cells learn which object and how much, and "
             "non-maximum suppression step by step; also of run=RUN",
-            "images.boxes.boxes",
+            "detection.boxes.boxes",
             needs="model",
             # Few images in small batches: many steps in a short time.
             overrides=("model=yolo", "data=mnist_canvas", "limit=2000", "batch_size=16"),
@@ -257,7 +257,7 @@ TOPICS: dict[str, Topic] = {
             later("the first stage of Faster R-CNN: anchors, proposals, NMS"),
             "one image through the first stage of Faster R-CNN: anchors of each map, their IoU with the "
             "objects, which are positive, and proposals before and after suppression; also of run=RUN",
-            "images.anchors.anchors",
+            "detection.anchors.anchors",
             needs="model",
             overrides=("model=faster_rcnn", "data=mnist_canvas", "limit=600", "batch_size=16"),
             models=("faster_rcnn",),

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from conftest import Command, is_told
 
-from cnntrain.explain.topics.images.boxes import suppressed
+from cnntrain.explain.topics.detection.boxes import suppressed
 from cnntrain.tasks.detection.boxes import detections
 from cnntrain.tasks.detection.metrics import NMS
 

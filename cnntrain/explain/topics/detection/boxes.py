@@ -16,7 +16,7 @@ from cnntrain.data.batches import raised
 from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
-from cnntrain.explain.topics.images import boxes_figures
+from cnntrain.explain.topics.detection import boxes_figures
 from cnntrain.language.translation import tr, tr_count
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.detection.assignment import CELLS, OF_IOU, OF_SCORE

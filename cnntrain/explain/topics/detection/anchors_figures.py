@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cnntrain.drawing.style import styled
-from cnntrain.explain.topics.images.boxes_figures import add, dim, note, over
+from cnntrain.explain.topics.detection.boxes_figures import add, dim, note, over
 from cnntrain.language.translation import tr
 
 FOUND, OBJECT = 1, 0  # colours of proposals and of objects, as if they were classes

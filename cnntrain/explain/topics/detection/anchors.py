@@ -20,8 +20,8 @@ from cnntrain.data.batches import raised
 from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
-from cnntrain.explain.topics.images import anchors_figures
-from cnntrain.explain.topics.images.boxes import place_of
+from cnntrain.explain.topics.detection import anchors_figures
+from cnntrain.explain.topics.detection.boxes import place_of
 from cnntrain.language.translation import tr, tr_count
 from cnntrain.models import FasterRCNN
 from cnntrain.runtime.console import Console
