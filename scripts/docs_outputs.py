@@ -32,8 +32,7 @@ PICTURE = re.compile(r"!\[[^\]]*\]\((images/(\w+?)(?:-([\w.]+))?\.png)\)")
 DATE = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 LEFT_OUT = "…"
-WIDTHS = (1200, 1000, 850, 700)  # of a picture, in pixels
-COLOURS = 48
+SIZES = ((1200, 48), (1000, 48), (1000, 24), (800, 24))  # pixels and colours of a picture
 PICTURE_BYTES = 60_000
 
 
@@ -212,14 +211,14 @@ def update(page: Path, printed: Callable[[str], str], folder: Path) -> None:
 
 
 def shrink(drawn: Path, picture: Path) -> None:
-    """Save a figure with few colours, and no wider than a page; less wide where it has too many bytes."""
+    """Save a figure no wider than a page, with few colours; smaller still where it has too many bytes."""
     from PIL import Image
 
     image = Image.open(drawn).convert("RGB")
     picture.parent.mkdir(exist_ok=True)
-    for width in WIDTHS:
+    for width, colours in SIZES:
         image.thumbnail((width, width))
-        image.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+        image.quantize(colours, dither=Image.Dither.NONE).save(picture, optimize=True)
         if picture.stat().st_size < PICTURE_BYTES:
             return
     raise ValueError(f"{picture} has {picture.stat().st_size:,} bytes with {width} pixels")
