@@ -97,7 +97,7 @@ def new_run(
     """
     from cnntrain.config.composer import composed, hydra_job
     from cnntrain.config.derived import with_folder
-    from cnntrain.config.validate import remark_on_threads
+    from cnntrain.config.validation.machine import remark_on_threads
     from cnntrain.runs import run_folder
 
     composition = composed(overrides, config_dir, config_name)

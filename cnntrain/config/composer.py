@@ -18,7 +18,7 @@ from cnntrain.config.instantiate import build_source
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, loss_of, needs_inference
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import IMAGES, inputs_of
-from cnntrain.config.validate import check
+from cnntrain.config.validation.validate import check
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runtime.ranks import Reporter

@@ -16,7 +16,8 @@ from cnntrain.config.mistakes.suggestions import check_value, fill_in, other_too
 from cnntrain.config.other_versions import upgraded_config
 from cnntrain.config.overrides import check_choice, parse, quoted
 from cnntrain.config.schema import UNCHANGED, inputs_of, shown
-from cnntrain.config.validate import check, check_device, leads_out, remark_on_threads
+from cnntrain.config.validation.machine import check_device, remark_on_threads
+from cnntrain.config.validation.validate import check, leads_out
 from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.runtime.ranks import Reporter
 from cnntrain.text import printable

@@ -1183,3 +1183,8 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from leaves(value, f"{key}.")
         else:
             yield key, value
+
+
+def described_arguments(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of a class if the table knows their types, or nothing."""
+    return node if is_described(node["_target_"]) else {}

@@ -14,7 +14,7 @@ from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.overrides import parse, with_absolute_path, without_globs
 from cnntrain.config.schema import WHOLE
 from cnntrain.config.sections import DataSettings, SearchSettings, SweepSettings
-from cnntrain.config.validate import check
+from cnntrain.config.validation.validate import check
 from cnntrain.errors import UserError
 from cnntrain.sweep.plan import Plan, named_by
 

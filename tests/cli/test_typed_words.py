@@ -397,7 +397,7 @@ def test_more_threads_than_cores_are_remarked_on(
     cnntrain: Command, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     assert "warning: threads" not in cnntrain(*command, "threads=1").err
-    monkeypatch.setattr("cnntrain.config.validate.cores", lambda: 0)
+    monkeypatch.setattr("cnntrain.config.validation.machine.cores", lambda: 0)
     assert (
         "warning: threads=1 is slow: there are more threads than cores" in cnntrain(*command, "threads=1").err
     )

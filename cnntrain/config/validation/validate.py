@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
@@ -17,27 +15,28 @@ from cnntrain.config.keys import (
     MANY,
     REQUIRED_GROUPS,
     SCORES,
-    data_with,
+    described_arguments,
     home_of,
     is_described,
     leaves,
     needs_inference,
 )
 from cnntrain.config.mistakes.inputs import check_inputs
-from cnntrain.config.mistakes.suggestions import (
-    check_value,
-    is_of_segmentation,
-    other_task,
-    override_for,
-    unknown_key,
-)
+from cnntrain.config.mistakes.suggestions import check_value, override_for, unknown_key
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
 from cnntrain.config.schema import IMAGES, height_and_width, inputs_of, shown
 from cnntrain.config.sections import DataSettings
+from cnntrain.config.validation.data import (
+    check_canvas,
+    check_classes,
+    check_images,
+    check_range,
+    check_targets,
+)
+from cnntrain.config.validation.machine import check_device, check_sockets
+from cnntrain.config.validation.network import check_fine_tuning, check_network
 from cnntrain.errors import UserError
-from cnntrain.models.conv_arithmetic import cnn_sizes
-from cnntrain.runtime.hardware import cores
-from cnntrain.runtime.ranks import Reporter, world_size
+from cnntrain.runtime.ranks import world_size
 from cnntrain.text import printable
 
 # Those that every configuration of train has, whatever its data and its classes are.
@@ -46,8 +45,6 @@ REQUIRED = tuple(
     for key, rule in KEYS.items()
     if rule.required and key.partition(".")[0] not in CLASS_GROUPS and home_of(key) in ("train", "data")
 )
-TEMPORARY = 75  # bytes: 107 of a socket's path less /pymp-12345678/listener-12345678
-DEVICES = KEYS["device"].examples
 EXAMPLES = dict.fromkeys(CLASS_GROUPS, "my_pkg.MyClass") | {"criterion": "torch.nn.CrossEntropyLoss"}
 
 
@@ -107,38 +104,6 @@ def check_monitor(config: Mapping[str, Any]) -> None:
         check_value("monitor", monitor, replace(KEYS["monitor"], choices=scores.monitors))
 
 
-def check_classes(data: Mapping[str, Any]) -> None:
-    """Check that there are two classes to tell apart; boxes of a single one differ from the background."""
-    if data.get("targets") not in ("boxes", "auto") and "num_classes" in data:
-        check_value("data.num_classes", data["num_classes"], replace(KEYS["data.num_classes"], low=2))
-
-
-def remark_on_threads(threads: Any) -> None:
-    """Warn of more threads than cores, which wait for each other. ``auto`` chooses no such number."""
-    if isinstance(threads, int) and threads > cores():
-        Reporter.remark(
-            f"warning: threads={threads} is slow: there are more threads than cores ({cores()}); "
-            "threads=auto takes the fastest number"
-        )
-
-
-def check_sockets(workers: int) -> None:
-    """Check, on Linux, that there is room for the sockets that workers send their batches through.
-
-    Else torch would wait for ever for a batch from a worker that has failed.
-    """
-    if not workers or sys.platform != "linux":
-        return
-    import tempfile
-
-    folder = tempfile.gettempdir()
-    if len(os.fsencode(folder)) > TEMPORARY:
-        raise UserError(
-            f"workers={workers} is not possible: the path of the temporary folder is too long for a socket "
-            f"(more than {TEMPORARY} bytes): {printable(folder)}\nset TMPDIR=/tmp, or workers=0"
-        )
-
-
 def check_groups(config: Mapping[str, Any]) -> None:
     """Check that each group is there, and names a class where it is to hold one."""
     for group in REQUIRED_GROUPS:
@@ -188,26 +153,6 @@ def check_target(key: str, node: Mapping[str, Any]) -> None:
         raise UserError(f"{key}._target_={target} names no module: write my_pkg.{target}, say")
 
 
-def check_images(config: Mapping[str, Any]) -> None:
-    """Check values that must fit the shape of an image."""
-    data = config["data"]
-    for key in ("mean", "std"):
-        if len(data[key]) not in (1, data["channels"]):
-            raise UserError(
-                f"data.{key}={shown(data[key])} has {len(data[key])} values for data.channels="
-                f"{data['channels']}: give one for each channel, or one for all"
-            )
-    size = height_and_width(data["image_size"])
-    whole = height_and_width(data["resize_size"] or data["image_size"])
-    if whole[0] < size[0] or whole[1] < size[1]:
-        raise UserError(
-            f"data.resize_size={shown(data['resize_size'])} is smaller than data.image_size="
-            f"{shown(data['image_size'])}, which is taken from it: give at least that, or null"
-        )
-    for side in dict.fromkeys(size):
-        check_cnn(config["model"], side)
-
-
 def check_training(config: Mapping[str, Any]) -> None:
     """Check values without which training would do nothing useful."""
     data, epochs, batch_size = config["data"], config["epochs"], config["batch_size"]
@@ -221,14 +166,14 @@ def check_training(config: Mapping[str, Any]) -> None:
         )
     check_targets(config)
     check_fine_tuning(config)
-    warmup = described(config["schedule"]).get("warmup", 0)
-    shift = described(config["augment"]).get("shift", 0)
+    warmup = described_arguments(config["schedule"]).get("warmup", 0)
+    shift = described_arguments(config["augment"]).get("shift", 0)
     if warmup > epochs:
         raise UserError(f"schedule.warmup={warmup:g} is longer than the run: epochs={epochs}")
     if shift and shift >= min(height_and_width(data["image_size"])):
         size = shown(data["image_size"])
         raise UserError(f"augment.shift={shift} moves images of {size} pixels out of sight")
-    hue = described(config["augment"]).get("hue", 0)
+    hue = described_arguments(config["augment"]).get("hue", 0)
     if hue and data["channels"] != 3:
         raise UserError(
             f"augment.hue={hue:g} needs images in colour, and data.channels={data['channels']}: leave it out"
@@ -245,42 +190,6 @@ def check_training(config: Mapping[str, Any]) -> None:
         )
 
 
-def check_targets(config: Mapping[str, Any]) -> None:
-    """Refuse what makes no sense for the targets that the data have."""
-    targets = config["data"]["targets"]
-    for key, value in leaves(config):
-        kinds = KEYS[key].targets if key in KEYS else ()
-        group = key.partition(".")[0]
-        is_said = value and kinds and targets not in kinds and str(value) != defaults().get(key)
-        if is_said and described(config[group]):
-            raise UserError(
-                f"{key}={shown(value)} is for data.targets={' or '.join(kinds)}, and these data have "
-                f"{targets}: leave it out"
-            )
-
-
-def check_fine_tuning(config: Mapping[str, Any]) -> None:
-    """Check what says where a run starts and what of the model it trains."""
-    frozen, thaws, epochs = config["freeze"], config["unfreeze_epoch"], config["epochs"]
-    if thaws is not None and frozen is None:
-        raise UserError(f"unfreeze_epoch={thaws} needs something frozen: add freeze=backbone, or the like")
-    if thaws is not None and thaws > epochs:
-        raise UserError(f"unfreeze_epoch={thaws} comes after the last epoch: epochs={epochs}")
-    if config["init_from"] == "":
-        raise UserError("init_from= is empty: give a run folder, a checkpoint file, or last")
-    weights = config["model"].get("weights")
-    if config["init_from"] is not None and weights is not None:
-        raise UserError(
-            f"init_from={config['init_from']} and model.weights={weights} both say where to start: "
-            "leave one out"
-        )
-
-
-def described(node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments of a class if the table knows their types, or nothing."""
-    return node if is_described(node["_target_"]) else {}
-
-
 def check_names(config: Mapping[str, Any]) -> None:
     """Check the name and the place of the run folder."""
     if config["out"] == "":
@@ -290,31 +199,6 @@ def check_names(config: Mapping[str, Any]) -> None:
     if name is not None and (not name or "/" in name or len(name) > 200):
         raise UserError(
             f"name={printable(name, 60)} is not possible: use 1 to 200 characters, no /; or out=FOLDER"
-        )
-
-
-def check_range(value_range: Any) -> None:
-    """Check that black is a lower value than white."""
-    if isinstance(value_range, list | tuple) and not value_range[0] < value_range[1]:
-        raise UserError(
-            f"data.value_range={shown(value_range)} is not possible: write [BLACK,WHITE], the lower first"
-        )
-
-
-def check_canvas(data: Mapping[str, Any]) -> None:
-    """Check that digits can lie on a canvas, of data that are composed of them."""
-    for name in ("digits", "digit_size"):
-        if name in data and data[name][0] > data[name][1]:
-            raise UserError(
-                f"data.{name}={shown(data[name])} is not possible: write [LOW,HIGH], the lower first"
-            )
-    if "digits" in data and data["digits"][1] == 0:
-        raise UserError("data.digits=[0,0] leaves all canvases empty: write data.digits=[0,1]")
-    size = data.get("image_size", 0)
-    if "digit_size" in data and data["digit_size"][1] > min(height_and_width(size)):
-        raise UserError(
-            f"data.digit_size={shown(data['digit_size'])} does not fit a canvas of data.image_size="
-            f"{shown(size)}: a digit's image is as wide as the canvas at most"
         )
 
 
@@ -332,62 +216,3 @@ def leads_out(name: str) -> bool:
     """Return whether a path, of this system or another, or an address, leads out of its folder."""
     is_absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
     return is_absolute or name.startswith("~") or "://" in name or ".." in PureWindowsPath(name).parts
-
-
-def check_network(model: Mapping[str, Any], targets: str) -> None:
-    """Refuse networks that are not for the targets of the data, before torchvision is imported."""
-    name = described(model).get("name")
-    if model["_target_"] == "cnntrain.models.TorchvisionDetector":
-        return
-    if not isinstance(name, str) or (is_of_segmentation(name) and targets != "classes"):
-        return
-    if is_of_segmentation(name):
-        raise UserError(
-            f"model.name={printable(name)} is a segmentation network, and these data have one class for each "
-            f"image (data.targets): take a network for classification, or {data_with('masks')}"
-        )
-    if other := other_task(name):
-        raise UserError(f"model.name={printable(name)}: {other}")
-
-
-def check_cnn(model: Mapping[str, Any], image_size: int) -> None:
-    """Check that a CNN leaves something of an image."""
-    needed = {"channels", "kernel_size", "pool_size"}
-    if model["_target_"] != "cnntrain.models.CNN" or not needed <= model.keys():
-        return
-    kernel_size, channels = model["kernel_size"], model["channels"]
-    kernels = [kernel_size] if isinstance(kernel_size, int) else kernel_size
-    even = next((kernel for kernel in kernels if kernel % 2 == 0), None)
-    if even is not None:
-        raise UserError(
-            f"model.kernel_size={shown(kernel_size)} is even: only an odd one keeps the size of an image, "
-            f"{even - 1} or {even + 1}"
-        )
-    try:
-        cnn_sizes(image_size, len(channels), kernel_size, model["pool_size"], model.get("padding", "same"))
-    except ValueError as error:
-        raise UserError(f"model.channels={shown(channels)}: {error}") from error
-
-
-def check_device(name: str) -> None:
-    """Check, without torch, that a device exists. What only torch knows is checked again by cnntrain.run."""
-    kind, colon, index = name.partition(":")
-    if kind not in DEVICES or (colon and not (kind == "cuda" and index.isdecimal())):
-        instead = override_for("device", name, DEVICES)
-        near = f": did you mean {instead}?" if instead else ""
-        raise UserError(f"device={name} is not possible{near}\ndevice takes auto, cpu, cuda, cuda:N or mps")
-    if kind == "cuda" and not has_cuda_driver():
-        raise UserError(f"device={name}: this machine has no CUDA driver; device=auto uses what there is")
-    if kind == "mps" and sys.platform != "darwin":
-        raise UserError("device=mps: only Apple's computers have it; device=auto uses what there is")
-
-
-def has_cuda_driver() -> bool:
-    """Return whether the library of NVIDIA's driver can be loaded."""
-    import ctypes
-
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
