@@ -11,7 +11,7 @@ from cnntrain.api.run import Run
 from cnntrain.api.using import RunName
 from cnntrain.api.words import words_of
 from cnntrain.errors import UserError
-from cnntrain.runs import run_folder
+from cnntrain.runs import lookup
 from cnntrain.text import argument, printable, shown_path
 
 
@@ -71,7 +71,7 @@ def resume(run: RunName = "last", overrides: Sequence[str] = (), **keys: Any) ->
     from cnntrain.cli.resume import resume_alone
 
     name, words = os.fspath(run), words_of(overrides, keys)
-    sweep = run_folder.find_sweep(name)
+    sweep = lookup.find_sweep(name)
     if sweep is not None:
         raise UserError(
             f"{shown_path(sweep)} is a sweep: name one of its jobs, or type cnntrain resume {argument(sweep)}"

@@ -25,7 +25,7 @@ from cnntrain.config import own_runs
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.errors import CheckpointError, UserError
-from cnntrain.runs import run_files, run_folder
+from cnntrain.runs import lookup, run_files, run_folder
 from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.named_output import json_of, message_console, write
 from cnntrain.runs.records import RunSummary
@@ -130,16 +130,16 @@ def trust_in(folder: Path, config: Mapping[str, Any], trust: Sequence[str]) -> S
 
 def folders_of(name: str) -> list[Path]:
     """Return the run folders that a typed name means: its own, or those of the jobs of a sweep."""
-    sweep = run_folder.find_sweep(name)
+    sweep = lookup.find_sweep(name)
     if sweep is not None:
         return sorted({*runs_in(sweep), *planned_in(sweep)})
     path = run_folder.typed_path(name)
     if name == "last" and not path.exists():
-        path = run_folder.last_run()
+        path = lookup.last_run()
     if path.is_file() and path.parent.name == run_folder.CHECKPOINTS:
         path = path.parent.parent
     if not path.exists():
-        raise UserError(f"there is no run {name}; {run_folder.hint(name)}")
+        raise UserError(f"there is no run {name}; {lookup.hint(name)}")
     if (path / "config.yaml").exists():
         return [path]
     inside = sorted(runs_in(path))

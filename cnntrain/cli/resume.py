@@ -18,10 +18,11 @@ from cnntrain.text import argument, printable, without_controls
 
 def resume(arguments: Sequence[str]) -> int:
     """``cnntrain resume RUN [overrides]``."""
-    from cnntrain.runs import run_folder
+
+    from cnntrain.runs import lookup
 
     run_name, overrides = run_and_overrides(arguments, RESUME)
-    sweep_folder = run_folder.find_sweep(run_name)
+    sweep_folder = lookup.find_sweep(run_name)
     if sweep_folder is not None:
         return resume_sweep(sweep_folder, overrides)
     resume_alone(run_name, overrides)
@@ -32,10 +33,10 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSumm
     """Resume a single run, unless it is finished, and return its folder and its summary."""
     from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_last
-    from cnntrain.runs import run_files, run_folder
+    from cnntrain.runs import lookup, run_files, run_folder
 
     parsed = check_overridable(overrides, OVERRIDABLE["resume"], "resume")
-    begun = run_folder.begun(run_name)
+    begun = lookup.begun(run_name)
     if begun is not None:
         return begun, begin_again(begun, parsed)
     saved = open_last(run_name, "resume", parsed, trains=True)

@@ -98,7 +98,7 @@ def new_run(
     from cnntrain.config.composer import composed, hydra_job
     from cnntrain.config.derived import with_folder
     from cnntrain.config.validation.machine import remark_on_threads
-    from cnntrain.runs import run_folder
+    from cnntrain.runs import lookup, run_folder
 
     composition = composed(overrides, config_dir, config_name)
     settings, choices = composition.settings, composition.hydra.runtime.choices
@@ -107,7 +107,7 @@ def new_run(
         with hydra_job(composition.config, config_name) as folder_of_hydra:
             folders += [folder_of_hydra] if folder_of_hydra else []
             if settings["init_from"]:
-                settings["init_from"] = str(run_folder.starting_point(settings["init_from"]))
+                settings["init_from"] = str(lookup.starting_point(settings["init_from"]))
             composition.completed()
             remark_on_threads(settings["threads"])
             with together(settings["device"]) as on_rank_zero:
@@ -133,7 +133,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
     """
     check_alone()
     from cnntrain.config.composer import explaining_errors
-    from cnntrain.runs.run_folder import starting_point
+    from cnntrain.runs.lookup import starting_point
     from cnntrain.sweep.expand import planned
     from cnntrain.sweep.plan import folder_for
     from cnntrain.sweep.sweep import Sweep

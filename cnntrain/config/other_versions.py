@@ -6,7 +6,7 @@ How the format changes from now on, without a checkpoint becoming unreadable:
   key was there, ``before`` in its row of KEYS says what.
 - A key that is renamed or removed gets a row in ``MOVED``, a class that has moved one in ``MOVED_CLASSES``.
 - A new part of the state gets a row in ``STATE``, with what stands for it where it is missing, and a row in
-  the schema of :mod:`cnntrain.runs.checkpoint_schema`.
+  the schema of :mod:`cnntrain.runs.schema.checkpoints`.
 - What no row can bridge raises ``checkpoint.FORMAT_VERSION``.
 - In each case a tiny run folder of the version before goes into ``tests/old_runs``. ``test_old_runs.py`` says
   how to make it, and tries every command on it.

@@ -40,7 +40,8 @@ def normalized(overrides: Iterable[str]) -> list[str]:
 
 def named(override: str) -> str:
     """Replace ``init_from=last`` by the newest run; once this run has begun, it is the newest itself."""
-    from cnntrain.runs.run_folder import last_run, typed_path
+    from cnntrain.runs.lookup import last_run
+    from cnntrain.runs.run_folder import typed_path
 
     key, _, value = override.partition("=")
     if key != "init_from" or "last" not in value.split(",") or typed_path("last").exists():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnntrain.config.from_checkpoint import command_config
 from cnntrain.errors import UserError
-from cnntrain.runs import checkpoint, run_folder, run_writes
+from cnntrain.runs import checkpoint, lookup, run_folder, run_writes
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -52,7 +52,7 @@ def open_best(
         CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
         UserError: what was typed does not go with it.
     """
-    state, path = run_folder.load_best(name)
+    state, path = lookup.load_best(name)
     return SavedRun(command_config(state, path, command, parsed, own=own), state, path)
 
 
@@ -69,10 +69,10 @@ def open_last(name: str, command: str, parsed: Sequence[Override], trains: bool 
         CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
         UserError: what was typed does not go with it, or the checkpoint lies in no run folder.
     """
-    path = run_folder.find_checkpoint(name, checkpoint.LAST)
+    path = lookup.find_checkpoint(name, checkpoint.LAST)
     if path.parent.name != run_folder.CHECKPOINTS:
         raise UserError(f"{path} is not in a run folder: {command} needs the folder that train made")
     run_writes.check_links(path.parent.parent)
-    state, path = run_folder.load_or_previous(path)
+    state, path = lookup.load_or_previous(path)
     folder = path.parent.parent if trains else None
     return SavedRun(command_config(state, path, command, parsed, folder), state, path)

@@ -19,7 +19,7 @@ from cnntrain.inference.model import Trained
 from cnntrain.models.copying import copied
 from cnntrain.report.data import Shown, images_in
 from cnntrain.report.sections import PAGE, write_report
-from cnntrain.runs import checkpoint, run_files, run_folder
+from cnntrain.runs import checkpoint, lookup, run_files, run_folder
 from cnntrain.runs.records import CheckpointState, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.classes import check_same
@@ -109,7 +109,7 @@ def from_folder(
     path = folder / run_folder.CHECKPOINTS / checkpoint.BEST
     shown = checkpoint.load(path) if path.exists() else state
     if shown is state:
-        run_folder.warn_of_no_best(path.with_name(checkpoint.LAST), state)
+        lookup.warn_of_no_best(path.with_name(checkpoint.LAST), state)
     trained = Trained(replace(trained_settings, compile=False), path, shown)
     data = data_of_run(settings, trained, folder, state, console)
     best = state["progress"]["best"]

@@ -23,7 +23,7 @@ from cnntrain.image_folder import members
 from cnntrain.loggers import Logged, Loggers, build_loggers
 from cnntrain.run.outcome import finish
 from cnntrain.run.setup import Setup, build_setup
-from cnntrain.runs import checkpoint, run_files, run_folder, run_writes
+from cnntrain.runs import checkpoint, lookup, run_files, run_folder, run_writes
 from cnntrain.runs.records import CheckpointState, EpochRow, RunSummary
 from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import is_main, rank
@@ -125,7 +125,7 @@ def start_or_resume(
     last = folder / run_folder.CHECKPOINTS / checkpoint.LAST
     if not last.exists() and not last.with_name(checkpoint.PREVIOUS).exists():
         return train(config, folder, trust, after_epoch, header=header)
-    state, _ = run_folder.load_or_previous(last)
+    state, _ = lookup.load_or_previous(last)
     if run_folder.is_finished(folder, state, config["epochs"], config["early_stopping"]):
         summary: RunSummary = run_files.read_json(folder / "summary.json")
         return summary

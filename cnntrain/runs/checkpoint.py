@@ -219,13 +219,13 @@ def load(path: Path) -> CheckpointState:
 
     Raises:
         CheckpointError: see :func:`verify`; or it holds anything but tensors and plain types, or other values
-            than the schema of :mod:`cnntrain.runs.checkpoint_schema` lets through.
+            than the schema of :mod:`cnntrain.runs.schema.checkpoints` lets through.
     """
     with opened(path) as file:
         verify_opened(file, path)
         import torch
 
-        from cnntrain.runs.checkpoint_schema import check
+        from cnntrain.runs.schema.checkpoints import check
 
         file.seek(0)
         try:

@@ -22,7 +22,7 @@ from cnntrain.config.instantiate import build
 from cnntrain.config.keys import ABOUT_THE_SWEEP
 from cnntrain.config.sections import JobSettings, SearchSettings, SweepSettings
 from cnntrain.errors import CnntrainError, Interrupted, UserError
-from cnntrain.runs import run_folder
+from cnntrain.runs import lookup, run_folder
 from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.job_record import RECORD, is_done
 from cnntrain.runs.records import JobRecord
@@ -164,7 +164,7 @@ class Sweep:
         if is_there(best):
             return
         try:
-            state, _ = run_folder.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
+            state, _ = lookup.load_or_previous(best / run_folder.CHECKPOINTS / LAST)
             config = self.config_of(best.name)
             config = for_report(config, state["config"], self.console.verbose, self.trust)
             from_folder(ReportSettings.from_config(config), TrainedSettings.from_config(config), best, state)

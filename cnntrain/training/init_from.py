@@ -17,7 +17,7 @@ from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
 from cnntrain.config.sections import ModelSettings, PreviousRunSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import heads_of, is_inside
-from cnntrain.runs import checkpoint, run_folder
+from cnntrain.runs import checkpoint, lookup
 from cnntrain.sequences.tokens import Tokens
 from cnntrain.tasks.classes import difference
 from cnntrain.text import printable
@@ -127,7 +127,7 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
         CheckpointError: there is no such checkpoint, or it is damaged.
         UserError: it is of another model.
     """
-    state, path = run_folder.load_best(run)
+    state, path = lookup.load_best(run)
     check_inputs(state, settings, path)
     class_names = state["class_names"]
     weights = {name: weight for name, weight in state["model"].items() if isinstance(weight, Tensor)}

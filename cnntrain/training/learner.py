@@ -15,7 +15,7 @@ from cnntrain.errors import UserError
 from cnntrain.optim import schedule_free
 from cnntrain.optim.ema import MovingAverage
 from cnntrain.optim.freezing import Freezing
-from cnntrain.runs.checkpoint_schema import first_not_finite, is_finite
+from cnntrain.runs.schema.checkpoints import first_not_finite, is_finite
 from cnntrain.training.restoring import Fresh
 
 

@@ -21,8 +21,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cnntrain.errors import CheckpointError, UserError, describe_error
-from cnntrain.runs.checkpoint_schema import check_parts
-from cnntrain.runs.rules import InvalidValue
+from cnntrain.runs.schema.checkpoints import check_parts
+from cnntrain.runs.schema.rules import InvalidValue
 from cnntrain.text import printable
 
 # How a step is computed, which the configuration says; an optimizer of torch's changes no other flag either.

@@ -17,8 +17,8 @@ from cnntrain.data.loader import EvalLoader, TrainLoader
 from cnntrain.errors import Interrupted, RunFailed
 from cnntrain.optim import schedule_free
 from cnntrain.optim.schedules import lr_of
-from cnntrain.runs.checkpoint_schema import NOT_FINITE
 from cnntrain.runs.records import CheckpointState
+from cnntrain.runs.schema.checkpoints import NOT_FINITE
 from cnntrain.runtime import distributed
 from cnntrain.runtime.ranks import is_main, world_size
 from cnntrain.runtime.rng import random_state

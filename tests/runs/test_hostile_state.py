@@ -16,7 +16,7 @@ from conftest import TINY, Command, is_told
 
 from cnntrain.errors import CheckpointError, error_text
 from cnntrain.runs import checkpoint
-from cnntrain.runs.checkpoint_schema import first_not_finite
+from cnntrain.runs.schema.checkpoints import first_not_finite
 
 LOOP: list[Any] = []
 LOOP.append(LOOP)

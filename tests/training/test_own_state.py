@@ -14,7 +14,7 @@ from conftest import Command, is_told
 from torch import nn
 
 from cnntrain.runs import checkpoint
-from cnntrain.runs.checkpoint_schema import check
+from cnntrain.runs.schema.checkpoints import check
 from cnntrain.training.restoring import Fresh
 
 OWN = """\

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.errors import CheckpointError
-from cnntrain.runs.rules import (
+from cnntrain.runs.schema.rules import (
     InvalidValue,
     Rule,
     anything,

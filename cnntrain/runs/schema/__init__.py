@@ -1,0 +1,1 @@
+"""What a checkpoint may hold: checked when it is loaded, before anything is built from it."""
