@@ -1,4 +1,4 @@
-"""How a run is found again: by its folder, a checkpoint or ``last``; and which of its checkpoints is taken."""
+"""How a run is found again: by its folder, a checkpoint or ``last``; and which of its checkpoints counts."""
 
 from __future__ import annotations
 
