@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import re
 import runpy
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ import torch
 from conftest import Command, full_mnist, is_told, run_folders
 
 from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.keys import ACTIVATIONS
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.explain.script.supported import is_refused
 
@@ -174,6 +176,33 @@ def test_the_arithmetic_is_in_the_script(cnntrain: Command) -> None:
     assert "784·128 + 128 + 128·10 + 10 = 101,770 parameters" in Path("lesson.py").read_text()
 
 
+def test_networks_are_written_as_the_course_writes_them(cnntrain: Command) -> None:
+    """An MLP with fc1, fc2 and F.relu; Conv, ReLU, Pool; a Dataset and a DataLoader."""
+    cnntrain("explain", "model=mlp", *SMALL, "--as-script", "mlp.py")
+    text = Path("mlp.py").read_text()
+    for line in ("self.fc1 = nn.Linear(n_in, n_h)", "x = F.relu(self.fc1(x))", "return self.fc2(x)"):
+        assert line in text
+    assert "model = MLP(784, 128, 10)" in text
+    for name in ("class Images(Dataset[", "DataLoader(", "batch_size=BATCH_SIZE", "num_workers="):
+        assert name in text
+    cnntrain("explain", "model=cnn", *SMALL, "--as-script", "cnn.py")
+    layers = re.findall(r"^ {12}nn\.(\w+)\(", Path("cnn.py").read_text(), re.M)
+    assert layers[:6] == ["Conv2d", "ReLU", "MaxPool2d"] * 2
+
+
+def test_an_mlp_of_any_depth_is_written(cnntrain: Command) -> None:
+    words = ("model=mlp", "model.hidden=[9,8]", "model.dropout=0.3", "model.activation=SiLU")
+    text = assert_same_weights(cnntrain, *SMALL, *words)
+    assert "n_h1: int, n_h2: int" in text and "x = self.dropout(F.silu(self.fc2(x)))" in text
+    assert_formatted()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_is_written(cnntrain: Command, activation: str) -> None:
+    words = ("model=mlp", "model.hidden=[8]", f"model.activation={activation}", "limit=40", "epochs=1")
+    assert_same_weights(cnntrain, *SMALL, *words)
+
+
 def test_files_are_read_as_they_are(cnntrain: Command) -> None:
     """EMNIST's images are transposed; some of its files are compressed here, and some are not."""
     folder = Path("data/EMNIST/raw")
@@ -193,7 +222,23 @@ def test_files_are_read_as_they_are(cnntrain: Command) -> None:
 def test_the_files_of_mnist_are_named(cnntrain: Command) -> None:
     root = full_mnist()
     cnntrain("explain", "model=mlp", "data=mnist", f"data.root={root}", "--as-script", "lesson.py")
-    assert str(root / "MNIST" / "raw" / "train-images") in Path("lesson.py").read_text()
+    text = Path("lesson.py").read_text()
+    assert str(root / "MNIST" / "raw") in text and '"train-images-idx3-ubyte' in text
+
+
+def test_a_script_beside_its_images_can_be_moved_with_them(cnntrain: Command) -> None:
+    """It names them by the way from its own folder, where both lie below the current one."""
+    folder = Path("course/digits/MNIST/raw")
+    folder.mkdir(parents=True)
+    for is_train, part in ((True, "train"), (False, "t10k")):
+        for file, kind in zip(MNISTMini.files(is_train), ("images-idx3", "labels-idx1"), strict=True):
+            (folder / f"{part}-{kind}-ubyte").write_bytes(gzip.decompress(file.read_bytes()))
+    words = ("data=mnist", "data.root=course/digits", "model=mlp", *SMALL)
+    assert cnntrain("explain", *words, "--as-script", "course/lessons/lesson.py").code == 0
+    assert str(Path.cwd()) not in Path("course/lessons/lesson.py").read_text()
+    Path("course").rename("elsewhere")
+    runpy.run_path("elsewhere/lessons/lesson.py", run_name="__main__")
+    assert Path("elsewhere/lessons/lesson.pt").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -24,11 +25,13 @@ from cnntrain.data import splits
 from cnntrain.data.augment import augment, crop
 from cnntrain.errors import UserError
 from cnntrain.explain import arithmetic
+from cnntrain.explain.script import mlp
 from cnntrain.explain.script.closure import imported, names_in, source, with_called
 from cnntrain.explain.script.codegen import call, command, in_docstring, layer, learning_rate, python_string
 from cnntrain.explain.script.sequences import written
 from cnntrain.explain.script.supported import MODELS, SEQUENCES, check_writable, files_of
 from cnntrain.explain.setup import tuned_engine
+from cnntrain.models.mlp import MLP
 from cnntrain.models.sequences.recurrent import Recurrent
 from cnntrain.models.sequences.transformer import Transformer
 from cnntrain.optim import ema, schedules
@@ -58,6 +61,7 @@ IMPORTS = (
     "import torch.nn.functional as F",
     "from torch import Generator, Tensor, nn",
     "from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn",
+    "from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset",
 )
 
 
@@ -77,7 +81,7 @@ def write_script(settings: ScriptSettings, overrides: Sequence[str], target: Pat
         raise UserError(f"--as-script {printable(target)}: the file exists already; give another name")
     engine = tuned_engine(settings.engine, settings.criterion, find_device(settings.device))
     settled = replace(settings, engine=replace(settings.engine, **asdict(engine)))
-    text = script(settled, overrides, target.name)
+    text = script(settled, overrides, target)
     if target.parent != Path():
         make_folder(target.parent)
     write_named(target, encoded(text))
@@ -87,13 +91,13 @@ def write_script(settings: ScriptSettings, overrides: Sequence[str], target: Pat
         console.line("[dim]plainer to read, and slower: precision=fp32 channels_last=false[/]")
 
 
-def script(settings: ScriptSettings, overrides: Sequence[str], file: str) -> str:
+def script(settings: ScriptSettings, overrides: Sequence[str], target: Path) -> str:
     """Return the text of the script.
 
     Args:
         settings: of a run, nothing of its engine left to ``auto``.
         overrides: as typed.
-        file: the name that it will have.
+        target: the file that it will be.
 
     Raises:
         UserError: something of the run can't be written.
@@ -106,7 +110,7 @@ def script(settings: ScriptSettings, overrides: Sequence[str], file: str) -> str
     environment.filters |= {"code": python_string, "words": in_docstring}
     template = environment.from_string(Path(__file__).with_name("script.py.jinja").read_text("utf-8"))
     facts = {
-        **plain_facts(settings, overrides, file, files),
+        **plain_facts(settings, overrides, target, files),
         **model_facts(settings, environment),
         **augment_facts(settings.augment),
         **training_facts(settings),
@@ -125,10 +129,11 @@ def script(settings: ScriptSettings, overrides: Sequence[str], file: str) -> str
 
 
 def plain_facts(
-    settings: ScriptSettings, overrides: Sequence[str], file: str, files: Mapping[str, list[Path]]
+    settings: ScriptSettings, overrides: Sequence[str], target: Path, files: Mapping[str, list[Path]]
 ) -> dict[str, Any]:
     """Return what the template needs that stands in the configuration as it is."""
-    data, engine = settings.data, settings.engine
+    data, engine, file = settings.data, settings.engine, target.name
+    folder = Path(os.path.commonpath([path.parent for part in files.values() for path in part]))
     compressed = [path.suffix == ".gz" for part in files.values() for path in part]
     return {
         **settings.written,
@@ -138,7 +143,8 @@ def plain_facts(
         "command": command(overrides),
         "sameness": sameness(settings),
         "left_out": ", ".join(left_out(settings)),
-        "files": files,
+        "folder": folder_from(folder, target),
+        "files": {part: [path.relative_to(folder) for path in paths] for part, paths in files.items()},
         "gz": "all" if all(compressed) else "some" if any(compressed) else "",
         "transposed": data.source.get("dataset") == "EMNIST",
         "classes": data.num_classes,
@@ -154,6 +160,14 @@ def plain_facts(
         "channels_last": engine.channels_last,
         "threads": engine.threads,
     }
+
+
+def folder_from(folder: Path, target: Path) -> str:
+    """Return the code for where the images are: from the script, if both lie below the current folder."""
+    beside, here = target.absolute().parent, Path.cwd()
+    if not (folder.is_relative_to(here) and beside.is_relative_to(here)):
+        return f"Path({python_string(folder)})"
+    return f"Path(__file__).parent / {python_string(Path(os.path.relpath(folder, beside)).as_posix())}"
 
 
 def left_out(settings: ScriptSettings) -> list[str]:
@@ -185,9 +199,12 @@ def model_facts(settings: ScriptSettings, environment: jinja2.Environment) -> di
     }
     if isinstance(model, Recurrent | Transformer) and target in SEQUENCES:
         return {**facts, "model_source": written(model, shape, environment)}
-    if target in MODELS:
-        rows = arithmetic.trace(model, shape)
-        lines = [line for row in rows for line in layer(row)]
+    rows = arithmetic.trace(model, shape) if target in MODELS else []
+    if isinstance(model, MLP) and rows:
+        text, made = mlp.written(model, shape, arithmetic.describe_total(rows, total))
+        return {**facts, "model_source": text, "model_call": made}
+    if rows:
+        lines = [line for row in in_order_of_the_course(rows) for line in layer(row)]
         return {**facts, "name": name, "total": arithmetic.describe_total(rows, total), "layers": lines}
     known = {
         "input_shape": repr(shape),
@@ -202,6 +219,22 @@ def model_facts(settings: ScriptSettings, environment: jinja2.Environment) -> di
         "model_call": call("model", settings.model.node, known),
         "dropout": True,
     }
+
+
+def in_order_of_the_course(rows: Sequence[arithmetic.TracedLayer]) -> list[arithmetic.TracedLayer]:
+    """Return the layers with ReLU before max pooling: Conv, ReLU, Pool, which computes the same.
+
+    ReLU keeps the order of numbers. Our networks pool first, since ReLU has less to do then.
+    """
+    ordered = list(rows)
+    for place in range(len(ordered) - 1):
+        pool, activation = ordered[place : place + 2]
+        if isinstance(pool.module, nn.MaxPool2d) and isinstance(activation.module, nn.ReLU):
+            ordered[place : place + 2] = [
+                replace(activation, input_shape=activation.layer.output_shape),
+                pool,
+            ]
+    return ordered
 
 
 def draws(model: nn.Module) -> bool:
