@@ -19,7 +19,8 @@ import torch
 from rich.table import Table
 
 from cnntrain import __version__
-from cnntrain.bench.baselines import Contender, Own, contenders
+from cnntrain.bench.baselines import contenders
+from cnntrain.bench.contender import Contender, Own
 from cnntrain.compute.engine import ALL_THREADS
 from cnntrain.config.schema import Config
 from cnntrain.config.sections import BenchSettings

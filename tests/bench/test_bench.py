@@ -51,6 +51,26 @@ def test_masks_are_learnt_by_every_contender(cnntrain: Command) -> None:
     assert all(row["images_per_second"] > 0 for row in rates)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (("model=yolo", "augment=digits"), "canvases composed"),
+        (("model=faster_rcnn", "freeze=backbone"), "torchvision's reference: canvases composed"),
+    ],
+    ids=["yolo", "faster_rcnn"],
+)
+def test_boxes_are_learnt_by_every_contender(cnntrain: Command, model: tuple[str, ...], told: str) -> None:
+    canvases = ("data=mnist_canvas", "data.canvases=60", "data.test_canvases=10")
+    quick = ("bench", "repeats=1", "seconds=0.02", "precision=fp32", "threads=1", "batch_size=2")
+    outcome = cnntrain(*quick, *canvases, *model, "model.width=4", "json=b.json")
+    assert outcome.code == 0, outcome.err
+    rates = json.loads(Path("b.json").read_text())["rates"]
+    assert [row["name"] for row in rates] == ["floor", "cnntrain, fp32", "textbook loop"]
+    assert all(row["images_per_second"] > 0 for row in rates)
+    assert told in rates[-1]["explanation"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

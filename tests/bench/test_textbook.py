@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cnntrain.bench.textbook import TextbookCanvases, TextbookMasks, textbook_dataset, transforms
+from cnntrain.bench.textbook.canvases import TextbookCanvases
+from cnntrain.bench.textbook.datasets import TextbookAnnotated, in_lists, stacked, textbook_dataset
+from cnntrain.bench.textbook.transforms import transforms
 from cnntrain.config.composer import composed
 from cnntrain.config.sections import BenchSettings
 from cnntrain.data.images import InMemoryDataset
@@ -22,10 +24,12 @@ for _digit in range(10):
 MEAN, STD = [0.5], [0.25]
 
 
-def canvases(strengths: Mapping[str, float] | None = None, **changed: Any) -> TextbookCanvases:
+def canvases(
+    strengths: Mapping[str, float] | None = None, targets: str = "masks", **changed: Any
+) -> TextbookCanvases:
     geometry = Geometry(**{"size": (40, 60), "digits": (1, 3), "digit_size": (14, 20), **changed})
-    transform = transforms(strengths or {}, geometry.size, MEAN, STD)
-    return TextbookCanvases(BARS, list(range(10)), geometry, 30, transform)
+    transform = transforms(strengths or {}, geometry.size, (MEAN, STD), targets)
+    return TextbookCanvases(BARS, list(range(10)), geometry, 30, transform, targets)
 
 
 def pixels(image: torch.Tensor) -> torch.Tensor:
@@ -68,12 +72,43 @@ def test_masks_move_with_their_images(strengths: dict[str, float]) -> None:
 def test_masks_in_memory_are_handed_out_one_by_one() -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     masks = torch.randint(0, 2, (5, 8, 8), dtype=torch.uint8)
-    dataset = TextbookMasks(
-        InMemoryDataset(images, masks, ["a", "b"]), 4, transforms({}, (8, 8), [0.5] * 3, [0.25] * 3)
-    )
+    transform = transforms({}, (8, 8), ([0.5] * 3, [0.25] * 3), "masks")
+    dataset = TextbookAnnotated(InMemoryDataset(images, masks, ["a", "b"]), 4, transform)
     assert len(dataset) == 4
     image, mask = dataset[2]
     assert torch.equal(pixels(image).round().to(torch.uint8), images[2]) and torch.equal(mask, masks[2])
+
+
+@pytest.mark.parametrize("strengths", [{}, {"flip": 1.0}, {"shift": 6.0}, {"rotate": 30.0}, {"crop": 0.5}])
+def test_boxes_lie_around_their_digits_and_move_with_them(strengths: dict[str, float]) -> None:
+    seen = 0
+    for index in range(10):
+        image, target = canvases(strengths, "boxes", digits=(1, 1))[index]
+        assert len(target["boxes"]) == len(target["labels"]) <= 1
+        bright = (pixels(image)[0] > 128).nonzero()
+        if not len(target["boxes"]) or not len(bright):
+            continue
+        seen += 1
+        (y1, x1), (y2, x2) = bright.amin(dim=0).tolist(), (bright.amax(dim=0) + 1).tolist()
+        left, top, right, bottom = target["boxes"][0].tolist()
+        slack = 6 if "rotate" in strengths else 1.5  # the corners of a box that is turned lie outside
+        assert left <= x1 + 1.5 and top <= y1 + 1.5 and right >= x2 - 1.5 and bottom >= y2 - 1.5
+        assert x1 - left <= slack and y1 - top <= slack and right - x2 <= slack and bottom - y2 <= slack
+    assert seen >= 5
+
+
+def test_boxes_of_lists_become_a_table_and_those_that_are_ignored_are_left_out() -> None:
+    images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+    rows = torch.tensor(
+        [[[0.0, 1, 4, 5, 2, 0], [1, 1, 3, 3, 0, 1]], [[2, 2, 8, 8, 1, 0], [0, 0, 4, 4, 0, 0]]],
+    )
+    data = InMemoryDataset(images, rows, ["a", "b", "c"])
+    dataset = TextbookAnnotated(data, 2, transforms({}, (8, 8), None, "boxes"))
+    lists = in_lists([dataset[0], dataset[1]])
+    assert [target["labels"].tolist() for target in lists[1]] == [[2], [1, 0]]
+    x, table = stacked(*lists)
+    assert torch.equal((x * 255).round().to(torch.uint8), images)
+    assert table.tolist() == [[[0, 1, 4, 5, 2, 0], [0, 0, 0, 0, -1, 0]], rows[1].tolist()]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +122,7 @@ def test_masks_in_memory_are_handed_out_one_by_one() -> None:
                 "data.targets=masks",
                 "data.num_classes=11",
             ],
-            TextbookMasks,
+            TextbookAnnotated,
             "v2 transforms image by image",
         ),
     ],

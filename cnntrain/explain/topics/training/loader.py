@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
 
 from cnntrain import loop
-from cnntrain.bench.textbook import TextbookClasses
+from cnntrain.bench.textbook.datasets import TextbookClasses
 from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.drawing.style import COLOURS, styled
