@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from cnntrain.language.translation import later, tr
@@ -30,6 +31,26 @@ def parts(plural: str) -> str:
 def one_of(plural: str) -> str:
     """Return what one of them is called: ``row``."""
     return tr(PARTS[plural]) if plural in PARTS else plural.removesuffix("s")
+
+
+def on_order(kinds: Sequence[str]) -> str:
+    """Return why max pooling stands before ReLU, where textbooks put it behind; "" where it does not.
+
+    Args:
+        kinds: the classes of the layers, in order.
+    """
+    neighbours = set(itertools.pairwise(kinds))
+    if ("MaxPool2d", "BatchNorm2d") in neighbours:
+        return tr(
+            "Pooling comes before batch norm and ReLU, which have a quarter to do then. Behind them it would "
+            "not give quite the same: batch norm takes its means over what is pooled."
+        )
+    if ("MaxPool2d", "ReLU") not in neighbours:
+        return ""
+    return tr(
+        "Pooling comes before ReLU, which has a quarter to do then. Conv, ReLU, Pool gives the same numbers: "
+        "cnntrain explain pooling"
+    )
 
 
 def on_skips(costs: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from cnntrain.config.compose import conf_folder, read_yaml
 from cnntrain.config.schema import CALLED, shown
 from cnntrain.config.sections import Shape, SummarySettings
+from cnntrain.explain import sentences
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 from cnntrain.models.views import SkipsLayers
@@ -49,6 +50,8 @@ def show(settings: SummarySettings, console: Console) -> None:
     console.line(f"[bold]{{}}: {totals}", name)
     for reader in (module for module in model.modules() if isinstance(module, Reader)):
         console.line("an image is a sequence of length {}: {}", reader.length, reader.extra_repr())
+    if order := sentences.on_order([row.kind for row in rows]):
+        console.line(order)
     if isinstance(model, SkipsLayers):
         console.line("skip connections: {}", skips_in_words(model.skip_connections, rows))
     if freezing.names:

@@ -332,3 +332,12 @@ def test_wrong_input_is_told_before_torch_is_imported(
 def test_a_mistake_leaves_no_folder_behind(cnntrain: Command) -> None:
     is_told(cnntrain("explain", "filters", "model._target_=torch.nn.Identity"), "model: Identity gives")
     assert not Path("outputs").exists()
+
+
+def test_why_pooling_stands_before_relu_is_told(cnntrain: Command) -> None:
+    """The course has Conv, ReLU, Pool."""
+    for words in (["summary"], ["explain", "steps", "limit=64", "precision=fp32"]):
+        out = cnntrain(*words, "model=cnn").out
+        assert "Conv, ReLU, Pool gives the same numbers" in out
+        assert "gives the same numbers" not in cnntrain(*words, "model=cnn", "model.pool=avg").out
+        assert "not give quite the same" in cnntrain(*words, "model=cnn", "model.batch_norm=true").out

@@ -12,6 +12,7 @@ from cnntrain import __version__
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.config.sections import ModelSettings, strengths
 from cnntrain.drawing.masks import in_colors
+from cnntrain.explain import sentences
 from cnntrain.explain.arithmetic import (
     describe_field,
     describe_parameters,
@@ -128,6 +129,8 @@ def show_model(console: Console, settings: ModelSettings) -> None:
         left=2,
     )
     words(console, tr("\nParameters: {total}", total=describe_total(traced, total)))
+    if order := sentences.on_order([row.layer.kind for row in traced]):
+        words(console, order)
     if any(isinstance(row.module, nn.Conv2d) for row in traced):
         words(
             console,
