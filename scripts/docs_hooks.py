@@ -15,11 +15,13 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
 from cnntrain.cli.commands import COMMANDS, help_of, overview
-from cnntrain.cli.help import comment
+from cnntrain.cli.help import comment, own_values
 from cnntrain.config.compose import choices_with, default_choices, default_in_words, defaults, groups
-from cnntrain.config.keys import GROUPS, KEYS
+from cnntrain.config.keys import GROUPS, KEYS, home_of
 
 ROOT = Path(__file__).parent.parent
+RUN = "The run"  # the section of keys without a group
+ROLE = re.compile(r":(?:class|func|meth|mod):(?=<code>)")  # of docstrings, which the site does not know
 PLACE = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 OUTSIDE = re.compile(r"\]\(((?:\.\./)+)(SECURITY)\.md\)")  # the one page that lies where GitHub looks for it
 
@@ -31,6 +33,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return OUTSIDE.sub(lambda link: f"]({posixpath.relpath('security.md', here or '.')})", markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Return a page without the roles that docstrings write before names."""
+    return ROLE.sub("", html)
+
+
 @event_priority(-100)  # after the translations, which look at files below docs/ alone
 def on_files(files: Any, config: Any) -> Any:
     """Add SECURITY.md to the site."""
@@ -40,19 +47,22 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def keys() -> str:
-    """Return a section for each group of keys, and one for those of the run itself."""
-    sections = []
-    for group in ("", *GROUPS):
-        title = f"`{group}`" if group else "The run"
-        parts = [f"## {title}", choices(group) if group else "", table(keys_of(group))]
-        sections.append("\n\n".join(filter(None, parts)))
-    return "\n\n".join(sections)
+    """Return a section for each group of keys, for those of a run, and for those of other commands alone."""
+    sections: dict[str, list[str]] = {RUN: [], **{f"`{group}`": [] for group in GROUPS}}
+    for key in KEYS:
+        sections.setdefault(section_of(key), []).append(key)
+    return "\n\n".join(
+        "\n\n".join(filter(None, [f"## {title}", choices(title.strip("`")), table(names)]))
+        for title, names in sections.items()
+    )
 
 
-def keys_of(group: str) -> list[str]:
-    """Return the keys of a group; of none, those without a group."""
-    named = set(groups())
-    return [key for key in KEYS if (key.partition(".")[0] if key.partition(".")[0] in named else "") == group]
+def section_of(key: str) -> str:
+    """Return the title of the section that a key belongs to: its group, the run, or another command."""
+    home = home_of(key)
+    if home in GROUPS:
+        return f"`{home}`"
+    return f"Of `cnntrain {home}`" if home in COMMANDS and home != "train" else RUN
 
 
 def choices(group: str) -> str:
@@ -67,20 +77,24 @@ def choices(group: str) -> str:
 
 def table(names: list[str]) -> str:
     """Return keys with their defaults, values and meaning as a table."""
-    values = defaults()
+    values = {key: value for name in COMMANDS for key, value in own_values(name).items()} | defaults()
     lines = []
     for name in names:
         value, note = default_in_words(values[name]) if name in values else ("", "")
         meaning = "; ".join(filter(None, (KEYS[name].doc, note, choices_with(name))))
         default = f"`{value}`" if value else ""
-        lines.append(f"| `{name}` | {cell(default)} | `{cell(KEYS[name].short())}` | {cell(meaning)} |")
+        lines.append(f"| `{name}` | {default} | `{KEYS[name].short()}` | {cell(meaning)} |")
     head = ["| key | default | values | meaning |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *lines]) if lines else ""
 
 
 def cell(text: str) -> str:
-    """Return text as it stands in a cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text
+    """Return text as it stands in a cell of a table: no | outside code, and no HTML."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(
+        part if number % 2 else part.replace("|", "\\|").replace("<", "&lt;")
+        for number, part in enumerate(parts)
+    )
 
 
 def commands() -> str:
