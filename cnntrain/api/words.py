@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnntrain.config.compose import groups
+from cnntrain.config.conf_files import groups
 from cnntrain.config.overrides import in_quotes
 from cnntrain.errors import UserError
 

@@ -119,7 +119,7 @@ def language_and_words(arguments: Sequence[str], command: Command) -> tuple[str,
     Raises:
         UserError: there is no such language.
     """
-    from cnntrain.config.compose import conf_folder, read_yaml
+    from cnntrain.config.conf_files import conf_folder, read_yaml
     from cnntrain.config.mistakes.suggestions import check_value
 
     typed = [word.removeprefix("lang=") for word in arguments if word.startswith("lang=")]

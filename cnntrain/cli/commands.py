@@ -11,7 +11,7 @@ from cnntrain.cli.inference import DEMO, EVAL, EXPORT, PREDICT, REPORT
 from cnntrain.cli.inspect import BENCH, COMPARE, DATA, SUMMARY
 from cnntrain.cli.resume import RESUME
 from cnntrain.cli.train import TRAIN
-from cnntrain.config.compose import groups
+from cnntrain.config.conf_files import groups
 from cnntrain.config.keys import KEYS
 
 COMMANDS: dict[str, Command] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnntrain.cli.command import Command
 from cnntrain.cli.help import own_values
-from cnntrain.config.compose import choice_values, default_choices, defaults, groups
+from cnntrain.config.conf_files import choice_values, default_choices, defaults, groups
 from cnntrain.config.keys import KEYS, home_of
 from cnntrain.errors import UserError
 from cnntrain.runs.run_folder import OUTPUTS, SWEEP

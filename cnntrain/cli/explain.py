@@ -18,7 +18,7 @@ from cnntrain.cli.command import (
     split_flags,
 )
 from cnntrain.cli.help import entry, key_lines, own_values
-from cnntrain.config.compose import conf_folder, groups, read_yaml
+from cnntrain.config.conf_files import conf_folder, groups, read_yaml
 from cnntrain.config.keys import KEYS, OVERRIDABLE
 from cnntrain.config.mistakes.malformed import malformed
 from cnntrain.errors import UserError, did_you_mean

@@ -7,7 +7,7 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from cnntrain.config.compose import (
+from cnntrain.config.conf_files import (
     choice_file,
     choice_values,
     choices_with,

@@ -142,8 +142,8 @@ def augmented(flags: Mapping[str, str | None], words: Sequence[str]) -> int:
 
 def bench(arguments: Sequence[str]) -> int:
     """``cnntrain bench [overrides]``."""
-    from cnntrain.config.compose import conf_folder, read_yaml
     from cnntrain.config.composer import composed
+    from cnntrain.config.conf_files import conf_folder, read_yaml
     from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.config.overrides import check_overrides, normalized
     from cnntrain.config.schema import IMAGES, inputs_of

@@ -95,7 +95,8 @@ def new_run(
     Raises:
         UserError: the configuration makes no sense, or the folder is taken.
     """
-    from cnntrain.config.composer import composed, hydra_job
+    from cnntrain.config.compose import hydra_job
+    from cnntrain.config.composer import composed
     from cnntrain.config.derived import with_folder
     from cnntrain.config.validation.machine import remark_on_threads
     from cnntrain.runs import lookup, run_folder
@@ -197,8 +198,9 @@ def show(hydra_arguments: Sequence[str], overrides: Sequence[str], config_dir: s
 
     import hydra
 
-    from cnntrain.config.compose import conf_folder, prepare_hydra
+    from cnntrain.config.compose import prepare_hydra
     from cnntrain.config.composer import explaining_errors
+    from cnntrain.config.conf_files import conf_folder
 
     prepare_hydra()
     logging.raiseExceptions = False  # --info is logged, and | head is no reason for a hundred tracebacks

@@ -1,4 +1,4 @@
-"""The configuration: where conf/ is, what it offers, and how Hydra composes it.
+"""How Hydra composes the configuration, and what it does around a job.
 
 Imports no torch. Hydra is imported inside the functions that need it, since ``--help`` does not.
 """
@@ -7,170 +7,20 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.keys import KEYS, with_current_paths, with_lists
-from cnntrain.config.schema import shown
+from cnntrain.config.conf_files import conf_folder, conf_folders
+from cnntrain.config.keys import with_current_paths, with_lists
 from cnntrain.errors import UserError
 
 if TYPE_CHECKING:
+    from hydra.experimental.callback import Callback
     from omegaconf import DictConfig
-
-
-def conf_folder() -> Path:
-    """Return the folder of YAML files: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
-
-
-def conf_folders(extra: str | None = None) -> list[Path]:
-    """Return every folder that groups come from: cnntrain's, ``conf/`` here, ``--config-dir``."""
-    candidates = [conf_folder(), Path.cwd() / "conf", *([Path(extra).absolute()] if extra else [])]
-    return [
-        folder
-        for index, folder in enumerate(candidates)
-        if folder.is_dir() and folder not in candidates[:index]
-    ]
-
-
-def groups(extra: str | None = None) -> dict[str, list[str]]:
-    """Return each group and its choices, such as ``{"optim": ["adam", ...]}``."""
-    found: dict[str, set[str]] = {}
-    for folder in conf_folders(extra):
-        for path in folder.glob("*/**/*.yaml"):
-            group, *choice = path.relative_to(folder).with_suffix("").parts
-            if group != "hydra":
-                found.setdefault(group, set()).add("/".join(choice))
-    return {group: sorted(choices) for group, choices in sorted(found.items())}
-
-
-def choice_file(group: str, choice: str, extra: str | None = None) -> Path:
-    """Return the file of a choice: where there are several, the one that Hydra takes."""
-    files = (folder / group / f"{choice}.yaml" for folder in conf_folders(extra))
-    return next(file for file in files if file.exists())
-
-
-def user_files(choices: Mapping[str, Any], extra: str | None = None) -> list[Path]:
-    """Return the files of the user's that have the name of a chosen choice, such as conf/optim/nadam.yaml."""
-    named = [f"{group}/{choice}.yaml" for group, choice in choices.items()]
-    return [folder / name for folder in conf_folders(extra)[1:] for name in named if (folder / name).exists()]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML file as plain types, without Hydra's defaults list."""
-    from omegaconf import OmegaConf
-
-    node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items() if key not in ("defaults", "hydra")}
-
-
-def default_choices() -> dict[str, str]:
-    """Return the choice of each group when nothing else is said; not of a group without one."""
-    entries = raw_yaml(conf_folder() / "train.yaml").get("defaults", [])
-    return {
-        group: choice
-        for entry in entries
-        if isinstance(entry, dict)
-        for group, choice in entry.items()
-        if choice
-    }
-
-
-def defaults() -> dict[str, str]:
-    """Return each key's default as it is written in train.yaml, else in its group.
-
-    Of a group's choices the default one counts first, then any other that has the key.
-    """
-    found = dict(typed_values(raw_yaml(conf_folder() / "train.yaml")))
-    chosen = default_choices()
-    for group, choices in groups().items():
-        for choice in sorted(choices, key=lambda choice: choice != chosen.get(group)):
-            for key, value in choice_values(group, choice).items():
-                found.setdefault(key, value)
-    return found
-
-
-def default(key: str, file: str = "train") -> Any:
-    """Return the default of a key in a file of conf/: that of ``data.max_megapixels`` is in train.yaml."""
-    value: Any = raw_yaml(conf_folder() / f"{file}.yaml")
-    for name in key.split("."):
-        value = value[name]
-    return value
-
-
-def choice_values(group: str, choice: str, extra: str | None = None) -> dict[str, str]:
-    """Return the keys of one choice and their values as written, those of the choices it builds on too."""
-    if group == "experiment":  # its keys are those of other groups
-        return {}
-    content = raw_yaml(choice_file(group, choice, extra))
-    found = dict(typed_values(content, f"{group}."))
-    for base in content.get("defaults", []):
-        if base in groups(extra).get(group, ()) and base != choice:
-            found = {**choice_values(group, base, extra), **found}
-    return found
-
-
-def owners(key: str, extra: str | None = None) -> list[str]:
-    """Return the choices that have a key, such as ``["mlp"]`` for ``model.hidden``."""
-    group = key.partition(".")[0]
-    return [choice for choice in groups(extra).get(group, ()) if key in choice_values(group, choice, extra)]
-
-
-def choices_with(key: str) -> str:
-    """Return which choices have a key, as ``optim=rmsprop|sgd``; "" if nearly all of its group have it."""
-    group, found = key.partition(".")[0], owners(key)
-    all_choices = [choice for choice in groups().get(group, ()) if choice != "custom"]
-    return f"{group}={'|'.join(found)}" if found and len(found) <= len(all_choices) / 2 else ""
-
-
-def default_in_words(value: str) -> tuple[str, str]:
-    """Return a default as one would type it, and a note about one that is taken from elsewhere.
-
-    ``${oc.env:NAME,data}`` is ``data``, or what the environment says; ``${seed}`` is the value of ``seed``.
-    """
-    variable = re.fullmatch(r"\$\{oc\.env:(\w+)(?:,(.*))?\}", value)
-    if variable:
-        return variable[2] or "", f"default: ${variable[1]} if set"
-    other = re.fullmatch(r"\$\{([\w.]+)\}", value)
-    return (other[1], f"default: that of {other[1]}") if other else (value, "")
-
-
-def raw_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file without Hydra, for help and completion; what is broken counts as empty."""
-    try:
-        return parsed_yaml(path, path.stat().st_mtime_ns)
-    except OSError:
-        return {}
-
-
-@functools.lru_cache(maxsize=256)  # help asks for each file once a key
-def parsed_yaml(path: Path, written: int) -> dict[str, Any]:
-    """Return the contents of a YAML file as it was written at a time, in nanoseconds; {} if it is broken."""
-    import yaml
-
-    try:
-        content = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def typed_values(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the keys of a YAML file with their values as typed; ``_target_`` only where it is a key."""
-    for name, value in node.items():
-        key = f"{prefix}{name}"
-        if name in ("hydra", "defaults"):
-            continue
-        if isinstance(value, dict):
-            yield from typed_values(value, f"{key}.")
-        elif key in KEYS or (name != "_target_" and not prefix.startswith("data.source")):
-            yield key, shown(value)
 
 
 def prepare_hydra(config_dir: str | None = None) -> None:
@@ -257,3 +107,79 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an exception's text that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def hydra_job(config: DictConfig, name: str) -> Iterator[Path | None]:
+    """Do around some work what ``hydra.main`` does around a job: folder, logs, environment and callbacks.
+
+    ``hydra.main`` itself would call the work, below ten functions of its own.
+
+    Args:
+        config: as Hydra composed it, with its own part.
+        name: the file of defaults in conf/.
+
+    Yields:
+        The folder that ``hydra.run.dir`` names; None if it names none.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
+    from omegaconf import OmegaConf, open_dict, read_write
+
+    state, start, outcome = HydraConfig.instance(), Path.cwd(), JobReturn()
+    before = state.cfg
+    state.set_config(config)
+    try:
+        folder = Path(str(config.hydra.run.dir))
+        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+            config.hydra.runtime.output_dir = str(folder.absolute())
+        state.set_config(config)
+        outcome.cfg, outcome.hydra_cfg = config, config
+        outcome.overrides = list(config.hydra.overrides.task)
+        callbacks = build_callbacks(config)
+        notify(callbacks, "on_run_start", config=config, config_name=name)
+        folder.mkdir(parents=True, exist_ok=True)
+        if config.hydra.job.chdir:
+            os.chdir(folder)
+        for logging in (config.hydra.hydra_logging, config.hydra.job_logging):
+            configure_log(logging, config.hydra.verbose)
+        if config.hydra.output_subdir is not None:
+            saved = Path(config.hydra.runtime.output_dir) / config.hydra.output_subdir
+            saved.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(OmegaConf.masked_copy(config, ["hydra"]), saved / "hydra.yaml")
+            OmegaConf.save(config.hydra.overrides.task, saved / "overrides.yaml")
+            own = [str(key) for key in config if key != "hydra"]
+            OmegaConf.save(OmegaConf.masked_copy(config, own), saved / "config.yaml")
+        with env_override(config.hydra.job.env_set):
+            notify(callbacks, "on_job_start", config=config, task_function=lambda config: None)
+            outcome.status = JobStatus.FAILED
+            try:
+                yield folder if str(folder) != "." else None
+                outcome.status, outcome.return_value = JobStatus.COMPLETED, None
+            except Exception as error:
+                outcome.return_value = error
+                raise
+            finally:
+                callbacks.reverse()  # the last to begin is the first to end
+                notify(callbacks, "on_job_end", config=config, job_return=outcome)
+                notify(callbacks, "on_run_end", config=config, config_name=name, job_return=outcome)
+    finally:
+        state.cfg = before
+        os.chdir(start)
+
+
+def build_callbacks(config: DictConfig) -> list[Callback]:
+    """Build the callbacks that a configuration names at ``hydra.callbacks``."""
+    from hydra.utils import instantiate
+
+    return [instantiate(node) for node in (config.hydra.get("callbacks") or {}).values()]
+
+
+def notify(callbacks: Iterable[Callback], event: str, **details: Any) -> None:
+    """Call a method of every callback. As in Hydra, an error in one is only a warning."""
+    for callback in callbacks:
+        try:
+            getattr(callback, event)(**details)
+        except Exception as error:
+            name = f"{type(callback).__name__}.{event}"
+            warnings.warn(f"Callback {name} raised {type(error).__name__}: {error}", stacklevel=2)

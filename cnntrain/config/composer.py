@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnntrain.annotations.auto import annotation_options, complete_canvas, inferred, inventory_of
-from cnntrain.config.compose import choice_file, compose, default, groups, plain, read_yaml, user_files
+from cnntrain.config.compose import compose, plain
+from cnntrain.config.conf_files import choice_file, default, groups, read_yaml, user_files
 from cnntrain.config.hydra_errors import explain_error, shortest, with_origin
 from cnntrain.config.instantiate import build_source
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, loss_of, needs_inference
@@ -26,7 +24,6 @@ from cnntrain.sequences.auto import complete_sequences
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
-    from hydra.experimental.callback import Callback
     from omegaconf import DictConfig
 
 T = TypeVar("T")
@@ -249,79 +246,3 @@ def explaining_errors(overrides: Sequence[str], config_dir: str | None) -> Itera
         yield
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         raise explain_error(error, overrides, config_dir) from error
-
-
-@contextmanager
-def hydra_job(config: DictConfig, name: str) -> Iterator[Path | None]:
-    """Do around some work what ``hydra.main`` does around a job: folder, logs, environment and callbacks.
-
-    ``hydra.main`` itself would call the work, below ten functions of its own.
-
-    Args:
-        config: as Hydra composed it, with its own part.
-        name: the file of defaults in conf/.
-
-    Yields:
-        The folder that ``hydra.run.dir`` names; None if it names none.
-    """
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
-    from omegaconf import OmegaConf, open_dict, read_write
-
-    state, start, outcome = HydraConfig.instance(), Path.cwd(), JobReturn()
-    before = state.cfg
-    state.set_config(config)
-    try:
-        folder = Path(str(config.hydra.run.dir))
-        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = str(folder.absolute())
-        state.set_config(config)
-        outcome.cfg, outcome.hydra_cfg = config, config
-        outcome.overrides = list(config.hydra.overrides.task)
-        callbacks = build_callbacks(config)
-        notify(callbacks, "on_run_start", config=config, config_name=name)
-        folder.mkdir(parents=True, exist_ok=True)
-        if config.hydra.job.chdir:
-            os.chdir(folder)
-        for logging in (config.hydra.hydra_logging, config.hydra.job_logging):
-            configure_log(logging, config.hydra.verbose)
-        if config.hydra.output_subdir is not None:
-            saved = Path(config.hydra.runtime.output_dir) / config.hydra.output_subdir
-            saved.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save(OmegaConf.masked_copy(config, ["hydra"]), saved / "hydra.yaml")
-            OmegaConf.save(config.hydra.overrides.task, saved / "overrides.yaml")
-            own = [str(key) for key in config if key != "hydra"]
-            OmegaConf.save(OmegaConf.masked_copy(config, own), saved / "config.yaml")
-        with env_override(config.hydra.job.env_set):
-            notify(callbacks, "on_job_start", config=config, task_function=lambda config: None)
-            outcome.status = JobStatus.FAILED
-            try:
-                yield folder if str(folder) != "." else None
-                outcome.status, outcome.return_value = JobStatus.COMPLETED, None
-            except Exception as error:
-                outcome.return_value = error
-                raise
-            finally:
-                callbacks.reverse()  # the last to begin is the first to end
-                notify(callbacks, "on_job_end", config=config, job_return=outcome)
-                notify(callbacks, "on_run_end", config=config, config_name=name, job_return=outcome)
-    finally:
-        state.cfg = before
-        os.chdir(start)
-
-
-def build_callbacks(config: DictConfig) -> list[Callback]:
-    """Build the callbacks that a configuration names at ``hydra.callbacks``."""
-    from hydra.utils import instantiate
-
-    return [instantiate(node) for node in (config.hydra.get("callbacks") or {}).values()]
-
-
-def notify(callbacks: Iterable[Callback], event: str, **details: Any) -> None:
-    """Call a method of every callback. As in Hydra, an error in one is only a warning."""
-    for callback in callbacks:
-        try:
-            getattr(callback, event)(**details)
-        except Exception as error:
-            name = f"{type(callback).__name__}.{event}"
-            warnings.warn(f"Callback {name} raised {type(error).__name__}: {error}", stacklevel=2)

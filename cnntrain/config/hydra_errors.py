@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.compose import (
+from cnntrain.config.compose import compose, first_line
+from cnntrain.config.conf_files import (
     choice_file,
-    compose,
     conf_folders,
     defaults,
-    first_line,
     groups,
     owners,
     raw_yaml,

@@ -21,7 +21,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cnntrain.config.compose import conf_folder, default_choices, read_yaml
+from cnntrain.config.conf_files import conf_folder, default_choices, read_yaml
 from cnntrain.config.keys import CLASS_GROUPS, DESCRIBED, GROUPS, KEYS, MANY, with_current_paths
 from cnntrain.config.schema import UNCHANGED
 

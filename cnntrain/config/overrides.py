@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.compose import groups
+from cnntrain.config.conf_files import groups
 from cnntrain.config.keys import CUSTOM_GROUPS, KEYS, PATHS, REQUIRED_GROUPS
 from cnntrain.config.mistakes.malformed import malformed, several_values, unknown_choice
 from cnntrain.errors import UserError

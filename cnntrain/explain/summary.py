@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.conf_files import conf_folder, read_yaml
 from cnntrain.config.schema import CALLED, shown
 from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.explain import sentences

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.conf_files import conf_folder, read_yaml
 from cnntrain.config.schema import Config
 from cnntrain.language.translation import later, tr
 from cnntrain.runs.records import CheckpointState

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.compose import choice_file, conf_folder, default_choices, groups, raw_yaml
+from cnntrain.config.conf_files import choice_file, conf_folder, default_choices, groups, raw_yaml
 from cnntrain.config.keys import (
     AUTO,
     CUSTOM_GROUPS,

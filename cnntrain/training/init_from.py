@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.compose import choice_file, choice_values, groups, raw_yaml
+from cnntrain.config.conf_files import choice_file, choice_values, groups, raw_yaml
 from cnntrain.config.keys import leaves
 from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
 from cnntrain.config.sections import ModelSettings, PreviousRunSettings

@@ -17,7 +17,7 @@ from conftest import Command, is_told
 from cnntrain import __version__
 from cnntrain.cli.commands import COMMANDS
 from cnntrain.cli.help import FIRST_PAGE
-from cnntrain.config.compose import conf_folder, groups
+from cnntrain.config.conf_files import conf_folder, groups
 from cnntrain.config.keys import KEYS, OVERRIDABLE
 from cnntrain.explain.table import TOPICS
 

@@ -9,10 +9,10 @@ import pytest
 from conftest import TINY, Command, is_told
 
 from cnntrain.cli.commands import COMMANDS
-from cnntrain.config.compose import groups
+from cnntrain.config.conf_files import groups
 from cnntrain.config.keys import KEYS
 from cnntrain.config.mistakes import synonyms
-from cnntrain.config.mistakes.suggestions import other_task
+from cnntrain.config.mistakes.networks import other_task
 from cnntrain.explain.table import TOPICS
 
 # What is typed behind `train`, and the override that the message gives. A tuple: other words of the message.

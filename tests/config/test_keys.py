@@ -11,7 +11,7 @@ import pytest
 from image_tree import digits
 
 from cnntrain.compare.diff import differing
-from cnntrain.config.compose import choice_values, conf_folder, groups, raw_yaml, typed_values
+from cnntrain.config.conf_files import choice_values, conf_folder, groups, raw_yaml, typed_values
 from cnntrain.config.keys import GROUPS, INFERRED, KEYS, OVERRIDABLE, affected_by, home_of
 from cnntrain.config.schema import UNCHANGED, Affects, Command, Key
 from cnntrain.image_folder.inventory import usable_inventory

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.config.compose import conf_folder
+from cnntrain.config.conf_files import conf_folder
 from cnntrain.config.instantiate import is_own_class
 
 NOT_BUILT = ("launcher", "sweeper")  # of a sweep, never of a checkpoint

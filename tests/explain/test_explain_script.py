@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import Command, full_mnist, is_told, run_folders
 
-from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.conf_files import conf_folder, read_yaml
 from cnntrain.config.keys import ACTIVATIONS
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.explain.script.supported import is_refused

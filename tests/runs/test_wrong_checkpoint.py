@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import TINY, Command, is_told
 
-from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.conf_files import conf_folder, read_yaml
 from cnntrain.config.from_checkpoint import saved_config
 from cnntrain.runs import checkpoint
 

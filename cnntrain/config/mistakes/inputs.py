@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cnntrain.config.compose import defaults
+from cnntrain.config.conf_files import defaults
 from cnntrain.config.keys import CLASS_GROUPS, KEYS, is_described, leaves
 from cnntrain.config.schema import IMAGES, inputs_of, shown
 from cnntrain.errors import UserError

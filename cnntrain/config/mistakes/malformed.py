@@ -8,19 +8,16 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnntrain.config.compose import defaults, groups
+from cnntrain.config.conf_files import defaults, groups
 from cnntrain.config.keys import CUSTOM_GROUPS, KEYS, PATHS
 from cnntrain.config.mistakes import synonyms
-from cnntrain.config.mistakes.suggestions import (
+from cnntrain.config.mistakes.networks import other_task
+from cnntrain.config.mistakes.suggestions import flag_suggestion, other_tool_hint, plain, unknown_key
+from cnntrain.config.mistakes.values import (
     data_for,
-    flag_suggestion,
     is_square_size,
     number_for,
-    other_task,
-    other_tool_hint,
     override_for,
-    plain,
-    unknown_key,
     with_decimal_point,
 )
 from cnntrain.config.schema import WHOLE

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.compose import conf_folder, read_yaml
+from cnntrain.config.conf_files import conf_folder, read_yaml
 from cnntrain.config.keys import CLASS_GROUPS, GROUPS, KEYS, affected_by
 from cnntrain.config.schema import Config
 from cnntrain.config.sections.data import DataSettings, Node

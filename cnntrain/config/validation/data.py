@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from cnntrain.config.compose import defaults
+from cnntrain.config.conf_files import defaults
 from cnntrain.config.keys import KEYS, described_arguments, leaves
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.schema import height_and_width, shown

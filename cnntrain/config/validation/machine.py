@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from cnntrain.config.keys import KEYS
-from cnntrain.config.mistakes.suggestions import override_for
+from cnntrain.config.mistakes.values import override_for
 from cnntrain.errors import UserError
 from cnntrain.runtime.hardware import cores
 from cnntrain.runtime.ranks import Reporter

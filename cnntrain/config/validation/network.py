@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.config.keys import data_with, described_arguments
-from cnntrain.config.mistakes.suggestions import is_of_segmentation, other_task
+from cnntrain.config.mistakes.networks import is_of_segmentation, other_task
 from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.models.conv_arithmetic import cnn_sizes

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from cnntrain.config.compose import defaults
+from cnntrain.config.conf_files import defaults
 from cnntrain.config.keys import (
     AUTO,
     CLASS_GROUPS,
@@ -22,8 +22,9 @@ from cnntrain.config.keys import (
     needs_inference,
 )
 from cnntrain.config.mistakes.inputs import check_inputs
-from cnntrain.config.mistakes.suggestions import check_value, override_for, unknown_key
+from cnntrain.config.mistakes.suggestions import check_value, unknown_key
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
+from cnntrain.config.mistakes.values import override_for
 from cnntrain.config.schema import IMAGES, height_and_width, inputs_of, shown
 from cnntrain.config.sections import DataSettings
 from cnntrain.config.validation.data import (

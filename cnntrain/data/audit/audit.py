@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from cnntrain.config.compose import default
+from cnntrain.config.conf_files import default
 from cnntrain.data.audit import recommended
 from cnntrain.data.audit.findings_text import facts_of, show
 from cnntrain.data.audit.page import page

@@ -14,7 +14,7 @@ from cnntrain.annotations.label_scheme import AnnotationOptions, shares, values_
 from cnntrain.annotations.mask_reader import MaskReader
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
-from cnntrain.config.compose import default
+from cnntrain.config.conf_files import default
 from cnntrain.config.overrides import in_quotes
 from cnntrain.config.schema import shown
 from cnntrain.data.audit.audit import SIZES, sorted_copies, split_in_words

@@ -18,7 +18,7 @@ from cnntrain.annotations.boxes.inventory import BoxInventory
 from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
-from cnntrain.config.compose import default
+from cnntrain.config.conf_files import default
 from cnntrain.data.resize import read_sized, sides
 from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks

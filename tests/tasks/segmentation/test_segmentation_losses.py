@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntrain.annotations.regions import IGNORED
-from cnntrain.config.compose import choice_file, read_yaml
+from cnntrain.config.conf_files import choice_file, read_yaml
 from cnntrain.errors import UserError
 from cnntrain.loop import evaluate, train_epoch
 from cnntrain.tasks import Segmentation

@@ -13,7 +13,7 @@ from cnntrain.annotations.facts import ALIKE
 from cnntrain.annotations.label_scheme import AnnotationOptions
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.annotations.table import AUTO
-from cnntrain.config.compose import default
+from cnntrain.config.conf_files import default
 from cnntrain.config.overrides import in_quotes
 from cnntrain.data.audit.audit import SIZES, sorted_copies, split_in_words
 from cnntrain.data.audit.boxes.page import page
