@@ -16,7 +16,7 @@ from mkdocs.structure.files import File
 
 from cnntrain.cli.commands import COMMANDS, help_of, overview
 from cnntrain.cli.help import comment, own_values
-from cnntrain.config.compose import choices_with, default_choices, default_in_words, defaults, groups
+from cnntrain.config.conf_files import choices_with, default_choices, default_in_words, defaults, groups
 from cnntrain.config.keys import GROUPS, KEYS, home_of
 
 ROOT = Path(__file__).parent.parent
