@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnntrain.drawing.style import COLOURS, canvas, png, styled
+from cnntrain.language.translation import tr
 from cnntrain.runs.named_output import save_bytes
 
 LINES = (COLOURS["curve"], COLOURS["mark"], "#2f9e44", "#7048e8")
@@ -55,7 +56,9 @@ def logarithmic(
             axes.plot(range(1, len(values) + 1), known, color=colour, label=name, linewidth=1.0)
             lost = next((step for step, value in enumerate(values, 1) if not math.isfinite(value)), None)
             if lost is not None:
-                axes.axvline(lost, color=colour, linestyle=":", label=f"{name}: not finite from here")
+                axes.axvline(
+                    lost, color=colour, linestyle=":", label=tr("{name}: not finite from here", name=name)
+                )
         axes.set(ylabel=what, yscale="log")
         axes.legend()
     axes.set_xlabel(xlabel)

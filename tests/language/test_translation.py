@@ -60,6 +60,24 @@ def in_code() -> set[tuple[str, ...]]:
     return {found for path in root.rglob("*.py") for found in messages(ast.parse(path.read_text("utf-8")))}
 
 
+PROSE = re.compile(r"[a-z]{2,} [a-z]{2,}")  # two words and a blank between them
+
+
+def prose(tree: ast.AST) -> Iterator[str]:
+    """Yield the literals of code that are prose, but for docstrings, marked messages, errors and styles."""
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        is_marked = (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ARGUMENTS
+        )
+        is_style = isinstance(node, ast.keyword) and node.arg == "loc"
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_marked or is_style or is_docstring or isinstance(node, ast.Raise):
+            skipped.update(ast.walk(node))
+        elif isinstance(node, ast.Constant) and node not in skipped and PROSE.search(str(node.value).lower()):
+            yield str(node.value)
+
+
 def places(text: str) -> Counter[str]:
     """Return the names of the places of a message; it is a format if one of them has a name."""
     names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
@@ -106,6 +124,14 @@ def test_french_has_blanks_that_do_not_break_before_its_signs() -> None:
             plain = code.sub("x", text)
             wrong = re.findall(rf".?[^{JOIN}][;:?!»](?:\s|$)|«[^{JOIN}]", plain)
             assert not wrong, f"{text!r}: {wrong}"
+
+
+def test_what_topics_say_is_marked_for_translation() -> None:
+    folder = Path(package.__file__).parent / "explain"
+    modules = [*(folder / "topics").rglob("*.py"), *(folder / f"{n}.py" for n in ("sentences", "figures"))]
+    unmarked = {path.name: list(prose(ast.parse(path.read_text("utf-8")))) for path in modules}
+    assert {name: found for name, found in unmarked.items() if found} == {}
+    assert list(prose(ast.parse("words(f'a sentence of {number} words')"))) == ["a sentence of "]
 
 
 def test_plurals_follow_the_language() -> None:

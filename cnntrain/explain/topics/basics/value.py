@@ -93,7 +93,7 @@ def small_network(p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 @styled
 def drawn(loss: Value, named: dict[str, Value]) -> Figure:
     """Return the graph of a result: inputs on the left; each box holds data, and the gradient below it."""
-    names = {id(value): name for name, value in named.items()} | {id(loss): "loss"}
+    names = {id(value): name for name, value in named.items()} | {id(loss): tr("loss")}
     order = ordered(loss)
     depth = {id(loss): 0}  # steps before the loss; a value stands right before the first that uses it
     for one in reversed(order):

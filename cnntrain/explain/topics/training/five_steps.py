@@ -122,7 +122,7 @@ def show_forward(console: Console, parts: TrainingSetup, forward: Forward) -> No
         spread = f"{float(values.mean()):.3f} ± {float(values.std()):.3f}"
         lines.append((*facts(name, output), spread, f"{float((output == 0).float().mean()):.0%}"))
     rows(console, (tr("after layer"), *map(tr, TENSOR[1:]), tr("mean ± std"), tr("zeros")), lines)
-    of = "pixel" if forward.logits.dim() == 4 else "image"
+    of = tr("pixel") if forward.logits.dim() == 4 else tr("image")
     words(
         console,
         tr("The last are the logits: a number for each {of} and class, larger where it is likelier.", of=of),
