@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.ops import MultiScaleRoIAlign
 
 from cnntrain.errors import UserError
 from cnntrain.models import TorchvisionDetector, Yolo
 from cnntrain.models.detection import ready_made
+from cnntrain.models.detection.pooling import POINTS, Pooling
 from cnntrain.tasks import Detection
 from cnntrain.tasks.detection.losses import DetectionLoss
 
@@ -73,3 +75,29 @@ def test_pretrained_weights_are_taken_but_for_those_of_the_classes() -> None:
 def test_an_unknown_detector_is_one_line() -> None:
     with pytest.raises(UserError, match="did you mean fasterrcnn_resnet50_fpn"):
         TorchvisionDetector("fasterrcnn_resnet50_fnp", None, 3, 2)
+
+
+@pytest.mark.parametrize("strides", [(8,), (8, 16)])
+def test_the_gradient_of_pooled_features_is_that_of_torchvision(strides: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    names = [str(stride) for stride in strides]
+    size = (200, 264)  # large enough that boxes are cut out of both maps
+    maps = {
+        str(stride): torch.rand(3, 5, size[0] // stride, size[1] // stride, generator=generator)
+        for stride in strides
+    }
+    corners = 300 * torch.rand(3, 12, 2, generator=generator) - 40  # some lie outside in part or entirely
+    sides = 200 * torch.rand(3, 12, 2, generator=generator) ** 2  # some are smaller than a cell
+    boxes = [*torch.cat([corners, corners + sides], dim=2), torch.empty(0, 4)][1:]
+    boxes[1][0] = torch.tensor([0.0, 0.0, size[1], size[0]])
+    wanted = torch.rand(24, 5, 7, 7, generator=generator)
+    found = []
+    for module in (MultiScaleRoIAlign(names, 7, POINTS), Pooling(names, 7, POINTS)):
+        leaves = {name: each.clone().requires_grad_() for name, each in maps.items()}
+        pooled = module(leaves, boxes, [size] * 3)
+        (pooled * wanted).sum().backward()
+        found.append((pooled, [leaf.grad for leaf in leaves.values()]))
+    (theirs, their_grads), (ours, our_grads) = found
+    assert torch.equal(ours, theirs)
+    for our, their in zip(our_grads, their_grads, strict=True):
+        assert their.abs().sum() > 0 and torch.allclose(our, their, atol=1e-4)

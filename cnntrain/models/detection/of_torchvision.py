@@ -13,8 +13,8 @@ from torchvision.models.detection import FasterRCNN as Network
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import MultiScaleRoIAlign
 
+from cnntrain.models.detection.pooling import POINTS, Pooling
 from cnntrain.models.detection.pyramid import Pyramid
 
 SIDES, RATIOS = (2.0, 3.0), (0.5, 1.0, 2.0)  # of the anchors of each grid: in strides, and height to width
@@ -170,7 +170,7 @@ class FasterRCNN(OfTorchvision):
             rpn_pre_nms_top_n_test=PROPOSALS,
             rpn_post_nms_top_n_train=LOOKED_AT,
             rpn_post_nms_top_n_test=LOOKED_AT,
-            box_roi_pool=MultiScaleRoIAlign(names, POOLED, sampling_ratio=2),
+            box_roi_pool=Pooling(names, POOLED, POINTS),
             box_head=TwoMLPHead(maps.out_channels * POOLED**2, HIDDEN),
             box_predictor=FastRCNNPredictor(HIDDEN, num_classes + 1),
             box_batch_size_per_image=LEARNT,
