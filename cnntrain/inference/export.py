@@ -22,7 +22,13 @@ from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.comparison import IMAGES, VALUES, at_most, compared, in_other_sizes
 from cnntrain.inference.portable.description import README, SCRIPT, describe, preprocessing, sizes_taken
 from cnntrain.inference.portable.from_bytes import FromBytes, left_out, tensors
-from cnntrain.inference.portable.writers import WRITERS, Source, takes_any_height, why_one_size
+from cnntrain.inference.portable.writers import (
+    WRITERS,
+    Source,
+    is_by_torchscript,
+    takes_any_height,
+    why_one_size,
+)
 from cnntrain.inference.sequences.export import (
     FromSequences,
     SequenceSource,
@@ -180,13 +186,11 @@ def write_one(
 
 
 def check_traced(model: nn.Module, formats: Sequence[str]) -> None:
-    """Raise a UserError if a model can't become a program and a format is one."""
-    reason = getattr(model, "not_traced", "")
-    programs = [kind for kind in formats if kind != "safetensors"]
-    if reason and programs:
+    """Raise a UserError if a format is that of torch.export, which can't follow a model."""
+    if "pt2" in formats and is_by_torchscript(model):
         raise UserError(
-            f"{type(model).__name__} can't be exported to {programs[0]}: {reason}\n"
-            "formats=[safetensors] writes its weights; model=yolo is exported whole"
+            f"{type(model).__name__} can't be exported to pt2: torch.export can't follow how it chooses its "
+            "boxes\nformats=[onnx,safetensors] writes the others"
         )
 
 

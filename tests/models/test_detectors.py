@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torchvision.ops import MultiScaleRoIAlign
 
 from cnntrain.errors import UserError
-from cnntrain.models import TorchvisionDetector, Yolo
+from cnntrain.inference.portable.from_bytes import FromBytes
+from cnntrain.inference.portable.writers import Source, write_onnx
+from cnntrain.models import FasterRCNN, TorchvisionDetector, Yolo
 from cnntrain.models.detection import ready_made
 from cnntrain.models.detection.pooling import POINTS, Pooling
 from cnntrain.tasks import Detection
@@ -58,6 +62,25 @@ def test_a_ready_made_detector_learns_and_finds() -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items()), (
         "a loss changes no statistics"
     )
+
+
+def test_a_two_stage_network_finds_the_same_boxes_as_onnx(tmp_path: Path) -> None:
+    """Torchvision's detectors could be exported by the earlier exporter alone: vision#9306, #9462."""
+    torch.manual_seed(0)
+    network, task = FasterRCNN(1, 3, width=4).eval(), Detection((1, 48, 48), 3)
+    task.use({"threshold": 0.5})
+    with torch.no_grad():  # scores that differ: without training all are alike
+        network.heads.roi_heads.box_predictor.cls_score.weight.mul_(60)
+        network.heads.rpn.head.cls_logits.weight.mul_(30)
+    model = FromBytes(network, task, torch.tensor([0.5]), torch.tensor([0.2])).eval()
+    images = [torch.randint(0, 256, (1, 1, 48, 48)).to(torch.uint8) // shade for shade in range(1, 9)]
+    run = write_onnx(Source(model, images[0], False, {}), tmp_path / "model.onnx")
+    with torch.no_grad():
+        expected = [model(image) for image in images]
+    found = [run(image) for image in images]
+    assert all(task.means_the_same(*both) for both in zip(found, expected, strict=True))
+    counts = [int((boxes[..., 5] >= 0).sum()) for boxes in expected]
+    assert len(set(counts)) > 1, counts
 
 
 def test_pretrained_weights_are_taken_but_for_those_of_the_classes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.tasks.base import Task
 
 
@@ -31,7 +32,7 @@ class FromBytes(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 (N, C, H, W) to what the task makes of the outputs, float32 (N, ...)."""
         x = (images.to(torch.float32) - self.mean) * self.scale
-        return self.task.activate(self.model(x))
+        return self.task.activate(predictions_of(self.model(x)))
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:

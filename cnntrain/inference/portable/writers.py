@@ -98,6 +98,14 @@ def takes_any_height(model: FromBytes) -> bool:
     return bool(getattr(model.model, "takes_any_height", False))
 
 
+def is_by_torchscript(model: nn.Module) -> bool:
+    """Return whether a network is exported to ONNX by the exporter for TorchScript.
+
+    What a two-stage detector looks at depends on what it has found, which torch.export can't follow.
+    """
+    return bool(getattr(model, "by_torchscript", False))
+
+
 def to_onnx(model: nn.Module, source: Source, outputs: Sequence[str], any_height: bool = False) -> Any:
     """Return a model as a ``ModelProto``.
 
@@ -114,8 +122,8 @@ def to_onnx(model: nn.Module, source: Source, outputs: Sequence[str], any_height
 
     names: dict[str, Any] = {"input_names": list(source.names), "output_names": list(outputs)}
     with quietly(), exporting("onnx"):
-        if takes_any_height(source.model):
-            # torch.export would unroll the layers to a fixed number of steps, which this exporter does not.
+        if takes_any_height(source.model) or is_by_torchscript(source.model.model):
+            # torch.export would unroll recurrent layers to a fixed number of steps, which this one does not.
             axes = {"images": {0: "N", 2: "H"}, outputs[0]: {0: "N"}} if any_height else {}
             buffer: Any = io.BytesIO()
             torch.onnx.export(model, source.inputs, buffer, dynamo=False, dynamic_axes=axes, **names)

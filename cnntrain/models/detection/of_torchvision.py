@@ -73,11 +73,11 @@ class OfTorchvision(nn.Module):
         num_classes: number of classes without the background.
 
     Attributes:
-        not_traced: why it is exported to no program.
+        by_torchscript: it is exported to ONNX by the exporter for TorchScript; torch.export can't follow it.
     """
 
     head_modules: ClassVar[tuple[str, ...]] = ("heads",)
-    not_traced: ClassVar[str] = "torch.export can't follow how it chooses its boxes"
+    by_torchscript: ClassVar[bool] = True
     needs_values: ClassVar[bool] = True  # how many boxes there are depends on them; the meta device has none
 
     def __init__(self, network: Any, num_classes: int) -> None:
@@ -87,6 +87,9 @@ class OfTorchvision(nn.Module):
         self.num_classes = num_classes
         self.given = network.backbone = Given()
         network.transform = AsTheyAre()
+        self.most: int = next(
+            module.detections_per_img for module in network.modules() if hasattr(module, "detections_per_img")
+        )
         for module in network.modules():
             if hasattr(module, "score_thresh"):
                 module.score_thresh = LEAST_SCORE
@@ -110,16 +113,16 @@ class OfTorchvision(nn.Module):
 
     def cells(self, features: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return each box that is found, with the score of its class; rows that only fill up are none."""
-        images = self.of_heads(features, x)
-        most = max(1, *(len(image["boxes"]) for image in images))
-        cells = x.new_zeros(len(x), most, 6 + self.num_classes, dtype=torch.float32)
-        cells[..., 6:] = NEVER
-        for place, image in enumerate(images):
-            boxes, row = image["boxes"], torch.arange(len(image["boxes"]), device=x.device)
-            cells[place, row, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
-            cells[place, row, 2:6] = boxes
-            cells[place, row, 5 + image["labels"]] = image["scores"].logit(eps=1e-7)
-        return cells
+        none = x.new_zeros(self.most, 6 + self.num_classes, dtype=torch.float32)
+        none[:, 6:] = NEVER
+        labels = torch.arange(1, self.num_classes + 1, device=x.device)
+        found = []
+        for image in self.of_heads(features, x):
+            boxes, is_own = image["boxes"], image["labels"][:, None] == labels
+            logits = torch.where(is_own, image["scores"].logit(eps=1e-7)[:, None], NEVER)
+            cells = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes, logits], dim=1)
+            found.append(torch.cat([cells, none])[: self.most])
+        return torch.stack(found)
 
     def of_heads(self, features: Mapping[str, Tensor], x: Tensor, targets: Any = None) -> Any:
         """Return what the heads make of maps, in float32: half a pixel matters, and bfloat16 has 8 bits."""
