@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +57,36 @@ def oblivious_of_sizes(wanted: bool) -> AbstractContextManager[None]:
     patch: Any = getattr(_config, "patch")  # noqa: B009  # torch adds it as the module is imported
     patched: AbstractContextManager[None] = patch(backed_size_oblivious=wanted)
     return patched
+
+
+@contextmanager
+def looping(wanted: bool) -> Iterator[None]:
+    """Let torch's exporters write LSTMs and GRUs as a loop over any number of steps, if that is wanted.
+
+    ``torch.export._patches``: torch.onnx takes it from there. Earlier versions of torch have none, and unroll
+    the steps. ``_dispatch_cache``: torch 2.14 forgets to clear it, so that each export of a process after the
+    first would take the number of steps of its example alone.
+    """
+    operators = (torch.ops.aten.lstm.input, torch.ops.aten.gru.input)
+    with ExitStack() as loops:
+        loops.callback(forget_kernels, operators)
+        forget_kernels(operators)
+        if wanted and can_loop():
+            patches = import_module("torch.export._patches")
+            loops.enter_context(patches.register_lstm_while_loop_decomposition())
+            loops.enter_context(patches.register_gru_while_loop_decomposition())
+        yield
+
+
+def forget_kernels(operators: Sequence[Any]) -> None:
+    """Let torch look for the kernels of operators anew."""
+    for operator in operators:
+        getattr(operator, "_dispatch_cache", {}).clear()
+
+
+def can_loop() -> bool:
+    """Return whether torch.export can write LSTMs and GRUs as loops."""
+    return find_spec("torch.export._patches") is not None
 
 
 def count_as_step(optimizer: Optimizer) -> None:

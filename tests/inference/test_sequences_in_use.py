@@ -85,30 +85,37 @@ def test_predict_takes_series_and_texts_from_python(cnntrain: Command) -> None:
         trained.predict([np.ones((4, 2)), np.array([[1, np.nan]])])
 
 
-@pytest.mark.parametrize("model", ["lstm", pytest.param("transformer", marks=pytest.mark.slow)])
-def test_an_exported_model_takes_any_length(cnntrain: Command, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("lstm model.bidirectional=true model.depth=2", "onnx"),
+        ("rnn", "pt2"),
+        pytest.param("rnn", "onnx", marks=pytest.mark.slow),
+        pytest.param("gru model.bidirectional=true", "pt2", marks=pytest.mark.slow),
+        pytest.param("transformer", "onnx", marks=pytest.mark.slow),
+        pytest.param("transformer", "pt2", marks=pytest.mark.slow),
+    ],
+)
+def test_an_exported_model_takes_any_length(cnntrain: Command, model: str, kind: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     write_series()
-    train(cnntrain, *SERIES, f"model={model}")
-    done = cnntrain("export", "run", "formats=[onnx]")
+    train(cnntrain, *SERIES, *f"model={model}".split())
+    done = cnntrain("export", "run", f"formats=[{kind}]")
     assert done.code == 0, done.err
-    session = onnxruntime.InferenceSession("run/export/model.onnx")
     trained = load("run")
-    for steps in (3, 11):
+    for steps in (3, 11, 20):
         series = RANDOM.normal(size=(4, steps, 2)).astype(np.float32)
         lengths = np.array([1, 3, 2, 3])
-        (found,) = session.run(None, {"series": series, "lengths": lengths})
+        if kind == "onnx":
+            session = onnxruntime.InferenceSession("run/export/model.onnx")
+            (found,) = session.run(None, {"series": series, "lengths": lengths})
+        else:
+            program = torch.export.load("run/export/model.pt2").module()
+            found = program(torch.from_numpy(series), torch.from_numpy(lengths)).detach().numpy()
         own = trained.predict([one[:length] for one, length in zip(series, lengths, strict=True)])
         assert np.abs(found - own.numpy()).max() < 1e-4
     assert "`lengths` says where that is" in Path("run/export/README.md").read_text()
-
-
-def test_a_network_that_reads_both_ways_is_not_exported(cnntrain: Command) -> None:
-    write_series()
-    train(cnntrain, *SERIES, "model=rnn", "model.bidirectional=true")
-    told = "model.bidirectional=true can't be exported for sequences of unequal length"
-    is_told(cnntrain("export", "run", "formats=[safetensors]"), told)
 
 
 def test_what_is_for_images_alone_is_refused(cnntrain: Command) -> None:

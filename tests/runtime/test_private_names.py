@@ -68,6 +68,10 @@ IS_THERE: dict[str, Callable[[], bool]] = {
     "_inside_ddp_forward": lambda: is_wrapped(DistributedDataParallel._inside_ddp_forward),
     "_FlopCounterMode": lambda: is_wrapped(flop_counter._FlopCounterMode.__torch_dispatch__),
     "_config": lambda: hasattr(importlib.import_module("torch.fx.experimental._config"), "patch"),
+    "_patches": lambda: callable(
+        importlib.import_module("torch.export._patches").register_lstm_while_loop_decomposition
+    ),
+    "_dispatch_cache": lambda: isinstance(torch.ops.aten.lstm.input._dispatch_cache, dict),
     "__dynamo_disable": lambda: "__dynamo_disable" in inspect.getsource(torch._disable_dynamo),
 }
 

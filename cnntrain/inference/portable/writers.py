@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cnntrain.errors import UserError, describe_error
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
 from cnntrain.runs.named_output import save_bytes
-from cnntrain.runtime.torch_private import oblivious_of_sizes
+from cnntrain.runtime.torch_private import looping, oblivious_of_sizes
 
 Run = Callable[..., Tensor]
 
@@ -49,6 +49,11 @@ class Source:
         """What the inputs are called in ONNX."""
         return ("images",)
 
+    @property
+    def loops(self) -> bool:
+        """Whether torch.export is to write recurrent layers as loops over any number of steps."""
+        return False
+
     def as_written(self, kind: str) -> Source:
         """Return what is written in a format."""
         return self
@@ -74,7 +79,7 @@ def traced(source: Source) -> torch.export.ExportedProgram:
 
     The example stands for images of any size.
     """
-    with quietly(), oblivious_of_sizes(source.any_size):
+    with quietly(), oblivious_of_sizes(source.any_size), looping(source.loops):
         return torch.export.export(source.model, source.inputs, dynamic_shapes=source.dynamic_shapes("pt2"))
 
 
@@ -121,7 +126,7 @@ def to_onnx(model: nn.Module, source: Source, outputs: Sequence[str], any_height
     import onnx
 
     names: dict[str, Any] = {"input_names": list(source.names), "output_names": list(outputs)}
-    with quietly(), exporting("onnx"):
+    with quietly(), exporting("onnx"), looping(wanted=False):  # torch.onnx asks for loops itself
         if takes_any_height(source.model) or is_by_torchscript(source.model.model):
             # torch.export would unroll recurrent layers to a fixed number of steps, which this one does not.
             axes = {"images": {0: "N", 2: "H"}, outputs[0]: {0: "N"}} if any_height else {}

@@ -16,7 +16,7 @@ from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import Reader
 from cnntrain.data.sequences.batch import of_lengths, unpadded
-from cnntrain.errors import CnntrainError, UserError
+from cnntrain.errors import CnntrainError
 from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.comparison import Comparison
 from cnntrain.inference.portable.description import README
@@ -24,6 +24,7 @@ from cnntrain.inference.portable.from_bytes import FromBytes
 from cnntrain.inference.portable.writers import Run, Source
 from cnntrain.runs.named_output import save_bytes
 from cnntrain.runtime.console import Console
+from cnntrain.runtime.torch_private import can_loop
 from cnntrain.sequences.tokens import WORD
 from cnntrain.text import encoded, printable, some
 
@@ -60,8 +61,6 @@ class FromSequences(FromBytes):
     Attributes:
         is_unrolled: whether torch.export writes one step after the other, for a fixed number of them.
 
-    Raises:
-        UserError: torch can't export it.
     """
 
     def __init__(self, trained: Trained) -> None:
@@ -71,12 +70,7 @@ class FromSequences(FromBytes):
         self.is_series = trained.inputs != TEXT
         self.name = "series" if self.is_series else "tokens"
         layers = [module for module in trained.model.modules() if isinstance(module, nn.RNNBase)]
-        if any(layer.bidirectional for layer in layers):
-            raise UserError(
-                "model.bidirectional=true can't be exported for sequences of unequal length: "
-                "torch's exporters know no packed sequences; a run without it can be"
-            )
-        self.is_unrolled = bool(layers)
+        self.is_unrolled = bool(layers) and not can_loop()
 
     def forward(self, images: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]  # one more
         """Map sequences to what the task makes of the outputs, float32 (N, ...).
@@ -118,6 +112,11 @@ class SequenceSource(Source):
         assert isinstance(self.model, FromSequences)
         is_fixed = kind == "pt2" and self.model.is_unrolled
         return {"images": {0: number} if is_fixed else {0: number, 1: longest}, "lengths": {0: number}}
+
+    @property
+    def loops(self) -> bool:
+        """Whether recurrent layers are written as loops: those of all sequences are, where torch can."""
+        return True
 
     def as_written(self, kind: str) -> Source:
         """Return what is written in a format: of an unrolled network for sequences of all steps."""

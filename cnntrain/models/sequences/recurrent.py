@@ -9,7 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.models.sequences.reading import Reader
-from cnntrain.models.sequences.unequal import IMAGES, last_of, mean_of, padding_of, reader_of, run_packed
+from cnntrain.models.sequences.unequal import (
+    IMAGES,
+    last_of,
+    mean_of,
+    padding_of,
+    reader_of,
+    run_for_export,
+    run_packed,
+)
 
 
 class Recurrent(nn.Module):
@@ -79,6 +87,8 @@ class Recurrent(nn.Module):
         Padding stands behind all that is read, so that a single direction needs no packing: it can't be
         changed by what comes later.
         """
+        if is_padding is not None and torch.compiler.is_exporting():
+            return run_for_export(self.rnn, steps, is_padding)
         if is_padding is not None and self.rnn.bidirectional:
             return run_packed(self.rnn, steps, is_padding)
         states: Tensor = self.rnn(steps)[0]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnntrain.models.sequences.reading import Reader
 
 IMAGES = "images"
+CLOSED = -1e4  # the bias of a gate whose sigmoid is exactly 0; of the opposite, exactly 1
 
 
 class SeriesReader(nn.Module):
@@ -117,3 +118,44 @@ def run_packed(rnn: nn.RNNBase, steps: Tensor, is_padding: Tensor) -> Tensor:
     states = rnn(packed)[0]
     padded: Tensor = nn.utils.rnn.pad_packed_sequence(states, True, total_length=steps.shape[1])[0]
     return padded
+
+
+def run_for_export(rnn: nn.RNNBase, steps: Tensor, is_padding: Tensor) -> Tensor:
+    """Return the states of a recurrent network as torch's exporters can write them: for any number of steps.
+
+    They know no packed sequences. So what reads backward gets the steps of each sequence flipped, and what it
+    makes of them is flipped back; padding stays at the end. They have no loop for plain networks either. A
+    GRU is one if its reset gate is always 1 and its update gate always 0, which large biases see to. There is
+    no dropout between layers.
+
+    Args:
+        rnn: the network, in evaluation mode.
+        steps: float (N, T, F).
+        is_padding: bool (N, T).
+    """
+    lengths, places = (~is_padding).sum(1, keepdim=True), torch.arange(steps.shape[1], device=steps.device)
+    flipped = torch.where(places < lengths, lengths - 1 - places, places)[..., None]  # (N, T, 1)
+    zeros = steps.new_zeros(1, steps.shape[0], rnn.hidden_size)  # len would fix the size
+    for layer in range(rnn.num_layers):
+        ways = []
+        for way in ("", "_reverse") if rnn.bidirectional else ("",):
+            weights = weights_of(rnn, f"l{layer}{way}")
+            read = steps.gather(1, flipped.expand(-1, -1, steps.shape[2])) if way else steps
+            if rnn.mode == "LSTM":
+                states = torch.lstm(read, (zeros, zeros), weights, True, 1, 0.0, False, False, True)[0]
+            else:
+                states = torch.gru(read, zeros, weights, True, 1, 0.0, False, False, True)[0]
+            ways.append(states.gather(1, flipped.expand(-1, -1, states.shape[2])) if way else states)
+        steps = torch.cat(ways, dim=2)
+    return steps
+
+
+def weights_of(rnn: nn.RNNBase, name: str) -> list[Tensor]:
+    """Return the weights of a layer in one direction, such as ``l0``; of a plain network those of a GRU."""
+    kinds = [f"{kind}_{part}" for kind in ("weight", "bias") for part in ("ih", "hh")]
+    weights: list[Tensor] = [getattr(rnn, f"{kind}_{name}") for kind in kinds]
+    if rnn.mode != "RNN_TANH":
+        return weights
+    of_input, of_state, bias, other = (torch.cat([0 * w, 0 * w, w]) for w in weights)
+    gates = torch.tensor([-CLOSED, CLOSED, 0.0]).repeat_interleave(rnn.hidden_size)  # reset, update, new
+    return [of_input, of_state, bias + gates.to(bias), other]

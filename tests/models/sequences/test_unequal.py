@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cnntrain.data.sequences.batch import of_lengths
 from cnntrain.models import GRU, LSTM, RNN, Transformer
+from cnntrain.models.sequences.unequal import run_for_export
 
 LENGTHS = [7, 1, 4, 12]
 SERIES = {"inputs": "series", "input_shape": (1, 12, 4), "num_classes": 5, "width": 8}
@@ -69,6 +70,19 @@ def test_what_stands_in_padding_changes_nothing_and_gets_no_gradient(network: nn
     other = x.detach().clone()
     other[0, 0, LENGTHS[0] :, :-1] = 3.0
     assert torch.allclose(network(x), network(other), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_network_says_the_same_in_the_form_for_export() -> None:
+    for name, network in NETWORKS:
+        if not name.startswith("Transformer"):
+            x = batch_for(network)
+            steps, is_padding = network.get_submodule("reader")(x), x[:, 0, :, -1] > 0
+            rnn = network.get_submodule("rnn")
+            assert isinstance(rnn, nn.RNNBase)
+            states = run_for_export(rnn, steps, is_padding)
+            found = network.answer(states, is_padding)  # type: ignore[operator]
+            assert torch.allclose(found, network(x), atol=1e-6)
 
 
 @torch.no_grad()
