@@ -133,7 +133,7 @@ function pictured(name, values, {maps, height, width}, scale) {
   const area = height * width, largest = largestOf(values), shown = Math.min(maps, MOST_MAPS);
   const canvases = Array.from({length: shown}, (_, map) => {
     const canvas = element("canvas", {width, height});
-    canvas.style.width = `${maps === 1 ? MOST_SIDE : Math.max(28, 2 * width)}px`;
+    canvas.style.width = `${maps === 1 ? ALONE : Math.max(28, 2 * width)}px`;
     scale.draw(canvas, values, map * area, (map + 1) * area, largest);
     return canvas;
   });

@@ -83,7 +83,7 @@ function probabilities(data) {
 /** Draw the likeliest class of each pixel over the image, and return the shares of the classes. */
 function shares(data, [, classes, height, width]) {
   const area = height * width, counts = new Float64Array(classes);
-  const context = at("seen").getContext("2d"), image = context.getImageData(0, 0, width, height);
+  const image = drawable(demo.seen, SHAPE);
   for (let i = 0; i < area; i++) {
     let best = 0;
     for (let label = 1; label < classes; label++) if (data[label * area + i] > data[best * area + i]) best = label;
@@ -91,7 +91,7 @@ function shares(data, [, classes, height, width]) {
     const color = DATA.colors[best].match(/\d+/g);
     for (let part = 0; best && part < 3; part++) image.data[4 * i + part] = (image.data[4 * i + part] + +color[part]) / 2;
   }
-  context.putImageData(image, 0, 0);
+  at("seen").getContext("2d").putImageData(image, 0, 0);
   const there = [...counts.keys()].sort((one, other) => counts[other] - counts[one]).slice(0, MOST_BARS);
   return there.filter(label => counts[label]).map(label =>
     bar(DATA.class_names[label], counts[label] / area, label ? DATA.colors[label] : ""));

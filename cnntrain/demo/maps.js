@@ -4,7 +4,8 @@
 const MOST_MAPS = 64;  // of a layer that are drawn
 const OPEN = 12;  // layers that are open at first
 const ROW = 32;  // values of a vector that stand side by side
-const [LEAST_SIDE, MOST_SIDE] = [56, 140];  // of a map on the page, in pixels
+const [LEAST_SIDE, MOST_SIDE, ALONE] = [56, 84, 140];  // of a map on the page, in pixels
+const WIDEST_STEPS = 640, [STEP_CELL, VALUE_CELL] = [5, 12.5];  // of tensors without maps
 
 /** Return an element with attributes, text or other elements in it. */
 function element(tag, {className = "", ...others} = {}, ...content) {
@@ -109,13 +110,9 @@ class Layer {
   }
 
   canvas(map) {
-    const {height, width, maps} = this, longest = Math.max(height, width);
-    const least = maps === 1 ? MOST_SIDE : LEAST_SIDE;
-    let side = Math.max(least, Math.min(MOST_SIDE, 3 * longest));
-    if (this.tap.shape.length < 3) side = Math.min(640, Math.max(10, 400 / width) * width * (width < 10 ? 0.4 : 1));
-    const canvas = element("canvas", {width, height, tabIndex: map ? -1 : 0});
+    const {height, width, maps} = this, canvas = element("canvas", {width, height, tabIndex: map ? -1 : 0});
     const box = element("div", {className: maps > 1 ? "map one-of-many" : "map"}, canvas);
-    box.style.width = `${side * width / longest}px`;
+    box.style.width = `${this.widthOnPage()}px`;
     box.style.aspectRatio = `${width} / ${height}`;
     canvas.addEventListener("click", event => {
       const seen = canvas.getBoundingClientRect();
@@ -127,6 +124,15 @@ class Layer {
       if (event.key === "Enter") this.choose(map, height >> 1, width >> 1);
     });
     return canvas;
+  }
+
+  /** Return how wide a map is on the page, in pixels. */
+  widthOnPage() {
+    const {height, width, maps} = this, longest = Math.max(height, width);
+    if (this.tap.shape.length === 1) return VALUE_CELL * ROW * Math.min(1, 2.5 * width / ROW);
+    if (this.tap.shape.length === 2) return Math.min(WIDEST_STEPS, STEP_CELL * width);
+    const side = maps === 1 ? ALONE : Math.max(LEAST_SIDE, Math.min(MOST_SIDE, 3 * longest));
+    return side * width / longest;
   }
 
   /** Tell which value is chosen, if there is one at that place. */

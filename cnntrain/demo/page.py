@@ -83,6 +83,7 @@ def page(demo: Demo, graph: Graph, embedded: Mapping[str, bytes]) -> str:
         "texts": TEXTS,
         "run": demo.name,
         "colours": demo.shape[0] > 1,
+        "overlays": demo.task != "classes",
         "proportion": demo.shape[2] / demo.shape[1],
         "about": TEXTS["about"].format(model=demo.model, version=__version__, runtime=RUNTIME_VERSION),
         "assets": {name: in_base64(part) for name, part in embedded.items()},

@@ -152,9 +152,8 @@ function asBytes(picture) {
   return bytes;
 }
 
-/** Draw bytes, plane after plane, on a canvas, which becomes as large as the image. */
-function show(canvas, bytes, [channels, height, width]) {
-  Object.assign(canvas, {width, height});
+/** Return bytes, plane after plane, as the pixels of a canvas. */
+function drawable(bytes, [channels, height, width]) {
   const image = new ImageData(width, height), area = width * height;
   for (let i = 0; i < area; i++) {
     for (let colour = 0; colour < 3; colour++) {
@@ -162,5 +161,11 @@ function show(canvas, bytes, [channels, height, width]) {
     }
     image.data[4 * i + 3] = 255;
   }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  return image;
+}
+
+/** Draw them on a canvas, which becomes as large as the image. */
+function show(canvas, bytes, shape) {
+  Object.assign(canvas, {width: shape[2], height: shape[1]});
+  canvas.getContext("2d").putImageData(drawable(bytes, shape), 0, 0);
 }
