@@ -102,6 +102,7 @@ KEYS: dict[str, Key] = {
         "language of all that is explained",
         "output",
         choices=LANGUAGES,
+        commands=("demo",),
         home="explain",
     ),
     # predict and export

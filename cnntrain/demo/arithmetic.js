@@ -48,8 +48,10 @@ const added = numbers => numbers.reduce((sum, number) => sum + number, 0);
 
 /** Return one line: value = sum + bias. */
 function totalLine(value, sum, bias) {
+  const largest = largestOf([sum, bias, value]);
+  const [total, more, whole] = [sum, bias, value].map(number => short(number, largest));
   const line = element("p", {className: "total"},
-    `${say("sum")} ${short(sum)} + ${say("bias")} ${short(bias)} = `, element("b", {}, short(value)));
+    `${say("sum")} ${total} + ${say("bias")} ${more} = `, element("b", {}, whole));
   Object.assign(line.dataset, {value, total: sum + bias});
   return line;
 }

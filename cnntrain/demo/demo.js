@@ -4,6 +4,8 @@
 const DATA = known(), TEXTS = DATA.texts;
 const SHAPE = DATA.shape, [CHANNELS, HEIGHT, WIDTH] = SHAPE, SIZE = CHANNELS * HEIGHT * WIDTH;
 const MOST_BARS = 10, DARK = matchMedia("(prefers-color-scheme: dark)");
+const DIGITS = {style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1};
+const PERCENT = new Intl.NumberFormat(document.documentElement.lang, DIGITS);
 const at = id => document.getElementById(id);
 
 let scale = new Scale(), network = null, chosen = null, running = null, isStale = false;
@@ -66,7 +68,7 @@ function bar(name, share, color) {
   inside.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
   if (color) inside.style.setProperty("--own", color);
   return element("div", {className: "bar"}, element("span", {title: name}, name), element("b", {}, inside),
-    element("small", {}, `${(100 * share).toFixed(1)}%`));
+    element("small", {}, PERCENT.format(share)));
 }
 
 /** Return the likeliest classes as bars; few classes stand in their own order. */

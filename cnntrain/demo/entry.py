@@ -20,6 +20,7 @@ from cnntrain.errors import UserError
 from cnntrain.inference.export import check_traced, check_weights
 from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.from_bytes import FromBytes
+from cnntrain.language.translation import speaking
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import write_named
 from cnntrain.runtime.console import Console, format_bytes
@@ -61,14 +62,16 @@ def demo(
     with console.bar(1, 0, "exporting", unit="file"):
         graph = graph_of(model, images)
     check_output(model, images, trained.class_names)
-    told = shown_of(settings, trained, path, images, targets)
     parts = assets(graph)
+    if not serves:
+        check_size(parts)
+    with speaking(settings.lang):
+        told = page(shown_of(settings, trained, path, images, targets), graph, {} if serves else parts)
     if serves:
         console.line("largest difference from torch {} on {}", f"{graph.difference:.1e}", what)
-        serve(page(told, graph, {}), parts, lambda address: print(address, flush=True))
+        serve(told, parts, lambda address: print(address, flush=True))
         return
-    check_size(parts)
-    data = encoded(page(told, graph, parts))
+    data = encoded(told)
     write_named(file, data)
     line = f"{format_bytes(len(data))}, largest difference from torch {graph.difference:.1e} on {what}"
     console.line("[bold]{}[/]  {}", shown_path(file), line)

@@ -63,8 +63,9 @@ def graph_of(model: FromBytes, images: Tensor) -> Graph:
     kept, wanted = [], {}
     for tap in taps:
         names = {kind: name for kind, name in tap.weights.items() if own_name(name) in stored}
-        # A weight that the exporter has folded into another can't be shown, nor what it is multiplied with.
-        kept.append(replace(tap, weights=names, does=tap.does if len(names) == len(tap.weights) else ""))
+        if len(names) < len(tap.weights):  # the exporter has folded one into others: it can't be shown
+            tap = replace(tap, does="", reads=None)
+        kept.append(replace(tap, weights=names))
         wanted.update(dict.fromkeys(names.values()))
     for name in wanted:
         proto.graph.node.append(onnx.helper.make_node("Identity", [own_name(name)], [name]))

@@ -6,6 +6,7 @@ const OPEN = 12;  // layers that are open at first
 const ROW = 32;  // values of a vector that stand side by side
 const [LEAST_SIDE, MOST_SIDE, ALONE] = [56, 84, 140];  // of a map on the page, in pixels
 const WIDEST_STEPS = 640, [STEP_CELL, VALUE_CELL] = [5, 12.5];  // of tensors without maps
+const MARK = (1.5).toLocaleString(document.documentElement.lang)[1];  // between ones and tenths
 
 /** Return an element with attributes, text or other elements in it. */
 function element(tag, {className = "", ...others} = {}, ...content) {
@@ -21,10 +22,11 @@ function say(name, values = {}) {
 
 /** Return a number with as many digits as tell it from others of that size. */
 function short(value, largest = Math.abs(value)) {
-  if (largest >= 1e5 || (largest > 0 && largest < 0.001)) return value.toExponential(1).replaceAll("-", "−");
+  const written = text => text.replaceAll("-", "−").replace(".", MARK);
+  if (largest >= 1e5 || (largest > 0 && largest < 0.001)) return written(value.toExponential(1));
   const digits = [100, 10, 0.1, 0.01].findIndex(bound => largest >= bound);
   const text = value.toFixed(largest ? (digits + 5) % 5 : 2);
-  return (Number(text) ? text : text.replace("-", "")).replace("-", "−");
+  return written(Number(text) ? text : text.replace("-", ""));
 }
 
 /** The colours of numbers from −1 to 1, in the theme of the page. */

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnntrain import __version__
 from cnntrain.demo.graph import Graph
-from cnntrain.demo.texts import TEXTS
+from cnntrain.demo.texts import said
 from cnntrain.runs.web_page import web_page
 
 TEMPLATE = Path(__file__).with_name("demo.html")  # with demo.css and the scripts beside it
@@ -72,22 +72,23 @@ def page(demo: Demo, graph: Graph, embedded: Mapping[str, bytes]) -> str:
         embedded: the parts of :func:`assets` that are in the page itself; the server has the others.
     """
     known = {name: value for name, value in asdict(demo).items() if name not in ("images", "name", "model")}
+    texts = said()
     data = {
         **known,
-        "texts": TEXTS,
+        "texts": texts,
         "output": graph.output,
         "taps": [asdict(tap) for tap in graph.taps],
         "images": in_base64(demo.images.to(torch.uint8).numpy().tobytes()),
     }
     values: dict[str, Any] = {
-        "texts": TEXTS,
+        "texts": texts,
         "run": demo.name,
         "colours": demo.shape[0] > 1,
         "overlays": demo.task != "classes",
         "proportion": demo.shape[2] / demo.shape[1],
-        "about": TEXTS["about"].format(model=demo.model, version=__version__, runtime=RUNTIME_VERSION),
+        "about": texts["about"].format(model=demo.model, version=__version__, runtime=RUNTIME_VERSION),
         "assets": {name: in_base64(part) for name, part in embedded.items()},
-        "answer": TEXTS[{"classes": "probabilities"}.get(demo.task, demo.task)],
+        "answer": texts[{"classes": "probabilities"}.get(demo.task, demo.task)],
     }
     return web_page(TEMPLATE, f"{demo.name} · demo", data, **values)
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cnntrain.language.translation import spoken
+
 HERE = Path(__file__).parent
 
 
@@ -33,6 +35,7 @@ def web_page(
     text = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
     return environment.get_template(template.name).render(
         title=title,
+        language=spoken.get(),
         body=Markup(body),
         style=Markup("\n".join([*map(read, styles), style]).rstrip()),
         script=Markup(read(script)) if script.exists() else "",

@@ -51,10 +51,15 @@ def test_it_writes_one_page_into_the_folder_of_the_run(cnntrain: Command, run: P
     ]
     assert known["box"] == 20 and len(known["labels"]) == 30 and set(known["labels"]) == set("0123456789")
 
-    before = text
-    outcome = cnntrain("demo", "run", "out=new/page.html", "-q")
+    assert '<html lang="en">' in text and "Draw here" in text
+
+    outcome = cnntrain("demo", "run", "out=new/page.html", "lang=fr", "-q")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
-    assert Path("new/page.html").read_text() == before
+    text = Path("new/page.html").read_text()
+    assert '<html lang="fr">' in text and "Dessinez ici" in text and "Draw here" not in text
+    french = data_of(Path("new/page.html"))
+    assert french.pop("texts") != known.pop("texts")
+    assert french == known
 
 
 def test_wrong_uses_are_told_in_one_line(cnntrain: Command, run: Path) -> None:
@@ -63,6 +68,7 @@ def test_wrong_uses_are_told_in_one_line(cnntrain: Command, run: Path) -> None:
     is_told(cnntrain("demo", "nosuch"), "nosuch")
     is_told(cnntrain("demo", "run", "ot=page.html"), "did you mean out=page.html?")
     is_told(cnntrain("demo", "run", "top=3"), "top")
+    is_told(cnntrain("demo", "run", "lang=de"), "lang=de is not possible", "en or fr")
     is_told(cnntrain("demo", "run", "--sreve"), "--serve")
     is_told(cnntrain("demo", "run", "--serve", "out=page.html"), "--serve writes no file")
     Path("folder").mkdir()
@@ -73,6 +79,31 @@ def test_wrong_uses_are_told_in_one_line(cnntrain: Command, run: Path) -> None:
         checkpoint.unlink()
     is_told(cnntrain("demo", "run"), "run")
     assert not (run / "demo.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "shown", "task"),
+    [
+        (("model=lstm",), {"Reader", "LSTM", "Linear"}, "classes"),
+        (("model=torchvision", "model.name=resnet18"), {"Conv2d", "AdaptiveAvgPool2d", ""}, "classes"),
+        (("model=unet", "data=mnist_canvas"), {"ConvTranspose2d", "MaxPool2d", ""}, "masks"),
+    ],
+)
+def test_networks_of_all_kinds_are_shown(
+    cnntrain: Command, words: tuple[str, ...], shown: set[str], task: str
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    outcome = cnntrain("train", *words, "limit=64", "epochs=1", "report=false", "out=run")
+    assert outcome.code == 0, outcome.err
+    outcome = cnntrain("demo", "run")
+    assert outcome.code == 0, outcome.err
+    known = data_of(Path("run/demo.html"))
+    assert known["task"] == task
+    assert shown <= {tap["kind"] for tap in known["taps"]}
+    for tap in known["taps"]:
+        assert (tap["does"] != "") == (tap["reads"] is not None)
 
 
 def test_a_run_that_reads_sequences_is_refused_before_its_data_are_read(

@@ -137,15 +137,17 @@ class DemoSettings:
     Args:
         trained: the model, its data, and how it computes.
         out: the page's file; None: in the folder of the run.
+        lang: the language of the page.
     """
 
     trained: TrainedSettings
     out: str | None
+    lang: str
 
     @classmethod
     def from_config(cls, config: Config) -> DemoSettings:
         """Return what a checkpoint's configuration, with that of ``conf/demo.yaml``, says."""
-        return cls(TrainedSettings.from_config(config), config["out"])
+        return cls(TrainedSettings.from_config(config), config["out"], config["lang"])
 
 
 @dataclass(frozen=True)
