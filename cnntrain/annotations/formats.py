@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.annotations.readers import coco, voc
+from cnntrain.annotations.readers import coco, coco_images, voc
 from cnntrain.annotations.readers.names import class_names
 from cnntrain.annotations.readers.pairs import (
     IMAGES,
@@ -37,7 +37,7 @@ def formats_in(root: Path) -> list[str]:
         found.append("voc")
     if pairs(root, MASKS, is_image):
         found.append("masks")
-    if coco.files_of(root):
+    if coco_images.files_of(root):
         found.append("coco")
     if pairs(root, LABELS, is_label):
         found.append("yolo")

@@ -64,7 +64,7 @@ def read_pixels(path: Path, decoding: Decoding) -> Pixels:
         decoding: within which bounds.
 
     Raises:
-        Unreadable: it is no image, a damaged one, or one that is refused.
+        UnreadableImage: it is no image, a damaged one, or one that is refused.
     """
     try:
         with open_image(path, decoding) as image:
@@ -84,7 +84,7 @@ def pixels_of(image: Image.Image) -> Pixels:
     """Return the values of an image that is loaded, turned as its own EXIF data say.
 
     Raises:
-        Unreadable: its values are no class numbers.
+        UnreadableImage: its values are no class numbers.
     """
     mode, is_lossy = image.mode, image.format in ("JPEG", "MPO")
     palette = palette_of(image) if mode in ("P", "PA") else {}

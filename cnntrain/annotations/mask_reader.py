@@ -52,7 +52,7 @@ class MaskReader:
             lies: how the mask lies to an image that EXIF turns; empty for other images.
 
         Raises:
-            Unreadable: a file can't be read any more.
+            UnreadableImage: a file can't be read any more.
         """
         orientation = orientation_of(self.root / entry.image) if lies == ALIKE else 1
         if entry.mask and self.format in IN_FILES:

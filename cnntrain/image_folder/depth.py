@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from cnntrain.errors import UserError
+
 SIXTEEN_BITS = (0.0, 65535.0)
 AT_ONCE = 2**20  # pixels that are converted at a time, which bounds the memory that it takes
 
@@ -110,3 +112,44 @@ def to_eight_bits(image: Image.Image, value_range: Sequence[float] | None) -> Im
             grey[values == hidden] = 255
         result.paste(Image.fromarray(grey), (0, top))
     return result
+
+
+LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601
+
+
+def infer_value_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
+    """Return the values that become black and white in images of more than 8 bits; None if there are none.
+
+    Args:
+        train: the records of the training part, where the values are found.
+        seen: records of all images, which count where the training part has none of more than 8 bits.
+
+    Raises:
+        UserError: they have no scale in common.
+    """
+    all_deep, deep = seen[seen["is_deep"]], train[train["is_deep"]]
+    if not len(all_deep):
+        return None
+    deep = deep if len(deep) else all_deep
+    try:
+        return common_range(deep["low"], deep["high"], (all_deep["mode"] == "F").tolist())
+    except NoRange as error:
+        raise UserError(f"{error}: say what is black and white, data.value_range=[BLACK,WHITE]") from error
+
+
+def scaled_statistics(
+    records: np.ndarray, value_range: Sequence[float] | str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each channel and that of the squares, float64 (3,), of pixels from 0 to 1.
+
+    Images of more than 8 bits were measured between their own lowest and highest values.
+    """
+    mean, square = records["mean"].copy(), records["square"].copy()
+    deep = np.flatnonzero(records["is_deep"])
+    if len(deep):
+        black, white = SIXTEEN_BITS if value_range is None else map(float, value_range)
+        low, high = records["low"][deep, None], records["high"][deep, None]
+        scale, shift = np.maximum(high - low, 1e-12) / (white - black), (low - black) / (white - black)
+        square[deep] = scale**2 * square[deep] + 2 * scale * shift * mean[deep] + shift**2
+        mean[deep] = scale * mean[deep] + shift
+    return mean.mean(0), square.mean(0)

@@ -15,14 +15,13 @@ import numpy as np
 
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
-from cnntrain.image_folder.depth import SIXTEEN_BITS, NoRange, common_range
+from cnntrain.image_folder.depth import LUMA, infer_value_range, scaled_statistics
 from cnntrain.image_folder.listing import Listing, absolute, list_folder
 from cnntrain.image_folder.scan import scan
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
 
 LARGEST = 224  # side, in pixels, that image_size=auto takes at most
-LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R 601
 TEST_SALT = "test"  # so that the test images are the same whatever the seed of a run is
 TEST_SEED = 0  # of the choice by index, for runs that have no record of their split
 SMALL, STEP = 64, 32  # image_size=auto is a multiple of STEP above SMALL, as networks halve it five times
@@ -174,44 +173,6 @@ def suggest_image_size(side: float) -> int:
     if side <= SMALL:
         return int(side)
     return int(min(LARGEST, max(SMALL, STEP * round(side / STEP))))
-
-
-def infer_value_range(train: np.ndarray, seen: np.ndarray) -> list[float] | None:
-    """Return the values that become black and white in images of more than 8 bits; None if there are none.
-
-    Args:
-        train: the records of the training part, where the values are found.
-        seen: records of all images, which count where the training part has none of more than 8 bits.
-
-    Raises:
-        UserError: they have no scale in common.
-    """
-    all_deep, deep = seen[seen["is_deep"]], train[train["is_deep"]]
-    if not len(all_deep):
-        return None
-    deep = deep if len(deep) else all_deep
-    try:
-        return common_range(deep["low"], deep["high"], (all_deep["mode"] == "F").tolist())
-    except NoRange as error:
-        raise UserError(f"{error}: say what is black and white, data.value_range=[BLACK,WHITE]") from error
-
-
-def scaled_statistics(
-    records: np.ndarray, value_range: Sequence[float] | str | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of each channel and that of the squares, float64 (3,), of pixels from 0 to 1.
-
-    Images of more than 8 bits were measured between their own lowest and highest values.
-    """
-    mean, square = records["mean"].copy(), records["square"].copy()
-    deep = np.flatnonzero(records["is_deep"])
-    if len(deep):
-        black, white = SIXTEEN_BITS if value_range is None else map(float, value_range)
-        low, high = records["low"][deep, None], records["high"][deep, None]
-        scale, shift = np.maximum(high - low, 1e-12) / (white - black), (low - black) / (white - black)
-        square[deep] = scale**2 * square[deep] + 2 * scale * shift * mean[deep] + shift**2
-        mean[deep] = scale * mean[deep] + shift
-    return mean.mean(0), square.mean(0)
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ def open_image(path: Path, decoding: Decoding) -> Iterator[Image.Image]:
     """Open an image file without decoding it.
 
     Raises:
-        Unreadable: its format is refused.
-        TooLarge: it has more pixels than may be decoded.
+        UnreadableImage: its format is refused.
+        ImageTooLarge: it has more pixels than may be decoded.
         Exception: whatever Pillow raises.
     """
     # For images within images, too, such as a PNG in an ICO file. Pillow refuses what is twice as large.
@@ -132,7 +132,7 @@ def prepare_decoding(image: Image.Image, at_least: int | None, decoding: Decodin
     """Let Pillow decode a JPEG at a fraction of its size, and return whether an image is a large one.
 
     Raises:
-        TooLarge: it has more pixels than may be decoded.
+        ImageTooLarge: it has more pixels than may be decoded.
     """
     pixels, most = image.width * image.height, decoding.most
     if isinstance(image, JpegImageFile):

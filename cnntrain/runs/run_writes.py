@@ -25,7 +25,7 @@ def check_links(folder: Path, sweep: Path | None = None) -> None:
         sweep: the sweep that the run belongs to: then the folder must lie there.
 
     Raises:
-        LeadsOut: a link leads out of the folder, or a FIFO, a socket or a device is in it.
+        OutsideFolder: a link leads out of the folder, or a FIFO, a socket or a device is in it.
     """
     if sweep is not None:
         check_link(folder, sweep.resolve())

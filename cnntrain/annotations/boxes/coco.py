@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.annotations.readers.coco import annotations_of, contents_of, images_of, label_of, polygon_of
+from cnntrain.annotations.readers.coco import annotations_of, contents_of
+from cnntrain.annotations.readers.coco_images import images_of
+from cnntrain.annotations.readers.coco_regions import label_of, polygon_of
 from cnntrain.annotations.readers.rle import InvalidRLE
 from cnntrain.annotations.table import Table
 from cnntrain.errors import UserError
@@ -41,7 +43,7 @@ def box_of(
     Without a box, that around its outline counts.
 
     Raises:
-        BadRuns: it has neither; the text says why.
+        InvalidRLE: it has neither; the text says why.
     """
     label, node = label_of(row, labels), row.get("bbox")
     try:
@@ -59,7 +61,7 @@ def around(row: Mapping[str, Any]) -> tuple[float, ...]:
     """Return left, top, width and height of the box around polygons.
 
     Raises:
-        BadRuns: there are none.
+        InvalidRLE: there are none.
     """
     node = row.get("segmentation")
     if not isinstance(node, list) or not node:

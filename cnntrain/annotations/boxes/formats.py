@@ -10,7 +10,7 @@ from pathlib import Path
 from cnntrain.annotations import formats
 from cnntrain.annotations.boxes import coco, pascal, voc, yolo
 from cnntrain.annotations.label_scheme import AnnotationOptions
-from cnntrain.annotations.readers import coco as coco_files
+from cnntrain.annotations.readers import coco_images
 from cnntrain.annotations.readers import voc as voc_masks
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
@@ -37,7 +37,7 @@ SOME = 200  # files of labels that tell whether they hold polygons
 def formats_in(root: Path) -> list[str]:
     """Return the formats that a folder has, the first one first."""
     found = []
-    if coco_files.files_of(root):
+    if coco_images.files_of(root):
         found.append("coco")
     if yolo.pairs_of(root):
         found.append("yolo")
@@ -129,7 +129,7 @@ def targets_of(root: str | Path, asked: AnnotationOptions) -> str:
 def has_outlines(root: Path, kind: str) -> bool:
     """Return whether the annotations of a folder outline things, rather than put boxes around them."""
     if kind == "coco":
-        return any(holds_outlines(root / file) for file in coco_files.files_of(root))
+        return any(holds_outlines(root / file) for file in coco_images.files_of(root))
     if kind == "yolo":
         return any(
             holds_polygons(path)

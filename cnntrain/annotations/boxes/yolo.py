@@ -114,7 +114,7 @@ def box_of(line: str, num_classes: int) -> tuple[float, ...]:
     """Return left, top, right, bottom, class, and 0, of a row.
 
     Raises:
-        NoClass: it is of a class that there is not.
+        UnknownClass: it is of a class that there is not.
         ValueError: it is no box; the text says why.
     """
     first, *rest = line.split()

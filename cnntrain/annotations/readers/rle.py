@@ -24,7 +24,7 @@ def runs_of(text: str) -> list[int]:
     """Return the lengths of the runs that a compressed encoding holds.
 
     Raises:
-        BadRuns: it holds another character, or ends within a number.
+        InvalidRLE: it holds another character, or ends within a number.
     """
     runs: list[int] = []
     value = shift = 0
@@ -53,7 +53,7 @@ def checked_runs(node: Mapping[str, Any], size: tuple[int, int] | None) -> tuple
         size: width and height of the image; None if they are not known.
 
     Raises:
-        BadRuns: they do not make a mask of the image's size.
+        InvalidRLE: they do not make a mask of the image's size.
     """
     try:
         height, width = map(int, node["size"])

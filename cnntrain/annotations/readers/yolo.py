@@ -32,7 +32,7 @@ def rows_of(path: Path, num_classes: int) -> tuple[list[tuple[int, np.ndarray]],
         The class and the corners of each polygon, float64 (points, 2), as shares of the sides.
 
     Raises:
-        Unreadable: it can't be read, or is no text.
+        UnreadableImage: it can't be read, or is no text.
     """
     polygons, faults = [], []
     for number, line in enumerate(lines_of(path), 1):
@@ -49,7 +49,7 @@ def lines_of(path: Path) -> list[str]:
     """Return the lines of a file.
 
     Raises:
-        Unreadable: it can't be read, or is no text.
+        UnreadableImage: it can't be read, or is no text.
     """
     try:
         with open_regular(path) as file:
@@ -92,7 +92,7 @@ def regions_of(path: Path, labels: Sequence[int], size: tuple[int, int]) -> list
         size: width and height of the image.
 
     Raises:
-        Unreadable: see :func:`rows_of`.
+        UnreadableImage: see :func:`rows_of`.
     """
     polygons, _ = rows_of(path, len(labels))
     return [Region(labels[number], (corners * size,)) for number, corners in polygons]

@@ -46,7 +46,7 @@ class FolderMasks:
             resize: how, see :func:`cnntrain.data.resize.to_size`.
 
         Raises:
-            Unreadable: its file can't be read any more.
+            UnreadableImage: its file can't be read any more.
         """
         width, height = self.sizes[index].tolist()
         mask = self.labels[self.reader.read(self.entries[index], (width, height), self.lies[index])]

@@ -1,0 +1,125 @@
+"""Where COCO's JSON files lie in a folder, and the images that they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnntrain.annotations.readers import voc
+from cnntrain.annotations.readers.pairs import MASKS, base
+from cnntrain.annotations.table import Entry, Table
+from cnntrain.image_folder.layout import PARTS, class_names
+from cnntrain.image_folder.listing import is_image
+from cnntrain.image_folder.walk import walk
+from cnntrain.text import printable
+
+
+def images_of(table: Table, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[Any, Entry]]:
+    """Add the images that COCO's files name to a table, and return them by file and by their ids there."""
+    parts = files_of(table.root)
+    walked = walk(table.root, "", table.found)
+    files = {name: None for name in walked if is_image(base(name)) and not is_mask(name)}
+    index, named = ImageIndex(files), any(part == "train" for part in parts.values())
+    found = {}
+    for file, content in contents.items():
+        found[file] = added(table, file, content, parts[file] if named else "", index)
+        table.entries += found[file].values()
+    used = {entry.image for entry in table.entries}
+    table.orphan_images = [name for name in files if name not in used]
+    return found
+
+
+def is_mask(name: str) -> bool:
+    """Return whether an image lies in a folder that is called as folders of masks are."""
+    return any(folder.lower() in MASKS or folder in voc.MASKS for folder in name.split("/")[:-1])
+
+
+class ImageIndex:
+    """The images of a folder, found by the names that a JSON file has for them.
+
+    Args:
+        files: relative to the root.
+    """
+
+    def __init__(self, files: Mapping[str, None]) -> None:
+        self.files = files
+        self.by_name: dict[str, list[str]] = {}
+        for file in files:
+            self.by_name.setdefault(base(file), []).append(file)
+
+    def find(self, name: str, beside: str, part: str) -> str:
+        """Return the file of an image; empty if there is none, or several that it may be.
+
+        Args:
+            name: the name of the image in a JSON file.
+            beside: the folder of that file; empty for the root.
+            part: the part that the file describes.
+        """
+        name = name.replace("\\", "/").removeprefix("./")
+        direct = f"{beside}/{name}" if beside else name
+        if direct in self.files:
+            return direct
+        same = [file for file in self.by_name.get(base(name), []) if file.endswith(name)]
+        if len(same) > 1:
+            same = [file for file in same if part and part_in(file.rpartition("/")[0]) == part]
+        return same[0] if len(same) == 1 else ""
+
+
+def added(
+    table: Table, file: str, content: Mapping[str, Any], part: str, index: ImageIndex
+) -> dict[Any, Entry]:
+    """Return the images of a JSON file by their ids; those that are not there are noted in the table.
+
+    Args:
+        table: the table to add to.
+        file: the JSON file.
+        content: the content of the file.
+        part: the part that it describes.
+        index: the images of the folder.
+    """
+    entries: dict[Any, Entry] = {}
+    for row in content["images"]:
+        name, size = row.get("file_name"), (row.get("width"), row.get("height"))
+        image = index.find(name, file.rpartition("/")[0], part) if isinstance(name, str) else ""
+        if not image:
+            table.orphan_masks.append(f"{file}: {printable(name)}")
+            continue
+        sizes_known = all(isinstance(side, int) and side > 0 for side in size)
+        entries[row.get("id")] = Entry(image, part, size=size if sizes_known else None)
+    return entries
+
+
+ROBOFLOW = "_annotations.coco.json"
+
+
+FOLDER = "annotations"
+
+
+OBJECTS = "instances"  # how COCO's and CVAT's files of objects begin
+
+
+OTHER_TASKS = ("captions", "person_keypoints", "image_info", "panoptic")
+
+
+def files_of(root: Path) -> dict[str, str]:
+    """Return the part of each JSON file of a folder, ``""`` if its name tells none; relative to the root."""
+    found = {}
+    if (root / ROBOFLOW).is_file():
+        found[ROBOFLOW] = ""
+    for name in class_names(root):
+        if name.lower() in PARTS and (root / name / ROBOFLOW).is_file():
+            found[f"{name}/{ROBOFLOW}"] = PARTS[name.lower()]
+    if found or not (root / FOLDER).is_dir():
+        return found
+    names = sorted(path.name for path in (root / FOLDER).glob("*.json") if path.is_file())
+    objects = [name for name in names if name.startswith(OBJECTS)]
+    chosen = objects or [name for name in names if not name.startswith(OTHER_TASKS)]
+    return {f"{FOLDER}/{name}": part_in(name) for name in chosen}
+
+
+def part_in(name: str) -> str:
+    """Return the part that a file's name tells, ``train`` of ``instances_train2017.json``; else empty."""
+    words = re.findall("[a-z]+", name.lower())
+    return next((PARTS[word] for word in words if word in PARTS), "")
