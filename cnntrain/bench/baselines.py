@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cnntrain.bench.contender import Contender, Epoch, Own
+from cnntrain.bench.candidate import Candidate, Epoch, OwnLoop
 from cnntrain.bench.reference import Reference, as_published
 from cnntrain.bench.textbook.datasets import in_lists, stacked, textbook_dataset
 from cnntrain.compute.autotune import tune
@@ -28,12 +28,14 @@ from cnntrain.run.components import Components
 from cnntrain.runtime.console import Console
 
 FLOOR, TEXTBOOK = "floor", "textbook loop"
-IMAGES = 10_000  # on which all contenders train: more than fit into the processor's caches
+IMAGES = 10_000  # on which all candidates train: more than fit into the processor's caches
 EXPLAINED = "eager fp32 loop over tensors that are normalised already, torch's own defaults"  # the floor
 Plain = tuple[Engine, Components, OptimizerSettings]  # what loops without this tool train
 
 
-def contenders(settings: BenchSettings, built: Components, data: Data, console: Console) -> list[Contender]:
+def build_candidates(
+    settings: BenchSettings, built: Components, data: Data, console: Console
+) -> list[Candidate]:
     """Build all ways of training, the floor first.
 
     Args:
@@ -61,7 +63,7 @@ def contenders(settings: BenchSettings, built: Components, data: Data, console: 
     plain: Plain = Engine("fp32", False, ALL_THREADS), built, replace(optimization, optim=plain_optim)
     mean, std = settings.data.mean, settings.data.std
     floor = floor_batches(dataset, plan.size, Normalize(mean, std, device), device)
-    found = [Contender(FLOOR, EXPLAINED, *plain, floor)]
+    found = [Candidate(FLOOR, EXPLAINED, *plain, floor)]
     for engine in dict.fromkeys((typed, fp32)):
         normalize = Normalize(mean, std, device, engine.memory_format)
         loader = TrainLoader(
@@ -75,14 +77,14 @@ def contenders(settings: BenchSettings, built: Components, data: Data, console: 
             settings.data.workers,
         )
         name, batches = f"cnntrain, {engine.precision}", own_batches(loader)
-        found.append(Own(name, str(engine), engine, built, optimization, batches))
+        found.append(OwnLoop(name, str(engine), engine, built, optimization, batches))
     found.append(of_textbook(settings, built, dataset, plan.size, plain))
     return found
 
 
 def of_textbook(
     settings: BenchSettings, built: Components, dataset: InMemoryDataset, size: int, plain: Plain
-) -> Contender:
+) -> Candidate:
     """Return the loop of a textbook, which for detectors of torchvision is that of its references.
 
     Args:
@@ -121,7 +123,7 @@ def of_textbook(
             x, y = stacked(*batch) if with_boxes else batch
             yield x.to(device), y.to(device)
 
-    return Contender(TEXTBOOK, explained, *plain, batches)
+    return Candidate(TEXTBOOK, explained, *plain, batches)
 
 
 def floor_batches(dataset: InMemoryDataset, size: int, normalize: Normalize, device: torch.device) -> Epoch:

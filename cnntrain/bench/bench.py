@@ -19,8 +19,8 @@ import torch
 from rich.table import Table
 
 from cnntrain import __version__
-from cnntrain.bench.baselines import contenders
-from cnntrain.bench.contender import Contender, Own
+from cnntrain.bench.baselines import build_candidates
+from cnntrain.bench.candidate import Candidate, OwnLoop
 from cnntrain.compute.engine import ALL_THREADS
 from cnntrain.config.schema import Config
 from cnntrain.config.sections import BenchSettings
@@ -67,7 +67,7 @@ def measure(
     Args:
         config: of a run, as plain types.
         overrides: what the configuration was composed from.
-        repeats: rounds of each contender; the median is reported.
+        repeats: rounds of each candidate; the median is reported.
         seconds: of a turn.
         console: where it is shown.
     """
@@ -76,21 +76,21 @@ def measure(
     seed_everything(settings.seed)
     built = build_components(config, None, device, console)
     data = read_data(config, None, device, console)
-    found = contenders(settings, built, data, console)  # which tell what can't be measured
+    found = build_candidates(settings, built, data, console)  # which tell what can't be measured
     memory = peak_memory(overrides)
-    own = next(contender for contender in found if isinstance(contender, Own))
+    own = next(candidate for candidate in found if isinstance(candidate, OwnLoop))
     begin = hardware.ProcessorTime.now()
     with console.bar(repeats, 0, "measuring", unit="round") as bar:
-        for contender in found:
-            contender.warm_up(seconds)
+        for candidate in found:
+            candidate.warm_up(seconds)
         for turn in range(repeats):
-            for contender in found[turn % len(found) :] + found[: turn % len(found)]:
-                contender.turn(settings.engine.batch_size)
+            for candidate in found[turn % len(found) :] + found[: turn % len(found)]:
+                candidate.turn(settings.engine.batch_size)
             bar.update()
         shares = own.shares(seconds)
     is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, hardware.ProcessorTime.now(), ALL_THREADS)
     torch.set_num_threads(ALL_THREADS)
-    rows = [row(contender, found[0], found[-1]) for contender in found]
+    rows = [row(candidate, found[0], found[-1]) for candidate in found]
     name = network_name(settings.engine.model.node, type(own.model).__name__)
     report = {
         "model": f"{name}, {sum(p.numel() for p in own.model.parameters()):,} parameters",
@@ -110,22 +110,22 @@ def measure(
     return report
 
 
-def row(contender: Contender, floor: Contender, textbook: Contender) -> dict[str, Any]:
-    """Return the figures of a contender: images per second, and the ratios to two others within each turn."""
+def row(candidate: Candidate, floor: Candidate, textbook: Candidate) -> dict[str, Any]:
+    """Return the figures of a candidate: images per second, and the ratios to two others within each turn."""
     return {
-        "name": contender.name,
-        "explanation": contender.explanation,
-        "images_per_second": statistics.median(contender.rates),
-        "slowest": min(contender.rates),
-        "fastest": max(contender.rates),
-        "ratio_to_floor": ratio(contender, floor),
-        "ratio_to_textbook": ratio(contender, textbook),
+        "name": candidate.name,
+        "explanation": candidate.explanation,
+        "images_per_second": statistics.median(candidate.rates),
+        "slowest": min(candidate.rates),
+        "fastest": max(candidate.rates),
+        "ratio_to_floor": ratio(candidate, floor),
+        "ratio_to_textbook": ratio(candidate, textbook),
     }
 
 
-def ratio(contender: Contender, other: Contender) -> float:
+def ratio(candidate: Candidate, other: Candidate) -> float:
     """Return the median of the ratios within each turn."""
-    pairs = zip(contender.rates, other.rates, strict=True)
+    pairs = zip(candidate.rates, other.rates, strict=True)
     return statistics.median(rate / beside for rate, beside in pairs)
 
 

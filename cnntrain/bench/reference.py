@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from cnntrain.bench.contender import Contender
+from cnntrain.bench.candidate import Candidate
 from cnntrain.models.detection.of_torchvision import OfTorchvision
 
 BACKGROUND = 1  # class 0 of torchvision's heads, before those of the data
 
 
-class Reference(Contender):
+class Reference(Candidate):
     """The step of torchvision's ``references/detection/engine.py``: lists in, a dictionary of losses out.
 
     Its model is torchvision's own, as :func:`as_published` gives it.

@@ -33,7 +33,7 @@ def test_help() -> None:
     assert done.returncode == 0
     for word in ("--root DIR", "--to-99", "--seeds N", "--markdown", "cnntrain-fp32"):
         assert word in done.stdout
-    assert "--contender" not in done.stdout
+    assert "--candidate" not in done.stdout
 
 
 @pytest.mark.parametrize(

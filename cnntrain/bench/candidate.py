@@ -23,7 +23,7 @@ Epoch = Callable[[], Iterator[Any]]  # gives the batches of one more epoch
 STEPS = ("data", "zero_grad", "forward", "loss", "backward", "step")
 
 
-class Contender:
+class Candidate:
     """One way of training: a model of its own, and endless batches.
 
     Args:
@@ -95,7 +95,7 @@ class Contender:
         self.rates.append(self.steps * batch_size / self.timed(self.steps))
 
 
-class Own(Contender):
+class OwnLoop(Candidate):
     """This tool: the loop of loop.py over its own batches."""
 
     def train(self, steps: int) -> None:
