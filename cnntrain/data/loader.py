@@ -211,7 +211,13 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """Every image once, in order, as it is, in batches; of several processes, each has its own part."""
+    """Every image once, in order, as it is, in batches; of several processes, each has its own part.
+
+    Sequences come from the shortest to the longest, so that little is padded.
+
+    Attributes:
+        order: the places in this process's part, in the order of the batches, int64 (N,); None: as they come.
+    """
 
     def __init__(
         self,
@@ -224,7 +230,9 @@ class EvalLoader:
     ) -> None:
         self.normalize = normalize
         self.device = device
-        mine = Shard().part(indices)
+        mine, by_length = Shard().part(indices), getattr(dataset, "by_length", None)
+        self.order: Tensor | None = None if by_length is None else by_length(mine)
+        mine = mine if self.order is None else mine[self.order]
         batches = [part.numpy() for part in mine.split(batch_size) if len(part)]
         # Images in memory need no workers: to start them takes longer than to evaluate.
         workers = workers if isinstance(dataset, StreamingDataset) else 0

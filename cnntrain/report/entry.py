@@ -175,7 +175,7 @@ def evaluated_now(settings: ReportSettings, trained: Trained, data: Data, finish
         split,
         images_in(images, indices, files, settings.data.inputs),
         result,
-        seen.local_results(),
+        seen.local_results(batches.order),
         shown_names(trained.class_names),
         trained.model,
         trained.normalize,

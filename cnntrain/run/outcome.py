@@ -84,7 +84,7 @@ def test_best_epoch(setup: Setup, trainer: Trainer) -> tuple[Result, Any]:
         learner.precision,
         after_batch=seen.add,
     )
-    return result, seen.all_results()
+    return result, seen.all_results(setup.batches.test.order)
 
 
 def diagnose(setup: Setup, trainer: Trainer) -> list[Finding]:

@@ -41,14 +41,30 @@ class Collector(ABC, Generic[K]):
         """Record a batch."""
         self.batches.append(self.extract(output, y))
 
-    def local_results(self) -> K:
-        """Return what this process has noted."""
-        return self.combine([tuple(x.cpu() for x in batch) for batch in self.batches])
+    def local_results(self, order: Tensor | None = None) -> K:
+        """Return what this process has noted.
 
-    def all_results(self) -> K:
-        """Return what all processes of the run have noted, in the order of the images; all must call this."""
-        parts = distributed.all_gather([tuple(x.cpu() for x in batch) for batch in self.batches])
+        Args:
+            order: the place of each image that came, int64 (N,); None: they came in order.
+        """
+        return self.combine(self.ordered(order))
+
+    def all_results(self, order: Tensor | None = None) -> K:
+        """Return what all processes of the run have noted, in the order of the images; all must call this.
+
+        Args:
+            order: the place of each image that came in this process's part, as for :meth:`local_results`.
+        """
+        parts = distributed.all_gather(self.ordered(order))
         return self.combine([batch for part in parts for batch in part])
+
+    def ordered(self, order: Tensor | None) -> list[tuple[Tensor, ...]]:
+        """Return the batches that were noted, on the CPU; one of all images if they came in another order."""
+        batches = [tuple(x.cpu() for x in batch) for batch in self.batches]
+        if order is None or not batches:
+            return batches
+        places = order.argsort()
+        return [tuple(torch.cat(parts)[places] for parts in zip(*batches, strict=True))]
 
 
 class NullCollector(Collector[Any]):

@@ -51,6 +51,10 @@ class SequenceDataset(InMemoryDataset):
         """Return shuffled indices in batches of like length; see :mod:`cnntrain.data.sequences.order`."""
         return grouped(order, self.lengths, batch_size, generator)
 
+    def by_length(self, indices: Tensor) -> Tensor:
+        """Return the places of indices, int64 (N,), from the shortest sequence to the longest."""
+        return self.lengths[indices.cpu()].argsort(stable=True)
+
     def first(self, count: int) -> Tensor:
         """Return the first sequences, float32 (count, 1, T, F + 1)."""
         return self.gathered(torch.arange(min(count, len(self))))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from torch import Tensor
 
-from cnntrain.data.loader import ShuffledBatches
+from cnntrain.data.loader import EvalLoader, ShuffledBatches
 from cnntrain.data.sequences.batch import unpadded
 from cnntrain.data.sequences.dataset import SequenceDataset, in_memory
 from cnntrain.data.sequences.standardize import Standardize
 from cnntrain.sequences.reading import Sequences
 from cnntrain.sequences.tokens import Tokens
+from cnntrain.tasks.collector import Collector
 
 RANDOM = np.random.default_rng(0)
 LENGTHS = RANDOM.integers(1, 40, 330)
@@ -89,3 +93,26 @@ def test_texts_become_the_numbers_of_their_tokens() -> None:
     values, is_padding = unpadded(dataset.gathered(torch.arange(3)))
     assert values[..., 0].tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 0]]
     assert (~is_padding).sum(1).tolist() == [2, 1, 3]
+
+
+class Numbers(Collector[list[int]]):
+    """Keeps the number with which each series begins, given as output."""
+
+    def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        return (output,)
+
+    def combine(self, batches: Sequence[tuple[Tensor, ...]]) -> list[int]:
+        return torch.cat([numbers for (numbers,) in batches]).int().tolist()
+
+
+def test_an_evaluation_pads_little_and_what_it_keeps_stands_in_order() -> None:
+    dataset, _ = series()
+    chosen = torch.arange(300, 20, -1)
+    as_they_are = Standardize([0.0], [1.0], torch.device("cpu"))
+    loader, seen, steps = EvalLoader(dataset, chosen, 16, as_they_are, torch.device("cpu")), Numbers(), 0
+    for x, y in loader:
+        seen.add(x[:, 0, 0, 0], y)
+        assert y.tolist() == [int(number) % 4 for number in x[:, 0, 0, 0]]
+        steps += len(x) * x.shape[2]
+    assert seen.local_results(loader.order) == seen.all_results(loader.order) == chosen.tolist()
+    assert steps < 1.05 * LENGTHS[chosen].sum()

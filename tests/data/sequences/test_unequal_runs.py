@@ -162,6 +162,17 @@ def test_what_makes_no_sense_is_refused_in_one_line(
     is_told(cnntrain("train", *WAVES, *typed), told)
 
 
+def test_results_do_not_depend_on_the_batches_of_the_evaluation(cnntrain: Command) -> None:
+    fixed = (*WAVES[:3], "model=gru", "epochs=1", "limit=30")
+    for size in (1, 7):
+        assert cnntrain("train", *fixed, f"eval_batch_size={size}", f"out=run{size}").code == 0
+    one, other = (json.loads(Path(f"run{size}/summary.json").read_text())["test"] for size in (1, 7))
+    assert one["accuracy"] == other["accuracy"] < 1
+    assert one["loss"] == pytest.approx(other["loss"], abs=1e-6)
+    mistakes = [Path(f"run{size}/mistakes.csv").read_text().splitlines() for size in (1, 7)]
+    assert [row.split(",")[:3] for row in mistakes[0]] == [row.split(",")[:3] for row in mistakes[1]]
+
+
 @pytest.mark.parametrize(
     ("data", "source", "word", "speed"),
     [("series", "Waves", "sequence", "seq/s"), ("text", "Words", "text", "text/s")],
