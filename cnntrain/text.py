@@ -60,7 +60,7 @@ def together(names: Iterable[object]) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Return text of several lines with control characters as escapes, but for newlines and :data:`JOIN`."""
+    """Return lines of text with control characters as escapes, except for newlines and :data:`JOIN`."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in KEPT else escaped(char) for char in text)
@@ -81,14 +81,14 @@ def readable(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(READABLE, readable)
 
 
-# A command in a message is the end of a line, behind a colon or by itself.
+# A command in a message is the end of a line, after a colon or by itself.
 COMMAND = re.compile(r"(?:^|: )\s*(cnntrain [a-z]|python |pip |tensorboard |mlflow |wandb )")
 
 
 def folded(line: str, width: int, hang: int = 2) -> list[tuple[int, int]]:
     """Return where a line is to be cut, between words, to fit a terminal; a command stays whole.
 
-    A command is the end of a line, behind a colon: ``to go on: cnntrain resume RUN``. It gets a line of its
+    A command is the end of a line, after a colon: ``to go on: cnntrain resume RUN``. It gets a line of its
     own where it does not fit, and may then be longer than the terminal is wide, so that it can be copied.
     Words that belong together are joined by :data:`JOIN`.
 

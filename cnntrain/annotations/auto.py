@@ -44,7 +44,7 @@ def has_validation_part(root: str, asked: AnnotationOptions) -> bool:
 
 
 def complete_canvas(data: dict[str, Any], targets: str) -> None:
-    """Put what canvases of digits can tell without the data in the place of ``auto``.
+    """Replace ``auto`` by what canvases of digits can tell without the data.
 
     Args:
         data: the group ``data``.
@@ -118,7 +118,7 @@ def inferred(
     Args:
         names: the keys.
         root: the folder, for messages.
-        inventory: of the folder.
+        inventory: the inventory of the folder.
         test_fraction: share of each class that is the test part, if the folder has none of its own.
         channels: 1, 3 or ``auto``.
         value_range: values that become black and white in images of more than 8 bits; or ``auto``.

@@ -48,7 +48,7 @@ class ClassMap:
     def label_in_palette(self, value: int, color: int) -> int:
         """Return the label of an index whose colour in the palette is given: by the colour, if that is known.
 
-        Programs that save a palette anew may number its colours anew.
+        Programs that save a palette again may number its colours again.
         """
         if self.colors and color in self.colors:
             return self.colors[color]

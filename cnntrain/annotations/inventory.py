@@ -117,7 +117,7 @@ def usable_inventory(
     """Return the inventory of a folder that is to be trained on.
 
     Raises:
-        UserError: its classes can't be told, or something is wrong with an image or its annotation and
+        UserError: its classes can't be determined, or something is wrong with an image or its annotation and
             ``on_bad_image`` is ``stop``.
     """
     inventory = annotated_inventory(root, asked, max_megapixels, verbose)

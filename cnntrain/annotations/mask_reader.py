@@ -1,4 +1,4 @@
-"""The mask of an image, of whatever format, as large as the image and upright as a person sees it."""
+"""The mask of an image, of whatever format, as large as the image and upright as a viewer shows it."""
 
 from __future__ import annotations
 

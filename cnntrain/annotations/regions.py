@@ -53,7 +53,7 @@ def drawn(regions: Sequence[Region], size: tuple[int, int]) -> np.ndarray:
     others.
 
     Args:
-        regions: in the image.
+        regions: the regions in the image.
         size: width and height.
     """
     width, height = size

@@ -46,10 +46,10 @@ class Entry:
         image: its file.
         part: ``train``, ``val`` or ``test``; empty if the folder has no parts.
         mask: the file of its mask, or of its polygons; empty if the regions are known.
-        regions: in the image, where one file describes many images.
+        regions: the regions in the image, where one file describes many images.
         size: width and height that the annotation states; None if it does not.
-        boxes: as the annotation states them, float64 (M, 6): left, top, right, bottom, class, and 1 if it
-            is ignored, else 0.
+        boxes: the boxes as the annotation states them, float64 (M, 6): left, top, right, bottom, class, and 1
+            if it is ignored, else 0.
         places: where each of them stands, in words.
         in_shares: whether the boxes are shares of the width and the height, rather than pixels.
         broken: why the file of the annotation can't be read; empty if it can.
@@ -75,11 +75,11 @@ class Table:
         format: its name, of :data:`FORMATS`.
         names: the names of the classes, in the order of their labels; empty until the masks tell them.
         labels: the labels of the numbers that classes have in files of polygons.
-        entries: in the order of the parts and of the names.
+        entries: the entries in the order of the parts and of the names.
         orphan_images: images without an annotation.
         orphan_masks: annotations without an image.
         faults: the faults of single annotations, each with the file and its place in it.
-        unknown: those of the faults that name a class that there is not.
+        unknown: those of the faults that name a class that does not exist.
         orders: files that name the classes in another order than the one that counts.
         notes: what was found out about the format, in words.
         found: what the walk through the folder met.

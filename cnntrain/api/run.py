@@ -1,4 +1,4 @@
-"""What training gives back: a run, with its figures, its folder and, once it is asked for, its model."""
+"""What training gives back: a run, with its figures, its folder and, on first use, its model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Run:
         return str(self.folder)
 
     def facts(self) -> dict[str, str]:
-        """Return what there is to say of the run in short."""
+        """Return the facts about the run in short."""
         from cnntrain.runtime.console import count  # which imports rich, for which the user has not asked
 
         summary = self.summary

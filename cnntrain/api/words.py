@@ -20,7 +20,7 @@ def words_of(overrides: Sequence[str], keys: Mapping[str, Any]) -> list[str]:
     """Return overrides and keyword arguments as one list of overrides, the keyword arguments last.
 
     Args:
-        overrides: as one would type them, such as ``["model=mlp", "optim.lr=0.01"]``.
+        overrides: the overrides as one would type them, such as ``["model=mlp", "optim.lr=0.01"]``.
         keys: Python values by their keys. A double underscore stands for a dot: ``optim__lr=0.01``.
 
     Raises:

@@ -39,10 +39,10 @@ def build_candidates(
     """Build all ways of training, the floor first.
 
     Args:
-        settings: of the run.
+        settings: the settings of the run.
         built: its components.
         data: its images.
-        console: told if the batch is clipped.
+        console: where to print that the batch is clipped.
 
     Raises:
         UserError: the images are not in memory.
@@ -88,10 +88,10 @@ def of_textbook(
     """Return the loop of a textbook, which for detectors of torchvision is that of its references.
 
     Args:
-        settings: of the run.
+        settings: the settings of the run.
         built: its components.
         dataset: the images.
-        size: of a batch.
+        size: the size of a batch.
         plain: what it trains.
     """
     detector = copied(built.model)

@@ -65,10 +65,10 @@ def measure(
     """Measure everything, show it, and return it for the JSON file.
 
     Args:
-        config: of a run, as plain types.
+        config: the configuration of a run, as plain types.
         overrides: what the configuration was composed from.
         repeats: rounds of each candidate; the median is reported.
-        seconds: of a turn.
+        seconds: the seconds of a turn.
         console: where it is shown.
     """
     settings = BenchSettings.from_config({**config, "verbose": console.verbose})
@@ -167,11 +167,11 @@ def bench(
     """Run ``cnntrain bench``.
 
     Args:
-        config: of a run, as plain types.
+        config: the configuration of a run, as plain types.
         overrides: those of the run.
         json: the file for all figures, ``-`` to print it; None for a new one under outputs/bench/.
         repeats: rounds of each way of training.
-        seconds: of a turn.
+        seconds: the seconds of a turn.
         verbose: how much is printed.
     """
     target = json or shown_path(default_target())

@@ -27,8 +27,8 @@ class Candidate:
     """One way of training: a model of its own, and endless batches.
 
     Args:
-        name: in the table.
-        explanation: in a line.
+        name: the name in the table.
+        explanation: the explanation in a line.
         engine: number format, layout and threads.
         built: the components of a run; copies of its model and its criterion are used.
         optimization: the optimizer.

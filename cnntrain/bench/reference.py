@@ -44,7 +44,7 @@ def as_published(
     Args:
         model: whose layers they are. It is changed.
         size: height and width of the images, in pixels.
-        mean: of each channel.
+        mean: the mean of each channel.
         std: likewise.
     """
     network: nn.Module = model.heads

@@ -20,18 +20,18 @@ class Command:
 
     Args:
         name: the word that is typed.
-        function: is given the words behind the command, and returns the exit code.
+        function: is given the words after the command, and returns the exit code.
         summaries: what may follow the name, such as ``RUN [KEY=VALUE ...]``, with a line on what that does.
         help: what ``--help`` prints before the keys: usage, explanation, examples.
         flags: its flags, each with the values that may follow. A "" there means that nothing may, too.
         topics: words that it takes, and that are neither runs, files nor overrides.
         keys: the keys that it takes; None for those of conf/NAME.yaml.
-        keys_help: is given the word behind ``--help``, and returns what help says of the keys; None for a
+        keys_help: is given the word after ``--help``, and returns what help says of the keys; None for a
             list of ``keys``, with the values of conf/NAME.yaml.
         composes: whether it takes the keys of ``train``, from all of conf/.
         needs_run: whether the name of a run comes first.
         takes_runs: whether any number of runs may follow.
-        takes_files: whether files or folders of images follow, behind the run if there is one.
+        takes_files: whether files or folders of images follow, after the run if there is one.
         works_under_torchrun: whether the processes of ``torchrun`` do it together.
         is_complete_without_screen: whether its results are in files, so that a lost output loses none.
     """
@@ -106,7 +106,7 @@ def flag_value(name: str, value: str, possible: tuple[str, ...]) -> str:
 
 
 def config_dir_of(flags: Mapping[str, str | None]) -> str | None:
-    """Return the folder behind ``--config-dir``, which must exist."""
+    """Return the folder after ``--config-dir``, which must exist."""
     folder = flags.get("--config-dir") or flags.get("-cd")
     if folder is not None and not Path(folder).is_dir():
         raise UserError(f"--config-dir {folder}: there is no such folder")

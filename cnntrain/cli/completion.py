@@ -95,7 +95,7 @@ def offers(before: Sequence[str], current: str, commands: Mapping[str, Command])
 
 
 def words_of(command: Command, arguments: Sequence[str], current: str) -> list[str]:
-    """Return what may follow the words behind a command, but for flags."""
+    """Return what may follow the words after a command, except for flags."""
     if command.needs_run and not arguments:
         return ["last", *runs()]
     if command.takes_files and len(arguments) <= command.needs_run:

@@ -102,7 +102,7 @@ def topic_of(words: Sequence[str], of_run: bool) -> tuple[Topic, list[str]]:
     If none is named, it is the one about the typed model, if there is one, and else the five steps.
 
     Args:
-        words: as typed, without flags.
+        words: the words as typed, without flags.
         of_run: whether a whole run is asked for, which the five steps stand for.
     """
     named = [word for word in words if "=" not in word and not word.startswith("~")]

@@ -82,7 +82,7 @@ def every_key() -> str:
 
 
 def about(key: str) -> str:
-    """Return the choices and the keys of a group, or all that is known of a key.
+    """Return the choices and the keys of a group, or everything known about a key.
 
     Raises:
         UserError: there is no such group or key.

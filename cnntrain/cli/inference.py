@@ -87,7 +87,7 @@ def predict(arguments: Sequence[str]) -> int:
     try:
         run = open_best(run_name, "predict", parsed)
     except CnntrainError:
-        files_of(words)  # whose mistakes are told first
+        files_of(words)  # whose mistakes are reported first
         raise
     files = files_of(words, SUFFIXES.get(inputs_of(run.config["data"]), ()))
     from cnntrain.config.sections import PredictSettings, TrainedSettings

@@ -1,4 +1,4 @@
-"""The command line: finds the command, and tells how it ended. No torch, no Hydra."""
+"""The command line: finds the command, and reports how it ended. No torch, no Hydra."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def parts_of_help(word: str) -> list[str]:
 
 
 def subject_of_help(arguments: Sequence[str]) -> str:
-    """Return the word behind ``--help``: ``all``, a group or a key; "" if there is none."""
+    """Return the word after ``--help``: ``all``, a group or a key; "" if there is none."""
     behind = [*arguments, ""][next(i for i, word in enumerate(arguments) if word in HELP) + 1]
     return "" if behind.startswith("-") else behind
 

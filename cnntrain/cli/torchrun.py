@@ -17,7 +17,7 @@ def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
         device: the device, as configured.
 
     Yields:
-        A function that does something in the first process alone, and tells the others what came of it.
+        A function that does something in the first process alone, and tells the others the outcome.
     """
     if world_size() == 1:
         yield alone

@@ -24,7 +24,7 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Its width on the screen, with the gap behind it."""
+        """Its width on the screen, with the gap after it."""
         return max(map(cell_len, (self.title, *self.cells))) + GAP
 
 

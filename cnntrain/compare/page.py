@@ -60,7 +60,7 @@ def page(
 
     Args:
         about: what is said of all of them.
-        runs: in the order of the ranking.
+        runs: the runs in the order of the ranking.
         points: the ranking.
         keys: the keys in which the runs differ.
         monitor: the figure that they are ranked by.

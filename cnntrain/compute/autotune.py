@@ -76,7 +76,7 @@ def tune(
         settings: what is typed, and what is left to ``auto``.
         model: what will be trained; it is copied and not changed.
         criterion: the loss.
-        dummy: returns a batch of so many images and their targets, on the CPU.
+        dummy: returns a batch of that many images and their targets, on the CPU.
         device: the device of the model and the loss.
 
     Returns:
@@ -92,7 +92,7 @@ def tune(
         return known.engine, known.in_words(plain)
     begin = hardware.ProcessorTime.now()
     engine, gain = measured(settings, model, criterion, dummy, device, options, plain)
-    if math.isnan(gain):  # nothing could be tried, which training will tell of
+    if math.isnan(gain):  # nothing could be tried, which training will report
         return replace(engine, threads=options["threads"][-1]), ""
     end, threads = hardware.ProcessorTime.now(), max(options["threads"])
     is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, end, threads)

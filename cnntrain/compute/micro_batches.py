@@ -42,7 +42,7 @@ class MicroBatchFinder:
         model: maps float (N, C, H, W) to logits (N, classes); it is tried out and left as it was.
         criterion: the loss.
         precision: numeric precision of the forward pass.
-        dummy: returns a batch of so many black images and their targets, on the CPU.
+        dummy: returns a batch of that many black images and their targets, on the CPU.
         device: the model's device.
         still: names of modules that stay in evaluation mode.
     """
@@ -87,7 +87,7 @@ class MicroBatchFinder:
     def estimate(self) -> tuple[float, float]:
         """Return the bytes that training takes for each image, and those that it takes anyway.
 
-        Two batches tell them apart: copies of the weights in 16 bits, say, are kept once for all images.
+        Two batches distinguish them: copies of the weights in 16 bits, say, are kept once for all images.
         """
         few, more = self.activation_bytes(2), self.activation_bytes(4)
         per_image = max(0, more - few) / 2
@@ -95,7 +95,7 @@ class MicroBatchFinder:
         return SLACK * per_image, SLACK * max(0, few - 2 * per_image) + (COPIES - 1) * trained
 
     def activation_bytes(self, count: int) -> int:
-        """Return the bytes that the network keeps for ``backward`` of so many images."""
+        """Return the bytes that the network keeps for ``backward`` of that many images."""
         own = [*self.model.parameters(), *self.model.buffers()]
         storages = {tensor.untyped_storage().data_ptr() for tensor in own}
         kept: dict[int, int] = {}
@@ -112,7 +112,7 @@ class MicroBatchFinder:
         return sum(kept.values())
 
     def fits_in_memory(self, count: int) -> bool:
-        """Return whether a batch of so many images can be trained on, by trying."""
+        """Return whether a batch of that many images can be trained on, by trying."""
         try:
             self.loss_of(count).backward()
         except ValueError:  # of batch norm, for a single image
@@ -128,7 +128,7 @@ class MicroBatchFinder:
         return True
 
     def loss_of(self, count: int) -> Tensor:
-        """Return the loss of so many black images. No generator and no statistics are changed by it."""
+        """Return the loss of that many black images. No generator and no statistics are changed by it."""
         x, y = (part.to(self.device) for part in self.dummy(count))
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         was_training = [module for module in self.model.modules() if module.training]

@@ -116,7 +116,7 @@ def hydra_job(config: DictConfig, name: str) -> Iterator[Path | None]:
     ``hydra.main`` itself would call the work, below ten functions of its own.
 
     Args:
-        config: as Hydra composed it, with its own part.
+        config: the config as Hydra composed it, with its own part.
         name: the file of defaults in conf/.
 
     Yields:

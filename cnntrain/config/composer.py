@@ -103,7 +103,7 @@ class Composition:
     """What Hydra composed: a configuration to be checked, and to be completed from the data.
 
     Args:
-        config: as Hydra composed it.
+        config: the config as Hydra composed it.
         hydra: Hydra's own part: the choices of the groups, and the folders that it was given.
         typed: the overrides.
         config_dir: the user's own folder of groups.
@@ -152,7 +152,7 @@ class Composition:
 
 
 def infer_from_data(settings: dict[str, Any]) -> None:
-    """Put what the data say in the place of each ``auto`` of the group ``data``: a folder, or sequences.
+    """Replace each ``auto`` by what the data say of the group ``data``: a folder, or sequences.
 
     Args:
         settings: a configuration, checked, as plain types.
@@ -178,7 +178,7 @@ def infer_from_data(settings: dict[str, Any]) -> None:
 
 
 def infer_task(settings: dict[str, Any]) -> None:
-    """Put the task that the data are for, its loss and its first score in the place of ``auto``.
+    """Replace ``auto`` by the task that the data are for, its loss and its first score.
 
     Data that can have several kinds of targets, such as canvases, have those that a chosen task learns from.
 
@@ -237,7 +237,7 @@ def composed(
 
 @contextmanager
 def explaining_errors(overrides: Sequence[str], config_dir: str | None) -> Iterator[None]:
-    """Tell in plain words what goes wrong while a configuration is composed: a mistake in the overrides."""
+    """Explain plainly what goes wrong while a configuration is composed: a mistake in the overrides."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError

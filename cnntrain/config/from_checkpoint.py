@@ -30,10 +30,10 @@ PREPROCESSING = tuple(key.removeprefix("data.") for key, rule in KEYS.items() if
 
 
 def check_overridable(overrides: Sequence[str], allowed: Sequence[str], command: str) -> list[Override]:
-    """Parse and check, before the checkpoint is read, what is typed behind ``resume RUN`` or ``eval RUN``.
+    """Parse and check, before the checkpoint is read, what is typed after ``resume RUN`` or ``eval RUN``.
 
     Args:
-        overrides: as typed; ``data=mnist`` takes a whole group from conf/.
+        overrides: the overrides as typed; ``data=mnist`` takes a whole group from conf/.
         allowed: keys that the command takes, with all that is below them.
         command: its name, for messages.
     """

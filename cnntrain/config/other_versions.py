@@ -41,7 +41,7 @@ def upgraded_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     """Return a saved configuration with the keys of this version, and the names of those left out.
 
     Args:
-        config: from a checkpoint, as plain types. What it holds is checked later.
+        config: the config from a checkpoint, as plain types. What it holds is checked later.
     """
     result: dict[str, Any] = with_current_paths(config)
     for old, new in MOVED.items():

@@ -24,7 +24,7 @@ def normalized(overrides: Iterable[str]) -> list[str]:
 
     Paths are quoted. A class of the user's own (``model._target_=my_pkg.MyNet``) brings no arguments of the
     default's with it: the group becomes ``custom`` and every other key of it an addition. So do the arguments
-    that are typed behind ``model=custom``.
+    that are typed after ``model=custom``.
     """
     result = [quoted(named(override)) for override in overrides if override != "experiment=null"]
     for group in CUSTOM_GROUPS:

@@ -2,8 +2,8 @@
 
 The name of a file follows from all that its contents depend on, the checksums of the source files among it.
 A file holds the images as (N, H, W, C), then masks as (N, H, W) or the other targets, a checksum of each
-image with its mask, and what is known of them all: shape, names, checksums. It is believed only if they are
-right, and made anew if not.
+image with its mask, and what is known about them all: shape, names, checksums. It is believed only if they
+are right, and made again if not.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def write(
     """Write images as they come, without holding them all in memory.
 
     Args:
-        path: from :func:`place`.
-        batches: of images, uint8 (N, C, H, W), and their targets, in order.
+        path: the path from :func:`place`.
+        batches: the batches of images, uint8 (N, C, H, W), and their targets, in order.
         count: images of all batches.
         class_names: the name of each class; None calls them by the numbers of the labels.
 
@@ -126,7 +126,7 @@ def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
     """Return the images of a file of the cache; None if there is none, or it is damaged.
 
     Args:
-        path: from :func:`place`.
+        path: the path from :func:`place`.
         into_memory: read and check all images now; else each is read when it is needed, and checked at its
             first time.
     """
@@ -164,7 +164,7 @@ def all_of(file: BufferedReader, about: Mapping[str, Any], labels: Tensor) -> In
 
 
 def next_of(file: BufferedReader, length: int, checksum: int) -> Tensor:
-    """Read so many bytes, uint8 (length,), from where a file stands.
+    """Read that many bytes, uint8 (length,), from where a file stands.
 
     Raises:
         ValueError: they are not there, or are not those of the checksum.

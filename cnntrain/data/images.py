@@ -214,6 +214,6 @@ def convert_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def in_chunks(images: Tensor) -> Sequence[Tensor]:
-    """Split images into lots of up to CHUNK values."""
+    """Split images into chunks of up to CHUNK values."""
     chunks: Sequence[Tensor] = images.split(max(1, CHUNK // images[0].numel()))
     return chunks

@@ -65,9 +65,9 @@ class ShuffledBatches(Sampler[np.ndarray]):
     """The batches of one epoch, in the order that (seed, epoch) gives, from a batch of choice onwards.
 
     Args:
-        indices: of the images, int64.
+        indices: the indices of the images, int64.
         batch_size: images in a batch.
-        seed: of the order.
+        seed: the seed of the order.
         at_once: batches whose indices are handed out together.
         regroup: puts shuffled indices into batches of like images; None: they stay as they are.
     """
@@ -121,7 +121,7 @@ class TrainLoader:
             from the whole of each.
         indices: which of its images to train on, int64.
         batch_size: images in a batch, of all processes together; the last one of an epoch may be smaller.
-        seed: of order and augmentation.
+        seed: the seed of order and augmentation.
         augment: changes the bytes of a batch, on the device.
         normalize: turns them into floats.
         device: where the batches go.

@@ -1,7 +1,7 @@
 """Images that stay in a file of the cache and are gathered from there, each checked when it is first needed.
 
 They are read, not mapped: if another process truncates the file, or a network drive loses it, a read fails
-with an error that can be told. A mapping would end the process with SIGBUS and without a word.
+with an error that can be reported. A mapping would end the process with SIGBUS and without a word.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class DiskDataset(InMemoryDataset):
     """Images and their targets in a file of the cache. Batches are those of :class:`InMemoryDataset`.
 
     Args:
-        path: of the file, which begins with the images, uint8 (N, H, W, C). Masks, uint8 (N, H, W), follow.
-        shape: of all images, (N, C, H, W).
+        path: the path of the file, which begins with the images, uint8 (N, H, W, C). Masks, uint8 (N, H, W),
+            follow.
+        shape: the shape of all images, (N, C, H, W).
         checksums: CRC-32 of each image, of its bytes and then of those of its mask, uint32 (N,).
         labels: the targets; of masks, which stay in the file, none.
         class_names: the name of each class.
@@ -124,7 +125,7 @@ class DiskDataset(InMemoryDataset):
         return images if self.seen is None else central(images, self.seen)
 
     def damaged(self, why: str) -> RunFailed:
-        """Remove the file, so that the next run makes it anew, and return the error that says so."""
+        """Remove the file, so that the next run makes it again, and return the error that says so."""
         with contextlib.suppress(OSError):
             self.path.unlink()
         return RunFailed(
@@ -195,7 +196,7 @@ class DiskDataset(InMemoryDataset):
         return self.seen or (self.shape[2], self.shape[3])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the open file, which a process of its own opens anew."""
+        """Omit the open file, which a process of its own opens again."""
         return {**self.__dict__, "file": None}
 
 

@@ -76,10 +76,11 @@ def open_data(
     Args:
         settings: the data set, and how it is read.
         device: on which the batches are wanted.
-        console: told before anything is downloaded.
+        console: where downloads are announced.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
-        class_names: in the order of a trained model's outputs; None for a new one.
-        run_split: of the run whose model it is, from :func:`cnntrain.image_folder.members.recorded_split`.
+        class_names: the class names in the order of a trained model's outputs; None for a new one.
+        run_split: the split of the run whose model it is, from
+            :func:`cnntrain.image_folder.members.recorded_split`.
         earlier: the run that trained the weights, which are evaluated or trained further. None of its
             training images is to validate.
 

@@ -37,7 +37,7 @@ class Reader:
 
     Args:
         data: the data set, and how it is read.
-        console: for the progress of long reading.
+        console: the console for the progress of long reading.
         trust: packages that a checkpoint's configuration may name; None for what the user typed.
     """
 
@@ -130,7 +130,7 @@ class Reader:
         return list(tell(**{name: given[name] for name in names if name in given}))
 
     def shape(self) -> dict[str, Any]:
-        """Return to what images are brought."""
+        """Return the shape that images are resized to."""
         return {"channels": self.data.channels, "side": self.data.read_size, "resize": self.data.resize}
 
     def from_cache(self, place: Path | None) -> InMemoryDataset | None:

@@ -94,7 +94,7 @@ def to_size(images: Tensor, size: Size, resize: str) -> Tensor:
 
     Args:
         images: uint8 (N, C, H, W), on the CPU, where torch has a kernel for bytes.
-        size: of the results.
+        size: the size of the results.
         resize: ``crop`` takes the middle, as much as the proportions of the results allow; ``pad`` takes all,
             with black beside it; ``squash`` takes all, and changes its proportions.
 
@@ -113,8 +113,8 @@ def masks_to_size(masks: Tensor, size: Size, resize: str, beside: int) -> Tensor
 
     Args:
         masks: uint8 (N, H, W).
-        size: of the results.
-        resize: as for the images.
+        size: the size of the results.
+        resize: how, as for the images.
         beside: the value of pixels that ``pad`` adds.
 
     Returns:
@@ -154,14 +154,14 @@ def read_sized(
     decoding: Decoding,
     invert: bool = False,
 ) -> Tensor:
-    """Read an image as a person sees it, scaled to a size: uint8 (channels, height, width).
+    """Read an image as a viewer shows it, scaled to a size: uint8 (channels, height, width).
 
     The colours of a pixel lie side by side in memory, as files have them.
 
     Args:
-        path: of the file, of any kind that Pillow reads.
+        path: the path of the file, of any kind that Pillow reads.
         channels: 1 for grey, 3 for colour.
-        size: of the result.
+        size: the size of the result.
         resize: how it is scaled, see :func:`to_size`.
         decoding: the bounds.
         invert: turn dark on white into white on dark; what ``pad`` adds stays black.
@@ -191,7 +191,7 @@ def boxes_to_file(
 
     Args:
         boxes: float (..., 4): left, top, right and bottom in pixels.
-        shape: height and width of the file's image, upright as a person sees it.
+        shape: height and width of the file's image, upright as a viewer shows it.
         size: height and width of the network's image, or its side.
         resize: how it was scaled, see :func:`to_size`.
         read_size: to which it was scaled before its middle was cut out, as ``data.resize_size`` says; None:

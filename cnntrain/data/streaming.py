@@ -32,7 +32,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
     255. The names of the classes are the data set's ``classes``, if it has them.
 
     Args:
-        dataset: with ``__len__`` and ``__getitem__``.
+        dataset: the dataset with ``__len__`` and ``__getitem__``.
         channels: what the images are converted to.
         side: what they are scaled to, in pixels: the side of a square, or height and width.
         resize: how, see :func:`cnntrain.data.resize.to_size`.
@@ -159,7 +159,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
     def class_counts(self, indices: Tensor) -> Tensor:
         """Return how often each class occurs among the targets of some images, int64 (classes,).
 
-        Masks are read for that, one lot after the other.
+        Masks are read for that, one batch after another.
         """
         number = len(self.class_names)
         if not self.targets.is_dense:
@@ -211,7 +211,7 @@ def numbers(labels: Tensor) -> tuple[str, ...]:
 
 
 def numbered(count: int) -> tuple[str, ...]:
-    """Return the numbers of so many classes as their names."""
+    """Return the numbers of that many classes as their names."""
     return tuple(map(str, range(count)))
 
 
@@ -221,7 +221,7 @@ def batch_of(dataset: StreamingDataset, indices: np.ndarray) -> tuple[Tensor, Te
 
 
 def all_batches(dataset: StreamingDataset, workers: int, advance: Callable[[int], object]) -> Iterator[Batch]:
-    """Yield all images in order, a lot at a time."""
+    """Yield all images in order, a batch at a time."""
     lots = [lot.numpy() for lot in torch.arange(len(dataset)).split(READ_AT_ONCE)]
     for images, labels in BatchLoader(dataset, lots, workers):
         advance(len(labels))

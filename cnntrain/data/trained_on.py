@@ -69,7 +69,7 @@ class PreviousRun:
         return self.settings.same(PLACE, data) and not self.settings.same(looks, data)
 
     def trained_on(self, data: DataSettings, dataset: Any, train: Images) -> Tensor | None:
-        """Return which images it was trained on, bool (N,), on the CPU; None if that can't be told.
+        """Return which images it was trained on, bool (N,), on the CPU; None if that can't be determined.
 
         Args:
             data: the data set of the command.

@@ -30,8 +30,8 @@ def test_images(
 
     Args:
         settings: the data set.
-        shape: of an image: channels, height and width.
-        console: for a warning.
+        shape: the shape of an image: channels, height and width.
+        console: the console for a warning.
         trust: packages that the configuration may name; None for what the user typed.
 
     Returns:
@@ -54,7 +54,7 @@ def shown(images: Tensor, labels: Tensor) -> list[int]:
 
     Args:
         images: uint8 (N, C, H, W).
-        labels: of classes, int64 (N,); of other targets the first images are taken.
+        labels: the labels of classes, int64 (N,); of other targets the first images are taken.
     """
     most = min(SHOWN, max(1, SHOWN_BYTES // images[0].numel()))
     if labels.dim() != 1:

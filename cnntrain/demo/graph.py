@@ -46,7 +46,7 @@ def graph_of(model: FromBytes, images: Tensor) -> Graph:
     """Return the network of the page, compared with torch.
 
     Args:
-        model: in evaluation mode, on the CPU.
+        model: the model in evaluation mode, on the CPU.
         images: uint8 (N, C, H, W), to compare on.
 
     Raises:

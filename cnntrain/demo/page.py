@@ -28,11 +28,11 @@ class Demo:
     """What a page shows.
 
     Args:
-        name: of the run.
+        name: the name of the run.
         model: the network's name.
         task: what it learns: ``classes``, ``masks`` or ``boxes``.
-        class_names: of the data.
-        colors: of the classes in masks and of boxes, as CSS has them; None where there are none.
+        class_names: the class names of the data.
+        colors: the colors of the classes in masks and of boxes, as CSS has them; None where there are none.
         shape: channels, height and width of an image.
         resize: how other images are scaled: ``crop``, ``pad`` or ``squash``.
         resize_size: to which height and width, before the middle is taken.

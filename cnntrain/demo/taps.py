@@ -48,7 +48,7 @@ class Tap:
         does: how a value is made of those that the layer reads: ``conv``, ``pool``, ``linear`` or
             ``pointwise``; "" if the page can't show it.
         reads: the place of the tap that holds those, in the same order; None if ``does`` is "".
-        numbers: of the window: kernel, stride, padding and the like, (vertical, horizontal).
+        numbers: the numbers of the window: kernel, stride, padding and the like, (vertical, horizontal).
         weights: the layer's ``weight`` and ``bias``, as far as it has them, by their names in the state_dict.
     """
 
@@ -116,7 +116,7 @@ def tapped(model: FromBytes, image: Tensor) -> tuple[Tapped, list[Tap]]:
     also if its shape is another. What comes from no layer, such as a sum of two, is a tensor of its own.
 
     Args:
-        model: of the page.
+        model: the model on the page.
         image: uint8 (1, C, H, W), one with content: of nothing but zeros every tensor would equal another.
     """
     with recorded(model.model) as calls:

@@ -25,7 +25,7 @@ def over(image: Image.Image, edges: np.ndarray, labels: Sequence[int | None], wi
     """Return an image in colour with boxes on it.
 
     Args:
-        image: of any mode.
+        image: the image of any mode.
         edges: left, top, right and bottom of each box in its pixels, float (M, 4).
         labels: the class of each box; None for one that is ignored.
         width: the width of the edges, in pixels.
@@ -44,7 +44,7 @@ def named(image: np.ndarray, edges: np.ndarray, labels: Sequence[int], texts: Se
     A text stands above its box, or in it where there is no room.
 
     Args:
-        image: in colour.
+        image: the image in colour.
         edges: left, top, right and bottom of each box in its pixels, float (M, 4).
         labels: the class of each box.
         texts: what stands at each box.

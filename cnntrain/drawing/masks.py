@@ -15,7 +15,7 @@ from cnntrain.text import printable
 LABELS = 256  # that a mask can have; the last one is that of pixels that count nowhere
 GOLDEN = 0.618034  # turns of the colour circle between two classes, so that neighbours differ
 TONES = ((0.75, 0.95), (0.45, 0.8), (0.9, 0.6))  # saturation and value; hues repeat after some classes
-HUES = 13  # that are told apart
+HUES = 13  # that are distinguished
 GREY = (128, 128, 128)  # of what counts nowhere
 STRIPE = 4  # pixels; width of the stripes there
 OPACITY = 0.5  # of a mask over its image

@@ -78,7 +78,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, fill: float = 0) -> np
 
     Args:
         tiles: the images, of any type.
-        columns: in a row; the last row is filled up.
+        columns: the columns in a row; the last row is filled up.
         gap: pixels between two tiles.
         fill: value of the gaps and of what is filled up.
     """

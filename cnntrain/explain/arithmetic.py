@@ -35,11 +35,11 @@ class TracedLayer:
     """One call of a layer.
 
     Args:
-        layer: as the summary shows it.
+        layer: the layer as the summary shows it.
         module: the layer itself.
         input_shape: without the batch.
-        before: where its inputs look; None where that can't be told.
-        place: where its outputs look; None where that can't be told.
+        before: where its inputs look; None where that can't be determined.
+        place: where its outputs look; None where that can't be determined.
     """
 
     layer: Layer
@@ -101,7 +101,7 @@ def window(module: Any) -> tuple[int | None, int | None, int, int | None]:
 
 
 def describe_size(traced: TracedLayer) -> str:
-    """Return how an output size comes about: ``(28 + 2·1 − 3)/1 + 1 = 28``; empty where nothing changes."""
+    """Return how an output size is computed: ``(28 + 2·1 − 3)/1 + 1 = 28``; empty where nothing changes."""
     module, before, after = traced.module, traced.input_shape, traced.layer.output_shape
     if isinstance(module, WINDOWS) and len(before) == len(after) == 3:
         if before[1] != before[2] or after[1] != after[2]:
@@ -127,7 +127,7 @@ def describe_window(module: Any, size: int, result: int) -> str:
 
 
 def describe_parameters(traced: TracedLayer) -> str:
-    """Return how a number of parameters comes about: ``3·3·1·32 + 32 = 320``; empty for none."""
+    """Return how a number of parameters is computed: ``3·3·1·32 + 32 = 320``; empty for none."""
     module, total = traced.module, traced.layer.parameters
     if not total:
         return ""
@@ -170,7 +170,7 @@ def recurrent_terms(module: nn.RNNBase) -> str:
 
 
 def describe_field(traced: TracedLayer) -> str:
-    """Return how a receptive field comes about: ``3 + (2 − 1)·1 = 4``."""
+    """Return how a receptive field is computed: ``3 + (2 − 1)·1 = 4``."""
     field, before, place = traced.layer.receptive_field, traced.before, traced.place
     if field is None:
         return "–"

@@ -34,7 +34,7 @@ def one_of(plural: str) -> str:
 
 
 def on_order(kinds: Sequence[str]) -> str:
-    """Return why max pooling stands before ReLU, where textbooks put it behind; "" where it does not.
+    """Return why max pooling stands before ReLU, where textbooks put it after; "" where it does not.
 
     Args:
         kinds: the classes of the layers, in order.
@@ -76,7 +76,7 @@ def on_finest(name: str, whole: tuple[float, float], alone: tuple[float, float])
     """Return what the finest skip connection tells without all that comes from below; "" if that is unclear.
 
     Args:
-        name: of the network with nothing else.
+        name: the name of the network with nothing else.
         whole: how well the network tells where something is, and what, from 0 to 1.
         alone: the same of the finest skip connection alone.
     """
@@ -149,7 +149,7 @@ def on_belief(
         steps: the numbers of steps read.
         answers: the class after each.
         shares: its probability.
-        names: of the classes.
+        names: the names of the classes.
     """
     turns = [
         tr("{name} after {part} {step}", name=names[now], part=of_step, step=step)
@@ -210,7 +210,8 @@ def on_waiting(shares: Mapping[str, float]) -> str:
     """Return which pipeline keeps training waiting least, and what that is worth.
 
     Args:
-        shares: of the time that is waited, by the name of each pipeline; the one without workers comes first.
+        shares: the shares of the time that is waited, by the name of each pipeline; the one without workers
+            comes first.
     """
     (first, most), *_ = shares.items()
     best, least = min(shares.items(), key=lambda item: item[1])

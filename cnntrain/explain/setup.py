@@ -72,10 +72,10 @@ class ExplainedModel:
     """A model that has learnt, and what it is looked at with.
 
     Args:
-        name: in tables and images.
+        name: the name in tables and images.
         shape: channels, height and width of an image.
         shift: pixels that its training moved the images by, at most.
-        model: in evaluation mode.
+        model: the model in evaluation mode.
         precision: the number format of its forward pass.
         data: the images.
         normalize: turns bytes into what the model takes.
@@ -106,7 +106,7 @@ def build_setup(config: Config, console: Console, data: Data | None = None) -> T
 
     Args:
         config: the configuration of a run, checked, as plain types.
-        console: told before anything is downloaded.
+        console: where downloads are announced.
         data: the images, if they are open already.
     """
     setup = run_setup.build_setup({**config, "compile": False}, None, console, data=data)
@@ -128,7 +128,7 @@ def build_setup(config: Config, console: Console, data: Data | None = None) -> T
 
 
 def builder(config: Config, console: Console) -> Callable[[], TrainingSetup]:
-    """Return what puts the parts of a run together anew at each call; the data are read once."""
+    """Return a function that builds the parts of a run again at each call; the data are read once."""
     opened: list[Data] = []
 
     def build() -> TrainingSetup:
@@ -145,11 +145,11 @@ def train(
     """Train for the configured epochs, with a bar.
 
     Args:
-        parts: of the run.
+        parts: the parts of the run.
         optimizer: theirs, as it is to be called.
         console: where the bar is shown.
-        name: of what is trained.
-        metrics: told of every batch.
+        name: the name of what is trained.
+        metrics: updated with every batch.
     """
     settings = parts.settings
     bars = console.bar(settings.epochs * len(parts.batches), 0, tr("training {name}", name=name))
@@ -197,7 +197,7 @@ def of_run(config: Config, path: Path, state: CheckpointState, console: Console)
         config: the checkpoint's, overridden.
         path: the checkpoint file.
         state: its contents.
-        console: told before anything is downloaded.
+        console: where downloads are announced.
     """
     settings = TrainedSettings.from_config(config)
     loaded = Trained(settings, path, state)

@@ -70,7 +70,7 @@ def skips_in_words(skips: Sequence[tuple[str, str]], rows: Sequence[Layer]) -> s
 
 
 def show_convolution_instead(console: Console, shape: Shape, layer: Layer) -> None:
-    """Say what a convolution in place of a fully connected first layer would need."""
+    """Describe what a convolution in place of a fully connected first layer would need."""
     channels, height, width = shape
     cnn = read_yaml(conf_folder() / "model" / "cnn.yaml")
     filters, side = cnn["channels"][0], cnn["kernel_size"]

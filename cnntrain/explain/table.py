@@ -33,11 +33,11 @@ class Topic:
 
     Args:
         name: the word that is typed, and the name of its folder under outputs/explain/.
-        chapter: of the course.
+        chapter: the chapter of the course.
         title: one line in the table of contents.
         help: what ``--help`` says.
         function: the name of the function, behind ``cnntrain.explain.topics.``
-        needs: ``parts``, a function that puts a run together anew at each call; ``builds``, several of them;
+        needs: ``parts``, a function that puts a run together again at each call; ``builds``, several of them;
             ``model``, a trained model; ``models``, several of them; or nothing.
         draws: whether it writes figures.
         trains: whether it trains, for the epochs of conf/explain.yaml unless others are typed.

@@ -47,7 +47,7 @@ def rows(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str
 
     Args:
         console: where to.
-        headings: of the columns.
+        headings: the headings of the columns.
         lines: the cells, as many as there are headings.
         left: columns that are text; the others are set to the right.
     """
@@ -73,7 +73,7 @@ def images(console: Console, images: Tensor, titles: Sequence[str]) -> None:
     Args:
         console: where to.
         images: float (N, C, H, W), from 0 to 1.
-        titles: of each.
+        titles: the titles of each.
     """
     fitting = max(1, min(MOST, console.screen.width) // (SIDE + 2))
     # Scaled by area, so that thin lines don't vanish.
@@ -109,7 +109,7 @@ def curves(console: Console, named: Mapping[str, Sequence[float]], what: str, un
         console: where to.
         named: the values of each curve, above 0.
         what: they are, such as ``loss``.
-        unit: of the axis below, such as ``step``.
+        unit: the unit of the axis below, such as ``step``.
     """
     width = max(10, min(MOST, console.screen.width) - AXIS - 2)
     levels = {name: means(values, width) for name, values in named.items()}

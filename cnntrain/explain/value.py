@@ -99,7 +99,7 @@ def as_value(number: Value | float) -> Value:
 
 
 def ordered(result: Value) -> list[Value]:
-    """Return a value and all that it depends on, each behind its inputs: a topological order.
+    """Return a value and all that it depends on, each after its inputs: a topological order.
 
     A stack in place of recursion, which Python allows only 1,000 deep.
     """

@@ -45,7 +45,7 @@ TURNS = {
 
 
 class DecodedImage(NamedTuple):
-    """An image as a person sees it.
+    """An image as a viewer shows it.
 
     Args:
         image: an image of mode L or RGB.
@@ -65,7 +65,7 @@ class DecodedImage(NamedTuple):
 
 
 def read_pixels(path: Path, mode: str, decoding: Decoding, at_least: int | None = None) -> np.ndarray:
-    """Read the pixels of an image as a person sees it: uint8 (H, W, C).
+    """Read the pixels of an image as a viewer shows it: uint8 (H, W, C).
 
     Args:
         path: the path of the file.
@@ -114,7 +114,7 @@ def plain_jpeg(path: Path, mode: str, decoding: Decoding, at_least: int | None) 
 
 
 def decode(path: Path, decoding: Decoding, at_least: int | None = None) -> DecodedImage:
-    """Read an image as a person sees it.
+    """Read an image as a viewer shows it.
 
     EXIF's rotation is applied, palettes and CMYK become RGB, more than 8 bits become 8, and what is
     transparent is composited on white. Of several images in a file it is the first.

@@ -3,7 +3,7 @@
 Near copies are found by a perceptual hash: the signs of random projections of a 16x16 thumbnail. Like
 images fall into like buckets (Charikar 2002, Similarity Estimation Techniques from Rounding
 Algorithms). Whatever shares a bucket is compared by correlation. The cost is bounded, since a bucket is
-compared in lots.
+compared in batches.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ FINDINGS = {
     "hidden": ("folder", "hidden by its name, so no class"),
     "converted": ("image", "converted"),
 }
-LEFT_OUT = (  # told by train, too
+LEFT_OUT = (  # train reports them, too
     *("denied", "orphan_images", "orphan_masks", "empty", "unused", "loose"),
     *("others", "special", "loops", "runs"),
 )
@@ -86,6 +86,6 @@ def kinds_of(kind: str, items: Sequence[str]) -> str:
 
 
 def extension(name: str) -> str:
-    """Return the extension of a file, ``.heic``, printable; or what else to call its kind."""
+    """Return the extension of a file, ``.heic``, printable; or another name for its kind."""
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
     return printable(f".{suffix.lower()}", 20) if dot and stem else "without extension"

@@ -1,4 +1,4 @@
-"""All that is known of a folder of images before it is trained on: found without torch, and once."""
+"""All that is known about a folder of images before it is trained on: found without torch, and once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Inventory:
 
     @property
     def resize(self) -> str:
-        """How images are brought to the network's proportions, as ``data.resize`` says it."""
+        """How images are adapted to the network's proportions, as ``data.resize`` says it."""
         return "crop"
 
     @property

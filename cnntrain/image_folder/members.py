@@ -248,7 +248,7 @@ def recorded_split(
     other_data: bool = False,
     otherwise: str = "",
 ) -> RunSplit | None:
-    """Return what is known of the split of a checkpoint's run.
+    """Return what is known about the split of a checkpoint's run.
 
     None stands for a new run, or for data that are no folder.
 
@@ -258,7 +258,7 @@ def recorded_split(
         digest: the digest of the run's record, from its checkpoint; anything else if there is none.
         run: its run folder, which has the record; None if there is none.
         needed: see :class:`RunSplit`.
-        other_data: whether the user has named data anew.
+        other_data: whether the user has named data again.
         otherwise: see :class:`RunSplit`.
     """
     if before is None or not source["_target_"] == before["_target_"] == FOLDER:  # the run has other data

@@ -160,7 +160,7 @@ def check_size(size: tuple[int, int], decoding: Decoding, factor: int = 1) -> No
 
 
 def too_large(pixels: int, decoding: Decoding) -> ImageTooLarge:
-    """Return the error about an image of so many pixels."""
+    """Return the error about an image of that many pixels."""
     bound = f"more than data.max_megapixels={decoding.most / 1e6:g}"
     return ImageTooLarge(f"{pixels / 1e6:,.3g} megapixels, {bound}")
 

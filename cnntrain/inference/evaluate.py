@@ -57,7 +57,7 @@ def evaluate(
         settings: the model, and what it is evaluated on.
         path: the checkpoint file.
         state: its contents.
-        command: as typed.
+        command: the command as typed.
         other_data: whether data were named in it, rather than those of the run moved or left in their place.
         data_trust: packages that the configuration may name under ``data``; None for what the user typed.
     """
@@ -146,7 +146,7 @@ def images_of(split: str, data: Data, settings: DataSettings, console: Console) 
         split: ``train``, ``val`` or ``test``.
         data: all images.
         settings: what they are called, and the share that is the validation set.
-        console: told what is left out.
+        console: where to print what is left out.
 
     Raises:
         UserError: there are none.

@@ -29,8 +29,8 @@ def files_of(names: Iterable[str], suffixes: tuple[str, ...] = ()) -> list[Path]
     are not. What is left out of a folder is said in a line for each kind.
 
     Args:
-        names: as typed.
-        suffixes: of the files that are meant in a folder, such as ``(".txt",)``; none: images.
+        names: the names as typed.
+        suffixes: the suffixes of the files that are meant in a folder, such as ``(".txt",)``; none: images.
 
     Raises:
         UserError: there is no such file or folder, it may not be read, a folder holds no image, or a file is
@@ -82,13 +82,13 @@ def images_in(folder: Path, name: str, suffixes: tuple[str, ...] = ()) -> list[P
 def in_lots(
     files: Sequence[Path], size: int, read: Callable[[Path], T], ahead: bool = True
 ) -> Iterator[tuple[Sequence[Path], list[T]]]:
-    """Yield files in lots, in order, with what was read of each; threads read the files of a lot.
+    """Yield files in batches, in order, with what was read of each; threads read the files of a batch.
 
     Args:
         files: all of them.
-        size: of a lot.
+        size: the size of a batch.
         read: reads one file.
-        ahead: read the next lot while the model is at one; else only when that one is out of memory.
+        ahead: read the next batch while the model is at one; else only when that one is out of memory.
     """
     lots = [files[first : first + size] for first in range(0, len(files), size)]
     with ThreadPoolExecutor(min(THREADS, cores())) as pool:

@@ -28,7 +28,7 @@ class Writer:
 
     Args:
         folder: it gets ``masks/`` and ``overlays/``.
-        class_names: of the model.
+        class_names: the class names of the model.
         palette: a colour for each label, uint8 (256, 3).
     """
 
@@ -96,7 +96,7 @@ def new_folder(out: str | None, class_names: Iterable[str], part: str = MASKS) -
 
     Args:
         out: the folder, as typed.
-        class_names: of the model.
+        class_names: the class names of the model.
         part: the folder in it that holds a file for each image.
 
     Raises:

@@ -171,7 +171,7 @@ def check_shape(data: DataSettings, state: Mapping[str, Any]) -> None:
 
 
 def age_of(progress: Mapping[str, Any]) -> str:
-    """Say how long a model was trained: to the end of an epoch, or to a step in the middle of one."""
+    """Describe how long a model was trained: to the end of an epoch, or to a step in the middle of one."""
     if progress.get("step_in_epoch"):
         return f"step {progress['step']:,}, in epoch {progress['epoch'] + 1}"
     return f"epoch {progress['epoch']}"
@@ -182,7 +182,7 @@ def load(run: str | Path = "last", overrides: Sequence[str] = ()) -> Trained:
 
     Args:
         run: a run folder, a checkpoint file, or ``last``.
-        overrides: of the keys device, precision, channels_last, threads, compile and trust.
+        overrides: the overrides of the keys device, precision, channels_last, threads, compile and trust.
 
     Raises:
         CheckpointError: there is no such run, or its checkpoint is damaged.

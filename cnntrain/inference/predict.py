@@ -52,7 +52,7 @@ def predict(
 
     Args:
         trained: the model.
-        files: of images.
+        files: the files of images.
         settings: what is shown and written of them.
         csv_file: where to write a row for each file, or for each object; ``-`` for standard output.
         json_file: where to write all as JSON, likewise.
@@ -112,7 +112,7 @@ def opened(
 
     Args:
         trained: the model.
-        files: of images.
+        files: the files of images.
         top: how many classes are named.
         settings: what is shown and written of them.
         stack: closes the folder.
@@ -146,7 +146,7 @@ def tell_of_all(
         found: of all files.
         good: how many of them could be read.
         trained: the model.
-        folder: of the drawings; None: there are none.
+        folder: the folder of the drawings; None: there are none.
     """
     word = trained.task.called.word
     has_objects = any(prediction.objects is not None for prediction in found)
@@ -169,7 +169,7 @@ def predictions(
 
     Args:
         trained: the model.
-        files: of images.
+        files: the files of images.
         top: how many of the likeliest classes.
         invert: turn dark on white into white on dark first, as handwritten digits are in MNIST.
         batch_size: images that the model sees at a time.

@@ -20,11 +20,11 @@ class Prediction:
     """What the model makes of a file.
 
     Args:
-        file: as typed, or below the folder that was typed.
+        file: the file as typed, or below the folder that was typed.
         outputs: names and values, such as the likeliest classes with their probabilities, the first one the
             prediction; empty if it failed.
         reason: why it could not be read.
-        mean: of the pixels that the network gets, from 0 to 1.
+        mean: the mean of the pixels that the network gets, from 0 to 1.
         written: files that were written for it, and what each is.
         objects: that were found in it, float32 (K, 6): left, top, right and bottom in pixels of the file,
             score and class; None: the model finds none.

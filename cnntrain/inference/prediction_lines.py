@@ -25,7 +25,7 @@ class Lines:
     Args:
         console: where they are printed.
         files: all that are predicted.
-        class_names: of the model.
+        class_names: the class names of the model.
         top: how many classes each prediction has.
         value_format: how the value of a class is printed, see :class:`cnntrain.tasks.base.Task`.
         most: objects that an image can have, whose numbers are shown; 0: they are not counted.
@@ -86,12 +86,12 @@ class Lines:
 
 
 def times(number: int) -> str:
-    """Return how often a class is found in an image, to stand behind its name."""
+    """Return how often a class is found in an image, to stand after its name."""
     return f" ×{number:,}"
 
 
 def end_of(text: str, width: int) -> str:
-    """Return a text that takes no more columns than a width: of a longer one the end, behind ``...``."""
+    """Return a text that takes no more columns than a width: of a longer one the end, after ``...``."""
     if columns(text) <= width:
         return text
     while columns(text) > width - 3:
@@ -100,13 +100,13 @@ def end_of(text: str, width: int) -> str:
 
 
 def padded(name: object, width: int) -> str:
-    """Return a name with blanks behind it, as wide as a column of the screen."""
+    """Return a name with blanks after it, as wide as a column of the screen."""
     text = printable(name)
     return text + " " * max(0, width - columns(text))
 
 
 def counts_of(found: Sequence[Prediction], class_names: Sequence[str]) -> str:
-    """Return in words how many images each class has, or how many objects, the commonest first."""
+    """Describe how many images each class has, or how many objects, the commonest first."""
     counts = Counter(name for prediction in found for name in named_in(prediction, class_names))
     listed = [f"{printable(name)} {number:,}" for name, number in counts.most_common(MOST_COUNTS)]
     return ", ".join([*listed, *(["..."] if len(counts) > MOST_COUNTS else [])])

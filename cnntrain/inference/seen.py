@@ -71,7 +71,7 @@ def read_seen(
     """Return an image file as the network sees it, or why that is not possible.
 
     Args:
-        file: of an image.
+        file: the file of an image.
         channels: 1 for grey, 3 for colour.
         decoding: the bounds.
         at_least: shorter side that is needed, see :func:`cnntrain.image_folder.decode.decode`.
@@ -97,7 +97,8 @@ def shown(image: Image.Image) -> np.ndarray:
     """Return an image for an overlay, uint8 (H, W, 3), at a size that a person can look at.
 
     Args:
-        image: of mode L or RGB. It is scaled before it becomes RGB: a large grey one needs no more memory.
+        image: the image of mode L or RGB. It is scaled before it becomes RGB: a large grey one needs no more
+            memory.
     """
     longest, (least, most) = max(image.size), SHOWN
     if longest > most:

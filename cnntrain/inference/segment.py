@@ -119,7 +119,7 @@ def segmented(
 
     Args:
         trained: the model; its task labels pixels.
-        files: of images.
+        files: the files of images.
         top: how many classes are named.
         tile: see :class:`Segmenter`.
         invert: likewise.

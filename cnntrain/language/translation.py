@@ -32,8 +32,9 @@ def tr(message: str, /, **values: object) -> str:
     """Return a message in the language that is spoken, with values in its places.
 
     Args:
-        message: in English, a literal, so that it is found in the code: ``"{number} images"``.
-        values: of its places, which are written as in ``str.format``. Without any, braces stay as they are.
+        message: the message in English, a literal, so that it is found in the code: ``"{number} images"``.
+        values: the values of its places, which are written as in ``str.format``. Without any, braces stay as
+            they are.
     """
     said = catalogue(spoken.get()).gettext(message)
     return said.format(**values) if values else said
@@ -43,10 +44,10 @@ def tr_count(number: int, one: str, many: str, /, **values: object) -> str:
     """Return a message about a number of things, in the plural that the language has for it.
 
     Args:
-        number: of things, which stands in the place ``{number}``.
+        number: the number of things, which stands in the place ``{number}``.
         one: the message in English for one thing, a literal.
         many: the same for any other number.
-        values: of its other places.
+        values: the values of its other places.
     """
     said = catalogue(spoken.get()).ngettext(one, many, number)
     return said.format(number=number, **values)

@@ -1,4 +1,4 @@
-"""What a logger gets to know about a run."""
+"""What a logger is given about a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnntrain.tasks.scores import TEST, Scores
 
 @dataclass(frozen=True)
 class Logged:
-    """What a logger gets to know about a run when it begins.
+    """What a logger is given about a run when it begins.
 
     Args:
         folder: the run folder.

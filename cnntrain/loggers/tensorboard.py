@@ -15,7 +15,7 @@ class TensorBoard(Logger):
     """Writes event files for ``tensorboard --logdir outputs``.
 
     Args:
-        folder: for the files, within the run folder.
+        folder: the folder for the files, within the run folder.
     """
 
     def __init__(self, folder: str) -> None:

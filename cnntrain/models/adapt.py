@@ -13,7 +13,7 @@ from cnntrain.errors import describe_error, nearest
 from cnntrain.text import printable
 
 ImageSize = int | tuple[int, int]  # the side of square images, or height and width, in pixels
-SMALL = 64  # pixels; smaller images would be a few pixels wide behind the stem of an ImageNet network
+SMALL = 64  # pixels; smaller images would be a few pixels wide after the stem of an ImageNet network
 STEM_KERNEL = 3
 PATCH = 4  # pixels; side of the patches into which a vision transformer cuts small images
 

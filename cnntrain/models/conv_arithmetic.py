@@ -69,7 +69,7 @@ class Field:
     Args:
         seen: before anything was enlarged.
         distance: between neighbours.
-        added: for each layer that enlarged, the distance before it, and what windows added behind it.
+        added: for each layer that enlarged, the distance before it, and what windows added after it.
     """
 
     seen: float
@@ -87,7 +87,7 @@ class Field:
         return self.seen + more
 
     def widened(self, window: int, stride: float = 1) -> Field:
-        """Return the field behind a window of some positions, which is moved by ``stride`` positions."""
+        """Return the field after a window of some positions, which is moved by ``stride`` positions."""
         more = (window - 1) * self.distance
         if not self.added:
             return Field(self.seen + more, self.distance * stride)
@@ -95,6 +95,6 @@ class Field:
         return Field(self.seen, self.distance * stride, (*before, (distance, here + more)))
 
     def enlarged(self, factor: float, inputs: int) -> Field:
-        """Return the field behind a layer that makes ``factor`` positions of one, each of some inputs."""
+        """Return the field after a layer that makes ``factor`` positions of one, each of some inputs."""
         at = self.widened(inputs)
         return replace(at, distance=at.distance / factor, added=(*at.added, (at.distance, 0.0)))

@@ -11,7 +11,7 @@ def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy of a model, with the same values and no link to its graphs.
 
     Layers under ``torch.nn.utils.weight_norm`` or ``spectral_norm`` keep the weight that they computed last
-    as a plain attribute, which torch refuses to copy as long as it belongs to a graph. It is computed anew
+    as a plain attribute, which torch refuses to copy as long as it belongs to a graph. It is computed again
     before each forward pass, so its value is enough.
     """
     memo = {id(tensor): tensor.detach().clone() for tensor in computed(model)}

@@ -61,7 +61,7 @@ class SMP(nn.Module):
 
 
 def imported() -> Any:
-    """Import segmentation_models_pytorch, or say how it is installed."""
+    """Import segmentation_models_pytorch, or raise an error that says how to install it."""
     try:
         import segmentation_models_pytorch
     except ImportError as error:

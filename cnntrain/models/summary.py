@@ -34,8 +34,8 @@ class Layer:
         kind: its class.
         output_shape: without the batch.
         parameters: numbers to learn.
-        multiply_adds: for one image; None where torch can't count them.
-        receptive_field: side, in pixels, of what one output sees; None where that can't be told.
+        multiply_adds: the multiply-adds for one image; None where torch can't count them.
+        receptive_field: side, in pixels, of what one output sees; None where that can't be determined.
     """
 
     name: str
@@ -192,7 +192,7 @@ def without_fused_kernels() -> Iterator[None]:
 
 
 def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int) -> Field:
-    """Return the field behind a layer, from what went in and came out, and the side of the image."""
+    """Return the field after a layer, from what went in and came out, and the side of the image."""
     if isinstance(module, nn.Linear):  # of more than (N, values) it is unknown what they are
         return Field(image, 1) if output.dim() == 2 else UNKNOWN
     if isinstance(module, nn.RNNBase):  # the last step has seen all
@@ -214,7 +214,7 @@ def widened(module: nn.Module, args: tuple[Any, ...], output: Tensor, image: int
 
 
 def behind_window(before: Field, module: Any) -> Field:
-    """Return the field behind a convolution, a transposed one too, or behind pooling."""
+    """Return the field after a convolution, a transposed one too, or after pooling."""
     kernel, stride = side(module.kernel_size), side(module.stride)
     dilation = side(getattr(module, "dilation", 1))
     if kernel is None or stride is None or dilation is None:
@@ -226,7 +226,7 @@ def behind_window(before: Field, module: Any) -> Field:
 
 
 def behind_interpolation(before: Field, mode: str, size: torch.Size, result: torch.Size) -> Field:
-    """Return the field behind ``nn.Upsample``, from two shapes (N, C, H, W)."""
+    """Return the field after ``nn.Upsample``, from two shapes (N, C, H, W)."""
     factors, inputs = {result[axis] / size[axis] for axis in (2, 3)}, INPUTS_OF.get(mode)
     return UNKNOWN if len(factors) > 1 or inputs is None else before.enlarged(factors.pop(), inputs)
 

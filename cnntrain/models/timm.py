@@ -33,7 +33,7 @@ class Timm(nn.Module):
     """A network of timm (Wightman 2019, PyTorch Image Models) for the classes and the images.
 
     Args:
-        name: as ``timm.list_models()`` has it, such as ``resnet18`` or ``vit_tiny_patch16_224``.
+        name: the name as ``timm.list_models()`` has it, such as ``resnet18`` or ``vit_tiny_patch16_224``.
         weights: pretrained ones, such as ``DEFAULT`` or a tag of them, ``a1_in1k``, downloaded if they are
             not here; None for new ones. Their head is replaced unless it has as many classes.
         small: take small images in at full size: the first convolution is 3×3 without stride, and the first
@@ -89,7 +89,7 @@ class Timm(nn.Module):
 
 
 def imported() -> Any:
-    """Import timm, or say how it is installed."""
+    """Import timm, or raise an error that says how to install it."""
     try:
         import timm
     except ImportError as error:

@@ -30,10 +30,10 @@ class Torchvision(nn.Module):
     """A network of ``torchvision.models`` with a head for the classes and a stem for the images.
 
     Args:
-        name: as ``torchvision.models.list_models()`` has it, such as ``resnet18``. Those of its module
-            ``segmentation``, such as ``deeplabv3_resnet50``, give a class for each pixel. Their auxiliary
-            heads are left out, since a network has one output here; torchvision's own recipe adds half their
-            loss.
+        name: the name as ``torchvision.models.list_models()`` has it, such as ``resnet18``. Those of its
+            module ``segmentation``, such as ``deeplabv3_resnet50``, give a class for each pixel. Their
+            auxiliary heads are left out, since a network has one output here; torchvision's own recipe adds
+            half their loss.
         weights: pretrained ones, such as ``DEFAULT`` or ``IMAGENET1K_V2``, downloaded if they are not here;
             None for new ones. Their head is replaced unless it has as many classes.
         small: take small images in at full size: the first convolution is 3×3 without stride, and the first
@@ -182,8 +182,8 @@ def loaded(name: str, weights: str, url: str, build: Callable[[], nn.Module]) ->
     """Return a network that is built with pretrained weights; what is downloaded is said first.
 
     Args:
-        name: of the network.
-        weights: as typed.
+        name: the name of the network.
+        weights: the name, as typed.
         url: the file that holds them.
         build: builds it, and downloads that file if it is not here.
 

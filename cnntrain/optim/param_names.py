@@ -48,7 +48,7 @@ def matching(model: nn.Module, pattern: str, num_classes: int, key: str) -> set[
 
 
 def heads_of(model: nn.Module, num_classes: int) -> tuple[str, ...]:
-    """Return the names of the modules that are a model's head; empty where they can't be told.
+    """Return the names of the modules that are a model's head; empty where they can't be determined.
 
     A detector, which has several layers that give classes, names them in its attribute ``head_modules``.
     """

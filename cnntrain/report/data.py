@@ -36,7 +36,7 @@ class Shown:
         versions: on which the result depends.
         history: the rows of metrics.csv.
         best: the epoch that validation chose; None if there was nothing to choose by.
-        class_names: of the data.
+        class_names: the class names of the data.
         model: on its device, not compiled.
         evaluated: None if there is nothing to evaluate on.
         sizes: images of the training, the validation and the test set.
@@ -66,7 +66,7 @@ def images_in(
     Args:
         dataset: that holds them.
         indices: which of its images were evaluated, int64 (N,).
-        files: of all images of the data set; None where they have none.
+        files: the files of all images of the data set; None where they have none.
         inputs: what the network gets, as in ``data.inputs``.
     """
 
@@ -96,7 +96,7 @@ def batch_in(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> tu
 
 
 def unfinished(run: Shown) -> str:
-    """Say what is not there yet."""
+    """Describe what is not there yet."""
     done, measured = f"{len(run.history)} of {run.settings.epochs}", "Nothing is measured yet"
     if run.evaluated is not None:
         measured = "What follows is measured on the validation set"

@@ -97,7 +97,7 @@ def feature_maps(images: np.ndarray, layers: Sequence[Maps]) -> Figure:
 
     Args:
         images: uint8 (N, H, W, 1 or 3).
-        layers: from :func:`cnntrain.report.model_views.feature_maps`, of the same images.
+        layers: the layers from :func:`cnntrain.report.model_views.feature_maps`, of the same images.
     """
     return below_images(images, [(title(maps), maps.values.numpy()) for maps in layers])
 

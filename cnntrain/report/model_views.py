@@ -19,7 +19,7 @@ MOST_FILTERS = 64
 MOST_LAYERS = 12  # whose feature maps are shown
 FEWEST_STAGES = 4  # below which layers are shown that are evenly spread
 MOST_MAPS = 16  # of each of them
-# What these give out is what came in, but for its shape or in training.
+# What these give out is what came in, except for its shape or in training.
 SILENT = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 
 

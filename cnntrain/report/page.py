@@ -25,13 +25,13 @@ class Contents:
 
     Args:
         name: the name of the run.
-        state: in words, if the run is not finished.
+        state: the state in words, if the run is not finished.
         headline: how good the model is, as HTML; empty if there was nothing to evaluate on.
-        epochs: in words.
-        model: in words.
-        data: in words: which images, and how many.
+        epochs: the epochs in words.
+        model: the model in words.
+        data: the data in words: which images, and how many.
         findings: the findings of the training doctor: finding, evidence and suggested fix.
-        sections: in the order of the page.
+        sections: the sections in the order of the page.
     """
 
     name: str

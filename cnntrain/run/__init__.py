@@ -116,7 +116,7 @@ def start_or_resume(
         config: the configuration as it was composed, also of a run that goes on.
         folder: the run folder.
         trust: packages that the configuration may name; None if it is what the user typed.
-        after_epoch: as of :func:`train`.
+        after_epoch: the after epoch as of :func:`train`.
         header: whether the screen shows what is trained on what.
 
     Returns:

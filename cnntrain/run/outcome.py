@@ -30,7 +30,7 @@ from cnntrain.training.trainer import Trainer
 
 
 def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> RunSummary:
-    """Test the best epoch once, and write and show what came of the run.
+    """Test the best epoch once, and write and show the outcome of the run.
 
     Args:
         setup: the run as it began.

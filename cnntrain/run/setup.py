@@ -73,7 +73,7 @@ class Setup:
         engine_in_words: the same, and what was measured.
         task: what is learnt.
         data: the images.
-        batches: of them.
+        batches: the batches of them.
         learner: what is trained.
         started: the record of the checkpoint whose weights the run began with, if it began with any.
         split: which images of a folder did what, if the run goes on.
@@ -106,7 +106,7 @@ def build_setup(
     Args:
         config: the configuration of ``train``. It is not changed.
         trust: packages that the configuration may name; None if it is what the user typed.
-        console: told before anything is downloaded.
+        console: where downloads are announced.
         folder: the run folder, if there is one.
         state: the checkpoint to go on from; None for a new run.
         data: the images, if they are open already.

@@ -1,6 +1,6 @@
 """The user's cache folder: what can be made again, kept so that the next run need not make it.
 
-Nothing in it is needed, and nothing in it is trusted: whoever reads a file checks it and makes it anew.
+Nothing in it is needed, and nothing in it is trusted: whoever reads a file checks it and makes it again.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def room(folder: Path, bound: int) -> int:
     """Return how many bytes a new file in a folder may have, if all others there make room for it.
 
     Args:
-        folder: in the cache.
+        folder: the folder in the cache.
         bound: bytes that all files there may have together.
     """
     try:

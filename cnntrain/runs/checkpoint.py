@@ -203,7 +203,7 @@ def is_whole(file: BufferedReader) -> bool:
 
 
 def checksum_of(path: Path) -> str:
-    """Return the checksum that a checkpoint ends in, in hexadecimal: it tells one from every other."""
+    """Return the checksum that a checkpoint ends in, in hexadecimal: it identifies the file."""
     with opened(path) as file:
         file.seek(-DIGITS, os.SEEK_END)
         return file.read().decode()

@@ -120,7 +120,7 @@ def write_named(path: Path, data: bytes) -> None:
 def descriptor_of(path: Path) -> int | None:
     """Return the number of the open file that a path names, also through links; None if it names none.
 
-    To open such a path anew would begin at the start of the file, and empty it.
+    To open such a path again would begin at the start of the file, and empty it.
     """
     for _ in range(MOST_LINKS):
         folder = Path(os.path.realpath(path.parent))

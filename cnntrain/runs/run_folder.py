@@ -1,4 +1,4 @@
-"""Run folders: where they are, whose they are, and how to find one again."""
+"""Run folders: where they are, which process owns them, and how to find one again."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def is_finished(folder: Path, state: CheckpointState, epochs: int, early_stoppin
     progress, summary = state["progress"], folder / "summary.json"
     try:
         tested = read_json(summary)["epochs"]
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole: it is written anew
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole: it is written again
         return False
     if tested != progress["epoch"]:
         return False

@@ -21,7 +21,7 @@ def web_page(
         title: the title of the window.
         data: what the script reads, as JSON.
         body: HTML for the template.
-        style: CSS behind that of the template.
+        style: CSS after that of the template.
         values: what else the template shows, by name.
     """
     from jinja2 import Environment, FileSystemLoader

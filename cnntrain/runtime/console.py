@@ -63,7 +63,7 @@ class Console:
         """Print a line of rich's markup, and add it to the log without.
 
         Args:
-            markup: with ``{}`` where a value is to stand, if there are values.
+            markup: the markup with ``{}`` where a value is to stand, if there are values.
             values: shown as they are, without control characters.
             level: the lowest ``verbose`` that prints it.
             hang: indent, in columns, of its second line where a terminal is too narrow for one.
@@ -74,7 +74,7 @@ class Console:
         self._record(text)
 
     def command(self, markup: str, command: str, level: int = 1) -> None:
-        """Print a command to be copied, behind what it is for; it is never folded."""
+        """Print a command to copy, after what it is for; it is never folded."""
         self.line(f"{markup}: [bold]{{}}[/]", Whole(command), level=level)
 
     def warn(self, text: str) -> None:
@@ -96,7 +96,7 @@ class Console:
 
         Args:
             line: gives the line for a number of columns.
-            markup: with ``{}`` where the line is to stand.
+            markup: the markup with ``{}`` where the line is to stand.
         """
         if self.verbose >= 1:
             self.screen.print(filled(markup, (line(self.screen.width),)), soft_wrap=True)

@@ -22,7 +22,7 @@ OWN_CHOICE = {
 def keep() -> None:
     """Let large tensors take the memory that freed ones leave, in large pages, where Linux has both.
 
-    By itself the C library gives such memory back, and gets it anew with every page cleared. Kept, images
+    By itself the C library gives such memory back, and gets it again with every page cleared. Kept, images
     of 224 pixels come out of the cache in up to a third less time, as against
     ``GLIBC_TUNABLES= python scripts/bench_images.py --size 224x224``.
     """

@@ -69,5 +69,5 @@ def check_regular(mode: int) -> None:
 
 
 def kind_of(mode: int) -> str:
-    """Return in words what a file is that is no regular one."""
+    """Describe what a file is that is no regular one."""
     return next((words for test, words in KINDS if test(mode)), "something else")

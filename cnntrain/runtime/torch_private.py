@@ -79,7 +79,7 @@ def looping(wanted: bool) -> Iterator[None]:
 
 
 def forget_kernels(operators: Sequence[Any]) -> None:
-    """Let torch look for the kernels of operators anew."""
+    """Let torch look for the kernels of operators again."""
     for operator in operators:
         getattr(operator, "_dispatch_cache", {}).clear()
 

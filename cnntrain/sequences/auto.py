@@ -13,7 +13,7 @@ from cnntrain.sequences.tokens import KINDS
 
 
 def complete_sequences(data: dict[str, Any], source: Callable[[bool], Any]) -> None:
-    """Put what the sequences say in the place of each ``auto``.
+    """Replace each ``auto`` by what the sequences say.
 
     Args:
         data: the group ``data``, as plain types.

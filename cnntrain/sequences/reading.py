@@ -20,8 +20,8 @@ class Sequences:
     """Sequences in memory.
 
     Args:
-        values: of each, float32 (T, F), or a text.
-        labels: of each.
+        values: the values of each, float32 (T, F), or a text.
+        labels: the labels of each.
         class_names: the name of each class.
         names: what messages call each.
     """
@@ -38,7 +38,7 @@ def read(source: Any, inputs: str, advance: Callable[[int], object] = lambda num
     The names of the classes are its ``classes``, if it has them.
 
     Args:
-        source: with ``__len__`` and ``__getitem__``.
+        source: the source with ``__len__`` and ``__getitem__``.
         inputs: ``series`` or ``text``: what a sequence is.
         advance: called with the number of sequences read.
 

@@ -54,8 +54,8 @@ def parsed(content: bytes, name: str) -> np.ndarray:
     """Return the numbers of a CSV file, float32 (T, F); a first row without any number is one of names.
 
     Args:
-        content: of the file.
-        name: for messages.
+        content: the content of the file.
+        name: the name for messages.
 
     Raises:
         UserError: a row has other columns than the first, or a cell is no finite number.

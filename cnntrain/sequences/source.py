@@ -35,7 +35,7 @@ class Source(ABC):
     """The training and validation part, or the test part, of sequences with classes.
 
     Args:
-        samples: of all parts.
+        samples: the samples of all parts.
         train: the training and the validation part, or else the test part.
         where: what messages call the whole.
         test_fraction: share of each class that tests, if no sample says that it does; None: some do.

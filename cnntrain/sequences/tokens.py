@@ -26,7 +26,7 @@ class Tokens:
 
     Attributes:
         words: what the tokens are called.
-        numbers: of each character or word; of a tokenizer, its vocabulary.
+        numbers: the numbers of each character or word; of a tokenizer, its vocabulary.
         unknown: the number of what is not known. A tokenizer has a token of its own for that, and this number
             stands for what augmentation hides alone.
         count: how many numbers there are, from 0.

@@ -12,7 +12,7 @@ import signal
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal to get when the parent ends
 
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells of it
+handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which reports it
 
 import cnntrain.run  # noqa: E402, F401
 

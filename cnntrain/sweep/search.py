@@ -1,4 +1,4 @@
-"""Hyperparameter search: Optuna is asked for the next point and told what came of it.
+"""Hyperparameter search: Optuna is asked for the next point and told the outcome.
 
 Its records are a file in the sweep's folder that it only appends to. So a search that was killed goes
 on with what it had learnt, and a job that was under way is taken up again.
@@ -92,7 +92,7 @@ class Search:
         return trial.number, name, words
 
     def tell(self, number: int, record: JobRecord) -> None:
-        """Record what came of a trial. One that failed or diverged is not the end of the search."""
+        """Record the outcome of a trial. One that failed or diverged is not the end of the search."""
         import optuna
 
         states = optuna.trial.TrialState

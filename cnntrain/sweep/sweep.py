@@ -106,7 +106,7 @@ class Sweep:
             return False
         try:
             config = self.signed()
-        except UserError:  # a job that is not possible is told when it is its turn
+        except UserError:  # a job that is not possible is reported when it is its turn
             return False
         if not own_runs.is_own({"config": config, own_runs.SIGNATURE: self.plan.signature}):
             return False

@@ -100,9 +100,9 @@ class Task(ABC):
         """Return the targets of a batch as the criterion takes them, on the device of those of the data.
 
         Args:
-            labels: as the data have them: classes, int64 (N,); masks, uint8 (N, H, W), in which 255 counts
-                nowhere; or boxes, float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`. Of images that
-                mixup or CutMix mixes, shares of the classes, float (N, classes).
+            labels: the labels as the data have them: classes, int64 (N,); masks, uint8 (N, H, W), in which
+                255 counts nowhere; or boxes, float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`. Of
+                images that mixup or CutMix mixes, shares of the classes, float (N, classes).
         """
         return labels
 
@@ -149,7 +149,7 @@ class Task(ABC):
         """Return what is chosen on validation images and kept with the weights, such as a threshold.
 
         Args:
-            result: of :meth:`evaluation`, on the validation images.
+            result: the result of :meth:`evaluation`, on the validation images.
         """
         return {}
 
@@ -165,8 +165,8 @@ class Task(ABC):
         Args:
             console: where it is printed.
             split: the part of the data that was evaluated.
-            result: of :meth:`evaluation`.
-            class_names: of the data.
+            result: the result of :meth:`evaluation`.
+            class_names: the class names of the data.
             level: the ``verbose`` that prints the details too, such as the scores of each class.
         """
         told = self.scores.told(split, result)
@@ -183,8 +183,8 @@ class Task(ABC):
         """Return for each image the names and values that ``predict`` shows, the first one first.
 
         Args:
-            activated: of :meth:`activate`, on the CPU.
-            class_names: of the data.
+            activated: the activated of :meth:`activate`, on the CPU.
+            class_names: the class names of the data.
             most: how many at most.
         """
 
@@ -231,7 +231,7 @@ class Task(ABC):
         return False
 
     def memorization_test(self, y: Tensor) -> MemorizationTest | None:
-        """Return what tells whether a network memorises examples with targets y; None: that can't be told."""
+        """Return how to tell whether a network memorises examples with targets y; None if unknown."""
         return None
 
     def wrong_outputs(self, output: Tensor, criterion: nn.Module) -> tuple[str, str] | None:

@@ -20,7 +20,7 @@ class BoxTask(Task):
 
     @abstractmethod
     def boxes(self, output: Tensor, score: float | None, nms: float, most: int) -> Tensor:
-        """Return the boxes that a network finds, the surest first.
+        """Return the boxes that a network finds, the most confident first.
 
         Args:
             output: what the network predicts, float32 (N, ...).

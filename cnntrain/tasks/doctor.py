@@ -18,7 +18,7 @@ class Finding:
     """A problem of a run.
 
     Args:
-        finding: in a few words.
+        finding: the finding in a few words.
         evidence: the figures.
         fix: the suggested fix: an override, or what to do.
     """
@@ -43,7 +43,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class MemorizationTest:
-    """What tells whether a network memorises a few examples.
+    """How to tell whether a network memorises a few examples.
 
     Args:
         loss: maps outputs and targets to their mean loss, ().

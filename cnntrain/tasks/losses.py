@@ -62,7 +62,7 @@ def check_mean(criterion: nn.Module, task: Task, mixes: bool) -> None:
             return
         if whole != 0:
             break
-    else:  # zeros are their own sum and their own mean: nothing can be told
+    else:  # zeros are their own sum and their own mean: nothing can be concluded
         return
     if math.isclose(whole, sum(parts), rel_tol=1e-4):
         raise UserError(

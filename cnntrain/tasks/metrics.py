@@ -77,7 +77,7 @@ class RunningMean:
 
         Args:
             loss: mean loss, ().
-            output: of the model, of N examples.
+            output: the output of the model, of N examples.
             y: their targets.
             weight: what the loss counts; None: the number of examples.
         """

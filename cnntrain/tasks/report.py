@@ -35,7 +35,7 @@ class Images:
             have them, on the CPU.
         name: returns what one is called: its file, or its number in the data set.
         are_files: whether that is a file.
-        are_streamed: whether each is decoded anew, so that only few should be asked for.
+        are_streamed: whether each is decoded again, so that only few should be asked for.
         inputs: what they are, as in ``data.inputs``: images, or sequences.
     """
 
@@ -68,15 +68,15 @@ class Images:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A trained model, the images that it was evaluated on, and what came of it.
+    """A trained model, the images that it was evaluated on, and the outcome of it.
 
     Args:
         split: ``test`` or ``validation``.
         images: that were evaluated.
-        result: of the task's evaluation.
+        result: the result of the task's evaluation.
         kept: what the task's collector kept of each image.
-        class_names: of the data.
-        model: in evaluation mode, on its device, not compiled.
+        class_names: the class names of the data.
+        model: the model in evaluation mode, on its device, not compiled.
         prepare: turns uint8 (N, C, H, W) on the model's device into what the model takes.
         precision: the number format of the forward pass.
         device: where the model is.
@@ -118,7 +118,7 @@ class Section:
         in_column: whether it stands in a column beside the tall feature maps.
         left_out: what it does not show, and how to have it, in a sentence.
         style: CSS.
-        data: for the page's script; of all sections, one may have some.
+        data: the data for the page's script; of all sections, one may have some.
         files: what is written into the run folder, by name.
     """
 

@@ -95,7 +95,7 @@ def name_of_schedule(target: str) -> str:
 
 
 def warn_of_workers(console: Console, settings: DataSettings, data: Data) -> None:
-    """Say why worker processes will not make loading faster, if they will not."""
+    """Explain why worker processes will not make loading faster, if they will not."""
     workers = settings.workers
     if workers and isinstance(data.train, InMemoryDataset):
         console.warn(
@@ -122,7 +122,7 @@ def show_end(
     class_names: tuple[str, ...],
     tells_test: bool,
 ) -> None:
-    """Print the test result, if it is to be told, where everything is, and what to type next."""
+    """Print the test result, if it is to be shown, where everything is, and what to type next."""
     best = trainer.progress.best
     chosen = f"epoch {best['epoch']}, the best by {trainer.budget.monitor.name}" if best else "the last epoch"
     console.line()

@@ -56,7 +56,7 @@ class EpochScreen:
         self.console.wide_line(lambda width: self.table(width).row(row), f"{{}}{best}")
 
     def table(self, width: int) -> EpochTable:
-        """Return the table for a terminal of so many columns."""
+        """Return the table for a terminal of that many columns."""
         return EpochTable(self.scores, self.epochs, width, self.called)
 
 

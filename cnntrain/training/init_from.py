@@ -34,10 +34,10 @@ class Start:
         path: the checkpoint.
         epoch: the epoch after which it was written.
         class_names: the class names that its model knows.
-        head: name of the last layer, or of the modules of the head; None where it can't be told.
+        head: name of the last layer, or of the modules of the head; None where it can't be determined.
         new_head: the weights of a new one, as the seed gives them.
         is_new: whether the head is a new one.
-        state: the checkpoint's contents, but for the weights.
+        state: the checkpoint's contents, except for the weights.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Start:
         Only a head that is a single layer can be put into another order.
 
         Raises:
-            UserError: the classes are others, and which layer gives them can't be told.
+            UserError: the classes are others, and which layer gives them can't be determined.
         """
         if self.is_new or self.class_names == list(class_names):
             return
@@ -199,7 +199,7 @@ def encoder_of(model: nn.Module, own: Weights, weights: Weights) -> Weights | No
     Args:
         model: its modules are asked for.
         own: its weights.
-        weights: of the other model.
+        weights: the weights of the other model.
     """
     modules: tuple[str, ...] = getattr(model, "encoder", ())
     root = f"{modules[0]}." if len(modules) == 1 else ""

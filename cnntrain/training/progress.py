@@ -46,7 +46,7 @@ class Progress:
     chosen: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Keep each row of metrics.csv as text: to format thousands anew would take longer than an epoch."""
+        """Keep each row of metrics.csv as text: to format thousands again would take longer than an epoch."""
         self.lines: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def on_filters(purities: Sequence[float], chance: float) -> str:
     Args:
         purities: of each layer in order: the share of the images that activate a filter most which are of
             one class, mean over filters.
-        chance: of as many images taken at random.
+        chance: the chance of as many images taken at random.
     """
     text = tr("For images taken at random it would be about {chance:.0%}.", chance=chance)
     if max(purities) < chance + PURER / 2:
@@ -95,7 +95,7 @@ class Trial:
 
 
 def on_zero_grad(cleared: Trial, kept: Trial, optimizer: str, score: Score) -> str:
-    """Say what came of a training without ``zero_grad``.
+    """Describe the outcome of a training without ``zero_grad``.
 
     Args:
         cleared: the training with it.
@@ -157,7 +157,7 @@ SCALES = ("Adam", "AdamW", "NAdam", "RAdam", "RMSprop")
 
 
 def growing(trial: Trial) -> str:
-    """Say how the gradient grew, if it did."""
+    """Describe how the gradient grew, if it did."""
     return (
         tr("the gradient norm grows to {times:,.3g} times its first value", times=trial.growth)
         if trial.growth >= 2
@@ -169,7 +169,7 @@ def growing(trial: Trial) -> str:
 
 
 def on_step(before: float, after: float, optimizer: str) -> str:
-    """Say what a first step did to the loss of its own batch."""
+    """Describe what a first step did to the loss of its own batch."""
     if after < before:
         return tr("lower")
     if optimizer == "RMSprop":
@@ -178,11 +178,11 @@ def on_step(before: float, after: float, optimizer: str) -> str:
 
 
 def on_first_loss(loss: float, chance: float) -> str:
-    """Say what the loss of the first batch tells of a model.
+    """Describe what the loss of the first batch tells of a model.
 
     Args:
-        loss: of the model.
-        chance: of a model that gives each class the same probability.
+        loss: the loss of the model.
+        chance: the chance of a model that gives each class the same probability.
     """
     if abs(loss - chance) < 0.5:
         return tr("That is about what an untrained model should have.")
@@ -195,7 +195,7 @@ def on_first_loss(loss: float, chance: float) -> str:
 
 
 def on_curves(history: Sequence[Mapping[str, Any]], scores: Scores) -> str:
-    """Say how training and validation developed.
+    """Describe how training and validation developed.
 
     Args:
         history: the rows of metrics.csv.

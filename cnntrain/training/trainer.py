@@ -103,7 +103,7 @@ class Trainer:
         """Explain how to go on if the memory runs out, or if several processes can't train the model.
 
         Raises:
-            RunFailed: in place of such an error of torch's.
+            RunFailed: the RunFailed in place of such an error of torch's.
         """
         try:
             yield

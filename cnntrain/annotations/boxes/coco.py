@@ -1,4 +1,4 @@
-"""The boxes in COCO's JSON files: categories of any ids, told apart by name; crowds are ignored."""
+"""The boxes in COCO's JSON files: categories of any ids, distinguished by name; crowds are ignored."""
 
 from __future__ import annotations
 

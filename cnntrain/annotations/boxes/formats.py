@@ -100,7 +100,7 @@ def read(root: str | Path, kind: str) -> Table:
 
 
 def targets_of(root: str | Path, asked: AnnotationOptions) -> str:
-    """Return what is known of the images of a folder, as ``data.targets`` says it.
+    """Return what is known about the images of a folder, as ``data.targets`` says it.
 
     A folder that can be read in several ways has masks if its annotations outline things, else boxes.
 

@@ -36,8 +36,8 @@ class BoxInventory(AnnotatedInventory):
     """The images of a folder and their boxes.
 
     Args:
-        boxes: of each image, float32 (M, 6): left, top, right, bottom in pixels of the image as it is seen,
-            class, and 1 if it is ignored.
+        boxes: the boxes of each image, float32 (M, 6): left, top, right, bottom in pixels of the image as it
+            is seen, class, and 1 if it is ignored.
         kinds: what is wrong with single boxes, by the kind of finding.
     """
 
@@ -51,12 +51,12 @@ class BoxInventory(AnnotatedInventory):
 
     @property
     def resize(self) -> str:
-        """How images are brought to the network's proportions: no object is cut off."""
+        """How images are adapted to the network's proportions: no object is cut off."""
         return "pad"
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with single boxes, but for copies of others, which change nothing."""
+        """What is wrong with single boxes, except for copies of others, which change nothing."""
         return [line for kind, lines in self.kinds.items() if kind != TWICE for line in lines]
 
     def in_words(self) -> dict[str, str]:
@@ -168,7 +168,7 @@ box_inventory.cache_clear = build_inventory.cache_clear  # type: ignore[attr-def
 
 
 def why_not_trainable(table: Table) -> str:
-    """Return why the classes of a folder can't be told; empty if they can."""
+    """Return why the classes of a folder can't be determined; empty if they can."""
     return "" if table.names else "no annotation names a class"
 
 
@@ -217,8 +217,8 @@ def usable_inventory(
     """Return the inventory of a folder that is to be trained on.
 
     Raises:
-        UserError: its classes can't be told; or an image can't be used and ``on_bad_image`` is ``stop``; or a
-            box can't and ``asked.on_bad_box`` is.
+        UserError: its classes can't be determined; or an image can't be used and ``on_bad_image`` is
+            ``stop``; or a box can't and ``asked.on_bad_box`` is.
     """
     inventory = box_inventory(root, asked, max_megapixels, verbose)
     if inventory.scheme.refusal:

@@ -22,7 +22,7 @@ BEYOND = 2.0  # a share above which it is none, but a number of pixels
 
 
 class UnknownClass(ValueError):
-    """A row of a class that there is not."""
+    """A row of a class that does not exist."""
 
 
 def read(root: Path) -> Table:
@@ -114,7 +114,7 @@ def box_of(line: str, num_classes: int) -> tuple[float, ...]:
     """Return left, top, right, bottom, class, and 0, of a row.
 
     Raises:
-        UnknownClass: it is of a class that there is not.
+        UnknownClass: it is of a class that does not exist.
         ValueError: it is no box; the text says why.
     """
     first, *rest = line.split()

@@ -73,8 +73,8 @@ def content_of(path: Path) -> dict[str, Any]:
 def labels_of(table: Table, contents: Mapping[str, Any]) -> dict[str, dict[Any, int]]:
     """Set the classes of a table, and return for each file the labels of its category ids.
 
-    Classes are told apart by their names, so that files may number them in different ways. Those of the first
-    file count, in the order of their ids; what no region covers is class 0.
+    Classes are distinguished by their names, so that files may number them in different ways. Those of the
+    first file count, in the order of their ids; what no region covers is class 0.
 
     Raises:
         UserError: a file has no category, or one that the first file lacks.
@@ -117,9 +117,9 @@ def annotations_of(
     Args:
         table: where faults are noted.
         file: the JSON file.
-        content: of it.
+        content: the content of it.
         entries: its images that are there.
-        labels: of its category ids.
+        labels: the labels of its category ids.
         read_row: makes something of a row of annotations, the labels and the size of its image, or raises
             InvalidRLE.
     """

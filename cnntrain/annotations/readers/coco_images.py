@@ -32,7 +32,7 @@ def images_of(table: Table, contents: Mapping[str, Mapping[str, Any]]) -> dict[s
 
 
 def is_mask(name: str) -> bool:
-    """Return whether an image lies in a folder that is called as folders of masks are."""
+    """Return whether an image lies in a folder that is named like a folder of masks."""
     return any(folder.lower() in MASKS or folder in voc.MASKS for folder in name.split("/")[:-1])
 
 

@@ -15,7 +15,7 @@ OUTSIDE = 1.0  # pixels that a corner may lie outside its image: it is rounding,
 
 
 class UnknownCategory(InvalidRLE):
-    """An annotation of a category that there is not."""
+    """An annotation of a category that does not exist."""
 
 
 def label_of(row: Mapping[str, Any], labels: Mapping[Any, int]) -> int:

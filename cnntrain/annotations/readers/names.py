@@ -25,7 +25,7 @@ class ClassNames:
     """The classes that a folder's files name.
 
     Args:
-        names: in the order of their labels.
+        names: the names in the order of their labels.
         ids: the label of each id, where the files number the classes otherwise.
         colors: the label of each colour.
         file: the file that names them, relative to the folder; empty if there is none.

@@ -58,8 +58,8 @@ def follow_lists(table: Table, folder: str, has: str) -> None:
     """Give the images of a table the parts that lists of names say, if there is one for training.
 
     Args:
-        table: to be changed; images in no list are left out of it.
-        folder: of the lists.
+        table: the table to be changed; images in no list are left out of it.
+        folder: the folder of the lists.
         has: what each image of the table has, in words.
 
     Raises:

@@ -32,10 +32,11 @@ def textbook_dataset(
     """Return the data set of a textbook's loop, and what it does, in words.
 
     Args:
-        settings: of the data.
+        settings: the settings of the data.
         images: those of the run.
         most: images of the data set, at most.
-        strengths: of each kind of augmentation, which masks and boxes follow. A data set of classes has none.
+        strengths: the strengths of each kind of augmentation, which masks and boxes follow. A data set of
+            classes has none.
         normalizes: whether the images are normalised; torchvision's detectors do so themselves.
     """
     mean, std, count = settings.mean, settings.std, min(most, len(images))
@@ -61,7 +62,7 @@ class TextbookClasses(Dataset[tuple[Tensor, int]]):
     Args:
         images: the data set.
         count: how many of its images.
-        mean: of each channel.
+        mean: the mean of each channel.
         std: likewise.
     """
 

@@ -41,8 +41,9 @@ def transforms(
     """Return transforms of images with masks or boxes, which turn it into floats at last.
 
     Args:
-        strengths: of each kind of augmentation. Those that torchvision does not have for masks and boxes
-            (TrivialAugment, RandAugment, erasing) are left out, which makes the textbook loop faster.
+        strengths: the strengths of each kind of augmentation. Those that torchvision does not have for masks
+            and boxes (TrivialAugment, RandAugment, erasing) are left out, which makes the textbook loop
+            faster.
         size: height and width of an image, in pixels.
         normalize: mean and standard deviation of each channel; None: the image stays between 0 and 1.
         targets: ``masks`` or ``boxes``.

@@ -36,7 +36,7 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
     Args:
         override: the override, as typed.
         before: the words before it; the last may be its beginning: ``epochs= 3``.
-        behind: the words behind it; the first may be its end: ``epochs = 3``, ``epochs 3``.
+        behind: the words after it; the first may be its end: ``epochs = 3``, ``epochs 3``.
     """
     typed = printable(override)
     if (instead := retyped(override, behind)) is not None:
@@ -69,7 +69,7 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
 
 
 def with_its_end(value: str, behind: Sequence[str]) -> str | None:
-    """Return a value whose brackets the words behind it close, without spaces; None if they don't."""
+    """Return a value whose brackets the words after it close, without spaces; None if they don't."""
     for word in behind:
         if all(value.count(begin) <= value.count(end) for begin, end in ("[]", "{}", "()")):
             return None
@@ -84,7 +84,7 @@ def retyped(override: str, behind: Sequence[str]) -> str | None:
 
     Args:
         override: the override, as typed.
-        behind: the words behind it; the first is the value of a flag.
+        behind: the words after it; the first is the value of a flag.
     """
     text = plain(override)
     if text == override:
@@ -123,7 +123,7 @@ def without_equals(override: str, before: Sequence[str], behind: Sequence[str]) 
 
 
 def of_another_kind(word: str) -> str:
-    """Return what to type for a command, a run or a folder of images in the place of an override, or ""."""
+    """Return what to type for a command, a run or a folder of images in place of an override, or ""."""
     if word == "help":
         return "for help, type cnntrain COMMAND --help"
     if word in COMMANDS:

@@ -104,7 +104,7 @@ def other_tool_hint(
     """Return what another tool's name for a key is here, as the end of a sentence; "" if it is no such name.
 
     Args:
-        key: as typed, perhaps with a prefix: ``learning_rate``, ``trainer.max_epochs``, ``optim.wd``.
+        key: the key as typed, perhaps with a prefix: ``learning_rate``, ``trainer.max_epochs``, ``optim.wd``.
         value: what was typed for it, in the words of that tool: ``accelerator=gpu`` is ``device=cuda``.
         known: the keys that exist, with their defaults; by default those of conf/.
         own: the keys that exist under the choices that are made.
@@ -175,7 +175,7 @@ def flag_suggestion(flag: str, value: str) -> str:
 
     Args:
         flag: the flag, as typed, with its dashes.
-        value: what stands behind its = or behind it.
+        value: what follows its =, or follows it.
     """
     if not flag.strip("-"):
         return "leave it out; options are written KEY=VALUE, such as epochs=10"

@@ -493,7 +493,7 @@ COMMANDS: dict[str, str] = {
     **dict.fromkeys(("completions", "autocomplete"), "completion"),
 }
 
-# What word processors, slides and French keyboards put in the place of plain characters.
+# What word processors, slides and French keyboards put in place of plain characters.
 TYPOGRAPHY: dict[str, str] = {
     **dict.fromkeys("\u2018\u2019\u201a\u2032\u00b4", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u2033\u00ab\u00bb", '"'),

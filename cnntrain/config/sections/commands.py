@@ -31,7 +31,7 @@ class ExplainSettings:
         eval_batch_size: images of a batch that is only evaluated.
         accumulate: parts in which a batch goes through the network.
         grad_clip: maximum L2 norm of the gradient; None without one.
-        seed: of weights and order.
+        seed: the seed of weights and order.
     """
 
     data: DataSettings
@@ -134,7 +134,7 @@ class BenchSettings:
         engine: the network, and how it computes.
         optimization: the optimizer.
         device: where the run computes, or ``auto``.
-        seed: of weights and order.
+        seed: the seed of weights and order.
     """
 
     data: DataSettings

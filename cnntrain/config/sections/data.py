@@ -12,7 +12,7 @@ from cnntrain.config.schema import CALLED, IMAGES, Called, height_and_width, inp
 from cnntrain.image_folder.layout import FOLDER
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments
-NO_CHANGES = ("_target_", "min_visible")  # what an augmentation is told, and which changes no image by itself
+NO_CHANGES = ("_target_", "min_visible")  # arguments of an augmentation that change no image by itself
 Shape = tuple[int, int, int]  # channels, height and width of an image
 
 
@@ -32,10 +32,10 @@ class DataSettings:
         inputs: what the network gets: ``images``, ``series`` or ``text``. Of a sequence, ``channels`` and
             ``image_size`` follow from steps and features.
         steps: of the longest sequence; longer ones are cut.
-        features: of a step.
+        features: the features of a step.
         tokens: what of a text is numbered: ``bytes``, ``characters``, ``words``, or the file of a tokenizer.
         vocabulary: the characters or words, or the tokenizer.
-        passed_on: what the class that reads the data is told, by the names of its arguments.
+        passed_on: what the class that reads the data is given, by the names of its arguments.
     """
 
     source: Node
@@ -93,7 +93,7 @@ class DataSettings:
 
     @property
     def read_size(self) -> tuple[int, int]:
-        """Height and width to which an image is brought before a part of it is cut out."""
+        """Height and width that images are resized to before a part of it is cut out."""
         return height_and_width(self.resize_size or self.image_size)
 
     @property

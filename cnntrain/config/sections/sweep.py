@@ -50,7 +50,7 @@ class SearchSettings:
         sampler: what draws the points.
         n_trials: the number of points.
         prune: whether a job ends early that is worse than the others.
-        seed: of the sampler.
+        seed: the seed of the sampler.
         space: the override of each key that is searched, as typed.
         fixed: all other overrides.
     """

@@ -118,7 +118,7 @@ class ExportSettings:
 
     Args:
         trained: the model, its data, and how it computes.
-        formats: of the files, such as ``onnx``.
+        formats: the formats of the files, such as ``onnx``.
     """
 
     trained: TrainedSettings
@@ -158,12 +158,12 @@ class ReportSettings:
         data: the data set, and how it is read.
         model: class and arguments of the network.
         augment: class and arguments of the augmentation.
-        epochs: of training.
+        epochs: the epochs of training.
         early_stopping: epochs without improvement after which training stops.
         monitor: the score that chooses the best epoch.
         precision: number format of the forward pass.
         channels_last: whether images lie in memory as (N, H, W, C).
-        threads: of the CPU.
+        threads: the number of CPU threads.
         compile: whether torch.compile makes one piece of code of the network.
         eval_batch_size: images of a batch that is evaluated.
         verbose: how much is printed.

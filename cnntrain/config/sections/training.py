@@ -74,7 +74,7 @@ class EngineSettings:
     Args:
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``.
         channels_last: whether images lie in memory as (N, H, W, C), or ``auto``.
-        threads: of the CPU, or ``auto``.
+        threads: the number of CPU threads, or ``auto``.
         model: the network that is timed.
         batch_size: images of a batch.
         accumulate: parts in which a batch goes through the network.
@@ -103,7 +103,7 @@ class OptimizerSettings:
     Args:
         optim: class and arguments of the optimizer.
         schedule: class and arguments of the schedule.
-        epochs: for which the schedule is planned.
+        epochs: the epochs for which the schedule is planned.
         monitor: the score that a schedule looks at, if it looks at one.
         lr_scale: factors of the learning rate, by patterns of names.
         freezes: whether parameters are frozen.

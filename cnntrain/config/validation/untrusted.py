@@ -16,7 +16,7 @@ from cnntrain.text import printable
 
 # Tables of numbers, colours or words: nothing in them leads anywhere.
 TABLES = tuple(key for key, rule in KEYS.items() if rule.kind in ("ids", "colors", "tokens"))
-# Keys that may lead anywhere: read from, or named anew.
+# Keys that may lead anywhere: read from, or named again.
 PLACES = tuple(key for key in PATHS if KEYS[key].path != "name" and home_of(key) in ("train", "data"))
 # By their last names, since a logger may stand under any name.
 LOCAL = {key.rpartition(".")[2]: rule.local for key, rule in KEYS.items() if rule.local is not UNCHANGED}

@@ -55,7 +55,7 @@ def check(
     """Check a whole configuration of ``train``, as plain types, before anything is built or read.
 
     Args:
-        config: as plain types.
+        config: the config as plain types.
         trains: also check what matters only for training.
         runs_here: also check that this machine has the device.
         reads_data: also check that the place of the data is given.

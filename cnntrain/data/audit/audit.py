@@ -24,7 +24,7 @@ DEEP = ("I", "F")  # how Pillow's modes of more than 8 bits begin
 
 
 def examine(root: str, found: Inventory) -> Audit:
-    """Return what there is to say of a folder."""
+    """Return the facts about a folder."""
     listing, records, good = found.listing, found.records, np.flatnonzero(found.readable)
     test_fraction = default("source.test_fraction", "data/folder")
     parts = found.parts(test_fraction)
@@ -91,7 +91,7 @@ def sorted_copies(found: Inventory, good: np.ndarray) -> dict[str, list[list[str
 
 
 def split_in_words(parts: list[str], test_fraction: float, of: str = " of each class") -> str:
-    """Return how the parts of a folder come about.
+    """Return how a folder is divided into parts.
 
     Args:
         parts: the parts that each image's folder says; empty strings if there are none.

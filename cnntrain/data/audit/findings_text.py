@@ -56,7 +56,7 @@ def show_findings(
         console: where they are printed.
         result: the audit, of folders of any kind.
         found: the findings, by their kinds.
-        facts: what there is to say of all images together.
+        facts: the facts about all images together.
     """
     console.facts(facts)
     for kind in FINDINGS:
@@ -69,7 +69,7 @@ def show_findings(
 
 
 def facts_of(result: Audit) -> dict[str, str]:
-    """Return, in words, what there is to say of all images together."""
+    """Return, in words, the facts about all images together."""
     totals = [sum(of_class.values()) for of_class in result.counts.values()]
     ratio = max(totals) / max(1, min(totals))
     balance = f"the largest class has {ratio:.1f} times the images of the smallest"

@@ -59,7 +59,7 @@ def pixels_of(inventory: AnnotatedInventory, console: Console) -> np.ndarray:
 def examine(
     root: str, inventory: AnnotatedInventory, counts: np.ndarray, asked: AnnotationOptions
 ) -> MaskAudit:
-    """Return what there is to say of a folder, from the pixels of each label in each mask."""
+    """Return the facts about a folder, from the pixels of each label in each mask."""
     entries, records, names = inventory.table.entries, inventory.records, inventory.scheme.names
     good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")

@@ -12,7 +12,7 @@ class MaskAudit:
 
     Args:
         format: in words, how the folder was read.
-        images: in each part.
+        images: the images in each part.
         counts: images of each part that show a class, by its name.
         pixels: share of the pixels of all masks that each class has; they sum to 1 without those ignored.
         ignored: share of the pixels that have no class.

@@ -37,7 +37,7 @@ def table_of(result: MaskAudit, parts: list[str]) -> Table:
 
 
 def facts_of(result: MaskAudit) -> dict[str, str]:
-    """Return, in words, what there is to say of all images together."""
+    """Return, in words, the facts about all images together."""
     found = dict(result.format)
     found["sizes"] = ", ".join(f"{size} ({number:,})" for size, number in result.sizes.items())
     if result.values:

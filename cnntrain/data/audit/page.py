@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A heading, what there is to say of it, and images, with their names below them if those matter."""
+    """A heading, the facts about it, and images, with their names below them if those matter."""
 
     title: str
     about: str

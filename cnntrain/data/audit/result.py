@@ -29,7 +29,7 @@ class Audit:
         few_tested: classes with few test images, and how many.
         converted: images that are not seen as they are in the file, and what is done to them.
         copies: images that show the same, pixel for pixel, within a class and a part.
-        near_copies: images that look the same, but for size, brightness or compression.
+        near_copies: images that look the same, except for size, brightness or compression.
         across_classes: copies, exact or near, that lie in several classes.
         leaks: copies, exact or near, that lie in several parts.
         left_out: share of the median image that ``data.resize=crop`` leaves out.

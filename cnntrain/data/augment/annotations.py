@@ -31,7 +31,7 @@ from cnntrain.data.augment.policies import Ways, changed, matrices_of, moves, ra
 
 @dataclass(frozen=True)
 class Annotated:
-    """A batch of images and what is known of places in them.
+    """A batch of images and what is known about places in them.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -69,7 +69,7 @@ class Annotated:
 
         Args:
             images: after the change.
-            matrix: of ``warp``, float32 (N, 2, 3).
+            matrix: the matrix of ``warp``, float32 (N, 2, 3).
             chosen: which images were moved, bool (N,); None: all.
         """
         height, width = self.images.shape[2:]
@@ -116,9 +116,9 @@ def crop_all(
     """Scale a part to the whole, as ``random_crop`` does.
 
     Args:
-        batch: of images.
+        batch: the batch of images.
         least: share of the area.
-        generator: of the draws, on the images' device.
+        generator: the generator of the draws, on the images' device.
         size: height and width of the results; None: they stay.
     """
     x = batch.images

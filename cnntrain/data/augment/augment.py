@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, on the device, with a draw of its own for every image."""
+"""Augmentation of whole batches, on the device, with independent draws for every image."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Augment:
 
         Args:
             x: uint8 (N, C, H, W).
-            generator: of the draws, on x's device.
+            generator: the generator of the draws, on x's device.
             size: height and width of the results, if parts of the images are scaled; None: as before.
         """
         if self.crops:
@@ -127,13 +127,13 @@ class Augment:
     def annotated(
         self, batch: Annotated, generator: Generator, size: tuple[int, int] | None = None
     ) -> Annotated:
-        """Return changed copies of images, and what is known of places in them changed alike.
+        """Return changed copies of images, and what is known about places in them changed alike.
 
         The images are those that ``__call__`` makes of them with the same draws.
 
         Args:
             batch: images with masks, boxes or both.
-            generator: of the draws, on the images' device.
+            generator: the generator of the draws, on the images' device.
             size: height and width of the results, if parts of the images are scaled; None: as before.
         """
         if self.crops:

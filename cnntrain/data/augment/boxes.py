@@ -18,8 +18,9 @@ def in_pixels(matrix: Tensor, height: int, width: int) -> Tensor:
     """Return where ``warp`` puts each place of the old image, in pixels: float32 (N, 2, 3).
 
     Args:
-        matrix: of ``warp``, float32 (N, 2, 3), from new to old, in halves of a side from the centre.
-        height: of the image, in pixels.
+        matrix: the matrix of ``warp``, float32 (N, 2, 3), from new to old, in halves of a side from the
+            centre.
+        height: the height of the image, in pixels.
         width: likewise.
     """
     half = torch.tensor([width / 2, height / 2], device=matrix.device)
@@ -87,5 +88,5 @@ def sides(boxes: Tensor) -> Tensor:
 
 
 def kept(boxes: Tensor, which: Tensor) -> Tensor:
-    """Return boxes (N, M, 4), with zeros in the place of those that bool (N, M) drops."""
+    """Return boxes (N, M, 4), with zeros in place of those that bool (N, M) drops."""
     return torch.where(which[..., None], boxes, 0.0)

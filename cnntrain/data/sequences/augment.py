@@ -22,7 +22,7 @@ class AugmentSequences(Augment):
             augmentation of wearable sensor data). Not for texts.
         erase: probability of hiding a random span, 2 to 33 % of the steps.
         hidden: what it is hidden behind: the mean of each feature, or the unknown token.
-        std: of each feature.
+        std: the standard deviation of each feature.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class AugmentSequences(Augment):
 
         Args:
             x: the sequences, before they are standardised.
-            generator: of the draws, on their device.
+            generator: the generator of the draws, on their device.
             size: not used.
         """
         if share := self.strengths.get("crop"):

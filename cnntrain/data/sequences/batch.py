@@ -31,7 +31,7 @@ def unpadded(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def of_lengths(values: Tensor, lengths: Tensor) -> Tensor:
-    """Return a batch of sequences that have so many steps: values, float32 (N, T, F); int64 (N,)."""
+    """Return a batch of sequences that have that many steps: values, float32 (N, T, F); int64 (N,)."""
     steps = torch.arange(values.shape[1], device=values.device)
     return padded(values, steps >= lengths[:, None])
 

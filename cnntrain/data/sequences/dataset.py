@@ -1,4 +1,4 @@
-"""Sequences of unequal length in memory, one behind the other; a batch is padded to its longest."""
+"""Sequences of unequal length in memory, one after another; a batch is padded to its longest."""
 
 from __future__ import annotations
 

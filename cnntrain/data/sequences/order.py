@@ -1,4 +1,4 @@
-"""The order of an epoch in which sequences of like length share a batch, so that little is padded."""
+"""The order of an epoch in which sequences of like length share a batch, so that there is little padding."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def grouped(order: Tensor, lengths: Tensor, batch_size: int, generator: Generato
 
     Args:
         order: shuffled indices, int64 (N,).
-        lengths: of all sequences, int64.
-        batch_size: of all processes together.
-        generator: of the epoch.
+        lengths: the lengths of all sequences, int64.
+        batch_size: the batch size of all processes together.
+        generator: the generator of the epoch.
     """
     pools = [pool[lengths[pool].argsort(stable=True)] for pool in order.split(POOL * batch_size)]
     batches = list(torch.cat(pools).split(batch_size))

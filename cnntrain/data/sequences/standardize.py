@@ -17,7 +17,7 @@ class Standardize(Normalize):
     """Standardise batches of sequences; padding stays 0. The tokens of texts stay as they are.
 
     Args:
-        mean: of each feature.
+        mean: the mean of each feature.
         std: likewise.
         device: where the batches are.
     """
@@ -36,7 +36,7 @@ def normalizing(data: DataSettings, device: torch.device, memory_format: torch.m
     """Return what normalises batches of the data: of images, or of sequences.
 
     Args:
-        data: with mean and standard deviation.
+        data: the data with mean and standard deviation.
         device: where the batches are.
         memory_format: layout of images in memory.
     """

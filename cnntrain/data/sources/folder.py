@@ -143,7 +143,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         self.copies = copies_across(inventory, parts)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a worker needs to read images: not what is known of the whole folder."""
+        """Return what a worker needs to read images: not what is known about the whole folder."""
         return {
             name: value
             for name, value in vars(self).items()

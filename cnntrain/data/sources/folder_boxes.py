@@ -1,4 +1,4 @@
-"""The boxes of a folder of images, moved as the images are brought to the size that the network gets."""
+"""The boxes of a folder of images, moved as the images are resized to the size that the network gets."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def boxes_of(
     """Return the boxes of some images, float32 (N, M, 6), see :class:`cnntrain.data.targets.Boxes`.
 
     Args:
-        inventory: of the folder.
-        indices: of the images in the inventory, int64 (N,).
+        inventory: the inventory of the folder.
+        indices: the indices of the images in the inventory, int64 (N,).
         labels: that the model has for the classes of the folder.
-        size: height and width to which the images are brought.
+        size: height and width that images are resized to.
         resize: how, see :func:`cnntrain.data.resize.to_size`.
 
     Returns:

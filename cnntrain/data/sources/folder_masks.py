@@ -1,4 +1,4 @@
-"""The masks of a folder of annotated images, brought to the size of the images that the network gets."""
+"""The masks of a folder of annotated images, resized to the size of the images that the network gets."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Targets(ABC):
         word, words: what one is called, and several.
         is_dense: whether there is a value for each pixel. Then the target is read when its image is read.
             Other targets are small, and those of all images stay in memory.
-        dtype: of the tensors.
+        dtype: the dtype of the tensors.
     """
 
     name: ClassVar[str]
@@ -38,9 +38,9 @@ class Targets(ABC):
         """Return the target of one image of a source.
 
         Args:
-            value: as the source gives it.
+            value: the value as the source gives it.
             shape: height and width of the image, as the source gives it.
-            size: height and width to which the image is brought.
+            size: height and width that images are resized to.
             resize: how, see :func:`cnntrain.data.resize.to_size`.
 
         Raises:
@@ -49,7 +49,7 @@ class Targets(ABC):
 
     @abstractmethod
     def empty(self, count: int, size: tuple[int, int]) -> Tensor:
-        """Return room for the targets of so many images of a height and width."""
+        """Return room for the targets of that many images of a height and width."""
 
     def stacked(self, targets: Sequence[Tensor], known: Tensor) -> Tensor:
         """Return the targets of some images, as :meth:`of_item` returns them, as a batch.
@@ -74,10 +74,10 @@ class Targets(ABC):
         return torch.as_tensor(value).to(self.dtype)
 
     def fitted(self, targets: Tensor, shape: tuple[int, int], size: tuple[int, int], resize: str) -> Tensor:
-        """Return the targets of images that are brought from one height and width to another.
+        """Return the targets of images that are resized from one height and width to another.
 
         Args:
-            targets: of the images.
+            targets: the targets of the images.
             shape: height and width that they have.
             size: height and width of the results.
             resize: how, see :func:`cnntrain.data.resize.to_size`.
@@ -92,7 +92,7 @@ class Targets(ABC):
         """Return the targets of the middle of each image.
 
         Args:
-            targets: of the images.
+            targets: the targets of the images.
             shape: height and width of the whole.
             size: height and width of the middle.
         """
@@ -106,8 +106,8 @@ class Targets(ABC):
         Args:
             augment: changes them.
             x: uint8 (N, C, H, W).
-            targets: of these images, on their device.
-            generator: of the draws, on that device, too.
+            targets: the targets of these images, on their device.
+            generator: the generator of the draws, on that device, too.
             size: height and width of the results, if parts of the images are scaled.
         """
         return augment(x, generator, size), targets
@@ -118,7 +118,7 @@ class Targets(ABC):
 
         Args:
             targets: all of them.
-            places: of the images that are looked at for that, int64 (M,).
+            places: the places of the images that are looked at for that, int64 (M,).
         """
 
     @abstractmethod

@@ -42,7 +42,7 @@ class Boxes(Targets):
             value: rows of left, top, right, bottom, class and, if there is a sixth, ignored; or a dictionary
                 of ``boxes`` (M, 4), ``labels`` (M,) and perhaps ``iscrowd`` (M,), whose labels begin at 0.
             shape: height and width of the image, as the source gives it.
-            size: height and width to which the image is brought.
+            size: height and width that images are resized to.
             resize: how, see :func:`cnntrain.data.resize.to_size`.
 
         Raises:

@@ -90,7 +90,7 @@ class Masks(Targets):
 
 
 def in_chunks(masks: Tensor) -> Sequence[Tensor]:
-    """Split masks into lots of up to CHUNK pixels; none of no masks."""
+    """Split masks into chunks of up to CHUNK pixels; yield none for no masks."""
     if not masks.numel():
         return ()
     chunks: Sequence[Tensor] = masks.split(max(1, CHUNK // masks[0].numel()))

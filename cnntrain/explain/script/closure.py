@@ -15,7 +15,7 @@ OWN = "cnntrain."
 def with_called(part: Any) -> list[Any]:
     """Return the functions and classes of this package that one of them uses, directly or not, and it itself.
 
-    Each comes behind those that it uses. Otherwise they keep the order of their modules, and these come
+    Each comes after those that it uses. Otherwise they keep the order of their modules, and these come
     behind the modules that they import from.
     """
     uses: dict[Any, set[Any]] = {}

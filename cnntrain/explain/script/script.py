@@ -69,8 +69,8 @@ def write_script(settings: ScriptSettings, overrides: Sequence[str], target: Pat
     """Write the script and say how it computes.
 
     Args:
-        settings: of a run.
-        overrides: as typed.
+        settings: the settings of a run.
+        overrides: the overrides as typed.
         target: a file that is not there yet.
         console: where to say so.
 
@@ -95,8 +95,8 @@ def script(settings: ScriptSettings, overrides: Sequence[str], target: Path) -> 
     """Return the text of the script.
 
     Args:
-        settings: of a run, nothing of its engine left to ``auto``.
-        overrides: as typed.
+        settings: the settings of a run, nothing of its engine left to ``auto``.
+        overrides: the overrides as typed.
         target: the file that it will be.
 
     Raises:
@@ -177,7 +177,7 @@ def left_out(settings: ScriptSettings) -> list[str]:
 
 
 def sameness(settings: ScriptSettings) -> str:
-    """Say how much the same the weights are."""
+    """Describe how much the same the weights are."""
     engine = settings.engine
     if find_device(settings.device).type != "cpu" and not settings.deterministic:
         return "as nearly as a GPU repeats itself (deterministic=true: to the bit)"

@@ -22,7 +22,7 @@ def written(
     Args:
         model: the network.
         shape: channels, height and width of an image.
-        environment: for the template ``sequences.py.jinja``.
+        environment: the environment for the template ``sequences.py.jinja``.
     """
     reader = model.reader
     known: dict[str, Any] = {

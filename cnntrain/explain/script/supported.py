@@ -1,4 +1,4 @@
-"""What a plain script can do of a run, and what not, told before any of it is written."""
+"""What a plain script can do of a run, and what not, checked before any of it is written."""
 
 from __future__ import annotations
 

@@ -89,10 +89,10 @@ def found_objects(
 
     Args:
         finder: the model.
-        files: of images.
+        files: the files of images.
         top: how many classes are named on the screen, each with the highest score of its objects.
         batch_size: images that the model sees at a time, LOT at most.
-        writer: of the labels and overlays.
+        writer: the writer of the labels and overlays.
 
     Raises:
         RunFailed: a file can't be written.

@@ -23,7 +23,7 @@ class Writer:
 
     Args:
         folder: it gets ``labels/`` and ``overlays/``.
-        class_names: of the model.
+        class_names: the class names of the model.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Writer:
         """Write both files of an image, and return what they are and where.
 
         Args:
-            name: of the overlay.
+            name: the name of the overlay.
             objects: float32 (K, 6): left, top, right, bottom in pixels of the file, score and class.
             seen: the image.
         """

@@ -97,7 +97,7 @@ def preprocessing(trained: Trained) -> dict[str, Any]:
 
 
 def sizes_taken(size: Sequence[int], any_size: bool, any_height_as_onnx: bool) -> str:
-    """Return in words which images exported models take.
+    """Describe which images exported models take.
 
     Args:
         size: height and width of the images in training.
@@ -119,10 +119,10 @@ def describe(
     """Write the README and, for ONNX, the script; return the names of both.
 
     Args:
-        folder: of the exported models.
+        folder: the folder of the exported models.
         formats: those that the model was exported to.
         facts: what the metadata of the files say.
-        task: of the models.
+        task: the task of the models.
         takes: which images they take, in words, see :func:`sizes_taken`.
 
     Raises:

@@ -10,12 +10,12 @@ from cnntrain.tasks.base import Task
 
 
 class FromBytes(nn.Module):
-    """A network with its preprocessing before it and the task's head behind it: from bytes to probabilities.
+    """A network with its preprocessing before it and the task's head after it: from bytes to probabilities.
 
     Args:
         model: maps float (N, C, H, W) to outputs, such as logits (N, classes).
         task: makes of them what a user wants, such as probabilities.
-        mean: of each channel, for pixels between 0 and 1.
+        mean: the mean of each channel, for pixels between 0 and 1.
         std: likewise.
     """
 

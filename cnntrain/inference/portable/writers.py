@@ -28,7 +28,7 @@ class Source:
     """What is written.
 
     Args:
-        model: in evaluation mode.
+        model: the model in evaluation mode.
         example: images, uint8 (2 or 1, C, H, W), that the exporters follow through the model.
         any_size: whether the exported model takes other heights and widths too.
         metadata: what a file says of its model.
@@ -195,7 +195,7 @@ WRITERS: dict[str, Callable[[Source, Path], Run | None]] = {
 
 @contextmanager
 def exporting(kind: str) -> Iterator[None]:
-    """Tell in a line that torch can't export a model."""
+    """Report in one line that torch can't export a model."""
     try:
         yield
     except Exception as error:  # whatever torch's tracing may raise
@@ -207,7 +207,7 @@ def exporting(kind: str) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Leave out what torch's exporters say of themselves; what they fail at is in their exceptions."""
+    """Omit what torch's exporters say of themselves; what they fail at is in their exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -53,7 +53,7 @@ UNROLLED = " For `model.pt2`, whose steps torch has unrolled, T is {}: pad all t
 
 
 class FromSequences(FromBytes):
-    """A network of sequences with its preprocessing before it and the task's head behind it.
+    """A network of sequences with its preprocessing before it and the task's head after it.
 
     Args:
         trained: the model.
@@ -88,7 +88,7 @@ class SequenceSource(Source):
     """What is written of a model of sequences.
 
     Args:
-        lengths: of the example, float32 (N, T, F) or int64 (N, T): int64 (N,).
+        lengths: the lengths of the example, float32 (N, T, F) or int64 (N, T): int64 (N,).
         steps: that a sequence has at most.
     """
 
@@ -142,7 +142,7 @@ def compared_on_batches(run: Run, model: FromBytes, batches: Sequence[tuple[Tens
 
 
 def at_full_length(steps: int, sequences: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return sequences padded to so many steps, (N, steps, ...), and their lengths."""
+    """Return sequences padded to that many steps, (N, steps, ...), and their lengths."""
     whole = sequences.new_zeros((len(sequences), steps, *sequences.shape[2:]))
     whole[:, : sequences.shape[1]] = sequences
     return whole, lengths
@@ -201,7 +201,7 @@ def describe(folder: Path, formats: Sequence[str], told: Mapping[str, str], mode
     """Write the README beside exported models of sequences.
 
     Args:
-        folder: of the models.
+        folder: the folder of the models.
         formats: those that the model was exported to.
         told: what the metadata say.
         model: that was exported.

@@ -23,7 +23,7 @@ def predictions(trained: Trained, files: Sequence[Path], top: int, batch_size: i
 
     Args:
         trained: the model.
-        files: of sequences.
+        files: the files of sequences.
         top: how many of the likeliest classes.
         batch_size: sequences that the model sees at a time.
     """

@@ -18,7 +18,7 @@ from cnntrain.models.detection.pooling import POINTS, Pooling
 from cnntrain.models.detection.pyramid import Pyramid
 
 SIDES, RATIOS = (2.0, 3.0), (0.5, 1.0, 2.0)  # of the anchors of each grid: in strides, and height to width
-POOLED, HIDDEN = 7, 256  # rows and columns of a proposal's features, and units of the layers behind them
+POOLED, HIDDEN = 7, 256  # rows and columns of a proposal's features, and units of the layers after them
 PROPOSALS, LOOKED_AT, LEARNT = 300, 100, 64  # of an image: before suppression, after it, and sampled to learn
 LEAST_SCORE = 0.01  # of a box that is found; COCO's average precision counts unsure ones, too
 NEVER = -20.0  # a logit; the score is 2e-9
@@ -49,8 +49,8 @@ class Found:
         """Return the losses of classes and of boxes, each the mean over images, float32 ().
 
         Args:
-            boxes: of the objects of each image, float32 (M, 4).
-            classes: of the objects of each image, int64 (M,).
+            boxes: the boxes of the objects of each image, float32 (M, 4).
+            classes: the classes of the objects of each image, int64 (M,).
         """
         return self.detector.losses(self, boxes, classes)
 
@@ -69,7 +69,8 @@ class OfTorchvision(nn.Module):
     is a class of the heads alone, their class 0.
 
     Args:
-        network: with a ``backbone`` and a ``transform``; its heads have a class for the background.
+        network: the network with a ``backbone`` and a ``transform``; its heads have a class for the
+            background.
         num_classes: number of classes without the background.
 
     Attributes:

@@ -57,7 +57,7 @@ class WithGradient(Function):
         Args:
             ctx: autograd's.
             pooled: the features.
-            boxes: of each image, float32 (M, 4), in pixels.
+            boxes: the boxes of each image, float32 (M, 4), in pixels.
             levels: the map that each box is cut out of, int64 (boxes,).
             scales: cells to a pixel, of each map.
             maps: float (N, C, H, W).
@@ -87,9 +87,9 @@ def of_map(grad: Tensor, boxes: Tensor, size: Sequence[int]) -> Tensor:
     """Return the gradient of one map, float (C, H, W).
 
     Args:
-        grad: of the features of its boxes, float (M, C, bins, bins).
+        grad: the gradient of the features of its boxes, float (M, C, bins, bins).
         boxes: float32 (M, 4), in cells of the map.
-        size: of the maps, (N, C, H, W).
+        size: the size of the maps, (N, C, H, W).
     """
     count, channels, bins, _ = grad.shape
     height, width = size[2:]
@@ -106,7 +106,7 @@ def weights(begin: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
     ``roi_align`` does with ``sampling_ratio=2`` and ``aligned=False``.
 
     Args:
-        begin: of each box, float32 (M,), in cells.
+        begin: the begin of each box, float32 (M,), in cells.
         end: likewise.
         bins: into which a box is divided.
         cells: along the axis of the map.

@@ -16,7 +16,7 @@ from cnntrain.models.adapt import on_meta, take_channels
 from cnntrain.models.copying import copied
 from cnntrain.models.unet import padded
 
-TRIED = 128  # pixels; side of the image that tells the layers of a network apart
+TRIED = 128  # pixels; side of the image that distinguishes the layers of a network
 POWERS = (2, 4, 8, 16, 32, 64)
 TIMM = "timm/"  # begins the name of a backbone of timm
 
@@ -33,7 +33,7 @@ class Pyramid(nn.Module):
         weights: pretrained ones of that network, such as ``DEFAULT``; None for new ones.
 
     Attributes:
-        channels: of each map.
+        channels: the channels of each map.
 
     Raises:
         ValueError: the strides are others.
@@ -75,9 +75,9 @@ class Halvings(nn.Module):
     """A small backbone: each stage halves the image, and looks at the result once more.
 
     Args:
-        in_channels: of the images.
+        in_channels: the number of channels of the images.
         width: channels of the first stage.
-        strides: of the maps that are wanted.
+        strides: the strides of the maps that are wanted.
     """
 
     def __init__(self, in_channels: int, width: int, strides: Sequence[int]) -> None:

@@ -82,7 +82,7 @@ def names() -> list[str]:
 
 
 def take_weights(network: nn.Module, other: nn.Module) -> None:
-    """Give a network the weights of another one, but for layers of another shape: those of the classes."""
+    """Give a network the weights of another one, except for layers of another shape: those of the classes."""
     own = network.state_dict()
     same = {name: value for name, value in other.state_dict().items() if own[name].shape == value.shape}
     with torch.no_grad():

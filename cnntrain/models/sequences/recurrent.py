@@ -84,7 +84,7 @@ class Recurrent(nn.Module):
     def states(self, steps: Tensor, is_padding: Tensor | None) -> Tensor:
         """Return the states after each step, float (N, T, H or 2·H), of steps, float (N, T, F).
 
-        Padding stands behind all that is read, so that a single direction needs no packing: it can't be
+        Padding stands after all that is read, so that a single direction needs no packing: it can't be
         changed by what comes later.
         """
         if is_padding is not None and torch.compiler.is_exporting():
@@ -102,7 +102,7 @@ class Recurrent(nn.Module):
         """Return what is classified, float (N, H or 2·H), of the states of all steps, (N, T, the same).
 
         Args:
-            states: of all steps.
+            states: the states of all steps.
             is_padding: which of them are none, bool (N, T); None: all are steps.
         """
         if self.pooling == "mean":
@@ -131,7 +131,7 @@ class Recurrent(nn.Module):
         """Return the logits if images end after some steps, from 1 to T: float (N, len(steps), num_classes).
 
         A state knows only the steps before it, so that one pass is enough; one that is carried from the end
-        to the beginning is computed anew for each end.
+        to the beginning is computed again for each end.
         """
         sequence, is_padding = self.reader(x), padding_of(x, self.reader)
         states, found = self.states(sequence, is_padding), []

@@ -20,7 +20,8 @@ class Unrolled:
 
     Args:
         steps: of the last layer, of the network that reads forward.
-        states: of the last layer, float (N, T, H), or (N, T, 2·H) if it reads backward too; as torch gives.
+        states: the states of the last layer, float (N, T, H), or (N, T, 2·H) if it reads backward too; as
+            torch gives.
     """
 
     steps: list[Step]
@@ -48,7 +49,7 @@ def one_way(rnn: nn.RNNBase, name: str, inputs: Sequence[Tensor]) -> list[Step]:
 
     Args:
         rnn: all layers.
-        name: of the layer's parameters, such as ``l0``.
+        name: the name of the layer's parameters, such as ``l0``.
         inputs: float (N, F) each.
     """
     of_input, of_state = (getattr(rnn, f"weight_{part}_{name}") for part in ("ih", "hh"))

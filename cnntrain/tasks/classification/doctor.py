@@ -26,7 +26,7 @@ MOST_HELD_OUT = 0.3  # share of the images that may be asked for as a validation
 IMBALANCED = 10  # images of the largest class for one of the smallest
 MIN_ERRORS = 20  # from which something can be said of the labels
 CONFIDENT = 0.15  # share of the errors as confident as right answers; up to 0.04 with right labels
-TOO_EVEN = 0.2  # nats that the images can explain of the loss, below which nothing can be told
+TOO_EVEN = 0.2  # nats that the images can explain of the loss, below which nothing can be concluded
 LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
 
 
@@ -63,7 +63,7 @@ def has_learnt(row: Row, num_classes: int) -> bool:
 def memorization_test(y: Tensor, num_classes: int) -> MemorizationTest | None:
     """Return the bounds of the cross entropy on labels, int64 (N,), or shares, float (N, classes).
 
-    None where they are so near each other that nothing can be told: the labels are all but equal.
+    None where they are so near each other that nothing can be concluded: the labels are all but equal.
     """
     shares = nn.functional.one_hot(y, num_classes).float() if y.dim() == 1 else y.float()
     ignorant = float(torch.special.entr(shares.mean(dim=0)).sum())
@@ -102,7 +102,7 @@ def overfitting(
 
 
 def gap_of_kept(train: ImagePredictions | None, val: ImagePredictions | None, words: str = "images") -> str:
-    """Say how far training and validation accuracy lie apart, if they do by more than chance explains."""
+    """Describe the gap between training and validation accuracy, if it is more than chance explains."""
     if train is None or val is None:
         return ""
     gap = train.accuracy - val.accuracy

@@ -36,9 +36,9 @@ def exist(targets: Tensor) -> Tensor:
 
 
 def detections(output: Tensor, score: float, nms: float, most: int) -> Tensor:
-    """Return the boxes that a network finds, the surest first.
+    """Return the boxes that a network finds, the most confident first.
 
-    Of boxes of one class that overlap, non-maximum suppression keeps the surest.
+    Of boxes of one class that overlap, non-maximum suppression keeps the most confident.
 
     Args:
         output: what the cells or proposals of a network say, float32 (N, A, 6 + classes).
@@ -58,7 +58,7 @@ def detections(output: Tensor, score: float, nms: float, most: int) -> Tensor:
     rows = torch.cat([boxes, best[..., None], labels[..., None].float()], dim=2)
     none = rows.new_zeros(most, rows.shape[2])
     none[:, SCORE + 1] = -1
-    # The surest come first, so that what is left out for its score can't have suppressed what is not.
+    # The most confident come first, so that what is left out for its score can't have suppressed what is not.
     found = torch.stack(
         [
             torch.cat([own[batched_nms(own[:, :SCORE], own[:, SCORE], label, nms)], none])[:most]

@@ -91,7 +91,7 @@ def too_small(train: BoxMatches, settings: DoctorSettings) -> Finding | None:
 
 
 def finds_nothing(val: BoxMatches) -> Finding | None:
-    """Say why a run that is long enough finds nothing: no box is near, or none has the right class."""
+    """Explain why a run that is long enough finds nothing: no box is near, or none has the right class."""
     if not len(val.objects):
         return None
     near, right = (float((best >= IOU).float().mean()) for best in (val.best_iou, val.best_of_class))

@@ -23,8 +23,8 @@ class Matches:
     """What became of the boxes and of the objects of N images.
 
     Args:
-        image: of each box, int64 (D,).
-        score: of each box, float32 (D,).
+        image: the image of each box, int64 (D,).
+        score: the score of each box, float32 (D,).
         label: the class of each box, int64 (D,).
         kind: one of ``KINDS`` for each box, int64 (D,).
         truth: the class of the object that a box is about, int64 (D,); -1 of the background.
@@ -103,7 +103,7 @@ class Matches:
 
 
 def matched(truth: Tensor, found: Tensor) -> Matches:
-    """Match boxes with objects of their class, the surest first, at an IoU of 0.5.
+    """Match boxes with objects of their class, the most confident first, at an IoU of 0.5.
 
     All images are looked at together, box by box: after each epoch the validation images are.
 

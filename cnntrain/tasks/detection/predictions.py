@@ -15,8 +15,8 @@ from cnntrain.tasks.collector import Collector
 from cnntrain.tasks.detection.boxes import BOX_OF, LOGITS, SCORE, detections, exist, pairwise_iou
 from cnntrain.tasks.detection.metrics import NMS
 
-LEAST_SCORE = 1e-6  # more than that of a class that is not the surest
-MOST = 20  # boxes of an image, the surest ones, however low their score is; each with its surest class
+LEAST_SCORE = 1e-6  # more than that of a class that is not the most probable
+MOST = 20  # boxes of an image, the most confident ones, however low their score; each with its top class
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class BoxMatches:
     """What a detector finds in N images.
 
     Args:
-        objects: of all images, float32 (O, 6).
-        best_iou: of each object with any box of its image, float32 (O,).
-        best_of_class: with any box of its class, likewise.
-        scores: of the surest box of each image, float32 (N,).
+        objects: the objects of all images, float32 (O, 6).
+        best_iou: the best iou of each object with any box of its image, float32 (O,).
+        best_of_class: the best of class with any box of its class, likewise.
+        scores: the scores of the most confident box of each image, float32 (N,).
         sides: the longer side of each box, float32 (B,).
         size: height and width of the images, in pixels.
     """

@@ -16,7 +16,7 @@ class Exported:
         meaning: its format, and what it is.
         head: what follows the network, such as ``the softmax``; empty for nothing.
         raw: what the network itself gives.
-        script: a program that runs ``model.onnx`` on image files, to be copied beside it; None without one.
+        script: a program that runs ``model.onnx`` on image files, to copy beside it; None without one.
         does: what the program does, and how it is called, for the README.
         metadata: what the program needs to know besides.
         one_at_a_time: whether the model takes one image at a time, since how much it finds is not known.

@@ -46,7 +46,7 @@ class Model:
 
     Args:
         session: onnxruntime's.
-        names: of the classes.
+        names: the names of the classes.
         how: an image file becomes the input.
         metadata: all of them.
     """
@@ -122,7 +122,7 @@ def fitted(image: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
 
 
 def upright(path: str, how: dict[str, Any]) -> tuple[Image.Image, tuple[int, int]]:
-    """Return an image in the model's colours as a person sees it, and height and width of the file."""
+    """Return an image in the model's colours as a viewer shows it, and height and width of the file."""
     if Path(path).exists() and not Path(path).is_file():  # a FIFO would wait for ever
         raise OSError("not a regular file")
     with Image.open(path, formats=FORMATS) as image:

@@ -15,7 +15,7 @@ NONE = -1  # the class of a pixel that counts nowhere
 
 
 def around(classes: Tensor, distance: int) -> Iterator[Tensor]:
-    """Yield what lies so many pixels across and down from each pixel, itself included, int (N, H, W).
+    """Yield what lies that many pixels across and down from each pixel, itself included, int (N, H, W).
 
     To compare it with whole images a few times takes a third of the time of pooling on a CPU.
     """

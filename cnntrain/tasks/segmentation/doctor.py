@@ -18,7 +18,7 @@ from cnntrain.tasks.segmentation.predictions import MaskScores
 from cnntrain.text import some
 
 LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
-TOO_EVEN = 0.05  # nats that the images can explain of the loss, below which nothing can be told
+TOO_EVEN = 0.05  # nats that the images can explain of the loss, below which nothing can be concluded
 SWALLOWED, THEIRS = 0.98, 0.03  # share of the pixels taken for one class; and of those that are others
 IGNORED_SHARE = 0.5  # of the training pixels
 SCATTERED = 0.5  # share of the images whose masks fit better elsewhere
@@ -52,7 +52,7 @@ def memorization_test(y: Tensor, num_classes: int) -> MemorizationTest | None:
     """Return the bounds of the cross entropy on classes, int64 (N, H, W).
 
     The ignorant model knows how frequent the classes are, and nothing of where they are. None where one class
-    has nearly all pixels, since nothing can be told then.
+    has nearly all pixels, since nothing can be concluded then.
     """
     counts = y.flatten()[(y != IGNORED).flatten()].bincount(minlength=num_classes).double()
     ignorant = float(torch.special.entr(counts / counts.sum().clamp(min=1)).sum())

@@ -155,7 +155,7 @@ class SegmentationResult(Result):
     def miou_interval(self) -> tuple[float, float]:
         """The interval in which the mean IoU of other such images lies, at 95 % (Efron 1979, the bootstrap).
 
-        It is that of the mean IoU of images drawn anew from these, with replacement, a thousand times.
+        It is that of the mean IoU of images drawn again from these, with replacement, a thousand times.
         """
         count = len(self.groups)
         if count == 0:

@@ -82,7 +82,7 @@ def check_takes(model: nn.Module, task: Task, device: str) -> None:
     Args:
         model: the network, which is left in evaluation mode.
         task: what it is to learn.
-        device: of the network.
+        device: the device of the network.
 
     Raises:
         UserError: it does not.

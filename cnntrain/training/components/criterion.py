@@ -47,7 +47,7 @@ def balanced(criterion: nn.Module, counts: Tensor) -> nn.Module:
     the plain one.
 
     Args:
-        criterion: with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
+        criterion: the criterion with a buffer ``weight``, as ``torch.nn.CrossEntropyLoss`` has it.
         counts: how often each class occurs in training, int64 (classes,).
 
     Raises:

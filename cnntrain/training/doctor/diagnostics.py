@@ -29,7 +29,7 @@ class Seen:
 
     Args:
         counts: how often each class occurs among the targets of training.
-        class_names: of the data.
+        class_names: the class names of the data.
         train_images: images of the training set.
         val_images: images of the validation set.
         train: batches of training images as they are, evenly spread over the training set.
@@ -53,7 +53,7 @@ class Examination:
     """What a trained model makes of images.
 
     Args:
-        fired: of each ReLU, by its name: which of its units were above 0 for any image, bool (units,).
+        fired: by the name of each ReLU, which of its units were above 0 for any image, bool (units,).
         images: the number of images that were looked at.
         kept: what the task's collector kept of them.
     """
@@ -80,9 +80,9 @@ def examine(
 
     Args:
         model: maps float (N, C, H, W) to outputs.
-        batches: of images and targets.
+        batches: the batches of images and targets.
         precision: number format of the forward pass.
-        collector: of the task.
+        collector: the collector of the task.
     """
     model.eval()
     firing = Firing()

@@ -78,7 +78,7 @@ class Doctor:
         """Yield the batches of an epoch, and keep the first one of the run.
 
         Args:
-            batches: of the epoch.
+            batches: the batches of the epoch.
             resumed: whether steps were made before, so that these do not show how it began.
         """
         self.step = 0
@@ -177,7 +177,7 @@ class Doctor:
         return Finding("the images are not normalised", evidence, fix)
 
     def through_time(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
-        """Say whether gradients explode or vanish, if the model is recurrent and the steps are no reason."""
+        """Report exploding or vanishing gradients of a recurrent model, unless its steps are the reason."""
         if not self.is_recurrent or self.chance is None or self.first_batch is None or not history:
             return None
         ratio, last = self.ratio, history[-1]
@@ -191,7 +191,7 @@ class Doctor:
         )
 
     def learning(self, history: Sequence[Mapping[str, Any]]) -> Finding | None:
-        """Say why a run has learnt nothing."""
+        """Explain why a run has learnt nothing."""
         start = self.first_loss if self.chance is None else self.chance.loss
         if not history or start is None or history[-1]["train_loss"] < NOT_LEARNT * start:
             return None
@@ -230,7 +230,7 @@ class Doctor:
         return "" if self.chance is None else f"chance level {self.chance.words} = {self.chance.loss:.2f}"
 
     def one_batch(self, result: OverfitResult, evidence: str, lr: float | None) -> Finding:
-        """Say what one batch shows of a model that has learnt nothing.
+        """Describe what one batch shows of a model that has learnt nothing.
 
         Args:
             result: how far copies of the model got with it.

@@ -63,7 +63,7 @@ class Course:
         history: the rows of metrics.csv, one at least.
         chance: the loss of a model that knows nothing.
         in_words: the same, for the evidence.
-        ratio: of an update to the weights, at the start; None if it is not known.
+        ratio: the ratio of an update to the weights, at the start; None if it is not known.
         lr: the learning rate; None if the optimizer has none of that name.
     """
 
@@ -115,7 +115,7 @@ def vanishing(
 
     Args:
         model: is copied, and stays as it is.
-        batch: of training.
+        batch: the batch of training.
         criterion: the loss.
         settings: what the run does.
         course: how it went.

@@ -31,7 +31,7 @@ WIDEST = 320  # pixels; side of images that a CPU trains on in reasonable time
 
 
 def examine(root: str, inventory: BoxInventory, asked: AnnotationOptions) -> BoxAudit:
-    """Return what there is to say of a folder."""
+    """Return the facts about a folder."""
     entries, records, table = inventory.table.entries, inventory.records, inventory.table
     good = np.flatnonzero(inventory.readable)
     test_fraction = default("source.test_fraction", "data/folder")
@@ -99,7 +99,7 @@ def scaled_sides(inventory: BoxInventory, label: int | None, side: int) -> np.nd
     Args:
         inventory: the folder.
         label: the class; None: all. Boxes that are ignored do not count.
-        side: of the images then, in pixels.
+        side: the side of the images then, in pixels.
     """
     found = [np.zeros((0, 2))]
     for index in np.flatnonzero(inventory.readable).tolist():

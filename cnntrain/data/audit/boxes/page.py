@@ -34,7 +34,7 @@ def page(root: str, inventory: BoxInventory, result: BoxAudit, facts: Mapping[st
         root: the folder, as typed.
         inventory: its images.
         result: what was found.
-        facts: what there is to say of all images together.
+        facts: the facts about all images together.
     """
     findings = [(kind, result.findings.get(kind, ())) for kind in FINDINGS]
     return laid_out(

@@ -35,7 +35,7 @@ def table_of(result: BoxAudit) -> Table:
 
 
 def facts_of(result: BoxAudit) -> dict[str, str]:
-    """Return, in words, what there is to say of all images together."""
+    """Return, in words, the facts about all images together."""
     found = dict(result.format)
     median, most = result.per_image
     found["per image"] = f"{median:g} in the median, {most:,} at most"

@@ -31,7 +31,7 @@ class Draws:
         """Return 64 random bits for some places of each canvas: uint64 (N, count).
 
         Args:
-            purpose: for which the numbers are drawn; each has numbers of its own.
+            purpose: the purpose for which the numbers are drawn; each has numbers of its own.
             canvases: the index of each canvas, int64 (N,).
             first: the first place.
             count: the number of places.
@@ -56,9 +56,9 @@ class Draws:
         """Return whole numbers below ``count``, dealt like cards: none twice before all have been dealt.
 
         Args:
-            purpose: for which they are drawn.
+            purpose: the purpose for which they are drawn.
             places: the places of the numbers in the order of dealing, int64 of any shape.
-            count: the number of cards. They are shuffled anew whenever all have been dealt.
+            count: the number of cards. They are shuffled again whenever all have been dealt.
         """
         rounds, cards = np.divmod(places, count)
         result = np.empty_like(places)

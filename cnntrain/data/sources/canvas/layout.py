@@ -9,8 +9,8 @@ import numpy as np
 from cnntrain.data.sources.canvas.draws import Draws, Floats, Ints
 from cnntrain.errors import UserError
 
-TRIES = 20  # places that are drawn for a digit before its canvas begins anew
-LAYOUTS = 100  # times that a canvas may begin anew
+TRIES = 20  # places that are drawn for a digit before its canvas begins again
+LAYOUTS = 100  # times that a canvas may begin again
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Digits:
 def placed(digits: Digits, canvas: tuple[int, int], overlap: float, draws: Draws, canvases: Ints) -> Ints:
     """Return where each digit's image begins, int64 (N, K, 2): left and top.
 
-    Every place that lies on the canvas is as probable as any other. A place is drawn anew while the digit
+    Every place that lies on the canvas is as probable as any other. A place is drawn again while the digit
     overlaps an earlier one too much, and the whole canvas if that does not help.
 
     Args:

@@ -39,7 +39,7 @@ class MNISTCanvas(InMemoryDataset):
         noise: standard deviation of the noise of each pixel, as a share of white.
         clutter: pieces of digits on the background.
         threshold: pixels brighter than this share of white are the digit's.
-        canvas_seed: of all that is random.
+        canvas_seed: the canvas seed of all that is random.
         canvases: canvases of the training part; None: as many as there are digits.
         test_canvases: canvases of the test part, likewise.
         root: folder of the complete MNIST, where torchvision keeps it.
@@ -115,7 +115,7 @@ def digits_of(train: bool, root: str | None, download: bool) -> tuple[Tensor, Te
 
 
 def check_memory(count: int, geometry: Geometry) -> None:
-    """Raise a UserError if there is no memory for so many canvases and their masks."""
+    """Raise a UserError if there is no memory for that many canvases and their masks."""
     size, free = 2 * count * math.prod(geometry.size), memory.free()
     if size > free:
         raise UserError(

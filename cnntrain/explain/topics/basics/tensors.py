@@ -30,7 +30,7 @@ def tensors(build: Callable[[], TrainingSetup], console: Console, folder: Path) 
     Args:
         build: puts together a run before its first step.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
 
     Raises:
         UserError: the model has no linear layer, whose weights are a matrix.

@@ -36,7 +36,7 @@ def value(console: Console, folder: Path) -> None:
 
     Args:
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     loss, named = small_network({name: Value(number) for name, number in WEIGHTS.items()})
     loss.backward()

@@ -35,7 +35,7 @@ def convolution(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a network that begins with a convolution.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
 
     Raises:
         UserError: the network has no convolution, or the images are smaller than a kernel.
@@ -191,7 +191,7 @@ def show_learnt(console: Console, model: ExplainedModel, seen: Seen) -> list[int
 
 
 def by_hand_in_words(seen: Seen, index: int) -> str:
-    """Return how the largest response of a filter comes about: products, their sum, and the bias."""
+    """Return how the largest response of a filter is computed: products, their sum, and the bias."""
     layer, found = seen.layer, seen.output[0, index]
     if layer.groups > 1 or isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         return ""

@@ -75,7 +75,7 @@ def with_numbers(axes: Any, kernel: Tensor) -> None:
 
 
 def bare(axes: Any) -> None:
-    """Leave out ticks and grid."""
+    """Omit ticks and grid."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)

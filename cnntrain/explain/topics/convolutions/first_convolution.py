@@ -18,7 +18,7 @@ class Seen:
     """The first convolution of a network at work on some images.
 
     Args:
-        name: of the layer.
+        name: the name of the layer.
         layer: itself.
         input: float (N, C, H, W).
         output: float (N, filters, H', W').

@@ -51,7 +51,7 @@ def pooling(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a network with a convolution.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
 
     Raises:
         UserError: there is no convolution, or its maps are too small.
@@ -134,7 +134,7 @@ def show_windows(console: Console, values: Tensor) -> None:
 
 
 def show_order(console: Console, before: Tensor, after: Tensor) -> None:
-    """Tell that ReLU may stand before or after max pooling.
+    """Explain that ReLU may stand before or after max pooling.
 
     Args:
         console: where to.
@@ -240,7 +240,7 @@ def show_fields(console: Console, traced: Sequence[TracedLayer]) -> None:
 
 
 def fields_without_pooling(traced: Sequence[TracedLayer]) -> list[int | None]:
-    """Return the receptive field behind each layer as if nothing pooled; None where it can't be told."""
+    """Return the receptive field after each layer as if nothing pooled; None where it can't be determined."""
     field, jump = 1, 1
     found: list[int | None] = []
     for row in traced:

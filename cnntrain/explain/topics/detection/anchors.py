@@ -39,13 +39,13 @@ class Proposed:
     """What the first stage makes of one image.
 
     Args:
-        anchors: in the order of the maps, float32 (A, 4).
+        anchors: the anchors in the order of the maps, float32 (A, 4).
         level: the map of each anchor, int64 (A,).
         shapes: rows and columns of each map.
         found: the object that each anchor should find, int64 (A,): -1 background, -2 neither.
         before: the boxes with the highest objectness of each map, moved and clipped, float32 (P, 4).
         score: the objectness of each of those, from 0 to 1, float32 (P,).
-        after: the boxes that suppression leaves, the surest first, float32 (Q, 4).
+        after: the boxes that suppression leaves, the most confident first, float32 (Q, 4).
         sure: the objectness of each of those, float32 (Q,).
     """
 
@@ -66,7 +66,7 @@ def anchors(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a Faster R-CNN.
         console: where to.
-        folder: for the figures.
+        folder: the folder for the figures.
     """
     net = model.model
     assert isinstance(net, FasterRCNN)  # which cli/explain checks

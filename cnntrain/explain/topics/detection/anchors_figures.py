@@ -20,8 +20,8 @@ def by_level(image: Tensor, anchors: Sequence[Tensor], strides: Sequence[int]) -
 
     Args:
         image: uint8 (C, H, W).
-        anchors: of each map, float32 (anchors of a place, 4).
-        strides: of the maps.
+        anchors: the anchors of each map, float32 (anchors of a place, 4).
+        strides: the strides of the maps.
     """
     drawn, axes = over(image)
     for level, own in reversed(list(enumerate(anchors))):
@@ -39,8 +39,8 @@ def positive(image: Tensor, objects: Tensor, anchors: Sequence[Tensor], names: S
     Args:
         image: uint8 (C, H, W).
         objects: float32 (M, 6).
-        anchors: of each object, float32 (K, 4).
-        names: of the classes.
+        anchors: the anchors of each object, float32 (K, 4).
+        names: the names of the classes.
     """
     drawn, axes = over(image)
     for row, own in zip(objects, anchors, strict=True):

@@ -33,7 +33,7 @@ MOST_STEPS = 20  # of non-maximum suppression that are listed
 
 @dataclass(frozen=True)
 class Step:
-    """What non-maximum suppression does with one box, the surest first.
+    """What non-maximum suppression does with one box, the most confident first.
 
     Args:
         iou: the largest IoU with a box of its class that stays; 0 if there is none yet.
@@ -53,7 +53,7 @@ def boxes(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a detector whose cells say what is there.
         console: where to.
-        folder: for the figures.
+        folder: the folder for the figures.
     """
     assert isinstance(model.task, Detection)  # which cli/explain checks
     number, threshold = min(IMAGES, len(model.data.test)), model.task.threshold
@@ -105,7 +105,7 @@ def most_crowded(candidates: Tensor, truth: Tensor) -> int:
 
 
 def suppressed(found: Tensor) -> list[Step]:
-    """Return what non-maximum suppression does with boxes, float32 (K, 6), the surest first."""
+    """Return what non-maximum suppression does with boxes, float32 (K, 6), the most confident first."""
     overlaps = pairwise_iou(found[None, :, :4], found[None, :, :4])[0]
     steps: list[Step] = []
     for place, label in enumerate(found[:, 5].tolist()):

@@ -27,10 +27,10 @@ def overlaps(image: Tensor, objects: Tensor, found: Tensor, names: Sequence[str]
         image: uint8 (C, H, W).
         objects: float32 (M, 6).
         found: boxes, float32 (K, 6).
-        names: of the classes.
+        names: the names of the classes.
     """
     drawn, axes = over(image)
-    for row in found.flip(0):  # the surest one above the others
+    for row in found.flip(0):  # the most confident one above the others
         add(axes, row, int(row[5]), fill=0.35)
         note(axes, row, f"{names[int(row[5])]} {row[4]:.0%}", int(row[5]))
     for row in objects:
@@ -49,7 +49,7 @@ def assignment(
         objects: float32 (M, 6).
         centres: float32 (A, 2).
         wanted: the score that each cell should give to each object, float32 (M, A).
-        names: of the classes.
+        names: the names of the classes.
     """
     drawn, axes = over(image)
     x, y = centres.T.numpy()
@@ -72,7 +72,7 @@ def suppression(image: Tensor, found: Tensor, kept: Sequence[int], names: Sequen
         image: uint8 (C, H, W).
         found: boxes, float32 (K, 6).
         kept: the places of those that stay.
-        names: of the classes.
+        names: the names of the classes.
     """
     drawn, axes = over(image)
     for place, row in enumerate(found):

@@ -39,7 +39,7 @@ def filters(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: whose filters.
         console: where to.
-        folder: for the figures, one for each layer.
+        folder: the folder for the figures, one for each layer.
     """
     layers = {row.layer.name: row for row in trace(model.model, model.shape) if fits(row)}
     if not layers:
@@ -111,7 +111,7 @@ def fits(row: TracedLayer) -> bool:
 
 
 def seen_by(row: TracedLayer, side: int) -> str:
-    """Return in words what one output of a layer sees of an image of so many pixels."""
+    """Describe what one output of a layer sees of an image of that many pixels."""
     field = row.layer.receptive_field
     if field is None:
         return "–"

@@ -57,7 +57,7 @@ def hierarchy(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a trained network.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
 
     Raises:
         UserError: the network has no layers whose channels see a part of an image.
@@ -94,7 +94,7 @@ def excited(row: TracedLayer, values: Tensor, places: Tensor, images: Tensor, la
         values: the largest value of each channel on each image, float (N, channels).
         places: where it is in the layer's output, int64 (N, channels).
         images: uint8 (N, C, H, W).
-        labels: of the images.
+        labels: the labels of the images.
     """
     top = values.topk(min(BEST, len(values)), dim=0)
     alive = top.values[0] > 0  # ReLU lets nothing of the others pass

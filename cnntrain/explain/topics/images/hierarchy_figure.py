@@ -20,7 +20,7 @@ class Row:
     """Some channels of a layer.
 
     Args:
-        name: of the layer.
+        name: the name of the layer.
         place: where its outputs look; None if that is unknown.
         channels: the name of each, and the patches that excite it most, uint8 (C, H, W) each.
     """

@@ -47,7 +47,7 @@ def one_pixel(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
     Args:
         builds: each puts together the run of a network before its first step, the same at every call.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     parts = builds[0]()
     test = parts.data.test
@@ -147,7 +147,7 @@ def show_vectors(console: Console, images: Tensor, labels: Tensor) -> None:
 
 
 def compared(first: Tensor, second: Tensor) -> tuple[str, str, str, str]:
-    """Return in words how much pairs of vectors, (N, D) each, differ.
+    """Describe how much pairs of vectors, (N, D) each, differ.
 
     Returns:
         The share of all numbers that differ, that of those above 0 in one of both, the cosine and the length

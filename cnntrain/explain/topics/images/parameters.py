@@ -26,9 +26,9 @@ def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path)
     """Compare models by what their first layer would need for large images, and by what they make of a shift.
 
     Args:
-        models: with names that differ, and the same test images.
+        models: the models with names that differ, and the same test images.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     first = {model.name: first_layer(model) for model in models}
     side, channels = SIDES[-1], models[0].shape[0]
@@ -66,7 +66,7 @@ def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path)
 def tell(
     console: Console, first: dict[str, nn.Linear | nn.Conv2d], sizes: dict[str, list[int]], pixels: int
 ) -> None:
-    """Say where the numbers come from."""
+    """Describe where the numbers come from."""
     words(console, "")
     for name, layer in first.items():
         total = sizes[name][-1]

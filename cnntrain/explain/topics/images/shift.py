@@ -27,9 +27,9 @@ def shift(models: Sequence[ExplainedModel], console: Console, folder: Path) -> N
     """Measure models on test images that are moved by 0 to 4 pixels, in four directions.
 
     Args:
-        models: with names that differ, and the same test images.
+        models: the models with names that differ, and the same test images.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     images = sum(len(model.data.test) for model in models)
     with console.bar(images, 0, tr("translating images"), unit=tr("image")) as bar:

@@ -60,7 +60,7 @@ def skips(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a network with skip connections that labels pixels.
         console: where to.
-        folder: for the figures.
+        folder: the folder for the figures.
 
     Raises:
         UserError: the network has no skip connections.

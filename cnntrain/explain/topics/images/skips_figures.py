@@ -32,7 +32,7 @@ def levels(
 
     Args:
         image: uint8 (C, H, W).
-        maps: of the encoder and the decoder at each level, float (C, H, W).
+        maps: the maps of the encoder and the decoder at each level, float (C, H, W).
         shapes: channels, height and width of the encoder's, at each level.
         fields: receptive fields of both; None where they are unknown.
         answer: the classes of the pixels, uint8 (H, W).

@@ -35,7 +35,7 @@ def attention(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a Transformer or a ViT.
         console: where to.
-        folder: for the figures.
+        folder: the folder for the figures.
     """
     net: Any = model.model
     images, _ = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))

@@ -45,7 +45,7 @@ def states(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: an RNN, LSTM or GRU.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     net: Any = model.model
     images, labels = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
@@ -148,7 +148,7 @@ def figure_of(
         done: the parts of each step, float (H,) each.
         steps: after which the belief is known.
         belief: probabilities, float (len(steps), classes).
-        names: of the classes.
+        names: the names of the classes.
         of_step: what a step is.
     """
     parts = {name: torch.stack([step[name] for step in done]) for name in done[0]}

@@ -32,7 +32,7 @@ def vanishing(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
     Args:
         builds: each puts together the run of a recurrent network before its first step.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     found: dict[str, Norms] = {BEFORE: {}, AFTER: {}}
     of_step = ""

@@ -28,7 +28,7 @@ from cnntrain.runtime.console import Console
 from cnntrain.text import network_name, shown_names
 from cnntrain.training.components.components import describe_model
 
-MOST = 4  # classes whose shares are told
+MOST = 4  # classes whose shares are shown
 TENSOR = (later("tensor"), later("shape"), later("dtype"), later("device"))
 
 
@@ -86,7 +86,7 @@ def show_masks(console: Console, pixels: Tensor, y: Tensor, names: Sequence[str]
         console: where to.
         pixels: float (N, C, H, W), from 0 to 1.
         y: classes, int64 (N, H, W); pixels of the class ``IGNORED`` count nowhere.
-        names: of the classes.
+        names: the names of the classes.
     """
     colours = torch.from_numpy(in_colors(y.cpu().numpy())).permute(0, 3, 1, 2) / 255
     pixels = pixels.cpu()[:, : colours.shape[1]].expand_as(colours)
@@ -106,7 +106,7 @@ def facts(name: str, tensor: Tensor) -> tuple[str, str, str, str]:
 
 
 def show_model(console: Console, settings: ModelSettings) -> None:
-    """Show the arithmetic behind each layer: output size, parameters, receptive field."""
+    """Show the arithmetic of each layer: output size, parameters, receptive field."""
     model = describe_model(settings, trust=None)
     traced = trace(model, settings.shape)
     total = sum(p.numel() for p in model.parameters())

@@ -53,7 +53,7 @@ class Timed:
 
     @property
     def steady(self) -> Timed:
-        """The steps behind those that warm up."""
+        """The steps after those that warm up."""
         begin = min(WARM, len(self.waited) // 2)
         return Timed(self.waited[begin:], self.worked[begin:])
 
@@ -70,7 +70,7 @@ def loader(build: Callable[[], TrainingSetup], console: Console, folder: Path) -
     Args:
         build: puts together a run before its first step.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
 
     Raises:
         UserError: the images are not in memory.

@@ -55,7 +55,7 @@ def logits(model: ExplainedModel, console: Console, folder: Path) -> None:
     Args:
         model: a classifier.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     images, labels = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
     chosen, outputs = least_sure(model, images)
@@ -210,7 +210,7 @@ def drawn(image: Tensor, values: Sequence[float], shown: Sequence[int], names: S
         image: float (C, H, W), from 0 to 255.
         values: the logits.
         shown: the classes that are drawn.
-        names: of all classes.
+        names: the names of all classes.
     """
     figure = Figure(figsize=(11, 3.2))
     picture, left, *others = figure.subplots(1, 5, width_ratios=[1, 1.2, 1.2, 1.2, 1.2])

@@ -27,7 +27,7 @@ from cnntrain.text import format_loss, network_name, shown_path
 STEEP = 100.0  # curvature of the valley across; along it is 1
 START = (-9.0, 1.0)
 STEPS = 100
-TOLD = (1, 10, 50, 100)  # steps whose losses are told
+TOLD = (1, 10, 50, 100)  # steps whose losses are shown
 NEAR = 0.01  # loss from which a path has arrived
 SMOOTH = 20  # batches over which a loss curve is averaged
 
@@ -37,9 +37,9 @@ class Rule:
     """An optimizer of torch, with what it does at a step.
 
     Args:
-        name: as it is shown.
+        name: the name as it is shown.
         kind: its class.
-        arguments: of the class, for the valley.
+        arguments: the arguments of the class, for the valley.
         update: what a step does to a parameter w with the gradient g.
     """
 
@@ -87,7 +87,7 @@ def optimizers(builds: Sequence[Callable[[], TrainingSetup]], console: Console, 
     Args:
         builds: each puts together a run before its first step; they differ in their optimizers.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     words(console, tr("[bold]One step[/]: w is a parameter, g its gradient, ε = 1e-8\n"))
     rows(console, (tr("optimizer"), tr("update")), [(rule.name, rule.update) for rule in RULES], left=2)
@@ -204,7 +204,7 @@ def drawn(paths: Mapping[str, Tensor], losses: Mapping[str, Sequence[float]]) ->
 
     Args:
         paths: float (steps + 1, 2) for each optimizer.
-        losses: of each batch, smoothed here.
+        losses: the losses of each batch, smoothed here.
     """
     figure = Figure(figsize=(11, 7))
     grid = figure.add_gridspec(2, 4, height_ratios=[1, 1.3])

@@ -68,7 +68,7 @@ def zero_grad(build: Callable[[], TrainingSetup], console: Console, folder: Path
     Args:
         build: puts together a run before its first step, the same at every call.
         console: where to.
-        folder: for the figure.
+        folder: the folder for the figure.
     """
     losses: dict[str, list[float]] = {}
     norms: dict[str, list[float]] = {}
@@ -111,7 +111,7 @@ def tell(
     score: Score,
     path: Path,
 ) -> None:
-    """Say what came of both, and why."""
+    """Describe the outcome of both, and why."""
     lines = [
         (
             tr(name),
@@ -168,7 +168,7 @@ def tried(parts: TrainingSetup, console: Console, name: str) -> tuple[list[float
 
 
 def trial_of(losses: list[float], norms: list[float], score: float) -> sentences.Trial:
-    """Sum a training up: its losses, gradient norms and the main score on the test images."""
+    """Summarize a training: its losses, gradient norms and the main score on the test images."""
     lost_at = next((step for step, loss in enumerate(losses, 1) if not math.isfinite(loss)), None)
     last = losses[-LAST:]
     known = finite(norms)

@@ -53,7 +53,7 @@ class Translated:
 
 
 def on_translation(models: Sequence[Translated]) -> str:
-    """Say what moving the images does to models, why, and what helps."""
+    """Describe what moving the images does to models, why, and what helps."""
     at = telling(models)
     changes = tr("; ").join(change(model, at) for model in models)
     sentences = [
@@ -109,12 +109,12 @@ def telling(models: Sequence[Translated]) -> int:
 
 
 def differ(one: Translated, other: Translated, at: int) -> bool:
-    """Return whether two models clearly lose differently much when the images are moved so many pixels."""
+    """Return whether two models clearly lose differently much when the images are moved that many pixels."""
     return abs(one.loss(at) - other.loss(at)) >= max(CLEAR, one.margin(at), other.margin(at))
 
 
 def change(model: Translated, at: int) -> str:
-    """Say by how many points the accuracy of a model changes when the images are moved so many pixels."""
+    """Say by how many points the accuracy of a model changes when the images are moved that many pixels."""
     loss, margin = model.loss(at), model.margin(at)
     if abs(loss) < margin:
         return tr("{model} keeps its accuracy, within {points}", model=model.name, points=points(margin))
@@ -123,7 +123,7 @@ def change(model: Translated, at: int) -> str:
 
 
 def comparison(one: Translated, other: Translated, at: int) -> str:
-    """Say which of two models loses less when the images are moved so many pixels."""
+    """Say which of two models loses less when the images are moved that many pixels."""
     if not differ(one, other, at):
         return tr("Both lose about as much.") if one.falls and other.falls else ""
     return tr("{model} loses less.", model=min(one, other, key=lambda model: model.loss(at)).name)

@@ -55,8 +55,8 @@ def drawn(image: Tensor, truth: Tensor, found: Tensor, score: float, names: Sequ
         truth: objects, float32 (M, 6).
         found: boxes, float32 (K, 6).
         score: the lowest score of a box that is drawn.
-        names: of the classes.
-        title: of the image, for those who can't see it.
+        names: the names of the classes.
+        title: the title of the image, for those who can't see it.
     """
     height, width = image.shape[1:]
     unit = max(height, width) / SIDE  # of lines and letters, in pixels of the image

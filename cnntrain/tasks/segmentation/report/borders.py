@@ -27,7 +27,7 @@ class ByDistance:
     """The pixels of some images by their distance from the nearest true border.
 
     Args:
-        pixels: in each of ``BANDS``, without those that are ignored.
+        pixels: the pixels in each of ``BANDS``, without those that are ignored.
         wrong: those of them whose class is wrong.
         images: the number of images that they are of.
     """
@@ -43,7 +43,7 @@ class ByDistance:
 
 
 def near_borders(y: Tensor, reach: int) -> Tensor:
-    """Return which pixels lie up to so many pixels across and down from a true border, bool (N, H, W).
+    """Return which pixels lie up to that many pixels across and down from a true border, bool (N, H, W).
 
     Args:
         y: classes, int64 (N, H, W).
