@@ -150,6 +150,8 @@ def drawn(named: Mapping[str, Tensor]) -> Figure:
             aspect="auto" if tensor.dim() < 4 else "equal",
         )
         title, _, what = name.partition(":")
+        if tensor.dim() == 0:
+            axes.text(0, 0, f"{float(tensor):.3f}", ha="center", va="center", color="white", fontsize=12)
         what = what.strip() or tr("a batch")
         axes.set_title(f"{title.strip()}\n{what} {list(tensor.shape)}", fontsize=9)
         axes.set_xticks([])

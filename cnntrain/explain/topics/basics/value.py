@@ -18,7 +18,7 @@ from cnntrain.drawing.style import COLOURS, canvas, styled
 from cnntrain.explain import figures
 from cnntrain.explain.terminal import rows, words
 from cnntrain.explain.value import Value, ordered
-from cnntrain.language.translation import tr, tr_count
+from cnntrain.language.translation import later, tr, tr_count
 from cnntrain.models import MLP
 from cnntrain.runtime.console import Console
 from cnntrain.text import shown_path
@@ -87,13 +87,13 @@ def small_network(p: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     x1, x2, y = (of(number) for number in (*INPUTS, TARGET))
     hidden = (p["w1"] * x1 + p["w2"] * x2 + p["b1"]).tanh()
     error = p["v"] * hidden + (p["b2"] - y)
-    return error * error, {**p, "x1": x1, "x2": x2, "y": y, "h": hidden, "error": error}
+    return error * error, {**p, "x1": x1, "x2": x2, "y": y, "h": hidden, later("error"): error}
 
 
 @styled
 def drawn(loss: Value, named: dict[str, Value]) -> Figure:
     """Return the graph of a result: inputs on the left; each box holds data, and the gradient below it."""
-    names = {id(value): name for name, value in named.items()} | {id(loss): tr("loss")}
+    names = {id(value): tr(name) for name, value in named.items()} | {id(loss): tr("loss")}
     order = ordered(loss)
     depth = {id(loss): 0}  # steps before the loss; a value stands right before the first that uses it
     for one in reversed(order):

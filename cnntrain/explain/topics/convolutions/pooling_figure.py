@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from cnntrain.drawing.style import percent, styled
-from cnntrain.explain.arithmetic import TracedLayer
+from cnntrain.explain.arithmetic import TracedLayer, format_shape
 from cnntrain.explain.figures import LINES
 from cnntrain.explain.topics.convolutions.convolution_figure import bare, signed
 from cnntrain.language.translation import later, tr
@@ -43,7 +43,10 @@ def drawn(
             axes = figure.add_subplot(grid[2 * row : 2 * row + 2, column])
             signed(axes, values, bound=float(first[column].abs().max()))
             if row == 0:
-                axes.set_title(f"{tr(COLUMNS[column])}: {'×'.join(map(str, values.shape))}", fontsize=9)
+                axes.set_title(
+                    tr("{what}: {size}", what=tr(COLUMNS[column]), size=format_shape(values.shape)),
+                    fontsize=9,
+                )
             if column == 0:
                 axes.set_ylabel(name)
     seen = figure.add_subplot(grid[:3, 3])
@@ -69,7 +72,8 @@ def fields(axes: Any, image: Tensor, traced: Sequence[TracedLayer]) -> None:
         if place is None or place.field >= 2 * max(image.shape):
             continue
         left, top = (place.start + place.jump * (side // 2) - 0.5 for side in (wide, high))
-        name = f"{row.layer.name} {row.layer.kind}: {place.field}×{place.field}"
+        name = f"{row.layer.name} {row.layer.kind}"
+        name = tr("{what}: {size}", what=name, size=f"{place.field}×{place.field}")
         square = Rectangle(
             (left, top), place.field, place.field, fill=False, edgecolor=colour, linewidth=1.6, label=name
         )

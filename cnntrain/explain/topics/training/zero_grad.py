@@ -78,7 +78,10 @@ def zero_grad(build: Callable[[], TrainingSetup], console: Console, folder: Path
         losses[name], norms[name], value = tried(parts, console, name)
         trials[name] = trial_of(losses[name], norms[name], value)
     path = folder / "zero_grad.png"
-    what = {tr("loss of each batch"): losses, tr("gradient norm"): norms}
+    what = {
+        tr("loss of each batch"): {tr(name): values for name, values in losses.items()},
+        tr("gradient norm"): {tr(name): values for name, values in norms.items()},
+    }
     figures.save(figures.logarithmic(what, xlabel=tr("step")), path)
 
     settings = parts.settings
