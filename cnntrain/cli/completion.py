@@ -135,6 +135,7 @@ def names(command: Command, arguments: Sequence[str]) -> list[str]:
         for one in choice.split(","):
             if one in offered.get(group, ()):
                 found.update(choice_values(group, one))
+    found.update(key for key in own_values(command.name) if key in KEYS)
     return sorted(found)
 
 

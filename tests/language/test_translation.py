@@ -173,6 +173,11 @@ def test_the_contents_are_told_in_the_language_that_is_typed(
     assert torchless("explain", "lang=fr", "lang=en").out == torchless("explain").out
 
 
+def test_the_language_is_completed(torchless: Command) -> None:
+    assert torchless("_complete", "explain", "lan").out == "lang=\n"
+    assert torchless("_complete", "explain", "shift", "lang=").out == "lang=en\nlang=fr\n"
+
+
 def test_a_language_that_is_not_there_is_told(torchless: Command) -> None:
     is_told(torchless("explain", "lang=de"), "lang=de is not possible", "en or fr")
     is_told(torchless("explain", "shift", "lang=fre"), "did you mean lang=fr?")
