@@ -20,8 +20,8 @@ const demo = {seen: null, answer: null, milliseconds: 0, ready: null, settled, r
 function changed() {
   isStale = true;
   running ??= (async () => {
-    await new Promise(requestAnimationFrame);
     while (network && isStale) {
+      await new Promise(done => setTimeout(done));  // for other events; frames stop in windows that are not seen
       isStale = false;
       await update();
     }

@@ -22,10 +22,10 @@ from cnntrain.inference.model import Trained
 from cnntrain.inference.portable.from_bytes import FromBytes
 from cnntrain.language.translation import speaking
 from cnntrain.runs import run_folder
-from cnntrain.runs.named_output import write_named
-from cnntrain.runtime.console import Console, format_bytes
+from cnntrain.runs.named_output import is_stdout, message_console, write, write_named
+from cnntrain.runtime.console import format_bytes
 from cnntrain.tasks.boxes import BoxTask
-from cnntrain.text import encoded, network_name, printable, shown_path
+from cnntrain.text import encoded, network_name, shown_path
 
 NAME = "demo.html"
 
@@ -50,7 +50,7 @@ def demo(
         UserError: the model can't be exported, the page can't be written, or is too large.
         RunFailed: what was exported gives other outputs than torch.
     """
-    console = Console(settings.trained.engine.verbose)
+    console = message_console(settings.out, verbose=settings.trained.engine.verbose)
     file = file_of(settings.out, path)
     trained = Trained(settings.trained, path, state)
     check_weights(trained.model)
@@ -71,6 +71,9 @@ def demo(
         console.line("largest difference from torch {} on {}", f"{graph.difference:.1e}", what)
         serve(told, parts, lambda address: print(address, flush=True))
         return
+    if settings.out is not None and is_stdout(settings.out):
+        write(settings.out, told, console)
+        return
     data = encoded(told)
     write_named(file, data)
     line = f"{format_bytes(len(data))}, largest difference from torch {graph.difference:.1e} on {what}"
@@ -88,8 +91,6 @@ def file_of(out: str | None, path: Path) -> Path:
         file = (path.parent.parent if own else path.parent) / NAME
     else:
         file = run_folder.typed_path(out)
-    if file.is_dir():
-        raise UserError(f"out={printable(file)} is a folder: name a file, such as out={NAME}")
     if not file.exists():
         run_folder.make_folder(file.parent)
     return file

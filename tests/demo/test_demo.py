@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Command, is_told
 
+from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.demo import page as demo_page
+from cnntrain.demo.gallery import lies_as_in_mnist
 from cnntrain.demo.texts import TEXTS
 
 SERVED = """\
@@ -72,7 +75,7 @@ def test_wrong_uses_are_told_in_one_line(cnntrain: Command, run: Path) -> None:
     is_told(cnntrain("demo", "run", "--sreve"), "--serve")
     is_told(cnntrain("demo", "run", "--serve", "out=page.html"), "--serve writes no file")
     Path("folder").mkdir()
-    is_told(cnntrain("demo", "run", "out=folder"), "is a folder: name a file")
+    is_told(cnntrain("demo", "run", "out=folder"), "it is a folder, name a file")
     Path("file").touch()
     is_told(cnntrain("demo", "run", "out=file/page.html"), "file")
     for checkpoint in (run / "checkpoints").iterdir():
@@ -147,6 +150,16 @@ def test_a_server_gives_the_page_and_its_parts_until_ctrl_c() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_drawing_is_centred_where_the_images_are() -> None:
+    digits = MNISTMini(train=False).images[::10]
+    assert lies_as_in_mnist(digits)
+    assert not lies_as_in_mnist(255 - digits)
+    assert not lies_as_in_mnist(digits.roll(4, 3))
+    assert not lies_as_in_mnist(digits.repeat(1, 3, 1, 1))
+    assert not lies_as_in_mnist(torch.nn.functional.interpolate(digits, size=(38, 38))[:, :, 5:33, 5:33])
+    assert not lies_as_in_mnist(torch.zeros(10, 1, 28, 28, dtype=torch.uint8))
 
 
 def test_every_text_is_on_the_page_and_the_page_has_no_other() -> None:

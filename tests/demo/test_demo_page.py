@@ -12,11 +12,13 @@ import pytest
 import torch
 from browser import needs_browser
 from chromium import Page, chromium, outside
+from conftest import Command
 from drawn_digits import lines_of
 from PIL import Image
 from torch import Tensor
 
 from cnntrain.cli import main
+from cnntrain.data.resize import to_size
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.inference.model import Trained, load
 
@@ -224,6 +226,38 @@ def test_an_image_that_is_opened_becomes_a_digit(
     choose_file(page, Path("exact.png"))
     until(page, "at('notice').hidden")
     until(page, f"demo.seen.join() === '{','.join(map(str, images[5].flatten().tolist()))}'")
+
+
+DROP = """(async () => {
+  const file = new File([bytesOf("%s")], "photograph.png", {type: "image/png"});
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(file);
+  at("pad").dispatchEvent(new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true}));
+})()"""
+
+
+def test_a_dropped_image_is_scaled_as_in_training(
+    page: Page, cnntrain: Command, in_empty_folder: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    fake = ("data=fake", "data.channels=3", "data.image_size=[24,32]", "model.channels=[4,4]")
+    assert cnntrain("train", *fake, "limit=64", "epochs=1", "report=false", "out=run").code == 0
+    assert cnntrain("demo", "run").code == 0
+    opened(page, in_empty_folder / "run")
+    noise = torch.randint(
+        0, 256, (1, 3, 12, 18), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    photograph = torch.nn.functional.interpolate(noise, size=(60, 90))
+    Image.fromarray(photograph[0].permute(1, 2, 0).numpy()).save("photograph.png")
+    content = base64.b64encode(Path("photograph.png").read_bytes()).decode()
+    for resize in ("crop", "pad", "squash"):
+        page.value(f"DATA.resize = '{resize}'; pad.clear(); demo.settled()")
+        page.value(DROP % content)
+        until(page, "demo.seen.some(value => value > 0)")
+        seen = torch.tensor(page.value("[...demo.seen]")).view(3, 24, 32)
+        expected = to_size(photograph, (24, 32), resize)[0]
+        assert (seen - expected.int()).abs().max() <= 2, resize
+    assert (outside(page.requests), page.complaints) == ([], [])
 
 
 def choose_file(page: Page, file: Path) -> None:
