@@ -37,8 +37,7 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, Swe
     """
     if config_dir is not None:
         config_dir = str(Path(config_dir).absolute())  # it may be resumed from elsewhere
-    fixed = [words_of(o) for o in parse(overrides) if not o.is_sweep_override()]
-    config = compose(fixed, config_dir, with_hydra=True)
+    config = compose(what_jobs_share(overrides, config_dir), config_dir, with_hydra=True)
     fixed_values, own_folder = plain(config), str(config.hydra.sweep.dir)
     infer_task(fixed_values)
     settings = SweepSettings.from_config(fixed_values)
@@ -72,6 +71,21 @@ def planned(overrides: Sequence[str], config_dir: str | None) -> tuple[Plan, Swe
         jobs = repeated(jobs, settings.seeds)
     named = {name: [with_absolute_path(word) for word in job] for name, job in named_by(jobs, varied).items()}
     return Plan(named, varied, settings.monitor, config_dir, how), settings, out
+
+
+def what_jobs_share(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+    """Return the overrides with a single value, and the first choice of each group that has several.
+
+    Keys such as ``model.width`` may belong to those choices alone.
+    """
+    shared = []
+    for override in parse(without_globs(overrides, config_dir)):
+        if not override.is_sweep_override():
+            shared.append(words_of(override))
+        elif override.key_or_group in GROUPS and override.is_discrete_sweep():
+            first = next(iter(override.sweep_string_iterator()), None)
+            shared += [] if first is None else [f"{override.get_key_element()}={first}"]
+    return shared
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:

@@ -186,6 +186,14 @@ def test_glob_names_the_choices_of_a_group(cnntrain: Command) -> None:
     assert {row["schedule"] for row in ranking(Path("sweep"))} == {"constant", "onecycle"}
 
 
+def test_a_key_may_belong_to_the_choices_of_a_sweep_alone(cnntrain: Command) -> None:
+    small = ("model.width=4", "limit=200", "epochs=1", "report=false", "out=sweep")
+    outcome = cnntrain("train", "-m", "model=gru,rnn", *small)
+    assert outcome.code == 0, outcome.err
+    assert len(ranking(Path("sweep"))) == 2
+    is_told(cnntrain("train", "-m", "model=gru,mlp", *small[:-1]), "model=mlp has no width")
+
+
 def test_no_experiment_is_one_to_compare_with(cnntrain: Command) -> None:
     outcome = cnntrain("train", "-m", *TINY, "experiment=null,quick", "out=sweep")
     assert outcome.code == 0, outcome.err

@@ -105,10 +105,29 @@ class OfTorchvision(nn.Module):
     def losses(
         self, found: Found, boxes: Sequence[Tensor], classes: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of classes and of boxes, see :meth:`Found.losses`."""
+        """Return the losses of classes and of boxes, see :meth:`Found.losses`.
+
+        The heads draw which boxes they look at. In evaluation those of an image are always the same, whatever
+        its batch holds besides.
+        """
         targets = [{"boxes": box, "labels": label + 1} for box, label in zip(boxes, classes, strict=True)]
-        with drawing(self.training), learning(self.heads):
-            losses = self.of_heads(found.features, found.images, targets)
+        if self.training:
+            return self.losses_of(found.features, found.images, targets)
+        each = []
+        with torch.random.fork_rng(), learning(self.heads):
+            for place in range(len(targets)):
+                torch.manual_seed(0)
+                own = slice(place, place + 1)
+                features = {name: maps[own] for name, maps in found.features.items()}
+                each.append(torch.stack(self.losses_of(features, found.images[own], targets[own])))
+        of_classes, of_boxes = torch.stack(each).mean(dim=0)
+        return of_classes, of_boxes
+
+    def losses_of(
+        self, features: Mapping[str, Tensor], images: Tensor, targets: Sequence[Mapping[str, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses of classes and of boxes of a batch, as torchvision's heads have them."""
+        losses = self.of_heads(features, images, targets)
         of_boxes = [loss for name, loss in losses.items() if any(part in name for part in OF_BOXES)]
         return torch.stack(list(losses.values())).sum() - sum(of_boxes), torch.stack(of_boxes).sum()
 
@@ -221,17 +240,6 @@ class AsTheyAre(nn.Module):
     def postprocess(self, found: Any, sizes: Any, originals: Any) -> Any:
         """Return boxes as they are."""
         return found
-
-
-@contextmanager
-def drawing(trains: bool) -> Iterator[None]:
-    """Draw the boxes that are learnt from; in evaluation always the same ones."""
-    if trains:
-        yield
-        return
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 @contextmanager

@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from cnntrain.annotations.regions import BOX_CLASS
+from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.compute.ddp import Shard
 from cnntrain.compute.outputs import predictions_of
+from cnntrain.drawing.boxes import over
 from cnntrain.errors import UserError
 from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch
 from cnntrain.tasks.boxes import BoxTask
 from cnntrain.tasks.detection import doctor
-from cnntrain.tasks.detection.boxes import BOX, CENTRE, SCORE, detections
+from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, SCORE, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation, DetectionResult
 from cnntrain.tasks.detection.predictions import BoxCollector
 from cnntrain.tasks.detection.scores import SCORES
@@ -108,6 +111,18 @@ class Detection(BoxTask):
         """Print the average precision, and then that of each class."""
         show_result(console, split, result)
         show_classes(console, result.per_class(class_names), level)
+
+    def drawn(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return images with the boxes of their objects, uint8 (N, 3, H, W)."""
+        colours = 3 if images.shape[1] >= 3 else 1
+        pixels = images[:, :colours].expand(-1, 3, -1, -1).permute(0, 2, 3, 1).cpu().numpy()
+        pictures = []
+        for image, rows in zip(pixels, labels.cpu(), strict=True):
+            rows = rows[rows[:, BOX_CLASS] >= 0]
+            classes = [None if row[BOX_IGNORED] else int(row[BOX_CLASS]) for row in rows.tolist()]
+            boxed = over(Image.fromarray(image), rows[:, BOX_OF].round().numpy(), classes)
+            pictures.append(torch.from_numpy(np.array(boxed)))
+        return torch.stack(pictures).permute(0, 3, 1, 2)
 
     def collector(self) -> BoxCollector:
         """Return what keeps how near the boxes come to the objects."""

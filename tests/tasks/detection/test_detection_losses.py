@@ -111,6 +111,22 @@ def test_a_two_stage_network_gives_losses_and_cells_of_images_with_and_without_o
     assert task.activate(predictions_of(output)).shape == (2, 100, 6)
 
 
+def test_the_loss_of_a_two_stage_network_in_evaluation_is_the_same_for_any_batch_size() -> None:
+    torch.manual_seed(0)
+    network, loss = FasterRCNN(1, 3, width=4).eval(), DetectionLoss()
+    images = torch.rand(6, 1, 48, 48)
+    y = torch.tensor([[[4.0, 4, 30, 28, 1, 0]], [[0, 0, 0, 0, -1, 0]], [[9, 20, 40, 44, 2, 0]]]).repeat(
+        2, 1, 1
+    )
+    found = []
+    for size in (1, 4, 6):
+        parts = zip(images.split(size), y.split(size), strict=True)
+        with torch.no_grad():
+            found.append(sum(loss(network(x), own) * loss.weigh(own) for x, own in parts) / loss.weigh(y))
+    assert found[0].item() == pytest.approx(found[1].item(), rel=1e-5)
+    assert found[0].item() == pytest.approx(found[2].item(), rel=1e-5)
+
+
 def test_columns_of_padding_change_nothing() -> None:
     output, y = said(noise()), torch.tensor([[[8.0, 8, 40, 40, 0, 0]]])
     wide = torch.cat([y, torch.tensor([NO_BOX]).expand(1, 60, -1)], dim=1)

@@ -51,9 +51,14 @@ def test_a_crowd_counts_neither_as_missed_nor_as_wrong() -> None:
 
 
 def test_ap_equals_that_of_another_implementation() -> None:
-    """hotcoco is a second implementation of COCO's evaluation, written in Rust."""
+    """hotcoco is a second implementation of COCO's evaluation, written in Rust.
+
+    Crowds, images without objects, and images without boxes are among them.
+    """
     hotcoco = pytest.importorskip("hotcoco")
-    truth, found = random_boxes(60)
+    truth, found = random_boxes(1000)
+    assert (truth[..., 5] == 1).any() and (truth[..., 4] < 0).all(dim=1).any()
+    assert (found[..., 5] < 0).all(dim=1).any() and len(NAMES) == 12
     ours = average_precision(truth, found, 4).numbers
     from cnntrain.tasks.detection.average_precision import objects_in, results
 
