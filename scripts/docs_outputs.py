@@ -14,6 +14,7 @@ and writes what they print now, and their figures, into the pages.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OUTPUT = re.compile(r"<!-- output((?: \w+=\S+)*) -->\n+\Z")
 SOURCE = re.compile(r"<!-- source: (\S+) -->\n+\Z")
-PICTURE = re.compile(r"!\[[^\]]*\]\((images/(\w+?)(?:-([\w.]+))?\.png)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\((images/(\w+)(?:-(\w+))?(?:\.fr)?\.png)\)")  # TOPIC or TOPIC-FILE
 DATE = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 LEFT_OUT = "…"
@@ -135,7 +136,7 @@ def agree(shown: Token, printed: Token, near: float) -> bool:
     if shown.letters != printed.letters:
         return False
     pairs = zip(shown.numbers, printed.numbers, strict=True)
-    return shown.is_free or all(abs(a - b) <= near * abs(a) + 1e-12 for a, b in pairs)
+    return shown.is_free or near == math.inf or all(abs(a - b) <= near * abs(a) + 1e-12 for a, b in pairs)
 
 
 def chunks(output: Output) -> list[str]:
@@ -173,11 +174,12 @@ def renewed(output: Output, printed: str) -> str:
     Raises:
         ValueError: the words have changed, so that nobody knows which lines are meant.
     """
-    words, lines, end, text = tokens(printed), printed.splitlines(), 0, output.text
+    words, end, text = tokens(printed), 0, output.text
+    lines = [line.rstrip() for line in printed.splitlines()]
     if LEFT_OUT not in output.text.splitlines():
-        return printed.strip("\n") + "\n"
+        return "\n".join(lines).strip("\n") + "\n"
     for chunk in chunks(output):
-        found = place(chunk, words, output, end, float("inf"))
+        found = place(chunk, words, output, end, math.inf)
         if found is None:
             raise ValueError(f"{output.page}: edit by hand what `{output.command}` does not print:\n{chunk}")
         end = found[1]
@@ -193,21 +195,22 @@ def run(command: str, folder: Path) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder, env=env).stdout
 
 
-def update(page: Path, printed: Callable[[str], str], folder: Path) -> None:
-    """Write what the commands print now, and the figures that they drew in a folder, into a page."""
+def update(page: Path, ran: Callable[[str], tuple[str, Path]]) -> None:
+    """Write what the commands print now, and the figures that they drew, into a page.
+
+    Args:
+        page: its file.
+        ran: runs a command, and returns what it prints and the folder that it ran in.
+    """
     text = page.read_text()
     for output in reversed(outputs(page)):
         end = output.start + len(output.text)
-        text = text[: output.start] + renewed(output, printed(output.command)) + text[end:]
+        text = text[: output.start] + renewed(output, ran(output.command)[0]) + text[end:]
     page.write_text(text)
     for name, topic, file in PICTURE.findall(text):
-        for command in commands(page):
-            if command.startswith(f"cnntrain explain {topic}"):
-                printed(command)
-        shrink(
-            sorted((folder / "outputs/explain").glob(f"*_{topic}/{file or topic}.png"))[-1],
-            page.parent / name,
-        )
+        drawing = next(c for c in commands(page) if c.startswith(f"cnntrain explain {topic}"))
+        drawn = (ran(drawing)[1] / "outputs/explain").glob(f"*/{file or topic}.png")
+        shrink(next(drawn), page.parent / name)
 
 
 def shrink(drawn: Path, picture: Path) -> None:
@@ -226,17 +229,19 @@ def shrink(drawn: Path, picture: Path) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Update pages; all that show outputs, if none is named."""
-    known: dict[str, str] = {}
+    known: dict[str, tuple[str, Path]] = {}
     with tempfile.TemporaryDirectory() as name:
 
-        def printed(command: str) -> str:
+        def ran(command: str) -> tuple[str, Path]:
             if command not in known:
                 print(command, flush=True)
-                known[command] = run(command, Path(name))
+                folder = Path(name) / str(len(known))
+                folder.mkdir()
+                known[command] = run(command, folder), folder
             return known[command]
 
         for page in map(Path, arguments) if arguments else pages():
-            update(page.resolve(), printed, Path(name))
+            update(page.resolve(), ran)
 
 
 if __name__ == "__main__":
