@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from torch import nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import MultiScaleRoIAlign
 
 from cnntrain.bench.candidate import Candidate
 from cnntrain.models.detection.of_torchvision import OfTorchvision
+from cnntrain.models.detection.pooling import Pooling
 
 BACKGROUND = 1  # class 0 of torchvision's heads, before those of the data
 
@@ -36,7 +38,9 @@ class Reference(Candidate):
 def as_published(
     model: OfTorchvision, size: tuple[int, int], mean: Sequence[float], std: Sequence[float]
 ) -> nn.Module:
-    """Return torchvision's own network of a model's layers, with its scaling and normalisation in front.
+    """Return torchvision's own network of the layers of a model.
+
+    Its scaling and normalisation stand in front, and RoIAlign has its own gradient.
 
     Its images are not padded to a multiple of 32 pixels, as they are by default, which would slow it down:
     the model's layers take any size.
@@ -49,6 +53,9 @@ def as_published(
     """
     network: nn.Module = model.heads
     network.backbone = model.backbone
+    stage = getattr(network, "roi_heads", None)
+    if stage is not None and isinstance(ours := stage.box_roi_pool, Pooling):
+        stage.box_roi_pool = MultiScaleRoIAlign(ours.featmap_names, ours.output_size, ours.sampling_ratio)
     sides, normalize = (min(size), max(size)), (list(mean), list(std))
     network.transform = GeneralizedRCNNTransform(*sides, *normalize, size_divisible=1)
     return network
