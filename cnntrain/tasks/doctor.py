@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.config.sections import DoctorSettings
+from cnntrain.text import some
 
 Row = Mapping[str, Any]  # of metrics.csv
 
@@ -82,3 +83,16 @@ class Finished:
     train: Any
     val: Any
     is_explained: bool
+
+    def never_there(self, showing: str) -> Finding | None:
+        """Name the classes that no training image shows.
+
+        Args:
+            showing: what would show them, in a word: ``image`` or ``mask``.
+        """
+        absent = [name for name, count in zip(self.class_names, self.counts, strict=True) if not count]
+        if not absent:
+            return None
+        evidence = f"no training {showing} shows {some(absent)}: the network can't learn that"
+        fix = "more images that show it, or leave it out: check the classes with cnntrain data DIR"
+        return Finding("classes are missing in training", evidence, fix)

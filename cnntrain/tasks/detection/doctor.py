@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,6 @@ from cnntrain.tasks.detection.boxes import BOX_OF
 from cnntrain.tasks.detection.matching import IOU
 from cnntrain.tasks.detection.predictions import BoxMatches
 from cnntrain.tasks.doctor import Finding, Finished, Row
-from cnntrain.text import some
 
 LEARNT = 0.1  # AP50 from which a run has learnt something
 PIXEL = 1.5  # median side of objects, in pixels, up to which coordinates are probably shares of the image
@@ -30,27 +27,12 @@ def has_learnt(row: Row) -> bool:
 
 def findings(run: Finished) -> list[Finding]:
     """Return the problems of a run."""
-    found = [never_there(run.counts, run.class_names)]
+    found = [run.never_there("image")]
     if run.train is not None and len(run.train.objects):
         found.append(at_the_wrong_scale(run.train) or too_small(run.train, run.settings))
     if not any(found) and not run.is_explained and run.val is not None and not has_learnt(run.history[-1]):
         found.append(finds_nothing(run.val))
     return [finding for finding in found if finding is not None]
-
-
-def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
-    """Name the classes that no training image shows.
-
-    Args:
-        counts: training objects of each class.
-        names: the names of the classes.
-    """
-    absent = [name for name, count in zip(names, counts, strict=True) if not count]
-    if not absent:
-        return None
-    evidence = f"no training image shows {some(absent)}: the network can't learn that"
-    fix = "more images that show it, or leave it out: check the classes with cnntrain data DIR"
-    return Finding("classes are missing in training", evidence, fix)
 
 
 def at_the_wrong_scale(train: BoxMatches) -> Finding | None:

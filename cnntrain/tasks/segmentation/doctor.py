@@ -15,7 +15,6 @@ from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest, R
 from cnntrain.tasks.segmentation.losses import CrossEntropy
 from cnntrain.tasks.segmentation.metrics import iou_of
 from cnntrain.tasks.segmentation.predictions import MaskScores
-from cnntrain.text import some
 
 LEARNT = 0.2  # of the way from chance to no error, from which a run has learnt, whatever its loss
 TOO_EVEN = 0.05  # nats that the images can explain of the loss, below which nothing can be concluded
@@ -28,7 +27,7 @@ POORER = 0.5  # IoU of the worst of them, in that of the most frequent class
 
 def findings(run: Finished) -> list[Finding]:
     """Return the problems of a run."""
-    found = [never_there(run.counts, run.class_names), misaligned(run), ignored(run.train)]
+    found = [run.never_there("mask"), misaligned(run), ignored(run.train)]
     if not run.is_explained and run.val is not None:
         swallowed = swallows(run.val, run.class_names, run.settings)
         found += [swallowed or poor_rare_classes(run.val, run.class_names, run.settings)]
@@ -62,21 +61,6 @@ def memorization_test(y: Tensor, num_classes: int) -> MemorizationTest | None:
 def loss(output: Tensor, y: Tensor) -> Tensor:
     """Return the cross entropy of logits, float (N, classes, H, W), over the pixels that count."""
     return F.cross_entropy(output, y, ignore_index=IGNORED)
-
-
-def never_there(counts: Sequence[int], names: Sequence[str]) -> Finding | None:
-    """Name the classes that no training pixel has.
-
-    Args:
-        counts: training pixels of each class.
-        names: the names of the classes.
-    """
-    absent = [name for name, count in zip(names, counts, strict=True) if not count]
-    if not absent:
-        return None
-    evidence = f"no training mask shows {some(absent)}: the network can't learn that"
-    fix = "more images that show it, or leave it out: check the classes with cnntrain data DIR"
-    return Finding("classes are missing in training", evidence, fix)
 
 
 def misaligned(run: Finished) -> Finding | None:

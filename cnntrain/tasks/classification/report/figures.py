@@ -8,29 +8,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from cnntrain.drawing.confusion import confusion_map, counted
 from cnntrain.drawing.style import COLOURS, canvas, percent, styled
 from cnntrain.tasks.classification.predictions import BINS, Calibration
 from cnntrain.tasks.classification.robustness import SHIFTS
 
 
-@styled
 def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> Figure:
     """Return the confusion matrix as a map of shares of each true class."""
     counts = np.array(matrix)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    figure, axes = canvas(xlabel="predicted class", ylabel="true class", size=(5.2, 4.6))
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
-    axes.grid(visible=False)
-    if len(class_names) <= 30:
-        axes.set_xticks(range(len(class_names)), class_names, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(class_names)), class_names, parse_math=False)
-    if len(class_names) <= 12:
-        for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if shares[row, column] > 0.5 else COLOURS["dim"]
-            if count:
-                axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, label="share of the true class")
-    return figure
+    return confusion_map(shares, class_names, counted(counts))
 
 
 @styled

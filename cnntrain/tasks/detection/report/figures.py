@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
+from cnntrain.drawing.confusion import confusion_map, counted
 from cnntrain.drawing.style import COLOURS, canvas, percent, styled
 
 RECALLS = np.linspace(0, 1, 101)
 SHOWN_IOUS = {0: "IoU 0.5", 5: "IoU 0.75", 8: "IoU 0.9"}  # places among 0.5, 0.55, ... 0.95
 BAR, LONGEST_NAME = 0.24, 18  # inches; letters of a class beside its bar
-NAMED, COUNTED = 30, 12  # classes, up to which a map has names, and numbers
 
 
 @styled
@@ -70,20 +70,8 @@ def bars(names: Sequence[str], values: Sequence[float], mean: float) -> Figure:
     return figure
 
 
-@styled
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """Return the confusion matrix as a map: int (classes, classes), background last; shares of each row."""
-    figure, axes = canvas(xlabel="class of the box", ylabel="class of the object", size=(5.2, 4.6))
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
-    axes.grid(visible=False)
-    if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-    if len(names) <= COUNTED:
-        for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if shares[row, column] > 0.5 else COLOURS["dim"]
-            if count:
-                axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, label="share of the row")
-    return figure
+    labels = ("class of the box", "class of the object")
+    return confusion_map(shares, names, counted(counts), labels, "row")

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from cnntrain.drawing.confusion import confusion_map
 from cnntrain.drawing.style import COLOURS, canvas, percent, styled
 from cnntrain.tasks.segmentation.report.borders import BANDS, ByDistance
 
-NAMED, COUNTED = 30, 12  # classes, up to which a map has names, and numbers
+SAID = 0.005  # share that is written into a map
 LONGEST_NAME = 18  # letters of a class beside its bar
 BAR = 0.24  # inches
 
@@ -40,22 +41,14 @@ def bars(names: Sequence[str], iou: Sequence[float], dice: Sequence[float], mean
     return figure
 
 
-@styled
 def confusion(shares: np.ndarray, names: Sequence[str]) -> Figure:
     """Return the confusion matrix of pixels as a map: float (classes, classes), shares of each true class."""
-    figure, axes = canvas(xlabel="predicted class", ylabel="true class", size=(5.2, 4.6))
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="none")
-    axes.grid(visible=False)
-    if len(names) <= NAMED:
-        axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-    if len(names) <= COUNTED:
-        for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.5 else COLOURS["dim"]
-            if share >= 0.005:
-                axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=colour)
-    figure.colorbar(image, label="share of the true class's pixels")
-    return figure
+    return confusion_map(
+        shares,
+        names,
+        lambda row, column: f"{shares[row, column]:.0%}" if shares[row, column] >= SAID else "",
+        share_of="true class's pixels",
+    )
 
 
 @styled
