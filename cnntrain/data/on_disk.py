@@ -148,8 +148,8 @@ class DiskDataset(InMemoryDataset):
         if not self.targets.is_dense:
             return self.targets.counts(self.labels[indices], len(self.class_names))
         counts = torch.zeros(len(self.class_names), dtype=torch.int64)
-        for lot in indices.split(READ_AT_ONCE):
-            counts += self.targets.counts(self.batch(lot)[1], len(counts))
+        for chunk in indices.split(READ_AT_ONCE):
+            counts += self.targets.counts(self.batch(chunk)[1], len(counts))
         return counts
 
     def seen_at(self, size: Size) -> InMemoryDataset:

@@ -165,8 +165,8 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
         if not self.targets.is_dense:
             return self.targets.counts(self.labels[indices], number)
         counts = torch.zeros(number, dtype=torch.int64)
-        for lot in indices.split(READ_AT_ONCE):
-            counts += self.targets.counts(batch_of(self, lot.numpy())[1], number)
+        for batch in indices.split(READ_AT_ONCE):
+            counts += self.targets.counts(batch_of(self, batch.numpy())[1], number)
         return counts
 
     def find_labels(self, workers: int, advance: Callable[[int], object]) -> None:
@@ -222,8 +222,8 @@ def batch_of(dataset: StreamingDataset, indices: np.ndarray) -> tuple[Tensor, Te
 
 def all_batches(dataset: StreamingDataset, workers: int, advance: Callable[[int], object]) -> Iterator[Batch]:
     """Yield all images in order, a batch at a time."""
-    lots = [lot.numpy() for lot in torch.arange(len(dataset)).split(READ_AT_ONCE)]
-    for images, labels in BatchLoader(dataset, lots, workers):
+    batches = [batch.numpy() for batch in torch.arange(len(dataset)).split(READ_AT_ONCE)]
+    for images, labels in BatchLoader(dataset, batches, workers):
         advance(len(labels))
         yield images, labels
 

@@ -91,7 +91,7 @@ def export(
     and_script = ", and a script that does it" if SCRIPT in beside else ""
     line = f"how images get into it{and_script}: [bold]{{}}[/]"
     console.line(line, shown_path(folder / README))
-    tell_of_older(folder, [*(file.name for file in files), *beside], console)
+    name_older_files(folder, [*(file.name for file in files), *beside], console)
     return files
 
 
@@ -118,11 +118,11 @@ def export_sequences(
     files = [write_one(kind, source, folder, batches, what, console) for kind in settings.formats]
     describe_sequences(folder, settings.formats, metadata, model)
     console.line("how sequences get into it: [bold]{}[/]", shown_path(folder / README))
-    tell_of_older(folder, [file.name for file in files], console)
+    name_older_files(folder, [file.name for file in files], console)
     return files
 
 
-def tell_of_older(folder: Path, written: Sequence[str], console: Console) -> None:
+def name_older_files(folder: Path, written: Sequence[str], console: Console) -> None:
     """Name the files of an earlier export, which may be of other weights than those written now."""
     possible = [*(f"{NAME}.{kind}" for kind in WRITERS), SCRIPT]
     older = [name for name in possible if name not in written and (folder / name).exists()]

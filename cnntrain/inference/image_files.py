@@ -79,7 +79,7 @@ def images_in(folder: Path, name: str, suffixes: tuple[str, ...] = ()) -> list[P
     return sorted(folder / file for file in images)
 
 
-def in_lots(
+def in_batches(
     files: Sequence[Path], size: int, read: Callable[[Path], T], ahead: bool = True
 ) -> Iterator[tuple[Sequence[Path], list[T]]]:
     """Yield files in batches, in order, with what was read of each; threads read the files of a batch.
@@ -90,13 +90,13 @@ def in_lots(
         read: reads one file.
         ahead: read the next batch while the model is at one; else only when that one is out of memory.
     """
-    lots = [files[first : first + size] for first in range(0, len(files), size)]
+    batches = [files[first : first + size] for first in range(0, len(files), size)]
     with ThreadPoolExecutor(min(THREADS, cores())) as pool:
-        reading = [pool.submit(read, file) for file in lots[0]] if lots else []
-        for lot, following in zip(lots, [*lots[1:], []], strict=True):
+        reading = [pool.submit(read, file) for file in batches[0]] if batches else []
+        for batch, following in zip(batches, [*batches[1:], []], strict=True):
             images = [future.result() for future in reading]
             reading = [pool.submit(read, file) for file in following] if ahead else []
-            yield lot, images
+            yield batch, images
             if not ahead:
                 images.clear()
                 reading = [pool.submit(read, file) for file in following]

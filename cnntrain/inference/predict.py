@@ -18,7 +18,7 @@ from cnntrain.data.augment.crop import central
 from cnntrain.data.resize import read_sized
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import UnreadableImage
-from cnntrain.inference.image_files import in_lots
+from cnntrain.inference.image_files import in_batches
 from cnntrain.inference.mask_files import new_folder
 from cnntrain.inference.model import Trained
 from cnntrain.inference.objects import results
@@ -79,7 +79,7 @@ def predict(
             with bar.external_write_mode():
                 lines.show(prediction)
     failed = sum(bool(prediction.reason) for prediction in found)
-    tell_of_all(console, found, len(found) - failed, trained, folder)
+    print_counts(console, found, len(found) - failed, trained, folder)
     warn_of_inverse(console, trained, found, settings.invert)
     if csv_file is not None:
         text = results.as_csv(found, names) if finds_boxes else as_csv(found, top, task.named)
@@ -132,7 +132,7 @@ def opened(
     return predictions(trained, files, top, invert, settings.eval_batch_size), None
 
 
-def tell_of_all(
+def print_counts(
     console: Console,
     found: Sequence[Prediction],
     good: int,
@@ -184,11 +184,11 @@ def predictions(
             return str(error)
         return central(whole, size)[None]
 
-    for lot, images in in_lots(files, batch_size, read):
-        yield from judged(trained, lot, images, top)
+    for batch, images in in_batches(files, batch_size, read):
+        yield from predict_batch(trained, batch, images, top)
 
 
-def judged(
+def predict_batch(
     trained: Trained, files: Sequence[Path], images: Sequence[Tensor | str], top: int
 ) -> Iterator[Prediction]:
     """Yield what a model makes of a batch of images, some of which may be the reason why there is none."""

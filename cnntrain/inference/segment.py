@@ -13,7 +13,7 @@ from cnntrain.data.resize import sides
 from cnntrain.drawing.masks import palette
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import UnreadableImage
-from cnntrain.inference.image_files import in_lots
+from cnntrain.inference.image_files import in_batches
 from cnntrain.inference.mask_files import Writer, names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction
@@ -65,11 +65,11 @@ class Segmenter:
             resize = "squash"
         return Seen.from_pixels(pixels, wanted, resize, size, picture)
 
-    def labels(self, lot: Sequence[Seen]) -> Iterator[Tensor]:
+    def labels(self, batch: Sequence[Seen]) -> Iterator[Tensor]:
         """Yield the class of each pixel of several images, uint8 (H, W), in the size of their files."""
-        single = [seen.pixels for seen in lot if self.tile is None and seen.pixels.shape[1:] == self.window]
+        single = [seen.pixels for seen in batch if self.tile is None and seen.pixels.shape[1:] == self.window]
         at_once = through(iter(single), self.window, self.network)
-        for seen in lot:
+        for seen in batch:
             if self.tile is not None:
                 yield self.by_tiles(seen)
                 continue
@@ -131,9 +131,9 @@ def segmented(
     segmenter, colors = Segmenter(trained, tile, invert), palette()
     writer = Writer(folder, trained.class_names, colors)
     names, is_whole = names_of(files), tile is None  # files to be cut into tiles are large
-    for lot, images in in_lots(files, LOT if is_whole else 1, segmenter.read, ahead=is_whole):
+    for batch, images in in_batches(files, LOT if is_whole else 1, segmenter.read, ahead=is_whole):
         seen = [image for image in images if isinstance(image, Seen)]
-        yield from written(lot, images, segmenter.labels(seen), names, writer, top)
+        yield from written(batch, images, segmenter.labels(seen), names, writer, top)
         seen.clear()  # else a large file would be in memory together with the next one
 
 

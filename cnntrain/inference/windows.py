@@ -99,8 +99,8 @@ def enlarged(image: Tensor, size: tuple[int, int]) -> Tensor:
 def through(windows: Iterator[Tensor], size: tuple[int, int], network: Network) -> Iterator[Tensor]:
     """Yield a network's outputs for windows, (K, H, W); it sees a bounded number at a time."""
     number = max(1, TOGETHER // (size[0] * size[1]))
-    while lot := list(islice(windows, number)):
-        yield from network(torch.stack(lot))
+    while batch := list(islice(windows, number)):
+        yield from network(torch.stack(batch))
 
 
 def joined(

@@ -55,7 +55,7 @@ def finish(setup: Setup, trainer: Trainer, loggers: Loggers, begin: float) -> Ru
     if not is_job:
         loggers.show()
     doctor = trainer.doctor
-    show_findings(console, [finding for finding in found if doctor and finding != doctor.told])
+    show_findings(console, [finding for finding in found if doctor and finding != doctor.reported])
     if config.get("report") and is_main():
         from cnntrain.report.entry import after_training  # which imports matplotlib
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.resize import sides
-from cnntrain.inference.image_files import in_lots
+from cnntrain.inference.image_files import in_batches
 from cnntrain.inference.mask_files import names_of
 from cnntrain.inference.model import Trained
 from cnntrain.inference.objects.object_files import Writer
@@ -59,14 +59,14 @@ class Finder:
         resize = "squash" if self.trained.resize == "squash" else "pad"
         return Seen.from_pixels(pixels, (height, width), resize, size, picture)
 
-    def boxes(self, lot: Sequence[Seen]) -> Iterator[Tensor]:
+    def boxes(self, batch: Sequence[Seen]) -> Iterator[Tensor]:
         """Yield what is found in each image, float32 (K, 6): the box in pixels of the file, score, class."""
         found: dict[int, Tensor] = {}
-        for shape in dict.fromkeys(seen.pixels.shape for seen in lot):
-            same = [number for number, seen in enumerate(lot) if seen.pixels.shape == shape]
-            boxes = self.boxes_of(self.trained.output(torch.stack([lot[number].pixels for number in same])))
+        for shape in dict.fromkeys(seen.pixels.shape for seen in batch):
+            same = [number for number, seen in enumerate(batch) if seen.pixels.shape == shape]
+            boxes = self.boxes_of(self.trained.output(torch.stack([batch[number].pixels for number in same])))
             found.update(zip(same, boxes.cpu(), strict=True))
-        for number, seen in enumerate(lot):
+        for number, seen in enumerate(batch):
             own = found[number][found[number][:, 5] >= 0]
             own[:, :4] = seen.in_file(own[:, :4])
             yield own[(own[:, 2:4] > own[:, :2]).all(dim=1)]  # without those in the black beside the image
@@ -98,9 +98,9 @@ def found_objects(
         RunFailed: a file can't be written.
     """
     names = names_of(files)
-    for lot, images in in_lots(files, min(LOT, batch_size), finder.read):
+    for batch, images in in_batches(files, min(LOT, batch_size), finder.read):
         boxes = finder.boxes([image for image in images if isinstance(image, Seen)])
-        for file, image in zip(lot, images, strict=True):
+        for file, image in zip(batch, images, strict=True):
             if isinstance(image, str):
                 yield Prediction(file, reason=image)
                 continue

@@ -28,13 +28,13 @@ def predictions(trained: Trained, files: Sequence[Path], top: int, batch_size: i
         batch_size: sequences that the model sees at a time.
     """
     for first in range(0, len(files), batch_size):
-        lot = files[first : first + batch_size]
-        found = [sequence_in(file, trained.inputs, trained.features) for file in lot]
+        batch = files[first : first + batch_size]
+        found = [sequence_in(file, trained.inputs, trained.features) for file in batch]
         good = [value for value, reason in found if not reason]
         named: Iterator[Any] = iter(())
         if good:
             named = iter(trained.task.decode(trained.predict(good), trained.class_names, top))
-        for file, (_, reason) in zip(lot, found, strict=True):
+        for file, (_, reason) in zip(batch, found, strict=True):
             yield Prediction(file, reason=reason) if reason else Prediction(file, next(named))
 
 

@@ -69,7 +69,7 @@ class Doctor:
         self.start_of_run: list[Tensor] | None = None
         self.rates: list[float] = []
         self.ratio: float | None = None
-        self.told: Finding | None = None
+        self.reported: Finding | None = None
         self.step = 0
         self.norms = recurrence.GradientNorms()
         self.is_recurrent = recurrence.is_recurrent(model)
@@ -111,8 +111,8 @@ class Doctor:
             full = lr / (sum(self.rates) / RATIO_AT)
             self.ratio = full * moved[len(moved) // 2] / RATIO_AT if moved else None
             self.start_of_run = None
-            self.told = self.start()
-        return self.told if self.step == RATIO_AT else None
+            self.reported = self.start()
+        return self.reported if self.step == RATIO_AT else None
 
     def weights(self) -> list[Tensor]:
         """Return the weights that are trained, without biases and the like."""

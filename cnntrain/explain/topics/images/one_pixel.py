@@ -16,7 +16,7 @@ from cnntrain.drawing.style import COLOURS, percent, styled
 from cnntrain.explain import figures
 from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import rows, words
-from cnntrain.explain.topics.training.zero_grad import tried
+from cnntrain.explain.topics.training.zero_grad import train_with
 from cnntrain.language.translation import later, tr
 from cnntrain.models.hooks import changed_inputs
 from cnntrain.runtime.console import Console
@@ -62,7 +62,7 @@ def one_pixel(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
             name = network_name(parts.settings.model.node, type(parts.model).__name__)
             changes = [(parts.model, in_one_order)] if how == SHUFFLED else []
             with changed_inputs(changes):
-                found.setdefault(name, {})[how] = tried(parts, console, f"{name}, {tr(how)}")[2]
+                found.setdefault(name, {})[how] = train_with(parts, console, f"{name}, {tr(how)}")[2]
     lines = []
     for name, values in found.items():
         known, mixed = values[AS_THEY_ARE], values[SHUFFLED]

@@ -51,7 +51,7 @@ def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path)
             ),
         ],
     )
-    tell(console, first, sizes, pixels)
+    conclude(console, first, sizes, pixels)
     drawn, axes = figures.lines(
         sizes, SIDES, xlabel=tr("side of the image in pixels"), ylabel=tr("parameters")
     )
@@ -63,7 +63,7 @@ def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path)
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
-def tell(
+def conclude(
     console: Console, first: dict[str, nn.Linear | nn.Conv2d], sizes: dict[str, list[int]], pixels: int
 ) -> None:
     """Describe where the numbers come from."""

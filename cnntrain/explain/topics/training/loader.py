@@ -95,7 +95,7 @@ def loader(build: Callable[[], TrainingSetup], console: Console, folder: Path) -
             bar.update()
         found[tr("cnntrain, in memory")] = take(parts, parts.batches.made(0, 0), steps)
         bar.update()
-    tell(console, parts, found, size)
+    conclude(console, parts, found, size)
     path = folder / "loader.png"
     figures.save(drawn(found), path)
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
@@ -126,7 +126,7 @@ def take(parts: TrainingSetup, batches: Iterator[Batch], steps: int) -> Timed:
     )
 
 
-def tell(console: Console, parts: TrainingSetup, found: Mapping[str, Timed], size: int) -> None:
+def conclude(console: Console, parts: TrainingSetup, found: Mapping[str, Timed], size: int) -> None:
     """Show the pipelines side by side, and what follows."""
     words(
         console,

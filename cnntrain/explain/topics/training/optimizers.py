@@ -17,7 +17,7 @@ from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.explain import figures
 from cnntrain.explain.setup import TrainingSetup
 from cnntrain.explain.terminal import curves, rows, words
-from cnntrain.explain.topics.training.zero_grad import LAST, tried
+from cnntrain.explain.topics.training.zero_grad import LAST, train_with
 from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.scores import TEST
@@ -27,7 +27,7 @@ from cnntrain.text import format_loss, network_name, shown_path
 STEEP = 100.0  # curvature of the valley across; along it is 1
 START = (-9.0, 1.0)
 STEPS = 100
-TOLD = (1, 10, 50, 100)  # steps whose losses are shown
+SHOWN_STEPS = (1, 10, 50, 100)  # steps whose losses are shown
 NEAR = 0.01  # loss from which a path has arrived
 SMOOTH = 20  # batches over which a loss curve is averaged
 
@@ -109,7 +109,7 @@ def optimizers(builds: Sequence[Callable[[], TrainingSetup]], console: Console, 
         model = network_name(parts.settings.model.node, type(parts.model).__name__)
         what = Measured(TEST, score).words
         name, lr = name_of(parts.optimizer), parts.settings.optim.get("lr")
-        losses[name], _, value = tried(parts, console, name)
+        losses[name], _, value = train_with(parts, console, name)
         last = losses[name][-LAST:]
         lines.append(
             (
@@ -161,7 +161,7 @@ def show_valley(console: Console, paths: Mapping[str, Tensor]) -> None:
                 rule.name,
                 f"{rule.arguments['lr']:g}",
                 f"{first:.2f}",
-                *(f"{float(losses[step]):.2g}" for step in TOLD),
+                *(f"{float(losses[step]):.2g}" for step in SHOWN_STEPS),
                 f"{arrived}" if arrived <= STEPS else f"> {STEPS}",
             )
         )
@@ -180,7 +180,7 @@ def show_valley(console: Console, paths: Mapping[str, Tensor]) -> None:
         tr("optimizer"),
         "lr",
         tr("1st step"),
-        *(tr("L at {step}", step=step) for step in TOLD),
+        *(tr("L at {step}", step=step) for step in SHOWN_STEPS),
         tr("L < {near:g} at", near=NEAR),
     )
     rows(console, headings, lines)

@@ -75,7 +75,7 @@ def zero_grad(build: Callable[[], TrainingSetup], console: Console, folder: Path
     trials: dict[str, sentences.Trial] = {}
     for name in (WITH, WITHOUT):
         parts = build()
-        losses[name], norms[name], value = tried(parts, console, name)
+        losses[name], norms[name], value = train_with(parts, console, name)
         trials[name] = trial_of(losses[name], norms[name], value)
     path = folder / "zero_grad.png"
     what = {
@@ -103,10 +103,10 @@ def zero_grad(build: Callable[[], TrainingSetup], console: Console, folder: Path
         tr("step"),
     )
     console.line()
-    tell(console, trials, norms, optimizer, parts.task.scores.main, path)
+    conclude(console, trials, norms, optimizer, parts.task.scores.main, path)
 
 
-def tell(
+def conclude(
     console: Console,
     trials: dict[str, sentences.Trial],
     norms: dict[str, list[float]],
@@ -148,7 +148,7 @@ def tell(
     console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
-def tried(parts: TrainingSetup, console: Console, name: str) -> tuple[list[float], list[float], float]:
+def train_with(parts: TrainingSetup, console: Console, name: str) -> tuple[list[float], list[float], float]:
     """Train for the configured epochs.
 
     Returns:
