@@ -78,7 +78,7 @@ def main() -> NoReturn:
         from cnntrain.cli import main as cli
 
         arguments = sys.argv[1:]
-        with cli.answering(arguments) as end:
+        with cli.reporting_errors(arguments) as end:
             end.code = cli.run(arguments)
         code = end.code
     except BaseException:

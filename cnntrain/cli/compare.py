@@ -13,11 +13,11 @@ from cnntrain.compare.diff import (
     config_of,
     data_set_of,
     differing,
-    of_no_account,
+    immaterial_differences,
     repeats_in,
     with_classes_named,
 )
-from cnntrain.compare.page import About, page
+from cnntrain.compare.page import PageFacts, page
 from cnntrain.compare.ranking import Point, Run, as_csv, in_order, tests_of
 from cnntrain.compare.results import figures_of, headline
 from cnntrain.compare.table import show
@@ -75,7 +75,7 @@ def compare(
         run.data = name if len(set(data) - {""}) > 1 else ""
     ranked_by = scores.monitored(monitor)
     points = show(console, runs, [*keys, *repeats], ranked_by, scores)
-    for key, values in of_no_account(begun).items():
+    for key, values in immaterial_differences(begun).items():
         console.line(
             f"[dim]{key} differs too ({escape(', '.join(values))}), which is taken for the same experiment[/]"
         )
@@ -86,7 +86,7 @@ def compare(
     if csv_file is not None:
         write(csv_file, as_csv(order, points, columns, scores), console)
     if html_file is not None:
-        about = About(count(len(runs), "run"), Path(html_file).absolute().parent)
+        about = PageFacts(count(len(runs), "run"), Path(html_file).absolute().parent)
         write(html_file, page(about, order, points, columns, ranked_by, scores), console)
     if json_file is not None:
         write(json_file, json_of(as_dict(runs, points, ranked_by, scores)), console)
@@ -184,7 +184,7 @@ def run_of(
         return run
     try:
         summary = run_files.read_json(folder / "summary.json")
-        if not goes_on(config, summary):
+        if not is_extended(config, summary):
             run.state, run.figures = "finished", headline(summary, scores)
             run.seed = run.figures.pop("seed")
         return run
@@ -194,7 +194,7 @@ def run_of(
         raise UserError(f"{folder / 'summary.json'} can't be read: {error}") from error
 
 
-def goes_on(config: Mapping[str, str], summary: RunSummary) -> bool:
+def is_extended(config: Mapping[str, str], summary: RunSummary) -> bool:
     """Return whether a run was resumed for more epochs than its summary covers."""
     may_stop_early = config.get("early_stopping", "null") != "null"
     return not may_stop_early and int(config.get("epochs", 0)) > int(summary["epochs"])

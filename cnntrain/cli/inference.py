@@ -14,7 +14,7 @@ from cnntrain.cli.command import (
     run_files_and_overrides,
     split_flags,
 )
-from cnntrain.cli.torchrun import together
+from cnntrain.cli.torchrun import join_processes
 from cnntrain.config.keys import EXPORTERS, KEYS, OVERRIDABLE
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
     keys = [override.key_or_group for override in parsed]
     names_data = any(key in SPLITTING or key.startswith("data.source") for key in keys)
 
-    with together(config["device"]):
+    with join_processes(config["device"]):
         from cnntrain.config.sections import EvalSettings
         from cnntrain.inference.evaluate import evaluate as evaluate_run
 

@@ -32,13 +32,13 @@ from cnntrain.text import printable
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     arguments = sys.argv[1:]
-    with answering(arguments) as end:
+    with reporting_errors(arguments) as end:
         end.code = run(arguments)
     sys.exit(end.code)
 
 
 @dataclass
-class End:
+class CommandEnd:
     """The end of a command.
 
     Args:
@@ -49,11 +49,11 @@ class End:
 
 
 @contextmanager
-def answering(arguments: Sequence[str]) -> Iterator[End]:
+def reporting_errors(arguments: Sequence[str]) -> Iterator[CommandEnd]:
     """Print how a command line ended if that was not well, and keep its exit code."""
     streams.prepare()
     memory.keep()
-    end = End()
+    end = CommandEnd()
     try:
         yield end
     except CnntrainError as error:
@@ -112,24 +112,24 @@ def run(argv: Sequence[str]) -> int:
         reraise_interruption(error)
         raise
     except OSError as error:  # wherever it arises
-        explained = in_a_line(error) or of_users_code(error)
+        explained = describe_os_error(error) or from_user_code(error)
         if explained is None:
             raise
         raise explained from error
     except Exception as error:  # whatever code of the user's may raise
         reraise_interruption(error)
-        explained = of_users_code(error)
+        explained = from_user_code(error)
         if explained is None:
             raise
         raise explained from error
 
 
-def of_users_code(error: Exception) -> CnntrainError | None:
+def from_user_code(error: Exception) -> CnntrainError | None:
     """Return an error that came through code of the user's, for the user; None if it did not."""
     return None if place_of(error) is None else UserError(f"code of your own failed: {describe_error(error)}")
 
 
-def in_a_line(error: OSError) -> CnntrainError | None:
+def describe_os_error(error: OSError) -> CnntrainError | None:
     """Return what the system refused, for the user: no permission, a full disk, a folder in place of a file.
 
     None if it may be a mistake of the program's.

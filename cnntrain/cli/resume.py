@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.cli.command import Command, run_and_overrides
-from cnntrain.cli.torchrun import together
+from cnntrain.cli.torchrun import join_processes
 from cnntrain.cli.train import check_alone
 from cnntrain.config.keys import OVERRIDABLE, with_lists
 from cnntrain.errors import CheckpointError, UserError
@@ -48,7 +48,7 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSumm
     if "optimizer" not in state:
         raise CheckpointError(only_weights(saved.path))
 
-    with together(config["device"]):
+    with join_processes(config["device"]):
         from cnntrain import run
 
         return folder, run.resume(config, folder, state)
@@ -105,7 +105,7 @@ def begin_again(folder: Path, parsed: Sequence[Any]) -> RunSummary:
     if Reporter.is_chosen:
         print(f"{printable(folder)} was stopped before its first checkpoint, and begins again")
 
-    with together(config["device"]):
+    with join_processes(config["device"]):
         from cnntrain import run
 
         return run.resume(config, folder)

@@ -10,7 +10,7 @@ from cnntrain.runtime.ranks import world_size
 
 
 @contextmanager
-def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
+def join_processes(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
     """Connect the processes of this run, if ``torchrun`` has started several.
 
     Args:
@@ -20,7 +20,7 @@ def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
         A function that does something in the first process alone, and tells the others the outcome.
     """
     if world_size() == 1:
-        yield alone
+        yield run_alone
         return
     from cnntrain.runtime import distributed
     from cnntrain.training.components.device import find_device
@@ -29,6 +29,6 @@ def together(device: str) -> Iterator[Callable[[Callable[[], Any]], Any]]:
         yield distributed.on_rank_zero
 
 
-def alone(work: Callable[[], Any]) -> Any:
+def run_alone(work: Callable[[], Any]) -> Any:
     """Call ``work`` in the only process."""
     return work()

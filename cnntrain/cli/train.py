@@ -13,7 +13,7 @@ from typing import Any
 
 from cnntrain.cli.command import ANYTHING, Command, config_dir_of, quiet_as_override, split_flags
 from cnntrain.cli.help import keys_of_train
-from cnntrain.cli.torchrun import together
+from cnntrain.cli.torchrun import join_processes
 from cnntrain.errors import UserError
 from cnntrain.runtime.ranks import Reporter, is_main, world_size
 from cnntrain.sweep import forkserver
@@ -111,7 +111,7 @@ def new_run(
                 settings["init_from"] = str(lookup.starting_point(settings["init_from"]))
             composition.completed()
             remark_on_threads(settings["threads"])
-            with together(settings["device"]) as on_rank_zero:
+            with join_processes(settings["device"]) as on_rank_zero:
                 label = settings["name"] or "-".join(
                     label_of(settings[group], str(choices[group])) for group in ("model", "optim")
                 )

@@ -28,7 +28,7 @@ class Column:
         return max(map(cell_len, (self.title, *self.cells))) + GAP
 
 
-def fitting(
+def columns_that_fit(
     first: Sequence[Column], figures: Sequence[Column], spare: Sequence[str], width: int
 ) -> list[Column] | None:
     """Return the columns that fit a width: ``first``, and as many figures as there is room for.
@@ -61,7 +61,7 @@ def result_columns(
             column("95% interval", lambda p: interval_of(p, monitor)),
             column("std", lambda p: shown(p.summary.std if p.summary else None, monitor.score.text)),
             column("n", repeats_of),
-            column("p vs. best", verdict_on),
+            column("p vs. best", significance),
         ]
     text_of = {figure.name: figure.score.text for figure in scores.ranked} | COSTS
     for name in figures_of(scores):
@@ -82,7 +82,7 @@ def repeats_of(point: Point) -> str:
     return str(point.repeats) if point.repeats == point.planned else f"{point.repeats} of {point.planned}"
 
 
-def verdict_on(point: Point) -> str:
+def significance(point: Point) -> str:
     """Return what the test says of a point."""
     if point.rank == 1:
         return "best"

@@ -83,10 +83,10 @@ def differing(runs: Sequence[Mapping[str, str]]) -> list[str]:
     Arguments of a class count only where the class is the same; that it is another one is a key of its own.
     """
     keys = dict.fromkeys(key for values in runs for key in values)
-    return [key for key in keys if makes_another(key) and len(values_of(key, runs)) > 1]
+    return [key for key in keys if changes_experiment(key) and len(values_of(key, runs)) > 1]
 
 
-def makes_another(key: str) -> bool:
+def changes_experiment(key: str) -> bool:
     """Return whether a key makes another experiment of a run. The place where its data lie does not."""
     is_place = key in KEYS and KEYS[key].path == "folder"
     return affected_by(key) == "weights" and key not in REPEATS and not is_place
@@ -99,7 +99,7 @@ def repeats_in(runs: Sequence[Mapping[str, str]]) -> list[str]:
     return [seed] if follows or len(values_of(split, runs)) < 2 else [seed, split]
 
 
-def of_no_account(runs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+def immaterial_differences(runs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """Return what differs without making another experiment, with its values. It is shown."""
     found = {key: values_of(key, runs) for key in NO_ACCOUNT}
     return {key: values for key, values in found.items() if len(values) > 1}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cnntrain.compare.columns import repeats_of, verdict_on
+from cnntrain.compare.columns import repeats_of, significance
 from cnntrain.compare.diff import REPEATS
 from cnntrain.compare.ranking import Point, Run, best_of, ranks_of, tests_of, value_of
 from cnntrain.compare.results import figures_of
@@ -28,7 +28,7 @@ REPORT = "report.html"
 
 
 @dataclass(frozen=True)
-class About:
+class PageFacts:
     """The facts that the page shows about all its runs.
 
     Args:
@@ -49,7 +49,7 @@ class About:
 
 
 def page(
-    about: About,
+    about: PageFacts,
     runs: Sequence[Run],
     points: Sequence[Point],
     keys: Sequence[str],
@@ -70,7 +70,7 @@ def page(
 
 
 def data_of(
-    about: About,
+    about: PageFacts,
     runs: Sequence[Run],
     points: Sequence[Point],
     keys: Sequence[str],
@@ -109,7 +109,7 @@ def data_of(
     }
 
 
-def job_of(run: Run, keys: Sequence[str], about: About, scores: Scores) -> dict[str, Any]:
+def job_of(run: Run, keys: Sequence[str], about: PageFacts, scores: Scores) -> dict[str, Any]:
     """Return what the page shows of a run."""
     report = run.folder / REPORT
     link = quote(os.path.relpath(report.absolute(), about.folder)) if report.exists() else ""
@@ -136,7 +136,7 @@ def point_of(point: Point, runs: Sequence[Run], scores: Scores) -> dict[str, Any
         "std": point.summary and point.summary.std,
         "interval": point.summary and point.summary.interval,
         "repeats": repeats_of(point),
-        "verdict": verdict_on(point),
+        "verdict": significance(point),
         "jobs": [index_of[id(run)] for run in point.runs],
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from cnntrain.compare.columns import GAP, Column, fitting, result_columns
+from cnntrain.compare.columns import GAP, Column, columns_that_fit, result_columns
 from cnntrain.compare.diff import REPEATS
 from cnntrain.compare.ranking import (
     LEVEL,
@@ -77,15 +77,15 @@ def show_ranking(
     if folder and not repeated:
         title += f", runs in {printable(folder)}"
 
-    columns = fitting([rank, *runs, *values], figures, spare, width)
+    columns = columns_that_fit([rank, *runs, *values], figures, spare, width)
     # The name of a sweep's job is made of its values.
     if columns is None and values and all(os.sep not in name for name in names):
-        columns = fitting([rank, *values], figures, spare, width)
+        columns = columns_that_fit([rank, *values], figures, spare, width)
     listed = columns is None
     if columns is None:
         room = width - rank.width - sum(column.width for column in figures if column.title not in spare)
         runs = [Column("run", [middle(name, room - GAP) for name in names], right=False) for _ in runs]
-        columns = fitting([rank, *runs], figures, spare, width) or [rank, *figures]
+        columns = columns_that_fit([rank, *runs], figures, spare, width) or [rank, *figures]
     console.line(f"[bold]{escape(title)}[/]")
     console.table(table_of(columns, points))
     if listed:

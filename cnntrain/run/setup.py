@@ -39,8 +39,8 @@ from cnntrain.runtime.console import Console
 from cnntrain.runtime.ranks import rank, world_size
 from cnntrain.runtime.rng import seed_apart, seed_everything
 from cnntrain.tasks.base import Task
-from cnntrain.training.components.device import be_deterministic, compile_model, find_device
-from cnntrain.training.components.trial import try_out
+from cnntrain.training.components.device import compile_model, find_device, use_deterministic_algorithms
+from cnntrain.training.components.trial import run_trial_step
 from cnntrain.training.init_from import Start, recorded
 from cnntrain.training.learner import Learner
 
@@ -114,7 +114,7 @@ def build_setup(
     """
     config, parts = with_absolute_root(config), {} if parts is None else parts
     device = find_device(config["device"])
-    be_deterministic(config["deterministic"])
+    use_deterministic_algorithms(config["deterministic"])
     seed_everything(config["seed"])
     built = build_components(config, trust, device, console, folder, state)
     seed_apart(config["seed"], rank())
@@ -130,7 +130,7 @@ def build_setup(
     plan = BatchPlan(config["batch_size"], config["accumulate"])
     plan = plan.clipped(images, settings.shape, console, words)
     fitting = micro_batch_finder(config, built, criterion, device)
-    plan, has_idle = try_out(fitting, built.freezing, plan, images, state is None, console)
+    plan, has_idle = run_trial_step(fitting, built.freezing, plan, images, state is None, console)
     engine, in_words = tune_engine(config, plan, built.task, built.model, criterion, device)
     config = with_facts(config, built, data, plan, engine)
     batches = batches_of(config, data, built.augment, device, engine)

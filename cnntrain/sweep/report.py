@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnntrain.compare.diff import REPEATS, config_of, data_set_of
-from cnntrain.compare.page import About, page
+from cnntrain.compare.page import PageFacts, page
 from cnntrain.compare.ranking import Point, Run, as_csv, best_of, in_order
 from cnntrain.compare.results import figures_of
 from cnntrain.compare.table import show
@@ -51,13 +51,13 @@ def outcome_of(points: Sequence[Point], runs: Sequence[Run]) -> str:
     return "no job is finished; the reasons" if any(run.reason for run in runs) else "no job is finished"
 
 
-def about_of(plan: Plan, folder: Path, runs: Sequence[Run]) -> About:
+def about_of(plan: Plan, folder: Path, runs: Sequence[Run]) -> PageFacts:
     """Return what the page says of all jobs."""
     data = next((run.data or data_in(run.folder) for run in runs), "")
     log_keys = frozenset(plan.log_keys())
     several = len({run.data for run in runs}) > 1
     searched = [key for key in plan.varied if key not in REPEATS] or plan.varied or ["one job"]
-    return About(
+    return PageFacts(
         f"Sweep of {', '.join(searched)}",
         folder.absolute(),
         folder.absolute().name,

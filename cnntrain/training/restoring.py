@@ -29,7 +29,7 @@ from cnntrain.text import printable
 FLAGS = ("foreach", "fused", "capturable", "differentiable", "maximize")
 
 
-class Misfit(Exception):
+class CheckpointMismatch(Exception):
     """A state that its part can't go on from."""
 
     def __init__(self, where: str, value: str, wanted: str) -> None:
@@ -64,7 +64,7 @@ class Fresh:
         """
         try:
             return self.checked(state)
-        except Misfit as error:
+        except CheckpointMismatch as error:
             raise CheckpointError(f"the checkpoint does not fit its own configuration: {error}") from error
 
     def check_before_writing(self, state: Mapping[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Fresh:
             for name, part in state.items():
                 check_readable(name, part)
             self.checked(state)
-        except (InvalidValue, Misfit, RecursionError) as error:
+        except (InvalidValue, CheckpointMismatch, RecursionError) as error:
             parts = f"{type(self.optimizer).__name__}, {type(self.schedule).__name__} or the model"
             raise UserError(
                 f"{parts} keeps what a checkpoint can't hold, so this run could not be resumed: {error}"
@@ -94,12 +94,12 @@ class Fresh:
         """Return the saved state of the optimizer, with the flags of this one; raise Misfit if it is none."""
         optimizer, groups = self.optimizer, saved["param_groups"]
         if len(groups) != len(self.groups):
-            raise Misfit("optimizer.param_groups", f"{len(groups)} groups", f"{len(self.groups)}")
+            raise CheckpointMismatch("optimizer.param_groups", f"{len(groups)} groups", f"{len(self.groups)}")
         result = []
         for index, (group, own) in enumerate(zip(groups, self.groups, strict=True)):
             where = f"optimizer.param_groups[{index}]"
             if group.get("params") != own["params"]:
-                raise Misfit(f"{where}.params", "others", "those of the model")
+                raise CheckpointMismatch(f"{where}.params", "others", "those of the model")
             is_of_torch = type(optimizer).__module__.startswith("torch.optim")
             flags = [
                 name for name, v in own.items() if name in FLAGS or (is_of_torch and isinstance(v, bool))
@@ -120,7 +120,9 @@ class Fresh:
         kept = stepped(self.another, {p.dim() for p in parameters})
         for number, entry in entries.items():
             if not isinstance(number, int) or not 0 <= number < len(parameters):
-                raise Misfit("optimizer.state", f"for parameter {number}", f"for {len(parameters)}")
+                raise CheckpointMismatch(
+                    "optimizer.state", f"for parameter {number}", f"for {len(parameters)}"
+                )
             check_entry(entry, parameters[number], kept, f"optimizer.state.{number}")
 
 
@@ -159,16 +161,20 @@ def check_entry(entry: Any, parameter: Tensor, kept: Mapping[int, Mapping[str, A
     if wanted is None:
         return
     if not isinstance(entry, Mapping):
-        raise Misfit(where, repr(entry), "what is kept for a parameter")
+        raise CheckpointMismatch(where, repr(entry), "what is kept for a parameter")
     if set(entry) != set(wanted):
-        raise Misfit(where, f"with {', '.join(map(str, entry))}", f"with {', '.join(wanted) or 'nothing'}")
+        raise CheckpointMismatch(
+            where, f"with {', '.join(map(str, entry))}", f"with {', '.join(wanted) or 'nothing'}"
+        )
     shapes = {tiny_shape(parameter.dim()): parameter.shape, (): torch.Size(())}
     for name, value in wanted.items():
         check_like(entry[name], value, f"{where}.{name}")
         if isinstance(value, Tensor) and isinstance(entry[name], Tensor):
             shape = shapes.get(tuple(value.shape), entry[name].shape)
             if entry[name].shape != shape:
-                raise Misfit(f"{where}.{name}", f"of shape {tuple(entry[name].shape)}", f"of {tuple(shape)}")
+                raise CheckpointMismatch(
+                    f"{where}.{name}", f"of shape {tuple(entry[name].shape)}", f"of {tuple(shape)}"
+                )
 
 
 def check_schedule(saved: Mapping[str, Any], schedule: LRScheduler, fresh: Mapping[str, Any]) -> None:
@@ -178,7 +184,7 @@ def check_schedule(saved: Mapping[str, Any], schedule: LRScheduler, fresh: Mappi
             check = check_like if is_known(schedule) else check_kind
             check(value, fresh[name], f"schedule.{name}")
         elif hasattr(schedule, str(name)) and (is_known(schedule) or callable(getattr(schedule, str(name)))):
-            raise Misfit("schedule", f"with {name}", "what a schedule keeps")
+            raise CheckpointMismatch("schedule", f"with {name}", "what a schedule keeps")
 
 
 def check_readable(name: str, part: Any) -> None:
@@ -189,7 +195,7 @@ def check_readable(name: str, part: Any) -> None:
         buffer.seek(0)
         torch.load(buffer, weights_only=True)
     except Exception as error:  # whatever pickle or torch raise
-        raise Misfit(name, describe_error(error).splitlines()[0], "plain data") from error
+        raise CheckpointMismatch(name, describe_error(error).splitlines()[0], "plain data") from error
 
 
 def without_tensors(value: Any) -> Any:
@@ -210,7 +216,7 @@ def check_kind(value: Any, example: Any, where: str) -> None:
     kinds: Sequence[tuple[type, ...]] = ((bool, int, float, Tensor), (str,), (list, tuple), (dict,))
     kind = next((kind for kind in kinds if isinstance(example, kind)), object)
     if value is not None and not isinstance(value, kind):
-        raise Misfit(where, repr(value), f"like {example!r}")
+        raise CheckpointMismatch(where, repr(value), f"like {example!r}")
 
 
 def check_like(value: Any, example: Any, where: str) -> None:
@@ -237,7 +243,7 @@ def check_like(value: Any, example: Any, where: str) -> None:
     else:
         fits = True
     if not fits:
-        raise Misfit(where, repr(value), f"like {example!r}")
+        raise CheckpointMismatch(where, repr(value), f"like {example!r}")
 
 
 def is_number(value: Any) -> bool:

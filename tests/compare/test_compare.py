@@ -14,8 +14,8 @@ import pytest
 from conftest import TINY, Command, is_told
 from rich.console import Console as RichConsole
 
-from cnntrain.compare.columns import verdict_on
-from cnntrain.compare.diff import differing, of_no_account, repeats_in, with_classes_named
+from cnntrain.compare.columns import significance
+from cnntrain.compare.diff import differing, immaterial_differences, repeats_in, with_classes_named
 from cnntrain.compare.ranking import Point, Run, ranked
 from cnntrain.tasks.classification.scores import SCORES
 from cnntrain.tasks.scores import VAL_LOSS, Figure
@@ -149,7 +149,7 @@ def test_keys_that_make_no_other_experiment_do_not_part_runs() -> None:
         device="cuda", out="b", threads="2", precision="bf16", seed="1", **{"data.split_seed": "1"}
     )
     assert differing([one, other]) == ["precision"]
-    assert of_no_account([one, other]) == {"threads": ["1", "2"]}
+    assert immaterial_differences([one, other]) == {"threads": ["1", "2"]}
 
 
 def test_another_split_repeats_an_experiment() -> None:
@@ -256,7 +256,7 @@ def test_jobs_that_have_not_started_are_counted_and_the_sweep_is_named(torchless
 )
 def test_p_is_shown_on_its_side_of_the_level(p: float, shown: str) -> None:
     point = Point({}, [], None, 1, p=p)
-    assert verdict_on(point) == shown
+    assert significance(point) == shown
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from browser import needs_browser, seen_by
 from conftest import TINY, Command
 
-from cnntrain.compare.page import About
+from cnntrain.compare.page import PageFacts
 from cnntrain.compare.page import page as page_of
 from cnntrain.compare.ranking import Run, ranked
 from cnntrain.tasks.classification.scores import SCORES
@@ -94,7 +94,9 @@ def test_a_learning_rate_lies_on_a_log_scale_and_intervals_end_at_100_percent(tm
         for number, (lr, model) in enumerate(zip(rates, ["a", "a", "a", "b", "b"], strict=True))
     ]
     keys = ["optim.lr", "model"]
-    data = data_of(page_of(About("", tmp_path), runs, ranked(runs, VAL_ACCURACY), keys, VAL_ACCURACY, SCORES))
+    data = data_of(
+        page_of(PageFacts("", tmp_path), runs, ranked(runs, VAL_ACCURACY), keys, VAL_ACCURACY, SCORES)
+    )
     assert data["log"] == ["optim.lr"] and data["scattered"] == ["optim.lr"]
     (effect,) = data["effects"]
     assert effect["key"] == "model"
@@ -105,13 +107,13 @@ def test_a_learning_rate_lies_on_a_log_scale_and_intervals_end_at_100_percent(tm
 def test_a_pruned_job_keeps_its_curve(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("val_accuracy,val_loss\n0.5,1.5\n,\n")
     run = Run("job", tmp_path, {"optim.lr": "1"}, state="pruned")
-    (job,) = data_of(page_of(About("", tmp_path), [run], [], ["optim.lr"], VAL_ACCURACY, SCORES))["jobs"]
+    (job,) = data_of(page_of(PageFacts("", tmp_path), [run], [], ["optim.lr"], VAL_ACCURACY, SCORES))["jobs"]
     assert job["curves"] == {"val_accuracy": [0.5, None], "val_loss": [1.5, None]}
 
 
 def test_nothing_in_the_data_ends_the_script(tmp_path: Path) -> None:
     run = Run("</script><script>alert(1)</script>", tmp_path, {"name": "<!--"}, state="failed", reason="<b>")
-    page = page_of(About("a title", tmp_path), [run], [], ["name"], VAL_ACCURACY, SCORES)
+    page = page_of(PageFacts("a title", tmp_path), [run], [], ["name"], VAL_ACCURACY, SCORES)
     assert page.count("</script>") == 2
     assert data_of(page)["jobs"][0]["name"] == run.name
 

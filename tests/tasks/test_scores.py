@@ -15,7 +15,7 @@ from conftest import TINY, Command, is_told
 from rich.console import Console as RichConsole
 from torch import zeros
 
-from cnntrain.compare.page import About, page
+from cnntrain.compare.page import PageFacts, page
 from cnntrain.compare.ranking import Run, as_csv, ranked
 from cnntrain.compare.results import headline
 from cnntrain.compare.table import show
@@ -121,7 +121,7 @@ def test_the_screen_and_the_page_of_a_ranking_follow_from_the_scores(tmp_path: P
     assert "1 b b 75.00% 3.0000 1.0000 1 2.00 2 a a 50.00%" in told
     assert "test mIoU of the best: 37.50%" in told
 
-    shown = page(About("", tmp_path), runs, points, ["optim"], VAL_MIOU, SEGMENTATION)
+    shown = page(PageFacts("", tmp_path), runs, points, ["optim"], VAL_MIOU, SEGMENTATION)
     found = re.search(r'id="data"[^>]*>(.*?)</script>', shown, re.DOTALL)
     assert found is not None
     data = json.loads(found[1])

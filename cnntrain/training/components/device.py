@@ -30,7 +30,7 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def be_deterministic(wanted: bool) -> None:
+def use_deterministic_algorithms(wanted: bool) -> None:
     """Use only algorithms that give the same bits each time, or let torch choose the fastest."""
     if wanted:
         # cuBLAS repeats itself only with a workspace of fixed size (its documentation, Reproducibility).

@@ -15,7 +15,7 @@ SHOWN = 3  # names of parameters
 NEEDS_MORE = "more than 1 value per channel"  # what torch's batch norm says of a single image
 
 
-def try_out(
+def run_trial_step(
     fitting: MicroBatchFinder,
     freezing: Freezing,
     plan: BatchPlan,

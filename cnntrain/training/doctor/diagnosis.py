@@ -9,7 +9,7 @@ from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.runtime.console import Console, Whole
 from cnntrain.tasks.doctor import Finding
-from cnntrain.training.doctor.diagnostics import Examination
+from cnntrain.training.doctor.diagnostics import Diagnostics
 
 LOADER_BOUND = 0.4  # share of the time that the steps wait for their batches
 MIN_WAITED = 1.0  # seconds, below which it is not worth a word
@@ -38,7 +38,7 @@ def waiting(settings: DoctorSettings, stopwatch: Stopwatch, is_streamed: bool) -
     return Finding("data loading limits the speed", evidence, fix)
 
 
-def dead_units(settings: DoctorSettings, examination: Examination) -> Finding | None:
+def dead_units(settings: DoctorSettings, examination: Diagnostics) -> Finding | None:
     """Say in which layer most units are 0 for every image, so that no gradient reaches their weights."""
     worst = examination.deadest()
     if worst is None or worst[1] < DEAD:
@@ -47,12 +47,12 @@ def dead_units(settings: DoctorSettings, examination: Examination) -> Finding | 
     seen = f"{examination.images:,} validation {settings.data.called.words}"
     evidence = f"{share:.0%} of the {units:,} units of {name} are 0 for all of {seen}"
     lr = settings.lr
-    smaller = f"optim.lr={nice(lr / 10)}" if lr is not None else "a smaller learning rate"
+    smaller = f"optim.lr={round_to_nice(lr / 10)}" if lr is not None else "a smaller learning rate"
     fix = f"{smaller} or model.activation=LeakyReLU" if "activation" in settings.model else smaller
     return Finding("dead ReLUs", evidence, fix)
 
 
-def nice(value: float) -> str:
+def round_to_nice(value: float) -> str:
     """Return a number with one significant digit, as it is typed."""
     return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
 

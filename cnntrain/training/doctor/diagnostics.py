@@ -49,7 +49,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Examination:
+class Diagnostics:
     """What a trained model makes of images.
 
     Args:
@@ -73,9 +73,9 @@ class Examination:
 
 
 @torch.no_grad()
-def examine(
+def run_diagnostics(
     model: nn.Module, batches: Iterable[Batch], precision: Precision, collector: Collector[Any]
-) -> Examination:
+) -> Diagnostics:
     """Look at what a model makes of some images, without changing it.
 
     Args:
@@ -85,7 +85,7 @@ def examine(
         collector: the collector of the task.
     """
     model.eval()
-    firing = Firing()
+    firing = ActivityCounter()
     relus = [(name, module) for name, module in model.named_modules() if isinstance(module, RELUS)]
     seen, deadline = 0, time.monotonic() + SECONDS
     with forward_hooks(relus, firing.note):
@@ -98,10 +98,10 @@ def examine(
             seen += len(y)
             if seen >= EXAMINED or (seen >= FEWEST and time.monotonic() > deadline):
                 break
-    return Examination(firing.fired, seen, collector.local_results())
+    return Diagnostics(firing.fired, seen, collector.local_results())
 
 
-class Firing:
+class ActivityCounter:
     """Which units of each ReLU fire.
 
     A pass may call one module at several places, as the blocks of torchvision's ResNets do, and with other

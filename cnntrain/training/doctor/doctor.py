@@ -21,8 +21,8 @@ from cnntrain.tasks.base import Task
 from cnntrain.tasks.doctor import Finding, Finished
 from cnntrain.tasks.metrics import RunningMean
 from cnntrain.training.doctor import diagnosis, recurrence
-from cnntrain.training.doctor.diagnosis import RATIO_GOOD, nice
-from cnntrain.training.doctor.diagnostics import Seen, examine
+from cnntrain.training.doctor.diagnosis import RATIO_GOOD, round_to_nice
+from cnntrain.training.doctor.diagnostics import Seen, run_diagnostics
 from cnntrain.training.doctor.overfit_batch import DONE, STEPS, USELESS, OverfitResult, overfit
 
 RATIO_AT = 5  # steps after which the weights are compared with those of the start
@@ -130,7 +130,7 @@ class Doctor:
         train = val = None
         if seen.val is not None and history:
             train, val = (
-                examine(self.model, batches, self.precision, self.task.collector())
+                run_diagnostics(self.model, batches, self.precision, self.task.collector())
                 for batches in (seen.train, seen.val)
             )
         # A cause explains what else would be seen there.
@@ -206,12 +206,12 @@ class Doctor:
             ratio = f"{evidence}; update/weight ratio {self.ratio:.2g} ({healthy})"
             if self.ratio > RATIO_TOO_LARGE:
                 # A run that has diverged overstates the ratio.
-                smaller = nice(lr * min(0.1, max(1e-3, RATIO_GOOD / self.ratio)))
+                smaller = round_to_nice(lr * min(0.1, max(1e-3, RATIO_GOOD / self.ratio)))
                 return Finding("the learning rate is too high", ratio, f"optim.lr={smaller}")
             if self.ratio < RATIO_TOO_SMALL:
                 result = self.overfit_first_batch()
                 if result is None or result.left <= USELESS:  # else gradients are the reason, not the rate
-                    larger = nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
+                    larger = round_to_nice(lr * max(10.0, 0.1 * RATIO_GOOD / self.ratio))
                     return Finding("the learning rate is too low", ratio, f"optim.lr={larger}")
         if steps >= STEPS and result is None:
             result = self.overfit_first_batch()
@@ -252,7 +252,7 @@ class Doctor:
         if needs_more or result.left > DONE:
             fix = "more epochs, or a larger model"
             if lr is not None and (needs_more or comparable is None):
-                fix = f"optim.lr={nice(10 * lr if comparable is None else result.rate)}"
+                fix = f"optim.lr={round_to_nice(10 * lr if comparable is None else result.rate)}"
             return Finding("training is too slow", evidence, fix)
         fix = f"check that the labels belong to the {words}; if they do, train longer or use a larger model"
         return Finding("the model memorises one batch, but not the training set", evidence, fix)

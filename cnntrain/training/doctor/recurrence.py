@@ -19,7 +19,7 @@ from cnntrain.data.batches import Batch
 from cnntrain.models.copying import copied
 from cnntrain.models.hooks import changed_inputs
 from cnntrain.tasks.doctor import Finding
-from cnntrain.training.doctor.diagnosis import RATIO_GOOD, nice
+from cnntrain.training.doctor.diagnosis import RATIO_GOOD, round_to_nice
 
 FIRST = 5  # steps of training, which show how large gradients are before any has exploded
 SURGED = 10.0  # times the norm of the first ones
@@ -87,7 +87,7 @@ class Course:
         """Return the override of a rate whose first updates are of a good size; '' if they are."""
         if self.lr is None or self.ratio is None or self.ratio <= RATIO_GOOD:
             return ""
-        return f"optim.lr={nice(self.lr * RATIO_GOOD / self.ratio)}"
+        return f"optim.lr={round_to_nice(self.lr * RATIO_GOOD / self.ratio)}"
 
 
 def is_recurrent(model: nn.Module) -> bool:
@@ -138,7 +138,7 @@ def vanishing(
 def remedy(settings: DoctorSettings, course: Course) -> str:
     """Return what lets gradients reach more steps: states that are not saturated, or a shorter way."""
     if course.overshot and course.lr is not None:
-        return course.smaller_lr() or f"optim.lr={nice(course.lr / 10)}"
+        return course.smaller_lr() or f"optim.lr={round_to_nice(course.lr / 10)}"
     if settings.model.get("pooling") == "last":
         return "model.pooling=mean"
     return "classify the mean of the states of all steps, or make the sequences shorter"
