@@ -30,7 +30,7 @@ from cnntrain.run.setup import read_data
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import is_stdout, json_of, message_console, write
 from cnntrain.runtime import hardware
-from cnntrain.runtime.console import Console, Whole, format_bytes
+from cnntrain.runtime.console import Console, Verbatim, format_bytes
 from cnntrain.runtime.rng import seed_everything
 from cnntrain.text import network_name, shown_path
 from cnntrain.training.components.device import find_device
@@ -132,7 +132,7 @@ def ratio(candidate: Candidate, other: Candidate) -> float:
 def show(console: Console, report: dict[str, Any]) -> None:
     """Print the report."""
     about = f"{report['model']}, batch size {report['batch_size']}, {report['device']}; data {report['data']}"
-    console.line(f"[bold]cnntrain {__version__}[/]  {{}}\n", Whole(about))
+    console.line(f"[bold]cnntrain {__version__}[/]  {{}}\n", Verbatim(about))
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("training")
     for heading in ("images/s", "slowest", "fastest", "of the floor", "of the textbook"):

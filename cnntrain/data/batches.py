@@ -39,9 +39,9 @@ class BatchLoader:
         self.loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]  # any sequence of indices will do
-            collate_fn=as_it_is,
+            collate_fn=identity,
             num_workers=workers,
-            worker_init_fn=begin_worker,
+            worker_init_fn=init_worker,
             persistent_workers=workers > 0,
             prefetch_factor=AHEAD if workers else None,
             pin_memory=pin,
@@ -65,7 +65,7 @@ class BatchLoader:
         """
         try:
             for batch in self.loader:
-                yield raised(batch)
+                yield raise_if_error(batch)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -73,25 +73,27 @@ class BatchLoader:
             raise RunFailed(f"{reason}\nfewer workers need less memory: workers=0") from error
 
 
-def raised(batch: Batch | CnntrainError) -> Batch:
+def raise_if_error(batch: Batch | CnntrainError) -> Batch:
     """Return a batch; raise it if it is an error that a data set has returned in place of one."""
     if isinstance(batch, CnntrainError):
         raise batch
     return batch
 
 
-def as_it_is(batch: Any) -> Any:
+def identity(batch: Any) -> Any:
     """Return the batch: ``__getitems__`` has made it already."""
     return batch
 
 
-def begin_worker(worker: int) -> None:
+def init_worker(worker: int) -> None:
     """Leave Ctrl-C to the main process, which ends its workers after the step; die in silence with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.excepthook = unless_alone
+    sys.excepthook = print_unless_orphaned
 
 
-def unless_alone(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def print_unless_orphaned(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Print an error, unless the main process was killed: then the connections of its workers break."""
     main = multiprocessing.parent_process()
     if main is not None:

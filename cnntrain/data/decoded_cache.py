@@ -44,7 +44,7 @@ def folder() -> Path:
     return cache_dir.folder() / "data"
 
 
-def place(facts: Mapping[str, Any], files: Sequence[Path]) -> Path:
+def cache_path(facts: Mapping[str, Any], files: Sequence[Path]) -> Path:
     """Return the file for images that depend on facts, as plain types, and on the contents of files.
 
     Raises:
@@ -66,7 +66,7 @@ def write(
     """Write images as they come, without holding them all in memory.
 
     Args:
-        path: the path from :func:`place`.
+        path: the path from :func:`cache_path`.
         batches: the batches of images, uint8 (N, C, H, W), and their targets, in order.
         count: images of all batches.
         class_names: the name of each class; None calls them by the numbers of the labels.
@@ -126,7 +126,7 @@ def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
     """Return the images of a file of the cache; None if there is none, or it is damaged.
 
     Args:
-        path: the path from :func:`place`.
+        path: the path from :func:`cache_path`.
         into_memory: read and check all images now; else each is read when it is needed, and checked at its
             first time.
     """
@@ -134,7 +134,7 @@ def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
         with open_regular(path) as file:
             about, labels, checksums = described(file)
             if into_memory:
-                dataset = all_of(file, about, labels)
+                dataset = read_whole(file, about, labels)
             else:
                 names, targets = about["class_names"], TARGETS[about["targets"]]
                 dataset = DiskDataset(path, about["shape"], checksums, labels, names, targets)
@@ -144,7 +144,7 @@ def read(path: Path, into_memory: bool) -> InMemoryDataset | None:
         return None
 
 
-def all_of(file: BufferedReader, about: Mapping[str, Any], labels: Tensor) -> InMemoryDataset:
+def read_whole(file: BufferedReader, about: Mapping[str, Any], labels: Tensor) -> InMemoryDataset:
     """Read all images of a file into memory.
 
     They are not mapped, since a file that is truncated while it is mapped ends the process with SIGBUS.
@@ -154,16 +154,18 @@ def all_of(file: BufferedReader, about: Mapping[str, Any], labels: Tensor) -> In
     """
     count, channels, height, width = about["shape"]
     file.seek(0)
-    flat = next_of(file, math.prod(about["shape"]), about["checksum"])
+    flat = read_next(file, math.prod(about["shape"]), about["checksum"])
     if TARGETS[about["targets"]].is_dense:
-        labels = next_of(file, count * height * width, about["checksum_of_masks"]).view(count, height, width)
+        labels = read_next(file, count * height * width, about["checksum_of_masks"]).view(
+            count, height, width
+        )
     images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
     if channels == 1:  # the same bytes, which torch else takes for channels last
         images = flat.view(about["shape"])
     return InMemoryDataset(images, labels, about["class_names"])
 
 
-def next_of(file: BufferedReader, length: int, checksum: int) -> Tensor:
+def read_next(file: BufferedReader, length: int, checksum: int) -> Tensor:
     """Read that many bytes, uint8 (length,), from where a file stands.
 
     Raises:

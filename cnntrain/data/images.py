@@ -67,9 +67,9 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
         """Return a batch with one gather: uint8 (N, C, H, W) and the targets. The DataLoader calls this."""
         index = torch.as_tensor(indices, dtype=torch.int64)
-        return self.gathered(index), self.labels.index_select(0, index.to(self.device))
+        return self.gather(index), self.labels.index_select(0, index.to(self.device))
 
-    def gathered(self, indices: Tensor) -> Tensor:
+    def gather(self, indices: Tensor) -> Tensor:
         """Return some images, uint8 (N, C, H, W), by their indices, int64 (N,)."""
         index = indices.to(self.images.device)
         # index_select copies whole images; images[index] goes pixel by pixel and takes 15 times as long.
@@ -89,8 +89,8 @@ class InMemoryDataset(Dataset[tuple[Tensor, Tensor]]):
     @functools.cached_property
     def fingerprint(self) -> int:
         """Checksum of some images and of the targets: a resumed run must see the same data."""
-        places = torch.from_numpy(sample(len(self)))
-        return checksum(self.gathered(places), self.targets.vouching(self.labels, places))
+        places = torch.from_numpy(evenly_spread(len(self)))
+        return checksum(self.gather(places), self.targets.for_fingerprint(self.labels, places))
 
     @property
     def strata(self) -> Tensor | None:
@@ -164,7 +164,7 @@ def as_bytes(image: Any) -> Tensor:
     return array.to(torch.uint8)
 
 
-def sample(count: int) -> np.ndarray:
+def evenly_spread(count: int) -> np.ndarray:
     """Return the places of some images, spread evenly, that vouch for the rest: int64 (N,)."""
     return np.unique(np.linspace(0, count - 1, min(count, SAMPLED)).astype(np.int64))
 

@@ -16,7 +16,7 @@ from torch.utils.data import Sampler
 from cnntrain.compute.ddp import Shard
 from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.data.augment.augment import Augment
-from cnntrain.data.batches import Batch, BatchLoader, raised
+from cnntrain.data.batches import Batch, BatchLoader, raise_if_error
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.runtime.rng import seed_for
@@ -191,13 +191,13 @@ class TrainLoader:
                 yield x, y
                 step += 1
 
-    def look(self, count: int) -> Batch:
+    def preview(self, count: int) -> Batch:
         """Return the first images of the first epoch as the network gets them, but as bytes, and labels.
 
         No generator of the run is touched by that.
         """
         batch = next(iter(ShuffledBatches(self.batches.indices, count, self.seed)))
-        images, labels = (part.to(self.device) for part in raised(self.dataset.__getitems__(batch)))
+        images, labels = (part.to(self.device) for part in raise_if_error(self.dataset.__getitems__(batch)))
         generator = Generator(self.device).manual_seed(seed_for(self.seed, "augment", 0, 0))
         if not self.augment:
             return images, labels

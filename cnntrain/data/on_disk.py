@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.augment.crop import central
-from cnntrain.data.images import InMemoryDataset, sample
+from cnntrain.data.images import InMemoryDataset, evenly_spread
 from cnntrain.data.resize import Size, sides
 from cnntrain.data.targets import CLASSES, Targets, checksum
 from cnntrain.errors import RunFailed
@@ -78,7 +78,7 @@ class DiskDataset(InMemoryDataset):
         except RunFailed as error:
             return error
 
-    def gathered(self, indices: Tensor) -> Tensor:
+    def gather(self, indices: Tensor) -> Tensor:
         """Return some images, uint8 (N, C, H, W), colours side by side in memory.
 
         Raises:
@@ -87,7 +87,7 @@ class DiskDataset(InMemoryDataset):
         return self.batch(indices)[0]
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return some images, as :meth:`gathered` does, and their targets.
+        """Return some images, as :meth:`gather` does, and their targets.
 
         Raises:
             RunFailed: the file can't be read, or what it holds is not what was written.
@@ -140,7 +140,7 @@ class DiskDataset(InMemoryDataset):
     @functools.cached_property
     def fingerprint(self) -> int:
         """Checksum of some images and of their targets, as :class:`InMemoryDataset` has it."""
-        images, targets = self.batch(torch.from_numpy(sample(len(self))))
+        images, targets = self.batch(torch.from_numpy(evenly_spread(len(self))))
         return checksum(images, targets if self.targets.is_dense else self.labels)
 
     def class_counts(self, indices: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class DiskDataset(InMemoryDataset):
 
     def first(self, count: int) -> Tensor:
         """Return the first images, uint8 (count, C, H, W)."""
-        return self.gathered(torch.arange(min(count, len(self))))
+        return self.gather(torch.arange(min(count, len(self))))
 
     @property
     def device(self) -> torch.device:

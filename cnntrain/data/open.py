@@ -90,7 +90,7 @@ def open_data(
     reader = Reader(settings, console, trust)
     reader.known["class_names"] = None if class_names is None else list(class_names)
     reader.known["run_split"] = run_split or (earlier.guard() if earlier is not None else None)
-    train, test = both_parts(reader, console, trust)
+    train, test = read_train_and_test(reader, console, trust)
     folder: Any = reader.opened.get(True)
     indices, val_indices = split_indices(folder, train, settings.val_fraction, settings.split_seed)
     held_back = folder.held_back if isinstance(folder, Folder) else 0
@@ -104,7 +104,7 @@ def open_data(
         )
         held_back += 0 if earlier.goes_on else chosen - len(val_indices)
     train_indices = limited(indices, settings.limit, settings.split_seed)
-    train, test, where = placed(train, test, device, settings.workers, reader.on_disk)
+    train, test, where = move_to_device(train, test, device, settings.workers, reader.on_disk)
     words = "; ".join([where, *reader.notes])
     data = Data(train, test, train_indices, val_indices, words, getattr(folder, "skipped", []))
     data.held_back, data.split = held_back, (settings.val_fraction, settings.split_seed)
@@ -114,7 +114,9 @@ def open_data(
     return data
 
 
-def both_parts(reader: Reader, console: Console, trust: Sequence[str] | None) -> tuple[Images, Images]:
+def read_train_and_test(
+    reader: Reader, console: Console, trust: Sequence[str] | None
+) -> tuple[Images, Images]:
     """Read or open the training and the test images; what the user typed is downloaded if it is missing."""
     try:
         return reader.read(True), reader.read(False)
@@ -195,7 +197,7 @@ def remarks(reader: Reader, console: Console) -> list[str]:
     return [] if test.has_own_test else [f"{len(test):,} held out for testing, by a hash of each file"]
 
 
-def placed(
+def move_to_device(
     train: Images, test: Images, device: torch.device, workers: int, on_disk: bool
 ) -> tuple[Images, Images, str]:
     """Move images to the accelerator, unless workers gather the batches or it lacks the memory.

@@ -66,13 +66,13 @@ class Reader:
         if self.data.inputs != IMAGES:
             return self.sequences(is_train)
         files = self.files(is_train)
-        place = decoded_cache.place(self.facts(is_train), files) if files else None
+        place = decoded_cache.cache_path(self.facts(is_train), files) if files else None
         images = self.from_cache(place)
         if images is None:
             dataset = self.opened[is_train] = self.build(is_train)
             if isinstance(dataset, Folder):  # whose files are known by then
                 own = {"digest": dataset.digest, "classes": dataset.classes}
-                place = decoded_cache.place({**self.facts(is_train), **own}, [])
+                place = decoded_cache.cache_path({**self.facts(is_train), **own}, [])
                 images = self.from_cache(place)
         found = images or self.made(dataset, place)
         return self.checked(found.seen_at(self.data.size))
@@ -152,7 +152,7 @@ class Reader:
         """Decode images into memory or to the disk, or leave them to be decoded batch by batch."""
         targets, num_classes = TARGETS[self.data.targets], self.data.num_classes
         streamed = StreamingDataset(dataset, **self.shape(), targets=targets, num_classes=num_classes)
-        how, why = self.way(dataset, streamed, place)
+        how, why = self.choose_storage(dataset, streamed, place)
         if how == "disk" and place is not None:
             with self.console.bar(len(streamed), 0, f"decoding {streamed.name}", unit="image") as bar:
                 batches = all_batches(streamed, self.data.workers, bar.update)
@@ -173,7 +173,7 @@ class Reader:
         self.note(why)
         return streamed
 
-    def way(self, dataset: Any, streamed: StreamingDataset, place: Path | None) -> tuple[str, str]:
+    def choose_storage(self, dataset: Any, streamed: StreamingDataset, place: Path | None) -> tuple[str, str]:
         """Return ``ram``, ``disk`` or ``off``, and why nothing better.
 
         Raises:

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.data.augment.crop import central
-from cnntrain.data.batches import Batch, BatchLoader, raised
-from cnntrain.data.images import InMemoryDataset, as_bytes, fit_images, sample
+from cnntrain.data.batches import Batch, BatchLoader, raise_if_error
+from cnntrain.data.images import InMemoryDataset, as_bytes, evenly_spread, fit_images
 from cnntrain.data.resize import Size, sides
 from cnntrain.data.targets import CLASSES, Targets, checksum
 from cnntrain.errors import UserError, describe_error
@@ -148,7 +148,7 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
     @property
     def fingerprint(self) -> int:
         """Checksum of some images and of their targets, as :class:`InMemoryDataset` has it."""
-        images, targets = batch_of(self, sample(len(self)))
+        images, targets = batch_of(self, evenly_spread(len(self)))
         return checksum(images, targets if self.targets.is_dense else self.labels)
 
     @property
@@ -182,12 +182,12 @@ class StreamingDataset(Dataset[tuple[Tensor, Tensor]]):
             return
         for name in ("targets", "labels"):
             try:
-                labels = self.targets.told_by(getattr(self.dataset, name))
+                labels = self.targets.from_attribute(getattr(self.dataset, name))
             except (AttributeError, TypeError, ValueError, RuntimeError):  # none, or words, or a method
                 continue
             if len(labels) != len(self) or labels.dim() != self.targets.empty(0, (0, 0)).dim():
                 continue
-            some, self.labels = sample(len(self)), labels
+            some, self.labels = evenly_spread(len(self)), labels
             if torch.equal(labels[some], batch_of(self, some)[1]):  # no target_transform has its say in them
                 return
         self.labels = torch.empty(0, dtype=torch.int64)
@@ -217,7 +217,7 @@ def numbered(count: int) -> tuple[str, ...]:
 
 def batch_of(dataset: StreamingDataset, indices: np.ndarray) -> tuple[Tensor, Tensor]:
     """Return some images and their targets."""
-    return raised(dataset.__getitems__(indices))
+    return raise_if_error(dataset.__getitems__(indices))
 
 
 def all_batches(dataset: StreamingDataset, workers: int, advance: Callable[[int], object]) -> Iterator[Batch]:

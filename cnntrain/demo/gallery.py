@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.config.sections import DataSettings
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError
 from cnntrain.runtime.console import Console, count
@@ -40,7 +40,7 @@ def test_images(
     most = max(1, min(COMPARED, VALUES // int(np.prod(shape))))
     try:
         test = Reader(settings, console, trust).read(is_train=False)
-        images, targets = raised(test.__getitems__(evenly(most, len(test)).numpy()))
+        images, targets = raise_if_error(test.__getitems__(evenly(most, len(test)).numpy()))
     except CnntrainError as error:
         console.warn(f"the page shows no test images, since they can't be read: {error}")
         generator = torch.Generator().manual_seed(0)

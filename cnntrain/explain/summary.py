@@ -13,7 +13,7 @@ from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.explain import sentences
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
-from cnntrain.models.views import SkipsLayers
+from cnntrain.models.views import HasSkipConnections
 from cnntrain.runtime.console import Console, format_bytes
 from cnntrain.text import network_name, printable
 from cnntrain.training.components.components import build_freezing, describe_model
@@ -52,7 +52,7 @@ def show(settings: SummarySettings, console: Console) -> None:
         console.line("an image is a sequence of length {}: {}", reader.length, reader.extra_repr())
     if order := sentences.on_order([row.kind for row in rows]):
         console.line(order)
-    if isinstance(model, SkipsLayers):
+    if isinstance(model, HasSkipConnections):
         console.line("skip connections: {}", skips_in_words(model.skip_connections, rows))
     if freezing.names:
         console.line("{}, with freeze={}", freezing, shown(settings.freeze))

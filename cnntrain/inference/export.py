@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cnntrain import __version__
 from cnntrain.config.schema import IMAGES as ARE_IMAGES
 from cnntrain.config.sections import DataSettings, ExportSettings, ModelSettings
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError
 from cnntrain.inference.model import Trained
@@ -210,7 +210,7 @@ def images_for(
     most = OTHERS if model.exported.one_at_a_time else min(IMAGES, at_most(VALUES, model, trained.shape[1:]))
     try:
         test = Reader(settings, console, trust).read(is_train=False)
-        images, _ = raised(test.__getitems__(np.arange(min(most, len(test)))))
+        images, _ = raise_if_error(test.__getitems__(np.arange(min(most, len(test)))))
         return images, count(len(images), "test image")
     except CnntrainError as error:
         console.warn(f"compared on noise, since the test images can't be read: {error}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnntrain.inference.prediction import Prediction, folder_of
-from cnntrain.runtime.console import Console, Whole, count, is_terminal
+from cnntrain.runtime.console import Console, Verbatim, count, is_terminal
 from cnntrain.text import columns, printable
 
 WIDEST = 24  # columns of a class's name
@@ -77,7 +77,7 @@ class Lines:
             number_of_them = times(objects[name]).rjust(self.times_width) if objects else ""
             parts += [self.padded_class(name) + number_of_them, f"{share:{WIDTH}{self.value_format}}"]
         best, rest = "  [bold]{}[/] {}" * len(shown[:1]), "   [dim]{} {}[/]" * len(shown[1:])
-        self.console.line(f"{{}}{number}{best}{rest}", *(Whole(part) for part in parts))
+        self.console.line(f"{{}}{number}{best}{rest}", *(Verbatim(part) for part in parts))
 
     def padded_class(self, name: str) -> str:
         """Return a class's name in its column; of a name that is too long for a terminal, the end."""

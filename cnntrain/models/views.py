@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @runtime_checkable
-class AnswersAnyTime(Protocol):
+class ReadsStepByStep(Protocol):
     """A network that reads an image step by step, and can be asked before it has read all.
 
     Attributes:
@@ -37,7 +37,7 @@ class AnswersAnyTime(Protocol):
 
 
 @runtime_checkable
-class Attends(Protocol):
+class HasAttention(Protocol):
     """A network whose attention can be drawn over an image."""
 
     def attention_over(self, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Attends(Protocol):
 
 
 @runtime_checkable
-class SkipsLayers(Protocol):
+class HasSkipConnections(Protocol):
     """A network in which features go past the layers between an encoder and a decoder, as in a U-Net."""
 
     @property

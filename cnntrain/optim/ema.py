@@ -20,7 +20,7 @@ class MovingAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         def move(average: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
             # Unlike ``count``, n_averaged always lies on the CPU, so that no GPU is waited for.
-            approach(average, weights, int(self.average.n_averaged), decay)
+            move_average(average, weights, int(self.average.n_averaged), decay)
 
         self.average = AveragedModel(copied(model), multi_avg_fn=move, use_buffers=True)  # type: ignore[arg-type]
         compacted(self.average)  # which copies the copy
@@ -45,7 +45,7 @@ class MovingAverage:
         self.average.n_averaged.fill_(step)
 
 
-def approach(average: list[Tensor], weights: list[Tensor], step: int, decay: float) -> None:
+def move_average(average: list[Tensor], weights: list[Tensor], step: int, decay: float) -> None:
     """Move averages of one type towards the weights of a step; in the first ones quickly."""
     decay = min(decay, (1 + step) / (10 + step))  # as tf.train.ExponentialMovingAverage has it
     if average[0].is_floating_point() or average[0].is_complex():

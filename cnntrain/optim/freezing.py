@@ -37,7 +37,7 @@ class Freezing:
         found = set().union(*(matching(model, pattern, num_classes, "freeze") for pattern in patterns))
         trainable = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
         self.names = [name for name in trainable if name in found]
-        self.norms = [name for name, module in model.named_modules() if is_still(module, name, found)]
+        self.norms = [name for name, module in model.named_modules() if is_frozen(module, name, found)]
         if trainable and len(self.names) == len(trainable):
             raise UserError(
                 f"freeze={','.join(patterns)} leaves nothing to train: freeze less, such as backbone"
@@ -78,7 +78,7 @@ class Freezing:
         return f"{self.trained:,} of {self.total:,} parameters are trained{later}"
 
 
-def is_still(module: nn.Module, name: str, frozen: set[str]) -> bool:
+def is_frozen(module: nn.Module, name: str, frozen: set[str]) -> bool:
     """Return whether the running statistics of a module are frozen: by a pattern, or as its weights are."""
     prefix = f"{name}." if name else ""
     if getattr(module, "running_mean", None) is None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cnntrain.config.schema import CALLED, IMAGES
 from cnntrain.config.sections import DataSettings, ReportSettings
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.sequences.words import steps_in_words
 from cnntrain.data.streaming import StreamingDataset, batch_of
@@ -25,7 +25,7 @@ from cnntrain.text import argument
 
 
 @dataclass
-class Shown:
+class ReportedRun:
     """A run, and its model with the weights that its report shows.
 
     Args:
@@ -91,11 +91,11 @@ def batch_in(dataset: InMemoryDataset | StreamingDataset, indices: Tensor) -> tu
     places = indices.numpy().astype(np.int64)
     if isinstance(dataset, StreamingDataset):
         return batch_of(dataset, places)
-    images, targets = raised(dataset.__getitems__(places))
+    images, targets = raise_if_error(dataset.__getitems__(places))
     return images.cpu(), targets.cpu()
 
 
-def unfinished(run: Shown) -> str:
+def unfinished(run: ReportedRun) -> str:
     """Describe what is not there yet."""
     done, measured = f"{len(run.history)} of {run.settings.epochs}", "Nothing is measured yet"
     if run.evaluated is not None:
@@ -120,7 +120,7 @@ def data_of(data: DataSettings, sizes: tuple[int, int, int], classes: int) -> st
     return f"{text}, {width}×{height} {kind}, {classes} classes"
 
 
-def epochs_of(run: Shown) -> str:
+def epochs_of(run: ReportedRun) -> str:
     """Return how long the run trained, and which epoch is shown, in words."""
     seconds = sum(row["seconds"] for row in run.history)
     words = f"{count(len(run.history), 'epoch')} in {seconds:,.1f} s of training"
@@ -129,7 +129,7 @@ def epochs_of(run: Shown) -> str:
     return words
 
 
-def environment(run: Shown) -> dict[str, str]:
+def environment(run: ReportedRun) -> dict[str, str]:
     """Return where the run was made, as names and values."""
     summary: Mapping[str, Any] = run.summary or {}
     layout = ", channels last" if run.settings.channels_last is True else ""

@@ -17,7 +17,7 @@ from cnntrain.errors import RunFailed, UserError, describe_error
 from cnntrain.image_folder.members import EVERY_PART, recorded_split
 from cnntrain.inference.model import Trained
 from cnntrain.models.copying import copied
-from cnntrain.report.data import Shown, images_in
+from cnntrain.report.data import ReportedRun, images_in
 from cnntrain.report.sections import PAGE, write_report
 from cnntrain.runs import checkpoint, lookup, run_files, run_folder
 from cnntrain.runs.records import CheckpointState, RunSummary
@@ -70,7 +70,7 @@ def after_training(
         settings.augment,
         to_wait=f"cnntrain report {argument(folder)}",
     )
-    run = Shown(
+    run = ReportedRun(
         folder,
         settings,
         trainer.task,
@@ -113,7 +113,7 @@ def from_folder(
     trained = Trained(replace(trained_settings, compile=False), path, shown)
     data = data_of_run(settings, trained, folder, state, console)
     best = state["progress"]["best"]
-    run = Shown(
+    run = ReportedRun(
         folder,
         settings,
         trained.task,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.precision import Precision
 from cnntrain.models.hooks import forward_hooks
-from cnntrain.models.views import Attends
+from cnntrain.models.views import HasAttention
 from cnntrain.tasks.collector import evenly
 
 MOST_FILTERS = 64
@@ -109,7 +109,7 @@ def feature_maps(model: nn.Module, x: Tensor, precision: Precision) -> list[Maps
 
 
 @torch.no_grad()
-def attention(model: Attends, x: Tensor) -> Tensor:
+def attention(model: HasAttention, x: Tensor) -> Tensor:
     """Return where a network looks in images, float (N, C, H, W).
 
     Returns:

@@ -13,9 +13,9 @@ from cnntrain.config.schema import IMAGES
 from cnntrain.drawing.html import facts, panels, paragraph
 from cnntrain.drawing.plots import Plots
 from cnntrain.models import summary as summaries
-from cnntrain.models.views import AnswersAnyTime, Attends
+from cnntrain.models.views import HasAttention, ReadsStepByStep
 from cnntrain.report import figures, model_views
-from cnntrain.report.data import Shown, data_of, environment, epochs_of, unfinished
+from cnntrain.report.data import ReportedRun, data_of, environment, epochs_of, unfinished
 from cnntrain.report.page import Contents, configuration, layers_table, page
 from cnntrain.report.reproduce import command_of, settings
 from cnntrain.runs.checkpoint import write_atomically
@@ -29,7 +29,7 @@ PAGE, PLOTS = "report.html", "plots"
 FOLLOWED = 3  # images whose feature maps are shown
 
 
-def write_report(run: Shown, console: Console) -> Path:
+def write_report(run: ReportedRun, console: Console) -> Path:
     """Write ``report.html`` and ``plots/`` into the folder of a run, and return where the page is.
 
     Raises:
@@ -46,7 +46,7 @@ def write_report(run: Shown, console: Console) -> Path:
     return target
 
 
-def contents_of(run: Shown) -> Contents:
+def contents_of(run: ReportedRun) -> Contents:
     """Return what stands above the sections."""
     summary: Mapping[str, Any] = run.summary or {}
     name = network_name(run.settings.model, type(run.model).__name__)
@@ -63,7 +63,7 @@ def contents_of(run: Shown) -> Contents:
     )
 
 
-def sections(run: Shown, plots: Plots) -> Iterator[Section]:
+def sections(run: ReportedRun, plots: Plots) -> Iterator[Section]:
     """Yield the sections of the page in its order: those of every run, and between them those of the task."""
     yield curves(run, plots)
     if run.evaluated is not None:
@@ -73,7 +73,7 @@ def sections(run: Shown, plots: Plots) -> Iterator[Section]:
     yield Section("environment", "Environment", facts(environment(run)), in_column=True)
 
 
-def last_section(run: Shown, left_out: list[str]) -> Section:
+def last_section(run: ReportedRun, left_out: list[str]) -> Section:
     """Return the configuration, and what is not on the page."""
     summary: Mapping[str, Any] = run.summary or {}
     typed, values, usual = summary.get("command", ""), run.settings.values, run.task.scores.monitors[0]
@@ -82,7 +82,7 @@ def last_section(run: Shown, left_out: list[str]) -> Section:
     return Section("configuration", "Configuration", content)
 
 
-def curves(run: Shown, plots: Plots) -> Section:
+def curves(run: ReportedRun, plots: Plots) -> Section:
     """Return the scores and the learning rate after each epoch."""
     name, title, history, scores = "curves", "Curves", run.history, run.task.scores
     if not history:
@@ -104,13 +104,13 @@ def curves(run: Shown, plots: Plots) -> Section:
     return Section(name, title, panels(drawn) + paragraph(text))
 
 
-def inside(run: Shown, plots: Plots) -> Iterator[Section]:
+def inside(run: ReportedRun, plots: Plots) -> Iterator[Section]:
     """Yield what the network shows of itself: its attention, its feature maps, or its filters."""
     if run.settings.data.inputs != IMAGES:
         return  # these are drawn over images
-    if isinstance(run.model, AnswersAnyTime):
+    if isinstance(run.model, ReadsStepByStep):
         return  # the task tells what it answers, step by step
-    if isinstance(run.model, Attends):
+    if isinstance(run.model, HasAttention):
         if run.evaluated is not None:
             yield attention(run.model, run, run.evaluated, plots)
         return
@@ -119,7 +119,7 @@ def inside(run: Shown, plots: Plots) -> Iterator[Section]:
     yield filters(run, plots)
 
 
-def attention(model: Attends, run: Shown, seen: Evaluated, plots: Plots) -> Section:
+def attention(model: HasAttention, run: ReportedRun, seen: Evaluated, plots: Plots) -> Section:
     """Return where the network looks in a few images."""
     name, title = "attention", "Attention"
     chosen, names = zip(*run.task.examples(seen, FOLLOWED), strict=True)
@@ -144,7 +144,7 @@ def in_colours(images: Tensor) -> np.ndarray:
     return colours
 
 
-def feature_maps(run: Shown, seen: Evaluated, plots: Plots) -> Section:
+def feature_maps(run: ReportedRun, seen: Evaluated, plots: Plots) -> Section:
     """Return what the layers make of a few images."""
     name, title = "maps", "Feature maps"
     chosen, names = zip(*run.task.examples(seen, FOLLOWED), strict=True)
@@ -162,7 +162,7 @@ def feature_maps(run: Shown, seen: Evaluated, plots: Plots) -> Section:
     return Section(name, title, drawn + paragraph(text))
 
 
-def filters(run: Shown, plots: Plots) -> Section:
+def filters(run: ReportedRun, plots: Plots) -> Section:
     """Return the filters of the first layer."""
     name, title = "filters", "Filters"
     found = model_views.first_filters(run.model, run.settings.data.shape)
@@ -178,7 +178,7 @@ def filters(run: Shown, plots: Plots) -> Section:
     return Section(name, title, drawn + paragraph(text), in_column=True)
 
 
-def layers(run: Shown) -> Section:
+def layers(run: ReportedRun) -> Section:
     """Return the table of layers."""
     found, why = asked(run.model, lambda: summaries.layers(run.model, run.settings.data.shape))
     shown = layers_table(found, run.settings.data.inputs) if found else paragraph(why) if why else ""

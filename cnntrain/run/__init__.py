@@ -89,7 +89,7 @@ def train(
 def images_logged(setup: Setup) -> Tensor | None:
     """Return some training images as the network gets them, uint8 (N, C, H, W); None of sequences."""
     is_seen = inputs_of(setup.config["data"]) == IMAGES
-    return setup.task.drawn(*setup.batches.train.look(IMAGES_LOGGED)) if is_seen else None
+    return setup.task.drawn(*setup.batches.train.preview(IMAGES_LOGGED)) if is_seen else None
 
 
 def resume(config: Config, folder: Path, state: CheckpointState | None = None) -> RunSummary:

@@ -75,7 +75,7 @@ class Console:
 
     def command(self, markup: str, command: str, level: int = 1) -> None:
         """Print a command to copy, after what it is for; it is never folded."""
-        self.line(f"{markup}: [bold]{{}}[/]", Whole(command), level=level)
+        self.line(f"{markup}: [bold]{{}}[/]", Verbatim(command), level=level)
 
     def warn(self, text: str) -> None:
         """Print a line that must be seen, to standard error."""
@@ -89,7 +89,7 @@ class Console:
         """Print names and values, one a line, aligned."""
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            self.line(f"  [dim]{name:<{width}}[/]  {{}}", Whole(value), level=level, hang=width + 4)
+            self.line(f"  [dim]{name:<{width}}[/]  {{}}", Verbatim(value), level=level, hang=width + 4)
 
     def wide_line(self, line: Callable[[int], str], markup: str = "{}") -> None:
         """Print a line that is laid out for the width of the terminal, and record it as laid out for the log.
@@ -141,7 +141,7 @@ class Console:
             plain.print(renderable, soft_wrap=is_line)
 
 
-class Whole(str):
+class Verbatim(str):
     """A value of several words or lines that is shown in full; only its control characters are replaced."""
 
 
@@ -155,7 +155,7 @@ def filled(markup: str, values: Sequence[object] = ()) -> Text:
     for value in values:
         place = text.plain.index("{}")
         before, here, text = text.divide([place, place + 2])
-        shown = without_controls(value) if isinstance(value, Whole) else printable(value)
+        shown = without_controls(value) if isinstance(value, Verbatim) else printable(value)
         spans = [Span(0, len(shown), span.style) for span in here.spans]
         done += Text.assemble(before, Text(shown, spans=spans))
     return done + text

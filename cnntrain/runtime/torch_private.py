@@ -45,7 +45,7 @@ def end_workers(loader: DataLoader[Any]) -> None:
         kept._shutdown_workers()  # type: ignore[attr-defined]
 
 
-def oblivious_of_sizes(wanted: bool) -> AbstractContextManager[None]:
+def ignoring_sizes(wanted: bool) -> AbstractContextManager[None]:
     """Let torch.export take what an example has for one of many sizes.
 
     ``_config.patch(backed_size_oblivious=True)``, which torch.onnx sets too, has no public name. Without it

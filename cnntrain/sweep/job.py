@@ -18,7 +18,7 @@ from cnntrain.runs.job_record import RECORD, record_of
 from cnntrain.runs.records import JobRecord, RunSummary
 from cnntrain.runs.run_writes import OutsideFolder, check_links
 from cnntrain.runtime import memory, streams
-from cnntrain.runtime.console import AS_TEXT, Console, Whole
+from cnntrain.runtime.console import AS_TEXT, Console, Verbatim
 from cnntrain.runtime.regular_files import append_regular
 from cnntrain.sweep.forkserver import unshield_path
 from cnntrain.tasks.chosen import scores_of
@@ -81,7 +81,7 @@ def run_job(job: Job) -> JobRecord:
     except CnntrainError as error:
         reraise_interruption(error)
         record |= {"state": "failed", "reason": str(error)}
-        Console(0, log).line("failed: {}", Whole(str(error)))
+        Console(0, log).line("failed: {}", Verbatim(str(error)))
         if error.__cause__ is not None:
             log_traceback(log, error.__cause__)
     except Exception as error:

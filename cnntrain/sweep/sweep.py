@@ -26,7 +26,7 @@ from cnntrain.runs import lookup, run_folder
 from cnntrain.runs.checkpoint import LAST
 from cnntrain.runs.job_record import RECORD, is_done
 from cnntrain.runs.records import JobRecord
-from cnntrain.runtime.console import Console, Whole, count
+from cnntrain.runtime.console import Console, Verbatim, count
 from cnntrain.runtime.imports import needed
 from cnntrain.runtime.signals import StopJobs
 from cnntrain.sweep.job import Job, run_job
@@ -290,7 +290,7 @@ class Sweep:
             nonlocal number
             number += 1
             varied = f": {' '.join(job.varied)}" if job.varied else ""
-            self.console.line("\n[bold]job {} of {}{}[/]", number, total, Whole(varied))
+            self.console.line("\n[bold]job {} of {}{}[/]", number, total, Verbatim(varied))
             return work(replace(job, header=number == done + 1))
 
         return announcing

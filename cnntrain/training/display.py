@@ -14,7 +14,7 @@ from cnntrain.config.sections import DataSettings, HeaderSettings, strengths
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data
 from cnntrain.data.sequences.words import steps_in_words
-from cnntrain.runtime.console import Console, Whole, count, joined
+from cnntrain.runtime.console import Console, Verbatim, count, joined
 from cnntrain.runtime.hardware import cores
 from cnntrain.tasks.doctor import Finding
 from cnntrain.tasks.metrics import Result
@@ -85,7 +85,7 @@ def show_configuration(console: Console, config: Config) -> None:
     if console.verbose >= 2:
         from omegaconf import OmegaConf
 
-        console.line("\n{}", Whole(OmegaConf.to_yaml(config)), level=2)
+        console.line("\n{}", Verbatim(OmegaConf.to_yaml(config)), level=2)
 
 
 def name_of_schedule(target: str) -> str:

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from cnntrain.data import decoded_cache
 from cnntrain.data.augment.augment import Augment
-from cnntrain.data.batches import BatchLoader, raised
+from cnntrain.data.batches import BatchLoader, raise_if_error
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.on_disk import DiskDataset
@@ -310,10 +310,10 @@ def on_disk(tmp_path: Path) -> DiskDataset:
 def test_images_on_the_disk_are_checked_when_they_are_needed(on_disk: DiskDataset, damage: str) -> None:
     path, data = on_disk.path, on_disk.path.read_bytes()
     size = 3 * 6 * 6
-    assert len(raised(on_disk.__getitems__([0, 1]))[1]) == 2
+    assert len(raise_if_error(on_disk.__getitems__([0, 1]))[1]) == 2
     if damage == "gone":  # removed by another process to make room: the open file stays
         path.unlink()
-        assert len(raised(on_disk.__getitems__([20]))[1]) == 1
+        assert len(raise_if_error(on_disk.__getitems__([20]))[1]) == 1
         return
     with path.open("r+b") as file:  # in its place, as another program would
         if damage == "truncated":
@@ -321,7 +321,7 @@ def test_images_on_the_disk_are_checked_when_they_are_needed(on_disk: DiskDatase
         else:
             file.seek(20 * size)
             file.write(bytes(10 * size) if damage == "zeros" else changed(data[20 * size : 21 * size], 7))
-    assert len(raised(on_disk.seen_at(4).__getitems__([3]))[1]) == 1
+    assert len(raise_if_error(on_disk.seen_at(4).__getitems__([3]))[1]) == 1
     error = on_disk.__getitems__([5, 20])
     assert isinstance(error, RunFailed) and str(path) in str(error) and "damaged" in str(error)
     assert not path.exists()

@@ -12,7 +12,7 @@ from conftest import Command
 from torch.nn import functional as F
 
 from cnntrain.models import GRU, Transformer
-from cnntrain.models.views import AnswersAnyTime, Attends
+from cnntrain.models.views import HasAttention, ReadsStepByStep
 
 QUICK = ("limit=200", "epochs=1", "model.width=8", "precision=fp32", "threads=1", "eval_batch_size=50")
 IMAGE = (1, 4, 6)
@@ -51,7 +51,7 @@ def test_an_answer_after_some_rows_is_that_to_an_image_of_those_rows(
     pooling: str, bidirectional: bool
 ) -> None:
     model = GRU(IMAGE, 3, 5, depth=2, bidirectional=bidirectional, pooling=pooling).eval()
-    assert isinstance(model, AnswersAnyTime) and model.steps == 4 and model.of_step == "rows"
+    assert isinstance(model, ReadsStepByStep) and model.steps == 4 and model.of_step == "rows"
     x = torch.randn(2, *IMAGE)
     found = model.answers_after(x, [1, 3, 4])
     assert torch.allclose(found[:, 2], model(x), atol=1e-6)
@@ -68,7 +68,7 @@ def test_attention_is_that_of_the_formula_over_the_parts_of_the_image(
 ) -> None:
     patch = 2 if read == "patches" else "auto"
     model = Transformer(IMAGE, 3, 8, 2, 2, pooling=pooling, read=read, patch=patch).eval()
-    assert isinstance(model, Attends)
+    assert isinstance(model, HasAttention)
     x = torch.randn(3, *IMAGE)
     maps, whole = model.attention_over(x), model.attention(x)
     assert maps.shape == (3, 2, 2, *grid)

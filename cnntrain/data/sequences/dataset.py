@@ -40,7 +40,7 @@ class SequenceDataset(InMemoryDataset):
         self.begins = lengths.cumsum(0) - lengths
         self.whole = self
 
-    def gathered(self, indices: Tensor) -> Tensor:
+    def gather(self, indices: Tensor) -> Tensor:
         """Return some sequences, float32 (N, 1, T, F + 1), by their indices, int64 (N,)."""
         lengths = self.lengths[indices.cpu()]
         steps = torch.arange(int(lengths.max()) if len(lengths) else 0)
@@ -57,7 +57,7 @@ class SequenceDataset(InMemoryDataset):
 
     def first(self, count: int) -> Tensor:
         """Return the first sequences, float32 (count, 1, T, F + 1)."""
-        return self.gathered(torch.arange(min(count, len(self))))
+        return self.gather(torch.arange(min(count, len(self))))
 
     @property
     def size(self) -> int:

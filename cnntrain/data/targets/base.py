@@ -65,7 +65,7 @@ class Targets(ABC):
         room[begin : begin + len(some)] = some
         return room
 
-    def told_by(self, value: Any) -> Tensor:
+    def from_attribute(self, value: Any) -> Tensor:
         """Return the targets of all images that a data set keeps as an attribute, as a tensor.
 
         Raises:
@@ -113,7 +113,7 @@ class Targets(ABC):
         return augment(x, generator, size), targets
 
     @abstractmethod
-    def vouching(self, targets: Tensor, places: Tensor) -> Tensor:
+    def for_fingerprint(self, targets: Tensor, places: Tensor) -> Tensor:
         """Return the targets that tell data from others.
 
         Args:

@@ -72,7 +72,7 @@ class Boxes(Targets):
         most = max(room.shape[1], some.shape[1])
         return super().put(filled(room, most), begin, filled(some, most))
 
-    def told_by(self, value: Any) -> Tensor:
+    def from_attribute(self, value: Any) -> Tensor:
         """Return boxes of all images, float32 (N, M, 6).
 
         Raises:
@@ -119,7 +119,7 @@ class Boxes(Targets):
         rows = torch.cat([changed.boxes, targets[..., CLASS:]], dim=-1)
         return changed.images, compacted(rows, is_box & (areas(changed.boxes) > 0))
 
-    def vouching(self, targets: Tensor, places: Tensor) -> Tensor:
+    def for_fingerprint(self, targets: Tensor, places: Tensor) -> Tensor:
         """Return all boxes."""
         return targets
 

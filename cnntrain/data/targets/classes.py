@@ -31,7 +31,7 @@ class Classes(Targets):
             wrong = int(targets.max()) if int(targets.min()) >= 0 else int(targets.min())
             raise UserError(f"label {wrong} is outside the {len(class_names)} classes")
 
-    def vouching(self, targets: Tensor, places: Tensor) -> Tensor:
+    def for_fingerprint(self, targets: Tensor, places: Tensor) -> Tensor:
         """Return all labels."""
         return targets
 

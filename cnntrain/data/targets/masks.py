@@ -72,7 +72,7 @@ class Masks(Targets):
         assert changed.masks is not None
         return changed.images, changed.masks
 
-    def vouching(self, targets: Tensor, places: Tensor) -> Tensor:
+    def for_fingerprint(self, targets: Tensor, places: Tensor) -> Tensor:
         """Return the masks of the images that are looked at."""
         return targets.index_select(0, places.to(targets.device))
 

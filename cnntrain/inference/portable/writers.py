@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cnntrain.errors import UserError, describe_error
 from cnntrain.inference.portable.from_bytes import FromBytes, tensors
 from cnntrain.runs.named_output import save_bytes
-from cnntrain.runtime.torch_private import looping, oblivious_of_sizes
+from cnntrain.runtime.torch_private import ignoring_sizes, looping
 
 Run = Callable[..., Tensor]
 
@@ -79,7 +79,7 @@ def traced(source: Source) -> torch.export.ExportedProgram:
 
     The example stands for images of any size.
     """
-    with quietly(), oblivious_of_sizes(source.any_size), looping(source.loops):
+    with quietly(), ignoring_sizes(source.any_size), looping(source.loops):
         return torch.export.export(source.model, source.inputs, dynamic_shapes=source.dynamic_shapes("pt2"))
 
 

@@ -157,7 +157,7 @@ def batches_for(
         assert isinstance(test, InMemoryDataset)
         count = min(SEQUENCES, len(test))
         places = torch.arange(count).split([*sizes_of(count)])
-        found = [unpadded(test.gathered(some)) for some in places]
+        found = [unpadded(test.gather(some)) for some in places]
         what = f"{count:,} test sequences"
     except CnntrainError as error:
         console.warn(f"compared on noise, since the test sequences can't be read: {error}")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from cnntrain.compute.wait_time import Stopwatch
 from cnntrain.config.sections import DoctorSettings
-from cnntrain.runtime.console import Console, Whole
+from cnntrain.runtime.console import Console, Verbatim
 from cnntrain.tasks.doctor import Finding
 from cnntrain.training.doctor.diagnostics import Diagnostics
 
@@ -65,5 +65,5 @@ def as_dicts(findings: Sequence[Finding]) -> list[dict[str, str]]:
 def show_finding(console: Console, finding: Finding) -> None:
     """Print a problem that the training doctor has found, and the suggested fix."""
     fix = "        try [bold]{}[/]" if "=" in finding.fix else "        {}"
-    console.line("[yellow]doctor:[/] {}: {}", Whole(finding.finding), Whole(finding.evidence), hang=8)
-    console.line(fix, Whole(finding.fix), hang=8)
+    console.line("[yellow]doctor:[/] {}: {}", Verbatim(finding.finding), Verbatim(finding.evidence), hang=8)
+    console.line(fix, Verbatim(finding.fix), hang=8)

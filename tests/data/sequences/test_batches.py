@@ -46,7 +46,7 @@ def test_a_batch_is_as_long_as_its_longest_sequence_and_says_what_is_padding() -
 def test_longer_sequences_are_cut() -> None:
     dataset, cut = series(steps=10)
     assert cut == (LENGTHS > 10).sum()
-    assert dataset.gathered(torch.arange(330)).shape == (330, 1, 10, 4)
+    assert dataset.gather(torch.arange(330)).shape == (330, 1, 10, 4)
 
 
 def batches(seed: int, epoch: int, start: int = 0) -> list[list[int]]:
@@ -78,7 +78,7 @@ def test_the_order_follows_from_seed_and_epoch_and_goes_on_from_any_batch() -> N
 
 def test_features_are_standardised_and_padding_stays_zero() -> None:
     dataset, _ = series()
-    x = dataset.gathered(torch.tensor([3, 7, 11]))
+    x = dataset.gather(torch.tensor([3, 7, 11]))
     standardize = Standardize([1.0, 2.0, 3.0], [0.5, 1.0, 2.0], torch.device("cpu"))
     values, is_padding = unpadded(standardize(x))
     before, _ = unpadded(x)
@@ -90,7 +90,7 @@ def test_features_are_standardised_and_padding_stays_zero() -> None:
 def test_texts_become_the_numbers_of_their_tokens() -> None:
     found = Sequences(["b a", "c", "..."], np.array([0, 1, 1]), ("x", "y"), ["0", "1", "2"])
     dataset, _ = in_memory(found, 10, Tokens("words", "b a"))
-    values, is_padding = unpadded(dataset.gathered(torch.arange(3)))
+    values, is_padding = unpadded(dataset.gather(torch.arange(3)))
     assert values[..., 0].tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 0]]
     assert (~is_padding).sum(1).tolist() == [2, 1, 3]
 

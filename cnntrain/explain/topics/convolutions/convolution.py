@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import describe_window
@@ -40,7 +40,7 @@ def convolution(model: ExplainedModel, console: Console, folder: Path) -> None:
     Raises:
         UserError: the network has no convolution, or the images are smaller than a kernel.
     """
-    images, labels = raised(model.data.test.__getitems__(np.arange(1)))
+    images, labels = raise_if_error(model.data.test.__getitems__(np.arange(1)))
     seen = first_convolution(model, images)
     image = images[0].float().mean(dim=0).cpu() / 255
     if min(image.shape) < 5:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
 from cnntrain.explain.arithmetic import TracedLayer, format_shape, trace, window
@@ -56,7 +56,7 @@ def pooling(model: ExplainedModel, console: Console, folder: Path) -> None:
     Raises:
         UserError: there is no convolution, or its maps are too small.
     """
-    images, _ = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
+    images, _ = raise_if_error(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
     seen = first_convolution(model, images)
     maps = F.relu(seen.output)
     if min(maps.shape[2:]) < SHOWN:

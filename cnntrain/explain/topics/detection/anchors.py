@@ -16,7 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import clip_boxes_to_image
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
@@ -70,7 +70,7 @@ def anchors(model: ExplainedModel, console: Console, folder: Path) -> None:
     """
     net = model.model
     assert isinstance(net, FasterRCNN)  # which cli/explain checks
-    images, truth = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
+    images, truth = raise_if_error(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
     chosen = int(exist(truth).sum(dim=1).clamp(max=MOST_OBJECTS).argmax())
     image, objects = images[chosen], truth[chosen][exist(truth)[chosen]].cpu()
     seen = proposed(model, net, image, objects)

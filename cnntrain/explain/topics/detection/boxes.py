@@ -12,7 +12,7 @@ import torch
 from rich.markup import escape
 from torch import Tensor
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
@@ -57,7 +57,7 @@ def boxes(model: ExplainedModel, console: Console, folder: Path) -> None:
     """
     assert isinstance(model.task, Detection)  # which cli/explain checks
     number, threshold = min(IMAGES, len(model.data.test)), model.task.threshold
-    images, truth = raised(model.data.test.__getitems__(np.arange(number)))
+    images, truth = raise_if_error(model.data.test.__getitems__(np.arange(number)))
     with model.precision.autocast():
         output = model.model(model.normalize(images.to(model.normalize.mean.device))).float().cpu()
     candidates = detections(output, threshold, 1.0, CANDIDATES)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import canvas, styled
 from cnntrain.errors import UserError
 from cnntrain.explain import figures
@@ -46,7 +46,7 @@ def filters(model: ExplainedModel, console: Console, folder: Path) -> None:
         raise UserError(f"{type(model.model).__name__} has neither convolutions nor linear layers to draw")
     peaks = responses(model, list(layers))
     indices = np.arange(min(IMAGES, len(model.data.test)))
-    images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
+    images, labels = (part.cpu() for part in raise_if_error(model.data.test.__getitems__(indices)))
     lines: list[list[str]] = []
     purities: list[float] = []
     with console.bar(len(layers), 0, tr("drawing"), unit="layer") as bar:
@@ -159,7 +159,7 @@ def responses(model: ExplainedModel, names: Sequence[str]) -> dict[str, tuple[Te
     with forward_hooks([(name, model.model.get_submodule(name)) for name in names], note):
         for indices in torch.arange(min(IMAGES, len(test))).split(BATCH):
             called.clear()
-            x, _ = raised(test.__getitems__(indices.numpy()))
+            x, _ = raise_if_error(test.__getitems__(indices.numpy()))
             model.model(model.normalize(x.to(device)))
     return {
         name: (torch.cat([v for v, _ in parts]), torch.cat([p for _, p in parts]))

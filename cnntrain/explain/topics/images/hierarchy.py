@@ -11,7 +11,7 @@ import torch
 from rich.markup import escape
 from torch import Generator, Tensor
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.errors import UserError
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.arithmetic import TracedLayer, trace
@@ -67,7 +67,7 @@ def hierarchy(model: ExplainedModel, console: Console, folder: Path) -> None:
         raise UserError(f"{type(model.model).__name__} has no convolutions, which see a part: model=cnn has")
     peaks = responses(model, [row.layer.name for row in layers])
     indices = np.arange(min(IMAGES, len(model.data.test)))
-    images, labels = (part.cpu() for part in raised(model.data.test.__getitems__(indices)))
+    images, labels = (part.cpu() for part in raise_if_error(model.data.test.__getitems__(indices)))
     found = [excited(row, *peaks[row.layer.name], images, labels) for row in layers]
     words(
         console,

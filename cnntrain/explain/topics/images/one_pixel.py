@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import COLOURS, percent, styled
 from cnntrain.explain import figures
 from cnntrain.explain.setup import TrainingSetup
@@ -51,7 +51,7 @@ def one_pixel(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
     """
     parts = builds[0]()
     test = parts.data.test
-    images, labels = raised(test.__getitems__(np.arange(min(IMAGES, len(test)))))
+    images, labels = raise_if_error(test.__getitems__(np.arange(min(IMAGES, len(test)))))
     images, labels = images.float().cpu() / 255, labels.cpu()
     show_vectors(console, images, labels)
     found: dict[str, dict[str, float]] = {}

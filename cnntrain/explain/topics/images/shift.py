@@ -9,7 +9,7 @@ import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import percent
 from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
@@ -87,5 +87,5 @@ def batches_of(model: ExplainedModel) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the test images, uint8 (N, C, H, W), and their labels, int64 (N,), on the model's device."""
     test, device = model.data.test, model.normalize.mean.device
     for indices in torch.arange(len(test)).split(BATCH):
-        x, y = raised(test.__getitems__(indices.numpy()))
+        x, y = raise_if_error(test.__getitems__(indices.numpy()))
         yield x.to(device), y.to(device)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from cnntrain import loop
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.data.loader import EvalLoader
 from cnntrain.errors import UserError
 from cnntrain.explain import figures, sentences
@@ -24,7 +24,7 @@ from cnntrain.explain.topics.images.ablation import Blanks, blanked, what, where
 from cnntrain.language.translation import tr, tr_count
 from cnntrain.models.hooks import forward_hooks
 from cnntrain.models.summary import Layer, layers
-from cnntrain.models.views import SkipsLayers
+from cnntrain.models.views import HasSkipConnections
 from cnntrain.runtime.console import Console
 from cnntrain.text import printable, shown_path
 
@@ -66,13 +66,13 @@ def skips(model: ExplainedModel, console: Console, folder: Path) -> None:
         UserError: the network has no skip connections.
     """
     net = model.model
-    if not isinstance(net, SkipsLayers) or not net.skip_connections:
+    if not isinstance(net, HasSkipConnections) or not net.skip_connections:
         raise UserError(f"{type(net).__name__} has no skip connections to show: model=unet has")
     levels = levels_of(net, model.shape)
     show_levels(console, model, levels)
     found = measured(model, levels, console)
     show_scores(console, model, levels, found)
-    images, masks = (part.cpu() for part in raised(model.data.test.__getitems__(np.arange(SHOWN))))
+    images, masks = (part.cpu() for part in raise_if_error(model.data.test.__getitems__(np.arange(SHOWN))))
     x = model.normalize(images.to(model.normalize.mean.device))
     maps = features(model, levels, x[:1])
     answers = [predicted(model, blanks, x) for blanks in variants(model, levels).values()]
@@ -95,7 +95,7 @@ def levels_of(net: nn.Module, shape: tuple[int, int, int]) -> list[Level]:
     for row in done:
         for parent in {row.name, row.name.rpartition(".")[0]}:
             named[parent] = row  # the last one counts
-    assert isinstance(net, SkipsLayers)
+    assert isinstance(net, HasSkipConnections)
     found = [Level(named[giver], named[taker], giver, taker) for giver, taker in net.skip_connections]
     bottom = min(
         (row for row in done if row.parameters), key=lambda row: row.output_shape[-1] * row.output_shape[-2]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from torch import Tensor
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import styled
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.setup import ExplainedModel
@@ -38,7 +38,7 @@ def attention(model: ExplainedModel, console: Console, folder: Path) -> None:
         folder: the folder for the figures.
     """
     net: Any = model.model
-    images, _ = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
+    images, _ = raise_if_error(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
     x = model.normalize(images.to(model.normalize.mean.device))
     reader = net.reader
     parts = sentences.parts(reader.read)

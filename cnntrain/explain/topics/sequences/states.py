@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from torch import Tensor
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import styled
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.setup import ExplainedModel
@@ -48,7 +48,9 @@ def states(model: ExplainedModel, console: Console, folder: Path) -> None:
         folder: the folder for the figure.
     """
     net: Any = model.model
-    images, labels = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
+    images, labels = raise_if_error(
+        model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test))))
+    )
     device = model.normalize.mean.device
     x = model.normalize(images.to(device))
     steps = [place + 1 for place in evenly(MOST_STEPS, net.steps).tolist()]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.explain import figures, sentences
 from cnntrain.explain.setup import TrainingSetup, train
 from cnntrain.explain.terminal import curves, rows, words
@@ -104,7 +104,7 @@ def norms(parts: TrainingSetup, name: str) -> Norms:
     """
     model: Any = parts.model.eval()
     test = parts.data.test
-    images, labels = raised(test.__getitems__(np.arange(min(IMAGES, len(test)))))
+    images, labels = raise_if_error(test.__getitems__(np.arange(min(IMAGES, len(test)))))
     x = parts.normalize(images.to(parts.device))
     done = unroll(model.rnn, model.reader(x))
     loss = F.cross_entropy(model.answer(done.states), labels.to(parts.device), reduction="sum")

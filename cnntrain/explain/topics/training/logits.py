@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from torch import Tensor
 
-from cnntrain.data.batches import raised
+from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import COLOURS, styled
 from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
@@ -57,7 +57,9 @@ def logits(model: ExplainedModel, console: Console, folder: Path) -> None:
         console: where to.
         folder: the folder for the figure.
     """
-    images, labels = raised(model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test)))))
+    images, labels = raise_if_error(
+        model.data.test.__getitems__(np.arange(min(IMAGES, len(model.data.test))))
+    )
     chosen, outputs = least_sure(model, images)
     label, names = int(labels[chosen]), shown_names(model.data.train.class_names)
     values = outputs.tolist()

@@ -9,7 +9,7 @@ from torch import nn
 
 from cnntrain.drawing.html import paragraph, table
 from cnntrain.drawing.plots import Plots
-from cnntrain.models.views import AnswersAnyTime
+from cnntrain.models.views import ReadsStepByStep
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.tasks.classification.metrics import ClassificationResult, wilson_interval
 from cnntrain.tasks.classification.predictions import ImagePredictions
@@ -60,7 +60,7 @@ def sections(seen: Evaluated, plots: Plots) -> Iterator[Section]:
     # It stands beside the shifts where those are; else the tall maps would stand beside it alone.
     yield calibration(seen, plots, in_column=not shifted.content)
     yield shifted
-    if isinstance(seen.model, AnswersAnyTime):
+    if isinstance(seen.model, ReadsStepByStep):
         yield by_steps(seen.model, seen, plots)
 
 

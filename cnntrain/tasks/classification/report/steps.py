@@ -9,7 +9,7 @@ import torch
 
 from cnntrain.drawing.html import paragraph
 from cnntrain.drawing.plots import Plots
-from cnntrain.models.views import AnswersAnyTime
+from cnntrain.models.views import ReadsStepByStep
 from cnntrain.tasks.classification.report import figures
 from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.report import Evaluated, Section, asked
@@ -35,7 +35,7 @@ class Early:
     images: int
 
 
-def by_steps(model: AnswersAnyTime, seen: Evaluated, plots: Plots) -> Section:
+def by_steps(model: ReadsStepByStep, seen: Evaluated, plots: Plots) -> Section:
     """Return the accuracy by the number of steps read.
 
     Args:
@@ -60,7 +60,7 @@ def by_steps(model: AnswersAnyTime, seen: Evaluated, plots: Plots) -> Section:
 
 
 @torch.no_grad()
-def accuracy_by_steps(model: AnswersAnyTime, seen: Evaluated) -> Early:
+def accuracy_by_steps(model: ReadsStepByStep, seen: Evaluated) -> Early:
     """Return how often a network is right after some steps, on as many images as the time allows."""
     steps = [place + 1 for place in evenly(MOST_POINTS, model.steps).tolist()]
     places = evenly(MOST_IMAGES, seen.images.count)
