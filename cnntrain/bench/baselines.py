@@ -26,6 +26,7 @@ from cnntrain.models.copying import copied
 from cnntrain.models.detection.of_torchvision import OfTorchvision
 from cnntrain.run.components import Components
 from cnntrain.runtime.console import Console
+from cnntrain.training.components.device import compile_model
 
 FLOOR, TEXTBOOK = "floor", "textbook loop"
 IMAGES = 10_000  # on which all candidates train: more than fit into the processor's caches
@@ -77,7 +78,11 @@ def build_candidates(
             settings.data.workers,
         )
         name, batches = f"cnntrain, {engine.precision}", own_batches(loader)
-        found.append(OwnLoop(name, str(engine), engine, built, optimization, batches))
+        how = f"{engine}{', compiled' if settings.compile else ''}"
+        own = OwnLoop(name, how, engine, built, optimization, batches)
+        if settings.compile:
+            compile_model(own.model, asked.model.shape, device)
+        found.append(own)
     found.append(of_textbook(settings, built, dataset, plan.size, plain))
     return found
 

@@ -52,6 +52,16 @@ def test_masks_are_learnt_by_every_contender(cnntrain: Command) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_that_is_compiled_is_measured_compiled(cnntrain: Command) -> None:
+    outcome = cnntrain(
+        *QUICK, "precision=fp32", "data=fake", "data.source.size=300", "compile=true", "json=b.json"
+    )
+    assert outcome.code == 0, outcome.err
+    told = {row["name"]: row["explanation"] for row in json.loads(Path("b.json").read_text())["rates"]}
+    assert [name for name, words in told.items() if "compiled" in words] == ["cnntrain, fp32"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "told"),
     [

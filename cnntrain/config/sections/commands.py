@@ -134,6 +134,7 @@ class BenchSettings:
         engine: the network, and how it computes.
         optimization: the optimizer.
         device: where the run computes, or ``auto``.
+        compile: whether torch.compile makes one piece of code of the network.
         seed: the seed of weights and order.
     """
 
@@ -141,6 +142,7 @@ class BenchSettings:
     engine: EngineSettings
     optimization: OptimizerSettings
     device: str
+    compile: bool
     seed: int
 
     @classmethod
@@ -151,5 +153,6 @@ class BenchSettings:
             EngineSettings.from_config(config),
             OptimizerSettings.from_config(config),
             config["device"],
+            config["compile"],
             config["seed"],
         )
