@@ -49,7 +49,7 @@ def explained(arguments: Sequence[str]) -> int:
     if script is not None and topic is not FIRST:
         raise UserError(f"--as-script writes a run, which {topic.name} is not: leave one of the two out")
     if script is not None and "=" in script and not Path(script).exists():
-        raise UserError(f"--as-script needs a file behind it, and {printable(script)} is an override")
+        raise UserError(f"--as-script needs a file after it, and {printable(script)} is an override")
     if script is not None and spoken.get() != LANGUAGES[0]:
         raise UserError(f"--as-script writes its comments in English: leave lang={spoken.get()} out")
     if script is not None:  # which says itself what it is for

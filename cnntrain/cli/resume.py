@@ -71,8 +71,8 @@ def only_weights(path: Path) -> str:
     folder, start = path.parent.parent, f"cnntrain train init_from={argument(path)}"
     text = f"{printable(path)} holds the weights of an epoch, not the state of the optimizer to go on from"
     if path.with_name(checkpoint.LAST).exists():
-        return f"{text}\ncnntrain resume {argument(folder)} goes on from last.pt; {start} begins anew"
-    return f"{text}: {start} begins anew with them"
+        return f"{text}\ncnntrain resume {argument(folder)} goes on from last.pt; {start} starts over"
+    return f"{text}: {start} starts over with them"
 
 
 def begin_again(folder: Path, parsed: Sequence[Any]) -> RunSummary:

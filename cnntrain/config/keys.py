@@ -797,7 +797,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.vocabulary": Key(
         "tokens",
-        "characters, or words between blanks, that are told apart; auto: the commonest of the training texts",
+        "distinct characters or words; auto: the most common ones of the training texts",
         "weights",
         auto=True,
         inferred="sequences",
@@ -960,7 +960,7 @@ KEYS: dict[str, Key] = {
         choices=("last", "mean", "class"),
     ),
     "model.positions": Key(
-        "str", "vectors that tell the position", "weights", choices=("learned", "sinusoidal")
+        "str", "position vectors, added to each step", "weights", choices=("learned", "sinusoidal")
     ),
     # optim
     "optim.lr": Key("float", "learning rate", "weights", low=0, above=True, is_common=True),

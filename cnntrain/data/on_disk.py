@@ -130,7 +130,7 @@ class DiskDataset(InMemoryDataset):
             self.path.unlink()
         return RunFailed(
             f"the decoded images in the cache, {self.path}, are damaged: {why}\n"
-            "the file is removed; start again, or go on with cnntrain resume: it is made anew"
+            "the file is removed; start again, or go on with cnntrain resume: it is made again"
         )
 
     def __len__(self) -> int:

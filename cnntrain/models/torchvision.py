@@ -204,5 +204,5 @@ def loaded(name: str, weights: str, url: str, build: Callable[[], nn.Module]) ->
     except RuntimeError as error:  # a file that is truncated, or holds something else
         raise UserError(
             f"model.weights={weights}: {file} does not hold the weights of {name}: remove it, and it is "
-            "downloaded anew"
+            "downloaded again"
         ) from error

@@ -64,7 +64,7 @@ def difference(of_data: Sequence[str], of_model: Sequence[str]) -> str:
     if is_numbered(of_data):
         return (
             f"{text}\nthe data's are only numbered: data=folder data.root=DIR takes a folder for each class, "
-            "named as the model's, and a data set of your own tells their names by its list `classes`"
+            "named as the model's, and a data set of your own names them in its list `classes`"
         )
     return f"{text}: name data of the same classes"
 

@@ -316,6 +316,6 @@ def test_whatever_its_name_the_script_compiles(cnntrain: Command, file: str) -> 
 
 def test_an_override_in_the_place_of_the_file_is_told(cnntrain: Command) -> None:
     is_told(
-        cnntrain("explain", "--as-script", "model=mlp"), "--as-script needs a file behind it, and model=mlp"
+        cnntrain("explain", "--as-script", "model=mlp"), "--as-script needs a file after it, and model=mlp"
     )
     assert not Path("model=mlp").exists()

@@ -323,7 +323,7 @@ def test_the_best_checkpoint_holds_what_using_it_takes_and_says_so(cnntrain: Com
         cnntrain("resume", str(best), "epochs=2"),
         "best.pt holds the weights of an epoch, not the state of the optimizer to go on from",
         "cnntrain resume run goes on from last.pt; "
-        "cnntrain train init_from=run/checkpoints/best.pt begins anew",
+        "cnntrain train init_from=run/checkpoints/best.pt starts over",
     )
     last.unlink()
     is_told(cnntrain("resume", "run", "epochs=2"), "cnntrain train init_from=run/checkpoints/best.pt begins")

@@ -91,7 +91,7 @@ def labels_of(table: Table, contents: Mapping[str, Any]) -> dict[str, dict[Any, 
         labels[file] = {key: label[name] for key, name in named[file].items()}
     if any(label != key for of in labels.values() for key, label in of.items()):
         categories = (f"{key} is {table.names[label]}" for key, label in sorted(labels[first].items()))
-        table.notes.append(f"categories are told apart by name; of the ids in {first}, {some(categories)}")
+        table.notes.append(f"categories are identified by name; of the ids in {first}, {some(categories)}")
     others = [file for file in named if named[file] != named[first]]
     if others:
         table.notes.append(f"ids of categories differ between {first} and {some(others)}: names count")

@@ -100,7 +100,7 @@ def labels_of(table: Table, contents: Mapping[str, Any]) -> dict[str, dict[Any, 
         labels[file] = {key: label_of[name] for key, name in named.items()}
     if any(label != key for of in labels.values() for key, label in of.items()):
         categories = (f"{key} is {table.names[label]}" for key, label in sorted(labels[first].items()))
-        table.notes.append(f"categories are told apart by name; of the ids in {first}, {some(categories)}")
+        table.notes.append(f"categories are identified by name; of the ids in {first}, {some(categories)}")
     return labels
 
 

@@ -177,7 +177,7 @@ def layers_of(name: str, network: nn.Module, in_channels: int) -> dict[int, tupl
         )
     except Exception as error:  # whatever a network may raise that can't be traced
         raise UserError(
-            f"model.backbone={name}: its layers can't be told apart: {describe_error(error)}"
+            f"model.backbone={name}: its layers can't be distinguished: {describe_error(error)}"
         ) from error
     found = {}
     for node, output in outputs.items():

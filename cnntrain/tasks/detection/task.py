@@ -133,7 +133,7 @@ class Detection(BoxTask):
         return Exported(
             "boxes",
             f"float32 (1, {MOST}, 6): left, top, right and bottom in pixels of the input, score and class, "
-            "the surest box first; rows without a box have class -1",
+            "the most confident box first; rows without a box have class -1",
             f"non-maximum suppression (score above {self.threshold:g}, IoU at most {NMS:g})",
             "boxes and logits of each cell",
             Path(__file__).with_name("predict_onnx.py"),
