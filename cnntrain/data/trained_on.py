@@ -159,12 +159,8 @@ def without_trained_images(
     trained = earlier.trained_on(data, dataset, train)
     name = printable(earlier.path)
     if trained is None:
-        if (
-            earlier.goes_on
-            and earlier.settings.same(PLACE, data)
-            and len(val)
-            and isinstance(dataset, Folder)
-        ):
+        is_folder = earlier.goes_on and isinstance(dataset, Folder)
+        if is_folder and earlier.settings.same(PLACE, data) and len(val):
             console.warn(
                 f"init_from={name}: there is no record of which images that run was trained on: if they "
                 "are among the validation images, val scores are inflated"

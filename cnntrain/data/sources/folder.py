@@ -111,14 +111,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         self.classes = list(class_names or listing.classes)
         self.held_back = 0  # images of the test or of the validation part that the run was trained on
         self.found = match_members(inventory, parts, split.members) if split.members else None
-        if self.found is not None and split.binds:
-            check_there(self.found, split, root)
-            parts, order = self.found.parts()
-        else:
-            order = np.arange(len(parts))
-            is_trained = np.isin(parts, split.guarded) & split.has_trained(inventory)
-            self.held_back = int((is_trained & (parts == ("val" if train else "test"))).sum())
-            parts[is_trained] = UNUSED
+        parts, order = self.parts_in_run(parts, root, train)
         mine = order[np.isin(parts[order], ["test"] if not train else ["train", "val", UNUSED])]
         if not len(mine):
             why = why_not_trainable(parts) or "no image is left"
@@ -127,20 +120,41 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         self.masks: FolderMasks | None = None
         self.targets: list[int] | Tensor = []
         self.boxes_lost = 0  # that data.resize leaves out of sight
-        if isinstance(inventory, BoxInventory):
-            self.targets, self.boxes_lost = boxes_of(
-                inventory, mine, self.labels_of(listing.classes), self.image_size, resize
-            )
-        elif isinstance(inventory, AnnotatedInventory):
-            self.masks = FolderMasks(inventory, mine, self.labels_of(listing.classes), self.decoding)
-        else:
-            self.targets = self.labels_of([listing.classes[listing.labels[index]] for index in mine])
+        self.read_targets(mine)
         self.parts = parts[mine]
         self.indices = mine
         self.digest = inventory.digest(mine)
         self.skipped = inventory.bad
         self.has_own_test = "test" in listing.parts
         self.copies = copies_across(inventory, parts)
+
+    def parts_in_run(self, parts: np.ndarray, root: str, train: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each image of the folder does in this run, and the order of the images.
+
+        Args:
+            parts: the part of each image by the rule of the split, (N,).
+            root: the folder as typed.
+            train: whether this is the training part, not the test part.
+        """
+        split = self.run_split
+        if self.found is not None and split.binds:
+            check_there(self.found, split, root)
+            return self.found.parts()
+        is_trained = np.isin(parts, split.guarded) & split.has_trained(self.inventory)
+        self.held_back = int((is_trained & (parts == ("val" if train else "test"))).sum())
+        parts[is_trained] = UNUSED
+        return parts, np.arange(len(parts))
+
+    def read_targets(self, mine: np.ndarray) -> None:
+        """Set the boxes, the masks or the labels of the images whose indices are given, int64 (N,)."""
+        listing, inventory = self.inventory.listing, self.inventory
+        if isinstance(inventory, BoxInventory):
+            labels = self.labels_of(listing.classes)
+            self.targets, self.boxes_lost = boxes_of(inventory, mine, labels, self.image_size, self.resize)
+        elif isinstance(inventory, AnnotatedInventory):
+            self.masks = FolderMasks(inventory, mine, self.labels_of(listing.classes), self.decoding)
+        else:
+            self.targets = self.labels_of([listing.classes[listing.labels[index]] for index in mine])
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a worker needs to read images: not what is known about the whole folder."""
