@@ -173,6 +173,15 @@ def test_the_contents_are_told_in_the_language_that_is_typed(
     assert torchless("explain", "lang=fr", "lang=en").out == torchless("explain").out
 
 
+def test_a_topic_is_told_in_french_and_the_next_one_in_english(cnntrain: Command) -> None:
+    words = ("explain", "tensors", "limit=64", "precision=fp32", "threads=1")
+    french = cnntrain(*words, "lang=fr", "out=f")
+    assert (french.code, french.err) == (0, "")
+    assert "vecteur : un biais" in french.out and "\nfigure : f/tensors.png" in french.out
+    assert "vector" not in french.out and Path("f/tensors.png").exists()
+    assert "vector: a bias" in cnntrain(*words, "out=e").out
+
+
 def test_the_language_is_completed(torchless: Command) -> None:
     assert torchless("_complete", "explain", "lan").out == "lang=\n"
     assert torchless("_complete", "explain", "shift", "lang=").out == "lang=en\nlang=fr\n"
