@@ -111,6 +111,42 @@ def test_a_two_stage_network_gives_losses_and_cells_of_images_with_and_without_o
     assert task.activate(predictions_of(output)).shape == (2, 100, 6)
 
 
+def test_background_is_no_class_of_a_two_stage_network_for_one_class() -> None:
+    """Class 0 is an object, and not the background of the heads: vision#1952, vision#1360."""
+    torch.manual_seed(0)
+    network, task = FasterRCNN(1, 1, width=4), Detection((1, 64, 64), 1)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    y = torch.tensor([[[12.0, 16, 44, 48, 0, 0]]]).repeat(4, 1, 1)
+    images = torch.zeros(4, 1, 64, 64)
+    images[:, :, 16:48, 12:44] = 1
+    for _ in range(40):
+        optimizer.zero_grad()
+        DetectionLoss()(network(images), y).backward()
+        optimizer.step()
+    found = task.boxes(predictions_of(network.eval()(images)), 0.01, 0.6, 5)
+    assert set(found[..., 5].unique().tolist()) <= {0.0, -1.0}
+    assert found[0, 0, 5] == 0 and pairwise_iou(found[:, :1, :4], y[..., :4]).min() > 0.5
+
+
+@pytest.mark.parametrize("kind", [Yolo, FasterRCNN])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_boxes_and_losses_are_those_of_float32_under_autocast(
+    kind: type[Yolo | FasterRCNN], dtype: torch.dtype
+) -> None:
+    """Half a pixel in 600 is lost in 16 bits, and areas overflow: mmdetection#3292, yolor#95."""
+    torch.manual_seed(0)
+    network = kind(1, 2, width=4)
+    y = torch.tensor([[[0.0, 0, 639.5, 300, 0, 0], [400, 10, 640, 320, 1, 0]]])  # areas above 65,504
+    with torch.autocast("cpu", dtype):
+        loss = DetectionLoss()(network(torch.rand(1, 1, 320, 640)), y)
+    assert loss.dtype == torch.float32 and loss.isfinite()
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    with torch.autocast("cpu", dtype):
+        cells = predictions_of(network.eval()(torch.rand(1, 1, 320, 640)))
+    assert cells.dtype == torch.float32 and cells.isfinite().all()
+
+
 def test_the_loss_of_a_two_stage_network_in_evaluation_is_the_same_for_any_batch_size() -> None:
     torch.manual_seed(0)
     network, loss = FasterRCNN(1, 3, width=4).eval(), DetectionLoss()

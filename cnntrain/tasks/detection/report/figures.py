@@ -51,7 +51,7 @@ def by_score(thresholds: Sequence[float], curves: Mapping[str, Tensor], chosen: 
     axes.axvline(chosen, color=COLOURS["dim"], linestyle=":", linewidth=1)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     percent(axes)
-    axes.legend(fontsize=8, loc="lower left")
+    axes.legend(fontsize=8, loc="best")
     return figure
 
 

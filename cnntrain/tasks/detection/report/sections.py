@@ -55,15 +55,17 @@ def sections(seen: Evaluated, plots: Plots, chosen: bool) -> Iterator[Section]:
 def curves(seen: Evaluated, plots: Plots, chosen: bool) -> Section:
     """Return precision by recall, and both by the score, with the score from which on boxes are shown."""
     result: DetectionResult = seen.result
-    precision, recall = result.matches.curves(THRESHOLDS)
-    whole = {"precision": precision, "recall": recall, "F1": result.matches.f1(THRESHOLDS)}
+    surest = float(result.matches.score.max()) if len(result.matches.score) else 0.0
+    thresholds = [score for score in THRESHOLDS if score <= surest] or THRESHOLDS  # where there are boxes
+    precision, recall = result.matches.curves(thresholds)
+    whole = {"precision": precision, "recall": recall, "F1": result.matches.f1(thresholds)}
     by_recall = plots.as_svg(
         "precision_recall",
         figures.precision_recall(result.compared.precision),
         "precision at each recall, at three IoUs",
     )
     by_score = plots.as_svg(
-        "scores", figures.by_score(THRESHOLDS, whole, result.threshold), "precision, recall and F1 by score"
+        "scores", figures.by_score(thresholds, whole, result.threshold), "precision, recall and F1 by score"
     )
     here = {name: f"{value:.2%}" for name, value in result.at_threshold.items()}
     why = (
