@@ -21,7 +21,7 @@ import numpy as np
 from cnntrain.errors import UserError
 from cnntrain.image_folder.inventory import Inventory
 from cnntrain.image_folder.layout import FOLDER
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runtime.console import count
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable, shown_path, some

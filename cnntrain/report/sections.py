@@ -18,7 +18,7 @@ from cnntrain.report import figures, model_views
 from cnntrain.report.data import ReportedRun, data_of, environment, epochs_of, unfinished
 from cnntrain.report.page import Contents, configuration, layers_table, page
 from cnntrain.report.reproduce import command_of, settings
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runtime.console import Console, count, format_bytes
 from cnntrain.tasks.report import Evaluated, Section, asked
 from cnntrain.tasks.scores import TRAIN, VAL, VAL_LOSS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import RunFailed, UserError
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runs.run_folder import OUTPUTS, claim, discard_if_unused, make_folder, typed_path
 from cnntrain.runtime.console import Console, is_terminal
 from cnntrain.text import encoded, printable, without_controls

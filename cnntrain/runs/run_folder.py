@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import CnntrainError, RunFailed, UserError
-from cnntrain.runs.checkpoint import BEST, LAST, PREVIOUS, write_atomically
+from cnntrain.runs.atomic import write_atomically
+from cnntrain.runs.checkpoint import BEST, LAST, PREVIOUS
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_files import read_bytes, read_json
 from cnntrain.runtime.regular_files import append_regular

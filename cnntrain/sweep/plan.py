@@ -17,7 +17,7 @@ from cnntrain.config.overrides import READ_PATHS, parse
 from cnntrain.config.sections import SearchSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.runs import run_folder
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runs.run_files import read_yaml
 from cnntrain.text import argument, encoded, shown_path
 

@@ -11,7 +11,7 @@ from cnntrain.compare.ranking import Point, Run, as_csv, best_of, in_order
 from cnntrain.compare.results import figures_of
 from cnntrain.compare.table import show
 from cnntrain.errors import UserError
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runs.job_record import record_of
 from cnntrain.runtime.console import Console
 from cnntrain.sweep.plan import Plan

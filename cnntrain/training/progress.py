@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runs.records import EpochRow
 from cnntrain.runs.safe_csv import csv_of
 from cnntrain.runtime.ranks import is_main

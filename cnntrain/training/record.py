@@ -19,7 +19,7 @@ from cnntrain.config.schema import Config
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.open import Data
 from cnntrain.image_folder import members
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runs.records import RunSummary
 from cnntrain.tasks.doctor import Finding
 from cnntrain.tasks.metrics import Result

@@ -21,7 +21,7 @@ from cnntrain.errors import CheckpointError, RunFailed
 from cnntrain.loop import train_epoch
 from cnntrain.models import MLP
 from cnntrain.optim.schedules import Cosine
-from cnntrain.runs import checkpoint
+from cnntrain.runs import atomic, checkpoint
 from cnntrain.runs.checkpoint import STATE
 from cnntrain.runtime.rng import random_state, set_random_state
 
@@ -388,11 +388,11 @@ def test_the_one_before_is_kept_where_there_are_no_hard_links(
 
 def test_any_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "summary.json"
-    checkpoint.write_atomically(path, b"first")
-    checkpoint.write_atomically(path, b"second")
+    atomic.write_atomically(path, b"first")
+    atomic.write_atomically(path, b"second")
     assert path.read_bytes() == b"second"
     assert [file.name for file in path.parent.iterdir()] == ["summary.json"]
     with pytest.raises(TypeError):
-        checkpoint.write_atomically(path, "no bytes")  # type: ignore[arg-type]
+        atomic.write_atomically(path, "no bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"second"
     assert [file.name for file in path.parent.iterdir()] == ["summary.json"]

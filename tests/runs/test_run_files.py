@@ -17,7 +17,7 @@ from cnntrain.compare.page import curves_of
 from cnntrain.errors import RunFailed, UserError
 from cnntrain.report.entry import history_of
 from cnntrain.runs import checkpoint
-from cnntrain.runs.checkpoint import write_atomically
+from cnntrain.runs.atomic import write_atomically
 from cnntrain.runs.run_files import read_json, read_line, read_yaml
 from cnntrain.runs.run_folder import locked
 from cnntrain.runtime.console import Console
