@@ -9,45 +9,59 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.errors import UserError
-from cnntrain.sequences.layout import SUFFIXES, contents, decoded, is_table, samples_in
-from cnntrain.sequences.source import Sample, Source
+from cnntrain.sequences.layout import contents, decoded
+from cnntrain.sequences.on_disk import OnDisk
+from cnntrain.sequences.source import Sample
 from cnntrain.sequences.table import column, part_of, rows_of
 from cnntrain.text import printable
 
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
-class SeriesFolder(Source):
+class SeriesFolder(OnDisk):
     """A file for each series, one step a row, below a folder for each class; or one table of all.
 
     A file may begin with a row of names. The columns are the features: numbers, the same number of them in
     each file. A table has the columns ``id`` and ``label``; ``time``, if it has that, orders the rows of an
-    id, and ``part`` says ``train``, ``val`` or ``test``. All others are features.
-
-    Args:
-        root: the folder, or the table.
-        train: the training and the validation part, or else the test part.
-        test_fraction: share of each class that tests, if there is no test part.
-        class_names: those of a checkpoint, in the order of its outputs.
-
-    Raises:
-        UserError: a file can't be read; it is named.
+    id, and ``part`` says ``train``, ``val`` or ``test``. All others are features. The arguments
+    are those of :class:`cnntrain.sequences.on_disk.OnDisk`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        train: bool,
-        test_fraction: float,
-        class_names: list[str] | None = None,
-    ) -> None:
-        self.root = Path(root).expanduser()
-        samples = samples_of_table(self.root) if is_table(root) else samples_in(root, SUFFIXES["series"])
-        super().__init__(samples, train, f"data.root={printable(root)}", test_fraction, class_names)
+    inputs = "series"
 
     def value(self, sample: Sample) -> np.ndarray:
         """Return a series, float32 (T, F)."""
         return parsed(sample.content, sample.name)
+
+    @staticmethod
+    def samples_of_table(path: Path) -> list[Sample]:
+        """Return the series of a table in the order of their first rows, each as its own file would hold it.
+
+        Raises:
+            UserError: a column is missing, or one id has several classes or parts.
+        """
+        names, rows = rows_of(contents(path), path)
+        ids, labels = column(names, "id", path), column(names, "label", path)
+        time = names.index("time") if "time" in names else None
+        part = names.index("part") if "part" in names else None
+        features = [index for index in range(len(names)) if index not in (ids, labels, time, part)]
+        if not features:
+            raise UserError(f"{printable(path)} has no column of features besides {', '.join(names)}")
+        of_id: dict[str, list[tuple[int, list[str]]]] = {}
+        for number, row in rows:
+            of_id.setdefault(row[ids], []).append((number, row))
+        samples = []
+        for name, own in of_id.items():
+            number, first = own[0]
+            kinds = {(row[labels], part_of(row, part, n, path)) for n, row in own}
+            if len(kinds) > 1:
+                raise UserError(f"{printable(path)}: id {printable(name)} has several labels or parts")
+            if time is not None:
+                own = sorted(own, key=lambda entry: time_of(entry, time, path))
+            steps = "\n".join(",".join(row[index] for index in features) for _, row in own)
+            where = f"{path.name}, id {name}"
+            samples.append(Sample(where, first[labels], part_of(first, part, number, path), steps.encode()))
+        return samples
 
 
 def parsed(content: bytes, name: str) -> np.ndarray:
@@ -83,36 +97,6 @@ def is_number(cell: str) -> bool:
         return abs(float(cell)) <= LARGEST_NUMBER  # NaN is not
     except ValueError:
         return False
-
-
-def samples_of_table(path: Path) -> list[Sample]:
-    """Return the series of a table in the order of their first rows, each as a file of its own would hold it.
-
-    Raises:
-        UserError: a column is missing, or one id has several classes or parts.
-    """
-    names, rows = rows_of(contents(path), path)
-    ids, labels = column(names, "id", path), column(names, "label", path)
-    time = names.index("time") if "time" in names else None
-    part = names.index("part") if "part" in names else None
-    features = [index for index in range(len(names)) if index not in (ids, labels, time, part)]
-    if not features:
-        raise UserError(f"{printable(path)} has no column of features besides {', '.join(names)}")
-    of_id: dict[str, list[tuple[int, list[str]]]] = {}
-    for number, row in rows:
-        of_id.setdefault(row[ids], []).append((number, row))
-    samples = []
-    for name, own in of_id.items():
-        number, first = own[0]
-        kinds = {(row[labels], part_of(row, part, n, path)) for n, row in own}
-        if len(kinds) > 1:
-            raise UserError(f"{printable(path)}: id {printable(name)} has several labels or parts")
-        if time is not None:
-            own = sorted(own, key=lambda entry: time_of(entry, time, path))
-        steps = "\n".join(",".join(row[index] for index in features) for _, row in own)
-        where = f"{path.name}, id {name}"
-        samples.append(Sample(where, first[labels], part_of(first, part, number, path), steps.encode()))
-    return samples
 
 
 def time_of(entry: tuple[int, list[str]], time: int, path: Path) -> float:

@@ -5,42 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnntrain.errors import UserError
-from cnntrain.sequences.layout import SUFFIXES, contents, decoded, is_table, samples_in
-from cnntrain.sequences.source import Sample, Source
+from cnntrain.sequences.layout import contents, decoded
+from cnntrain.sequences.on_disk import OnDisk
+from cnntrain.sequences.source import Sample
 from cnntrain.sequences.table import column, part_of, rows_of
 from cnntrain.text import printable
 
 
-class TextFolder(Source):
+class TextFolder(OnDisk):
     """A file ``*.txt`` in UTF-8 for each text, below a folder for each class; or a table of texts.
 
     A table has the columns ``text`` and ``label``; ``part``, if it has that, says ``train``, ``val`` or
-    ``test``.
-
-    Args:
-        root: the folder, or the table.
-        train: the training and the validation part, or else the test part.
-        test_fraction: share of each class that tests, if there is no test part.
-        class_names: those of a checkpoint, in the order of its outputs.
-
-    Raises:
-        UserError: a file can't be read; it is named.
+    ``test``. The arguments are those of :class:`cnntrain.sequences.on_disk.OnDisk`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        train: bool,
-        test_fraction: float,
-        class_names: list[str] | None = None,
-    ) -> None:
-        path = Path(root).expanduser()
-        samples = samples_of_table(path) if is_table(root) else samples_in(root, SUFFIXES["text"])
-        super().__init__(samples, train, f"data.root={printable(root)}", test_fraction, class_names)
+    inputs = "text"
 
     def value(self, sample: Sample) -> str:
         """Return a text."""
         return text_of(sample.content, sample.name)
+
+    @staticmethod
+    def samples_of_table(path: Path) -> list[Sample]:
+        """Return the texts of a table in its order.
+
+        Raises:
+            UserError: a column is missing.
+        """
+        names, rows = rows_of(contents(path), path)
+        texts, labels = column(names, "text", path), column(names, "label", path)
+        part = names.index("part") if "part" in names else None
+        return [
+            Sample(
+                f"{path.name}, row {number:,}",
+                row[labels],
+                part_of(row, part, number, path),
+                row[texts].encode(),
+            )
+            for number, row in rows
+        ]
 
 
 def text_of(content: bytes, name: str) -> str:
@@ -53,23 +56,3 @@ def text_of(content: bytes, name: str) -> str:
     if not text.strip():
         raise UserError(f"{printable(name)} holds no text")
     return text
-
-
-def samples_of_table(path: Path) -> list[Sample]:
-    """Return the texts of a table in its order.
-
-    Raises:
-        UserError: a column is missing.
-    """
-    names, rows = rows_of(contents(path), path)
-    texts, labels = column(names, "text", path), column(names, "label", path)
-    part = names.index("part") if "part" in names else None
-    return [
-        Sample(
-            f"{path.name}, row {number:,}",
-            row[labels],
-            part_of(row, part, number, path),
-            row[texts].encode(),
-        )
-        for number, row in rows
-    ]

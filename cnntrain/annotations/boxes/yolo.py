@@ -12,17 +12,13 @@ import numpy as np
 
 from cnntrain.annotations.readers.names import LISTS, YAML, ClassNames, class_names
 from cnntrain.annotations.readers.pairs import LABELS, Pair, beside, is_label, join, pairs
-from cnntrain.annotations.readers.yolo import BOX, lines_of
+from cnntrain.annotations.readers.yolo import BOX, UnknownClass, lines_of, numbers_of
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import UnreadableImage
-from cnntrain.text import printable, shown_path, some
+from cnntrain.text import shown_path, some
 
 BEYOND = 2.0  # a share above which it is none, but a number of pixels
-
-
-class UnknownClass(ValueError):
-    """A row of a class that does not exist."""
 
 
 def read(root: Path) -> Table:
@@ -117,13 +113,7 @@ def box_of(line: str, num_classes: int) -> tuple[float, ...]:
         UnknownClass: it is of a class that does not exist.
         ValueError: it is no box; the text says why.
     """
-    first, *rest = line.split()
-    try:
-        label, numbers = float(first), np.array(rest, dtype=np.float64)
-    except ValueError:
-        raise ValueError(f"{printable(line, 40)} is not a class and numbers") from None
-    if not label.is_integer() or not 0 <= label < num_classes:
-        raise UnknownClass(f"class {first} is outside the {num_classes} classes, 0 to {num_classes - 1}")
+    label, numbers = numbers_of(line, num_classes)
     if len(numbers) != BOX and (len(numbers) < 6 or len(numbers) % 2):
         raise ValueError(f"{len(numbers)} numbers are no box, which has four, and no polygon of three points")
     if not np.isfinite(numbers).all() or np.abs(numbers).max() > BEYOND:

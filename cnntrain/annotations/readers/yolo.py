@@ -60,11 +60,16 @@ def lines_of(path: Path) -> list[str]:
         ) from error
 
 
-def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
-    """Return the class and the corners of a row.
+class UnknownClass(ValueError):
+    """A row of a class that does not exist."""
+
+
+def numbers_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
+    """Return the class of a row, and its numbers, float64.
 
     Raises:
-        ValueError: it is no polygon; the text says why.
+        UnknownClass: it is of a class that does not exist.
+        ValueError: it holds something else; the text says what.
     """
     first, *rest = line.split()
     try:
@@ -72,7 +77,17 @@ def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
     except ValueError:
         raise ValueError(f"{printable(line, 40)} is not a class and numbers") from None
     if not label.is_integer() or not 0 <= label < num_classes:
-        raise ValueError(f"class {first} is outside the {num_classes} classes, 0 to {num_classes - 1}")
+        raise UnknownClass(f"class {first} is outside the {num_classes} classes, 0 to {num_classes - 1}")
+    return int(label), numbers
+
+
+def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
+    """Return the class and the corners of a row.
+
+    Raises:
+        ValueError: it is no polygon; the text says why.
+    """
+    label, numbers = numbers_of(line, num_classes)
     if len(numbers) == BOX:
         raise ValueError("a box, no polygon")
     if len(numbers) < 6 or len(numbers) % 2:
@@ -80,7 +95,7 @@ def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
     if not np.isfinite(numbers).all() or numbers.min() < -OUTSIDE or numbers.max() > 1 + OUTSIDE:
         low, high = numbers.min(), numbers.max()
         raise ValueError(f"coordinates from {low:g} to {high:g} are no shares of the sides, from 0 to 1")
-    return int(label), numbers.reshape(-1, 2).clip(0, 1)
+    return label, numbers.reshape(-1, 2).clip(0, 1)
 
 
 def regions_of(path: Path, labels: Sequence[int], size: tuple[int, int]) -> list[Region]:
