@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from rich.color import Color
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -18,13 +17,14 @@ from torch import Tensor
 
 from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
-from cnntrain.text import folded, without_controls
+from cnntrain.text import columns, folded, without_controls
 
 MOST = 100  # columns of a line that is good to read
 SIDE = 14  # pixels of a small image; two of them, one above the other, make a character
 SHADES = " ░▒▓█"
 MARKS = ("•", "×", "+", "o")
 COLOURS = ("cyan", "magenta", "yellow", "green")
+GAP = 2  # columns between those of a table
 CURVE_ROWS, AXIS = 12, 9  # lines of a chart, and columns before its left edge
 
 
@@ -43,28 +43,57 @@ def heading(console: Console, number: str, code: str, meaning: str) -> None:
 
 
 def rows(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> None:
-    """Print a table or, where it is wider than the terminal, its rows one below the other.
+    """Print a table; where it is wider than the terminal, in two parts, or its rows one below the other.
 
     Args:
         console: where to.
         headings: the headings of the columns.
         lines: the cells, as many as there are headings.
-        left: columns that are text; the others are set to the right.
+        left: columns that are text, and that both parts have; the others are set to the right.
     """
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for index, text in enumerate(headings):
-        table.add_column(text, justify="left" if index < left else "right", no_wrap=True)
-    for line in lines:
-        table.add_row(*map(escape, line))
-    screen = console.screen
-    if Measurement.get(screen, screen.options.update(max_width=1000), table).maximum <= screen.width:
+    widths = [GAP + max(map(columns, column)) for column in zip(headings, *lines, strict=True)]
+    parts = in_parts(widths, left, console.screen.width + GAP)
+    for number, part in enumerate(parts):
+        if number:
+            console.line()
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for index in part:
+            table.add_column(headings[index], justify="left" if index < left else "right", no_wrap=True)
+        for line in lines:
+            table.add_row(*(escape(line[index]) for index in part))
         console.table(table)
-        return
+    if not parts:
+        as_list(console, headings, lines, left)
+
+
+def as_list(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> None:
+    """Print the rows of a table one below the other, each cell behind the heading of its column."""
     for line in lines:
         words(console, f"[bold]{escape(line[0])}[/]  {escape('  '.join(line[1:left]))}")
         named = zip(headings[left:], line[left:], strict=True)
         facts = tr("; ").join(f"[dim]{name}[/] {escape(value)}" for name, value in named if value)
         words(console, facts, indent=2)
+
+
+def in_parts(widths: Sequence[int], left: int, most: int) -> list[list[int]]:
+    """Return the columns of a table, in two parts of like width if they need that; none if two are too few.
+
+    Args:
+        widths: of the columns, each with the gap behind it.
+        left: the columns at the beginning that each part has.
+        most: the width of the terminal, with a gap behind it.
+    """
+    first, others = sum(widths[:left]), widths[left:]
+    if first + sum(others) <= most:
+        return [list(range(len(widths)))]
+    fitting = {
+        place: max(sum(others[:place]), sum(others[place:])) for place in range(1, len(others))
+    }  # where the second part begins, and the width of the wider one
+    place = min(fitting, key=fitting.__getitem__, default=0)
+    if not fitting or first + fitting[place] > most:
+        return []
+    keys = list(range(left))
+    return [[*keys, *range(left, left + place)], [*keys, *range(left + place, len(widths))]]
 
 
 def images(console: Console, images: Tensor, titles: Sequence[str]) -> None:

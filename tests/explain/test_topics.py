@@ -18,6 +18,7 @@ from cnntrain.data.open import Data
 from cnntrain.explain import table, topics
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.table import TOPICS, Topic
+from cnntrain.explain.terminal import in_parts
 from cnntrain.explain.topics.images.filters import filters
 from cnntrain.explain.topics.images.shift import shift
 from cnntrain.runtime.console import Console
@@ -126,3 +127,19 @@ def test_topics_work_without_a_configuration(tmp_path: Path, capsys: pytest.Capt
     filters(mine, Console(), tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"shift.png", "0.png", "3.png"}
     assert "test images moved by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("widths", "parts"),
+    [
+        ([20, 30, 30], [[0, 1, 2]]),
+        ([20, 30, 32], [[0, 1], [0, 2]]),
+        ([20, 20, 20, 10, 40], [[0, 1, 2], [0, 3, 4]]),
+        ([20, 60, 60], [[0, 1], [0, 2]]),
+        ([20, 61, 10], []),
+        ([90], []),
+        ([10, 60, 60, 60], []),
+    ],
+)
+def test_a_table_that_is_too_wide_is_parted(widths: list[int], parts: list[list[int]]) -> None:
+    assert in_parts(widths, 1, 80) == parts
