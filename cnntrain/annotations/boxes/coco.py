@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.annotations.readers.coco import annotations_of, contents_of
-from cnntrain.annotations.readers.coco_images import images_of
+from cnntrain.annotations.readers.coco import objects_of
 from cnntrain.annotations.readers.coco_regions import label_of, polygon_of
 from cnntrain.annotations.readers.rle import InvalidRLE
 from cnntrain.annotations.table import Table
@@ -25,13 +24,9 @@ def read(root: Path) -> Table:
         UserError: a file can't be read, or is not one of COCO's, or its classes are not those of training.
     """
     table = Table(root, "coco")
-    contents = contents_of(root)
-    labels = labels_of(table, contents)
-    for file, entries in images_of(table, contents).items():
-        found = annotations_of(table, file, contents[file], entries, labels[file], box_of)
-        for key, of_image in found.items():
-            entries[key].places = [place for place, _ in of_image]
-            entries[key].boxes = np.array([row for _, row in of_image])
+    for entry, of_image in objects_of(table, labels_of, box_of):
+        entry.places = [place for place, _ in of_image]
+        entry.boxes = np.array([row for _, row in of_image])
     return table
 
 

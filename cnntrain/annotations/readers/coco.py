@@ -7,7 +7,7 @@ as Roboflow does. Source: cocodataset.org, "Data format".
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable, shown_path, some
 
 Item = TypeVar("Item")
+# What a row of the list of annotations says, of the labels of the category ids and the size of its image.
+ReadRow = Callable[[Mapping[str, Any], Mapping[Any, int], tuple[int, int] | None], Item]
 
 
 def read(root: Path) -> Table:
@@ -30,13 +32,31 @@ def read(root: Path) -> Table:
         UserError: a file can't be read, or is not one of COCO's, or its classes are not those of training.
     """
     table = Table(root, "coco")
-    contents = contents_of(root)
-    labels = labels_of(table, contents)
-    for file, entries in images_of(table, contents).items():
-        regions = annotations_of(table, file, contents[file], entries, labels[file], region_of)
-        for key, of_image in regions.items():
-            entries[key].regions = [region for _, region in of_image]
+    for entry, of_image in objects_of(table, labels_of, region_of):
+        entry.regions = [region for _, region in of_image]
     return table
+
+
+def objects_of(
+    table: Table,
+    read_labels: Callable[[Table, Mapping[str, Any]], dict[str, dict[Any, int]]],
+    read_row: ReadRow[Item],
+) -> Iterator[tuple[Entry, list[tuple[str, Item]]]]:
+    """Yield what COCO's files in a table's folder say of each image, each with its place in the file.
+
+    Args:
+        table: gets classes, images and faults.
+        read_labels: sets the classes, and returns for each file the labels of its category ids.
+        read_row: returns what a row says of an object; see :func:`annotations_of`.
+
+    Raises:
+        UserError: a file can't be read, or is not one of COCO's, or its classes are not those of training.
+    """
+    contents = contents_of(table.root)
+    labels = read_labels(table, contents)
+    for file, entries in images_of(table, contents).items():
+        found = annotations_of(table, file, contents[file], entries, labels[file], read_row)
+        yield from ((entries[key], of_image) for key, of_image in found.items())
 
 
 def contents_of(root: Path) -> dict[str, dict[str, Any]]:
@@ -110,7 +130,7 @@ def annotations_of(
     content: Mapping[str, Any],
     entries: Mapping[Any, Entry],
     labels: Mapping[Any, int],
-    read_row: Callable[[Mapping[str, Any], Mapping[Any, int], tuple[int, int] | None], Item],
+    read_row: ReadRow[Item],
 ) -> dict[Any, list[tuple[str, Item]]]:
     """Return what a JSON file says of each image, by the image's id, each with its place in the file.
 
