@@ -201,7 +201,8 @@ def exporting(kind: str) -> Iterator[None]:
     except Exception as error:  # whatever torch's tracing may raise
         reason = describe_error(error.__cause__ or error)
         raise UserError(
-            f"this model can't be exported to {kind}: {reason}\nformats=[safetensors] writes its weights"
+            f"this model can't be exported to {kind}: {reason}\n"
+            "cnntrain export RUN 'formats=[safetensors]' writes its weights"
         ) from error
 
 
