@@ -11,7 +11,42 @@ from torch import Tensor, nn
 DEEPEST = 10  # levels; an image of 1,024 pixels is one pixel there
 
 
-class UNet(nn.Module):
+class Encoder(nn.Module):
+    """Two convolutions, and two more at each level, which halves the image and doubles the channels.
+
+    Args:
+        in_channels: 1 for grey, 3 for colour.
+        width: channels of the first level; the next has twice as many, and so on.
+        depth: how often the image is halved.
+        batch_norm: normalise each channel over the batch, before ReLU.
+        dropout: probability with which a feature at the end is switched off in training.
+
+    Raises:
+        ValueError: the image is halved more often than ``DEEPEST``.
+    """
+
+    encoder: ClassVar[tuple[str, ...]] = ("first", "down")  # which init_from takes from other models
+
+    def __init__(self, in_channels: int, width: int, depth: int, batch_norm: bool, dropout: float) -> None:
+        super().__init__()
+        if depth > DEEPEST:
+            raise ValueError(f"depth={depth} halves the image {depth} times; at most {DEEPEST} times")
+        self.multiple = 2**depth
+        self.widths = [width * 2**level for level in range(depth + 1)]
+        self.first = double_conv(in_channels, width, batch_norm)
+        self.pool = nn.MaxPool2d(2)
+        self.down = nn.ModuleList(double_conv(wide, 2 * wide, batch_norm) for wide in self.widths[:-1])
+        self.dropout = nn.Dropout(dropout)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Map images of any size, float (N, C, H, W), to the features of each level, the finest first."""
+        levels = [self.first(padded(x, self.multiple))]
+        for down in self.down:
+            levels.append(down(self.pool(levels[-1])))
+        return levels
+
+
+class UNet(Encoder):
     """A class for each pixel (Ronneberger, Fischer and Brox 2015, U-Net, figure 1).
 
     Each level of the encoder halves the image and doubles the channels. Each level of the decoder does the
@@ -34,8 +69,6 @@ class UNet(nn.Module):
         ValueError: the image is halved more often than ``DEEPEST``.
     """
 
-    encoder: ClassVar[tuple[str, ...]] = ("first", "down")  # which init_from takes from other models
-
     def __init__(
         self,
         in_channels: int,
@@ -46,26 +79,16 @@ class UNet(nn.Module):
         upsample: str = "transposed",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        check_depth(depth)
-        self.multiple = 2**depth
-        widths = [width * 2**level for level in range(depth + 1)]
-        self.first = double_conv(in_channels, width, batch_norm)
-        self.pool = nn.MaxPool2d(2)
-        self.down = nn.ModuleList(double_conv(wide, 2 * wide, batch_norm) for wide in widths[:-1])
-        self.dropout = nn.Dropout(dropout)
-        self.up = nn.ModuleList(twice_as_large(2 * wide, wide, upsample) for wide in widths[-2::-1])
-        self.merge = nn.ModuleList(double_conv(2 * wide, wide, batch_norm) for wide in widths[-2::-1])
+        super().__init__(in_channels, width, depth, batch_norm, dropout)
+        widths = self.widths[-2::-1]
+        self.up = nn.ModuleList(twice_as_large(2 * wide, wide, upsample) for wide in widths)
+        self.merge = nn.ModuleList(double_conv(2 * wide, wide, batch_norm) for wide in widths)
         self.classifier = nn.Conv2d(width, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of any size, float (N, C, H, W), to logits, float (N, num_classes, H, W)."""
         height, width = x.shape[2:]
-        x = self.first(padded(x, self.multiple))
-        skips = []
-        for down in self.down:
-            skips.append(x)
-            x = down(self.pool(x))
+        *skips, x = self.features(x)
         x = self.dropout(x)
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([skips.pop(), up(x)], dim=1))
@@ -79,7 +102,7 @@ class UNet(nn.Module):
         return [(giver, f"merge.{levels - 1 - level}") for level, giver in enumerate(givers)]
 
 
-class UNetEncoder(nn.Module):
+class UNetEncoder(Encoder):
     """A classifier: the encoder of a U-Net, the mean of its features over the image, and a linear layer.
 
     ``init_from`` gives its weights to a :class:`UNet` of the same width and depth.
@@ -96,8 +119,6 @@ class UNetEncoder(nn.Module):
         ValueError: the image is halved more often than ``DEEPEST``.
     """
 
-    encoder: ClassVar[tuple[str, ...]] = UNet.encoder
-
     def __init__(
         self,
         in_channels: int,
@@ -107,28 +128,13 @@ class UNetEncoder(nn.Module):
         batch_norm: bool = True,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        check_depth(depth)
-        self.multiple = 2**depth
-        self.first = double_conv(in_channels, width, batch_norm)
-        self.pool = nn.MaxPool2d(2)
-        wider = (width * 2**level for level in range(depth))
-        self.down = nn.ModuleList(double_conv(wide, 2 * wide, batch_norm) for wide in wider)
-        self.dropout = nn.Dropout(dropout)
+        super().__init__(in_channels, width, depth, batch_norm, dropout)
         self.classifier = nn.Linear(width * 2**depth, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images of any size, float (N, C, H, W), to logits, float (N, num_classes)."""
-        x = self.first(padded(x, self.multiple))
-        for down in self.down:
-            x = down(self.pool(x))
+        x = self.features(x)[-1]
         return self.classifier(self.dropout(x.mean(dim=(2, 3))))
-
-
-def check_depth(depth: int) -> None:
-    """Raise a ValueError if the image is halved more often than ``DEEPEST``."""
-    if depth > DEEPEST:
-        raise ValueError(f"depth={depth} halves the image {depth} times; at most {DEEPEST} times")
 
 
 def double_conv(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
