@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import Command
-from forks import Forked
+from killed_runs import check_killed, weights
 from PIL import Image
-from torch import Tensor
 
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.inference.model import load
@@ -26,28 +25,12 @@ SMALL = {
 }
 
 
-def weights(folder: str) -> dict[str, Tensor]:
-    state = torch.load(Path(folder, "checkpoints", "last.pt"), weights_only=True)
-    return dict(state["model"])
-
-
 @pytest.mark.parametrize(("name", "workers"), [("lstm", 0), ("vit", 2)])
 def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
     cnntrain: Command, name: str, workers: int
 ) -> None:
     run = (*SMALL[name], *PLAIN, "augment=digits", f"workers={workers}")
-    assert cnntrain("train", *run, "out=whole").code == 0
-    killed = Forked("train", *run, "epochs=2", "save_every_steps=3", "out=killed")
-    while not Path("killed/checkpoints/last.pt").exists():
-        assert killed.poll() is None, killed.communicate()
-    killed.kill()
-    killed.wait()
-    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
-    outcome = cnntrain("resume", "killed")
-    assert outcome.code == 0, outcome.err
-    expected, found = weights("whole"), weights("killed")
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    check_killed(cnntrain, *run)
 
 
 @pytest.mark.slow

@@ -11,9 +11,8 @@ from typing import Any
 import box_tree
 import numpy as np
 import pytest
-import torch
 from conftest import Command, is_told
-from forks import Forked
+from killed_runs import check_killed
 
 SMALL = (
     "model.width=4",
@@ -32,29 +31,13 @@ def content(path: str) -> dict[str, Any]:
     return found
 
 
-def weights(run: str) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(f"{run}/checkpoints/last.pt", weights_only=True)["model"]
-    return found
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_on_a_folder_that_is_killed_ends_with_the_same_bits(cnntrain: Command, workers: int) -> None:
     box_tree.coco(Path("data"), range(40))
     streams = ("data.cache=off",) if workers else ()  # workers have images to decode
     run = ("data=folder", "data.root=data", "model=yolo", *SMALL, *streams, "augment.flip=0.5")
     run += ("augment.shift=3", "epochs=2", "report=false", f"workers={workers}")
-    assert cnntrain("train", *run, "out=whole").code == 0
-    killed = Forked("train", *run, "save_every_steps=3", "out=killed")
-    while not Path("killed/checkpoints/last.pt").exists():
-        assert killed.poll() is None, killed.communicate()
-    killed.kill()
-    killed.wait()
-    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
-    outcome = cnntrain("resume", "killed")
-    assert outcome.code == 0, outcome.err
-    whole, found = weights("whole"), weights("killed")
-    assert whole.keys() == found.keys()
-    assert all(torch.equal(found[name], value) for name, value in whole.items())
+    check_killed(cnntrain, *run)
     assert content("whole/summary.json")["test"] == content("killed/summary.json")["test"]
 
 

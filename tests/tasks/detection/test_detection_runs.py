@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import Command, is_told
-from forks import Forked
+from killed_runs import check_killed
 from PIL import Image
 
 DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=32")
@@ -30,11 +30,6 @@ def rows(path: str) -> list[dict[str, str]]:
 
 def content(path: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(path).read_text())
-    return found
-
-
-def weights(run: str) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(f"{run}/checkpoints/last.pt", weights_only=True)["model"]
     return found
 
 
@@ -57,18 +52,9 @@ def test_a_run_trains_reports_and_evaluates(cnntrain: Command) -> None:
 
 def test_faster_rcnn_trains_and_resumes_to_the_same_bits(cnntrain: Command) -> None:
     run = (*TINY, *FIXED, "limit=16", "batch_size=4", "model=faster_rcnn", "model.width=4")
-    assert cnntrain("train", *run, "epochs=2", "out=whole").code == 0
+    check_killed(cnntrain, *run, "epochs=2")
     history = rows("whole/metrics.csv")
     assert float(history[1]["train_loss"]) < float(history[0]["train_loss"]) and history[0]["val_loss"]
-
-    killed = Forked("train", *run, "epochs=2", "save_every_steps=3", "out=killed")
-    while not Path("killed/checkpoints/last.pt").exists():
-        assert killed.poll() is None, killed.communicate()
-    killed.kill()
-    killed.wait()
-    assert cnntrain("resume", "killed").code == 0
-    whole, found = weights("whole"), weights("killed")
-    assert all(torch.equal(found[name], value) for name, value in whole.items())
 
 
 def test_an_exported_network_finds_the_same_boxes(cnntrain: Command, tmp_path: Path) -> None:
@@ -123,18 +109,7 @@ def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
     cnntrain: Command, workers: int
 ) -> None:
     run = (*RUN, *FIXED, "augment=digits", f"workers={workers}")
-    assert cnntrain("train", *run, "out=whole").code == 0
-    killed = Forked("train", *run, "save_every_steps=3", "out=killed")
-    while not Path("killed/checkpoints/last.pt").exists():
-        assert killed.poll() is None, killed.communicate()
-    killed.kill()
-    killed.wait()
-    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
-    outcome = cnntrain("resume", "killed")
-    assert outcome.code == 0, outcome.err
-    whole, found = weights("whole"), weights("killed")
-    assert whole.keys() == found.keys()
-    assert all(torch.equal(found[name], value) for name, value in whole.items())
+    check_killed(cnntrain, *run)
     timeless = [
         [
             {name: value for name, value in row.items() if name not in TIMES}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Command, is_told
-from forks import Forked
+from killed_runs import check_killed, weights
 from PIL import Image
 
 DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=24")
@@ -32,11 +32,6 @@ def rows(path: str) -> list[dict[str, str]]:
 
 def content(path: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path(path).read_text())
-    return found
-
-
-def weights(run: str) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(f"{run}/checkpoints/last.pt", weights_only=True)["model"]
     return found
 
 
@@ -68,18 +63,7 @@ def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
     cnntrain: Command, workers: int
 ) -> None:
     run = (*RUN, *FIXED, "augment=digits", f"workers={workers}")
-    assert cnntrain("train", *run, "out=whole").code == 0
-    killed = Forked("train", *run, "save_every_steps=3", "out=killed")
-    while not Path("killed/checkpoints/last.pt").exists():
-        assert killed.poll() is None, killed.communicate()
-    killed.kill()
-    killed.wait()
-    assert not Path("killed/summary.json").exists(), "the run ended before it was killed"
-    outcome = cnntrain("resume", "killed")
-    assert outcome.code == 0, outcome.err
-    whole, found = weights("whole"), weights("killed")
-    assert whole.keys() == found.keys()
-    assert all(torch.equal(found[name], value) for name, value in whole.items())
+    check_killed(cnntrain, *run)
     timeless = [
         [{name: value for name, value in row.items() if name in SAME} for row in rows(f"{run}/metrics.csv")]
         for run in ("whole", "killed")
