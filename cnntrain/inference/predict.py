@@ -72,6 +72,8 @@ def predict(
     with ExitStack() as stack:
         stream, folder = opened(trained, files, top, settings, stack)
         lines.heading()
+        if isinstance(task, BoxTask) and settings.score == AUTO:
+            console.line("[dim]boxes from score {} on[/]", f"{task.threshold:.2f}")
         bar = stack.enter_context(console.bar(len(files), 0, "predicting", unit="image"))
         for prediction in stream:
             found.append(prediction)
@@ -122,7 +124,7 @@ def opened(
         folder = stack.enter_context(new_folder(settings.out, names))
         return segmented(trained, files, top, settings.tile, invert, folder), folder
     if isinstance(trained.task, BoxTask):
-        score = None if settings.score == AUTO else float(settings.score)
+        score = trained.task.threshold if settings.score == AUTO else float(settings.score)
         find = partial(trained.task.boxes, score=score, nms=settings.nms, most=settings.most)
         folder = stack.enter_context(new_folder(settings.out, names, LABELS))
         finder = Finder(trained, find, invert)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from cnntrain.tasks.base import Task
 
+SURE = 0.25  # the score from which on a box is shown, if validation has chosen none
+THRESHOLD = "threshold"  # the name of the score that validation chooses, see :meth:`.Task.chosen`
+
 
 class BoxTask(Task):
     """A task that finds objects in an image, each with a box. Then ``predict`` draws them.
@@ -18,13 +21,18 @@ class BoxTask(Task):
 
     learns_from: ClassVar[str] = "boxes"
 
+    @property
+    def threshold(self) -> float:
+        """The score from which on a box is shown: the one that validation has chosen, if it has."""
+        return min(1.0, max(0.0, self.in_use.get(THRESHOLD, SURE)))
+
     @abstractmethod
-    def boxes(self, output: Tensor, score: float | None, nms: float, most: int) -> Tensor:
+    def boxes(self, output: Tensor, score: float, nms: float, most: int) -> Tensor:
         """Return the boxes that a network finds, the most confident first.
 
         Args:
             output: what the network predicts, float32 (N, ...).
-            score: the lowest score of a box, from 0 to 1; None: the one that validation has chosen.
+            score: the lowest score of a box, from 0 to 1.
             nms: the largest IoU of two boxes of one class.
             most: boxes of an image, at most.
 

@@ -19,7 +19,7 @@ from cnntrain.errors import UserError
 from cnntrain.models.detection.of_torchvision import Found
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.base import Batch
-from cnntrain.tasks.boxes import BoxTask
+from cnntrain.tasks.boxes import THRESHOLD, BoxTask
 from cnntrain.tasks.detection import doctor
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, SCORE, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation, DetectionResult
@@ -34,8 +34,6 @@ from cnntrain.tasks.report import Evaluated, Section
 if TYPE_CHECKING:
     from cnntrain.drawing.plots import Plots
 
-SURE = 0.25  # the score from which a box is shown, if validation has chosen none
-THRESHOLD = "threshold"  # the name of the score that validation chooses
 CELLS, STRIDE = 4, 8  # a side of the grid that a loss is tried on, and its pixels
 
 
@@ -100,11 +98,6 @@ class Detection(BoxTask):
         best = result.matches.best_threshold()
         return {} if best is None else {THRESHOLD: best}
 
-    @property
-    def threshold(self) -> float:
-        """The score from which a box is shown: on validation images the one with the highest F1."""
-        return min(1.0, max(0.0, self.in_use.get(THRESHOLD, SURE)))
-
     def show_result(
         self, console: Console, split: str, result: Any, class_names: Sequence[str], level: int = 1
     ) -> None:
@@ -166,9 +159,9 @@ class Detection(BoxTask):
 
         yield from sections.sections(seen, plots, THRESHOLD in self.in_use)
 
-    def boxes(self, output: Tensor, score: float | None, nms: float, most: int) -> Tensor:
+    def boxes(self, output: Tensor, score: float, nms: float, most: int) -> Tensor:
         """Return the boxes that are found, float32 (N, most, 6): see :func:`.boxes.detections`."""
-        return detections(output, self.threshold if score is None else score, nms, most)
+        return detections(output, score, nms, most)
 
     def activate(self, output: Tensor) -> Tensor:
         """Return the boxes that are found and shown, float32 (N, most, 6)."""
