@@ -33,7 +33,8 @@ PICTURE = re.compile(r"!\[[^\]]*\]\((images/(\w+)(?:-(\w+))?(?:\.fr)?\.png)\)") 
 DATE = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 LEFT_OUT = "…"
-SIZES = ((1200, 48), (1000, 48), (1000, 24), (800, 24))  # pixels and colours of a picture
+WIDTH = 1200  # of a picture, at most
+COLOURS = (256, 128, 64, 32)
 PICTURE_BYTES = 60_000
 
 
@@ -214,17 +215,19 @@ def update(page: Path, ran: Callable[[str], tuple[str, Path]]) -> None:
 
 
 def shrink(drawn: Path, picture: Path) -> None:
-    """Save a figure no wider than a page, with few colours; smaller still where it has too many bytes."""
+    """Save a figure no wider than a page, with fewer colours where it has too many bytes."""
     from PIL import Image
 
     image = Image.open(drawn).convert("RGB")
+    width = min(WIDTH, image.width)
+    # Means of pixels keep areas of one colour, which take few bytes.
+    image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.BOX)
     picture.parent.mkdir(exist_ok=True)
-    for width, colours in SIZES:
-        image.thumbnail((width, width))
+    for colours in COLOURS:
         image.quantize(colours, dither=Image.Dither.NONE).save(picture, optimize=True)
         if picture.stat().st_size < PICTURE_BYTES:
             return
-    raise ValueError(f"{picture} has {picture.stat().st_size:,} bytes with {width} pixels")
+    raise ValueError(f"{picture} has {picture.stat().st_size:,} bytes with {colours} colours")
 
 
 def main(arguments: Sequence[str]) -> None:
