@@ -76,6 +76,8 @@ def export(
     folder = folder_of(path)
     read, what = images_for(settings.trained.data, trained, model, console, data_trust)
     images = [read]
+    # Colours beside each other in memory would hold torch.export to batches of more than one image.
+    read = read.contiguous()
     example = read[:1] if model.exported.one_at_a_time else torch.cat([read, read])[:2]
     source = Source(model, example, False, {})
     if trained.task.labels_pixels:

@@ -108,6 +108,16 @@ def test_the_script_writes_the_masks_of_predict(cnntrain: Command, resize: str) 
     assert len(seen) > 1
 
 
+def test_a_program_for_colour_images_takes_one_at_a_time(cnntrain: Command) -> None:
+    mask_tree.masks(Path("set"))
+    data = ("data=folder", "data.root=set", "data.image_size=16")
+    assert cnntrain("train", *data, *RUN, "epochs=1", *QUIET, "out=run").code == 0
+    outcome = cnntrain("export", "run", "formats=[pt2]")
+    assert outcome.code == 0, outcome.err
+    program = torch.export.load("run/export/model.pt2").module()
+    assert program(torch.zeros(1, 3, 20, 30, dtype=torch.uint8)).shape == (1, 3, 20, 30)
+
+
 def test_the_script_goes_on_after_bad_files_and_writes_over_nothing(run: None) -> None:
     Image.new("L", (40, 32)).save("a.png")
     Path("b.png").write_text("no image")
