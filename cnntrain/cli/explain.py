@@ -199,15 +199,15 @@ def suited(topic: Topic, subject: Subject) -> Subject:
         UserError: the run learns something else, or its model has nothing of the kind.
     """
     task, model = (str(subject.config[group]["_target_"]) for group in ("task", "model"))
+    if topic.models and model not in topic.targets:
+        choices = " or ".join(f"model={name}" for name in topic.models)
+        raise UserError(f"explain {topic.name} is about {choices}, and this model is {last_name(model)}")
     if task not in topic.tasks:
         known = together(last_name(target).lower() for target in topic.tasks)
         raise UserError(f"explain {topic.name} is for {known} only, and this run learns {last_name(task)}")
     inputs = subject.config["data"].get("inputs") or "images"
     if inputs not in topic.inputs:
         raise UserError(f"explain {topic.name} is for images only, and these data are data.inputs={inputs}")
-    if topic.models and model not in topic.targets:
-        choices = " or ".join(f"model={name}" for name in topic.models)
-        raise UserError(f"explain {topic.name} is about {choices}, and this model is {last_name(model)}")
     return subject
 
 

@@ -130,6 +130,7 @@ def test_topics_for_every_task_are_about_masks_too(cnntrain: Command, topic: str
         ),
         (["skips", "model=cnn"], "explain skips is about model=unet, and this model is CNN"),
         (["skips", "data=mnist_mini"], "skips is for segmentation only, and this run learns Classification"),
+        (["anchors", "model=cnn"], "explain anchors is about model=faster_rcnn, and this model is CNN"),
         (["skips", "model=smp"], "explain skips is about model=unet, and this model is"),
     ],
 )
