@@ -249,6 +249,18 @@ def test_a_chart_shows_its_largest_value_at_the_top() -> None:
     assert lines[11].split()[0] == "1"
 
 
+@pytest.mark.parametrize("width", range(40, 60))
+def test_a_legend_keeps_each_mark_beside_its_name(width: int) -> None:
+    console = Console()
+    text = io.StringIO()
+    console.screen = Screen(file=text, width=width)
+    named = {"SGD, momentum": [2.0, 1.0], "RMSprop": [2.0, 1.5], "Adam": [2.0, 0.5]}
+    terminal.curves(console, named, "loss of each batch", "step")
+    lines = text.getvalue().splitlines()
+    legend = lines[next(n for n, line in enumerate(lines) if "loss of each batch" in line) :]
+    assert not any(line.rstrip().endswith(("•", "×", "+")) for line in legend)
+
+
 def test_shift_measures_an_mlp_and_a_cnn(cnntrain: Command) -> None:
     tiny = ("data=fake", "data.source.size=300", "data.channels=1", "data.image_size=12", *PLAIN)
     outcome = cnntrain("explain", "shift", *tiny)
