@@ -92,6 +92,11 @@ def check_images_have_more(folder: Path, shown: str) -> None:
     is_of_images = len(tops) == 1 and (tops[0].lower() in IMAGES or tops[0] == voc.IMAGES)
     if is_of_images and not folders_in(folder / tops[0]) and has(folder, tops, is_image):
         masks = f"{voc.MASKS[0]}/" if tops[0] == voc.IMAGES else "masks/"
+        if files := sorted(path.name for path in folder.glob("*.json")):
+            raise UserError(
+                f"data.root={shown} holds {printable(files[0])} beside {tops[0]}/: if it is COCO's, put it "
+                f"into {shown}/annotations/"
+            )
         raise UserError(
             f"data.root={shown} holds images in {tops[0]}/ and nothing that says what they show: put their "
             f"masks into {masks}, each with the name of its image, or sort them into a folder for each class"
