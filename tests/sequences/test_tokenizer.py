@@ -54,7 +54,7 @@ def test_a_run_keeps_its_tokenizer_and_needs_no_file_after_that(cnntrain: Comman
     )
     assert done.code == 0, done.err
     steps = len(tokenizer.encode(Path("t/question/3.txt").read_text()).ids)
-    assert f"up to {steps} tokens, {tokenizer.get_vocab_size()} of them known" in done.out
+    assert f"up to {steps} tokens, of a vocabulary of {tokenizer.get_vocab_size()}" in done.out
     state = torch.load("run/checkpoints/last.pt", weights_only=True)
     assert kept(state["config"]["data"]["vocabulary"]).get_vocab() == tokenizer.get_vocab()
     assert state["model"]["reader.weight"].shape[0] == tokenizer.get_vocab_size() + 1

@@ -14,4 +14,4 @@ def steps_in_words(data: DataSettings) -> str:
         return f"up to {count(data.steps, 'step')} of {count(data.features, 'feature')}"
     tokens = Tokens(data.tokens, data.vocabulary)
     known = len(tokens.numbers) or tokens.count
-    return f"up to {data.steps:,} {tokens.words}, {known:,} of them known"
+    return f"up to {data.steps:,} {tokens.words}, of a vocabulary of {known:,}"
