@@ -202,13 +202,13 @@ def test_images_without_masks_are_refused(images: str, masks: str) -> None:
         format_of("data")
 
 
-def test_a_json_file_beside_the_images_is_named_with_its_place(tmp_path: Path) -> None:
+def test_a_json_file_beside_the_images_is_named_with_its_place() -> None:
     from cnntrain.annotations.formats import format_of
 
-    save(tmp_path / "images" / "a.png", scene(0)[0])
-    (tmp_path / "labels.json").write_text("{}")
+    save(Path("data/images/a.png"), scene(0)[0])
+    Path("data/labels.json").write_text("{}")
     with pytest.raises(UserError, match=r"holds labels\.json beside images/: .* put it into .*annotations/"):
-        format_of(tmp_path)
+        format_of("data")
 
 
 def test_masks_without_images_are_refused() -> None:
