@@ -36,12 +36,14 @@ from cnntrain.text import network_name, shown_path
 from cnntrain.training.components.device import find_device
 from cnntrain.training.record import versions
 
+STEPS, LEAST = 20, 200  # of the run whose memory is measured; and images of it, at least
 
-def peak_memory(overrides: Sequence[str]) -> dict[str, int]:
+
+def peak_memory(overrides: Sequence[str], batch_size: int) -> dict[str, int]:
     """Return the peak memory, in bytes, of a process that trains for a few steps, and of an idle one."""
     with tempfile.TemporaryDirectory() as folder:
         # Behind what was typed, so that it counts.
-        short = ["epochs=1", "limit=2000", f"out={folder}/run", "verbose=0"]
+        short = ["epochs=1", f"limit={max(LEAST, STEPS * batch_size)}", f"out={folder}/run", "verbose=0"]
         training = f"from cnntrain.cli.main import run; run({['train', *overrides, *short]!r})"
         return {"training": peak_of(training), "importing torch alone": peak_of("import torch")}
 
@@ -77,7 +79,7 @@ def measure(
     built = build_components(config, None, device, console)
     data = read_data(config, None, device, console)
     found = build_candidates(settings, built, data, console)  # which tell what can't be measured
-    memory = peak_memory(overrides)
+    memory = peak_memory(overrides, settings.engine.batch_size)
     own = next(candidate for candidate in found if isinstance(candidate, OwnLoop))
     begin = hardware.ProcessorTime.now()
     with console.bar(repeats, 0, "measuring", unit="round") as bar:
