@@ -119,7 +119,7 @@ def script(settings: ScriptSettings, overrides: Sequence[str], target: Path) -> 
             "stratified_split": source(splits.stratified_split),
             "limited": source(splits.limited),
             "cosine": source(schedules.cosine),
-            "approach": source(ema.move_average),
+            "move_average": source(ema.move_average),
         },
     }
     body = template.render(**facts, imports="")
