@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
-from cnntrain.text import columns, folded, without_controls
+from cnntrain.text import JOIN, columns, folded, without_controls
 
 MOST = 100  # columns of a line that is good to read
 SIDE = 14  # pixels of a small image; two of them, one above the other, make a character
@@ -159,8 +159,9 @@ def curves(console: Console, named: Mapping[str, Sequence[float]], what: str, un
     count = len(next(iter(named.values())))
     below = f"{unit} 1{f'{count:,}':>{width - len(unit) - 2}}"
     console.table(Text(" " * AXIS + below, "dim"))
-    legend = "   ".join(f"[{c}]{m}[/] {escape(n)}" for n, m, c in zip(named, MARKS, COLOURS, strict=False))
-    words(console, " " * AXIS + tr("{what}: {legend}", what=what, legend=legend))
+    parts = zip(named, MARKS, COLOURS, strict=False)
+    legend = "   ".join(f"[{c}]{m}[/]{JOIN}{escape(n)}" for n, m, c in parts)
+    words(console, tr("{what}: {legend}", what=what, legend=legend), indent=AXIS)
 
 
 def tick(level: float) -> str:
