@@ -11,7 +11,7 @@ import torch
 from conftest import Command, is_told
 from torch import nn
 
-from cnntrain.explain import sentences
+from cnntrain.explain.topics.sequences import sentences
 from cnntrain.models.sequences.unrolled import unroll
 
 SMALL = ("limit=64", "epochs=1", "precision=fp32", "threads=1")

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from cnntrain.data.batches import raise_if_error
 from cnntrain.drawing.style import styled
-from cnntrain.explain import figures, sentences
+from cnntrain.explain import figures
 from cnntrain.explain.setup import ExplainedModel
 from cnntrain.explain.terminal import rows, words
+from cnntrain.explain.topics.sequences import sentences
 from cnntrain.language.translation import later, tr
 from cnntrain.models.sequences.unrolled import Step, unroll
 from cnntrain.runtime.console import Console

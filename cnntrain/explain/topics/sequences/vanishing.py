@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from cnntrain.data.batches import raise_if_error
-from cnntrain.explain import figures, sentences
+from cnntrain.explain import figures
 from cnntrain.explain.setup import TrainingSetup, train
 from cnntrain.explain.terminal import curves, rows, words
+from cnntrain.explain.topics.sequences import sentences
 from cnntrain.language.translation import later, tr
 from cnntrain.models.sequences.unrolled import unroll
 from cnntrain.runtime.console import Console
