@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cnntrain.cli.command import (
@@ -94,9 +95,14 @@ def audit(arguments: Sequence[str]) -> int:
 
 
 def of_sequences(folder: str) -> str:
-    """Return what to do with a folder of series or of texts, which ``data`` does not audit; "" of others."""
+    """Return what to do with a folder or table of series or texts, which ``data`` does not audit; "" of others."""
     from cnntrain.sequences.layout import inputs_in
 
+    if Path(folder).suffix.lower() == ".csv" and Path(folder).is_file():
+        return (
+            f"{printable(folder)} is a table, and data audits images; training names bad rows: cnntrain train "
+            f"data=text_folder data.root={shlex.quote(folder)} model=lstm, or data=series_folder"
+        )
     inputs = inputs_in(folder)
     if not inputs:
         return ""
