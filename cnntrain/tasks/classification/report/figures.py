@@ -69,7 +69,8 @@ def by_steps(steps: Sequence[int], accuracies: Sequence[float], chance: float, o
     figure, axes = canvas(xlabel=f"{of_step} read", ylabel="accuracy")
     axes.plot(steps, accuracies, color=COLOURS["curve"], marker="o", markersize=3)
     axes.axhline(chance, color=COLOURS["dim"], linestyle=":", linewidth=1, label="chance")
-    axes.legend(fontsize=8, loc="upper left")
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    axes.legend(fontsize=8, loc="best")
     axes.set_ylim(0, 1.02)
     percent(axes)
     return figure
