@@ -95,13 +95,13 @@ def audit(arguments: Sequence[str]) -> int:
 
 
 def of_sequences(folder: str) -> str:
-    """Return what to do with a folder or table of series or texts, which ``data`` does not audit; "" of others."""
+    """Return what to do with series or texts, which ``data`` does not audit; "" of images."""
     from cnntrain.sequences.layout import inputs_in
 
     if Path(folder).suffix.lower() == ".csv" and Path(folder).is_file():
         return (
-            f"{printable(folder)} is a table, and data audits images; training names bad rows: cnntrain train "
-            f"data=text_folder data.root={shlex.quote(folder)} model=lstm, or data=series_folder"
+            f"{printable(folder)} is a table, and data audits images; training names bad rows: "
+            f"cnntrain train data=text_folder data.root={shlex.quote(folder)} model=lstm, or data=series_folder"
         )
     inputs = inputs_in(folder)
     if not inputs:
