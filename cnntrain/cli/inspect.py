@@ -99,10 +99,9 @@ def of_sequences(folder: str) -> str:
     from cnntrain.sequences.layout import inputs_in
 
     if Path(folder).suffix.lower() == ".csv" and Path(folder).is_file():
-        return (
-            f"{printable(folder)} is a table, and data audits images; training names bad rows: "
-            f"cnntrain train data=text_folder data.root={shlex.quote(folder)} model=lstm, or data=series_folder"
-        )
+        typed = f"data=text_folder data.root={shlex.quote(folder)} model=lstm, or data=series_folder"
+        told = "is a table, and data audits images; training names bad rows: cnntrain train"
+        return f"{printable(folder)} {told} {typed}"
     inputs = inputs_in(folder)
     if not inputs:
         return ""
