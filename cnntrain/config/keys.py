@@ -378,7 +378,7 @@ KEYS: dict[str, Key] = {
     ),
     "out": Key(
         "str",
-        "run folder; null: new, in outputs/",
+        "folder of the run, or what a command writes; null: a new one",
         "output",
         optional=True,
         commands=("explain_run", "predict", "demo"),
