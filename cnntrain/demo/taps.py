@@ -161,9 +161,8 @@ def work_of(call: Call) -> tuple[str, dict[str, Any]]:
     """Return how a layer makes a value, and the numbers of its window, see :class:`Tap`."""
     layer = call.layer
     if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
-        left, _, top, _ = layer._reversed_padding_repeated_twice
         numbers = {"kernel": layer.kernel_size, "stride": layer.stride, "dilation": layer.dilation}
-        return "conv", {**numbers, "padding": (top, left), "groups": layer.groups}
+        return "conv", {**numbers, "padding": padding_of(layer), "groups": layer.groups}
     if type(layer) in POOLS and call.output.dim() == 4:
         return "pool", {"takes": POOLS[type(layer)], **window_of(layer)}
     if type(layer) is nn.Linear:
@@ -171,6 +170,16 @@ def work_of(call: Call) -> tuple[str, dict[str, Any]]:
     is_alone = type(layer).__module__ in (activation.__name__, batchnorm.__name__)
     is_alone = is_alone and not isinstance(layer, (*DISTRIBUTIONS, nn.MultiheadAttention, nn.GLU))
     return ("pointwise" if is_alone and call.given.shape == call.output.shape else ""), {}
+
+
+def padding_of(layer: nn.Conv2d) -> tuple[int, ...]:
+    """Return how many rows and columns of zeros lie before the image: above it and on its left."""
+    if layer.padding == "valid":
+        return (0, 0)
+    if layer.padding == "same":  # the odd one of an even kernel lies behind the image, see torch.nn.Conv2d
+        sides = zip(layer.kernel_size, layer.dilation, strict=True)
+        return tuple(dilation * (side - 1) // 2 for side, dilation in sides)
+    return tuple(int(side) for side in layer.padding)
 
 
 def window_of(layer: Any) -> dict[str, Any]:

@@ -26,7 +26,12 @@ def report_of(cnntrain: Command, *words: str) -> str:
 
 
 @pytest.mark.parametrize("words", [("model=lstm",), ("model=gru", "model.bidirectional=true")])
-def test_a_recurrent_network_shows_how_its_accuracy_grows(cnntrain: Command, words: tuple[str, ...]) -> None:
+def test_a_recurrent_network_shows_how_its_accuracy_grows(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(
+        "cnntrain.tasks.classification.report.steps.SECONDS", 60.0
+    )  # all images, on any machine
     page = report_of(cnntrain, *words)
     assert 'id="steps"' in page and not {'id="maps"', 'id="filters"'} & set(re.findall(r'id="\w+"', page))
     assert "Accuracy by number of rows read" in page
