@@ -143,7 +143,7 @@ def subjects_of(topic: Topic, words: Sequence[str], config_dir: str | None = Non
         if "." not in key and key not in KEYS and (near := did_you_mean(key, ["run", "lang"])):
             raise UserError(f"unknown key {key}{near}")
         if topic.keys is not None and key.lstrip("+~") not in topic.keys:
-            near = did_you_mean(key, topic.keys) or f": it takes {', '.join(topic.keys)}"
+            near = did_you_mean(key, topic.keys) or f": it takes {', '.join([*topic.keys, 'lang'])}"
             raise UserError(f"explain {topic.name} does not take {printable(key)}{near}")
     overrides = [*own_overrides(topic, typed), *normalized(typed)]
     group = topic.compared[0][0].partition("=")[0] if topic.compared else ""

@@ -191,6 +191,7 @@ function gallery() {
     at("images").append(button);
   });
   at("gallery").hidden = !DATA.labels.length;
+  if (DATA.labels.length) pad.example(images.slice(0, SIZE));
 }
 
 /** React to buttons, files and keys. */

@@ -55,6 +55,7 @@ function centred(lines, side, box) {
 class Pad {
   constructor(canvas, {shape, box}, changed) {
     Object.assign(this, {canvas, shape, box, changed, lines: [], under: null, color: [255, 255, 255]});
+    this.isExample = false;
     canvas.addEventListener("pointerdown", event => this.begin(event));
     canvas.addEventListener("pointermove", event => this.go(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { this.line = null; });
@@ -70,6 +71,7 @@ class Pad {
   begin(event) {
     if (event.button > 0) return;
     event.preventDefault();
+    if (this.isExample) this.clear();
     this.canvas.setPointerCapture(event.pointerId);
     this.line = {points: [this.place(event)], color: this.color, pointer: event.pointerId};
     this.lines.push(this.line);
@@ -96,8 +98,14 @@ class Pad {
 
   /** Begin anew, on an image of the network's size, as bytes, or on nothing. */
   clear(under = null) {
-    Object.assign(this, {under, lines: [], line: null});
+    Object.assign(this, {under, lines: [], line: null, isExample: false});
     this.update();
+  }
+
+  /** Show an image, as bytes, until the first line is drawn. */
+  example(under) {
+    this.clear(under);
+    this.isExample = true;
   }
 
   draw() {

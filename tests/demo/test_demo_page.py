@@ -163,6 +163,18 @@ def test_a_drawing_is_centred_and_scaled_wherever_it_stands(page: Page, written:
     assert torch.allclose(mass.sum(1) / seen[0].sum(), torch.tensor([14.0, 14.0]), atol=0.1)
 
 
+def test_it_begins_with_a_test_image_that_the_first_line_replaces(page: Page, written: Path) -> None:
+    opened(page, written)
+    seen, found = answered(page)
+    assert seen.flatten().tolist() == page.value("[...bytesOf(DATA.images).slice(0, 784)]")
+    assert found.max() > 0.9
+    left, top = page.value("(({left, top}) => [left, top])(at('pad').getBoundingClientRect())")
+    page.draw([(left + 50, top + 100), (left + 150, top + 100)])
+    assert page.value("pad.lines.length") == 1 and not answered(page)[0][0, 0, :3].any()
+    page.value("at('undo').click()")
+    assert not answered(page)[0].any()
+
+
 def test_undo_takes_back_a_line_and_clear_all(page: Page, written: Path) -> None:
     opened(page, written)
     left, top = page.value("(({left, top}) => [left, top])(at('pad').getBoundingClientRect())")
@@ -216,6 +228,8 @@ def test_an_image_that_is_opened_becomes_a_digit(
     paper.paste((20, 20, 60), (10, 150), sign)
     paper.save("photograph.png")
     Path("no.png").write_text("no image")
+    page.value("pad.clear()")
+    assert not answered(page)[0].any()
     choose_file(page, Path("photograph.png"))
     until(page, "demo.seen.some(value => value > 0)")
     assert int(answered(page)[1].argmax()) == 3
