@@ -260,6 +260,16 @@ class Task(ABC):
         """Return what an exported model gives, for its README and metadata."""
         return Exported()
 
-    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
-        """Return whether two sets of activated outputs, (N, ...), mean the same to a user."""
+    def counterpart(self, found: Tensor, expected: Tensor, output: Tensor) -> Tensor:
+        """Return what an exported model's activated outputs are compared with, value by value, (N, ...).
+
+        Args:
+            found: the activated outputs of the exported model, (N, ...).
+            expected: those of torch.
+            output: what the network gives in torch before :meth:`activate`.
+        """
+        return expected
+
+    def means_the_same(self, found: Tensor, expected: Tensor, output: Tensor) -> bool:
+        """Return whether activated outputs mean the same to a user; arguments as of :meth:`counterpart`."""
         return torch.allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -54,12 +54,14 @@ def compared(run: Run, model: FromBytes, images: Sequence[Tensor]) -> Comparison
     result = Comparison()
     for one in images:
         for part in in_batches(one, at_most(TOGETHER, model, one.shape[2:])):
-            found, expected = run(part), model(part)
-            difference, largest = (float(one.abs().max()) for one in (found - expected, expected))
+            found, output = run(part), model.network(part)
+            expected = model.task.activate(output)
+            apart = found - model.task.counterpart(found, expected, output)
+            difference, largest = (float(one.abs().max()) for one in (apart, expected))
             # Unlike max(), np.maximum keeps a NaN.
             result.difference = float(np.maximum(result.difference, difference))
             result.largest = max(result.largest, largest)
-            result.same = result.same and model.task.means_the_same(found, expected)
+            result.same = result.same and model.task.means_the_same(found, expected, output)
     return result
 
 

@@ -31,8 +31,12 @@ class FromBytes(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 (N, C, H, W) to what the task makes of the outputs, float32 (N, ...)."""
+        return self.task.activate(self.network(images))
+
+    def network(self, images: Tensor) -> Tensor:
+        """Map uint8 (N, C, H, W) to what the network gives before the task's head, float32 (N, ...)."""
         x = (images.to(torch.float32) - self.mean) * self.scale
-        return self.task.activate(predictions_of(self.model(x)))
+        return predictions_of(self.model(x))
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -79,8 +79,13 @@ class FromSequences(FromBytes):
             images: the sequences, float32 (N, T, F), or the numbers of tokens, int64 (N, T).
             lengths: the steps of each, int64 (N,), from 1 to T.
         """
+        return self.task.activate(self.network(images, lengths))
+
+    def network(self, images: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]  # likewise
+        """Map sequences to what the network gives before the task's head, float32 (N, ...)."""
         values = (images - self.mean) * self.scale if self.is_series else images[..., None].float()
-        return self.task.activate(self.model(of_lengths(values, lengths)))
+        output: Tensor = self.model(of_lengths(values, lengths))
+        return output
 
 
 @dataclass(frozen=True)
@@ -134,10 +139,11 @@ def compared_on_batches(run: Run, model: FromBytes, batches: Sequence[tuple[Tens
     """Compare an exported model with torch on batches of sequences with their lengths."""
     result = Comparison()
     for batch in batches:
-        found, expected = run(*batch), model(*batch)
+        found, output = run(*batch), model.network(*batch)
+        expected = model.task.activate(output)
         result.difference = max(result.difference, float((found - expected).abs().max()))
         result.largest = max(result.largest, float(expected.abs().max()))
-        result.same = result.same and model.task.means_the_same(found, expected)
+        result.same = result.same and model.task.means_the_same(found, expected, output)
     return result
 
 

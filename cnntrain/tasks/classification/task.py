@@ -164,6 +164,6 @@ class Classification(Task):
         does = "gives the probabilities of `cnntrain predict`", "FILE_OR_FOLDER..."
         return Exported("probabilities", meaning, "the softmax", "logits", script, does)
 
-    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
+    def means_the_same(self, found: Tensor, expected: Tensor, output: Tensor) -> bool:
         """Return whether the likeliest classes are the same, of probabilities (N, classes)."""
         return bool((found.argmax(1) == expected.argmax(1)).all())

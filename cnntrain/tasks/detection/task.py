@@ -23,6 +23,7 @@ from cnntrain.tasks.boxes import THRESHOLD, BoxTask
 from cnntrain.tasks.detection import doctor
 from cnntrain.tasks.detection.boxes import BOX, BOX_OF, CENTRE, SCORE, detections
 from cnntrain.tasks.detection.metrics import MOST, NMS, DetectionEvaluation, DetectionResult
+from cnntrain.tasks.detection.portable.agreement import agree, before_nms
 from cnntrain.tasks.detection.predictions import BoxCollector
 from cnntrain.tasks.detection.scores import SCORES
 from cnntrain.tasks.detection.screen import show_classes, show_result
@@ -129,15 +130,18 @@ class Detection(BoxTask):
             "the most confident box first; rows without a box have class -1",
             f"non-maximum suppression (score above {self.threshold:g}, IoU at most {NMS:g})",
             "boxes and logits of each cell",
-            Path(__file__).with_name("predict_onnx.py"),
+            Path(__file__).with_name("portable") / "predict_onnx.py",
             ("prints the boxes of `cnntrain predict`", "FILE_OR_FOLDER..."),
             one_at_a_time=True,
         )
 
-    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
-        """Return whether the boxes are the same, to a thousandth of a pixel, and so are their classes."""
-        same = torch.equal(found[..., SCORE + 1], expected[..., SCORE + 1])
-        return same and torch.allclose(found, expected, rtol=1e-4, atol=1e-3)
+    def counterpart(self, found: Tensor, expected: Tensor, output: Tensor) -> Tensor:
+        """Return the nearest boxes that the network gives before non-maximum suppression."""
+        return before_nms(found, output)
+
+    def means_the_same(self, found: Tensor, expected: Tensor, output: Tensor) -> bool:
+        """Return whether the boxes are the same, apart from those between which rounding decides."""
+        return agree(found, expected, output, self.threshold, NMS)
 
     def has_learnt(self, row: Mapping[str, Any]) -> bool:
         """Return whether AP50 is more than a start."""

@@ -156,7 +156,7 @@ class Segmentation(Task):
             {"colors": json.dumps(palette()[: self.num_classes].tolist())},
         )
 
-    def means_the_same(self, found: Tensor, expected: Tensor) -> bool:
+    def means_the_same(self, found: Tensor, expected: Tensor, output: Tensor) -> bool:
         """Return whether the masks are the same, of probabilities (N, classes, H, W).
 
         A pixel whose two likeliest classes are as likely as each other may go either way.
