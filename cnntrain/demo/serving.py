@@ -10,6 +10,7 @@ from typing import Any
 from cnntrain.errors import UserError
 
 HOST, PORT = "127.0.0.1", 8000  # another port is taken where this one is in use
+NAMES = (HOST, "localhost")  # a page elsewhere whose name is made to point here (DNS rebinding) gets nothing
 
 
 def serve(page: str, parts: Mapping[str, bytes], tell: Callable[[str], None]) -> None:
@@ -48,6 +49,9 @@ def handler(content: Mapping[str, tuple[str, bytes]]) -> type[BaseHTTPRequestHan
 
         def do_GET(self) -> None:
             """Send what lies at a path."""
+            if self.headers.get("Host", "").partition(":")[0] not in NAMES:
+                self.send_error(403)
+                return
             if self.path not in content:
                 self.send_error(404)
                 return

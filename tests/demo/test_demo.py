@@ -143,6 +143,12 @@ def test_a_server_gives_the_page_and_its_parts_until_ctrl_c() -> None:
         for path, content in (("", b"<p>the page</p>"), ("model", b"its bytes")):
             with urllib.request.urlopen(address + path, timeout=10) as answer:
                 assert answer.read() == content
+        elsewhere = urllib.request.Request(address, headers={"Host": "evil.example:8000"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):  # a name that was made to point here
+            urllib.request.urlopen(elsewhere, timeout=10)
+        forwarded = urllib.request.Request(address, headers={"Host": "localhost:9000"})
+        with urllib.request.urlopen(forwarded, timeout=10) as answer:
+            assert answer.status == 200
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{address}../etc/passwd", timeout=10)
         process.send_signal(signal.SIGINT)
