@@ -99,7 +99,7 @@ KEYS: dict[str, Key] = {
     ),
     "lang": Key(
         "str",
-        "language of all that is explained",
+        "language of topics and of the demo page",
         "output",
         choices=LANGUAGES,
         commands=("demo",),
