@@ -34,7 +34,7 @@ def packed(file: str) -> str:
         raise UserError(f"{shown}: there is no such file; {BE}")
     try:
         content = json.loads(decoded(contents(path), shown))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{shown} is no JSON: {describe_error(error)}; {BE}") from error
     text = json.dumps(content, separators=(",", ":"))
     tokenizer_of(text, shown)
