@@ -15,6 +15,11 @@ from cnntrain.image_folder.listing import is_image
 from cnntrain.image_folder.walk import walk
 from cnntrain.text import printable
 
+ROBOFLOW = "_annotations.coco.json"
+FOLDER = "annotations"
+OBJECTS = "instances"  # how COCO's and CVAT's files of objects begin
+OTHER_TASKS = ("captions", "person_keypoints", "image_info", "panoptic")
+
 
 def images_of(table: Table, contents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[Any, Entry]]:
     """Add the images that COCO's files name to a table, and return them by file and by their ids there."""
@@ -89,18 +94,6 @@ def added(
         sizes_known = all(isinstance(side, int) and side > 0 for side in size)
         entries[row.get("id")] = Entry(image, part, size=size if sizes_known else None)
     return entries
-
-
-ROBOFLOW = "_annotations.coco.json"
-
-
-FOLDER = "annotations"
-
-
-OBJECTS = "instances"  # how COCO's and CVAT's files of objects begin
-
-
-OTHER_TASKS = ("captions", "person_keypoints", "image_info", "panoptic")
 
 
 def files_of(root: Path) -> dict[str, str]:
