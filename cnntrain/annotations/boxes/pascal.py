@@ -19,10 +19,10 @@ from cnntrain.text import printable
 
 OF_IMAGES, ANNOTATIONS = ("pngimages", *IMAGES), ("annotation", "annotations")
 HEAD = "# Compatible with PASCAL Annotation"
-SIZE = re.compile(r"Image size .*: *(\d+) x (\d+)")
-ORIGIN = re.compile(r"# *Top left pixel co-ordinates *: *\((\d+), *(\d+)\)")
+SIZE = re.compile(r"Image size .*: *(\d{1,9}) x (\d{1,9})\b")
+ORIGIN = re.compile(r"# *Top left pixel co-ordinates *: *\((\d{1,9}), *(\d{1,9})\)")
 OBJECT = re.compile(r'Bounding box for object \d+ "([^"]*)".*: *(.*)')
-EDGES = re.compile(r"\((-?\d+), *(-?\d+)\) *- *\((-?\d+), *(-?\d+)\)")
+EDGES = re.compile(r"\((-?\d{1,9}), *(-?\d{1,9})\) *- *\((-?\d{1,9}), *(-?\d{1,9})\)")
 
 
 def is_text(name: str) -> bool:
