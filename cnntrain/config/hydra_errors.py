@@ -137,6 +137,13 @@ def has_key(config: Mapping[str, Any], key: str) -> bool:
     return True
 
 
+def own_data(chosen: str, having: Sequence[str], root: str) -> str:
+    """Return what to type for data of one's own in place of data that have no root, which are of the same kind."""
+    is_sequence = f"{chosen}_folder" in having
+    what, folder = (chosen, f"{chosen}_folder") if is_sequence else ("images", "folder")
+    return f"; for {what} of your own: data={folder} data.root={root or 'DIR'}"
+
+
 def unknown_override(
     key: str,
     value: str,
@@ -153,7 +160,7 @@ def unknown_override(
         return f"{key} is not for this command: cnntrain {command} {key}=..."
     if key in KEYS and group in offered:
         having = owners(key)
-        mine = f"; for images of your own: data=folder {key}={value or 'DIR'}" if key == "data.root" else ""
+        mine = own_data(chosen[group], having, value) if key == "data.root" else ""
         if has_key(config, own := OTHER_FAMILY.get(key, "")):
             mine = f"; did you mean {fill_in(own, value)}?"
         return f"{group}={chosen[group]} has no {name}: {key} belongs to {group}={'|'.join(having)}{mine}"

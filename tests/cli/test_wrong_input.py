@@ -84,6 +84,8 @@ WRONG_WORDS = {
     "hidden=[64]": ["did you mean 'model.hidden=[64]'?"],
     "model.hidden=[64]": ["model=cnn has no hidden: model.hidden belongs to model=mlp"],
     "data.root=here": ["data=mnist_mini has no root: data.root belongs to data=cifar10|"],
+    "data=text data.root=a.csv": ["for text of your own: data=text_folder data.root="],
+    "data=series data.root=here": ["for series of your own: data=series_folder data.root="],
     "data.source.size=5": ["unknown key data.source.size", "+data.source.size=VALUE"],
     "+foo=1": ["unknown key foo: `cnntrain train --help all` lists every key"],
     "++foo=1": ["unknown key foo"],
