@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,12 +28,30 @@ def message_console(*names: str | None, verbose: int = 1) -> Console:
     """Return a console for messages beside files of these names: silent if one is standard output.
 
     Raises:
-        UserError: a folder is named.
+        UserError: one can't be written, which is known before the work.
     """
     for name in names:
-        if name is not None and typed_path(name).is_dir():
-            raise UserError(f"{printable(name)} can't be written: it is a folder, name a file")
+        if name is not None and not is_stdout(name):
+            check_writable(name)
     return Console(0 if any(name is not None and is_stdout(name) for name in names) else verbose)
+
+
+def check_writable(name: str) -> None:
+    """Check that a file can be written, or made in a folder that is there or can be made.
+
+    Raises:
+        UserError: it can't.
+    """
+    path = typed_path(name)
+    if path.is_dir():
+        raise UserError(f"{printable(name)} can't be written: it is a folder, name a file")
+    if os.access(path, os.W_OK):
+        return
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise UserError(f"{printable(name)} can't be written: {printable(above)} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{printable(name)} can't be written: {os.strerror(errno.EACCES)}")
 
 
 @contextmanager

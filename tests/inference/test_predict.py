@@ -208,6 +208,10 @@ def test_wrong_input_is_told(torchless: Command, arguments: tuple[str, ...], tol
 def test_a_file_that_cannot_be_written_is_told(cnntrain: Command, run: None) -> None:
     digits(1)
     is_told(cnntrain("predict", "run", "digits", "--csv", "digits"), "digits can't be written")
+    Path("a_file").touch()
+    beside = cnntrain("predict", "run", "digits", "--csv", "a_file/digits.csv")
+    is_told(beside, "a_file/digits.csv can't be written")
+    assert "a_file is not a folder" in beside.err and "digits/" not in beside.out, "before the work"
 
 
 def test_one_inverted_drawing_is_warned_of_and_a_right_one_is_not(cnntrain: Command, run: None) -> None:
