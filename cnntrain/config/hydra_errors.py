@@ -138,7 +138,7 @@ def has_key(config: Mapping[str, Any], key: str) -> bool:
 
 
 def own_data(chosen: str, having: Sequence[str], root: str) -> str:
-    """Return what to type for data of one's own in place of data that have no root, which are of the same kind."""
+    """Return what to type for data of one's own, of the kind of the chosen data, which have no root."""
     is_sequence = f"{chosen}_folder" in having
     what, folder = (chosen, f"{chosen}_folder") if is_sequence else ("images", "folder")
     return f"; for {what} of your own: data={folder} data.root={root or 'DIR'}"
