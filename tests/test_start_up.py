@@ -38,3 +38,18 @@ print([name for name in {HEAVY} if name in sys.modules])
 def test_what_shows_a_small_network_imports_no_more_than_a_run() -> None:
     done = subprocess.run([sys.executable, "-c", SHOWING], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+HELPING = """
+import contextlib, os, sys
+from cnntrain.cli.main import run
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    for words in (["--help"], ["train", "--help"], ["predict", "--help"], ["explain", "--help"]):
+        assert run(words) == 0
+        print(words[0], [name for name in ("torch", "numpy", "hydra", "PIL") if name in sys.modules], file=sys.stderr)
+"""
+
+
+def test_help_imports_no_library_that_is_slow_to_import() -> None:
+    done = subprocess.run([sys.executable, "-c", HELPING], capture_output=True, text=True)
+    assert done.stderr.splitlines() == [f"{word} []" for word in ("--help", "train", "predict", "explain")]

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from cnntrain.errors import UserError
 from cnntrain.text import printable, some
 
@@ -78,6 +76,8 @@ class Source(ABC):
         self.files = [sample.name for sample in self.samples]
         number = {name: label for label, name in enumerate(self.classes)}
         self.labels = [number[sample.label] for sample in self.samples]
+        import numpy as np  # half of the time of --help, which knows this class
+
         validates = np.array([parts[index] == "val" for index in mine])
         self.validates = validates if validates.any() else None
 
