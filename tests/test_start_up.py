@@ -46,7 +46,8 @@ from cnntrain.cli.main import run
 with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
     for words in (["--help"], ["train", "--help"], ["predict", "--help"], ["explain", "--help"]):
         assert run(words) == 0
-        print(words[0], [name for name in ("torch", "numpy", "hydra", "PIL") if name in sys.modules], file=sys.stderr)
+        slow = [name for name in ("torch", "numpy", "hydra", "PIL") if name in sys.modules]
+        print(words[0], slow, file=sys.stderr)
 """
 
 
