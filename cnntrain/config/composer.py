@@ -209,7 +209,7 @@ def warn_of_unused(choices: Mapping[str, Any], config_dir: str | None) -> None:
         if choice_file(file.parent.name, file.stem, config_dir) != file:
             choice = f"{file.parent.name}={file.stem}"
             Reporter.remark(
-                f"warning: {shortest(file)} is not used: cnntrain has its own {choice}; give yours another name"
+                f"warning: {shortest(file)} is not used: cnntrain has its own {choice}; rename yours"
             )
 
 
