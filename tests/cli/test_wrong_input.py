@@ -549,7 +549,7 @@ def test_a_file_with_the_name_of_one_of_cnntrains_is_not_silently_ignored(cnntra
     Path("conf/optim").mkdir(parents=True)
     Path("conf/optim/adam.yaml").write_text("_target_: torch.optim.NAdam\n")
     outcome = cnntrain("train", *TINY)
-    assert "warning: conf/optim/adam.yaml is not used: cnntrain has an optim=adam of its own" in outcome.err
+    assert "warning: conf/optim/adam.yaml is not used: cnntrain has its own optim=adam" in outcome.err
 
 
 def test_ctrl_c_before_the_run_begins_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -365,10 +365,10 @@ def test_a_run_on_a_damaged_cache_ends_with_a_line_and_the_next_makes_it_anew(
 
 WORKER = """
 import multiprocessing, os, signal, sys, time
-from cnntrain.data.batches import begin_worker
+from cnntrain.data.batches import init_worker
 
 def work():
-    begin_worker(0)
+    init_worker(0)
     main = multiprocessing.parent_process()
     while sys.argv[1] == "killed" and main.is_alive():
         time.sleep(0.01)

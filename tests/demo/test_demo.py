@@ -24,7 +24,9 @@ from cnntrain.demo.gallery import lies_as_in_mnist
 from cnntrain.demo.texts import TEXTS
 
 SERVED = """\
+import signal
 from cnntrain.demo.serving import serve
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets jobs in the background ignore it
 serve("<p>the page</p>", {"model": b"its bytes"}, lambda address: print(address, flush=True))
 """
 FOLDER = Path(demo_page.__file__).parent
