@@ -51,5 +51,6 @@ def test_suppression_step_by_step_leaves_what_the_detector_leaves() -> None:
 
 
 def test_boxes_are_explained_of_detectors_alone(cnntrain: Command) -> None:
-    is_told(cnntrain("explain", "boxes", "model=cnn"), "explain boxes is about model=yolo, and this model is CNN")
+    told = "explain boxes is about model=yolo, and this model is CNN"
+    is_told(cnntrain("explain", "boxes", "model=cnn"), told)
     is_told(cnntrain("explain", "boxes", "model=faster_rcnn"), "explain boxes is about model=yolo")

@@ -326,7 +326,8 @@ def test_the_best_checkpoint_holds_what_using_it_takes_and_says_so(cnntrain: Com
         "cnntrain train init_from=run/checkpoints/best.pt starts over",
     )
     last.unlink()
-    is_told(cnntrain("resume", "run", "epochs=2"), "cnntrain train init_from=run/checkpoints/best.pt starts over")
+    told = "cnntrain train init_from=run/checkpoints/best.pt starts over"
+    is_told(cnntrain("resume", "run", "epochs=2"), told)
     assert cnntrain("train", *TINY, "-q", "init_from=run", "out=new").code == 0
     assert cnntrain("eval", "run").code == 0
     assert json.loads((run / "eval_test.json").read_text())["checkpoint"] == "best.pt"
