@@ -120,7 +120,7 @@ class OwnLoop(Candidate):
         self.model.train()
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
-            watch = Stopwatch(self.device, spent)
+            watch = LapTimer(self.device, spent)
             batch = next(batches, None)
             if batch is None:
                 break
@@ -139,7 +139,7 @@ class OwnLoop(Candidate):
         return {name: part / sum(spent.values()) for name, part in spent.items()}
 
 
-class Stopwatch:
+class LapTimer:
     """Adds up the time between its laps."""
 
     def __init__(self, device: torch.device, spent: dict[str, float]) -> None:
