@@ -9,7 +9,7 @@ compared in batches.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,26 @@ def union(parent: np.ndarray, one: int, other: int) -> None:
     """Make two groups one."""
     a, b = sorted((find_root(parent, one), find_root(parent, other)))
     parent[b] = a
+
+
+def copies_across(
+    files: Sequence[str], groups: np.ndarray, parts: np.ndarray
+) -> dict[tuple[str, str], list[str]]:
+    """Return the files of a part that are exact or near copies of another part's, by the two parts.
+
+    Args:
+        files: the images.
+        groups: the number of the group of like images of each, int64 (N,).
+        parts: the part of each, (N,).
+    """
+    found = {}
+    for part, other in (("train", "test"), ("train", "val"), ("val", "test")):
+        places = np.flatnonzero(parts == part)
+        there = np.unique(groups[parts == other])
+        names = [files[i] for i in places[np.isin(groups[places], there)]]
+        if names:
+            found[part, other] = names
+    return found
 
 
 def choose_held_out(

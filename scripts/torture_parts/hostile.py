@@ -154,31 +154,9 @@ def hostile(case: Case) -> list[tuple[str, Callable[[dict[str, Any]], Any]]]:
     """Return hostile checkpoints, by name; "code" and "no number" must be refused."""
     outside = str(case.place.folder / MARKERS / "outside")
     marker = str(case.place.folder / MARKERS / "called")
-    code: list[dict[str, Any]] = [
-        {"_target_": "os.system", "command": f"touch {marker}"},
-        {"_target_": "subprocess.Popen", "args": ["touch", marker]},
-        {"_target_": "builtins.eval", "_args_": [f"open({marker!r}, 'w')"]},
-        {"_target_": "builtins.exec", "_args_": [f"open({marker!r}, 'w')"]},
-        {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": [marker]}},
-        {"_target_": "torch.hub.load", "repo_or_dir": "x/y", "model": "z"},
-        {"_target_": "torch.utils.collect_env.run", "command": f"touch {marker}"},
-        {"_target_": "torch.load", "f": "evil.pt", "weights_only": False},
-        {"_target_": "numpy.load", "file": "evil.npy", "allow_pickle": True},
-        {"_target_": "evil.Payload"},
-        {"_target_": "cnntrain.models.evil.Payload"},
-        {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "evil.Payload"}]},
-        {
-            "_target_": "torch.nn.Sequential",
-            "_args_": [{"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}],
-        },
-        {"_target_": "torchvision.models.resnet18", "_args_": [True]},
-        {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"},
-        {"_target_": "torchvision.models.get_model", "name": "resnet18", "weights": "DEFAULT"},
-        {"_target_": "hydra.utils.call", "_args_": ["os.system"]},
-    ]
     groups = ("model", "optim", "schedule", "criterion", "augment", "launcher", "sweeper", "logger")
     found: list[tuple[str, Callable[[dict[str, Any]], Any]]] = []
-    for number, node in enumerate(code):
+    for number, node in enumerate(calls_of_code(marker)):
         group = groups[number % len(groups)]
         found.append((f"named {node['_target_']} as {group}", configured((group,), node)))
         found.append((f"named {node['_target_']} as model", configured(("model",), node)))
@@ -225,6 +203,32 @@ def hostile(case: Case) -> list[tuple[str, Callable[[dict[str, Any]], Any]]]:
         ("code: a zip bomb", bomb),
     ]
     return found
+
+
+def calls_of_code(marker: str) -> list[dict[str, Any]]:
+    """Return configurations of objects whose making would run code, or load what runs it."""
+    return [
+        {"_target_": "os.system", "command": f"touch {marker}"},
+        {"_target_": "subprocess.Popen", "args": ["touch", marker]},
+        {"_target_": "builtins.eval", "_args_": [f"open({marker!r}, 'w')"]},
+        {"_target_": "builtins.exec", "_args_": [f"open({marker!r}, 'w')"]},
+        {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": [marker]}},
+        {"_target_": "torch.hub.load", "repo_or_dir": "x/y", "model": "z"},
+        {"_target_": "torch.utils.collect_env.run", "command": f"touch {marker}"},
+        {"_target_": "torch.load", "f": "evil.pt", "weights_only": False},
+        {"_target_": "numpy.load", "file": "evil.npy", "allow_pickle": True},
+        {"_target_": "evil.Payload"},
+        {"_target_": "cnntrain.models.evil.Payload"},
+        {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "evil.Payload"}]},
+        {
+            "_target_": "torch.nn.Sequential",
+            "_args_": [{"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}],
+        },
+        {"_target_": "torchvision.models.resnet18", "_args_": [True]},
+        {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"},
+        {"_target_": "torchvision.models.get_model", "name": "resnet18", "weights": "DEFAULT"},
+        {"_target_": "hydra.utils.call", "_args_": ["os.system"]},
+    ]
 
 
 def configured(path: tuple[str, ...], value: Any) -> Callable[[dict[str, Any]], Any]:

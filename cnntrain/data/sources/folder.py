@@ -23,7 +23,8 @@ from cnntrain.data.resize import read_sized, sides
 from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks
 from cnntrain.errors import UserError
-from cnntrain.image_folder.inventory import Inventory, why_not_trainable
+from cnntrain.image_folder.duplicates import copies_across
+from cnntrain.image_folder.inventory import why_not_trainable
 from cnntrain.image_folder.listing import explain_lookalike
 from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, match_members
 from cnntrain.image_folder.opening import Decoding, UnreadableImage
@@ -88,13 +89,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
     ) -> None:
         if test_fraction is None:
             test_fraction = default("source.test_fraction", "data/folder")
-        if not 0 < test_fraction < 1:
-            raise UserError(
-                f"data.source.test_fraction={test_fraction} is not possible: it takes a number above 0 and "
-                "below 1"
-            )
-        if channels not in (1, 3):
-            raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
+        check_options(test_fraction, channels)
         split = run_split or RunSplit()
         if split.members and split.binds:  # a bad file that the run had is missed by check_there
             on_bad_image = on_bad_box = "skip"
@@ -126,7 +121,7 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         self.digest = inventory.digest(mine)
         self.skipped = inventory.bad
         self.has_own_test = "test" in listing.parts
-        self.copies = copies_across(inventory, parts)
+        self.copies = copies_across(listing.files, inventory.groups, parts)
 
     def parts_in_run(self, parts: np.ndarray, root: str, train: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return what each image of the folder does in this run, and the order of the images.
@@ -238,21 +233,19 @@ class Folder(Dataset[tuple[Tensor, int | Tensor]]):
         ]
 
 
-def copies_across(inventory: Inventory, parts: np.ndarray) -> dict[tuple[str, str], list[str]]:
-    """Return the files of a part that are exact or near copies of another part's, by the two parts.
+def check_options(test_fraction: float, channels: int) -> None:
+    """Check that a share is between 0 and 1, and that images are grey or coloured.
 
-    Args:
-        inventory: the inventory of the folder.
-        parts: the parts of its images.
+    Raises:
+        UserError: one of them is not.
     """
-    found = {}
-    for part, other in (("train", "test"), ("train", "val"), ("val", "test")):
-        places = np.flatnonzero(parts == part)
-        there = np.unique(inventory.groups[parts == other])
-        files = [inventory.listing.files[i] for i in places[np.isin(inventory.groups[places], there)]]
-        if files:
-            found[part, other] = files
-    return found
+    if not 0 < test_fraction < 1:
+        raise UserError(
+            f"data.source.test_fraction={test_fraction} is not possible: it takes a number above 0 and "
+            "below 1"
+        )
+    if channels not in (1, 3):
+        raise UserError(f"data.channels={channels} is not possible: it takes 1 (grey) or 3 (colour)")
 
 
 def lock() -> Any:

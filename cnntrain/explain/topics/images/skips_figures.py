@@ -41,41 +41,16 @@ def levels(
     top, width = 0.0, APART
     for index, ((down, up), shape, (seen, after)) in enumerate(zip(maps, shapes, fields, strict=True)):
         side = 1.5 * SHRINKS**index
-        middle = top - side / 2
-        about = "×".join(map(str, shape))
-        put(axes, varied(down), 0 if up is not None else width / 2, middle, side)
-        if up is None:
-            label(
-                axes,
-                width / 2,
-                top - side,
-                tr("{size}, sees {field}", size=about, field=describe_field(seen)),
-            )
-            continue
-        put(axes, varied(up), width, middle, side)
-        label(axes, 0, top - side, tr("{size}, sees {field}", size=about, field=describe_field(seen)))
-        label(
-            axes,
-            width,
-            top - side,
-            tr("{size}, sees {field}", size="×".join(map(str, up.shape)), field=describe_field(after)),
-        )
-        arrow(axes, (side / 2 + 0.1, middle), (width - side / 2 - 0.1, middle), "mark")
-        axes.text(
-            width / 2,
-            middle + 0.06,
-            tr("skip: {number} maps", number=shape[0]),
-            ha="center",
-            color=COLOURS["mark"],
-            fontsize=8,
-        )
-        is_last = maps[index + 1][1] is None
-        below = top - side - 0.42
-        low = below - 0.1 - (0.75 * SHRINKS ** (index + 1) if is_last else 0)
-        inside = width / 2 - 0.75 * SHRINKS ** (index + 1) - 0.08 if is_last else 0
-        arrow(axes, (0, below + 0.14), (inside, low), "curve")
-        arrow(axes, (width - inside, low), (width, below + 0.14), "curve")
-        top = below - 0.12
+        x = 0 if up is not None else width / 2
+        put(axes, varied(down), x, top - side / 2, side)
+        label(axes, x, top - side, described(shape, seen))
+        if up is not None:
+            put(axes, varied(up), width, top - side / 2, side)
+            label(axes, width, top - side, described(up.shape, after))
+            skip_arrow(axes, top - side / 2, side, shape[0])
+            below = top - side - 0.42
+            level_arrows(axes, below, index, into_bottom=maps[index + 1][1] is None)
+            top = below - 0.12
     put(axes, in_grey(image), -2.2, -0.75, 1.5)
     label(axes, -2.2, -1.5, tr("image"))
     put(axes, in_colors(answer), width + 2.2, -0.75, 1.5)
@@ -86,6 +61,34 @@ def levels(
     axes.set(xlim=(-3.1, width + 3.1), ylim=(top - side - 0.3, 0.1), aspect="equal")
     axes.axis("off")
     return drawn
+
+
+def described(shape: Sequence[int], field: int | None) -> str:
+    """Return the size of feature maps (C, H, W) and their receptive field in words."""
+    return tr("{size}, sees {field}", size="×".join(map(str, shape)), field=describe_field(field))
+
+
+def skip_arrow(axes: Axes, y: float, side: float, number: int) -> None:
+    """Draw the skip connection between the two images of a level, and how many maps it takes across."""
+    arrow(axes, (side / 2 + 0.1, y), (APART - side / 2 - 0.1, y), "mark")
+    text = tr("skip: {number} maps", number=number)
+    axes.text(APART / 2, y + 0.06, text, ha="center", color=COLOURS["mark"], fontsize=8)
+
+
+def level_arrows(axes: Axes, below: float, index: int, into_bottom: bool) -> None:
+    """Draw the arrows from a level to the next one and back.
+
+    Args:
+        axes: where to.
+        below: where the level ends, vertically.
+        index: the number of the level, 0 for the finest.
+        into_bottom: whether the next one is the bottom, whose one image stands in the middle.
+    """
+    half = 0.75 * SHRINKS ** (index + 1)
+    low = below - 0.1 - (half if into_bottom else 0)
+    inside = APART / 2 - half - 0.08 if into_bottom else 0
+    arrow(axes, (0, below + 0.14), (inside, low), "curve")
+    arrow(axes, (APART - inside, low), (APART, below + 0.14), "curve")
 
 
 @styled

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.markup import escape
 from torch import Tensor
@@ -26,7 +27,7 @@ from cnntrain.text import shown_names, shown_path
 
 IMAGES = 100  # test images; one is looked at
 MOST_STEPS = 28  # that are text
-TOLD = 0.25  # probability from which a class is named in the figure
+NAMED = 0.25  # probability from which a class is named in the figure
 PARTS = {  # of a step
     "state": later("state"),
     "cell": later("cell"),
@@ -160,40 +161,43 @@ def figure_of(
     read, said, *held = drawn.subplots(
         1, 2 + len(parts), sharey=True, width_ratios=[1.5, 1.5, *[1.2] * len(parts)]
     )
-    count = len(sequence)
-    read.imshow(
-        sequence.numpy(),
-        cmap="gray",
-        aspect="auto",
-        extent=(0, sequence.shape[1], count, 0),
-        interpolation="none",
-    )
+    extent = (0, sequence.shape[1], len(sequence), 0)
+    read.imshow(sequence.numpy(), cmap="gray", aspect="auto", extent=extent, interpolation="none")
     read.set(title=tr("what is read"), ylabel=of_step, xlabel=tr("values"))
-    edges = torch.cat([torch.zeros(len(belief), 1), belief.cumsum(dim=1)], dim=1).T
-    for label in belief.amax(dim=0).gt(TOLD).nonzero().flatten().tolist():
-        at = int(belief[:, label].argmax())
-        middle = float(edges[label : label + 2, at].mean())
-        said.text(middle, steps[at] - 0.5, names[label], ha="center", va="center", color="white", fontsize=9)
-    for label in range(len(names)):
-        left, right = edges[label].numpy(), edges[label + 1].numpy()
-        said.fill_betweenx(steps, left, right, step="pre", color=f"C{label % 10}", linewidth=0)
-    said.set(title=tr("belief"), xlim=(0, 1), xlabel=tr("probability"))
+    draw_belief(said, steps, belief, names)
     for axes, (name, values) in zip(held, parts.items(), strict=True):
-        limit = float(values.abs().max()) or 1.0
-        low, high, colours = (-limit, limit, "RdBu_r") if name in SIGNED else (0.0, 1.0, "viridis")
-        kind = tr(PARTS[name]) if name in SIGNED else tr("{gate} gate", gate=tr(PARTS[name]))
-        axes.imshow(
-            values[:, order].numpy(),
-            cmap=colours,
-            vmin=low,
-            vmax=high,
-            aspect="auto",
-            extent=(0, len(order), count, 0),
-            interpolation="none",
-        )
-        axes.set(
-            title=tr("{kind}\n{low:.2g} to {high:.2g}", kind=kind, low=low, high=high), xlabel=tr("units")
-        )
+        draw_part(axes, name, values[:, order])
     for axes in (read, said, *held):
         axes.grid(visible=False)
     return drawn
+
+
+def draw_belief(axes: Axes, steps: Sequence[int], belief: Tensor, names: Sequence[str]) -> None:
+    """Draw the probabilities of the classes after some steps, float (len(steps), classes), side by side."""
+    edges = torch.cat([torch.zeros(len(belief), 1), belief.cumsum(dim=1)], dim=1).T
+    for label in belief.amax(dim=0).gt(NAMED).nonzero().flatten().tolist():
+        at = int(belief[:, label].argmax())
+        middle = float(edges[label : label + 2, at].mean())
+        axes.text(middle, steps[at] - 0.5, names[label], ha="center", va="center", color="white", fontsize=9)
+    for label in range(len(names)):
+        left, right = edges[label].numpy(), edges[label + 1].numpy()
+        axes.fill_betweenx(steps, left, right, step="pre", color=f"C{label % 10}", linewidth=0)
+    axes.set(title=tr("belief"), xlim=(0, 1), xlabel=tr("probability"))
+
+
+def draw_part(axes: Axes, name: str, values: Tensor) -> None:
+    """Draw the state, the cell or a gate after each step, float (T, H)."""
+    limit = float(values.abs().max()) or 1.0
+    low, high, colours = (-limit, limit, "RdBu_r") if name in SIGNED else (0.0, 1.0, "viridis")
+    kind = tr(PARTS[name]) if name in SIGNED else tr("{gate} gate", gate=tr(PARTS[name]))
+    extent = (0, values.shape[1], len(values), 0)
+    axes.imshow(
+        values.numpy(),
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        aspect="auto",
+        extent=extent,
+        interpolation="none",
+    )
+    axes.set(title=tr("{kind}\n{low:.2g} to {high:.2g}", kind=kind, low=low, high=high), xlabel=tr("units"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,23 @@ def vanishing(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
         found[BEFORE] |= norms(parts, name)
         train(parts, parts.precision.wrap(parts.optimizer), console, name)
         found[AFTER] |= norms(parts, name)
+    show_norms(console, found, of_step)
+    path = folder / "vanishing.png"
+    drawn = {tr("gradient norm {when}", when=tr(when)): named for when, named in found.items()}
+    figures.save(
+        figures.logarithmic(drawn, tr("{parts} read", parts=sentences.parts(of_step)), same_scale=True), path
+    )
+    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
+
+
+def show_norms(console: Console, found: Mapping[str, Norms], of_step: str) -> None:
+    """Show the norms before and after training as curves and as a table, and what follows from them.
+
+    Args:
+        console: where to.
+        found: the norms before and after training.
+        of_step: what the steps are, in the plural.
+    """
     words(
         console,
         tr(
@@ -84,12 +101,6 @@ def vanishing(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
         )
         + sentences.on_vanishing(found[BEFORE], found[AFTER]),
     )
-    path = folder / "vanishing.png"
-    drawn = {tr("gradient norm {when}", when=tr(when)): named for when, named in found.items()}
-    figures.save(
-        figures.logarithmic(drawn, tr("{parts} read", parts=sentences.parts(of_step)), same_scale=True), path
-    )
-    console.line(tr("figure: [bold]{}[/]"), shown_path(path))
 
 
 def steps_of(parts: TrainingSetup) -> str:
