@@ -19,6 +19,7 @@ from cnntrain.runtime.torch_private import end_workers
 
 Batch = tuple[Tensor, Tensor]
 AHEAD = 4  # batches that each worker prepares before they are asked for
+GOING_SECONDS = 1.0  # in which a main process that was killed is gone
 
 
 class BatchLoader:
@@ -66,8 +67,11 @@ class BatchLoader:
         try:
             for batch in self.loader:
                 yield raise_if_error(batch)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except Exception as error:
+            # The error holds the loader until Python collects it, which ends the queue of a worker first:
+            # the worker would hear nothing, and torch would wait 5 s for it.
+            self.close()
+            if not isinstance(error, RuntimeError) or "DataLoader worker" not in str(error):
                 raise
             reason = str(error).splitlines()[0]
             raise RunFailed(f"{reason}\nfewer workers need less memory: workers=0") from error
@@ -97,6 +101,6 @@ def print_unless_orphaned(
     """Print an error, unless the main process was killed: then the connections of its workers break."""
     main = multiprocessing.parent_process()
     if main is not None:
-        main.join(1.0)  # its connections break a moment before it is gone
+        main.join(GOING_SECONDS)  # its connections break a moment before it is gone
     if main is None or main.is_alive():
         sys.__excepthook__(kind, error, trace)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY, Command, is_told
-from forks import Forked
+from forks import CONTEXT, Forked
 from image_tree import digits
 from PIL import Image
 from torch.utils.data import Dataset
 
-from cnntrain.data import decoded_cache
+from cnntrain.data import batches, decoded_cache
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.batches import BatchLoader, raise_if_error
 from cnntrain.data.images import InMemoryDataset
@@ -344,6 +346,7 @@ def test_a_worker_that_finds_damage_tells_the_main_process(on_disk: DiskDataset)
         file.write(bytes(20))
     with pytest.raises(RunFailed, match="damaged: the checksum of image 1 does not match"):
         list(BatchLoader(on_disk, [np.arange(4)], workers=1))
+    assert not multiprocessing.active_children()  # else the command would wait for them 5 s at its end
 
 
 def test_a_run_on_a_damaged_cache_ends_with_a_line_and_the_next_makes_it_anew(
@@ -363,29 +366,33 @@ def test_a_run_on_a_damaged_cache_ends_with_a_line_and_the_next_makes_it_anew(
     assert all(torch.equal(weights("right")[name], weights("again")[name]) for name in weights("again"))
 
 
-WORKER = """
-import multiprocessing, os, signal, sys, time
-from cnntrain.data.batches import init_worker
+def in_main_process(end: str, errors: Connection) -> None:
+    """Start a worker whose standard error is a pipe; be killed, or wait for it."""
+    os.dup2(errors.fileno(), 2)
+    errors.close()
+    worker = multiprocessing.get_context("fork").Process(target=in_worker, args=(end,))
+    worker.start()
+    if end == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    worker.join()
 
-def work():
-    init_worker(0)
+
+def in_worker(end: str) -> None:
+    batches.init_worker(0)
     main = multiprocessing.parent_process()
-    while sys.argv[1] == "killed" and main.is_alive():
-        time.sleep(0.01)
+    assert main is not None
+    if end == "killed":
+        main.join()
+    batches.GOING_SECONDS = 0.1
     sys.excepthook(ConnectionResetError, ConnectionResetError("reset"), None)
-
-worker = multiprocessing.get_context("fork").Process(target=work)
-worker.start()
-if sys.argv[1] == "killed":
-    os.kill(os.getpid(), signal.SIGKILL)
-worker.join()
-"""
 
 
 @pytest.mark.parametrize(("main", "told"), [("killed", ""), ("alive", "ConnectionResetError: reset\n")])
 def test_a_worker_dies_in_silence_when_the_main_process_is_killed(main: str, told: str) -> None:
-    done = subprocess.run([sys.executable, "-c", WORKER, main], capture_output=True, text=True, timeout=120)
-    assert done.stderr == told
+    read, write = CONTEXT.Pipe(duplex=False)
+    CONTEXT.Process(target=in_main_process, args=(main, write)).start()
+    write.close()
+    assert Path(f"/dev/fd/{read.fileno()}").read_text() == told
 
 
 def test_images_in_memory_do_not_depend_on_the_file_they_came_from(
