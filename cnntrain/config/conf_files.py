@@ -6,6 +6,7 @@ Imports neither torch nor Hydra.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,11 +36,26 @@ def groups(extra: str | None = None) -> dict[str, list[str]]:
     """Return each group and its choices, such as ``{"optim": ["adam", ...]}``."""
     found: dict[str, set[str]] = {}
     for folder in conf_folders(extra):
-        for path in folder.glob("*/**/*.yaml"):
-            group, *choice = path.relative_to(folder).with_suffix("").parts
-            if group != "hydra":
-                found.setdefault(group, set()).add("/".join(choice))
+        choices_here = installed_choices() if folder == conf_folder() else choices_in(folder)
+        for group, choices in choices_here.items():
+            found.setdefault(group, set()).update(choices)
     return {group: sorted(choices) for group, choices in sorted(found.items())}
+
+
+@functools.cache  # cnntrain's own files do not change while it runs
+def installed_choices() -> dict[str, list[str]]:
+    """Return the groups of cnntrain's own folder, and their choices."""
+    return choices_in(conf_folder())
+
+
+def choices_in(folder: Path) -> dict[str, list[str]]:
+    """Return the groups of a folder of YAML files, and their choices."""
+    found: dict[str, list[str]] = {}
+    for path in folder.glob("*/**/*.yaml"):
+        group, *choice = path.relative_to(folder).with_suffix("").parts
+        if group != "hydra":
+            found.setdefault(group, []).append("/".join(choice))
+    return found
 
 
 def choice_file(group: str, choice: str, extra: str | None = None) -> Path:
@@ -81,12 +97,25 @@ def defaults() -> dict[str, str]:
     Of a group's choices the default one counts first, then any other that has the key.
     """
     found = dict(typed_values(raw_yaml(conf_folder() / "train.yaml")))
-    chosen = default_choices()
-    for group, choices in groups().items():
-        for choice in sorted(choices, key=lambda choice: choice != chosen.get(group)):
-            for key, value in choice_values(group, choice).items():
+    for group in groups():
+        for values in values_of_choices(group):
+            for key, value in values.items():
                 found.setdefault(key, value)
     return found
+
+
+def default_of(key: str) -> str | None:
+    """Return one key's default, as :func:`defaults` does, and read the files of its group alone."""
+    typed = dict(typed_values(raw_yaml(conf_folder() / "train.yaml")))
+    choices = values_of_choices(key.partition(".")[0])
+    return next((values[key] for values in itertools.chain([typed], choices) if key in values), None)
+
+
+def values_of_choices(group: str) -> Iterator[dict[str, str]]:
+    """Yield the keys of each choice of a group and their values as written, those of the default one first."""
+    chosen = default_choices().get(group)
+    for choice in sorted(groups().get(group, ()), key=lambda choice: choice != chosen):
+        yield choice_values(group, choice)
 
 
 def default(key: str, file: str = "train") -> Any:

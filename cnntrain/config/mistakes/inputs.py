@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cnntrain.config.conf_files import defaults
+from cnntrain.config.conf_files import default_of
 from cnntrain.config.keys import CLASS_GROUPS, KEYS, is_described, leaves
 from cnntrain.config.schema import IMAGES, inputs_of, shown
 from cnntrain.errors import UserError
@@ -22,7 +22,7 @@ def check_inputs(config: Mapping[str, Any]) -> None:
         is_of_others = group in CLASS_GROUPS and not is_described(config[group]["_target_"])
         if not kinds or inputs in kinds or is_of_others:
             continue
-        if value and shown(value) != defaults().get(key):
+        if value and shown(value) != default_of(key):
             raise UserError(
                 f"{key}={shown(value)} is for {' or '.join(kinds)}, and these data have {inputs}: "
                 "leave it out"

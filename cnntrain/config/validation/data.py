@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from cnntrain.config.conf_files import defaults
+from cnntrain.config.conf_files import default_of
 from cnntrain.config.keys import KEYS, described_arguments, leaves
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.schema import height_and_width, shown
@@ -46,7 +46,7 @@ def check_targets(config: Mapping[str, Any]) -> None:
     for key, value in leaves(config):
         kinds = KEYS[key].targets if key in KEYS else ()
         group = key.partition(".")[0]
-        is_said = value and kinds and targets not in kinds and str(value) != defaults().get(key)
+        is_said = value and kinds and targets not in kinds and str(value) != default_of(key)
         if is_said and described_arguments(config[group]):
             raise UserError(
                 f"{key}={shown(value)} is for data.targets={' or '.join(kinds)}, and these data have "
