@@ -26,7 +26,8 @@ from cnntrain.annotations.table import (
 )
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import class_names as folders_in
-from cnntrain.image_folder.listing import absolute, is_image
+from cnntrain.image_folder.listing import is_image
+from cnntrain.image_folder.walk import absolute
 from cnntrain.text import printable, shown_path
 
 

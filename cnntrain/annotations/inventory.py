@@ -19,9 +19,9 @@ from cnntrain.annotations.readers.names import ClassNames, class_names
 from cnntrain.annotations.table import IN_FILES, Table
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
-from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.opening import Decoding
 from cnntrain.image_folder.scan import scan
+from cnntrain.image_folder.walk import absolute
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
 

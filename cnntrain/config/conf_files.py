@@ -112,7 +112,7 @@ def default_of(key: str) -> str | None:
 
 
 def values_of_choices(group: str) -> Iterator[dict[str, str]]:
-    """Yield the keys of each choice of a group and their values as written, those of the default one first."""
+    """Yield the keys and values, as written, of each choice of a group, those of the default one first."""
     chosen = default_choices().get(group)
     for choice in sorted(groups().get(group, ()), key=lambda choice: choice != chosen):
         yield choice_values(group, choice)

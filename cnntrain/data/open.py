@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import SHARE, Reader
 from cnntrain.data.sources.builtin import DataMissing
-from cnntrain.data.sources.folder import Folder
+from cnntrain.data.sources.recorded import RecordedImages
 from cnntrain.data.splits import limited
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.data.trained_on import (
@@ -26,13 +25,9 @@ from cnntrain.data.trained_on import (
     without_trained_images,
 )
 from cnntrain.errors import UserError
-from cnntrain.image_folder.findings import heading, left_out
 from cnntrain.image_folder.members import FILE, Member, RunSplit, pack
 from cnntrain.runtime.console import Console, count, format_bytes
-from cnntrain.text import argument, printable, shown_path, some
-
-SKIPPED = 3  # files that can't be read and are named at once; the others with verbose=2
-NAMES = {"train": "training", "val": "validation", "test": "test"}
+from cnntrain.text import shown_path
 
 
 @dataclass
@@ -93,9 +88,11 @@ def open_data(
     train, test = read_train_and_test(reader, console, trust)
     folder: Any = reader.opened.get(True)
     indices, val_indices = split_indices(folder, train, settings.val_fraction, settings.split_seed)
-    held_back = folder.held_back if isinstance(folder, Folder) else 0
-    if isinstance(folder, Folder):
-        reader.notes += remarks(reader, console)
+    held_back = folder.held_back if isinstance(folder, RecordedImages) else 0
+    if isinstance(folder, RecordedImages):
+        from cnntrain.data.sources.folder_remarks import remarks  # and with it what reads a folder
+
+        reader.notes += remarks(reader.opened[True], reader.opened[False], console)
     if earlier is not None:
         chosen = len(val_indices)
         parts = indices, val_indices
@@ -134,7 +131,7 @@ def read_train_and_test(
 def members_of(reader: Reader, data: Data, run_split: RunSplit | None) -> list[Member] | None:
     """Return which image of a folder does what; None for other data."""
     folder: Any = reader.opened.get(True)
-    if not isinstance(folder, Folder):
+    if not isinstance(folder, RecordedImages):
         return None
     if run_split is not None and run_split.binds and run_split.members is not None:
         return run_split.members  # whatever files are called by now
@@ -152,49 +149,6 @@ def files_of(dataset: Any, number: int) -> list[str] | None:
     if not isinstance(files, list | tuple) or len(files) != number:
         return None
     return [str(file) for file in files]
-
-
-def remarks(reader: Reader, console: Console) -> list[str]:
-    """Return what to say of a folder of images; warn of what is left out and of what makes results wrong."""
-    train, test = reader.opened[True], reader.opened[False]
-    root = shown_path(train.root)
-    for line in left_out(train.inventory.listing):
-        console.warn(line)
-    links = train.inventory.listing.found.links
-    if links:
-        console.line("{}: {}", heading("links", links), some(links))
-    if isinstance(train.inventory, AnnotatedInventory):
-        for name, fact in train.inventory.in_words().items():
-            console.line("{}: {}", name, fact)
-        for line in train.inventory.warnings(SKIPPED):
-            console.warn(line)
-        if train.boxes_lost:
-            console.warn(
-                f"{count(train.boxes_lost, 'object')} out of sight by data.resize={train.resize}: "
-                "data.resize=pad keeps all of an image"
-            )
-    elif train.skipped:
-        console.warn(
-            f"skipped {count(len(train.skipped), 'file')} that can't be read: "
-            f"{'; '.join(train.skipped[:SKIPPED])}{'; ...' if len(train.skipped) > SKIPPED else ''}"
-        )
-        for name in train.skipped[SKIPPED:]:
-            console.line("  {}", name, level=2)
-    for (part, other), files in train.copies.items():
-        console.warn(
-            f"leakage: {count(len(files), 'image')} of the {NAMES[part]} part also in the {NAMES[other]} "
-            f"part, as exact or near copies ({printable(files[0])}): "
-            f"{NAMES[other]} scores will be inflated; to list them all: "
-            f"cnntrain data {argument(train.root)}"
-        )
-    split: RunSplit = train.run_split
-    if train.found is not None and split.binds and train.found.in_words():
-        console.warn(f"{root} since the run: {train.found.in_words()}; the run's own images are used")
-    elif train.found is not None and test.held_back:
-        console.warn(
-            f"{count(test.held_back, 'image')} of the test part left out: the model was trained on them"
-        )
-    return [] if test.has_own_test else [f"{len(test):,} held out for testing, by a hash of each file"]
 
 
 def move_to_device(

@@ -18,7 +18,7 @@ from cnntrain.data.batches import Batch
 from cnntrain.data.images import InMemoryDataset, fit
 from cnntrain.data.resize import side_or_both
 from cnntrain.data.sequences.dataset import in_memory
-from cnntrain.data.sources.folder import Folder
+from cnntrain.data.sources.recorded import RecordedImages
 from cnntrain.data.streaming import StreamingDataset, all_batches, read_all
 from cnntrain.data.targets import TARGETS
 from cnntrain.errors import UserError
@@ -70,7 +70,7 @@ class Reader:
         images = self.from_cache(place)
         if images is None:
             dataset = self.opened[is_train] = self.build(is_train)
-            if isinstance(dataset, Folder):  # whose files are known by then
+            if isinstance(dataset, RecordedImages):  # whose files are known by then
                 own = {"digest": dataset.digest, "classes": dataset.classes}
                 place = decoded_cache.cache_path({**self.facts(is_train), **own}, [])
                 images = self.from_cache(place)

@@ -14,7 +14,7 @@ from torch import Tensor
 from cnntrain.config.keys import KEYS
 from cnntrain.config.sections import DataSettings, PreviousRunSettings
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.sources.folder import Folder
+from cnntrain.data.sources.recorded import RecordedImages
 from cnntrain.data.splits import limited, random_split, stratified_split
 from cnntrain.data.streaming import StreamingDataset
 from cnntrain.data.targets import checksum
@@ -76,10 +76,10 @@ class PreviousRun:
             dataset: what was built of it; None if the images came from the cache.
             train: the images.
         """
-        if isinstance(dataset, Folder) and self.members is not None:
+        if isinstance(dataset, RecordedImages) and self.members is not None:
             return torch.from_numpy(dataset.run_split.has_trained(dataset.inventory)[dataset.indices])
         rule = self.settings.split
-        by_index = isinstance(dataset, Folder) and not isinstance(self.state.get("split"), str)
+        by_index = isinstance(dataset, RecordedImages) and not isinstance(self.state.get("split"), str)
         if rule is None or by_index or not self.has_same_data(data, train):
             return None
         trained = torch.zeros(len(train), dtype=torch.bool)
@@ -120,7 +120,7 @@ def split_indices(dataset: Any, train: Images, val_fraction: float, seed: int) -
         val_fraction: share of each class that validates.
         seed: another seed gives another choice.
     """
-    if isinstance(dataset, Folder):
+    if isinstance(dataset, RecordedImages):
         return dataset.split(val_fraction, seed)
     if isinstance(dataset, Source) and dataset.validates is not None:  # which come with a part of their own
         validates = torch.from_numpy(dataset.validates)
@@ -154,12 +154,12 @@ def without_trained_images(
         The parts, and the data set with the ``val_fraction`` and the ``split_seed`` that they follow.
     """
     indices, val = parts
-    if isinstance(dataset, Folder) and not earlier.goes_on:  # which leaves them out itself
+    if isinstance(dataset, RecordedImages) and not earlier.goes_on:  # which leaves them out itself
         return parts, data
     trained = earlier.trained_on(data, dataset, train)
     name = printable(earlier.path)
     if trained is None:
-        is_folder = earlier.goes_on and isinstance(dataset, Folder)
+        is_folder = earlier.goes_on and isinstance(dataset, RecordedImages)
         if is_folder and earlier.settings.same(PLACE, data) and len(val):
             console.warn(
                 f"init_from={name}: there is no record of which images that run was trained on: if they "
@@ -185,7 +185,7 @@ def without_trained_images(
     left = val[~trained[val]]
     if len(left) == len(val):
         return (indices, val), data
-    if isinstance(dataset, Folder) and len(left):  # whose record says which they are
+    if isinstance(dataset, RecordedImages) and len(left):  # whose record says which they are
         console.warn(f"{why}: they are moved to training, and {len(left):,} are left to validate")
         return (torch.cat([indices, val[trained[val]]]).sort().values, left), data
     console.warn(f"{why}, and held out none instead: val scores are inflated")

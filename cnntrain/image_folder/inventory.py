@@ -16,8 +16,9 @@ import numpy as np
 from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.depth import LUMA, infer_value_range, scaled_statistics
-from cnntrain.image_folder.listing import Listing, absolute, list_folder
+from cnntrain.image_folder.listing import Listing, list_folder
 from cnntrain.image_folder.scan import scan
+from cnntrain.image_folder.walk import absolute
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
 

@@ -19,7 +19,7 @@ from cnntrain.image_folder.layout import (
     subfolders,
 )
 from cnntrain.image_folder.opening import suffixes
-from cnntrain.image_folder.walk import WalkResult, is_output, walk
+from cnntrain.image_folder.walk import WalkResult, absolute, is_output, walk
 from cnntrain.text import printable, some
 
 LONGEST_NAME = 1000  # of a class, with its control characters written out
@@ -92,14 +92,6 @@ def list_folder(root: str | Path) -> Listing:
                 found.setdefault((parts.get(name, ""), class_name), []).extend(files)
     assign_labels(listing, found, shown)
     return listing
-
-
-def absolute(root: str | Path) -> Path:
-    """Return a folder's path as it is from anywhere, ``~`` being home; links in it stay."""
-    try:
-        return Path(root).expanduser().absolute()
-    except RuntimeError:  # nobody has a home here, or nobody is called so
-        return Path(root).absolute()
 
 
 def assign_labels(listing: Listing, found: dict[tuple[str, str], list[str]], shown: str) -> None:

@@ -14,17 +14,19 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnntrain.errors import UserError
-from cnntrain.image_folder.inventory import Inventory
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runs.atomic import write_atomically
 from cnntrain.runtime.console import count
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable, shown_path, some
+
+if TYPE_CHECKING:
+    from cnntrain.image_folder.inventory import Inventory
 
 FILE = "split.csv.gz"
 HEADING = ["part", "class", "sha256", "file"]

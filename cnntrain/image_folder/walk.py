@@ -121,3 +121,11 @@ def is_output(folder: Path) -> bool:
     except OSError:
         return False
     return POINTER.name in names or (bool(names) and names <= KINDS_OF_OUTPUT | {"README.md", ".gitignore"})
+
+
+def absolute(root: str | Path) -> Path:
+    """Return a folder's path as it is from anywhere, ``~`` being home; links in it stay."""
+    try:
+        return Path(root).expanduser().absolute()
+    except RuntimeError:  # nobody has a home here, or nobody is called so
+        return Path(root).absolute()

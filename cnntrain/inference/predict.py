@@ -15,7 +15,7 @@ from cnntrain.config.keys import AUTO
 from cnntrain.config.schema import IMAGES, shown
 from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
-from cnntrain.data.resize import read_sized
+from cnntrain.data.image_file import read_sized
 from cnntrain.errors import UserError
 from cnntrain.image_folder.opening import UnreadableImage
 from cnntrain.inference.image_files import in_batches

@@ -24,8 +24,8 @@ from cnntrain.data.loader import EvalLoader, Normalize, TrainLoader
 from cnntrain.data.open import Data, open_data
 from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.data.trained_on import previous_run
-from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.members import EVERY_PART, RunSplit, recorded_split
+from cnntrain.image_folder.walk import absolute
 from cnntrain.run.components import (
     Components,
     build_components,

@@ -15,8 +15,8 @@ from cnntrain.annotations.readers import voc as voc_masks
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
 from cnntrain.errors import UserError
-from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.opening import UnreadableImage
+from cnntrain.image_folder.walk import absolute
 from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 

@@ -22,8 +22,8 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder import duplicates
 from cnntrain.image_folder.decode import SWAPPING
 from cnntrain.image_folder.inventory import Inventory
-from cnntrain.image_folder.listing import absolute
 from cnntrain.image_folder.scan import scan
+from cnntrain.image_folder.walk import absolute
 from cnntrain.runtime.console import Console, count
 from cnntrain.text import printable, some
 

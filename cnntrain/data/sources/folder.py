@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from cnntrain.annotations.auto import annotation_options, inventory_of
 from cnntrain.annotations.boxes.inventory import BoxInventory
@@ -19,9 +18,11 @@ from cnntrain.annotations.facts import AnnotatedInventory
 from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
 from cnntrain.config.conf_files import default
-from cnntrain.data.resize import read_sized, sides
+from cnntrain.data.image_file import read_sized
+from cnntrain.data.resize import sides
 from cnntrain.data.sources.folder_boxes import boxes_of
 from cnntrain.data.sources.folder_masks import FolderMasks
+from cnntrain.data.sources.recorded import RecordedImages
 from cnntrain.errors import UserError
 from cnntrain.image_folder.duplicates import copies_across
 from cnntrain.image_folder.inventory import why_not_trainable
@@ -31,7 +32,7 @@ from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.text import printable, shown_path, some
 
 
-class Folder(Dataset[tuple[Tensor, int | Tensor]]):
+class Folder(RecordedImages):
     """The images below ``root/CLASS/`` or ``root/{train,val,test}/CLASS/``, or images with masks or boxes.
 
     Nothing is copied or moved.
