@@ -14,13 +14,16 @@ from torch.utils.data import DataLoader
 from cnntrain.bench.candidate import Candidate, Epoch, OwnLoop
 from cnntrain.bench.reference import Reference, as_published
 from cnntrain.bench.textbook.datasets import in_lists, stacked, textbook_dataset
+from cnntrain.bench.textbook.sequences import padded_batch
 from cnntrain.compute.autotune import tune
 from cnntrain.compute.engine import ALL_THREADS, Engine
 from cnntrain.compute.micro_batches import BatchPlan
 from cnntrain.config.sections import BenchSettings, OptimizerSettings
 from cnntrain.data.images import InMemoryDataset
-from cnntrain.data.loader import Normalize, TrainLoader
+from cnntrain.data.loader import Normalize, ShuffledBatches, TrainLoader
 from cnntrain.data.open import Data
+from cnntrain.data.sequences.dataset import SequenceDataset
+from cnntrain.data.sequences.standardize import normalizing
 from cnntrain.errors import UserError
 from cnntrain.models.copying import copied
 from cnntrain.models.detection.of_torchvision import OfTorchvision
@@ -34,16 +37,21 @@ EXPLAINED = "eager fp32 loop over tensors that are normalised already, torch's o
 Plain = tuple[Engine, Components, OptimizerSettings]  # what loops without this tool train
 
 
-def build_candidates(
-    settings: BenchSettings, built: Components, data: Data, console: Console
-) -> list[Candidate]:
+def clipped(settings: BenchSettings, built: Components, data: Data, console: Console) -> BenchSettings:
+    """Return the settings with a batch that the images fill, and warn if it was larger."""
+    asked = settings.engine
+    plan = BatchPlan(asked.batch_size, asked.accumulate)
+    plan = plan.clipped(min(IMAGES, len(data.train)), asked.model.shape, console, built.task.called.words)
+    return replace(settings, engine=replace(asked, batch_size=plan.size, accumulate=plan.accumulate))
+
+
+def build_candidates(settings: BenchSettings, built: Components, data: Data) -> list[Candidate]:
     """Build all ways of training, the floor first.
 
     Args:
         settings: the settings of the run.
         built: its components.
         data: its images.
-        console: where to print that the batch is clipped.
 
     Raises:
         UserError: the images are not in memory.
@@ -53,8 +61,6 @@ def build_candidates(
     dataset, device = data.train, next(built.model.parameters()).device
     indices = torch.arange(min(IMAGES, len(dataset)))
     asked = settings.engine
-    plan = BatchPlan(asked.batch_size, asked.accumulate).clipped(len(indices), asked.model.shape, console)
-    asked = replace(asked, batch_size=plan.size, accumulate=plan.accumulate)
     typed, _ = tune(asked, built.model, built.criterion, built.task.dummy, device)
     as_fp32 = replace(asked, precision="fp32")
     fp32, _ = tune(as_fp32, built.model, built.criterion, built.task.dummy, device)
@@ -62,20 +68,13 @@ def build_candidates(
     optimization = replace(settings.optimization, optim=built.optim)
     plain_optim = {name: None if name == "fused" else value for name, value in built.optim.items()}
     plain: Plain = Engine("fp32", False, ALL_THREADS), built, replace(optimization, optim=plain_optim)
-    mean, std = settings.data.mean, settings.data.std
-    floor = floor_batches(dataset, plan.size, Normalize(mean, std, device), device)
+    normalize = normalizing(settings.data, device, torch.contiguous_format)
+    floor = floor_batches(dataset, asked.batch_size, normalize, device)
     found = [Candidate(FLOOR, EXPLAINED, *plain, floor)]
     for engine in dict.fromkeys((typed, fp32)):
-        normalize = Normalize(mean, std, device, engine.memory_format)
+        normalize, workers = normalizing(settings.data, device, engine.memory_format), settings.data.workers
         loader = TrainLoader(
-            dataset,
-            indices,
-            plan.size,
-            settings.seed,
-            built.augment,
-            normalize,
-            device,
-            settings.data.workers,
+            dataset, indices, asked.batch_size, settings.seed, built.augment, normalize, device, workers
         )
         name, batches = f"cnntrain, {engine.precision}", own_batches(loader)
         how = f"{engine}{', compiled' if settings.compile else ''}"
@@ -83,12 +82,12 @@ def build_candidates(
         if settings.compile:
             compile_model(own.model, asked.model.shape, device)
         found.append(own)
-    found.append(of_textbook(settings, built, dataset, plan.size, plain))
+    found.append(of_textbook(settings, built, dataset, plain))
     return found
 
 
 def of_textbook(
-    settings: BenchSettings, built: Components, dataset: InMemoryDataset, size: int, plain: Plain
+    settings: BenchSettings, built: Components, dataset: InMemoryDataset, plain: Plain
 ) -> Candidate:
     """Return the loop of a textbook, which for detectors of torchvision is that of its references.
 
@@ -96,7 +95,6 @@ def of_textbook(
         settings: the settings of the run.
         built: its components.
         dataset: the images.
-        size: the size of a batch.
         plain: what it trains.
     """
     detector = copied(built.model)
@@ -107,13 +105,14 @@ def of_textbook(
     )
     explained += f", DataLoader {f'with {workers} workers' if workers else 'in this process'}"
     with_boxes = settings.data.targets == "boxes"
+    collate = in_lists if with_boxes else padded_batch if isinstance(dataset, SequenceDataset) else None
     loader: DataLoader[Any] = DataLoader(
         textbook,
-        size,
+        settings.engine.batch_size,
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
-        collate_fn=in_lists if with_boxes else None,
+        collate_fn=collate,
     )
     if isinstance(detector, OfTorchvision):
         model = as_published(detector, dataset.image_size, settings.data.mean, settings.data.std)
@@ -132,7 +131,15 @@ def of_textbook(
 
 
 def floor_batches(dataset: InMemoryDataset, size: int, normalize: Normalize, device: torch.device) -> Epoch:
-    """Return what gives the batches of tensors that are normalised already."""
+    """Return what gives the batches of tensors that are normalised already.
+
+    Sequences of like length share a batch, as they do in ``train``, and are padded already.
+    """
+    if isinstance(dataset, SequenceDataset):
+        order = torch.arange(min(IMAGES, len(dataset)))
+        some = ShuffledBatches(order, size, 0, regroup=dataset.grouped)
+        ready = [(normalize(x.to(device)), y.to(device)) for x, y in map(dataset.__getitems__, some)]
+        return lambda: iter(ready)
     images = normalize(dataset.first(IMAGES).to(device))
     labels = dataset.labels[:IMAGES].to(device)
     return lambda: zip(images.split(size), labels.split(size), strict=True)

@@ -19,7 +19,7 @@ import torch
 from rich.table import Table
 
 from cnntrain import __version__
-from cnntrain.bench.baselines import build_candidates
+from cnntrain.bench.baselines import build_candidates, clipped
 from cnntrain.bench.candidate import Candidate, OwnLoop
 from cnntrain.compute.engine import ALL_THREADS
 from cnntrain.config.schema import Config
@@ -30,7 +30,7 @@ from cnntrain.run.setup import read_data
 from cnntrain.runs import run_folder
 from cnntrain.runs.named_output import is_stdout, json_of, message_console, write
 from cnntrain.runtime import hardware
-from cnntrain.runtime.console import Console, Verbatim, format_bytes
+from cnntrain.runtime.console import Console, Verbatim, count, format_bytes
 from cnntrain.runtime.rng import seed_everything
 from cnntrain.text import network_name, shown_path
 from cnntrain.training.components.device import find_device
@@ -78,7 +78,8 @@ def measure(
     seed_everything(settings.seed)
     built = build_components(config, None, device, console)
     data = read_data(config, None, device, console)
-    found = build_candidates(settings, built, data, console)  # which tell what can't be measured
+    settings = clipped(settings, built, data, console)
+    found = build_candidates(settings, built, data)  # which tell what can't be measured
     memory = peak_memory(overrides, settings.engine.batch_size)
     own = next(candidate for candidate in found if isinstance(candidate, OwnLoop))
     begin = hardware.ProcessorTime.now()
@@ -87,7 +88,7 @@ def measure(
             candidate.warm_up(seconds)
         for turn in range(repeats):
             for candidate in found[turn % len(found) :] + found[: turn % len(found)]:
-                candidate.turn(settings.engine.batch_size)
+                candidate.turn()
             bar.update()
         shares = own.shares(seconds)
     is_busy = hardware.is_loaded() or hardware.leave_too_few(begin, hardware.ProcessorTime.now(), ALL_THREADS)
@@ -108,7 +109,7 @@ def measure(
         "overrides": list(overrides),
         "versions": versions(),
     }
-    show(console, report)
+    show(console, report, settings.data.called.words)
     return report
 
 
@@ -131,20 +132,22 @@ def ratio(candidate: Candidate, other: Candidate) -> float:
     return statistics.median(rate / beside for rate, beside in pairs)
 
 
-def show(console: Console, report: dict[str, Any]) -> None:
-    """Print the report."""
+def show(console: Console, report: dict[str, Any], words: str) -> None:
+    """Print the report; ``words`` are what is learnt, such as ``images``."""
     about = f"{report['model']}, batch size {report['batch_size']}, {report['device']}; data {report['data']}"
     console.line(f"[bold]cnntrain {__version__}[/]  {{}}\n", Verbatim(about))
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("training")
-    for heading in ("images/s", "slowest", "fastest", "of the floor", "of the textbook"):
+    for heading in (f"{words}/s", "slowest", "fastest", "of the floor", "of the textbook"):
         table.add_column(heading, justify="right")
-    table.add_column("what it is", style="dim")
     for line in report["rates"]:
         rates = (f"{line[name]:,.0f}" for name in ("images_per_second", "slowest", "fastest"))
         ratios = (f"{line[name]:.2f}" for name in ("ratio_to_floor", "ratio_to_textbook"))
-        table.add_row(line["name"], *rates, *ratios, line["explanation"])
+        table.add_row(line["name"], *rates, *ratios)
     console.table(table)
+    console.line()
+    for line in report["rates"]:
+        console.line("[dim]{}: {}[/]", line["name"], Verbatim(line["explanation"]))
     shares = ", ".join(f"{name} {share:.0%}" for name, share in report["shares_of_a_step"].items())
     memory = report["peak_memory_bytes"]
     training, idle = memory["training"], memory["importing torch alone"]
@@ -154,7 +157,8 @@ def show(console: Console, report: dict[str, Any]) -> None:
         f"{format_bytes(max(0, training - idle))} above a process that only imports torch"
     )
     console.line(
-        f"[dim]median of {report['repeats']} rounds of {report['seconds']:g} s per method, interleaved[/]"
+        f"[dim]median of {count(report['repeats'], 'round')} of {report['seconds']:g} s per method, "
+        "interleaved[/]"
     )
     if report["machine_busy"]:
         console.warn(

@@ -57,11 +57,14 @@ class Candidate:
         self.batches = batches
         self.freezing = built.freezing
         self.rates: list[float] = []
+        self.learnt = 0  # images, in all batches so far
 
     def endless(self, steps: int) -> Iterator[Any]:
-        """Return that many batches, of several epochs if one has too few."""
+        """Yield that many batches, of several epochs if one has too few, and count their images."""
         epochs = itertools.chain.from_iterable(self.batches() for _ in itertools.count())
-        return itertools.islice(epochs, steps)
+        for batch in itertools.islice(epochs, steps):
+            self.learnt += len(batch[1])
+            yield batch
 
     def epoch(self, steps: int) -> Iterator[Batch]:
         """Return that many batches of images and targets, as the loss takes them."""
@@ -90,9 +93,11 @@ class Candidate:
         self.timed(3)
         self.steps = max(3, int(seconds / (self.timed(5) / 5)))
 
-    def turn(self, batch_size: int) -> None:
+    def turn(self) -> None:
         """Measure once."""
-        self.rates.append(self.steps * batch_size / self.timed(self.steps))
+        before = self.learnt
+        seconds = self.timed(self.steps)
+        self.rates.append((self.learnt - before) / seconds)
 
 
 class OwnLoop(Candidate):

@@ -151,7 +151,6 @@ def bench(arguments: Sequence[str]) -> int:
     from cnntrain.config.conf_files import conf_folder, read_yaml
     from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.config.overrides import check_overrides, normalized
-    from cnntrain.config.schema import IMAGES, inputs_of
 
     flags, words = split_flags(quiet_as_override(arguments), BENCH)
     own = read_yaml(conf_folder() / "bench.yaml")
@@ -164,8 +163,6 @@ def bench(arguments: Sequence[str]) -> int:
     config_dir = config_dir_of(flags)
     check_overrides(overrides, config_dir, is_sweep=False)
     config = composed(overrides, config_dir).completed()
-    if inputs_of(config["data"]) != IMAGES:
-        raise UserError(f"bench measures images, and these data have {inputs_of(config['data'])}")
     from cnntrain.bench.bench import bench as run_bench
 
     run_bench(config, overrides, verbose=config["verbose"], **own)
@@ -261,8 +258,8 @@ cnntrain bench [KEY=VALUE ...] [--config-dir DIR]
 
 Measures the training speed of three loops, in turns in one process: the floor
 (an eager fp32 loop over tensors that are already normalised), cnntrain, and the
-textbook loop with torchvision's transforms. Accepts the keys of `cnntrain
-train` and these:
+textbook loop: torchvision's transforms of one image at a time, or sequences
+padded by pad_sequence. Accepts the keys of `cnntrain train` and these:
 """,
     CONFIG_DIR_FLAGS,
     keys_help=keys_of_bench,

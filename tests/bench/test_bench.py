@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Command, is_told
 
+from cnntrain.bench.baselines import build_candidates, clipped
+from cnntrain.config.composer import composed
+from cnntrain.config.sections import BenchSettings
+from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.open import Data
+from cnntrain.run.components import build_components
+from cnntrain.runtime.console import Console
+
+NO_MEMORY = {"training": 2, "importing torch alone": 1}  # which takes two processes
 QUICK = ("bench", "model=mlp", "repeats=2", "seconds=0.05", "precision=bf16", "threads=1")
 
 
@@ -79,6 +89,48 @@ def test_boxes_are_learnt_by_every_contender(cnntrain: Command, model: tuple[str
     assert [row["name"] for row in rates] == ["floor", "cnntrain, fp32", "textbook loop"]
     assert all(row["images_per_second"] > 0 for row in rates)
     assert told in rates[-1]["explanation"]
+
+
+def write_sequences(kind: str) -> None:
+    """Write a folder ``d`` of two classes, of series or texts of unequal length."""
+    for label, sign in (("a", 1), ("b", -1)):
+        Path("d", label).mkdir(parents=True)
+        for number in range(6):
+            steps = [str(sign * step) for step in range(3 + number)]
+            file = Path("d", label, str(number))
+            file.with_suffix(".txt" if kind == "text" else ".csv").write_text("\n".join(["x", *steps]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("series", "sequences padded batch by batch"), ("text", "texts padded batch by batch")],
+)
+def test_sequences_are_learnt_by_every_contender(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, kind: str, told: str
+) -> None:
+    write_sequences(kind)
+    monkeypatch.setattr("cnntrain.bench.bench.peak_memory", lambda *_: NO_MEMORY)
+    words = ("repeats=1", "seconds=0.01", "precision=fp32", "threads=1", "batch_size=4", "json=b.json")
+    outcome = cnntrain("bench", f"data={kind}_folder", "data.root=d", "model=gru", "model.width=8", *words)
+    assert outcome.code == 0, outcome.err
+    assert f"{told.split()[0]}/s" in outcome.out and "images" not in outcome.out
+    rates = json.loads(Path("b.json").read_text())["rates"]
+    assert [row["name"] for row in rates] == ["floor", "cnntrain, fp32", "textbook loop"]
+    assert all(row["images_per_second"] > 0 for row in rates)
+    assert told in rates[-1]["explanation"]
+
+
+def test_a_rate_counts_the_images_of_smaller_batches_as_what_they_are() -> None:
+    config = composed(["model=mlp", "precision=fp32", "threads=1", "batch_size=64"], None).completed()
+    built = build_components(config, None, torch.device("cpu"), Console(0))
+    labels = torch.arange(10)
+    images = InMemoryDataset(torch.zeros(10, 1, 28, 28, dtype=torch.uint8), labels, [*"0123456789"])
+    data = Data(images, images, labels, labels[:0], "", [])
+    settings = clipped(BenchSettings.from_config(config), built, data, Console(0))
+    assert settings.engine.batch_size == 10
+    for candidate in build_candidates(settings, built, data):
+        candidate.train(3)
+        assert candidate.learnt == 30
 
 
 @pytest.mark.parametrize(

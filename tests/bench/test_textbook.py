@@ -11,10 +11,13 @@ import torch
 
 from cnntrain.bench.textbook.canvases import TextbookCanvases
 from cnntrain.bench.textbook.datasets import TextbookAnnotated, in_lists, stacked, textbook_dataset
+from cnntrain.bench.textbook.sequences import TextbookSequences, padded_batch
 from cnntrain.bench.textbook.transforms import transforms
 from cnntrain.config.composer import composed
 from cnntrain.config.sections import BenchSettings
 from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.sequences.dataset import SequenceDataset
+from cnntrain.data.sequences.standardize import Standardize
 from cnntrain.data.sources import MNISTCanvas
 from cnntrain.data.sources.canvas.compose import Geometry
 
@@ -109,6 +112,19 @@ def test_boxes_of_lists_become_a_table_and_those_that_are_ignored_are_left_out()
     x, table = stacked(*lists)
     assert torch.equal((x * 255).round().to(torch.uint8), images)
     assert table.tolist() == [[[0, 1, 4, 5, 2, 0], [0, 0, 0, 0, -1, 0]], rows[1].tolist()]
+
+
+def test_sequences_are_standardised_one_by_one_and_padded_to_the_longest_of_a_batch() -> None:
+    steps, lengths = torch.randn(9, 2), torch.tensor([2, 4, 3])
+    sequences = SequenceDataset(steps, lengths, torch.tensor([1, 0, 1]), ["a", "b"], steps=5)
+    dataset = TextbookSequences(sequences, 2, [1.0, 2.0], [0.5, 4.0])
+    assert len(dataset) == 2
+    x, y = padded_batch([dataset[1], dataset[0]])
+    expected = Standardize([1.0, 2.0], [0.5, 4.0], torch.device("cpu"))(
+        sequences.gather(torch.tensor([1, 0]))
+    )
+    torch.testing.assert_close(x, expected)
+    assert y.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,5 @@ def test_what_is_for_images_alone_is_refused(cnntrain: Command) -> None:
     is_told(cnntrain("data", "t"), "t holds text, and data audits images", "data=text_folder data.root=t")
     Path("t.csv").write_text("text,label\ngood,yes\n")
     is_told(cnntrain("data", "t.csv"), "t.csv is a table, and data audits images", "data.root=t.csv")
-    is_told(cnntrain("bench", *SERIES, "model=lstm"), "bench measures images, and these data have series")
     train(cnntrain, *SERIES, "model=rnn", "epochs=1")
     is_told(cnntrain("eval", "run", "tta=[flip]"), "tta=[flip] is for images, and these data have series")

@@ -12,9 +12,11 @@ from torch.utils.data import Dataset
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED
 from cnntrain.bench.textbook.canvases import TextbookCanvases
+from cnntrain.bench.textbook.sequences import TextbookSequences
 from cnntrain.bench.textbook.transforms import Sample, Target, Transform, as_learnt, transforms
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.images import InMemoryDataset
+from cnntrain.data.sequences.dataset import SequenceDataset
 from cnntrain.data.sources.canvas.compose import Geometry
 from cnntrain.data.sources.canvas.source import digits_of
 from cnntrain.data.targets import BOXES
@@ -40,6 +42,9 @@ def textbook_dataset(
         normalizes: whether the images are normalised; torchvision's detectors do so themselves.
     """
     mean, std, count = settings.mean, settings.std, min(most, len(images))
+    if isinstance(images, SequenceDataset):
+        sequences = TextbookSequences(images, count, mean, std)
+        return sequences, f"{settings.called.words} padded batch by batch with pad_sequence"
     if settings.targets == "classes":
         return TextbookClasses(images, count, mean, std), "torchvision transforms image by image"
     normalize = (mean, std) if normalizes else None
