@@ -225,9 +225,10 @@ def finished(command: Sequence[str], root: Path, folder: str) -> tuple[float, st
 def contend(arguments: argparse.Namespace) -> int:
     """Be the process of one contender: train, and print what was measured as a line of JSON."""
     import peers  # and torch with it, which nothing else here needs
+    import peers_example
 
     if arguments.contender == "example":
-        result = peers.mnist_example(arguments.root, arguments.example_epochs)
+        result = peers_example.mnist_example(arguments.root, arguments.example_epochs)
     else:
         speed = peers.images_per_second(
             arguments.contender, arguments.model, arguments.root, arguments.images

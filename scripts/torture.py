@@ -24,16 +24,19 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from torture_parts import harness
+
 from torture_parts.all import PARTS
-from torture_parts.harness import Part, Place, Row
+from torture_parts.files import remove
+from torture_parts.forked import preload
+from torture_parts.harness import Part, Place
+from torture_parts.rows import Row, is_right, table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Torture, and return 1 if anything failed."""
     typed = arguments(argv)
     folder = Path(typed.folder or tempfile.mkdtemp(prefix="cnntrain-torture-")).resolve()
-    harness.preload()
+    preload()
     rows: list[Row] = []
     for part in typed.only:
         numbers = [typed.case] if typed.case is not None else range(count(part, typed.counts))
@@ -41,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows.append(row)
         say(" | ".join(row.cells()))
         if not row.failures and typed.case is None:
-            harness.remove(folder / part.name)
-    print(f"\n{harness.table(rows)}")
-    if all(harness.is_right(row) for row in rows):
+            remove(folder / part.name)
+    print(f"\n{table(rows)}")
+    if all(is_right(row) for row in rows):
         if typed.case is None and not typed.folder:
-            harness.remove(folder)
+            remove(folder)
         return 0
     print(f"\n{sum(len(row.failures) for row in rows)} failed; their folders are below {folder}")
     return 1

@@ -25,9 +25,10 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.append(str(SCRIPTS))
 
 from torture_parts import child, damage, hostile, kills, runs, together, writes
-from torture_parts.child import Streams
-from torture_parts.harness import Case, Part, Place, Row, preload, table
+from torture_parts.forked import Streams, preload
+from torture_parts.harness import Case, Part, Place
 from torture_parts.long import Seen, growth
+from torture_parts.rows import Row, table
 
 from cnntrain.runs import checkpoint, run_folder
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from torture_parts import images
+from torture_parts import idx_files, images
 from torture_parts.harness import Case, Part
 from torture_parts.runs import STEADY, TINY, copied, reference, same
 
@@ -59,11 +59,11 @@ def folder(case: Case, kind: str) -> None:
 
 def idx(case: Case, number: int) -> None:
     """Train on, and evaluate with, IDX files that lie."""
-    names = list(images.IDX)
+    names = list(idx_files.IDX)
     name, packed = names[number % len(names)], case.random.random() < 0.5
     case.commands.append(f"# IDX files: {name}, {'packed' if packed else 'not packed'}")
     copied(case, reference(case.place, "untouched", *TINY))
-    images.write_idx(case.folder / "data", name, packed)
+    idx_files.write_idx(case.folder / "data", name, packed)
     ended = case.command("train", *TINY, "data=mnist", "data.root=data", "out=trained")
     if name == "honest":
         case.succeeds(ended)

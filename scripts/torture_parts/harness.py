@@ -1,23 +1,21 @@
-"""Cases, and the rows of the table that they add up to."""
+"""The cases, the place where a part tries them, and the parts."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import shlex
-import shutil
-import stat
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torture_parts.child import MEMORY, TIME, Child, Ended
+from torture_parts.child import TIME, Child, Ended
+from torture_parts.files import remove
 from torture_parts.guard import PROGRAM
+from torture_parts.rows import Row
 
 MARKERS = "markers"  # the folder into which planted code and planted programs write, if they ever run
 FAKES = (
@@ -34,41 +32,6 @@ FAKES = (
     "python3",
     "file",
 )
-HEADER = ("part", "tests", "passed", "failed", "tracebacks", "code run", "peak memory", "seconds")
-
-
-@dataclass
-class Row:
-    """What came of a part.
-
-    Attributes:
-        part: its name.
-        tests: cases that were tried.
-        failures: of each case that failed, its number and what was wrong.
-        tracebacks: that were printed.
-        ran: programs or code that ran and should not have.
-        peak: bytes of the largest process.
-        seconds: that it took.
-    """
-
-    part: str
-    tests: int = 0
-    failures: list[tuple[int, str]] = field(default_factory=list)
-    tracebacks: int = 0
-    ran: int = 0
-    peak: int = 0
-    seconds: float = 0.0
-
-    def cells(self) -> tuple[str, ...]:
-        """Return the row's cells as text."""
-        failed = len(self.failures)
-        numbers = (self.tests, self.tests - failed, failed, self.tracebacks, self.ran)
-        return (
-            self.part,
-            *(f"{n:,}" for n in numbers),
-            f"{self.peak / 2**20:,.0f} MiB",
-            f"{self.seconds:,.0f}",
-        )
 
 
 class Place:
@@ -263,82 +226,3 @@ def shown(
 def quoted(word: str) -> str:
     """Return a word as a shell takes it, whatever characters it holds."""
     return shlex.quote(word) if word.isprintable() else f"$'{word.encode('unicode_escape').decode()}'"
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, also one without permissions."""
-    if not folder.exists():
-        return
-    for path, _, _ in os.walk(folder):
-        with contextlib.suppress(OSError):
-            Path(path).chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_to_all(folder: Path) -> None:
-    """Let every user read and write what is below a folder, and go through it."""
-    folder.chmod(0o777)
-    for path, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            with contextlib.suppress(OSError):
-                (Path(path) / name).chmod(0o777)
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder."""
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return rows as a table in Markdown."""
-    total = Row(
-        "all",
-        sum(row.tests for row in rows),
-        [failure for row in rows for failure in row.failures],
-        sum(row.tracebacks for row in rows),
-        sum(row.ran for row in rows),
-        max((row.peak for row in rows), default=0),
-        sum(row.seconds for row in rows),
-    )
-    lines = [HEADER, *(row.cells() for row in (*rows, total))]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    body = [
-        " | ".join(
-            cell.ljust(w) if not i else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    rule = " | ".join("-" * w if not i else "-" * (w - 1) + ":" for i, w in enumerate(widths))
-    return "\n".join(f"| {line} |" for line in (body[0], rule, *body[1:]))
-
-
-def is_right(row: Row) -> bool:
-    """Return whether nothing was wrong in a part."""
-    return not row.failures and row.peak <= MEMORY
-
-
-def preload() -> None:
-    """Import what the commands use, once, so that no child has to."""
-    import importlib
-    import pkgutil
-
-    import torch
-
-    torch.set_num_threads(1)
-    import cnntrain
-
-    for module in pkgutil.walk_packages(cnntrain.__path__, "cnntrain."):
-        if not module.name.endswith(("predict_onnx", "__main__")):  # which are programs
-            importlib.import_module(module.name)
-    for name in (
-        "hydra.main",
-        "rich.table",
-        "rich.progress",
-        "tqdm",
-        "torch.nn.parallel",
-        "matplotlib.figure",
-        "jinja2",
-    ):
-        importlib.import_module(name)
-    sys.stdout.flush()

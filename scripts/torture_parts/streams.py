@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torture_parts.child import Streams
+from torture_parts.forked import Streams
 from torture_parts.harness import Case, Part
 from torture_parts.runs import TINY, copied, differences, reference
 from torture_parts.writes import beside

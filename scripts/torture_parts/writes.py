@@ -8,7 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
-from torture_parts.harness import Case, Part, files_below, open_to_all
+from torture_parts.files import files_below, open_to_all
+from torture_parts.harness import Case, Part
 from torture_parts.runs import TINY, copied, finish, reference, same
 
 MS_NOSUID, MS_REMOUNT, MS_REC, MS_PRIVATE = 2, 32, 0x4000, 0x40000  # mount(2)
