@@ -98,6 +98,18 @@ def cnntrain(
             del sys.modules[name]
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not drawn, which takes most of the time of a report."""
+    drawn = (
+        ("agg.FigureCanvasAgg.print_png", b"\x89PNG\r\n"),
+        ("svg.FigureCanvasSVG.print_svg", "<svg></svg>"),
+    )
+    for name, content in drawn:
+        target = f"matplotlib.backends.backend_{name}"
+        monkeypatch.setattr(target, lambda _, file, content=content, **options: file.write(content))
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a tiny run, to be copied before it is changed."""

@@ -25,11 +25,19 @@ class Forked:
     Args:
         arguments: of the command.
         env: variables to be added to those of this process.
+        without: modules whose import fails.
+        terminal: that it writes to; "" for files, which :meth:`communicate` reads.
     """
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self.files = [Path(path) for _, path in (tempfile.mkstemp() for _ in range(2))]
-        place = (str(Path.cwd()), {**os.environ, **(env or {})}, [str(file) for file in self.files])
+    def __init__(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        without: tuple[str, ...] = (),
+        terminal: str = "",
+    ) -> None:
+        self.files = [Path(terminal or tempfile.mkstemp()[1]) for _ in range(2)]
+        place = (str(Path.cwd()), {**os.environ, **(env or {})}, [str(file) for file in self.files], without)
         self.process = CONTEXT.Process(target=command, args=(arguments, *place))
         self.process.start()
 
@@ -77,7 +85,9 @@ def ended(running: list[Forked]) -> list[tuple[int | None, str, str]]:
     return [(process.returncode, *texts) for process, texts in zip(running, outputs, strict=True)]
 
 
-def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: list[str]) -> None:
+def command(
+    arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: list[str], without: tuple[str, ...]
+) -> None:
     """What the process does: all that a new one would find is put in its place first."""
     os.chdir(cwd)
     os.environ.clear()
@@ -89,6 +99,7 @@ def command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: li
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in sys.modules if name.partition(".")[0] == "cnntrain"]:
         del sys.modules[name]  # if joblib's processes come of the same one
+    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
     from cnntrain.cli import main
 
     main.main()

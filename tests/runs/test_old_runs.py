@@ -46,6 +46,7 @@ def test_it_is_used_and_exported(cnntrain: Command, run: Path) -> None:
     assert (run / "export" / "model.safetensors").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_is_compared_and_reported(cnntrain: Command, run: Path) -> None:
     outcome = cnntrain("report", "run")
     assert (outcome.code, outcome.err) == (0, ""), outcome.err

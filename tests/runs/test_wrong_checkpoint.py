@@ -387,6 +387,7 @@ def test_a_sweep_of_ones_own_goes_on_without_trust(cnntrain: Command) -> None:
 # ---- checkpoints of other versions
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_keys_of_another_version_are_passed_over_with_a_line_unless_they_are_the_model_s(
     cnntrain: Command, run: Path
 ) -> None:
@@ -410,6 +411,7 @@ def test_keys_of_another_version_are_passed_over_with_a_line_unless_they_are_the
     is_told(cnntrain("eval", "run"), "model.attention")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_keys_that_a_checkpoint_lacks_are_what_runs_did_before_they_were_there(
     cnntrain: Command, run: Path
 ) -> None:
