@@ -29,7 +29,7 @@ SMALL = {
 def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
     cnntrain: Command, name: str, workers: int
 ) -> None:
-    run = (*SMALL[name], *PLAIN, "augment=digits", f"workers={workers}")
+    run = (*SMALL[name], *PLAIN, "limit=100", "augment=digits", f"workers={workers}")
     check_killed(cnntrain, *run)
 
 

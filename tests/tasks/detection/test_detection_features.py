@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import box_tree
 import numpy as np
 import pytest
 from conftest import Command, is_told
+from forks import ended, started
 from killed_runs import check_killed
 
 SMALL = (
@@ -44,10 +43,9 @@ def test_a_run_on_a_folder_that_is_killed_ends_with_the_same_bits(cnntrain: Comm
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["yolo", "faster_rcnn"])
 def test_two_processes_count_each_image_and_object_once(cnntrain: Command, model: str) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     run = (*RUN, f"model={model}", "epochs=1", "device=cpu", "out=two")
-    done = subprocess.run([*torchrun, "-m", "cnntrain", "train", *run], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for code, _, err in ended(started(2, "train", *run)):
+        assert code == 0, err
     two = content("two/summary.json")
     assert two["test"]["examples"] == 11
     assert cnntrain("eval", "two", "eval_batch_size=4").code == 0

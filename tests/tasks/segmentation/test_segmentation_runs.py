@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Command, is_told
+from forks import ended, started
 from killed_runs import check_killed, weights
 from PIL import Image
 
@@ -53,7 +52,6 @@ def test_a_run_trains_evaluates_and_resumes(cnntrain: Command) -> None:
     assert report["miou"] == pytest.approx(summary["test"]["miou"])
     assert len(report["per_class"]) == 11 and report["miou_interval"][0] <= report["miou"]
 
-    assert cnntrain("train", *TINY, "report=false", "epochs=3", "out=whole").code == 0
     assert cnntrain("resume", "r", "epochs=3").code == 0
     assert len(rows("r/metrics.csv")) == 3
 
@@ -73,7 +71,7 @@ def test_a_run_that_is_killed_within_an_epoch_ends_with_the_same_bits(
 
 @pytest.mark.parametrize("criterion", ["dice", "ce_dice", "focal"])
 def test_each_loss_trains(cnntrain: Command, criterion: str) -> None:
-    done = cnntrain("train", *TINY, "epochs=4", "optim.lr=0.01", f"criterion={criterion}", "out=r")
+    done = cnntrain("train", *RUN, "epochs=4", "optim.lr=0.01", f"criterion={criterion}", "out=r")
     assert done.code == 0, done.err
     losses = [float(row["train_loss"]) for row in rows("r/metrics.csv")]
     assert losses[-1] < losses[0]
@@ -120,11 +118,8 @@ def test_loggers_get_images_with_their_masks_over_them_and_the_confusion_of_pixe
 def test_two_processes_count_each_image_and_pixel_once(cnntrain: Command) -> None:
     run = (*RUN, "epochs=1", *FIXED, "model.batch_norm=false", "data.test_canvases=11", "device=cpu")
     assert cnntrain("train", *run, "out=one").code == 0
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*torchrun, "-m", "cnntrain", "train", *run, "out=two"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    for code, _, err in ended(started(2, "train", *run, "out=two")):
+        assert code == 0, err
     one, two = content("one/summary.json"), content("two/summary.json")
     assert two["test"]["examples"] == 11
     assert sum(map(sum, two["confusion_matrix"])) == 11 * 24 * 24
