@@ -101,7 +101,7 @@ def predict(arguments: Sequence[str]) -> int:
 
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_overridable, data_trust
+    from cnntrain.config.from_checkpoint import check_overridable, data_trust, names_data
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
     parsed = check_overridable(overrides, OVERRIDABLE["export"], "export")
@@ -112,13 +112,14 @@ def export(arguments: Sequence[str]) -> int:
     from cnntrain.config.sections import ExportSettings
     from cnntrain.inference.export import export as export_run
 
-    export_run(ExportSettings.from_config(run.config), run.path, run.state, data_trust(run.config, parsed))
+    settings = ExportSettings.from_config(run.config, names_data(parsed))
+    export_run(settings, run.path, run.state, data_trust(run.config, parsed))
     return 0
 
 
 def demo(arguments: Sequence[str]) -> int:
     """``cnntrain demo RUN [overrides] [--serve]``."""
-    from cnntrain.config.from_checkpoint import data_trust
+    from cnntrain.config.from_checkpoint import data_trust, names_data
     from cnntrain.config.schema import IMAGES, inputs_of
     from cnntrain.errors import UserError
 
@@ -134,9 +135,8 @@ def demo(arguments: Sequence[str]) -> int:
     from cnntrain.config.sections import DemoSettings
     from cnntrain.demo.entry import demo as demo_run
 
-    demo_run(
-        DemoSettings.from_config(run.config), run.path, run.state, data_trust(run.config, parsed), serves
-    )
+    settings = DemoSettings.from_config(run.config, names_data(parsed))
+    demo_run(settings, run.path, run.state, data_trust(run.config, parsed), serves)
     return 0
 
 

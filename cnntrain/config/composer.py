@@ -16,6 +16,7 @@ from cnntrain.config.instantiate import build_source
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, loss_of, needs_inference
 from cnntrain.config.overrides import parse
 from cnntrain.config.schema import IMAGES, inputs_of
+from cnntrain.config.validation.data import check_typed_root
 from cnntrain.config.validation.validate import check
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
@@ -131,6 +132,8 @@ class Composition:
         trains = not self.of_layers
         try:
             check(self.settings, trains=trains, runs_here=trains, reads_data=trains or self.is_open)
+            if trains and any(word.startswith("data.root=") for word in self.typed):
+                check_typed_root(self.settings["data"])
         except UserError as error:
             raise with_origin(error, self.hydra.runtime.choices, self.typed, self.config_dir) from error
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, plain
-from cnntrain.config.conf_files import conf_folder, groups, read_yaml
+from cnntrain.config.conf_files import conf_folder, groups, owners, read_yaml
 from cnntrain.config.derived import with_folder
-from cnntrain.config.keys import KEYS, with_lists
+from cnntrain.config.keys import KEYS, is_described, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, fill_in, other_tool_hint
 from cnntrain.config.other_versions import upgraded_config
 from cnntrain.config.overrides import check_choice, parse, quoted
-from cnntrain.config.schema import inputs_of
+from cnntrain.config.schema import inputs_of, shown
+from cnntrain.config.validation.data import check_typed_root
 from cnntrain.config.validation.machine import check_device, remark_on_threads
 from cnntrain.config.validation.untrusted import refuse_interpolations, refuse_side_effects, without_servers
 from cnntrain.config.validation.validate import check
@@ -79,18 +80,36 @@ def overridden(config: Mapping[str, Any], parsed: Sequence[Override]) -> dict[st
     Args:
         config: plain types, from a checkpoint.
         parsed: from :func:`check_overridable`.
+
+    Raises:
+        UserError: the data have no use for a key.
     """
     from omegaconf import OmegaConf
 
     offered = groups()
     result = OmegaConf.create(dict(config))
+    names_class = any(override.key_or_group.startswith("data.source") for override in parsed)
     for override in parsed:
         key = override.key_or_group
         if key in offered:
             result[key] = compose([override.input_line or ""])[key]
-        else:
-            OmegaConf.update(result, key, override.value(), merge=False, force_add=True)
+            continue
+        group, _, name = key.partition(".")
+        if group == "data" and not names_class:
+            check_has_key(result.data, name, override)
+        OmegaConf.update(result, key, override.value(), merge=False, force_add=True)
     return plain(result)
+
+
+def check_has_key(data: Mapping[str, Any], name: str, override: Override) -> None:
+    """Raise a UserError if a class of ours that reads the data has no use for a key that is typed."""
+    target = str(data["source"]["_target_"])
+    if name in data or not is_described(target):
+        return
+    raise UserError(
+        f"{override.key_or_group}={shown(override.value())}: the data are {target.rpartition('.')[2]}, which "
+        f"takes no {name}: leave it out; it is for data={'|'.join(owners(override.key_or_group))}"
+    )
 
 
 def command_config(
@@ -123,6 +142,8 @@ def command_config(
     is_of_this_user = own_runs.is_own(state)
     saved = saved_config(state, path, added, None if is_of_this_user else trust)
     config = overridden(saved, parsed)
+    if "data.root" in typed:
+        check_typed_root(config["data"])
     if folder is None:
         keep_preprocessing(config, saved["data"])
     else:
@@ -150,6 +171,12 @@ def data_trust(config: Mapping[str, Any], parsed: Sequence[Override]) -> Sequenc
     """Return what may be named as data: anything, if the user typed which data to take."""
     is_typed = any(o.key_or_group == "data" or o.key_or_group.startswith("data.source") for o in parsed)
     return None if is_typed else config["trust"]
+
+
+def names_data(parsed: Sequence[Override]) -> bool:
+    """Return whether the user typed where the data are, or which."""
+    keys = [override.key_or_group for override in parsed]
+    return any(key in ("data", "data.root") or key.startswith("data.source") for key in keys)
 
 
 def saved_config(

@@ -58,7 +58,7 @@ def demo(
     normalization = trained.normalization
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, trained.task, mean, std).eval()
-    images, targets, what = test_images(settings.trained.data, trained.shape, console, trust)
+    images, targets, what = test_images(settings, trained.shape, console, trust)
     with console.bar(1, 0, "exporting", unit="file"):
         graph = graph_of(model, images)
     check_output(model, images, trained.class_names)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import DemoSettings
 from cnntrain.data.batches import raise_if_error
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError
@@ -24,12 +24,12 @@ INK, BRIGHT_BORDER, MOST = 50, 5, 0.9
 
 
 def test_images(
-    settings: DataSettings, shape: tuple[int, int, int], console: Console, trust: Sequence[str] | None
+    settings: DemoSettings, shape: tuple[int, int, int], console: Console, trust: Sequence[str] | None
 ) -> tuple[Tensor, Tensor | None, str]:
     """Return images of the test set, evenly spread over it, or noise if it can't be read.
 
     Args:
-        settings: the data set.
+        settings: the data set, and whether the user has named it: then it is not replaced by noise.
         shape: the shape of an image: channels, height and width.
         console: the console for a warning.
         trust: packages that the configuration may name; None for what the user typed.
@@ -39,9 +39,11 @@ def test_images(
     """
     most = max(1, min(COMPARED, VALUES // int(np.prod(shape))))
     try:
-        test = Reader(settings, console, trust).read(is_train=False)
+        test = Reader(settings.trained.data, console, trust).read(is_train=False)
         images, targets = raise_if_error(test.__getitems__(evenly(most, len(test)).numpy()))
     except CnntrainError as error:
+        if settings.names_data:
+            raise
         console.warn(f"the page shows no test images, since they can't be read: {error}")
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (most, *shape), generator=generator, dtype=torch.uint8)

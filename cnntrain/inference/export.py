@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cnntrain import __version__
 from cnntrain.config.schema import IMAGES as ARE_IMAGES
-from cnntrain.config.sections import DataSettings, ExportSettings, ModelSettings
+from cnntrain.config.sections import ExportSettings, ModelSettings
 from cnntrain.data.batches import raise_if_error
 from cnntrain.data.reader import Reader
 from cnntrain.errors import CnntrainError, RunFailed, UserError
@@ -74,7 +74,7 @@ def export(
     mean, std = (torch.tensor(normalization[name], dtype=torch.float32) for name in ("mean", "std"))
     model = FromBytes(trained.model, trained.task, mean, std).eval()
     folder = folder_of(path)
-    read, what = images_for(settings.trained.data, trained, model, console, data_trust)
+    read, what = images_for(settings, trained, model, console, data_trust)
     images = [read]
     # Colours beside each other in memory would hold torch.export to batches of more than one image.
     read = read.contiguous()
@@ -113,7 +113,7 @@ def export_sequences(
     data_trust: Sequence[str] | None,
 ) -> list[Path]:
     """Write a model of sequences in each of the formats, and compare what was written with torch."""
-    batches, what = batches_for(settings.trained.data, trained, console, data_trust)
+    batches, what = batches_for(settings, trained, console, data_trust)
     model = FromSequences(trained).eval()
     metadata = {**facts(trained, settings.trained.model, False), **facts_of_sequences(trained)}
     source = SequenceSource(model, batches[0][0], False, metadata, batches[0][1], trained.shape[1])
@@ -206,15 +206,21 @@ def check_weights(model: nn.Module) -> None:
 
 
 def images_for(
-    settings: DataSettings, trained: Trained, model: FromBytes, console: Console, trust: Sequence[str] | None
+    settings: ExportSettings,
+    trained: Trained,
+    model: FromBytes,
+    console: Console,
+    trust: Sequence[str] | None,
 ) -> tuple[Tensor, str]:
     """Return images to compare on, uint8 (N, C, H, W), and what they are: of the test set if it is here."""
     most = OTHERS if model.exported.one_at_a_time else min(IMAGES, at_most(VALUES, model, trained.shape[1:]))
     try:
-        test = Reader(settings, console, trust).read(is_train=False)
+        test = Reader(settings.trained.data, console, trust).read(is_train=False)
         images, _ = raise_if_error(test.__getitems__(np.arange(min(most, len(test)))))
         return images, count(len(images), "test image")
     except CnntrainError as error:
+        if settings.names_data:
+            raise
         console.warn(f"compared on noise, since the test images can't be read: {error}")
         generator = torch.Generator().manual_seed(0)
         shape = (min(most, NOISE), *trained.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -240,10 +241,27 @@ def test_weights_that_are_nan_are_refused_by_name() -> None:
 
 
 def test_without_the_data_it_is_compared_on_noise(cnntrain: Command) -> None:
-    cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
-    outcome = cnntrain("export", "run", "formats=[pt2]", "data=mnist", "data.root=nowhere")
+    raw = Path("data/MNIST/raw")
+    raw.mkdir(parents=True)
+    for is_train, part in ((True, "train"), (False, "t10k")):
+        for file, kind in zip(MNISTMini.files(is_train), ("images-idx3", "labels-idx1"), strict=True):
+            shutil.copy(file, raw / f"{part}-{kind}-ubyte.gz")
+    cnntrain("train", "model=mlp", "data=mnist", "limit=100", "epochs=1", "report=false", "out=run")
+    shutil.rmtree("data")
+    outcome = cnntrain("export", "run", "formats=[pt2]")
     assert outcome.code == 0 and "on 64 images of noise" in outcome.out
-    assert "compared on noise" in outcome.err and not Path("nowhere").exists()
+    assert "compared on noise" in outcome.err and not Path("data").exists()
+    for command in ("export", "demo"):
+        for words in (["data.root=nowhere"], ["data=folder", "data.root=nowhere"]):
+            is_told(cnntrain(command, "run", *words), "nowhere")
+    assert not Path("nowhere").exists() and not Path("run/demo.html").exists()
+
+
+@pytest.mark.parametrize("command", ["eval", "export", "demo", "report", "resume"])
+def test_a_key_that_the_data_have_no_use_for_is_refused(cnntrain: Command, run: Path, command: str) -> None:
+    is_told(
+        cnntrain(command, "run", "data.root=x"), "data.root=x: the data are MNISTMini, which takes no root"
+    )
 
 
 @pytest.mark.parametrize(

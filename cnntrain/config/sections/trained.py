@@ -119,15 +119,17 @@ class ExportSettings:
     Args:
         trained: the model, its data, and how it computes.
         formats: the formats of the files, such as ``onnx``.
+        names_data: whether the user has named the data, which are then not replaced by noise.
     """
 
     trained: TrainedSettings
     formats: list[str]
+    names_data: bool
 
     @classmethod
-    def from_config(cls, config: Config) -> ExportSettings:
+    def from_config(cls, config: Config, names_data: bool) -> ExportSettings:
         """Return what a checkpoint's configuration, with that of ``conf/export.yaml``, says."""
-        return cls(TrainedSettings.from_config(config), config["formats"])
+        return cls(TrainedSettings.from_config(config), config["formats"], names_data)
 
 
 @dataclass(frozen=True)
@@ -138,16 +140,18 @@ class DemoSettings:
         trained: the model, its data, and how it computes.
         out: the page's file; None: in the folder of the run.
         lang: the language of the page.
+        names_data: whether the user has named the data, which are then not replaced by noise.
     """
 
     trained: TrainedSettings
     out: str | None
     lang: str
+    names_data: bool
 
     @classmethod
-    def from_config(cls, config: Config) -> DemoSettings:
+    def from_config(cls, config: Config, names_data: bool) -> DemoSettings:
         """Return what a checkpoint's configuration, with that of ``conf/demo.yaml``, says."""
-        return cls(TrainedSettings.from_config(config), config["out"], config["lang"])
+        return cls(TrainedSettings.from_config(config), config["out"], config["lang"], names_data)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from cnntrain.annotations.auto import CANVAS
 from cnntrain.config.conf_files import default_of
 from cnntrain.config.keys import KEYS, described_arguments, leaves
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.schema import height_and_width, shown
 from cnntrain.config.validation.network import check_cnn
 from cnntrain.errors import UserError
+from cnntrain.text import printable
 
 
 def check_classes(data: Mapping[str, Any]) -> None:
@@ -59,6 +62,22 @@ def check_range(value_range: Any) -> None:
     if isinstance(value_range, list | tuple) and not value_range[0] < value_range[1]:
         raise UserError(
             f"data.value_range={shown(value_range)} is not possible: write [BLACK,WHITE], the lower first"
+        )
+
+
+def check_typed_root(data: Mapping[str, Any]) -> None:
+    """Refuse a folder without MNIST that the user typed for canvases, which have other digits without it.
+
+    Other data that are not in their folder are missed when they are read.
+    """
+    source = data.get("source")
+    if not isinstance(source, Mapping) or source.get("_target_") != CANVAS:
+        return
+    root = str(data["root"])
+    if not (Path(root).expanduser() / "MNIST" / "raw").is_dir():
+        raise UserError(
+            f"data.root={printable(root)} has no MNIST, which would be in {printable(root)}/MNIST/raw: give "
+            "the folder that holds it, or leave it out for the digits that cnntrain ships"
         )
 
 

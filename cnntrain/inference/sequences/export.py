@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.config.schema import TEXT
-from cnntrain.config.sections import DataSettings
+from cnntrain.config.sections import ExportSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import Reader
 from cnntrain.data.sequences.batch import of_lengths, unpadded
@@ -155,17 +155,19 @@ def at_full_length(steps: int, sequences: Tensor, lengths: Tensor) -> tuple[Tens
 
 
 def batches_for(
-    data: DataSettings, trained: Trained, console: Console, trust: Sequence[str] | None
+    settings: ExportSettings, trained: Trained, console: Console, trust: Sequence[str] | None
 ) -> tuple[list[tuple[Tensor, ...]], str]:
     """Return batches of several sizes and lengths to compare on, and what they are: of the test set."""
     try:
-        test = Reader(data, console, trust).read(is_train=False)
+        test = Reader(settings.trained.data, console, trust).read(is_train=False)
         assert isinstance(test, InMemoryDataset)
         count = min(SEQUENCES, len(test))
         places = torch.arange(count).split([*sizes_of(count)])
         found = [unpadded(test.gather(some)) for some in places]
         what = f"{count:,} test sequences"
     except CnntrainError as error:
+        if settings.names_data:
+            raise
         console.warn(f"compared on noise, since the test sequences can't be read: {error}")
         generator = torch.Generator().manual_seed(0)
         steps = [max(1, trained.shape[1] // 2), trained.shape[1]]

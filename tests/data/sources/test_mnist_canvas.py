@@ -149,7 +149,10 @@ def test_the_complete_mnist_is_taken_where_it_is_and_said() -> None:
     data = opened(f"data.root={root}")
     assert "digits of MNIST in" in data.path
     assert not torch.equal(in_memory(data)[0].images, in_memory(opened())[0].images)
-    assert "digits that cnntrain ships; nowhere has no MNIST" in opened("data.root=nowhere").path
+
+
+def test_the_digits_that_are_shipped_are_taken_without_the_complete_mnist_and_said() -> None:
+    assert "digits that cnntrain ships; data has no MNIST" in opened().path
 
 
 def test_eval_tells_that_the_digits_are_not_those_of_the_run(cnntrain: Command) -> None:
@@ -167,6 +170,15 @@ def test_eval_tells_that_the_digits_are_not_those_of_the_run(cnntrain: Command) 
     assert done.code == 0 and told in done.out + done.err
     done = cnntrain("eval", "run", "data.root=elsewhere")
     assert done.code == 0 and told not in done.out + done.err
+    for command in ("eval", "demo", "export", "report", "resume"):
+        is_told(cnntrain(command, "run", "data.root=run"), "data.root=run has no MNIST", "run/MNIST/raw")
+
+
+def test_a_typed_folder_without_mnist_is_not_replaced_by_the_digits_that_are_shipped(
+    torchless: Command,
+) -> None:
+    told = "data.root=nowhere has no MNIST, which would be in nowhere/MNIST/raw"
+    is_told(torchless("train", "data=mnist_canvas", "data.root=nowhere"), told)
 
 
 def test_half_a_mnist_is_not_mixed_with_other_digits() -> None:
