@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnntrain.compute.outputs import predictions_of
 from cnntrain.demo.taps import Tap, tapped
 from cnntrain.errors import RunFailed
 from cnntrain.inference.portable.comparison import LARGEST_DIFFERENCE
 from cnntrain.inference.portable.from_bytes import FromBytes
 from cnntrain.inference.portable.writers import Source, exporting, to_onnx
+from cnntrain.models.hooks import forward_hooks
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,14 @@ def own_name(name: str) -> str:
     return f"inner.model.{name}"
 
 
+def outputs_of(whole: torch.nn.Module, image: Tensor, model: FromBytes) -> tuple[Sequence[Tensor], Tensor]:
+    """Return what the page gets of an image, and what the network gave before the task's head."""
+    given: list[Tensor] = []
+    with forward_hooks([("", model.model)], lambda name, layer, args, output: given.append(output)):
+        expected = whole(image)
+    return expected, predictions_of(given[0])
+
+
 @torch.no_grad()
 def difference(
     data: bytes, outputs: Sequence[str], whole: torch.nn.Module, images: Tensor, model: FromBytes
@@ -97,7 +107,7 @@ def difference(
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     largest = 0.0
     for image in images.split(1):
-        expected, output = whole(image), model.network(image)
+        expected, output = outputs_of(whole, image, model)
         found = session.run(list(outputs), {"images": image.numpy()})
         made = torch.from_numpy(found[0])
         counterparts = [model.task.counterpart(made, expected[0], output), *expected[1:]]

@@ -29,6 +29,9 @@ from cnntrain.demo.serving import serve
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets jobs in the background ignore it
 serve("<p>the page</p>", {"model": b"its bytes"}, lambda address: print(address, flush=True))
 """
+SMALL = ("data=fake", "data.source.size=60", "data.channels=1", "data.image_size=12")
+CANVASES = ("data=mnist_canvas", "data.canvases=32", "data.test_canvases=8")
+RESNET = ("model=torchvision", "model.name=resnet18", *SMALL)
 FOLDER = Path(demo_page.__file__).parent
 
 
@@ -90,17 +93,22 @@ def test_wrong_uses_are_told_in_one_line(cnntrain: Command, run: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "shown", "task"),
     [
-        (("model=lstm",), {"Reader", "LSTM", "Linear"}, "classes"),
-        (("model=torchvision", "model.name=resnet18"), {"Conv2d", "AdaptiveAvgPool2d", ""}, "classes"),
-        (("model=unet", "data=mnist_canvas"), {"ConvTranspose2d", "MaxPool2d", ""}, "masks"),
+        (("model=lstm", *SMALL), {"Reader", "LSTM", "Linear"}, "classes"),
+        (
+            ("model=torchvision", "model.name=resnet18", *SMALL),
+            {"Conv2d", "AdaptiveAvgPool2d", ""},
+            "classes",
+        ),
+        (("model=unet", "model.width=4", *CANVASES), {"ConvTranspose2d", "MaxPool2d", ""}, "masks"),
     ],
+    ids=["lstm", "resnet18", "unet"],
 )
 def test_networks_of_all_kinds_are_shown(
     cnntrain: Command, words: tuple[str, ...], shown: set[str], task: str
 ) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
-    outcome = cnntrain("train", *words, "limit=64", "epochs=1", "report=false", "out=run")
+    outcome = cnntrain("train", *words, "epochs=1", "report=false", "precision=fp32", "out=run")
     assert outcome.code == 0, outcome.err
     outcome = cnntrain("demo", "run")
     assert outcome.code == 0, outcome.err

@@ -77,6 +77,16 @@ def digits() -> tuple[Tensor, Tensor]:
     return test.images, test.labels
 
 
+def cleared(page: Page, written: Path) -> None:
+    """Go on with the page if it is open, with an empty pad; open it otherwise."""
+    if page.value("location.href") != (written / "demo.html").as_uri() or page.value("innerWidth") != 1280:
+        opened(page, written)
+    page.complaints.clear()
+    page.value("scrollTo(0, 0); document.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
+    page.value("pad.clear()")
+    page.value("demo.settled()")
+
+
 def opened(page: Page, written: Path, width: int = 1280, scheme: str = "light") -> None:
     """Open the page and wait until it can answer."""
     page.requests.clear()
@@ -149,7 +159,7 @@ def test_it_knows_drawn_digits(
 
 
 def test_a_drawing_is_centred_and_scaled_wherever_it_stands(page: Page, written: Path) -> None:
-    opened(page, written)
+    cleared(page, written)
     seen = []
     for size, corner in ((0.2, 0.1), (0.6, 0.35)):
         draw_line = "pad.clear(); pad.lines = [{points: %s, color: [255, 255, 255]}]; pad.update()"
@@ -176,7 +186,7 @@ def test_it_begins_with_a_test_image_that_the_first_line_replaces(page: Page, wr
 
 
 def test_undo_takes_back_a_line_and_clear_all(page: Page, written: Path) -> None:
-    opened(page, written)
+    cleared(page, written)
     left, top = page.value("(({left, top}) => [left, top])(at('pad').getBoundingClientRect())")
     for y in (100, 150):
         page.draw([(left + 50, top + y), (left + 150, top + y)])
@@ -188,7 +198,7 @@ def test_undo_takes_back_a_line_and_clear_all(page: Page, written: Path) -> None
 
 
 def test_the_window_of_a_value_gives_that_value(page: Page, written: Path) -> None:
-    opened(page, written)
+    cleared(page, written)
     page.value("document.querySelector('#images button').click()")
     for name, framed in (("Conv2d", 1 + 16), ("Linear", 1 + 1)):
         place = page.value(f"DATA.taps.findLastIndex(tap => tap.kind === '{name}')")
@@ -206,7 +216,7 @@ def test_the_window_of_a_value_gives_that_value(page: Page, written: Path) -> No
 
 
 def test_a_click_on_a_map_chooses_the_value_there(page: Page, written: Path) -> None:
-    opened(page, written)
+    cleared(page, written)
     page.value("layers[1].root.scrollIntoView()")
     left, top, side = page.value(
         "(({left, top, width}) => [left, top, width])(layers[1].canvases[2].getBoundingClientRect())"
@@ -221,14 +231,13 @@ def test_an_image_that_is_opened_becomes_a_digit(
     page: Page, written: Path, digits: tuple[Tensor, Tensor]
 ) -> None:
     """A small photograph: dark on grey paper, in a corner, larger than the network's images."""
-    opened(page, written)
+    cleared(page, written)
     images, labels = digits
     paper = Image.new("RGB", (200, 300), (190, 190, 180))
     sign = Image.fromarray(images[labels == 3][0, 0].numpy()).resize((112, 112))
     paper.paste((20, 20, 60), (10, 150), sign)
     paper.save("photograph.png")
     Path("no.png").write_text("no image")
-    page.value("pad.clear()")
     assert not answered(page)[0].any()
     choose_file(page, Path("photograph.png"))
     until(page, "demo.seen.some(value => value > 0)")
