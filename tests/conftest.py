@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from omegaconf import DictConfig
 
 from cnntrain.annotations.boxes.inventory import box_inventory
 from cnntrain.annotations.inventory import annotated_inventory
 from cnntrain.cli import main
+from cnntrain.config import hydra_errors
+from cnntrain.config.compose import compose
+from cnntrain.config.conf_files import conf_folder, conf_folders
 from cnntrain.image_folder.inventory import inventory
 
 # Enough to learn something, little enough to take a fraction of a second.
@@ -133,7 +138,17 @@ def torchless(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a command in this process, where whoever imports torch fails."""
     for module in ("torch", "cnntrain.run", "cnntrain.models.summary"):
         monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(hydra_errors, "compose", composed_once)
     return cnntrain
+
+
+def composed_once(choices: Sequence[str], config_dir: str | None, with_hydra: bool) -> DictConfig:
+    """Compose what explains a mistake; cnntrain's own defaults, which many share, once for all tests."""
+    is_own = conf_folders(config_dir) == [conf_folder()]
+    return (composed_of_own if is_own else compose)(tuple(choices), config_dir, with_hydra=with_hydra)
+
+
+composed_of_own = functools.cache(compose)
 
 
 @pytest.fixture
