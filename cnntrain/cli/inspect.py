@@ -100,8 +100,8 @@ def of_sequences(folder: str) -> str:
 
     if Path(folder).suffix.lower() == ".csv" and Path(folder).is_file():
         typed = f"data=text_folder data.root={shlex.quote(folder)} model=lstm, or data=series_folder"
-        told = "is a table, and data audits images; training names bad rows: cnntrain train"
-        return f"{printable(folder)} {told} {typed}"
+        reason = "is a table, and data audits images; training names bad rows: cnntrain train"
+        return f"{printable(folder)} {reason} {typed}"
     inputs = inputs_in(folder)
     if not inputs:
         return ""

@@ -66,15 +66,15 @@ def demo(
     if not serves:
         check_size(parts)
     with speaking(settings.lang):
-        told = page(shown_of(settings, trained, path, images, targets), graph, {} if serves else parts)
+        html = page(shown_of(settings, trained, path, images, targets), graph, {} if serves else parts)
     if serves:
         console.line("largest difference from torch {} on {}", f"{graph.difference:.1e}", what)
-        serve(told, parts, lambda address: print(address, flush=True))
+        serve(html, parts, lambda address: print(address, flush=True))
         return
     if settings.out is not None and is_stdout(settings.out):
-        write(settings.out, told, console)
+        write(settings.out, html, console)
         return
-    data = encoded(told)
+    data = encoded(html)
     write_named(file, data)
     line = f"{format_bytes(len(data))}, largest difference from torch {graph.difference:.1e} on {what}"
     console.line("[bold]{}[/]  {}", shown_path(file), line)

@@ -169,8 +169,8 @@ class Task(ABC):
             class_names: the class names of the data.
             level: the ``verbose`` that prints the details too, such as the scores of each class.
         """
-        told = self.scores.told(split, result)
-        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} {self.called.words})", told)
+        scores = self.scores.result_in_words(split, result)
+        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} {self.called.words})", scores)
 
     def activate(self, output: Tensor) -> Tensor:
         """Return what outputs, float (N, ...), mean to a user: probabilities in place of logits, say."""

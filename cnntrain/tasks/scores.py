@@ -157,7 +157,7 @@ class Scores:
         """Return all figures of a part, from a row of metrics.csv: ``loss 0.3021, ...``."""
         return ", ".join(f"{f.score.words} {f.text_in(row)}" for f in self.on(part))
 
-    def told(self, part: str, result: Any) -> str:
+    def result_in_words(self, part: str, result: Any) -> str:
         """Return all figures of a part, from a result: ``test loss 0.3021, ...``."""
         return ", ".join(f"{f.heading} {f.score.text(f.value_in(result))}" for f in self.on(part))
 

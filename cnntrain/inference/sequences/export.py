@@ -205,19 +205,19 @@ def facts(trained: Trained) -> dict[str, str]:
     return {"input": f"{kind}; lengths: int64 (N,)", "preprocessing": json.dumps(how)}
 
 
-def describe(folder: Path, formats: Sequence[str], told: Mapping[str, str], model: FromSequences) -> None:
+def describe(folder: Path, formats: Sequence[str], metadata: Mapping[str, str], model: FromSequences) -> None:
     """Write the README beside exported models of sequences.
 
     Args:
         folder: the folder of the models.
         formats: those that the model was exported to.
-        told: what the metadata say.
+        metadata: the metadata of the exported models.
         model: that was exported.
 
     Raises:
         RunFailed: it can't be written.
     """
-    how, name, is_unrolled = json.loads(told["preprocessing"]), model.name, model.is_unrolled
+    how, name, is_unrolled = json.loads(metadata["preprocessing"]), model.name, model.is_unrolled
     kinds = {
         "bytes": "Its numbers are the bytes of the text in UTF-8.",
         "characters": f"A character's number is {PLACE}.",
@@ -226,16 +226,16 @@ def describe(folder: Path, formats: Sequence[str], told: Mapping[str, str], mode
         "tokens": "Its numbers are the ids of the tokenizer\n"
         "`tokenizers.Tokenizer.from_str(json.dumps(how['tokenizer']))`: `how` is `preprocessing` (metadata).",
     }
-    takes = told["input"].replace("; lengths", "`, and `lengths")
+    takes = metadata["input"].replace("; lengths", "`, and `lengths")
     text = TEXT_OF_README.format(
-        model=told["model"],
-        cnntrain=told["cnntrain"],
+        model=metadata["model"],
+        cnntrain=metadata["cnntrain"],
         files="\n".join(FILES[kind].format(name=name) for kind in formats),
         input=f"Input `{takes}`. {kinds.get(how.get('tokens'), '')}",
         steps=how["steps"],
         unrolled=UNROLLED.format(how["steps"]) if is_unrolled and "pt2" in formats else "",
-        output=told["output"],
-        names=printable(some(json.loads(told["class_names"]))),
+        output=metadata["output"],
+        names=printable(some(json.loads(metadata["class_names"]))),
         also="".join(f" and the {kind}" for kind in ("vocabulary", "tokenizer") if how.get(kind)),
     )
     save_bytes(folder / README, encoded(text))

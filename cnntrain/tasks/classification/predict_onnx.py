@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from cnntrain.tasks.portable.script import Model, line, middle, program, told
+from cnntrain.tasks.portable.script import Model, line, middle, program, report_each
 
 USAGE = "usage: python predict.py FILE_OR_FOLDER...  (the likeliest class of each image, and its probability)"
 
@@ -20,12 +20,12 @@ USAGE = "usage: python predict.py FILE_OR_FOLDER...  (the likeliest class of eac
 def main(words: list[str], model: Model) -> int:
     """Print the likeliest class of each file, and its probability. Return 1 if a file could not be read."""
 
-    def tell(file: str, image: np.ndarray) -> None:
+    def show(file: str, image: np.ndarray) -> None:
         (probabilities,) = model.outputs(image)
         best = int(probabilities.argmax())
         print(f"{line(file)}\t{line(model.names[best])}\t{probabilities[best]:.6f}")
 
-    return told(words, lambda file: middle(file, model.how)[0], tell)
+    return report_each(words, lambda file: middle(file, model.how)[0], show)
 
 
 if __name__ == "__main__":

@@ -191,15 +191,15 @@ def line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def told(words: list[str], read: Callable[[str], T], tell: Callable[[str, T], None]) -> int:
-    """Tell what is in each file, and why one can't be read; return 1 if there was such a file."""
+def report_each(words: list[str], read: Callable[[str], T], show: Callable[[str, T], None]) -> int:
+    """Report each file: pass what was read to ``show``, or print why not; return 1 if any file failed."""
     failed = 0
     for file, found in read_all(words, read):
         if isinstance(found, str):
             print(f"{line(file)}: {line(found)}", file=sys.stderr)
             failed = 1
         else:
-            tell(file, found)
+            show(file, found)
     return failed
 
 

@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnntrain.tasks.portable.script import Model, fitted, line, pixels_of, program, sides, told, upright
+from cnntrain.tasks.portable.script import (
+    Model,
+    fitted,
+    line,
+    pixels_of,
+    program,
+    report_each,
+    sides,
+    upright,
+)
 
 USAGE = """usage: python predict.py OUT FILE_OR_FOLDER...
 (writes a mask of each image into the new folder OUT, and prints its largest class and its share)"""
@@ -136,7 +145,7 @@ def main(words: list[str], model: Model) -> int:
         print(f"the folder {line(words[0])} can't be made: {error.strerror}", file=sys.stderr)
         return 2
 
-    def tell(file: str, mask: np.ndarray) -> None:
+    def show(file: str, mask: np.ndarray) -> None:
         image = Image.fromarray(mask)
         image.putpalette(colors.tobytes())
         path = new_name(folder, file, taken)
@@ -146,7 +155,7 @@ def main(words: list[str], model: Model) -> int:
         share = counts[best] / mask.size
         print(f"{line(file)}\t{line(str(path))}\t{line(model.names[best])}\t{share:.6f}")
 
-    return told(words[1:], lambda file: mask_of(file, model.how, model.outputs), tell)
+    return report_each(words[1:], lambda file: mask_of(file, model.how, model.outputs), show)
 
 
 if __name__ == "__main__":

@@ -161,8 +161,8 @@ def show_anchors(console: Console, net: FasterRCNN, seen: Proposed) -> None:
     lines = []
     for stride, shape, own in zip(strides_of(net), seen.shapes, middle_ones(seen), strict=True):
         sides = (own[:, 2:] - own[:, :2]).tolist()
-        told = ", ".join(f"{wide:.0f}×{high:.0f}" for wide, high in sides)
-        lines.append((f"{stride}", "×".join(map(str, shape)), told, f"{len(own) * math.prod(shape):,}"))
+        sizes = ", ".join(f"{wide:.0f}×{high:.0f}" for wide, high in sides)
+        lines.append((f"{stride}", "×".join(map(str, shape)), sizes, f"{len(own) * math.prod(shape):,}"))
     rows(console, (tr("stride"), tr("map"), tr("sizes in pixels"), tr("anchors")), lines, left=3)
 
 
@@ -189,8 +189,8 @@ def show_matches(
         stride = strides[int(seen.level[best])]
         positive = int((seen.found == place).sum())
         over = int((overlaps[place] >= IOU).sum())
-        told = (place_of(truth), place_of(seen.anchors[best]), f"{stride}", f"{overlaps[place, best]:.2f}")
-        lines.append((names[int(truth[4])], *told, f"{over}", f"{positive}"))
+        cells = (place_of(truth), place_of(seen.anchors[best]), f"{stride}", f"{overlaps[place, best]:.2f}")
+        lines.append((names[int(truth[4])], *cells, f"{over}", f"{positive}"))
     headings = (tr("object"), tr("its box"), tr("best anchor"), tr("stride"), tr("IoU"))
     rows(console, (*headings, tr("IoU ≥ {iou:g}", iou=IOU), tr("positive")), lines, left=3)
     positive, neither = int((seen.found >= 0).sum()), int((seen.found == matcher.BETWEEN_THRESHOLDS).sum())

@@ -27,7 +27,7 @@ from cnntrain.tasks.detection.task import Detection
 from cnntrain.text import shown_names, shown_path
 
 IMAGES = 50  # test images; one is looked at
-TOLD = 5  # cells of an object that are listed
+LISTED = 5  # cells of an object that are listed
 MOST_STEPS = 20  # of non-maximum suppression that are listed
 
 
@@ -184,7 +184,7 @@ def show_assignment(
     lines = []
     for place, truth in enumerate(objects):
         learning = int((wanted[place] > 0).sum())
-        for rank, cell in enumerate(wanted[place].argsort(descending=True)[: min(TOLD, learning)].tolist()):
+        for rank, cell in enumerate(wanted[place].argsort(descending=True)[: min(LISTED, learning)].tolist()):
             name = names[int(truth[4])]
             x, y = said[cell, CENTRE].tolist()
             numbers = scores[place, cell], iou[place, cell], alignment[place, cell], wanted[place, cell]

@@ -17,7 +17,7 @@ from cnntrain.tasks.report import Evaluated, Section, asked
 SECONDS = 1.5  # that the images may take
 MOST_IMAGES, IN_BATCH = 1024, 64
 MOST_POINTS = 32  # numbers of steps
-TOLD = 4  # of them, in words
+LISTED = 4  # of them, in words
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def by_steps(model: ReadsStepByStep, seen: Evaluated, plots: Plots) -> Section:
         return Section(name, title, paragraph(why))
     figure = figures.by_steps(found.steps, found.accuracy, 1 / len(seen.class_names), model.of_step)
     drawn = plots.draw(name, figure, f"accuracy against the number of {model.of_step} read")
-    some = evenly(TOLD, len(found.steps)).tolist()
+    some = evenly(LISTED, len(found.steps)).tolist()
     sentence = ", ".join(f"{found.accuracy[place]:.1%} after {found.steps[place]}" for place in some)
     words = seen.images.called.words
     text = (

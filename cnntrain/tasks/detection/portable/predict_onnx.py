@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.tasks.portable.script import Model, line, middle, program, sides, told
+from cnntrain.tasks.portable.script import Model, line, middle, program, report_each, sides
 
 USAGE = """usage: python predict.py FILE_OR_FOLDER...
 (a line for each object: file, class, score, and left, top, right and bottom in pixels of the file)"""
@@ -37,7 +37,7 @@ def back(boxes: np.ndarray, size: tuple[int, int], how: dict[str, Any]) -> np.nd
 def main(words: list[str], model: Model) -> int:
     """Print the objects in each file. Return 1 if a file could not be read."""
 
-    def tell(file: str, image: tuple[np.ndarray, tuple[int, int]]) -> None:
+    def show(file: str, image: tuple[np.ndarray, tuple[int, int]]) -> None:
         (found,) = model.outputs(image[0])
         found = found[found[:, 5] != NO_BOX]
         boxes = back(found[:, :4], image[1], model.how)
@@ -45,7 +45,7 @@ def main(words: list[str], model: Model) -> int:
             corners = "\t".join(f"{corner:.2f}" for corner in box)
             print(f"{line(file)}\t{line(model.names[int(label)])}\t{score:.6f}\t{corners}")
 
-    return told(words, lambda file: middle(file, model.how), tell)
+    return report_each(words, lambda file: middle(file, model.how), show)
 
 
 if __name__ == "__main__":
