@@ -238,7 +238,7 @@ More: cnntrain explain --help""")
 EXPLAIN = Command(
     "explain",
     explain,
-    {"[TOPIC]": "claims of the course; alone: their table"},
+    {"[TOPIC]": "claims of the course; no TOPIC: a list"},
     """\
 cnntrain explain                                    table of contents
 cnntrain explain TOPIC [KEY=VALUE ...]

@@ -220,7 +220,7 @@ into a folder with overlays, after the same preprocessing as in training. FOLDER
 means all files in it that have an image extension, except hidden ones. If a
 file can't be read, predict reports it, goes on with the others, and exits with
 code 1. Boxes are in pixels of the file: as YOLO's labels, rows of CSV, or JSON
-as COCO takes results.
+in COCO's format of results.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
   cnntrain predict last slide.png tile=512 out=masks
@@ -261,15 +261,15 @@ DEMO = Command(
 cnntrain demo RUN [KEY=VALUE ...] [--serve] [-q]
 
 Writes RUN/demo.html: one file in which the run's best model works in any
-browser, on phones too, without a network. Draw on it, drop an image, or choose
-a test image: probabilities and feature maps follow; click on a value to see the
-window and the kernel that it came from. The page takes 5 MB and the weights.
+browser, on phones too, offline. Draw on it, drop an image, or choose a test
+image: probabilities and feature maps follow; click on a value to see the window
+and the kernel that it came from. The page takes 5 MB and the weights.
   cnntrain demo last
   cnntrain demo last out=digits.html
 
 Flags:
-  --serve  write nothing, and show the page at an address of this machine until
-           Ctrl-C: for models of more than 100 MB, which no page can hold
+  --serve  write nothing, and serve the page at a local address until Ctrl-C: for
+           models of more than 100 MB, which are too large for one page
 
 Keys (without a value here: as in the checkpoint):
 """,

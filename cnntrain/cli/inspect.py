@@ -214,7 +214,7 @@ data.label_map and data.colors define what the folder leaves open.
 
 It also audits a folder with boxes: COCO JSON, YOLO txt with data.yaml, Pascal
 VOC XML. It reports boxes without area, inverted, outside their image or stored
-twice, classes that nothing names, and objects too small for the training size.
+twice, classes without a name, and objects too small for the training size.
 data.targets=boxes|masks chooses where a folder has both.
 
 The exit code is 0 whatever it finds, and 2 if it can't audit the folder. A

@@ -37,5 +37,5 @@ def headline(summary: RunSummary, scores: Scores) -> dict[str, Any]:
     needed = [*others.values(), summary["test"][scores.main.name]]
     given = [value for value in validated.values() if value is not None]
     if not all(isinstance(value, int | float) for value in [*needed, *given]):
-        raise TypeError("a figure is no number")
+        raise TypeError("a figure is not a number")
     return {**validated, **others}

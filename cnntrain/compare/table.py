@@ -183,7 +183,8 @@ def explain_repeats(console: Console, points: Sequence[Point]) -> None:
     close = [point for point in tested if point.p is not None and point.p >= LEVEL]
     if close:
         console.line(
-            f"p ≥ {LEVEL}: not significantly different from the best; more repeats (seeds=N) tell more"
+            f"p ≥ {LEVEL}: not significantly different from the best; more repeats (seeds=N) show smaller "
+            f"differences"
         )
     if any(point.repeats < point.planned for point in points):
         console.line(

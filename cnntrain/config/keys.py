@@ -145,7 +145,8 @@ KEYS: dict[str, Key] = {
     ),
     "nms": Key(
         "float",
-        "largest IoU of two boxes of one class; of more overlap the surer one stays",
+        "largest IoU of two boxes of one class; of boxes that overlap more, the one with the highest "
+        "score stays",
         "output",
         low=0,
         high=1,
@@ -730,7 +731,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.threshold": Key(
         "float",
-        "brightness above which a pixel is the digit's, as a share of white",
+        "brightness above which a pixel belongs to the digit, as a share of white",
         "weights",
         low=0,
         high=0.5,
@@ -759,7 +760,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.steps": Key(
         "int",
-        "steps of a sequence at most, of longer ones the rest is cut off; auto: the longest, up to 1000",
+        "most steps of a sequence; longer ones are cut off; auto: the longest, up to 1000",
         "weights",
         low=1,
         high=16384,
@@ -785,7 +786,7 @@ KEYS: dict[str, Key] = {
     ),
     "data.tokens": Key(
         "str",
-        "what of a text is a step; FILE.json: as a tokenizer of the library tokenizers cuts it",
+        "what a step of a text is; FILE.json: a token of that tokenizer (library tokenizers)",
         "weights",
         choices=("bytes", "characters", "words"),
         file=".json",
@@ -921,8 +922,8 @@ KEYS: dict[str, Key] = {
     ),
     "model.backbone": Key(
         "str",
-        "network whose maps a detector looks at: of torchvision, such as resnet18, or of timm, such as "
-        "timm/resnet18; null: a small one",
+        "network whose feature maps a detector uses: torchvision's, such as resnet18, or "
+        "timm's, such as timm/resnet18; null: a small one",
         "weights",
         optional=True,
     ),

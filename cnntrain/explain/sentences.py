@@ -20,13 +20,15 @@ def on_order(kinds: Sequence[str]) -> str:
     neighbours = set(itertools.pairwise(kinds))
     if ("MaxPool2d", "BatchNorm2d") in neighbours:
         return tr(
-            "Pooling comes before batch norm and ReLU, which have a quarter to do then. Behind them it would "
-            "not give quite the same: batch norm takes its means over what is pooled."
+            "Pooling comes before batch norm and ReLU, which then have a quarter of the work. After "
+            "them it would not give quite the same: batch norm takes its means over what is "
+            "pooled."
         )
     if ("MaxPool2d", "ReLU") not in neighbours:
         return ""
     return tr(
-        "Pooling comes before ReLU, which has a quarter to do then. Conv, ReLU, Pool gives the same numbers: "
+        "Pooling comes before ReLU, which then has a quarter of the work. Conv, ReLU, Pool gives the same "
+        "numbers: "
         "cnntrain explain pooling"
     )
 

@@ -201,8 +201,8 @@ TOPICS: dict[str, Topic] = {
             "pooling",
             IMAGES,
             later("2×2 max pooling: fewer numbers, small shifts, a wider view"),
-            "2×2 max pooling of a real map; what an image that moves by a pixel changes before and after it; "
-            "the receptive field that grows; also of run=RUN",
+            "2×2 max pooling of a real map; how much changes before and after it if the image "
+            "moves by a pixel; how the receptive field grows; also of run=RUN",
             "convolutions.pooling.pooling",
             needs="model",
         ),
@@ -291,7 +291,8 @@ TOPICS: dict[str, Topic] = {
             "vanishing",
             SEQUENCES,
             later("the gradient through time: RNN and LSTM"),
-            "the norm of the loss's gradient by the state after each row, before and after training: RNN and "
+            "the norm of the loss's gradient with respect to the state after each row, before and after "
+            "training: RNN and "
             "LSTM, or model=gru",
             "sequences.vanishing.vanishing",
             needs="builds",
@@ -302,7 +303,7 @@ TOPICS: dict[str, Topic] = {
             "attention",
             SEQUENCES,
             later("where the heads of a Transformer look"),
-            "at how many patches or rows each head of a ViT or Transformer looks, how far, and where; "
+            "how many patches or rows each head of a ViT or Transformer attends to, how far away, and where; "
             "also of run=RUN",
             "sequences.attention.attention",
             needs="model",

@@ -73,7 +73,7 @@ def predict(
         stream, folder = opened(trained, files, top, settings, stack)
         lines.heading()
         if isinstance(task, BoxTask) and settings.score == AUTO:
-            console.line("[dim]boxes from score {} on[/]", f"{task.threshold:.2f}")
+            console.line("[dim]boxes with a score of at least {}[/]", f"{task.threshold:.2f}")
         bar = stack.enter_context(console.bar(len(files), 0, "predicting", unit="image"))
         for prediction in stream:
             found.append(prediction)

@@ -95,7 +95,7 @@ def read_yaml(path: Path) -> Any:
     except yaml.YAMLError as error:
         raise ValueError(printable(" ".join(str(error).split()), 300)) from error
     except (RecursionError, AttributeError, TypeError) as error:  # what hostile tags and keys lead to
-        raise ValueError("it is nested too deeply, or no YAML of cnntrain's") from error
+        raise ValueError("it is nested too deeply, or not YAML of cnntrain's") from error
     check_depth(value)
     return value
 
@@ -117,7 +117,7 @@ def finite(text: str) -> float:
     """Return a number that is neither NaN nor infinite, such as ``1e400``."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{printable(text, 40)} is no finite number")
+        raise ValueError(f"{printable(text, 40)} is not a finite number")
     return value
 
 

@@ -72,7 +72,7 @@ def parsed(content: bytes, name: str) -> np.ndarray:
         name: the name for messages.
 
     Raises:
-        UserError: a row has other columns than the first, or a cell is no finite number.
+        UserError: a row has other columns than the first, or a cell is not a finite number.
     """
     rows = [row for row in csv.reader(io.StringIO(decoded(content, name))) if any(map(str.strip, row))]
     first = 0 if rows and any(map(is_number, rows[0])) else 1
@@ -84,7 +84,9 @@ def parsed(content: bytes, name: str) -> np.ndarray:
             )
         bad = next((cell for cell in row if not is_number(cell)), None)
         if bad is not None:
-            raise UserError(f"{printable(name)}: row {number:,} has '{printable(bad)}', which is no number")
+            raise UserError(
+                f"{printable(name)}: row {number:,} has '{printable(bad)}', which is not a number"
+            )
         steps.append([float(cell) for cell in row])
     if not steps:
         raise UserError(f"{printable(name)} holds no numbers: each row is a step, each column a feature")
@@ -108,6 +110,6 @@ def time_of(entry: tuple[int, list[str]], time: int, path: Path) -> float:
     number, row = entry
     if not is_number(row[time]):
         raise UserError(
-            f"{printable(path)}: row {number:,} has time '{printable(row[time])}', which is no number"
+            f"{printable(path)}: row {number:,} has time '{printable(row[time])}', which is not a number"
         )
     return float(row[time])

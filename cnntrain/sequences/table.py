@@ -26,7 +26,7 @@ def rows_of(content: bytes, path: Path) -> tuple[list[str], list[tuple[int, list
     try:
         rows = [(number, row) for number, row in enumerate(reader, 1) if any(map(str.strip, row))]
     except csv.Error as error:
-        raise UserError(f"{printable(path)} is no CSV file: {error}") from error
+        raise UserError(f"{printable(path)} is not a CSV file: {error}") from error
     if len(rows) < 2:
         raise UserError(f"{printable(path)} needs a row of names and rows below it")
     names = [name.strip().lower() for name in rows[0][1]]

@@ -35,7 +35,7 @@ def packed(file: str) -> str:
     try:
         content = json.loads(decoded(contents(path), shown))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{shown} is no JSON: {describe_error(error)}; {BE}") from error
+        raise UserError(f"{shown} is not JSON: {describe_error(error)}; {BE}") from error
     text = json.dumps(content, separators=(",", ":"))
     tokenizer_of(text, shown)
     found = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -87,7 +87,7 @@ def tokenizer_of(text: str, shown: str) -> Any:
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # a plain Exception is all that the library raises
-        raise UserError(f"{shown} is no tokenizer: {printable(error)}; {BE}") from error
+        raise UserError(f"{shown} is not a tokenizer: {printable(error)}; {BE}") from error
     tokenizer.no_padding()  # which batches do, and data.steps cuts
     tokenizer.no_truncation()
     if not tokenizer.get_vocab():

@@ -93,7 +93,7 @@ class Joblib(Launcher):
             # With one process the engine loses all. The jobs that were under way are done again one by one:
             # so the one that is to blame is known, and costs no other job.
             if lost_one and len(batch) == 1:
-                yield left.pop(batch[0].name), lost("killed, perhaps for want of memory")
+                yield left.pop(batch[0].name), lost("killed, perhaps because memory ran out")
             if lost_one and not suspects:
                 suspects = [job for job in batch if is_under_way(job)] or batch
             suspects = [job for job in suspects if job.name in left]

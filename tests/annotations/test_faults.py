@@ -130,7 +130,7 @@ def test_wrong_annotations_of_coco_are_named_by_file_and_number() -> None:
     found = inventory(root)
     place = "annotations/instances_default.json: annotation "
     assert found.faults == [
-        f"{place}0 of images/00.png: 4 coordinates are no polygon, which has three points at least",
+        f"{place}0 of images/00.png: 4 coordinates are not a polygon, which has at least three points",
         f"{place}1 of images/00.png: there is no category 8",
         f"{place}2 of images/01.png: its runs do not fill 24x16 pixels",
         f"{place}3 of images/01.png: its polygon lies outside the image of 24x16: x 0 to 40, y 0 to 9",
@@ -156,7 +156,7 @@ def test_wrong_rows_of_yolo_are_named_and_a_missing_file_is_background() -> None
     assert found.faults == [
         "labels/01.txt, row 1: class 5 is outside the 2 classes, 0 to 1",
         "labels/01.txt, row 2: a box, no polygon",
-        "labels/01.txt, row 3: coordinates from 0 to 7 are no shares of the sides, from 0 to 1",
+        "labels/01.txt, row 3: coordinates from 0 to 7 are not fractions of the sides, from 0 to 1",
         "labels/01.txt, row 4: cell is not a class and numbers",
     ]
     assert (mask(found, 1) == 2).sum() == 6

@@ -250,7 +250,7 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["--epochs", "3"], ["no flag --epochs: a command comes first, such as cnntrain train epochs=3"]),
         (["--hlep"], ["no flag --hlep: did you mean --help?"]),
         (["train", ""], ["an empty word is not KEY=VALUE"]),
-        (["train", "a b=3"], ["a b is no key"]),
+        (["train", "a b=3"], ["a b is not a key"]),
         (["completion"], ["completion takes the name of a shell: bash, zsh, fish"]),
         (["completion", "tcsh"], ["bash, zsh, fish"]),
         (["summary", "last"], ["last is not KEY=VALUE: it names a run, for cnntrain resume, eval, report"]),

@@ -255,11 +255,21 @@ def test_a_truncated_file_of_a_data_set_is_named(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("part", "shape", "value", "told"),
     [
-        ("labels", (6, 2), 0, "train-labels-idx1-ubyte holds 2 dimensions, 6 x 2: it is no file of labels"),
+        (
+            "labels",
+            (6, 2),
+            0,
+            "train-labels-idx1-ubyte holds 2 dimensions, 6 x 2: it is not a file of labels",
+        ),
         ("labels", (6,), 200, "train-labels-idx1-ubyte holds the label 200 for 10 classes"),
         ("labels", (0,), 0, "train-labels-idx1-ubyte holds no labels: 0"),
         ("images", (6, 0, 0), 0, "train-images-idx3-ubyte holds no images: 6 x 0 x 0"),
-        ("images", (6, 28), 0, "train-images-idx3-ubyte holds 2 dimensions, 6 x 28: it is no file of images"),
+        (
+            "images",
+            (6, 28),
+            0,
+            "train-images-idx3-ubyte holds 2 dimensions, 6 x 28: it is not a file of images",
+        ),
     ],
 )
 @pytest.mark.parametrize("suffix", ["", ".gz"])

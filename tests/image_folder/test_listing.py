@@ -179,7 +179,7 @@ def test_links_in_a_circle_end_and_are_named(cnntrain: Command) -> None:
     Path("images/d1/deep").mkdir()
     for name in ("x", "y"):
         Path("images/d1/deep", name).symlink_to("..")
-    told_by_both(cnntrain, "5 folders left out: a link to a folder that is looked into already", "d0/other")
+    told_by_both(cnntrain, "5 folders left out: a link to a folder that is searched already", "d0/other")
     assert len(list_folder("images").files) == 36
 
 
@@ -213,7 +213,7 @@ def test_pipes_and_devices_are_no_images_and_hang_nothing(cnntrain: Command) -> 
     Path("images/d1/nowhere.png").symlink_to("nowhere")
     told_by_both(
         cnntrain,
-        "2 files left out: no regular file, but a pipe, a socket or a device: d0/pipe.png, d0/zero.png",
+        "2 files left out: not a regular file, but a pipe, a socket or a device: d0/pipe.png, d0/zero.png",
         "d1/nowhere.png: No such file or directory",
         options=("data.on_bad_image=skip", "out=run"),
     )

@@ -36,8 +36,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ('{"epochs": 1e400}', "1e400 is no finite number"),
-        ('{"epochs": NaN}', "NaN is no finite number"),
+        ('{"epochs": 1e400}', "1e400 is not a finite number"),
+        ('{"epochs": NaN}', "NaN is not a finite number"),
         ('{"epochs": ' + "9" * 50 + "}", "is too large a number"),
         (DEEP, "nested too deeply"),
         ("{", "Expecting"),

@@ -46,9 +46,9 @@ def box_of(
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidRLE):
             raise
-        raise InvalidRLE(f"{printable(node, 60)} is no box, [LEFT, TOP, WIDTH, HEIGHT]") from None
+        raise InvalidRLE(f"{printable(node, 60)} is not a box, [LEFT, TOP, WIDTH, HEIGHT]") from None
     if not np.isfinite([left, top, wide, tall]).all():
-        raise InvalidRLE(f"{printable(node, 60)} is no box: a number is not finite")
+        raise InvalidRLE(f"{printable(node, 60)} is not a box: a number is not finite")
     return left, top, left + wide, top + tall, float(label), float(bool(row.get("iscrowd")))
 
 
@@ -89,7 +89,7 @@ def labels_of(table: Table, contents: Mapping[str, Any]) -> dict[str, dict[Any, 
         table.notes.append(f"categories are identified by name; of the ids in {first}, {some(categories)}")
     others = [file for file in named if named[file] != named[first]]
     if others:
-        table.notes.append(f"ids of categories differ between {first} and {some(others)}: names count")
+        table.notes.append(f"ids of categories differ between {first} and {some(others)}: names decide")
     return labels
 
 

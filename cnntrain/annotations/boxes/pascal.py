@@ -74,7 +74,7 @@ def add(table: Table, entry: Entry) -> list[str]:
             place, edges = f"{entry.mask}, row {number}", EDGES.fullmatch(found[2].strip())
             if edges is None:
                 table.faults.append(
-                    f"{place}: {printable(found[2], 40)} is no box, (LEFT, TOP) - (RIGHT, BOTTOM)"
+                    f"{place}: {printable(found[2], 40)} is not a box, (LEFT, TOP) - (RIGHT, BOTTOM)"
                 )
                 continue
             left, top, right, bottom = map(int, edges.groups())

@@ -115,10 +115,12 @@ def box_of(line: str, num_classes: int) -> tuple[float, ...]:
     """
     label, numbers = numbers_of(line, num_classes)
     if len(numbers) != BOX and (len(numbers) < 6 or len(numbers) % 2):
-        raise ValueError(f"{len(numbers)} numbers are no box, which has four, and no polygon of three points")
+        raise ValueError(
+            f"{len(numbers)} numbers are neither a box, which has four, nor a polygon of three points"
+        )
     if not np.isfinite(numbers).all() or np.abs(numbers).max() > BEYOND:
         low, high = numbers.min(), numbers.max()
-        raise ValueError(f"coordinates from {low:g} to {high:g} are no shares of the sides, from 0 to 1")
+        raise ValueError(f"coordinates from {low:g} to {high:g} are not fractions of the sides, from 0 to 1")
     if len(numbers) == BOX:
         x, y, wide, tall = numbers.tolist()
         return x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2, label, 0.0

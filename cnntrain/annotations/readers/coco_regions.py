@@ -62,7 +62,7 @@ def polygon_of(numbers: Sequence[float], size: tuple[int, int] | None) -> np.nda
     except (TypeError, ValueError):
         raise InvalidRLE("its polygon is not a list of numbers") from None
     if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not np.isfinite(corners).all():
-        raise InvalidRLE(f"{corners.size} coordinates are no polygon, which has three points at least")
+        raise InvalidRLE(f"{corners.size} coordinates are not a polygon, which has at least three points")
     corners = corners.reshape(-1, 2)
     if size is not None:
         low, high = corners.min(0), corners.max(0)

@@ -91,10 +91,10 @@ def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
     if len(numbers) == BOX:
         raise ValueError("a box, no polygon")
     if len(numbers) < 6 or len(numbers) % 2:
-        raise ValueError(f"{len(numbers)} coordinates are no polygon, which has three points at least")
+        raise ValueError(f"{len(numbers)} coordinates are not a polygon, which has at least three points")
     if not np.isfinite(numbers).all() or numbers.min() < -OUTSIDE or numbers.max() > 1 + OUTSIDE:
         low, high = numbers.min(), numbers.max()
-        raise ValueError(f"coordinates from {low:g} to {high:g} are no shares of the sides, from 0 to 1")
+        raise ValueError(f"coordinates from {low:g} to {high:g} are not fractions of the sides, from 0 to 1")
     return label, numbers.reshape(-1, 2).clip(0, 1)
 
 

@@ -55,7 +55,7 @@ def malformed(override: str, before: Sequence[str] = (), behind: Sequence[str] =
     if not re.fullmatch(r"[+~]*[\w./@:-]+", key):
         near = next(iter(nearest(key, KEYS)), "")
         meant = f"did you mean {near}={value}?" if near else "write KEY=VALUE, such as epochs=10"
-        return f"{typed}: {printable(key)} is no key: {meant}"
+        return f"{typed}: {printable(key)} is not a key: {meant}"
     if not key.isascii():
         return unknown_key(key, defaults(), value)
     if (whole := with_its_end(value, behind)) is not None:

@@ -223,7 +223,7 @@ def open_with_torchvision(
         remove_if_empty(root / name / "raw", root / name, root)  # which torchvision makes before it downloads
         raise UserError(
             f"{what} and could not be downloaded ({str(error).strip().splitlines()[-1]}): "
-            "set data.root to a folder that holds it, or try again with a network"
+            "set data.root to a folder that holds it, or try again with a network connection"
         ) from error
     except ImportError as error:  # SVHN's files need scipy
         raise UserError(

@@ -91,7 +91,7 @@ def read_labelled(images: Path, labels: Path, classes: int) -> tuple[Tensor, Ten
         if found.dim() != dimensions:
             raise UserError(
                 f"{path} holds {found.dim()} dimensions, {' x '.join(map(str, found.shape))}: "
-                f"it is no file of {what}, which has {dimensions}"
+                f"it is not a file of {what}, which has {dimensions}"
             )
         if not found.numel():
             raise UserError(f"{path} holds no {what}: {' x '.join(map(str, found.shape))}")

@@ -43,7 +43,7 @@ def call(key: str, node: Mapping[str, Any], known: Mapping[str, str]) -> str:
         if argument == "_target_":
             continue
         if not is_plain(value):
-            raise UserError(f"{key}.{argument} can't be written as a script: it is no plain value")
+            raise UserError(f"{key}.{argument} can't be written as a script: it is not a plain value")
         default = parameters[argument].default if argument in parameters else inspect.Parameter.empty
         value = tuple(value) if isinstance(value, list) and isinstance(default, tuple) else value
         if value != default or argument == "lr":  # which a reader looks for

@@ -25,7 +25,7 @@ def show_result(console: Console, name: str, result: DetectionResult) -> None:
     )
     numbers = result.at_threshold
     console.line(
-        f"boxes from score {result.threshold:.2f} on: precision {numbers['precision']:.2%}, "
+        f"boxes with a score of at least {result.threshold:.2f}: precision {numbers['precision']:.2%}, "
         f"recall {numbers['recall']:.2%}, F1 {numbers['f1']:.2%}"
     )
 

@@ -99,8 +99,8 @@ def test_copies_of_boxes_alone_stop_nothing() -> None:
 WRONG_ROWS = [
     ("3 0.5 0.5 0.2 0.2", "unknown_classes", "class 3 is outside the 3 classes, 0 to 2"),
     ("-1 0.5 0.5 0.2 0.2", "unknown_classes", "class -1 is outside the 3 classes"),
-    ("0 0.5 0.5 0.2", "malformed_boxes", "3 numbers are no box"),
-    ("0 24 16 10 8", "malformed_boxes", "coordinates from 8 to 24 are no shares of the sides, from 0 to 1"),
+    ("0 0.5 0.5 0.2", "malformed_boxes", "3 numbers are neither a box"),
+    ("0 24 16 10 8", "malformed_boxes", "coordinates from 8 to 24 are not fractions of the sides"),
     ("0 0.5 nan 0.2 0.2", "malformed_boxes", "coordinates from nan"),
     ("cat 0.5 0.5 0.2 0.2", "malformed_boxes", "cat 0.5 0.5 0.2 0.2 is not a class and numbers"),
 ]
@@ -125,8 +125,8 @@ def edited(**changes: Any) -> Callable[[dict[str, Any]], None]:
     [
         (edited(category_id=8), "unknown_classes", "there is no category 8"),
         (edited(image_id=77), "malformed_boxes", "there is no image 77"),
-        (edited(bbox=[1, 2, 3]), "malformed_boxes", "[1, 2, 3] is no box, [LEFT, TOP, WIDTH, HEIGHT]"),
-        (edited(bbox=["a", 2, 3, 4]), "malformed_boxes", "is no box"),
+        (edited(bbox=[1, 2, 3]), "malformed_boxes", "[1, 2, 3] is not a box, [LEFT, TOP, WIDTH, HEIGHT]"),
+        (edited(bbox=["a", 2, 3, 4]), "malformed_boxes", "is not a box"),
         (edited(bbox=[1, 2, 3, float("nan")]), "malformed_boxes", "a number is not finite"),
         (edited(bbox=None), "malformed_boxes", "no box"),
     ],
@@ -165,7 +165,7 @@ def test_a_wrong_row_of_pascal_is_named(edges: str) -> None:
     root = box_tree.pascal(Path("data"))
     (root / "Annotation/00.txt").write_text(box_tree.text(0, [GOOD]).replace("(5, 6) - (20, 25)", edges))
     (told,) = inventory(root).kinds["malformed_boxes"]
-    assert re.fullmatch(r"Annotation/00.txt, row 8: \(5, 6\).* is no box, \(LEFT, TOP\) - .*", told)
+    assert re.fullmatch(r"Annotation/00.txt, row 8: \(5, 6\).* is not a box, \(LEFT, TOP\) - .*", told)
 
 
 def test_a_class_that_the_list_of_names_lacks_is_named() -> None:

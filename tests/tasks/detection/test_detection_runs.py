@@ -104,12 +104,12 @@ def test_a_network_learns_to_find_digits(cnntrain: Command, learnt: None) -> Non
     test = content("r/summary.json")["test"]
     assert test["threshold"] == threshold and 0 < test["f1"] < 1
     evaluated = cnntrain("eval", "r", "split=val")
-    assert f"boxes from score {threshold:.2f} on: precision" in evaluated.out
+    assert f"boxes with a score of at least {threshold:.2f}: precision" in evaluated.out
     assert content("r/eval_val.json")["threshold"] == threshold
     Path("r/report.html").unlink()
     assert cnntrain("report", "r").code == 0
     page = Path("r/report.html").read_text()
-    assert f"Boxes from score {threshold:.2f} on have precision {test['precision']:.2%}" in page
+    assert f"Boxes with a score of at least {threshold:.2f} have precision {test['precision']:.2%}" in page
     assert "highest F1 on the validation images" in page
     assert f"(score above {threshold:g}," in Path("r/export/README.md").read_text()
 

@@ -98,7 +98,8 @@ def show_shapes(console: Console, named: Mapping[str, Tensor]) -> None:
     words(
         console,
         tr(
-            "\nA stride is how many numbers further in memory the next one along a dimension lies. Colours "
+            "\nA stride is the number of places in memory from one number to the next along a dimension. "
+            "Colours "
             "last is a view: the same memory with other strides, and nothing is copied.\n"
         ),
     )

@@ -47,7 +47,7 @@ def value(console: Console, folder: Path) -> None:
     words(
         console,
         tr(
-            "[bold]One neuron with tanh, and one behind it[/]: "
+            "[bold]One neuron with tanh, and one after it[/]: "
             "loss = (v·tanh(w1·x1 + w2·x2 + b1) + (b2 − y))²\n"
         ),
     )

@@ -145,9 +145,9 @@ def show_order(console: Console, before: Tensor, after: Tensor) -> None:
     words(
         console,
         tr(
-            "Conv, ReLU, Pool and Conv, Pool, ReLU give the same numbers (largest "
-            "difference {furthest:.0e}), since ReLU keeps the order of numbers. model=cnn "
-            "pools first: ReLU then has a quarter to do.\n",
+            "Conv, ReLU, Pool and Conv, Pool, ReLU give the same numbers (largest difference "
+            "{furthest:.0e}), since ReLU keeps the order of numbers. model=cnn pools first: "
+            "ReLU then has a quarter of the work.\n",
             furthest=furthest,
         ),
     )
@@ -232,9 +232,10 @@ def show_fields(console: Console, traced: Sequence[TracedLayer]) -> None:
     words(
         console,
         tr(
-            "\nReceptive field: the side of the square of pixels that one number depends "
-            "on; unpooled: the same without any pooling. Behind a pooling layer neighbours "
-            "are twice as far apart, so each kernel that follows sees twice as much."
+            "\n"
+            "Receptive field: the side of the square of pixels that one number depends on; "
+            "unpooled: the same without any pooling. After a pooling layer neighbours are "
+            "twice as far apart, so each kernel that follows sees twice as much."
         ),
     )
 

@@ -153,9 +153,12 @@ def show_anchors(console: Console, net: FasterRCNN, seen: Proposed) -> None:
     words(
         console,
         tr(
-            "\n[bold cyan]1[/]  [bold]Anchors[/]  [dim]boxes of fixed sizes at each place of the maps[/]\n"
-            "An anchor is where the network begins: it says of each whether it holds something, and how far "
-            "to move its sides. Small objects are found on the fine map, large ones on the coarse one.\n"
+            "\n"
+            "[bold cyan]1[/]  [bold]Anchors[/]  [dim]boxes of fixed sizes at each place of the "
+            "maps[/]\n"
+            "An anchor is where the network begins: for each, it says whether it holds "
+            "something, and how far to move its sides. Small objects are found on the fine "
+            "map, large ones on the coarse one.\n"
         ),
     )
     lines = []
@@ -215,10 +218,12 @@ def show_proposals(console: Console, net: FasterRCNN, seen: Proposed, objects: T
     words(
         console,
         tr(
-            "[bold cyan]3[/]  [bold]Proposals[/]  [dim]the surest boxes, without those that overlap[/]\n"
-            "Each anchor is moved as the network says. Of each map at most {before} stay, those with the "
-            "highest objectness. Non-maximum suppression removes those with an IoU above {nms:g} with a "
-            "surer one of the same map; the {after} surest go to the second stage.\n",
+            "[bold cyan]3[/]  [bold]Proposals[/]  [dim]the most confident boxes, without those "
+            "that overlap[/]\n"
+            "Each anchor is moved as the network says. At most {before} of each map are kept, "
+            "those with the highest objectness. Non-maximum suppression removes a box whose "
+            "IoU with a more confident one of the same map is above {nms:g}; the {after} most "
+            "confident go to the second stage.\n",
             before=rpn.pre_nms_top_n(),
             nms=rpn.nms_thresh,
             after=rpn.post_nms_top_n(),

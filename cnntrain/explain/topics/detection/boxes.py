@@ -68,9 +68,10 @@ def boxes(model: ExplainedModel, console: Console, folder: Path) -> None:
     words(
         console,
         tr(
-            "[bold]{model}[/] looks at a test image of {size} with {objects}. Its {cells:,} cells give a box "
-            "and a score for each class; boxes with a score above {threshold:.2f}: {boxes}. Of the first "
-            "{number} images it is the one with most of them.",
+            "[bold]{model}[/] looks at a test image of {size} with {objects}. Its {cells:,} "
+            "cells give a box and a score for each class; boxes with a score above "
+            "{threshold:.2f}: {boxes}. Among the first {number} images it is the one with the "
+            "most of them.",
             model=escape(model.name),
             size="×".join(map(str, model.shape)),
             objects=tr_count(len(objects), "{number:,} object", "{number:,} objects"),
@@ -160,14 +161,16 @@ def show_assignment(
     words(
         console,
         tr(
-            "\n[bold cyan]2[/]  [bold]Assignment[/]  [dim]which cell learns which object, "
-            "and how much[/]\nA cell can learn an object if its centre lies in the "
-            "object's box. How well it fits is its alignment: its score for the object's "
-            "class to the power of {score_power:g}, times the IoU of its box to the power "
-            "of {iou_power:g}. Of each object the {cells} best cells learn, and the cell "
-            "that is nearest to its middle, however badly it fits. wanted: the score that "
-            "the cell should give, 0 elsewhere. The best of them should give the largest "
-            "IoU among them, the others less, in proportion to their alignment.\n",
+            "\n"
+            "[bold cyan]2[/]  [bold]Assignment[/]  [dim]which cell learns which object, and "
+            "how much[/]\n"
+            "A cell can learn an object if its centre lies in the object's box. How well it "
+            "fits is its alignment: its score for the object's class to the power of "
+            "{score_power:g}, times the IoU of its box to the power of {iou_power:g}. For each "
+            "object, the {cells} best cells learn it, and so does the cell nearest to its "
+            "middle, however badly it fits. wanted: the score that the cell should give, 0 "
+            "elsewhere. The best of them should give the largest IoU among them, the others "
+            "less, in proportion to their alignment.\n",
             score_power=OF_SCORE,
             iou_power=OF_IOU,
             cells=CELLS,
@@ -220,10 +223,12 @@ def show_suppression(
     words(
         console,
         tr(
-            "\n[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each "
-            "object[/]\nSeveral cells find the same object. The boxes come in the order of "
-            "their scores, down to {threshold:g}. Each is compared with the boxes of its "
-            "class that stay: with an IoU above {nms:g} it goes.\n",
+            "\n"
+            "[bold cyan]3[/]  [bold]Non-maximum suppression[/]  [dim]one box for each "
+            "object[/]\n"
+            "Several cells find the same object. The boxes come in the order of their scores, "
+            "down to {threshold:g}. Each is compared with the boxes of its class that are "
+            "kept: with an IoU above {nms:g} it is dropped.\n",
             threshold=threshold,
             nms=NMS,
         ),

@@ -83,10 +83,11 @@ def one_pixel(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
     words(
         console,
         tr(
-            "\nA linear layer has a weight for each pixel and does not know which pixels are neighbours: "
-            "with its weights in the same order it computes the same of shuffled images, and learns them "
-            "as well. A kernel relates neighbours: shuffled ones form no edges. What a network loses here is "
-            "what it got from the places of the pixels."
+            "\n"
+            "A linear layer has a weight for each pixel and does not know which pixels are "
+            "neighbours: with its weights in the same order it computes the same from shuffled "
+            "images, and learns them as well. A kernel relates neighbours: shuffled ones form "
+            "no edges. What a network loses here is what it got from the places of the pixels."
         ),
     )
     path = folder / "one_pixel.png"

@@ -102,8 +102,9 @@ def conclude(
     words(
         console,
         tr(
-            "[dim]The accuracies are those on the test images of the data set; a CNN that flattens its maps "
-            "has many parameters behind them: cnntrain summary model=cnn data.image_size=1024[/]"
+            "[dim]The accuracies are those on the test images of the data set; a CNN that "
+            "flattens its maps has many parameters after them: cnntrain summary model=cnn "
+            "data.image_size=1024[/]"
         ),
     )
 

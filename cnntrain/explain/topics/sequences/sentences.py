@@ -99,7 +99,7 @@ def on_belief(
     while since and answers[since - 1] == answers[-1] and shares[since - 1] >= SURE:
         since -= 1
     if since == len(steps):
-        return tr("{text} It is never {sure:.0%} sure to the end.", text=text, sure=SURE)
+        return tr("{text} To the end, it is never {sure:.0%} sure.", text=text, sure=SURE)
     return tr(
         "{text} From {part} {step} on it is at least {sure:.0%} sure.",
         text=text,

@@ -65,8 +65,8 @@ def states(model: ExplainedModel, console: Console, folder: Path) -> None:
     words(
         console,
         tr(
-            "[bold]{model}[/] reads a test image of class {label}, {part} by {part}: of "
-            "the first {images} the one on which the belief changes most\n",
+            "[bold]{model}[/] reads a test image of class {label}, {part} by {part}: among the "
+            "first {images}, the one on which the belief changes most\n",
             model=escape(model.name),
             label=escape(names[int(labels[chosen])]),
             part=of_step,

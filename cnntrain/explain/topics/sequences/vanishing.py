@@ -63,8 +63,9 @@ def show_norms(console: Console, found: Mapping[str, Norms], of_step: str) -> No
     words(
         console,
         tr(
-            "[bold]The gradient through time[/]: the loss L at the end, derived by the "
-            "state after each of the {parts} before, mean norm over {images} test images\n",
+            "[bold]The gradient through time[/]: the loss L at the end, its gradient with "
+            "respect to the state after each of the earlier {parts}, mean norm over {images} "
+            "test images\n",
             parts=sentences.parts(of_step),
             images=IMAGES,
         ),

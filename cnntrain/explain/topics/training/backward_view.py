@@ -95,9 +95,8 @@ def show_step(console: Console, parts: TrainingSetup) -> None:
     words(
         console,
         tr(
-            "{kind} with lr {lr:g}{factor}. {how} In the middle of a good training the "
-            "ratio is about 1e-3; 1e-1 and more forgets what was learnt, 1e-5 learns "
-            "nothing.",
+            "{kind} with lr {lr:g}{factor}. {how} In the middle of a good training run the "
+            "ratio is about 1e-3; 1e-1 and more forgets what was learnt, 1e-5 learns nothing.",
             kind=kind,
             lr=lr,
             factor=factor,

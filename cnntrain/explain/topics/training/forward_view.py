@@ -55,7 +55,7 @@ def show_forward(console: Console, parts: TrainingSetup, forward: Forward) -> No
     of = tr("pixel") if forward.logits.dim() == 4 else tr("image")
     words(
         console,
-        tr("The last are the logits: a number for each {of} and class, larger where it is likelier.", of=of),
+        tr("The last are the logits: a number for each {of} and class, larger for a likelier class.", of=of),
     )
     if parts.precision.dtype is not None:
         words(
@@ -103,7 +103,7 @@ def on_cross_entropy(parts: TrainingSetup, forward: Forward, y: Tensor) -> str:
     if one is not None:
         what, first = one
         return tr(
-            "softmax makes probabilities of the logits. {what}, gets {first:.4f} for its "
+            "softmax turns the logits into probabilities. {what}, gets {first:.4f} for its "
             "own class: −ln{join}{first:.4f} = {log:.4f}. The loss is the mean of that "
             "over {over}: [bold]{loss:.4f}[/].",
             what=what,

@@ -180,8 +180,8 @@ def conclude(console: Console, parts: TrainingSetup, found: Mapping[str, Timed],
     words(
         console,
         tr(
-            "[dim]The GPU must not wait for the CPU: each run of cnntrain train measures this share in the "
-            "same way, and tells it at its end.[/]"
+            "[dim]The GPU must not wait for the CPU: each run of cnntrain train measures this "
+            "share in the same way, and reports it at its end.[/]"
         ),
     )
 

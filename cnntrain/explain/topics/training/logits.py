@@ -22,7 +22,7 @@ from cnntrain.language.translation import tr
 from cnntrain.runtime.console import Console
 from cnntrain.text import shown_names, shown_path
 
-IMAGES = 200  # test images; the one with the least sure answer is shown
+IMAGES = 200  # test images; the one with the least confident answer is shown
 TEMPERATURES = (0.5, 1.0, 2.0, 5.0, 100.0)
 MOST = 10  # classes that are shown
 
@@ -67,8 +67,8 @@ def logits(model: ExplainedModel, console: Console, folder: Path) -> None:
     words(
         console,
         tr(
-            "[bold]{model}[/] and a test image of class {label}: of the first {number} the "
-            "one with the least sure answer\n",
+            "[bold]{model}[/] and a test image of class {label}: among the first {number}, the "
+            "one with the least confident answer\n",
             model=escape(model.name),
             label=escape(names[label]),
             number=len(images),
@@ -143,11 +143,12 @@ def show_softmax(console: Console, outputs: Tensor, label: int, names: Sequence[
     words(
         console,
         tr(
-            "\nsoftmax: p = e^(z − max) / sum. It makes positive numbers of any, which add "
+            "\n"
+            "softmax: p = e^(z − max) / sum. It turns any numbers into positive ones that add "
             "up to 1, and keeps their order. torch's softmax differs by at most "
             "{furthest:.0e}. y is 1 for the class of the image and 0 for the others: the "
-            "gradient of the loss by the logits is p − y. A step against it pulls that "
-            "logit up and pushes the others down.\n",
+            "gradient of the loss with respect to the logits is p − y. A step against it pulls "
+            "that logit up and pushes the others down.\n",
             furthest=furthest,
         ),
     )
@@ -194,9 +195,10 @@ def show_temperatures(console: Console, values: Sequence[float], label: int) -> 
     words(
         console,
         tr(
-            "\nsoftmax of z/T: a small T makes the answer surer, a large one more even "
-            "(entropy up to ln({number}) = {log:.4f}). The order stays, and so does the "
-            "accuracy. The same number added to all logits changes nothing: z + 100 has "
+            "\n"
+            "softmax of z/T: a small T makes the answer more confident, a large one more even "
+            "(entropy up to ln({number}) = {log:.4f}). The order stays the same, and so does "
+            "the accuracy. The same number added to all logits changes nothing: z + 100 has "
             "the same p.",
             number=len(values),
             log=math.log(len(values)),

@@ -44,7 +44,7 @@ def by_score(thresholds: Sequence[float], curves: Mapping[str, Tensor], chosen: 
         curves: by name, each float (T,).
         chosen: the score that is marked.
     """
-    figure, axes = canvas(xlabel="boxes from this score on", ylabel="share")
+    figure, axes = canvas(xlabel="boxes with at least this score", ylabel="share")
     for (name, values), style in zip(curves.items(), ("--", ":", "-"), strict=True):
         colour = COLOURS["mark" if name == "F1" else "curve"]
         axes.plot(thresholds, values.numpy(), style, color=colour, label=name)

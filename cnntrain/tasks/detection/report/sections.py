@@ -74,7 +74,7 @@ def curves(seen: Evaluated, plots: Plots, chosen: bool) -> Section:
         else "The score is the default: no validation images have chosen another."
     )
     text = (
-        f"Boxes from score {result.threshold:.2f} on have precision {here['precision']}, recall "
+        f"Boxes with a score of at least {result.threshold:.2f} have precision {here['precision']}, recall "
         f"{here['recall']} and F1 {here['f1']}, at an IoU of {IOU} with an object of their class. {why} "
         "predict and exported models show these boxes. AP is the mean area below curves such as those to "
         "the left, over the classes and over ten IoUs from 0.5 to 0.95 (COCO)."
@@ -116,13 +116,13 @@ def errors(seen: Evaluated, score: float) -> Section:
     counts = seen.result.matches.errors(score)
     meaning = {
         "missed": f"objects without a box of their class at IoU {IOU}",
-        "duplicate": "a surer box has found the object already",
+        "duplicate": "a more confident box has found the object already",
         "mislocated": f"the class is right, the IoU below {IOU}",
         "confused": "the box is right, the class is not",
         "background": "there is no object",
     }
     rows = [(name, words, f"{counts[name]:,}") for name, words in meaning.items()]
-    text = f"Of the boxes from score {score:.2f} on (Bolya et al. 2020, TIDE)."
+    text = f"Among the boxes with a score of at least {score:.2f} (Bolya et al. 2020, TIDE)."
     return Section(
         "errors", "Errors by kind", table(("error", "what it is", "number"), rows, words=2) + paragraph(text)
     )
@@ -150,7 +150,8 @@ def images(seen: Evaluated, matches: Matches, score: float) -> Section:
     best = clean[:: max(1, len(clean) // BEST)][:BEST]
     captions = [f"missed {int(missed[index])}, wrong {int(wrong[index])}" for index in worst]
     content = paragraph(
-        f"Dashed: the objects; solid: boxes from score {score:.2f} on. images.csv in the run folder lists "
+        f"Dashed: the objects; solid: boxes with a score of at least {score:.2f}. images.csv in the run "
+        f"folder lists "
         "all images, those with most errors first."
     )
     content += gallery(seen, worst, score, captions)

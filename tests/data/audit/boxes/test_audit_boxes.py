@@ -50,9 +50,10 @@ def test_every_planted_fault_is_named_by_its_file(torchless: Command) -> None:
         "1 box outside the image\n  labels/train/02.txt, row 2: ",
         "1 box partly outside the image, by more than a pixel",
         "labels/train/03.txt, row 3: ",
-        "1 box that is there twice; one of them counts\n  labels/train/05.txt, row 4: left 4",
-        "1 annotation of a class that nothing names\n  labels/train/06.txt, row 2: class 7 is outside",
-        "1 annotation without a box that can be read\n  labels/train/07.txt, row 3: 2 numbers are no box",
+        "1 box that is listed twice; one of them is used\n  labels/train/05.txt, row 4: left 4",
+        "1 annotation of a class without a name\n  labels/train/06.txt, row 2: class 7 is outside",
+        "1 annotation without a box that can be read\n  labels/train/07.txt, row 3: 2 numbers are neither "
+        "a box",
         "1 file that names the classes in another order\n  labels/classes.txt names owl, cat, dog",
         "1 annotation without an image, so not used\n  labels/train/11.txt",
         "owl: 1 of ",
