@@ -262,14 +262,14 @@ cnntrain demo RUN [KEY=VALUE ...] [--serve] [-q]
 
 Writes RUN/demo.html: one file in which the run's best model works in any
 browser, on phones too, offline. Draw on it, drop an image, or choose a test
-image: probabilities and feature maps follow; click on a value to see the window
-and the kernel that it came from. The page takes 5 MB and the weights.
+image: probabilities and feature maps follow; click on a value to see the
+window and the kernel that it came from. The page takes 5 MB and the weights.
   cnntrain demo last
   cnntrain demo last out=digits.html
 
 Flags:
-  --serve  write nothing, and serve the page at a local address until Ctrl-C: for
-           models of more than 100 MB, which are too large for one page
+  --serve  write nothing, and serve the page at a local address until Ctrl-C:
+           for models of more than 100 MB, which are too large for one page
 
 Keys (without a value here: as in the checkpoint):
 """,

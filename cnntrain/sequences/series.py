@@ -105,7 +105,7 @@ def time_of(entry: tuple[int, list[str]], time: int, path: Path) -> float:
     """Return the time of a row.
 
     Raises:
-        UserError: it is no number.
+        UserError: it is not a number.
     """
     number, row = entry
     if not is_number(row[time]):

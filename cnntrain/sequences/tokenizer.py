@@ -26,7 +26,7 @@ def packed(file: str) -> str:
         file: its path.
 
     Raises:
-        UserError: it can't be read, is no tokenizer, or is too large.
+        UserError: it can't be read, is not a tokenizer, or is too large.
     """
     shown = f"data.tokens={printable(shown_path(file))}"
     path = Path(file).expanduser()

@@ -100,8 +100,8 @@ def test_an_exported_model_carries_its_tokenizer(cnntrain: Command, tokenizer: A
     ("content", "told"),
     [
         (None, "there is no such file; it takes a tokenizer.json"),
-        ("{", "is no JSON: "),
-        ("[" * 100_000, "is no JSON: "),
+        ("{", "is not JSON: "),
+        ("[" * 100_000, "is not JSON: "),
         ("{}", "is not a tokenizer: Model missing"),
         ('{"model":{"type":"BPE","vocab":{},"merges":[]}}', "has no tokens: train it first"),
         ('{"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"b"}}', "can't take the text"),

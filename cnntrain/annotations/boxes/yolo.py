@@ -111,7 +111,7 @@ def box_of(line: str, num_classes: int) -> tuple[float, ...]:
 
     Raises:
         UnknownClass: it is of a class that does not exist.
-        ValueError: it is no box; the text says why.
+        ValueError: it is not a box; the text says why.
     """
     label, numbers = numbers_of(line, num_classes)
     if len(numbers) != BOX and (len(numbers) < 6 or len(numbers) % 2):

@@ -42,7 +42,7 @@ class Matches:
     object_score: Tensor
 
     def curves(self, thresholds: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Return precision and recall of the boxes from each score on, float64 (thresholds,).
+        """Return precision and recall of the boxes with at least each score, float64 (thresholds,).
 
         The precision of no boxes is 1.
         """
@@ -55,7 +55,7 @@ class Matches:
         return precision, right / max(1, len(self.object_label))
 
     def f1(self, thresholds: Sequence[float]) -> Tensor:
-        """Return F1 of the boxes from each score on, float64 (thresholds,); 0 where none is right."""
+        """Return F1 of the boxes with at least each score, float64 (thresholds,); 0 where none is right."""
         precision, recall = self.curves(thresholds)
         return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
 
@@ -71,7 +71,7 @@ class Matches:
         return THRESHOLDS[int(best[len(best) // 2])]
 
     def errors(self, score: float) -> dict[str, int]:
-        """Return how many boxes from a score on are wrong, by kind, and how many objects are missed."""
+        """Return the numbers of wrong boxes of at least a score, by kind, and of missed objects."""
         shown = self.kind[self.score >= score]
         counts = {
             KINDS[kind]: int((shown == kind).sum()) for kind in (DUPLICATE, MISLOCATED, CONFUSED, BACKGROUND)
@@ -79,13 +79,13 @@ class Matches:
         return {**counts, "missed": int((self.object_score < score).sum())}
 
     def errors_by_image(self, score: float, images: int) -> tuple[Tensor, Tensor]:
-        """Return of each image the objects that are missed, and the boxes from a score on that are wrong."""
+        """Return, for each image, the numbers of missed objects and of wrong boxes of at least a score."""
         is_wrong = (self.score >= score) & (self.kind != RIGHT) & (self.kind != UNCOUNTED)
         missed = self.object_image[self.object_score < score]
         return missed.bincount(minlength=images), self.image[is_wrong].bincount(minlength=images)
 
     def confusion(self, score: float, num_classes: int) -> Tensor:
-        """Return boxes from a score on and objects, int64 (classes + 1, classes + 1); the last is background.
+        """Return objects and boxes of at least a score, int64 (classes + 1, classes + 1); the last is background.
 
         Row: the class of the object; column: the class of the box. An object without a box of any class is in
         the last column, and a box without an object in the last row.
@@ -145,7 +145,7 @@ def kinds_of(overlaps: Tensor, own: Tensor, counts: Tensor, is_found: Tensor) ->
         overlaps: its IoU with each object, float (N, M).
         own: the objects of its class, bool (N, M).
         counts: the objects that are not ignored, bool (N, M).
-        is_found: the objects that a surer box has found, bool (N, M).
+        is_found: the objects that a more confident box has found, bool (N, M).
     """
     kinds = torch.full((len(overlaps),), BACKGROUND)
     nearest = torch.zeros_like(kinds)

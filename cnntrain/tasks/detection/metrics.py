@@ -62,7 +62,7 @@ class DetectionResult(Result):
 
     @cached_property
     def at_threshold(self) -> dict[str, float]:
-        """Precision, recall and F1 of the boxes from the threshold on, at IoU 0.5, by name, from 0 to 1."""
+        """Precision, recall and F1 of the boxes above the threshold, at IoU 0.5, by name, from 0 to 1."""
         precision, recall = self.matches.curves([self.threshold])
         f1 = self.matches.f1([self.threshold])
         return {"precision": precision.item(), "recall": recall.item(), "f1": f1.item()}

@@ -26,7 +26,7 @@ from cnntrain.text import printable
 
 PARTS = ("train", "val", "test")
 STRIDE = 8  # pixels; the finest grid of detectors, below which an object is hardly seen
-MANY_SMALL = 0.2  # share of small boxes from which on larger images are recommended
+MANY_SMALL = 0.2  # share of small boxes above which larger images are recommended
 WIDEST = 320  # pixels; side of images that a CPU trains on in reasonable time
 
 

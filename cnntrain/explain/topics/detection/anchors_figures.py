@@ -56,7 +56,7 @@ def positive(image: Tensor, objects: Tensor, anchors: Sequence[Tensor], names: S
 def proposals(image: Tensor, objects: Tensor, before: Tensor, after: Tensor) -> Figure:
     """Return an image twice: with all boxes that are compared, and with those that suppression leaves.
 
-    The surer a box is, the thicker it is drawn.
+    The more confident a box, the thicker its line.
 
     Args:
         image: uint8 (C, H, W).

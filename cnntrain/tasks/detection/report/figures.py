@@ -37,7 +37,7 @@ def precision_recall(precision: np.ndarray) -> Figure:
 
 @styled
 def by_score(thresholds: Sequence[float], curves: Mapping[str, Tensor], chosen: float) -> Figure:
-    """Return precision, recall and F1 of the boxes from each score on.
+    """Return precision, recall and F1 of the boxes with at least each score.
 
     Args:
         thresholds: T scores.

@@ -26,7 +26,7 @@ STYLE = """
 
 
 def gallery(seen: Evaluated, chosen: Sequence[int], score: float, captions: Sequence[str]) -> str:
-    """Return some images as HTML, with their objects and the boxes from a score on.
+    """Return some images as HTML, with their objects and the boxes with at least some score.
 
     Args:
         seen: the evaluation.
