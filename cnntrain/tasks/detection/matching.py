@@ -85,7 +85,7 @@ class Matches:
         return missed.bincount(minlength=images), self.image[is_wrong].bincount(minlength=images)
 
     def confusion(self, score: float, num_classes: int) -> Tensor:
-        """Return the objects and boxes of at least a score, int64 (classes + 1, classes + 1); background is last.
+        """Return objects and boxes of at least a score, int64 (classes + 1, classes + 1), background last.
 
         Row: the class of the object; column: the class of the box. An object without a box of any class is in
         the last column, and a box without an object in the last row.
