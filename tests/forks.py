@@ -100,6 +100,6 @@ def command(
     for name in [name for name in sys.modules if name.partition(".")[0] == "cnntrain"]:
         del sys.modules[name]  # if joblib's processes come of the same one
     sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
-    from cnntrain.cli import main
+    from cnntrain.__main__ import main
 
-    main.main()
+    main()

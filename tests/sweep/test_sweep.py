@@ -43,27 +43,22 @@ def ranking(folder: Path) -> list[dict[str, str]]:
 
 
 def test_every_combination_runs_and_is_ranked_by_validation(cnntrain: Command) -> None:
-    outcome = cnntrain("train", "-m", *TINY, "optim=sgd,adam,rmsprop", "optim.lr=1e-4,1e-2")
+    outcome = cnntrain("train", "-m", *TINY, "optim=sgd,adam", "optim.lr=1e-4,1e-2")
 
     assert outcome.code == 0, outcome.err
     rows = ranking(the_sweep())
-    assert len(rows) == 6
+    assert len(rows) == 4
     assert {(row["optim"], row["optim.lr"]) for row in rows} == {
-        (optim, lr) for optim in ("sgd", "adam", "rmsprop") for lr in ("0.0001", "0.01")
+        (optim, lr) for optim in ("sgd", "adam") for lr in ("0.0001", "0.01")
     }
     accuracies = [float(row["val_accuracy"]) for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
-    assert [row["rank"] for row in rows] == list("123456")
-    assert "job 6 of 6: optim=rmsprop optim.lr=0.01" in outcome.out
+    assert [row["rank"] for row in rows] == list("1234")
+    assert "job 4 of 4: optim=adam optim.lr=0.01" in outcome.out
     assert f"cnntrain eval {the_sweep() / rows[0]['job']}" in outcome.out
     assert all((the_sweep() / row["job"] / "summary.json").exists() for row in rows)
-    assert {row["job"] for row in rows} >= {"optim-sgd_optim.lr-0.0001", "optim-rmsprop_optim.lr-0.01"}
-
-
-def test_a_range_of_seeds(cnntrain: Command) -> None:
-    assert cnntrain("train", "-m", *TINY, "seed=range(3)").code == 0
-    seeds = [json.loads((the_sweep() / f"seed-{n}" / "summary.json").read_text())["seed"] for n in range(3)]
-    assert seeds == [0, 1, 2]
+    assert {row["job"] for row in rows} >= {"optim-sgd_optim.lr-0.0001", "optim-adam_optim.lr-0.01"}
+    assert not [column for row in rows for column in row if "test" in column]  # the test set chooses nothing
 
 
 def test_a_job_that_fails_is_named_and_the_others_go_on(cnntrain: Command) -> None:
@@ -76,12 +71,11 @@ def test_a_job_that_fails_is_named_and_the_others_go_on(cnntrain: Command) -> No
     assert "NaN or infinite" in last["reason"]
 
 
-def test_out_is_the_folder_of_the_sweep(cnntrain: Command) -> None:
+def test_out_is_the_folder_of_the_sweep(cnntrain: Command, run: Path) -> None:
     assert cnntrain("train", "-m", *TINY, "seed=0,1", "out=my/sweep").code == 0
     assert len(ranking(Path("my/sweep"))) == 2
     is_told(cnntrain("train", "-m", *TINY, "optim.lr=1,2", "out=my/sweep"), "holds a sweep of other jobs")
-    assert cnntrain("train", *TINY, "out=run").code == 0
-    is_told(cnntrain("train", "-m", *TINY, "seed=0,1", "out=run"), "out=run holds a run")
+    is_told(cnntrain("train", "-m", *TINY, "seed=0,1", f"out={run}"), "out=run holds a run")
 
 
 def test_a_wrong_value_is_told_before_any_job_runs(cnntrain: Command) -> None:
@@ -91,14 +85,10 @@ def test_a_wrong_value_is_told_before_any_job_runs(cnntrain: Command) -> None:
     assert not Path("outputs/sweeps").exists() or not list(Path("outputs/sweeps").iterdir())
 
 
-def test_model_selection_never_sees_the_test_set(cnntrain: Command) -> None:
-    cnntrain("train", "-m", *TINY, "seed=0,1")
-    assert not [column for row in ranking(the_sweep()) for column in row if "test" in column]
-
-
-def test_ctrl_c_ends_the_sweep_and_ranks_what_is_finished() -> None:
+def test_a_sweep_in_use_is_told_and_ctrl_c_ends_it_and_ranks_what_is_finished(cnntrain: Command) -> None:
     process = started("model=mlp", "limit=500", "epochs=3", "seed=range(50)")
     wait_for_jobs(process, 1)
+    is_told(cnntrain("resume", str(the_sweep())), "in use by another process")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
 
@@ -109,21 +99,21 @@ def test_ctrl_c_ends_the_sweep_and_ranks_what_is_finished() -> None:
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(cnntrain: Command) -> None:
-    """Twelve jobs: each runs once, the finished ones are not touched, and the half-done one goes on."""
-    sweep = ("model=mlp", "limit=500", "epochs=3", "seed=range(6)", "optim=adam,sgd", "save_every_steps=5")
+    """Six jobs: each runs once, the finished ones are not touched, and the half-done one goes on."""
+    sweep = ("model=mlp", "limit=500", "epochs=3", "seed=range(3)", "optim=adam,sgd", "save_every_steps=5")
     process = started(*sweep)
-    wait_for_jobs(process, 4)
+    wait_for_jobs(process, 2)
     process.kill()
     process.wait()
     folder = the_sweep()
     before = finished_jobs(folder)
     times = {name: (folder / name / "summary.json").stat().st_mtime_ns for name in before}
-    assert 4 <= len(before) < 12
+    assert 2 <= len(before) < 6
 
     outcome = cnntrain("resume", "last")
     assert outcome.code == 0, outcome.err
-    assert f"{len(before)} jobs of 12 finished before" in outcome.out
-    assert [row["state"] for row in ranking(folder)] == ["finished"] * 12
+    assert f"{len(before)} jobs of 6 finished before" in outcome.out
+    assert [row["state"] for row in ranking(folder)] == ["finished"] * 6
     assert {name: (folder / name / "summary.json").stat().st_mtime_ns for name in before} == times
     assert outcome.out.count("resumed after step") <= 1
 
@@ -133,26 +123,24 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(cnntrain: Command) -> None:
 
 
 def test_a_resumed_job_ends_with_the_same_bits(cnntrain: Command) -> None:
-    jobs = ("-m", *TINY, "epochs=3", "save_every_steps=3", "seed=0,1")
-    cnntrain("train", *jobs, "out=whole")
-    cnntrain("train", *jobs, "out=parts")
-    half = Path("parts/seed-1")
+    cnntrain("train", "-m", *TINY, "epochs=3", "save_every_steps=3", "seed=0,1", "out=sweep")
+    job = Path("sweep/seed-1")
+    whole = torch.load(job / "checkpoints/last.pt", weights_only=True)["model"]
     for name in ("job.json", "summary.json", "checkpoints/last.pt", "checkpoints/best.pt"):
-        (half / name).unlink()  # which leaves it at the end of its second epoch
-    outcome = cnntrain("resume", "parts")
+        (job / name).unlink()  # which leaves it at the end of its second epoch
+    outcome = cnntrain("resume", "sweep")
     assert "resumed after step" in outcome.out and "1 job of 2 finished before" in outcome.out
-    one, other = (
-        torch.load(Path(sweep) / "seed-1" / "checkpoints" / "last.pt", weights_only=True)["model"]
-        for sweep in ("whole", "parts")
-    )
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    resumed = torch.load(job / "checkpoints/last.pt", weights_only=True)["model"]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_larger_grid_adds_to_a_sweep(cnntrain: Command) -> None:
     cnntrain("train", "-m", *TINY, "seed=0,1", "out=sweep")
-    outcome = cnntrain("train", "-m", *TINY, "seed=0,1,2", "out=sweep")
+    outcome = cnntrain("train", "-m", *TINY, "seed=range(3)", "out=sweep")
     assert "2 jobs of 3 finished before" in outcome.out
     assert len(ranking(Path("sweep"))) == 3
+    summaries = [json.loads(Path(f"sweep/seed-{n}/summary.json").read_text()) for n in range(3)]
+    assert [summary["seed"] for summary in summaries] == [0, 1, 2]
 
 
 def test_a_sweep_without_validation_is_finished_and_not_ranked(cnntrain: Command) -> None:
@@ -171,7 +159,7 @@ def test_on_error_stop_leaves_the_rest(cnntrain: Command) -> None:
 
 
 def test_long_and_odd_values_make_names_that_are_short_and_differ(cnntrain: Command) -> None:
-    lists = ",".join(f"[{','.join(['16'] * n)}]" for n in (60, 61))
+    lists = ",".join(f"[{','.join(['16'] * n)}]" for n in (36, 37))
     run = (*TINY, f"model.hidden={lists}", "augment.shift=0,1", "precision=fp32", "threads=1", "doctor=false")
     outcome = cnntrain("train", "-m", *run)
     assert outcome.code == 0, outcome.err
@@ -249,6 +237,7 @@ def test_the_arguments_of_a_class_of_ones_own_vary(cnntrain: Command, how: tuple
         pytest.importorskip("optuna")
     Path("mine_here.py").write_text(OWN_MODEL)
     own = ("limit=200", "epochs=1", "model._target_=mine_here.Net", "model.width=range(2,5)", "out=sweep")
+    own += ("report=false",)
     outcome = cnntrain("train", "-m", *own, *how)
     assert outcome.code == 0, outcome.err
     rows = ranking(Path("sweep"))
@@ -284,14 +273,6 @@ def test_wrong_sweeps_are_told_before_torch_is_imported(
 @pytest.mark.parametrize("choice", ["launcher=joblib", "sweeper=random", "sweeper=optuna"])
 def test_what_is_for_sweeps_is_refused_without_one(torchless: Command, choice: str) -> None:
     is_told(torchless("train", choice), f"{choice} is for sweeps: add -m, or leave it out")
-
-
-def test_a_sweep_in_use_is_told(cnntrain: Command) -> None:
-    process = started("model=mlp", "limit=500", "epochs=3", "seed=range(50)")
-    wait_for_jobs(process, 1)
-    is_told(cnntrain("resume", str(the_sweep())), "in use by another process")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import needs_browser, seen_by
-from conftest import TINY, Command
+from conftest import TINY
 
+from cnntrain.cli import main
 from cnntrain.compare.page import PageFacts
 from cnntrain.compare.page import page as page_of
 from cnntrain.compare.ranking import Run, ranked
@@ -43,14 +47,18 @@ document.body.dataset.probe = JSON.stringify(found);
 """
 
 
-@pytest.fixture
-def sweep(cnntrain: Command) -> Path:
-    outcome = cnntrain(
-        *("train", "-m", *TINY, "epochs=2", "precision=fp32", "threads=1", "out=sweep"),
-        *("optim=sgd,adam", "optim.lr=1e-3,1e-2,1e9"),
-    )
-    assert "sweep/sweep.html" in outcome.out
-    return Path("sweep")
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept")
+    words = ("train", "-m", *TINY, "epochs=2", "precision=fp32", "threads=1", "out=sweep")
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cnntrain", *words, "optim=sgd,adam", "optim.lr=1e-3,1e-2,1e9"])
+        with pytest.raises(SystemExit):
+            main.main()
+    assert "sweep/sweep.html" in printed.getvalue()
+    return folder / "sweep"
 
 
 def figures(accuracy: float) -> dict[str, float]:
