@@ -157,7 +157,7 @@ def wait_until_free(folder: Path, seconds: float) -> bool:
         except UserError:
             if time.monotonic() > end:
                 return False
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def remember(folder: Path) -> None:

@@ -24,7 +24,8 @@ from cnntrain.sweep.job import Job, is_under_way
 from cnntrain.sweep.worker import in_worker, stderr_to
 
 Work = Callable[[Job], JobRecord]
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.1
+SLURM_POLL_SECONDS = 0.5  # each looks for a file of each job, on a disk that the cluster shares
 UNKNOWN_AT_A_TIME = 8  # jobs that a search asks for together, where only the cluster knows how many run
 
 
@@ -163,7 +164,9 @@ class Submitit(Launcher):
         executor = submitit.AutoExecutor(folder / ".submitit", cluster=self.cluster)
         executor.update_parameters(name=f"cnntrain {folder.name}", **self.parameters)
         waiting, running = list(jobs), dict[Any, Job]()
-        limit = self.at_a_time() if self.cluster == "local" else len(waiting)  # Slurm counts by itself
+        is_local = self.cluster == "local"
+        limit = self.at_a_time() if is_local else len(waiting)  # Slurm counts by itself
+        poll = POLL_SECONDS if is_local else SLURM_POLL_SECONDS
         try:
             while waiting or running:
                 batch = waiting[: limit - len(running)]
@@ -171,7 +174,7 @@ class Submitit(Launcher):
                 if batch:
                     with stderr_to(folder / ".submitit" / "stderr.log"):
                         running.update(zip(executor.map_array(work, batch), batch, strict=True))
-                done = next(submitit.helpers.as_completed(list(running), poll_frequency=POLL_SECONDS))
+                done = next(submitit.helpers.as_completed(list(running), poll_frequency=poll))
                 error = done.exception()
                 yield running.pop(done), lost(str(error)) if error else done.result()
         finally:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from cnntrain.runtime.signals import fast_exit
 from cnntrain.sweep.job import Job
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.1
 T = TypeVar("T")
 
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import TINY, Command
 from forks import Forked
 
-SWEEP = ("model=mlp", "limit=2000", "epochs=12", "precision=fp32", "threads=1", "seed=range(6)", "out=sweep")
+SWEEP = ("model=mlp", "limit=2000", "epochs=6", "precision=fp32", "threads=1", "out=sweep")
 SWEEP += ("report=false",)
 LAUNCHERS = {
     "local": [],
@@ -44,11 +44,11 @@ def ranked() -> list[str]:
     return [row["job"] for row in csv.DictReader(Path("sweep/sweep.csv").open()) if row["rank"]]
 
 
-def begun(launcher: str) -> subprocess.Popen[str] | Forked:
+def begun(launcher: str, jobs: int) -> subprocess.Popen[str] | Forked:
     """A sweep in a process of its own, one job of which is finished."""
     if launcher != "local" and importlib.util.find_spec(launcher) is None:
         pytest.skip(f"needs {launcher}")
-    words = ["train", "-m", *SWEEP, *LAUNCHERS[launcher]]
+    words = ["train", "-m", *SWEEP, f"seed=range({jobs})", *LAUNCHERS[launcher]]
     process: subprocess.Popen[str] | Forked
     if launcher == "local":
         process = Forked(*words)
@@ -63,7 +63,7 @@ def begun(launcher: str) -> subprocess.Popen[str] | Forked:
 
 @pytest.mark.parametrize("launcher", STARTED)
 def test_sigterm_stops_every_launcher_cleanly(launcher: str) -> None:
-    process = begun(launcher)
+    process = begun(launcher, jobs=6)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
 
@@ -89,12 +89,11 @@ class Net(nn.Module):
 
 
 @pytest.mark.parametrize("words", [[], ["-m", "seed=0,1"]])
-def test_ctrl_c_is_heard_though_the_code_that_it_meets_makes_another_error_of_it(
-    process: Command, words: list[str]
-) -> None:
+def test_ctrl_c_is_heard_though_the_code_that_it_meets_makes_another_error_of_it(words: list[str]) -> None:
     Path("hiding.py").write_text(HIDING)
-    outcome = process("train", *TINY, "model=custom", "model._target_=hiding.Net", *words, "out=run")
-    assert outcome.code == 130 and "failed" not in outcome.err and "can't" not in outcome.err, outcome.err
+    process = Forked("train", *TINY, "model=custom", "model._target_=hiding.Net", *words, "out=run")
+    _, err = process.communicate()
+    assert process.returncode == 130 and "failed" not in err and "can't" not in err, err
 
 
 IN_A_FINALIZER = """
@@ -112,15 +111,16 @@ class Net(nn.Sequential):
 """
 
 
-def test_a_signal_that_meets_a_finalizer_stops_the_job_without_a_traceback(process: Command) -> None:
+def test_a_signal_that_meets_a_finalizer_stops_the_job_without_a_traceback() -> None:
     """Such as that of a bar. Python drops what is raised in one, and prints a traceback of it."""
     Path("finalizer.py").write_text(IN_A_FINALIZER)
     own = ("limit=200", "epochs=1000", "model._target_=finalizer.Net", "precision=fp32", "report=false")
 
-    outcome = process("train", "-m", *own, "seed=0,1", "out=sweep")
+    process = Forked("train", "-m", *own, "seed=0,1", "out=sweep")
+    _, err = process.communicate()
 
-    assert outcome.code == 143 and "Traceback" not in outcome.err, outcome.err
-    assert outcome.err.rstrip().endswith("to go on: cnntrain resume sweep")
+    assert process.returncode == 143 and "Traceback" not in err, err
+    assert err.rstrip().endswith("to go on: cnntrain resume sweep")
     assert not finished()
 
 
@@ -143,19 +143,19 @@ def test_an_error_whose_causes_go_in_a_circle_is_told() -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_can_be_resumed_at_once(process: Command) -> None:
+def test_a_sweep_that_is_killed_can_be_resumed_at_once(cnntrain: Command) -> None:
     """Though the workers of the killed process are still at it: they notice, and get out of the way."""
-    begun("joblib").kill()
+    begun("joblib", jobs=4).kill()
     before = {name: (Path("sweep") / name / "job.json").stat().st_mtime_ns for name in finished()}
 
-    outcome = process("resume", "sweep", *LAUNCHERS["joblib"])
+    outcome = cnntrain("resume", "sweep", "launcher=local")
 
     assert outcome.code == 0, outcome.err
-    assert "failed" not in outcome.err and len(finished()) == len(ranked()) == 6
+    assert "failed" not in outcome.err and len(finished()) == len(ranked()) == 4
     assert all((Path("sweep") / name / "job.json").stat().st_mtime_ns == at for name, at in before.items())
 
 
-def test_a_job_whose_process_dies_costs_no_other(process: Command) -> None:
+def test_a_job_whose_process_dies_costs_no_other(cnntrain: Command) -> None:
     pytest.importorskip("joblib")
     Path("deadly.py").write_text(
         "import os\nfrom cnntrain.models import MLP\n\n"
@@ -173,7 +173,7 @@ def test_a_job_whose_process_dies_costs_no_other(process: Command) -> None:
         "model._target_=deadly.Net",
         "report=false",
     )
-    outcome = process("train", "-m", *own, "model.fatal=range(3)", "out=sweep", *LAUNCHERS["joblib"])
+    outcome = cnntrain("train", "-m", *own, "model.fatal=range(3)", "out=sweep", *LAUNCHERS["joblib"])
 
     assert outcome.code == 1
     reason = "its process was lost: killed, perhaps because memory ran out"
