@@ -11,17 +11,16 @@ import functools
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnntrain.image_folder.depth import NoRange
-from cnntrain.image_folder.unsupported import advice
 from cnntrain.runtime.regular_files import NotRegular, open_regular
 from cnntrain.text import printable
 
@@ -37,6 +36,16 @@ HEAD = 64  # bytes that tell the format
 REDUCIBLE = 4  # times the bound that a JPEG may have: it is then decoded at half its width and height
 ONE_AT_A_TIME = 0.125  # share of the bound from which on images are decoded one after another
 FILE_BYTES = 4  # bytes a pixel of the bound that the file of a format may have which is read whole
+# Files of photographs, drawings and films that are not read, and what to convert them to.
+PHOTOGRAPHS = "heic heif cr2 cr3 nef arw dng orf raf rw2"  # of iPhones, and raw ones of cameras
+DRAWINGS = "svg pdf"
+FILMS = "mp4 mov avi mkv webm m4v mpg mpeg wmv"
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands, ISO/IEC 23008-12
+ADVICE = {
+    **{f".{name}": f"{name.upper()} is not read here: convert it to JPEG" for name in PHOTOGRAPHS.split()},
+    **{f".{name}": f"{name.upper()} is not read here: convert it to PNG" for name in DRAWINGS.split()},
+    **{f".{name}": "a video is not read here: save its frames as JPEG" for name in FILMS.split()},
+}
 # Of large images and odd metadata. Not around each file, since filters are not a thread's own.
 warnings.filterwarnings("ignore", module="PIL")
 
@@ -126,6 +135,18 @@ def refused_format(head: bytes, file: BinaryIO) -> str:
                     return "EPS files are refused: reading them starts Ghostscript; save it as PNG or JPEG"
                 return f"{name} files are not read: save it as PNG or JPEG"
     return ""
+
+
+def advice(name: str, head: bytes = b"") -> str:
+    """Return what to do about a file that is not read, by its extension or first bytes; empty if unknown."""
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+        return ADVICE[".heic"]
+    return ADVICE.get(PurePath(name).suffix.lower(), "")
+
+
+def advice_for(names: Iterable[str]) -> list[str]:
+    """Return what to do about files that are not read, each advice once."""
+    return [text for text in dict.fromkeys(map(advice, names)) if text]
 
 
 def prepare_decoding(image: Image.Image, at_least: int | None, decoding: Decoding) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from cnntrain.errors import UserError, nearest
 from cnntrain.image_folder.findings import heading
 from cnntrain.image_folder.listing import split_images
-from cnntrain.image_folder.unsupported import advice_for
+from cnntrain.image_folder.opening import advice_for
 from cnntrain.image_folder.walk import WalkResult, walk
 from cnntrain.runs.run_folder import typed_path
 from cnntrain.runtime.hardware import cores

@@ -10,8 +10,7 @@ from torch import Generator, Tensor
 
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.resize import Size
-from cnntrain.data.sequences.batch import of_lengths
-from cnntrain.data.sequences.order import grouped
+from cnntrain.data.sequences.batch import grouped, of_lengths
 from cnntrain.data.targets import CLASSES
 from cnntrain.sequences.reading import Sequences
 from cnntrain.sequences.tokens import Tokens
@@ -48,7 +47,7 @@ class SequenceDataset(InMemoryDataset):
         return of_lengths(self.images[places.to(self.device)], lengths.to(self.device))
 
     def grouped(self, order: Tensor, batch_size: int, generator: Generator) -> Tensor:
-        """Return shuffled indices in batches of like length; see :mod:`cnntrain.data.sequences.order`."""
+        """Return shuffled indices in batches of like length; see :mod:`cnntrain.data.sequences.batch`."""
         return grouped(order, self.lengths, batch_size, generator)
 
     def by_length(self, indices: Tensor) -> Tensor:

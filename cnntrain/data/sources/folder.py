@@ -27,7 +27,8 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder.duplicates import copies_across
 from cnntrain.image_folder.inventory import why_not_trainable
 from cnntrain.image_folder.listing import explain_lookalike
-from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit, check_there, match_members
+from cnntrain.image_folder.matching import check_there, match_members
+from cnntrain.image_folder.members import DIGITS, UNUSED, Member, RunSplit
 from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.text import printable, shown_path, some
 
