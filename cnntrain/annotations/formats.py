@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.annotations.readers import coco, coco_images, voc
+from cnntrain.annotations.readers import coco, coco_images, voc, yolo_parts
 from cnntrain.annotations.readers.names import class_names
 from cnntrain.annotations.readers.pairs import (
     IMAGES,
-    LABELS,
     MASKS,
     has,
     is_label,
@@ -40,7 +39,7 @@ def formats_in(root: Path) -> list[str]:
         found.append("masks")
     if coco_images.files_of(root):
         found.append("coco")
-    if pairs(root, LABELS, is_label):
+    if yolo_parts.pairs_of(root):
         found.append("yolo")
     return found or [CLASSES]
 
@@ -160,8 +159,9 @@ def read_yolo(root: Path) -> Table:
             f"{MOST_CLASSES - 1}"
         )
     table.names, table.labels = with_background(named.names)
-    for pair in pairs(root, LABELS, is_label):
+    for pair in yolo_parts.pairs_of(root):
         table.entries += [Entry(image, pair.part) for image in join(table, pair, is_label)]
+    yolo_parts.follow(table)
     return table
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cnntrain.annotations.readers import yolo_parts
 from cnntrain.annotations.readers.names import LISTS, YAML, ClassNames, class_names
-from cnntrain.annotations.readers.pairs import LABELS, Pair, beside, is_label, join, pairs
+from cnntrain.annotations.readers.pairs import Pair, beside, is_label, join
 from cnntrain.annotations.readers.yolo import BOX, UnknownClass, lines_of, numbers_of
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.errors import UserError
@@ -31,6 +32,7 @@ def read(root: Path) -> Table:
     table.names = names_of(table, found)
     for pair in found:
         table.entries += [Entry(image, pair.part) for image in join(table, pair, is_label)]
+    yolo_parts.follow(table)
     for entry in table.entries:
         if entry.mask:
             add(table, entry)
@@ -42,7 +44,7 @@ def pairs_of(root: Path) -> list[Pair]:
 
     Text beside images is taken for labels only if a file names their classes, as LabelImg writes it.
     """
-    found = pairs(root, LABELS, is_label)
+    found = yolo_parts.pairs_of(root)
     if found:
         return found
     found = beside(root, is_label)

@@ -123,8 +123,12 @@ def of_list(path: Path) -> ClassNames:
     return ClassNames([line for line in lines if line and line != UNNAMED])
 
 
-def of_yaml(path: Path) -> ClassNames:
-    """Return the names in a ``data.yaml``; none if it has no ``names``."""
+def content_of_yaml(path: Path) -> dict[Any, Any]:
+    """Return what a ``data.yaml`` says; nothing if that is no mapping.
+
+    Raises:
+        UserError: it can't be read, or is no YAML.
+    """
     import yaml
 
     try:
@@ -132,7 +136,12 @@ def of_yaml(path: Path) -> ClassNames:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first = printable(str(error).splitlines()[0])
         raise UserError(f"{shown_path(path)} is not YAML: {first}") from error
-    names = content.get("names") if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def of_yaml(path: Path) -> ClassNames:
+    """Return the names in a ``data.yaml``; none if it has no ``names``."""
+    names = content_of_yaml(path).get("names")
     if isinstance(names, list):
         return ClassNames([str(name) for name in names])
     if isinstance(names, dict) and all(isinstance(key, int) and key >= 0 for key in names):
