@@ -24,10 +24,11 @@ from cnntrain.annotations.table import (
     with_background,
 )
 from cnntrain.errors import UserError
+from cnntrain.image_folder.layout import PARTS
 from cnntrain.image_folder.layout import class_names as folders_in
 from cnntrain.image_folder.listing import is_image
 from cnntrain.image_folder.walk import absolute
-from cnntrain.text import printable, shown_path
+from cnntrain.text import printable, shown_path, some
 
 
 def formats_in(root: Path) -> list[str]:
@@ -90,17 +91,25 @@ def check_images_have_more(folder: Path, shown: str) -> None:
     """Raise a UserError if a folder holds images in ``images/``, and nothing that says what they show."""
     tops = folders_in(folder)
     is_of_images = len(tops) == 1 and (tops[0].lower() in IMAGES or tops[0] == voc.IMAGES)
-    if is_of_images and not folders_in(folder / tops[0]) and has(folder, tops, is_image):
+    if is_of_images and not has_classes(folder / tops[0]) and has(folder, tops, is_image):
         masks = f"{voc.MASKS[0]}/" if tops[0] == voc.IMAGES else "masks/"
         if files := sorted(path.name for path in folder.glob("*.json")):
+            why = f"it names none of the images in {tops[0]}/ as file_name; if it is COCO's, put it"
+            if len(files) > 1:
+                why = "only a single file is read there; put COCO's files, with train and val in their names,"
             raise UserError(
-                f"data.root={shown} holds {printable(files[0])} beside {tops[0]}/: if it is COCO's, put it "
-                f"into {shown}/annotations/"
+                f"data.root={shown} holds {some(files)} beside {tops[0]}/: {why} into {shown}/annotations/"
             )
         raise UserError(
             f"data.root={shown} holds images in {tops[0]}/ and nothing that says what they show: put their "
             f"masks into {masks}, each with the name of its image, or sort them into a folder for each class"
         )
+
+
+def has_classes(images: Path) -> bool:
+    """Return whether a folder of images has folders in it that may be classes, which parts are not."""
+    inside = folders_in(images)
+    return any(name.lower() not in PARTS or folders_in(images / name) for name in inside)
 
 
 def read(root: str | Path, kind: str) -> Table:

@@ -17,7 +17,7 @@ CLASSES = "classes"  # a folder for each class: classification
 FORMATS: Mapping[str, str] = {
     "voc": "JPEGImages/ and SegmentationClass/, Pascal VOC",
     "masks": "images/ and masks/",
-    "coco": "annotations/*.json or */_annotations.coco.json, COCO",
+    "coco": "annotations/*.json, */_annotations.coco.json or one *.json beside images/, COCO",
     "yolo": "images/, labels/*.txt and data.yaml, YOLO's polygons",
     CLASSES: "a folder of images for each class",
 }

@@ -23,7 +23,7 @@ from cnntrain.text import printable
 READERS = {"coco": coco.read, "yolo": yolo.read, "voc": voc.read, "pascal": pascal.read}
 # What each holds, in the order in which they are looked for.
 FORMATS: Mapping[str, str] = {
-    "coco": "annotations/*.json or */_annotations.coco.json, COCO",
+    "coco": "annotations/*.json, */_annotations.coco.json or one *.json beside images/, COCO",
     "yolo": "images/, labels/*.txt and data.yaml, or *.txt beside images and classes.txt, YOLO's boxes",
     "voc": "JPEGImages/ and Annotations/*.xml, or *.xml beside images, Pascal VOC",
     "pascal": "PNGImages/ and Annotation/*.txt, PASCAL Annotation 1.00, as Penn-Fudan has them",

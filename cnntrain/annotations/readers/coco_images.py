@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cnntrain.annotations.readers import voc
-from cnntrain.annotations.readers.pairs import MASKS, base
+from cnntrain.annotations.readers.pairs import IMAGES, MASKS, base
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.image_folder.layout import PARTS, class_names
 from cnntrain.image_folder.listing import is_image
 from cnntrain.image_folder.walk import walk
+from cnntrain.runtime.regular_files import open_regular
 from cnntrain.text import printable
 
 ROBOFLOW = "_annotations.coco.json"
 FOLDER = "annotations"
 OBJECTS = "instances"  # how COCO's and CVAT's files of objects begin
+NAMED = re.compile(rb'"file_name"\s*:\s*"([^"\\]+)"')
+AT_ONCE, LONGEST, SOME = 2**24, 512, 100  # bytes that are searched, those of a name, and names
 OTHER_TASKS = ("captions", "person_keypoints", "image_info", "panoptic")
 
 
@@ -97,19 +101,56 @@ def added(
 
 
 def files_of(root: Path) -> dict[str, str]:
-    """Return the part of each JSON file of a folder, ``""`` if its name tells none; relative to the root."""
+    """Return the part of each JSON file of a folder, ``""`` if its name tells none; relative to the root.
+
+    A single JSON file beside a folder of images counts if it names images that are there.
+    """
     found = {}
     if (root / ROBOFLOW).is_file():
         found[ROBOFLOW] = ""
     for name in class_names(root):
         if name.lower() in PARTS and (root / name / ROBOFLOW).is_file():
             found[f"{name}/{ROBOFLOW}"] = PARTS[name.lower()]
-    if found or not (root / FOLDER).is_dir():
+    if found:
         return found
+    if not (root / FOLDER).is_dir():
+        alone = beside_images(root)
+        return {alone: part_in(alone)} if alone else {}
     names = sorted(path.name for path in (root / FOLDER).glob("*.json") if path.is_file())
     objects = [name for name in names if name.startswith(OBJECTS)]
     chosen = objects or [name for name in names if not name.startswith(OTHER_TASKS)]
     return {f"{FOLDER}/{name}": part_in(name) for name in chosen}
+
+
+def beside_images(root: Path) -> str:
+    """Return the only JSON file of a folder with images in a folder of their own, if it names one of them."""
+    tops = class_names(root)
+    if len(tops) != 1 or not (tops[0].lower() in IMAGES or tops[0] == voc.IMAGES):
+        return ""
+    files = list(islice((path for path in root.glob("*.json") if path.is_file()), 2))
+    folders = ["", tops[0], *(f"{tops[0]}/{name}" for name in class_names(root / tops[0]))]
+    if len(files) != 1 or not names_image(files[0], [root / folder for folder in folders]):
+        return ""
+    return files[0].name
+
+
+def names_image(path: Path, folders: Sequence[Path]) -> bool:
+    """Return whether one of the first images that a file of COCO's names is in one of some folders."""
+    rest, seen = b"", 0
+    try:
+        with open_regular(path) as file:
+            while part := file.read(AT_ONCE):
+                for name in NAMED.findall(rest + part):
+                    seen += 1
+                    own = name.decode(errors="replace").replace("\\", "/")
+                    if any((folder / own).is_file() for folder in folders):
+                        return True
+                    if seen >= SOME:
+                        return False
+                rest = part[-LONGEST:]
+    except (OSError, ValueError):  # a name that no file can have, say
+        return False
+    return False
 
 
 def part_in(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import mask_tree
 import numpy as np
 import pytest
 from box_tree import NAMES, SIZE, boxes, pixels, save, xml
+from conftest import Command, is_told
 from PIL import Image, ImageOps
 
 from cnntrain.annotations.boxes import formats
@@ -165,6 +167,34 @@ def test_other_folders_are_not_taken_for_folders_with_boxes() -> None:
     assert formats.targets_of("classes", AnnotationOptions()) == "classes"
     with pytest.raises(UserError, match=r"data\.root=classes has no boxes: annotations"):
         formats.format_of("classes")
+
+
+@pytest.mark.parametrize("parts", [("",), ("train", "val")])
+def test_a_single_file_of_coco_beside_images_is_read(parts: tuple[str, ...]) -> None:
+    root = box_tree.coco(Path("data"), range(6), parts[0] or "all")
+    if len(parts) > 1:
+        box_tree.coco(root, range(6), parts[1])  # whose files have the same names
+    (root / f"annotations/instances_{parts[0] or 'all'}.json").rename(root / f"result_{parts[0]}.json")
+    shutil.rmtree(root / "annotations")
+    assert formats.targets_of(root, AnnotationOptions()) == "boxes"
+    found = inventory(root)
+    assert "one *.json beside images/" in found.in_words()["format"]
+    assert [entry.part for entry in found.table.entries] == [parts[0]] * 6
+    assert all(read(found, index) == truth(found, index) for index in range(6))
+
+
+def test_several_files_beside_images_or_one_that_names_none_of_them_are_explained(torchless: Command) -> None:
+    root = box_tree.coco(Path("data"), range(6))
+    file = root / "annotations/instances_train.json"
+    shutil.copy(file, root / "val.json")
+    file.rename(root / "train.json")
+    file.parent.rmdir()
+    train = ("train", "data=folder", "data.root=data")
+    told = "data holds train.json, val.json beside images/: only a single file is read there"
+    is_told(torchless(*train), told, "into data/annotations/")
+    (root / "val.json").unlink()
+    (root / "train.json").write_text((root / "train.json").read_text().replace(".png", ".jpg"))
+    is_told(torchless(*train), "holds train.json beside images/: it names none of the images in images/")
 
 
 def test_a_folder_that_has_several_formats_says_so_and_is_read_as_asked() -> None:
