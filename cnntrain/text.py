@@ -1,8 +1,9 @@
-"""Text of unknown origin, made safe to print: names of files and classes, contents of checkpoints."""
+"""Text for people: names and contents of unknown origin, made safe to print, and values as they are typed."""
 
 from __future__ import annotations
 
 import codecs
+import hashlib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -137,6 +138,26 @@ def network_name(model: Mapping[str, Any], kind: str) -> str:
     """
     name = model.get("name")
     return printable(name, 60) if isinstance(name, str) and name else kind
+
+
+def shown(value: Any) -> str:
+    """Return a value as it would be typed."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(shown, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{name}:{shown(item)}" for name, item in value.items()) + "}"
+    return str(value)
+
+
+def brief(value: Any) -> str:
+    """Return a value as it would be typed; of a long one, such as a vocabulary, the beginning and a hash."""
+    text = shown(value)
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[: LONGEST // 2]}... ({len(text):,} characters, {digest[:8]})"
 
 
 def shown_path(path: str | Path) -> str:

@@ -184,7 +184,7 @@ def of_overrides(topic: Topic, overrides: Sequence[str], config_dir: str | None)
 
 def of_run(topic: Topic, run: str, overrides: Sequence[str]) -> Subject:
     """Return a run's configuration, overridden, and its best checkpoint."""
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_best
 
     parsed = check_overridable(overrides, OVERRIDABLE["explain_run"], "explain run=RUN")

@@ -40,7 +40,7 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
         overrides: the overrides, as typed.
         command: the command that gives the same result.
     """
-    from cnntrain.config.from_checkpoint import check_overridable, data_trust
+    from cnntrain.config.saved.from_checkpoint import check_overridable, data_trust
     from cnntrain.inference.saved_run import open_best
 
     parsed = check_overridable(overrides, OVERRIDABLE["eval"], "eval")
@@ -59,7 +59,7 @@ def evaluated(run_name: str, overrides: Sequence[str], command: str) -> Any:
 
 def report(arguments: Sequence[str]) -> int:
     """``cnntrain report RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_last
 
     run_name, overrides = run_and_overrides(arguments, REPORT)
@@ -75,8 +75,8 @@ def report(arguments: Sequence[str]) -> int:
 
 def predict(arguments: Sequence[str]) -> int:
     """``cnntrain predict RUN FILE|FOLDER... [overrides] [--csv FILE] [--json FILE]``."""
-    from cnntrain.config.from_checkpoint import check_overridable
-    from cnntrain.config.schema import inputs_of
+    from cnntrain.config.inputs import inputs_of
+    from cnntrain.config.saved.from_checkpoint import check_overridable
     from cnntrain.errors import CnntrainError
     from cnntrain.inference.image_files import files_of
     from cnntrain.inference.saved_run import open_best
@@ -101,7 +101,7 @@ def predict(arguments: Sequence[str]) -> int:
 
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
-    from cnntrain.config.from_checkpoint import check_overridable, data_trust, names_data
+    from cnntrain.config.saved.from_checkpoint import check_overridable, data_trust, names_data
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
     parsed = check_overridable(overrides, OVERRIDABLE["export"], "export")
@@ -119,8 +119,8 @@ def export(arguments: Sequence[str]) -> int:
 
 def demo(arguments: Sequence[str]) -> int:
     """``cnntrain demo RUN [overrides] [--serve]``."""
-    from cnntrain.config.from_checkpoint import data_trust, names_data
-    from cnntrain.config.schema import IMAGES, inputs_of
+    from cnntrain.config.inputs import IMAGES, inputs_of
+    from cnntrain.config.saved.from_checkpoint import data_trust, names_data
     from cnntrain.errors import UserError
 
     flags, _ = split_flags(quiet_as_override(arguments), DEMO)
@@ -151,7 +151,7 @@ def to_export(
         command: what exports it.
         needs: the packages that are needed, by what needs them.
     """
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_best
     from cnntrain.runs.run_folder import CHECKPOINTS
     from cnntrain.runs.run_writes import check_links

@@ -24,7 +24,7 @@ from cnntrain.text import is_there, printable
 def compare(arguments: Sequence[str]) -> int:
     """``cnntrain compare RUN... [monitor=val_loss] [trust=PACKAGE] [--csv|--json|--html FILE]``."""
     from cnntrain.cli.compare import compare as compare_runs
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
 
     flags, words = split_flags(arguments, COMPARE)
     mine = [word for word in words if word.startswith(("monitor=", "trust="))]
@@ -72,7 +72,7 @@ def audit(arguments: Sequence[str]) -> int:
         raise UserError(text)
     from cnntrain.annotations.auto import annotation_options
     from cnntrain.annotations.boxes import formats
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
 
     typed = check_overridable(said, OVERRIDABLE["data"], "data") if said else []
     asked = annotation_options({o.key_or_group.removeprefix("data."): o.value() for o in typed})
@@ -149,8 +149,8 @@ def bench(arguments: Sequence[str]) -> int:
     """``cnntrain bench [overrides]``."""
     from cnntrain.config.composer import composed
     from cnntrain.config.conf_files import conf_folder, read_yaml
-    from cnntrain.config.from_checkpoint import check_overridable
     from cnntrain.config.overrides import check_overrides, normalized
+    from cnntrain.config.saved.from_checkpoint import check_overridable
 
     flags, words = split_flags(quiet_as_override(arguments), BENCH)
     own = read_yaml(conf_folder() / "bench.yaml")

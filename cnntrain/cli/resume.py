@@ -31,7 +31,7 @@ def resume(arguments: Sequence[str]) -> int:
 
 def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSummary]:
     """Resume a single run, unless it is finished, and return its folder and its summary."""
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
     from cnntrain.inference.saved_run import open_last
     from cnntrain.runs import lookup, run_files, run_folder
 
@@ -81,7 +81,7 @@ def begin_again(folder: Path, parsed: Sequence[Any]) -> RunSummary:
     That file is data like a checkpoint: it may not name, fetch or write what a checkpoint may not.
     """
     from cnntrain.config import own_runs
-    from cnntrain.config.from_checkpoint import command_config
+    from cnntrain.config.saved.from_checkpoint import command_config
     from cnntrain.runs import run_folder, run_writes
     from cnntrain.runs.run_files import read_bytes, read_yaml
 
@@ -131,7 +131,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     """``cnntrain resume SWEEP [overrides]``: what is missing or failed, then the ranking."""
     check_alone()
     from cnntrain.config.compose import add_current_folder, compose, plain
-    from cnntrain.config.from_checkpoint import check_overridable
+    from cnntrain.config.saved.from_checkpoint import check_overridable
     from cnntrain.config.sections import SweepSettings
     from cnntrain.runs.run_writes import check_links
     from cnntrain.sweep.plan import Plan

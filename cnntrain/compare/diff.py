@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.keys import KEYS, MEASURED, affected_by, leaves
-from cnntrain.config.schema import brief
 from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runs.run_files import read_yaml
+from cnntrain.text import brief
 
 CLASS = "._target_"
 SOURCE = "data.source"

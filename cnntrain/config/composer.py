@@ -12,10 +12,10 @@ from cnntrain.annotations.auto import annotation_options, complete_canvas, infer
 from cnntrain.config.compose import compose, plain
 from cnntrain.config.conf_files import choice_file, default, groups, read_yaml, user_files
 from cnntrain.config.hydra_errors import explain_error, shortest, with_origin
+from cnntrain.config.inputs import IMAGES, inputs_of
 from cnntrain.config.instantiate import build_source
 from cnntrain.config.keys import AUTO, INFERRED, SCORES, SHAPE, TARGETS_OF, TASK_OF, loss_of, needs_inference
 from cnntrain.config.overrides import parse
-from cnntrain.config.schema import IMAGES, inputs_of
 from cnntrain.config.validation.data import check_typed_root
 from cnntrain.config.validation.validate import check
 from cnntrain.errors import UserError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.config.keys import KEYS
-from cnntrain.config.schema import shown
+from cnntrain.text import shown
 
 
 def conf_folder() -> Path:

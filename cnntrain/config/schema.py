@@ -6,7 +6,6 @@ input is refused at once.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
@@ -256,73 +255,6 @@ def is_color(name: Any, color: Any) -> bool:
     return name != "" and all(PREDICATES["int"](part) and 0 <= part <= 255 for part in color)
 
 
-LONG = 200  # characters of a value that are shown
 WHOLE = ("int", "counts", "size")  # kinds whose single values are whole numbers
 
-
-def shown(value: Any) -> str:
-    """Return a value as it would be typed."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower().replace("none", "null")
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(shown, value))}]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{name}:{shown(item)}" for name, item in value.items()) + "}"
-    return str(value)
-
-
-def brief(value: Any) -> str:
-    """Return a value as it would be typed; of a long one, such as a vocabulary, the beginning and a hash."""
-    text = shown(value)
-    if len(text) <= LONG:
-        return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{text[: LONG // 2]}... ({len(text):,} characters, {digest[:8]})"
-
-
 Config = dict[str, Any]
-
-
-IMAGES, SERIES, TEXT = "images", "series", "text"  # the values of data.inputs
-
-
-@dataclass(frozen=True)
-class Called:
-    """What messages call the examples that a network gets.
-
-    Args:
-        word, words: what one is called, and several.
-        speed: how many in a second, as the head of a narrow column.
-    """
-
-    word: str
-    words: str
-    speed: str
-
-
-CALLED: Mapping[str, Called] = {
-    IMAGES: Called("image", "images", "img/s"),
-    SERIES: Called("sequence", "sequences", "seq/s"),
-    TEXT: Called("text", "texts", "text/s"),
-}
-
-
-def inputs_of(data: Mapping[str, Any]) -> str:
-    """Return what the network gets: ``images``, which most data do not say, ``series`` or ``text``."""
-    return str(data.get("inputs", IMAGES))
-
-
-def input_shape(data: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return channels, height and width of an image as the network gets it.
-
-    A sequence is an image of one channel. Its rows are the steps, and its columns the features, and one that
-    says which steps are padding: see :mod:`cnntrain.data.sequences.batch`.
-    """
-    if inputs_of(data) != IMAGES:
-        return 1, data["steps"], data.get("features", 1) + 1
-    return data["channels"], *height_and_width(data["image_size"])
-
-
-def height_and_width(size: Any) -> tuple[int, int]:
-    """Return height and width of a size, which is the side of a square or a list of both."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from cnntrain.config.inputs import IMAGES, TEXT
 from cnntrain.config.instantiate import build, build_source, check_trusted, locate
-from cnntrain.config.schema import IMAGES, TEXT
 from cnntrain.config.sections import DataSettings
 from cnntrain.data import decoded_cache
 from cnntrain.data.batches import Batch

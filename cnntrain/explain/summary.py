@@ -8,14 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cnntrain.config.conf_files import conf_folder, read_yaml
-from cnntrain.config.schema import CALLED, shown
+from cnntrain.config.inputs import CALLED
 from cnntrain.config.sections import Shape, SummarySettings
 from cnntrain.explain import sentences
 from cnntrain.models.sequences.reading import Reader
 from cnntrain.models.summary import Layer, in_digits, layers, total_multiply_adds
 from cnntrain.models.views import HasSkipConnections
 from cnntrain.runtime.console import Console, format_bytes
-from cnntrain.text import network_name, printable
+from cnntrain.text import network_name, printable, shown
 from cnntrain.training.components.components import build_freezing, describe_model
 
 

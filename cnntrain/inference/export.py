@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain import __version__
-from cnntrain.config.schema import IMAGES as ARE_IMAGES
+from cnntrain.config.inputs import IMAGES as ARE_IMAGES
 from cnntrain.config.sections import ExportSettings, ModelSettings
 from cnntrain.data.batches import raise_if_error
 from cnntrain.data.reader import Reader

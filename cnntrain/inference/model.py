@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cnntrain.compute.autotune import tune
 from cnntrain.compute.outputs import predictions_of
 from cnntrain.compute.precision import Precision
-from cnntrain.config.from_checkpoint import check_overridable
+from cnntrain.config.inputs import IMAGES, TEXT
 from cnntrain.config.keys import OVERRIDABLE
-from cnntrain.config.schema import IMAGES, TEXT
+from cnntrain.config.saved.from_checkpoint import check_overridable
 from cnntrain.config.sections import DataSettings, TrainedSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.images import fit_images

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnntrain.config.inputs import IMAGES
 from cnntrain.config.keys import AUTO
-from cnntrain.config.schema import IMAGES, shown
 from cnntrain.config.sections import PredictSettings
 from cnntrain.data.augment.crop import central
 from cnntrain.data.image_file import read_sized
@@ -31,7 +31,7 @@ from cnntrain.inference.sequences.files import predictions as of_sequences
 from cnntrain.runs.named_output import message_console, write
 from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.boxes import BoxTask
-from cnntrain.text import shown_path
+from cnntrain.text import shown, shown_path
 
 FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnntrain.config.from_checkpoint import command_config
+from cnntrain.config.saved.from_checkpoint import command_config
 from cnntrain.errors import UserError
 from cnntrain.runs import checkpoint, lookup, run_folder, run_writes
 
@@ -45,7 +45,7 @@ def open_best(
     Args:
         name: a run folder, a checkpoint file, or ``last``.
         command: the command whose YAML file in conf/ adds keys of its own.
-        parsed: what was typed, from :func:`cnntrain.config.from_checkpoint.check_overridable`.
+        parsed: what was typed, from :func:`cnntrain.config.saved.from_checkpoint.check_overridable`.
         own: what the command adds besides.
 
     Raises:
@@ -62,7 +62,7 @@ def open_last(name: str, command: str, parsed: Sequence[Override], trains: bool 
     Args:
         name: a run folder, a checkpoint file, or ``last``.
         command: the command whose YAML file in conf/ adds keys of its own.
-        parsed: what was typed, from :func:`cnntrain.config.from_checkpoint.check_overridable`.
+        parsed: what was typed, from :func:`cnntrain.config.saved.from_checkpoint.check_overridable`.
         trains: whether the command trains in that folder.
 
     Raises:

@@ -10,10 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.config.keys import leaves
-from cnntrain.config.schema import shown
 from cnntrain.runs.records import EpochRow, RunSummary
 from cnntrain.runs.run_folder import SWEEP
 from cnntrain.tasks.scores import TEST, Scores
+from cnntrain.text import shown
 
 
 @dataclass(frozen=True)

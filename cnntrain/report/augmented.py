@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Generator, Tensor
 
 from cnntrain.annotations.regions import BOX_CLASS, BOX_IGNORED, NO_BOX
+from cnntrain.config.inputs import IMAGES as ARE_IMAGES
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import IMAGES as ARE_IMAGES
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.augment.augment import Augment
 from cnntrain.data.open import Data, open_data

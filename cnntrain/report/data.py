@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.schema import CALLED, IMAGES
+from cnntrain.config.inputs import CALLED, IMAGES
 from cnntrain.config.sections import DataSettings, ReportSettings
 from cnntrain.data.batches import raise_if_error
 from cnntrain.data.images import InMemoryDataset

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from cnntrain.config.schema import CALLED, IMAGES
+from cnntrain.config.inputs import CALLED, IMAGES
 from cnntrain.drawing.html import paragraph, section, table
 from cnntrain.models.summary import Layer, in_digits, total_multiply_adds
 from cnntrain.report.reproduce import Setting

@@ -20,8 +20,8 @@ from cnntrain.config.keys import (
     leaves,
     loss_of,
 )
-from cnntrain.config.schema import brief, shown
 from cnntrain.sequences.tokens import KINDS
+from cnntrain.text import brief, shown
 
 INCLUDED = "/experiment@_global_"  # how a choice's list of defaults includes an experiment
 

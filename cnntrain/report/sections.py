@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from cnntrain.config.schema import IMAGES
+from cnntrain.config.inputs import IMAGES
 from cnntrain.drawing.html import facts, panels, paragraph
 from cnntrain.drawing.plots import Plots
 from cnntrain.models import summary as summaries

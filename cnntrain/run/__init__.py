@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.config.derived import resumed
-from cnntrain.config.schema import IMAGES, Config, inputs_of
+from cnntrain.config.inputs import IMAGES, inputs_of
+from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     DataSettings,
     DoctorSettings,

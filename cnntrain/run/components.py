@@ -14,8 +14,9 @@ from torch.optim import Optimizer
 
 from cnntrain.compute.micro_batches import MicroBatchFinder
 from cnntrain.compute.precision import Precision
+from cnntrain.config.inputs import IMAGES, SERIES
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import IMAGES, SERIES, Config
+from cnntrain.config.schema import Config
 from cnntrain.config.sections import (
     CriterionSettings,
     DataSettings,

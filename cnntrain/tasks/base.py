@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Shard
+from cnntrain.config.inputs import CALLED, IMAGES, Called
 from cnntrain.config.instantiate import build
-from cnntrain.config.schema import CALLED, IMAGES, Called, shown
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
 from cnntrain.tasks import report
@@ -23,6 +23,7 @@ from cnntrain.tasks.metrics import Evaluation, Result, RunningMean
 from cnntrain.tasks.portable.exported import Exported
 from cnntrain.tasks.report import Evaluated, Section
 from cnntrain.tasks.scores import Scores
+from cnntrain.text import shown
 
 if TYPE_CHECKING:
     from cnntrain.drawing.plots import Plots  # which imports matplotlib

@@ -12,9 +12,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cnntrain.compute.ddp import Shard
-from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.tasks.base import Task
+from cnntrain.text import shown
 
 Weigh = Callable[[Tensor], "float | Tensor"]
 EXAMPLES = 12  # of a trial batch

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.compute.outputs import predictions_of
 from cnntrain.compute.precision import Precision
-from cnntrain.config.schema import CALLED, IMAGES, Called
+from cnntrain.config.inputs import CALLED, IMAGES, Called
 from cnntrain.drawing.html import facts, paragraph, tile
 from cnntrain.drawing.mosaic import Sprite, most_tiles, style_of
 from cnntrain.errors import describe_error

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from cnntrain import __version__
-from cnntrain.config.schema import IMAGES, Config
+from cnntrain.config.inputs import IMAGES
+from cnntrain.config.schema import Config
 from cnntrain.config.sections import DataSettings, HeaderSettings, strengths
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.open import Data

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.schema import CALLED, IMAGES, Called
+from cnntrain.config.inputs import CALLED, IMAGES, Called
 from cnntrain.runs.records import EpochRow
 from cnntrain.runtime.console import Console
 from cnntrain.tasks.scores import Figure, Scores

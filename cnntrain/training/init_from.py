@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.config.conf_files import choice_file, choice_values, groups, raw_yaml
+from cnntrain.config.inputs import IMAGES, TEXT, inputs_of
 from cnntrain.config.keys import leaves
-from cnntrain.config.schema import IMAGES, TEXT, inputs_of, shown
 from cnntrain.config.sections import ModelSettings, PreviousRunSettings
 from cnntrain.errors import CheckpointError, UserError
 from cnntrain.optim.param_names import heads_of, is_inside
 from cnntrain.runs import checkpoint, lookup
 from cnntrain.sequences.tokens import Tokens
 from cnntrain.tasks.classes import difference
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 Weights = dict[str, Tensor]
 ENCODER_ALONE = "all but the encoder"  # is new

@@ -16,7 +16,7 @@ import torch
 from conftest import TINY, Command, is_told
 
 from cnntrain.config.conf_files import conf_folder, read_yaml
-from cnntrain.config.from_checkpoint import saved_config
+from cnntrain.config.saved.from_checkpoint import saved_config
 from cnntrain.runs import checkpoint
 
 MY_NET = """\

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.config.conf_files import default_of
+from cnntrain.config.inputs import IMAGES, inputs_of
 from cnntrain.config.keys import CLASS_GROUPS, KEYS, is_described, leaves
-from cnntrain.config.schema import IMAGES, inputs_of, shown
 from cnntrain.errors import UserError
+from cnntrain.text import shown
 
 READERS = ("RNN", "LSTM", "GRU", "Transformer")  # our networks that read sequences of unequal length
 

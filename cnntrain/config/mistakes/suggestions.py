@@ -18,9 +18,9 @@ from cnntrain.config.mistakes.values import (
     override_for,
     with_decimal_point,
 )
-from cnntrain.config.schema import WHOLE, Key, shown
+from cnntrain.config.schema import WHOLE, Key
 from cnntrain.errors import UserError, folded, nearest
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 # What other tools put before the names of their options, as in trainer.max_epochs.
 PREFIXES = ("trainer", "train", "training", "args", "fit", "hparams", "hp", "cfg", "config", "params")

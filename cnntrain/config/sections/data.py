@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cnntrain.annotations.auto import annotation_options, has_validation_part
+from cnntrain.config.inputs import CALLED, IMAGES, Called, height_and_width, input_shape, inputs_of
 from cnntrain.config.keys import PASSED_ON
-from cnntrain.config.schema import CALLED, IMAGES, Called, height_and_width, input_shape, inputs_of
 from cnntrain.image_folder.layout import FOLDER
 
 Node = Mapping[str, Any]  # a class by ``_target_``, and its arguments

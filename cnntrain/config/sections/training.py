@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from cnntrain.config.schema import IMAGES, TEXT, Config, input_shape, inputs_of
+from cnntrain.config.inputs import IMAGES, TEXT, input_shape, inputs_of
+from cnntrain.config.schema import Config
 from cnntrain.config.sections.data import DataSettings, Node, Shape, strengths
 from cnntrain.sequences.tokens import Tokens
 

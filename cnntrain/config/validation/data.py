@@ -9,12 +9,12 @@ from typing import Any
 
 from cnntrain.annotations.auto import CANVAS
 from cnntrain.config.conf_files import default_of
+from cnntrain.config.inputs import height_and_width
 from cnntrain.config.keys import KEYS, described_arguments, leaves
 from cnntrain.config.mistakes.suggestions import check_value
-from cnntrain.config.schema import height_and_width, shown
 from cnntrain.config.validation.network import check_cnn
 from cnntrain.errors import UserError
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 
 def check_classes(data: Mapping[str, Any]) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 from cnntrain.config.keys import data_with, described_arguments
 from cnntrain.config.mistakes.networks import is_of_segmentation, other_task
-from cnntrain.config.schema import shown
 from cnntrain.errors import UserError
 from cnntrain.models.conv_arithmetic import cnn_sizes
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 
 def check_fine_tuning(config: Mapping[str, Any]) -> None:

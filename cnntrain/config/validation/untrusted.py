@@ -9,10 +9,10 @@ from typing import Any
 
 from cnntrain.config.instantiate import has_positional, is_own_class, is_trusted, targets, untrusted_error
 from cnntrain.config.keys import KEYS, PATHS, home_of
-from cnntrain.config.schema import UNCHANGED, shown
+from cnntrain.config.schema import UNCHANGED
 from cnntrain.config.validation.validate import leads_out
 from cnntrain.errors import CheckpointError, UserError
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 # Tables of numbers, colours or words: nothing in them leads anywhere.
 TABLES = tuple(key for key, rule in KEYS.items() if rule.kind in ("ids", "colors", "tokens"))

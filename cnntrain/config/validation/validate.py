@@ -8,6 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from cnntrain.config.conf_files import defaults
+from cnntrain.config.inputs import IMAGES, height_and_width, inputs_of
 from cnntrain.config.keys import (
     AUTO,
     CLASS_GROUPS,
@@ -25,7 +26,6 @@ from cnntrain.config.mistakes.inputs import check_inputs
 from cnntrain.config.mistakes.suggestions import check_value, unknown_key
 from cnntrain.config.mistakes.synonyms import OTHER_LOSS
 from cnntrain.config.mistakes.values import override_for
-from cnntrain.config.schema import IMAGES, height_and_width, inputs_of, shown
 from cnntrain.config.sections import DataSettings
 from cnntrain.config.validation.data import (
     check_canvas,
@@ -38,7 +38,7 @@ from cnntrain.config.validation.machine import check_device, check_sockets
 from cnntrain.config.validation.network import check_fine_tuning, check_network
 from cnntrain.errors import UserError
 from cnntrain.runtime.ranks import world_size
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 # Those that every configuration of train has, whatever its data and its classes are.
 REQUIRED = tuple(

@@ -16,7 +16,6 @@ from cnntrain.annotations.regions import IGNORED
 from cnntrain.annotations.table import AUTO
 from cnntrain.config.conf_files import default
 from cnntrain.config.overrides import in_quotes
-from cnntrain.config.schema import shown
 from cnntrain.data.audit.audit import SIZES, sorted_copies, split_in_words
 from cnntrain.data.audit.masks_page import page
 from cnntrain.data.audit.masks_result import MaskAudit
@@ -26,7 +25,7 @@ from cnntrain.image_folder.inventory import why_not_trainable
 from cnntrain.image_folder.opening import Decoding, UnreadableImage
 from cnntrain.runs.named_output import json_of, message_console, write
 from cnntrain.runtime.console import Console
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 PARTS = ("train", "val", "test")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cnntrain.config.schema import IMAGES
+from cnntrain.config.inputs import IMAGES
 from cnntrain.config.sections import DataSettings
 from cnntrain.data.loader import Normalize
 from cnntrain.data.sequences.batch import padded, unpadded

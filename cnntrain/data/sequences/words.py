@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnntrain.config.schema import SERIES
+from cnntrain.config.inputs import SERIES
 from cnntrain.config.sections import DataSettings
 from cnntrain.runtime.console import count
 from cnntrain.sequences.tokens import Tokens

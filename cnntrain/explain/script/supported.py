@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cnntrain.config.keys import GROUPS, KEYS, affected_by
-from cnntrain.config.schema import shown
 from cnntrain.config.sections import DataSettings, ScriptSettings
 from cnntrain.data.reader import Reader
 from cnntrain.data.sources.builtin import Torchvision
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
+from cnntrain.text import shown
 
 MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
 SEQUENCES = tuple(f"cnntrain.models.{name}" for name in ("RNN", "LSTM", "GRU", "Transformer", "ViT"))

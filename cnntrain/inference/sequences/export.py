@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.schema import TEXT
+from cnntrain.config.inputs import TEXT
 from cnntrain.config.sections import ExportSettings
 from cnntrain.data.images import InMemoryDataset
 from cnntrain.data.reader import Reader

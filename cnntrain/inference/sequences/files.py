@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnntrain.config.schema import TEXT
+from cnntrain.config.inputs import TEXT
 from cnntrain.errors import UserError
 from cnntrain.inference.model import Trained
 from cnntrain.inference.prediction import Prediction

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cnntrain.config.schema import IMAGES
+from cnntrain.config.inputs import IMAGES
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.runtime.console import count
 from cnntrain.tasks.classification.metrics import wilson_interval

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from cnntrain.config.inputs import CALLED
 from cnntrain.config.instantiate import build
 from cnntrain.config.keys import data_with
-from cnntrain.config.schema import CALLED
 from cnntrain.config.sections import ModelSettings
 from cnntrain.errors import CheckpointError, UserError, describe_error
 from cnntrain.optim.freezing import Freezing

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.compute.precision import Precision
-from cnntrain.config.schema import IMAGES
+from cnntrain.config.inputs import IMAGES
 from cnntrain.config.sections import DoctorSettings
 from cnntrain.data.batches import Batch
 from cnntrain.optim.schedules import lr_of

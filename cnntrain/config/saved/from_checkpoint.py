@@ -10,18 +10,18 @@ from cnntrain.config import own_runs
 from cnntrain.config.compose import add_current_folder, compose, plain
 from cnntrain.config.conf_files import conf_folder, groups, owners, read_yaml
 from cnntrain.config.derived import with_folder
+from cnntrain.config.inputs import inputs_of
 from cnntrain.config.keys import KEYS, is_described, with_lists
 from cnntrain.config.mistakes.suggestions import check_value, fill_in, other_tool_hint
-from cnntrain.config.other_versions import upgraded_config
 from cnntrain.config.overrides import check_choice, parse, quoted
-from cnntrain.config.schema import inputs_of, shown
+from cnntrain.config.saved.other_versions import upgraded_config
 from cnntrain.config.validation.data import check_typed_root
 from cnntrain.config.validation.machine import check_device, remark_on_threads
 from cnntrain.config.validation.untrusted import refuse_interpolations, refuse_side_effects, without_servers
 from cnntrain.config.validation.validate import check
 from cnntrain.errors import CheckpointError, UserError, nearest
 from cnntrain.runtime.ranks import Reporter
-from cnntrain.text import printable
+from cnntrain.text import printable, shown
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -1,0 +1,1 @@
+"""The configuration in a checkpoint: read again, checked, and brought up to date."""
