@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from conftest import Command, is_told
 from PIL import Image
 
+from cnntrain.cli import main
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.inference.model import load
 
@@ -39,10 +42,20 @@ np.save("found.npy", found)
 """
 
 
+@pytest.fixture(scope="module")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the folder of a tiny run that is exported to ONNX, and what the export printed."""
+    folder, printed = tmp_path_factory.mktemp("exported") / "run", io.StringIO()
+    shutil.copytree(trained, folder)
+    with redirect_stdout(printed):
+        assert main.run(["export", str(folder), "formats=[onnx]"]) == 0
+    return folder, printed.getvalue()
+
+
 @pytest.mark.slow
 def test_what_is_exported_gives_the_same_probabilities_without_cnntrain(cnntrain: Command) -> None:
     pytest.importorskip("onnxruntime")
-    cnntrain("train", "model=cnn", "limit=1000", "epochs=1", "batch_size=64", "report=false", "out=run")
+    cnntrain("train", "model=cnn", "limit=300", "epochs=1", "batch_size=64", "report=false", "out=run")
     outcome = cnntrain("export", "run", "formats=[onnx,pt2]")
     assert outcome.code == 0, outcome.err
     assert outcome.err == "" and len(re.findall("on 1,000 test images", outcome.out)) == 2
@@ -58,9 +71,8 @@ def test_what_is_exported_gives_the_same_probabilities_without_cnntrain(cnntrain
         assert (found.argmax(1) == expected.argmax(1)).all()
 
 
-def test_safetensors_hold_the_weights_and_what_they_are(cnntrain: Command) -> None:
+def test_safetensors_hold_the_weights_and_what_they_are(cnntrain: Command, run: Path) -> None:
     safetensors = pytest.importorskip("safetensors")
-    cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
     assert cnntrain("export", "run", "formats=[safetensors]").code == 0
     assert sorted(path.name for path in Path("run/export").iterdir()) == ["README.md", "model.safetensors"]
     with safetensors.safe_open("run/export/model.safetensors", "pt") as file:
@@ -92,6 +104,7 @@ def odd_images() -> None:
                 Image.fromarray(deep).save(f"{path}.png")
 
 
+FAST = ("report=false", "doctor=false", "precision=fp32")
 SQUARE, OBLONG = ("image_size=20", "resize_size=25"), ("image_size=[20,28]", "resize_size=[25,30]")
 
 
@@ -129,7 +142,7 @@ def test_the_script_beside_the_model_gives_the_probabilities_of_predict(
         "out=run",
     )
     sizes = [f"data.{word}" for word in size]
-    outcome = cnntrain("train", *words, *sizes, "model=mlp", "epochs=6", "report=false", "precision=fp32")
+    outcome = cnntrain("train", *words, *sizes, "model=mlp", "epochs=6", *FAST)
     assert outcome.code == 0, outcome.err
     assert cnntrain("predict", "run", "images", "--csv", "a.csv", "precision=fp32").code == 0
     with Path("a.csv").open() as file:
@@ -152,10 +165,9 @@ def test_the_script_beside_the_model_gives_the_probabilities_of_predict(
     assert told in readme
 
 
-def test_the_script_beside_the_model_goes_on_after_bad_files(cnntrain: Command) -> None:
+def test_the_script_beside_the_model_goes_on_after_bad_files(exported: tuple[Path, str]) -> None:
     pytest.importorskip("onnxruntime")
-    cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
-    assert cnntrain("export", "run", "formats=[onnx]").code == 0
+    shutil.copytree(exported[0], "run")
 
     def script(*words: str) -> tuple[int, list[str], list[str]]:
         done = subprocess.run(
@@ -190,11 +202,12 @@ def test_the_script_beside_the_model_goes_on_after_bad_files(cnntrain: Command) 
     assert script("digits/a.png") == (0, ["digits/a.png"], [])
 
 
-def test_the_readme_names_the_images_that_are_taken_and_the_screen_what_is_older(cnntrain: Command) -> None:
+def test_the_readme_names_the_images_that_are_taken_and_the_screen_what_is_older(
+    cnntrain: Command, exported: tuple[Path, str]
+) -> None:
     pytest.importorskip("onnxruntime")
-    cnntrain("train", "model=mlp", "limit=100", "epochs=1", "report=false", "out=run")
-    outcome = cnntrain("export", "run", "formats=[onnx]")
-    assert "and a script that does it" in outcome.out and "earlier export" not in outcome.out
+    shutil.copytree(exported[0], "run")
+    assert "and a script that does it" in exported[1] and "earlier export" not in exported[1]
     assert "images of 28 x 28 pixels (width x height), and no other size" in (
         Path("run/export/README.md").read_text()
     )
