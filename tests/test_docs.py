@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Command
+
+from cnntrain.config.schema import Config
+from cnntrain.data.open import Data
+from cnntrain.explain import setup as explain_setup
+from cnntrain.explain.setup import ExplainedModel
+from cnntrain.runtime.console import Console
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "scripts"))
@@ -45,7 +54,29 @@ def cases() -> list[object]:
     return [pytest.param(c, marks=[pytest.mark.slow] if c in slow else []) for c in commands]
 
 
+@pytest.fixture(scope="module")
+def models() -> dict[str, ExplainedModel]:
+    """The trained models of the topics so far, by their configurations."""
+    return {}
+
+
+@pytest.fixture
+def trained_once(models: dict[str, ExplainedModel], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let topics that explain the same model train it once: a seed gives the same weights each time."""
+
+    train = explain_setup.trained
+
+    def trained(config: Config, console: Console, data: Data | None = None) -> ExplainedModel:
+        name = json.dumps({**config, "out": None}, sort_keys=True)
+        if name not in models:
+            models[name] = train(config, console, data)
+        return replace(models[name], model=copy.deepcopy(models[name].model))
+
+    monkeypatch.setattr(explain_setup, "trained", trained)
+
+
 @pytest.mark.parametrize("command", cases())
+@pytest.mark.usefixtures("trained_once")
 def test_a_command_prints_what_the_pages_show(command: str, cnntrain: Command) -> None:
     done = cnntrain(*shlex.split(command)[1:])
     assert done.code == 0, done.err

@@ -145,8 +145,12 @@ def drawn(loss: Value, named: dict[str, Value]) -> Figure:
 def compare_speed(console: Console) -> None:
     """Measure operations per second, and images per second of a training step, by values and by torch."""
     a, b = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
-    single, product = rate(some_operations), rate(lambda: operations_of_product(a, b))
-    by_values, by_tensors = rate(step_of_values()), rate(step_of_torch())
+    gc.freeze()  # what is there already, which would be looked through in each collection
+    try:
+        single, product = rate(some_operations), rate(lambda: operations_of_product(a, b))
+        by_values, by_tensors = rate(step_of_values()), rate(step_of_torch())
+    finally:
+        gc.unfreeze()
     sizes = f"{PIXELS}-{HIDDEN}-{CLASSES}"
     mlp = tr("MLP {sizes}, forward and backward", sizes=sizes)
     rows(
