@@ -19,13 +19,27 @@ from cnntrain.run.components import build_components
 from cnntrain.runtime.console import Console
 
 NO_MEMORY = {"training": 2, "importing torch alone": 1}  # which takes two processes
+PLAIN = ("report=false", "doctor=false")  # for the run whose memory is measured
 QUICK = ("bench", "model=mlp", "repeats=2", "seconds=0.05", "precision=bf16", "threads=1")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train the run whose memory is measured here; test_it_prints_and_writes_every_figure starts a process."""
+
+    def peak_of(code: str) -> int:
+        exec(code, {})
+        return 1
+
+    monkeypatch.setattr("cnntrain.bench.bench.peak_of", peak_of)
 
 
 @pytest.mark.slow
 def test_it_prints_and_writes_every_figure(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cnntrain.runtime.hardware.is_loaded", lambda: True)
-    outcome = cnntrain(*QUICK, "batch_size=64", "data=fake", "data.source.size=300", "augment.mixup=0.2")
+    outcome = cnntrain(
+        *QUICK, "batch_size=64", "data=fake", "data.source.size=300", "augment.mixup=0.2", *PLAIN
+    )
     assert outcome.code == 0, outcome.err
     (path,) = Path("outputs/bench").glob("*.json")
     assert str(path) in outcome.out
@@ -45,6 +59,7 @@ def test_it_prints_and_writes_every_figure(cnntrain: Command, monkeypatch: pytes
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_masks_are_learnt_by_every_contender(cnntrain: Command) -> None:
     canvases = (
         "data=mnist_canvas",
@@ -62,6 +77,7 @@ def test_masks_are_learnt_by_every_contender(cnntrain: Command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_is_compiled_is_measured_compiled(cnntrain: Command) -> None:
     outcome = cnntrain(
         *QUICK, "precision=fp32", "data=fake", "data.source.size=300", "compile=true", "json=b.json"
@@ -72,6 +88,7 @@ def test_a_run_that_is_compiled_is_measured_compiled(cnntrain: Command) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("model", "told"),
     [
