@@ -25,7 +25,7 @@ QUICK = ("bench", "model=mlp", "repeats=2", "seconds=0.05", "precision=bf16", "t
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train the run whose memory is measured here; test_it_prints_and_writes_every_figure starts a process."""
+    """Train the run whose memory is measured here; one test below measures it in a process of its own."""
 
     def peak_of(code: str) -> int:
         exec(code, {})
