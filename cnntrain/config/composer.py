@@ -132,8 +132,6 @@ class Composition:
         trains = not self.of_layers
         try:
             check(self.settings, trains=trains, runs_here=trains, reads_data=trains or self.is_open)
-            if trains and any(word.startswith("data.root=") for word in self.typed):
-                check_typed_root(self.settings["data"])
         except UserError as error:
             raise with_origin(error, self.hydra.runtime.choices, self.typed, self.config_dir) from error
 
@@ -143,6 +141,8 @@ class Composition:
         Raises:
             UserError: the data can't be used, or do not go with the other values.
         """
+        if not self.of_layers and any(word.startswith("data.root=") for word in self.typed):
+            check_typed_root(self.settings["data"])
         if self.is_open:
             infer_from_data(self.settings)
             infer_task(self.settings)
