@@ -207,7 +207,7 @@ def test_the_script_is_one_to_hand_out(cnntrain: Command, words: tuple[str, ...]
 
 
 def test_the_arithmetic_is_in_the_script(cnntrain: Command) -> None:
-    cnntrain("explain", "model=mlp", "precision=fp32", "--as-script", "lesson.py")
+    cnntrain("explain", "model=mlp", *PLAIN, "--as-script", "lesson.py")
     assert "784·128 + 128 + 128·10 + 10 = 101,770 parameters" in Path("lesson.py").read_text()
 
 

@@ -269,7 +269,8 @@ def test_a_model_of_whole_images_is_told_from_one_of_pixels(cnntrain: Command) -
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_images_that_are_not_square_are_classified(cnntrain: Command, model: str) -> None:
     fake = ("data=fake", "data.source.size=200", "data.num_classes=3", "data.image_size=[10,17]")
-    words = (*fake, f"model={model}", "augment.crop=0.5", "data.resize_size=[12,20]", "epochs=1")
+    plain = ("precision=fp32", "channels_last=false", "threads=1", "report=false")
+    words = (*fake, f"model={model}", "augment.crop=0.5", "data.resize_size=[12,20]", "epochs=1", *plain)
     done = cnntrain("train", *words, "out=r")
     assert done.code == 0, done.err
     assert "3×10×17" in done.out and cnntrain("eval", "r").code == 0

@@ -55,6 +55,7 @@ class Slow(torch.utils.data.Dataset):
         image, label = self.digits[index]
         return image, int(label)
 """
+SHORT = ("epochs=1", "limit=1000")
 FIXED = ("precision=fp32", "threads=1", "channels_last=false", "report=false")
 
 
@@ -78,7 +79,7 @@ def planted(illness: str) -> list[str]:
 @pytest.mark.parametrize("optim", ["sgd", "adam", "rmsprop"])
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_it_says_nothing_of_healthy_runs(cnntrain: Command, model: str, optim: str) -> None:
-    found, out = trained(cnntrain, f"model={model}", f"optim={optim}", "epochs=2", "limit=1200")
+    found, out = trained(cnntrain, f"model={model}", f"optim={optim}", "epochs=2", "limit=600")
     assert found == [] and "doctor" not in out and "balanced accuracy" not in out
 
 
@@ -90,12 +91,12 @@ def test_a_high_loss_is_no_problem_where_the_accuracy_is_good(cnntrain: Command)
 @pytest.mark.parametrize(
     ("finding", "arguments"),
     [
-        ("the images are not normalised", ["data.std=[0.001]", "epochs=1"]),
-        ("the learning rate is too high", ["optim.lr=3", "epochs=1"]),
-        ("the learning rate is too high", ["optim=sgd", "optim.lr=1", "epochs=1"]),
-        ("the learning rate is too low", ["optim=sgd", "optim.lr=1e-7", "epochs=1"]),
-        ("dead ReLUs", ["optim.lr=0.1", "epochs=2"]),
-        ("it overfits", ["limit=200", "batch_size=20", "epochs=14"]),
+        ("the images are not normalised", ["data.std=[0.001]", *SHORT]),
+        ("the learning rate is too high", ["optim.lr=3", *SHORT]),
+        ("the learning rate is too high", ["optim=sgd", "optim.lr=1", *SHORT]),
+        ("the learning rate is too low", ["optim=sgd", "optim.lr=1e-7", *SHORT]),
+        ("dead ReLUs", ["optim.lr=0.1", "epochs=2", "limit=1500"]),
+        ("it overfits", ["limit=200", "batch_size=20", "epochs=10"]),
     ],
 )
 def test_a_problem_is_found_and_the_suggested_fix_helps(
@@ -116,7 +117,7 @@ def test_a_problem_is_found_and_the_suggested_fix_helps(
 
 
 def test_imbalance_is_found_and_balanced_classes_help(cnntrain: Command) -> None:
-    rare = ["model=mlp", "epochs=2", *planted("rare")]
+    rare = ["model=mlp", "epochs=2", "limit=2000", *planted("rare")]
     found, out = trained(cnntrain, *rare)
     assert [f["finding"] for f in found] == ["the classes are imbalanced"]
     test = json.loads(Path("run0/summary.json").read_text())["test"]
@@ -130,7 +131,7 @@ def test_imbalance_is_found_and_balanced_classes_help(cnntrain: Command) -> None
 
 
 def test_wrong_labels_are_found(cnntrain: Command) -> None:
-    found, _ = trained(cnntrain, "model=mlp", "epochs=3", *planted("noise"))
+    found, _ = trained(cnntrain, "model=mlp", "epochs=3", "limit=2000", *planted("noise"))
     assert [f["finding"] for f in found] == ["labels look wrong"]
     found, _ = trained(cnntrain, "model=mlp", "epochs=2", *planted("random"))
     assert [f["finding"] for f in found] == ["the model memorises one batch, but not the training set"]
@@ -208,28 +209,27 @@ def test_a_doctor_that_fails_costs_no_run(cnntrain: Command) -> None:
 
 def test_a_softmax_before_the_loss_is_found(cnntrain: Command) -> None:
     Path("small.py").write_text(SMALL_NET)
-    found, _ = trained(
-        cnntrain, "model._target_=small.Net", "+model.softmax=true", "limit=1000", "epochs=4", "optim.lr=1e-2"
-    )
+    short = ("limit=500", "batch_size=16", "epochs=4", "data.image_size=14")
+    found, _ = trained(cnntrain, "model._target_=small.Net", "+model.softmax=true", "optim.lr=1e-2", *short)
     assert [f["finding"] for f in found] == ["the model ends in a softmax, and the loss applies another"]
 
 
 # Random labels, which a network can only memorise: far apart on the training images as they are, near chance
 # on others. Augmentation and dropout keep the accuracy of the epoch itself low, mixing makes it mean little.
-MEMORISES = ("model=mlp", "limit=300", "batch_size=20", "schedule=constant")
+MEMORISES = ("model=mlp", "limit=150", "batch_size=20", "schedule=constant")
 
 
 @pytest.mark.parametrize(
     "hidden",
     [
-        ["epochs=40", "model.dropout=0.6"],
+        ["epochs=30", "model.dropout=0.6"],
         ["epochs=25", "augment.mixup=0.4"],
         ["epochs=25", "ema=0.9"],
     ],
 )
 def test_plain_overfitting_is_found_whatever_hides_it(cnntrain: Command, hidden: list[str]) -> None:
     found, _ = trained(cnntrain, *MEMORISES, *planted("half"), "monitor=val_accuracy", *hidden)
-    check_gap(found, images=300)
+    check_gap(found, images=150)
 
 
 def test_plain_overfitting_is_found(cnntrain: Command) -> None:

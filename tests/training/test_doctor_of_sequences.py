@@ -34,7 +34,7 @@ def trained(cnntrain: Command, *arguments: str) -> tuple[list[dict[str, str]], f
     [
         (EXPLODE, "grad_clip=1", ["optim=sgd", "optim.lr=0.2"]),
         (EXPLODE, "grad_clip=1 optim.lr=", ["optim=sgd", "optim.lr=0.3", "model.width=64"]),
-        (VANISH, "optim.lr=", ["optim=sgd", "optim.lr=1", "grad_clip=1", "limit=2000", "batch_size=16"]),
+        (VANISH, "optim.lr=", ["optim=sgd", "optim.lr=1", "grad_clip=1", "limit=1000", "batch_size=16"]),
         (VANISH, "model.pooling=mean", [*LONG, "limit=900", "batch_size=16"]),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_problem_is_found_and_the_suggested_fix_helps(
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_it_says_nothing_of_healthy_runs(cnntrain: Command, name: str) -> None:
     for words in ([], ["optim=rmsprop"], ["model.bidirectional=true", "model.read=columns"]):
-        assert trained(cnntrain, f"model={name}", "model.width=32", "limit=1800", *words)[0] == []
+        assert trained(cnntrain, f"model={name}", "model.width=32", "limit=900", *words)[0] == []
 
 
 def test_it_changes_no_bit_of_the_training(cnntrain: Command) -> None:

@@ -113,7 +113,8 @@ def script(settings: ScriptSettings, overrides: Sequence[str], target: Path) -> 
     }
     body = template.render(**facts, imports="")
     own = [line for line in facts["own_imports"] if line]
-    lines = [line for line in IMPORTS if not line or imported(line) & names_in(ast.parse(body))]
+    used = names_in(ast.parse(body))
+    lines = [line for line in IMPORTS if not line or imported(line) & used]
     return template.render(**facts, imports="\n".join([*lines, *own]))
 
 
