@@ -165,8 +165,15 @@ def brought_along(group: str, choice: str | None) -> dict[str, Any]:
 
 
 def resolved(value: Any, values: Values) -> Any:
-    """Return a default that refers to another key, ``${seed}``, as it is in this configuration."""
-    reference = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
+    """Return a default as it is in this configuration.
+
+    ``${seed}`` is the value of ``seed``; ``${oc.env:NAME,data}`` is ``data``, which needs no variable.
+    """
+    if not isinstance(value, str):
+        return value
+    if variable := re.fullmatch(r"\$\{oc\.env:\w+,(.*)\}", value):
+        return variable[1]
+    reference = re.fullmatch(r"\$\{(\w+)\}", value)
     return values.get(reference[1], value) if reference else value
 
 
