@@ -157,7 +157,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str]) -> int:
     if trust:
         add_current_folder()
     sweep = Sweep(plan, folder, SweepSettings.from_config(plain(compose(words))), trust)
-    if not trust and sweep.trust_if_own():
+    if not trust and sweep.configs.trust_if_own():
         add_current_folder()
     return sweep.run()
 

@@ -144,7 +144,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, typed: Sequence[str]
     plan = replace(plan, command=shlex.join(["cnntrain", "train", *typed]))
     launch = Sweep(plan, Path(), settings, trust=None)  # which fails here if an engine is missing
     launch.check()
-    for run in {job["init_from"] for job in launch.configs.values()} - {None}:
+    for run in {job["init_from"] for job in launch.configs.composed.values()} - {None}:
         starting_point(run)
     launch.folder = folder_for(plan, out)
     return launch.run()
