@@ -19,16 +19,20 @@ import torch
 import yaml
 from conftest import TINY, Command, is_told, run_folders
 
+from cnntrain.cli import main
 from cnntrain.config.composer import Composer
 from cnntrain.run import train
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    command = [sys.executable, "-m", "cnntrain", "train", *TINY, "epochs=2", f"out={folder}"]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cnntrain", "train", *TINY, "epochs=2", "-q", "out=run"])
+        with pytest.raises(SystemExit, match="0"):
+            main.main()
+    return folder / "run"
 
 
 def summary(folder: Path) -> dict[str, Any]:
