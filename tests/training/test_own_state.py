@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from conftest import Command, is_told
 from torch import nn
+from work import calls_of
 
 from cnntrain.runs import checkpoint
 from cnntrain.runs.schema.checkpoints import check
@@ -193,17 +193,27 @@ def test_every_optimizer_of_torch_goes_on_from_its_own_state(name: str) -> None:
         fresh.check({**state, "optimizer": wrong})
 
 
-def test_the_check_before_the_first_checkpoint_takes_no_time() -> None:
-    parameters = [nn.Parameter(torch.ones(4, 4)) for _ in range(500)]
-    optimizer = torch.optim.Adam(parameters)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
-    fresh = Fresh(optimizer, schedule, torch.optim.Adam)
-    for parameter in parameters:
-        parameter.grad = torch.ones_like(parameter)
-    optimizer.step()
-    begin = time.process_time()
-    fresh.check_before_writing({"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()})
-    assert time.process_time() - begin < 2
+def test_the_check_before_the_first_checkpoint_does_little_for_each_parameter() -> None:
+    made: list[int] = []
+
+    def another(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        made.append(len(parameters))
+        return torch.optim.Adam(parameters)
+
+    def calls(count: int) -> int:
+        """Return the calls of a check of that many parameters."""
+        parameters = [nn.Parameter(torch.ones(4, 4)) for _ in range(count)]
+        optimizer = torch.optim.Adam(parameters)
+        schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+        fresh = Fresh(optimizer, schedule, another)
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+        return calls_of(lambda: fresh.check_before_writing(state))
+
+    assert calls(100) < 3 * calls(50) < 3 * 50 * 2500  # 1,261 a parameter, of 50
+    assert made == [1, 1]  # optimizers, each for a tiny parameter of the only number of dimensions
 
 
 def test_weights_that_were_finite_at_the_start_must_stay_so() -> None:

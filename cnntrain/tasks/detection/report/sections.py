@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator
 from html import escape
 
+from torch import Tensor
+
 from cnntrain.drawing.html import panels, paragraph, table
 from cnntrain.drawing.plots import Plots
 from cnntrain.runs.safe_csv import csv_of
-from cnntrain.tasks.detection.matching import IOU, THRESHOLDS, Matches
+from cnntrain.tasks.detection.matching import IOU, THRESHOLDS, UNCOUNTED, Matches
 from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.tasks.detection.report import figures
 from cnntrain.tasks.detection.report.gallery import STYLE, gallery
@@ -55,10 +57,7 @@ def sections(seen: Evaluated, plots: Plots, chosen: bool) -> Iterator[Section]:
 def curves(seen: Evaluated, plots: Plots, chosen: bool) -> Section:
     """Return precision by recall, and both by the score, with the score from which on boxes are shown."""
     result: DetectionResult = seen.result
-    surest = float(result.matches.score.max()) if len(result.matches.score) else 0.0
-    thresholds = [score for score in THRESHOLDS if score <= surest] or THRESHOLDS  # where there are boxes
-    precision, recall = result.matches.curves(thresholds)
-    whole = {"precision": precision, "recall": recall, "F1": result.matches.f1(thresholds)}
+    thresholds, whole = curves_by_score(result.matches)
     by_recall = plots.as_svg(
         "precision_recall",
         figures.precision_recall(result.compared.precision),
@@ -80,6 +79,18 @@ def curves(seen: Evaluated, plots: Plots, chosen: bool) -> Section:
         "the left, over the classes and over ten IoUs from 0.5 to 0.95 (COCO)."
     )
     return Section("precision", "Precision and recall", panels([by_recall, by_score]) + paragraph(text))
+
+
+def curves_by_score(matches: Matches) -> tuple[list[float], dict[str, Tensor]]:
+    """Return scores, and precision, recall and F1 of the boxes with at least each, by name, float64 (T,).
+
+    The scores end where the boxes end: no boxes have no precision. There is none at all without a box.
+    """
+    counted = matches.score[matches.kind != UNCOUNTED]
+    surest = float(counted.max()) if len(counted) else 0.0
+    thresholds = [score for score in THRESHOLDS if score <= surest]
+    precision, recall = matches.curves(thresholds)
+    return thresholds, {"precision": precision, "recall": recall, "F1": matches.f1(thresholds)}
 
 
 def classes(seen: Evaluated, plots: Plots) -> Section:
