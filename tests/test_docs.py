@@ -194,6 +194,14 @@ def test_the_keys_of_a_command_exist(command: str, cnntrain: Command) -> None:
     assert done.code == 0, done.err
 
 
+def test_no_picture_of_the_french_course_is_that_of_the_english_one() -> None:
+    images = sorted((ROOT / "docs/course/images").glob("*.fr.png"))
+    english = [image.with_name(image.name.replace(".fr.", ".")) for image in images]
+    assert images and not [
+        fr.name for fr, en in zip(images, english, strict=True) if fr.read_bytes() == en.read_bytes()
+    ]
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_fetches_nothing(in_empty_folder: Path) -> None:
     site = in_empty_folder / "site"
