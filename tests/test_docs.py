@@ -194,12 +194,12 @@ def test_the_keys_of_a_command_exist(command: str, cnntrain: Command) -> None:
     assert done.code == 0, done.err
 
 
-def test_no_picture_of_the_french_course_is_that_of_the_english_one() -> None:
-    images = sorted((ROOT / "docs/course/images").glob("*.fr.png"))
-    english = [image.with_name(image.name.replace(".fr.", ".")) for image in images]
-    assert images and not [
-        fr.name for fr, en in zip(images, english, strict=True) if fr.read_bytes() == en.read_bytes()
-    ]
+def test_pictures_of_the_french_course_are_drawn_in_french() -> None:
+    same = []
+    for image in sorted((ROOT / "docs/course/images").glob("*.fr.png")):
+        english = image.with_name(image.name.replace(".fr.", "."))
+        same += [image.name] if image.read_bytes() == english.read_bytes() else []
+    assert same == ["boxes-nms.fr.png", "logits.fr.png"]  # which have no words
 
 
 @pytest.mark.slow
