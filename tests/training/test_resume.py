@@ -23,7 +23,7 @@ from cnntrain.runs import run_folder
 # Everything that draws random numbers is on: dropout, augmentation, shuffling.
 RUN = (
     "epochs=3",
-    "limit=3000",
+    "limit=2000",
     "model.channels=[4,8]",
     "model.head=[16]",
     "model.dropout=0.3",
