@@ -52,7 +52,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for words in (["train", "epochs=3", "report=false", "out=run"], ["demo", "run"]):
+        training = ("epochs=3", "precision=fp32", "report=false", "doctor=false", "out=run")
+        for words in (["train", *training], ["demo", "run"]):
             patch.setattr("sys.argv", ["cnntrain", *words, "-q"])
             with pytest.raises(SystemExit, match="0"):
                 main.main()
@@ -263,8 +264,9 @@ def test_a_dropped_image_is_scaled_as_in_training(
     page: Page, cnntrain: Command, in_empty_folder: Path
 ) -> None:
     pytest.importorskip("onnxscript")
-    fake = ("data=fake", "data.channels=3", "data.image_size=[24,32]", "model.channels=[4,4]")
-    assert cnntrain("train", *fake, "limit=64", "epochs=1", "report=false", "out=run").code == 0
+    fake = ("data=fake", "data.channels=3", "data.image_size=[24,32]", "data.source.size=64")
+    quick = ("model.channels=[4,4]", "epochs=1", "precision=fp32", "report=false", "out=run")
+    assert cnntrain("train", *fake, *quick).code == 0
     assert cnntrain("demo", "run").code == 0
     opened(page, in_empty_folder / "run")
     noise = torch.randint(
