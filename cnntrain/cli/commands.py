@@ -27,7 +27,7 @@ RUN is a run folder, a checkpoint file, or `last` for the newest run. To start:
   cnntrain train                       a CNN on 5,000 digits, in seconds
   cnntrain train model=mlp epochs=3    another model, fewer epochs
   cnntrain explain                     what training does, topic by topic
-  cnntrain predict last FILE           classify an image with the last run
+  cnntrain predict last FILE           apply the last run to a file
   cnntrain train -m model=mlp,cnn      compare two models
 
 Keys and choices: cnntrain train --help. Details: cnntrain COMMAND --help"""

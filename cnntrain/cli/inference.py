@@ -211,16 +211,19 @@ Keys (without a value here: as in the run):
 PREDICT = Command(
     "predict",
     predict,
-    {"RUN FILE ...": "classes, masks or boxes of image files"},
+    {"RUN FILE ...": "classes, masks or boxes of files"},
     """\
 cnntrain predict RUN FILE|FOLDER... [KEY=VALUE ...] [--csv|--json FILE] [-q]
 
-Classifies image files, or writes their masks, or the boxes of their objects,
-into a folder with overlays, after the same preprocessing as in training. FOLDER
-means all files in it that have an image extension, except hidden ones. If a
+Applies a run's best model to files, after the same preprocessing as in
+training. What it takes and gives follows from the run:
+  classification  images, series (.csv) or texts (.txt): the likeliest classes
+  segmentation    images: masks and overlays, in a folder
+  detection       images: boxes in pixels of the file, as YOLO's labels with
+                  overlays, rows of CSV, or JSON in COCO's format of results
+FOLDER means all files in it with such an extension, except hidden ones. If a
 file can't be read, predict reports it, goes on with the others, and exits with
-code 1. Boxes are in pixels of the file: as YOLO's labels, rows of CSV, or JSON
-in COCO's format of results.
+code 1.
   cnntrain predict last digit.png
   cnntrain predict last scans/ invert=true --csv predictions.csv
   cnntrain predict last slide.png tile=512 out=masks
@@ -241,9 +244,14 @@ EXPORT = Command(
     """\
 cnntrain export RUN [KEY=VALUE ...] [-q]
 
-Writes a run's best model to RUN/export/, for use without cnntrain. The models
-take uint8 images (N, C, H, W) and return class probabilities. Each is read back
-and compared with torch on test images.
+Writes a run's best model to RUN/export/, for use without cnntrain, with a
+README that shows how. The models normalise their inputs themselves:
+  images  uint8 (N, C, H, W), pixels from 0 to 255
+  series  float32 (N, T, F), and lengths, int64 (N,)
+  texts   numbers of tokens, int64 (N, T), and lengths, int64 (N,)
+They return class probabilities, for segmentation those of each pixel, and for
+detection boxes, scores and classes. Each file is read back and compared with
+torch on test data.
   cnntrain export last
   cnntrain export last 'formats=[onnx]'
 

@@ -148,6 +148,13 @@ def test_help_fits_the_terminal(
     assert widest <= min(columns, 120), outcome.out
 
 
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_help_says_what_a_command_takes_and_gives_for_each_task(torchless: Command, command: str) -> None:
+    text = torchless(command, "--help").out.partition("  cnntrain ")[0]
+    for word in ("image", "series", "segmentation", "detection", "boxes", "class"):
+        assert word in text
+
+
 @pytest.mark.parametrize(
     ("command", "keys"), [("eval", OVERRIDABLE["eval"]), ("resume", OVERRIDABLE["resume"])]
 )
