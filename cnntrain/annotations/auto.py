@@ -44,7 +44,7 @@ def has_validation_part(root: str, asked: AnnotationOptions) -> bool:
 
 
 def complete_canvas(data: dict[str, Any], targets: str) -> None:
-    """Replace ``auto`` by what canvases of digits can tell without the data.
+    """Replace ``auto`` by what is known of canvases of digits before they are made.
 
     Args:
         data: the group ``data``.

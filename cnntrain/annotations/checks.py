@@ -60,7 +60,7 @@ def is_swapped(inventory: AnnotatedInventory, index: int) -> bool:
 
 
 def infer_orientations(inventory: AnnotatedInventory) -> None:
-    """Decide how masks lie whose sizes do not tell it: as most of the others do, else upright."""
+    """Decide the orientation of masks whose sizes leave it open: that of most others, else upright."""
     known = [how for how in inventory.lies.values() if how != EITHER]
     usual = ALIKE if known.count(ALIKE) > known.count(UPRIGHT) else UPRIGHT
     for index, how in inventory.lies.items():

@@ -1,4 +1,4 @@
-"""The formats of folders of images, how each is told from the others, and the reader of each."""
+"""The formats of folders of images, how each is recognised, and its reader."""
 
 from __future__ import annotations
 

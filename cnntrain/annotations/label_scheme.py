@@ -1,4 +1,4 @@
-"""What the classes of mask files are: as the user says, as the folder's files say, or as the values tell."""
+"""What the classes of mask files are: as the user, the folder's files or the values say."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LabelScheme:
         names: the names of the classes.
         classes: the labels of values.
         notes: what was concluded, in words.
-        refusal: why that can't be concluded, and what would tell it; empty if it can.
+        refusal: why that can't be concluded, and what would settle it; empty if it can.
     """
 
     names: list[str]

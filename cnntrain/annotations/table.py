@@ -73,7 +73,7 @@ class Table:
     Args:
         root: the folder.
         format: its name, of :data:`FORMATS`.
-        names: the names of the classes, in the order of their labels; empty until the masks tell them.
+        names: the names of the classes, in the order of their labels; empty until the masks are read.
         labels: the labels of the numbers that classes have in files of polygons.
         entries: the entries in the order of the parts and of the names.
         orphan_images: images without an annotation.

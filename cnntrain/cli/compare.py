@@ -172,7 +172,7 @@ def unfinished_sweeps(runs: Sequence[Run]) -> list[Path]:
 def run_of(
     folder: Path, config: Mapping[str, str], keys: Sequence[str], repeats: Sequence[str], scores: Scores
 ) -> Run:
-    """Return a run with its values of some keys, and what tells it from its repeats."""
+    """Return a run with its values of some keys, and what distinguishes it from its repeats."""
     values = {key: config[key] for key in keys if key in config}
     seed = int(config["seed"]) if config.get("seed", "").isdigit() else None
     split_seed = config.get("data.split_seed") if "data.split_seed" in repeats else None

@@ -211,7 +211,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(folder: Path, step: int, accumulate: int, batch_size: int) -> RunFailed:
-    """Return the error of a run for which the memory was enough at first, and then was not.
+    """Return the error of a run that had enough memory at first, and then ran out of it.
 
     Args:
         folder: the folder of the run.

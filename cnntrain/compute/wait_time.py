@@ -59,7 +59,7 @@ class Stopwatch:
                 self.worked += stands_for * (self.now(is_timed) - arrived)
 
     def now(self, is_timed: bool) -> float:
-        """Return the time, once the GPU has done what it was told."""
+        """Return the time, once the GPU has finished its work."""
         if is_timed and self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()

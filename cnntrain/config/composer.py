@@ -118,7 +118,7 @@ class Composition:
     of_layers: bool = False
 
     def __post_init__(self) -> None:
-        """Resolve the values, and see which of them only the data tell."""
+        """Resolve the values, and note which of them depend on the data."""
         self.settings = plain(self.config)
         infer_task(self.settings)
         self.is_open = needs_inference(self.settings["data"], *([SHAPE] if self.of_layers else []))

@@ -118,7 +118,7 @@ class Reader:
         return dataset
 
     def files(self, is_train: bool) -> list[Path]:
-        """Return the files that a part is made of, if its class can tell them by a method ``files``."""
+        """Return the files that a part is made of, if its class lists them with a method ``files``."""
         node = self.data.source
         check_trusted("data.source", node, Dataset, self.trust)
         kind = locate("data.source", node["_target_"])

@@ -112,7 +112,7 @@ class Tapped(nn.Module):
 def tapped(model: FromBytes, image: Tensor) -> tuple[Tapped, list[Tap]]:
     """Return a network that gives all tensors that are shown, and what these are.
 
-    Which tensor a layer reads is told by the values: those that it gets are equal to those of the tensor,
+    The values show which tensor a layer reads: those that it gets are equal to those of the tensor,
     also if its shape is another. What comes from no layer, such as a sum of two, is a tensor of its own.
 
     Args:

@@ -23,7 +23,7 @@ def confusion_map(
     """Return a confusion matrix as a map.
 
     Args:
-        shares: of each row, float (classes, classes).
+        shares: the shares of each row, float (classes, classes).
         names: the names of the rows and columns.
         number: what is written at a row and a column; an empty text for nothing.
         axes_labels: what the columns and the rows are.

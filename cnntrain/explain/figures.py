@@ -44,7 +44,7 @@ def logarithmic(
     What is not finite is left out; a dotted line stands where it begins.
 
     Args:
-        panels: of each quantity the values of each line, one for each step.
+        panels: for each quantity, the values of each line, one for each step.
         xlabel: what a step is called.
         same_scale: whether the panels have one vertical axis.
     """

@@ -53,11 +53,11 @@ def on_skips(costs: Mapping[str, float]) -> str:
 
 
 def on_finest(name: str, whole: tuple[float, float], alone: tuple[float, float]) -> str:
-    """Return what the finest skip connection tells without all that comes from below; "" if that is unclear.
+    """Return what the finest skip connection contributes by itself; "" if that is unclear.
 
     Args:
         name: the name of the network with nothing else.
-        whole: how well the network tells where something is, and what, from 0 to 1.
+        whole: how well the network finds where something is, and what, from 0 to 1.
         alone: the same of the finest skip connection alone.
     """
     kept, lost = alone[0] > whole[0] / 2, alone[1] < whole[1] / 2
@@ -109,10 +109,10 @@ def on_hierarchy(
     """Return what the layers of a network look for, as far as the figures show it.
 
     Args:
-        directions: of each convolution, how much the patches that excite it have one direction; any patch.
-        selective: of each layer, the share of the images that excite a channel at least half as much as the
+        directions: for each convolution, how much the patches that excite it have one direction; any patch.
+        selective: for each layer, the share of the images that excite a channel at least half as much as the
             best one.
-        purities: of each layer, the class purity of the best images; empty where images have no class.
+        purities: for each layer, the class purity of the best images; empty where images have no class.
     """
     sentences = []
     edges = next((name for name, (own, chance) in directions.items() if own >= chance + CLEAR), None)

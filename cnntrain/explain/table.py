@@ -36,7 +36,7 @@ class Topic:
         chapter: the chapter of the course.
         title: one line in the table of contents.
         help: what ``--help`` says.
-        function: the name of the function, behind ``cnntrain.explain.topics.``
+        function: the name of the function, after ``cnntrain.explain.topics.``
         needs: ``parts``, a function that puts a run together again at each call; ``builds``, several of them;
             ``model``, a trained model; ``models``, several of them; or nothing.
         draws: whether it writes figures.

@@ -67,7 +67,7 @@ def rows(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str
 
 
 def as_list(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> None:
-    """Print the rows of a table one below the other, each cell behind the heading of its column."""
+    """Print the rows of a table one below the other, each cell after the heading of its column."""
     for line in lines:
         words(console, f"[bold]{escape(line[0])}[/]  {escape('  '.join(line[1:left]))}")
         named = zip(headings[left:], line[left:], strict=True)
@@ -79,9 +79,9 @@ def in_parts(widths: Sequence[int], left: int, most: int) -> list[list[int]]:
     """Return the columns of a table, in two parts of like width if they need that; none if two are too few.
 
     Args:
-        widths: of the columns, each with the gap behind it.
+        widths: of the columns, each with the gap after it.
         left: the columns at the beginning that each part has.
-        most: the width of the terminal, with a gap behind it.
+        most: the width of the terminal, with a gap after it.
     """
     first, others = sum(widths[:left]), widths[left:]
     if first + sum(others) <= most:

@@ -137,7 +137,7 @@ def why_too_few(listing: Listing, names: list[str], shown: str) -> str:
 
 
 def explain_lookalike(name: str, others: Iterable[str]) -> str:
-    """Return what tells a name from another that looks the same; empty if there is none."""
+    """Return what distinguishes a name from another that looks the same; empty if there is none."""
     import unicodedata
 
     for other in others:

@@ -34,7 +34,7 @@ TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 JPEG = b"\xff\xd8\xff"  # how JPEG files begin
 HEAD = 64  # bytes that tell the format
 REDUCIBLE = 4  # times the bound that a JPEG may have: it is then decoded at half its width and height
-ONE_AT_A_TIME = 0.125  # share of the bound from which on images are decoded one after another
+ONE_AT_A_TIME = 0.125  # share of the bound above which images are decoded one after another
 FILE_BYTES = 4  # bytes a pixel of the bound that the file of a format may have which is read whole
 # Files of photographs, drawings and films that are not read, and what to convert them to.
 PHOTOGRAPHS = "heic heif cr2 cr3 nef arw dng orf raf rw2"  # of iPhones, and raw ones of cameras

@@ -33,7 +33,7 @@ from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.boxes import BoxTask
 from cnntrain.text import shown, shown_path
 
-FAR = 0.3  # difference of means, in the range from black to white, from which on images look inverted
+FAR = 0.3  # difference of means, in the range from black to white, above which images look inverted
 
 
 PIXELS, OBJECTS = "label pixels", "find objects"  # what some kinds of models do
@@ -193,7 +193,7 @@ def predictions(
 def predict_batch(
     trained: Trained, files: Sequence[Path], images: Sequence[Tensor | str], top: int
 ) -> Iterator[Prediction]:
-    """Yield what a model makes of a batch of images, some of which may be the reason why there is none."""
+    """Yield what a model makes of a batch of images, one of which may be the reason why it fails."""
     good = [image for image in images if isinstance(image, Tensor)]
     decoded: Iterator[Any] = iter(())
     if good:

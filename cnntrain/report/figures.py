@@ -19,7 +19,7 @@ from cnntrain.tasks.scores import Figure as Measured
 
 FINE, LARGEST_FILTER, LARGEST_MAP = 21, 48, 32  # pixels of a tile at least, and at most
 LARGEST_IMAGE = 160
-LOGARITHMIC = 50  # times the smallest loss, from which on an axis is logarithmic
+LOGARITHMIC = 50  # times the smallest loss, above which an axis is logarithmic
 MAP_GAP, MAP_MARGIN = 0.14, 0.02  # above and below the layers of feature maps, in sides of an image
 
 

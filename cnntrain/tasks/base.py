@@ -51,7 +51,7 @@ class Task(ABC):
         value_format: how such a value is printed, as in ``format(value, ".2%")``.
         listed: what the predictions of an image are called together, in JSON.
         details: what ``cnntrain eval`` shows besides the scores, in words; empty for nothing.
-        called: what messages call the examples, of which a run of sequences has others than images.
+        called: what messages call the examples: images, sequences or texts.
         in_use: what was chosen on validation images for the weights in use, see :meth:`chosen`.
     """
 
@@ -240,7 +240,7 @@ class Task(ABC):
         return None
 
     def findings(self, run: Finished) -> list[Finding]:
-        """Return the problems of a run that is over, as far as this task alone can tell them."""
+        """Return the problems of a finished run that this task alone can find."""
         return []
 
     # ---- use of a trained model

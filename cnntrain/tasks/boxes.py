@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cnntrain.tasks.base import Task
 
-SURE = 0.25  # the score from which on a box is shown, if validation has chosen none
+SURE = 0.25  # the lowest score of boxes that are shown, if validation has chosen none
 THRESHOLD = "threshold"  # the name of the score that validation chooses, see :meth:`.Task.chosen`
 
 
@@ -23,7 +23,7 @@ class BoxTask(Task):
 
     @property
     def threshold(self) -> float:
-        """The score from which on a box is shown: the one that validation has chosen, if it has."""
+        """The lowest score of boxes that are shown: the one that validation has chosen, if it has."""
         return min(1.0, max(0.0, self.in_use.get(THRESHOLD, SURE)))
 
     @abstractmethod

@@ -25,7 +25,7 @@ MEASURED_ON = {
 
 @dataclass(frozen=True)
 class Score:
-    """A number that tells how well a model does on some images.
+    """A number that measures how well a model does on some images.
 
     Args:
         name: the name in files, such as ``loss``.

@@ -27,7 +27,7 @@ def on_filters(purities: Sequence[float], chance: float) -> str:
     """Return whether deeper layers are more selective for classes.
 
     Args:
-        purities: of each layer in order: the share of the images that activate a filter most which are of
+        purities: for each layer in order, the share of the images that activate a filter most which are of
             one class, mean over filters.
         chance: the chance of as many images taken at random.
     """
@@ -178,7 +178,7 @@ def on_step(before: float, after: float, optimizer: str) -> str:
 
 
 def on_first_loss(loss: float, chance: float) -> str:
-    """Describe what the loss of the first batch tells of a model.
+    """Describe what the loss of the first batch says about a model.
 
     Args:
         loss: the loss of the model.

@@ -101,7 +101,7 @@ def added(
 
 
 def files_of(root: Path) -> dict[str, str]:
-    """Return the part of each JSON file of a folder, ``""`` if its name tells none; relative to the root.
+    """Return the part of each JSON file of a folder, ``""`` if its name says nothing; relative to the root.
 
     A single JSON file beside a folder of images counts if it names images that are there.
     """
@@ -154,6 +154,6 @@ def names_image(path: Path, folders: Sequence[Path]) -> bool:
 
 
 def part_in(name: str) -> str:
-    """Return the part that a file's name tells, ``train`` of ``instances_train2017.json``; else empty."""
+    """Return the part that a file's name says, ``train`` of ``instances_train2017.json``; else empty."""
     words = re.findall("[a-z]+", name.lower())
     return next((PARTS[word] for word in words if word in PARTS), "")

@@ -20,7 +20,7 @@ from cnntrain.config.sections.training import (
 
 @dataclass(frozen=True)
 class ExplainSettings:
-    """What the explanations tell of a run.
+    """What the explanations use of a run's configuration.
 
     Args:
         data: the data set, and how it is read.

@@ -31,7 +31,7 @@ class DataSettings:
         targets: what the data give for each image: ``classes`` or ``masks``.
         inputs: what the network gets: ``images``, ``series`` or ``text``. Of a sequence, ``channels`` and
             ``image_size`` follow from steps and features.
-        steps: of the longest sequence; longer ones are cut.
+        steps: the steps of the longest sequence; longer ones are cut.
         features: the features of a step.
         tokens: what of a text is numbered: ``bytes``, ``characters``, ``words``, or the file of a tokenizer.
         vocabulary: the characters or words, or the tokenizer.

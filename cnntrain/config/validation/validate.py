@@ -99,7 +99,7 @@ def check(
 
 
 def check_monitor(config: Mapping[str, Any]) -> None:
-    """Check that the task has the score that is monitored; a task of the user's tells later which it has."""
+    """Check that the task has the score that is monitored; a task of the user's says later what it has."""
     monitor, scores = config.get("monitor"), SCORES.get(config["task"]["_target_"])
     if scores is not None and monitor != "auto":
         check_value("monitor", monitor, replace(KEYS["monitor"], choices=scores.monitors))

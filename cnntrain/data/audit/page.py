@@ -29,7 +29,7 @@ GROUPS = 20  # of copies
 LISTED = 200  # names
 SIDE = 96  # of an image on the page, in pixels
 GROUPED = ("leaks", "across_classes", "copies", "near_copies")  # findings that are groups of images
-FOLDED = 10  # names of a list, from which on it is folded
+FOLDED = 10  # names of a list, above which it is folded
 
 
 class Picture(NamedTuple):

@@ -13,10 +13,10 @@ import numpy as np
 from cnntrain.config.overrides import in_quotes
 from cnntrain.image_folder.inventory import LARGEST, SMALL, Inventory, why_not_trainable
 
-UNEVEN = 3  # times as many images as the smallest class has, from which on classes count as uneven
-ELONGATED = 0.4  # share of the median image that data.resize=crop leaves out, from which on it is too much
+UNEVEN = 3  # times as many images as the smallest class has, above which classes count as uneven
+ELONGATED = 0.4  # share of the median image that data.resize=crop leaves out, above which it is too much
 WHOLE = 8 * LARGEST // 7  # side, in pixels, of images from which parts are drawn: 256 for 224
-MANY = 5000  # training images from which on a ResNet learns from nothing
+MANY = 5000  # training images from which a ResNet learns without pretrained weights
 SMALL_SIDE = 48  # pixels at which a small CNN looks at larger images: a tenth of the time at 160
 SMALLEST = 8  # side, in pixels, of images that a CNN of three blocks takes
 WIDTHS = "model.channels=[16,32,64]"

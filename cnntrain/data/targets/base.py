@@ -114,7 +114,7 @@ class Targets(ABC):
 
     @abstractmethod
     def for_fingerprint(self, targets: Tensor, places: Tensor) -> Tensor:
-        """Return the targets that tell data from others.
+        """Return the targets as a part of the data's fingerprint.
 
         Args:
             targets: all of them.

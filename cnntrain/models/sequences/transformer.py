@@ -27,7 +27,7 @@ class Transformer(nn.Module):
             weights are not, since torch's fused attention on CPUs knows no dropout.
         pooling: what is classified: the ``mean`` of all steps, the ``last`` one, or a ``class`` token, which
             is learned and stands before the first step.
-        positions: how a step tells where it is: a vector that is ``learned``, or ``sinusoidal``, is added.
+        positions: how a step knows its position: a vector that is ``learned``, or ``sinusoidal``, is added.
         read: what a step is: ``rows``, ``columns``, ``patches`` or ``pixels``.
         patch: the side of a patch in pixels; see :class:`cnntrain.models.sequences.reading.Reader`.
         inputs: ``images``, or ``series`` or ``text`` of unequal length; then ``read`` is left as it is.

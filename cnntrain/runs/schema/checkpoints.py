@@ -115,7 +115,7 @@ def configuration(value: Any, where: str) -> None:
 
 
 def fingerprint(value: Any, where: str) -> None:
-    """Check what tells data from others."""
+    """Check the values by which data are recognised."""
     if not isinstance(value, str | int | None):
         raise InvalidValue(where, value, "a checksum")
 

@@ -20,7 +20,7 @@ OFTEN = 0.5  # share of the objects
 
 
 def has_learnt(row: Row) -> bool:
-    """Return whether AP50 is more than a start; True without a validation set, which tells nothing."""
+    """Return whether AP50 is more than a start; True without a validation set, which would show nothing."""
     value: float | None = row["val_ap50"]
     return value is None or value > LEARNT
 

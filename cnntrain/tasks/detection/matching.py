@@ -13,7 +13,7 @@ from cnntrain.tasks.detection.boxes import BOX_OF, SCORE, exist, pairwise_iou
 
 IOU = 0.5  # from which a box is right
 TOUCHES = 0.1  # IoU from which a wrong box is about an object, and not about the background
-THRESHOLDS = [place / 100 for place in range(1, 100)]  # scores from which on boxes are looked at
+THRESHOLDS = [place / 100 for place in range(1, 100)]  # thresholds that are tried
 RIGHT, DUPLICATE, MISLOCATED, CONFUSED, BACKGROUND, UNCOUNTED = range(6)
 KINDS = ("right", "duplicate", "mislocated", "confused", "background", "not counted")
 
@@ -28,7 +28,7 @@ class Matches:
         label: the class of each box, int64 (D,).
         kind: one of ``KINDS`` for each box, int64 (D,).
         truth: the class of the object that a box is about, int64 (D,); -1 of the background.
-        object_image, object_label: of each object that counts, int64 (O,).
+        object_image, object_label: those of each object that counts, int64 (O,).
         object_score: the score of the box that found it, float32 (O,); 0 if none did.
     """
 
@@ -60,7 +60,7 @@ class Matches:
         return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
 
     def best_threshold(self) -> float | None:
-        """Return the score from which on the boxes have the highest F1; None if no box is right.
+        """Return the threshold at which the boxes have the highest F1; None if no box is right.
 
         Of several such scores it is the middle one, which is the farthest from a worse one.
         """

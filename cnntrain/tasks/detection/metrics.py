@@ -32,7 +32,7 @@ class DetectionResult(Result):
         truth: objects, float32 (N, M, 6).
         found: boxes that the network finds, float32 (N, K, 6).
         num_classes: number of classes.
-        threshold: the score from which on boxes are shown.
+        threshold: the lowest score of boxes that are shown.
     """
 
     truth: Tensor
@@ -113,7 +113,7 @@ class DetectionEvaluation(Evaluation[DetectionResult]):
     Args:
         device: where the losses are.
         num_classes: number of classes.
-        threshold: the score from which on boxes are shown.
+        threshold: the lowest score of boxes that are shown.
     """
 
     def __init__(self, device: torch.device, num_classes: int, threshold: float) -> None:
@@ -122,7 +122,7 @@ class DetectionEvaluation(Evaluation[DetectionResult]):
         self.rows: dict[str, list[Tensor]] = {"truth": [], "found": []}
 
     def add(self, output: Tensor | Found, y: Tensor) -> None:
-        """Keep the boxes that outputs of the network tell, and the objects, float (N, M, 6)."""
+        """Keep the boxes in the outputs of the network, and the objects, float (N, M, 6)."""
         self.rows["truth"].append(y.cpu())
         self.rows["found"].append(detections(predictions_of(output), LEAST_SCORE, NMS, MOST).cpu())
 

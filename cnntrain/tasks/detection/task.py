@@ -95,7 +95,7 @@ class Detection(BoxTask):
         return DetectionEvaluation(device, self.num_classes, self.threshold)
 
     def chosen(self, result: DetectionResult) -> dict[str, float]:
-        """Return the score from which on the boxes of validation images have the highest F1."""
+        """Return the threshold at which the boxes of validation images have the highest F1."""
         best = result.matches.best_threshold()
         return {} if best is None else {THRESHOLD: best}
 

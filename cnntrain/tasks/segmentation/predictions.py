@@ -24,7 +24,7 @@ class MaskScores:
         right: pixels whose class is right, int64 (N,).
         counted: pixels that are not ignored, int64 (N,).
         ignored: the others, int64 (N,).
-        pixels: of each class, the pixels of all images that are right, true and predicted, int64 (3,
+        pixels: for each class, the pixels of all images that are right, true and predicted, int64 (3,
             classes).
         alignment: how well masks lie on the edges of their images, None if no image was looked at.
     """

@@ -93,7 +93,7 @@ class Doctor:
         """Look at the first steps of the run: how wrong it begins, and how far the weights move.
 
         Returns:
-            What can be told at once, since no later step will make it better.
+            What can be reported at once, since no later step will make it better.
         """
         self.step += 1
         if self.is_recurrent and self.settings.grad_clip is None and self.first_batch is not None:

@@ -99,7 +99,7 @@ def test_a_network_learns_to_find_digits(cnntrain: Command, learnt: None) -> Non
     scores = [float(row["val_ap50"]) for row in rows("r/metrics.csv")]
     assert max(scores) > 0.1
 
-    # Validation chooses the score from which on boxes are shown, and it stays with the weights.
+    # Validation chooses the lowest score of boxes that are shown, and it stays with the weights.
     threshold = torch.load("r/checkpoints/best.pt", weights_only=True)["progress"]["chosen"]["threshold"]
     test = content("r/summary.json")["test"]
     assert test["threshold"] == threshold and 0 < test["f1"] < 1

@@ -149,7 +149,7 @@ def middle_ones(seen: Proposed) -> list[Tensor]:
 
 
 def show_anchors(console: Console, net: FasterRCNN, seen: Proposed) -> None:
-    """Show how many anchors of which sizes each map has."""
+    """Show the number and the sizes of the anchors of each map."""
     words(
         console,
         tr(

@@ -13,7 +13,7 @@ Blanks = list[tuple[nn.Module, slice]]  # modules, and the input channels whose 
 
 
 def blanked(blanks: Blanks) -> AbstractContextManager[None]:
-    """Let modules get, in place of some input maps, their means: what they tell of places is lost."""
+    """Let modules get, in place of some input maps, their means: what they say about places is lost."""
     return changed_inputs([(module, partial(blank, channels)) for module, channels in blanks])
 
 

@@ -87,9 +87,7 @@ def attention(model: ExplainedModel, console: Console, folder: Path) -> None:
     figures.save(over, folder / "where.png")
     figures.save(tables(maps[0], parts), folder / "from_to.png")
     console.line(
-        tr(
-            "figures: [bold]{}[/]: where.png, what the answer is made of; from_to.png, from each part to each"
-        ),
+        tr("figures: [bold]{}[/]: where.png, what the answer is made of; from_to.png, part to part"),
         shown_path(folder),
     )
 

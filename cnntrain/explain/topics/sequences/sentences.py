@@ -114,7 +114,7 @@ def on_attention(looked_at: Sequence[float], distances: Sequence[float], equal: 
 
     Args:
         looked_at: the effective number of parts, mean over the heads of each layer.
-        distances: of each head, the mean distance to what it looks at.
+        distances: for each head, the mean distance to what it looks at.
         equal: the distance if all parts got the same.
     """
     near = sum(distance < NEAR * equal for distance in distances)

@@ -111,9 +111,9 @@ def steps_of(parts: TrainingSetup) -> str:
 
 
 def norms(parts: TrainingSetup, name: str) -> Norms:
-    """Return the norm of the gradient by the state, and by the cell of an LSTM, after each step.
+    """Return the norm of the gradient with respect to the state, and to the cell of an LSTM, at each step.
 
-    Each image's own cross entropy is derived; the norms are means over the images.
+    The loss is each image's own cross entropy; the norms are means over the images.
     """
     model: Any = parts.model.eval()
     test = parts.data.test
@@ -131,6 +131,6 @@ def norms(parts: TrainingSetup, name: str) -> Norms:
 
 
 def kept(values: Sequence[float]) -> str:
-    """Return by what the gradient is multiplied at a step back, the geometric mean."""
+    """Return the factor by which a step back multiplies the gradient, the geometric mean."""
     factor = sentences.factor_of(values)
     return "–" if factor is None else f"{factor:.2f}"

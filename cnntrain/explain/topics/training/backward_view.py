@@ -35,7 +35,7 @@ HOW["AdamW"] = HOW["Adam"]
 
 
 def show_backward(console: Console, parts: TrainingSetup) -> None:
-    """Show the gradient that backward has put into each parameter."""
+    """Show the gradient that backward has given each parameter."""
     heading(console, "4", "loss.backward()", tr("backward: how the loss depends on each parameter"))
     named = list(parts.model.named_parameters())
     lines = []

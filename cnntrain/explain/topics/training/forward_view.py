@@ -126,7 +126,7 @@ def on_cross_entropy(parts: TrainingSetup, forward: Forward, y: Tensor) -> str:
 
 
 def of_one(parts: TrainingSetup, forward: Forward, y: Tensor) -> tuple[str, float] | None:
-    """Return an image, or a pixel, in words, and the probability of its class; None if it has not one."""
+    """Return an image, or a pixel, in words, and the probability of its class; None without a class."""
     label, logits = y[0], forward.logits[0].detach().float()
     if y.dim() == 3:
         row, column = (side // 2 for side in y.shape[1:])

@@ -49,7 +49,7 @@ def agree(found: Tensor, expected: Tensor, output: Tensor, threshold: float, nms
         found: the boxes of the exported model, see :func:`.boxes.detections`, float32 (N, most, 6).
         expected: those of torch, likewise.
         output: what the network gives before non-maximum suppression, float32 (N, A, 6 + classes).
-        threshold: the score from which on a box is shown.
+        threshold: the lowest score of boxes that are shown.
         nms: the largest IoU of two boxes of one class.
     """
     if not torch.allclose(found, before_nms(found, output), rtol=ROUNDING, atol=PIXELS):
@@ -80,7 +80,7 @@ def explains(rows: Tensor, others: Tensor, cut: float, nms: float) -> bool:
     Args:
         rows: the boxes of an image.
         others: the others of the same image.
-        cut: the score from which on boxes are candidates.
+        cut: the lowest score of candidates.
         nms: the largest IoU of two boxes of one class.
     """
     exist = rows[:, SCORE + 1] >= 0

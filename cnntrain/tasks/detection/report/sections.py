@@ -44,7 +44,7 @@ def sections(seen: Evaluated, plots: Plots, chosen: bool) -> Iterator[Section]:
     Args:
         seen: the evaluation.
         plots: draws and saves figures.
-        chosen: whether validation chose the score from which on boxes are shown.
+        chosen: whether validation chose the lowest score of boxes that are shown.
     """
     matches, score = seen.result.matches, seen.result.threshold
     yield curves(seen, plots, chosen)
@@ -55,7 +55,7 @@ def sections(seen: Evaluated, plots: Plots, chosen: bool) -> Iterator[Section]:
 
 
 def curves(seen: Evaluated, plots: Plots, chosen: bool) -> Section:
-    """Return precision by recall, and both by the score, with the score from which on boxes are shown."""
+    """Return precision by recall, and both by the score, with the lowest score of boxes that are shown."""
     result: DetectionResult = seen.result
     thresholds, whole = curves_by_score(result.matches)
     by_recall = plots.as_svg(
