@@ -3,8 +3,8 @@
 A catalogue is a file of GNU gettext: ``fr/explain.po`` is edited, ``scripts/translations`` compiles it to
 ``fr/explain.mo``, and that is read. What lacks a translation stays English.
 
-Numbers are written alike in every language, 1,000.5: they stand beside code, commands and what torch prints, such
-as ``lr=0.1`` and ``tensor([0.5])``, which have a decimal point everywhere.
+Numbers are written alike in every language, 1,000.5: they stand beside code, commands and what torch
+prints, such as ``lr=0.1`` and ``tensor([0.5])``, which have a decimal point everywhere.
 """
 
 from __future__ import annotations
