@@ -13,7 +13,7 @@ import yaml
 from conftest import Command
 from torchvision import models
 
-SMALL = ("data.image_size=64", "epochs=1", "workers=0", "precision=fp32", "threads=1", "channels_last=false")
+SMALL = ("data.image_size=32", "epochs=1", "workers=0", "precision=fp32", "threads=1", "channels_last=false")
 QUICK = (*SMALL, "report=false", "doctor=false", "out=run", "batch_size=2", "limit=4", "optim.lr=1e-4")
 COCO = "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
 IMAGENET = "resnet50-0676ba61.pth"
@@ -21,7 +21,7 @@ IMAGENET = "resnet50-0676ba61.pth"
 
 @pytest.mark.parametrize("name", ["pennfudan", "coco_fasterrcnn"])
 def test_the_summary_of_a_recipe_needs_no_data_and_no_weights(cnntrain: Command, name: str) -> None:
-    outcome = cnntrain("summary", f"experiment={name}", "data.image_size=128")
+    outcome = cnntrain("summary", f"experiment={name}", "data.image_size=32")
     assert outcome.code == 0, outcome.err
     assert "parameters are trained" in outcome.out
 
