@@ -62,7 +62,7 @@ The metadata have this as `preprocessing`{order}:
 {preprocessing}
 ```
 """
-IMPORT = r"(?m)^from cnntrain\.tasks\.portable\.script import .*\n"
+IMPORT = r"(?m)^from cnntrain\.tasks\.portable\.script import (\([^)]*\)|.*)\n"  # on one line or on several
 WINDOWS = """\
 7. Cut it into windows of {width} x {height} pixels, spread evenly, that overlap by a quarter at least.
    Blend their probabilities: the weight of a window falls off linearly towards its border.
