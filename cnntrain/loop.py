@@ -45,7 +45,7 @@ def train_epoch(
         grad_clip: maximum gradient norm (L2 over all parameters).
         accumulate: micro-batches of a batch, to save memory; their gradients add up to its own. A batch of
             fewer examples is cut into single ones.
-        metrics: of the task, which may have counted the part of the epoch before an interruption; None: the
+        metrics: the task's, which may have counted the part of the epoch before an interruption; None: the
             mean loss alone.
         after_step: called after each step; what it raises ends the epoch there.
 

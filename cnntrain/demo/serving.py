@@ -19,7 +19,7 @@ def serve(page: str, parts: Mapping[str, bytes], tell: Callable[[str], None]) ->
     Args:
         page: HTML.
         parts: what it asks for, by name.
-        tell: is given the address, once it answers.
+        tell: is called with the address, once it answers.
 
     Raises:
         UserError: no port is free.

@@ -89,7 +89,7 @@ class Tapped(nn.Module):
     """A network that gives, besides its output, tensors from inside.
 
     Args:
-        model: from bytes to what the task makes of the outputs.
+        model: maps bytes to what the task makes of the outputs.
         chosen: for each tensor the number of the layer's call, and whether its output is meant or its input.
     """
 

@@ -14,7 +14,7 @@ class Plots:
     """The folder ``plots/`` of a run.
 
     Args:
-        folder: is made when the first figure is saved.
+        folder: the folder of the figures, made when the first one is saved.
     """
 
     def __init__(self, folder: Path) -> None:

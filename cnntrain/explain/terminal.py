@@ -79,7 +79,7 @@ def in_parts(widths: Sequence[int], left: int, most: int) -> list[list[int]]:
     """Return the columns of a table, in two parts of like width if they need that; none if two are too few.
 
     Args:
-        widths: of the columns, each with the gap after it.
+        widths: the widths of the columns, each with the gap after it.
         left: the columns at the beginning that each part has.
         most: the width of the terminal, with a gap after it.
     """

@@ -145,7 +145,7 @@ def print_counts(
 
     Args:
         console: where it is printed.
-        found: of all files.
+        found: the predictions of all files.
         good: how many of them could be read.
         trained: the model.
         folder: the folder of the drawings; None: there are none.

@@ -26,7 +26,7 @@ class Prediction:
         reason: why it could not be read.
         mean: the mean of the pixels that the network gets, from 0 to 1.
         written: files that were written for it, and what each is.
-        objects: that were found in it, float32 (K, 6): left, top, right and bottom in pixels of the file,
+        objects: the objects found in it, float32 (K, 6): left, top, right and bottom in pixels of the file,
             score and class; None: the model finds none.
     """
 

@@ -23,7 +23,7 @@ class MLflow(Logger):
 
     Args:
         uri: the address of the store or the server; None: that file.
-        experiment: under which the runs are put; the jobs of a sweep under its name.
+        experiment: the experiment of the runs; the jobs of a sweep go under the sweep's name.
     """
 
     def __init__(self, uri: str | None, experiment: str) -> None:

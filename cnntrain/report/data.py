@@ -64,7 +64,7 @@ def images_in(
     """Return the images of an evaluation.
 
     Args:
-        dataset: that holds them.
+        dataset: the data set that holds them.
         indices: which of its images were evaluated, int64 (N,).
         files: the files of all images of the data set; None where they have none.
         inputs: what the network gets, as in ``data.inputs``.

@@ -72,7 +72,7 @@ class Evaluated:
 
     Args:
         split: ``test`` or ``validation``.
-        images: that were evaluated.
+        images: the images that were evaluated.
         result: the result of the task's evaluation.
         kept: what the task's collector kept of each image.
         class_names: the class names of the data.

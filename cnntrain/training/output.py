@@ -74,9 +74,9 @@ def diverged(what: str, step: int, epoch: int, lr: float, last: Path) -> RunFail
     """Return the error that says what happened, what is kept and what to try.
 
     Args:
-        what: became NaN or infinite.
+        what: what became NaN or infinite.
         step: the step of the run at which it did.
-        epoch: under way.
+        epoch: the epoch under way.
         lr: learning rate of that step.
         last: the newest checkpoint, if there is any yet.
     """

@@ -42,7 +42,7 @@ def class_names(root: Path, files: Sequence[str] = (LABELMAP, *YAML, *LISTS)) ->
 
     Args:
         root: the folder.
-        files: that are looked for, the first one first.
+        files: the files that are looked for, in this order.
 
     Raises:
         UserError: such a file can't be read, or makes no sense.

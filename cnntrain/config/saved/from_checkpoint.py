@@ -79,7 +79,7 @@ def overridden(config: Mapping[str, Any], parsed: Sequence[Override]) -> dict[st
 
     Args:
         config: plain types, from a checkpoint.
-        parsed: from :func:`check_overridable`.
+        parsed: the overrides, from :func:`check_overridable`.
 
     Raises:
         UserError: the data have no use for a key.

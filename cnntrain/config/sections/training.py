@@ -141,8 +141,8 @@ class EndSettings:
     """When training ends.
 
     Args:
-        epochs: after so many at the latest.
-        early_stopping: after so many without improvement; None: not before.
+        epochs: the number of epochs after which training ends at the latest.
+        early_stopping: the epochs without improvement after which it ends; None: not before.
     """
 
     epochs: int

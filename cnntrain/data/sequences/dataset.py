@@ -24,7 +24,7 @@ class SequenceDataset(InMemoryDataset):
         lengths: the number of steps of each, int64 (N,), on the CPU.
         labels: int64 (N,).
         class_names: the name of each class.
-        steps: that the network takes at most.
+        steps: the most steps that the network takes.
     """
 
     lengths: Tensor

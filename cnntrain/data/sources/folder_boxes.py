@@ -22,7 +22,7 @@ def boxes_of(
     Args:
         inventory: the inventory of the folder.
         indices: the indices of the images in the inventory, int64 (N,).
-        labels: that the model has for the classes of the folder.
+        labels: the labels that the model has for the classes of the folder.
         size: height and width that images are resized to.
         resize: how, see :func:`cnntrain.data.resize.to_size`.
 

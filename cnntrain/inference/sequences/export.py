@@ -94,7 +94,7 @@ class SequenceSource(Source):
 
     Args:
         lengths: the lengths of the example, float32 (N, T, F) or int64 (N, T): int64 (N,).
-        steps: that a sequence has at most.
+        steps: the most steps that a sequence has.
     """
 
     lengths: Tensor
@@ -212,7 +212,7 @@ def describe(folder: Path, formats: Sequence[str], metadata: Mapping[str, str], 
         folder: the folder of the models.
         formats: those that the model was exported to.
         metadata: the metadata of the exported models.
-        model: that was exported.
+        model: the model that was exported.
 
     Raises:
         RunFailed: it can't be written.

@@ -44,7 +44,7 @@ def sequence_in(file: Path, inputs: str, features: int) -> tuple[np.ndarray | st
     Args:
         file: its path.
         inputs: ``series`` or ``text``.
-        features: that a step of a series must have.
+        features: the number of features that a step of a series must have.
     """
     try:
         content = contents(file)

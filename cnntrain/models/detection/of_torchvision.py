@@ -33,7 +33,7 @@ class Found:
     loss runs them to the end.
 
     Args:
-        detector: that looked at the images.
+        detector: the detector that looked at the images.
         features: maps of its backbone, each (N, channels, rows, columns), by name.
         images: float (N, C, H, W).
         cells: what is found, float32 (N, boxes, 6 + classes), as :class:`cnntrain.models.Yolo` gives it; None

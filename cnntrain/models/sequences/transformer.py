@@ -100,7 +100,7 @@ class Transformer(nn.Module):
         """Return what is classified, float (N, D), of what the encoder makes of all steps, (N, T, D).
 
         Args:
-            steps: of the encoder.
+            steps: the steps of the encoder.
             ignored: which of them are padding, bool (N, T); None: none.
         """
         if self.pooling == "mean":

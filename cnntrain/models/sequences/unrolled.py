@@ -19,7 +19,7 @@ class Unrolled:
     """What recurrent layers compute of a sequence.
 
     Args:
-        steps: of the last layer, of the network that reads forward.
+        steps: the steps of the last layer that reads forward.
         states: the states of the last layer, float (N, T, H), or (N, T, 2·H) if it reads backward too; as
             torch gives.
     """

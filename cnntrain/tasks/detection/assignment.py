@@ -38,7 +38,7 @@ def assigned(centres: Tensor, boxes: Tensor, scores: Tensor, objects: Tensor, ex
     Args:
         centres: x and y of the cells, float32 (N, A, 2).
         boxes: the boxes of the cells, float32 (N, A, 4).
-        scores: that the cells give to the classes of the objects, float32 (N, M, A).
+        scores: the scores that the cells give to the classes of the objects, float32 (N, M, A).
         objects: boxes of the objects, float32 (N, M, 4).
         exist: whether there is an object, bool (N, M).
     """

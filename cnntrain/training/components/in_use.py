@@ -25,7 +25,7 @@ def named(parts: Mapping[str, Any], folder: Path) -> Iterator[None]:
     """Turn an error that a part of the run raises into one line with the part's name.
 
     Args:
-        parts: by their keys in the configuration; those that are built later may be added within.
+        parts: the parts by their keys in the configuration; those that are built later may be added within.
         folder: the run folder.
 
     Raises:

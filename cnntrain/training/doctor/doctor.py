@@ -234,7 +234,7 @@ class Doctor:
 
         Args:
             result: how far copies of the model got with it.
-            evidence: that nothing was learnt.
+            evidence: the evidence that nothing was learnt.
             lr: learning rate of the run; None if the optimizer has none of that name.
         """
         words = self.settings.data.called.words

@@ -114,7 +114,7 @@ def vanishing(
     """See whether the loss depends on few steps of a sequence, where little was learnt.
 
     Args:
-        model: is copied, and stays as it is.
+        model: the model, which is copied and stays as it is.
         batch: the batch of training.
         criterion: the loss.
         settings: what the run does.

@@ -150,7 +150,7 @@ def figure_of(
     Args:
         sequence: float (T, F).
         done: the parts of each step, float (H,) each.
-        steps: after which the belief is known.
+        steps: the steps after which the belief is known.
         belief: probabilities, float (len(steps), classes).
         names: the names of the classes.
         of_step: what a step is.

@@ -26,7 +26,7 @@ class Early:
 
     Args:
         steps: the number of steps that were read.
-        accuracy: after so many, from 0 to 1.
+        accuracy: the accuracy after each of these numbers, from 0 to 1.
         images: the images that were read.
     """
 

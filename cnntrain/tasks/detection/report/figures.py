@@ -41,7 +41,7 @@ def by_score(thresholds: Sequence[float], curves: Mapping[str, Tensor], chosen: 
 
     Args:
         thresholds: T scores.
-        curves: by name, each float (T,).
+        curves: the curves by their names, each float (T,).
         chosen: the score that is marked.
     """
     figure, axes = canvas(xlabel="boxes with at least this score", ylabel="share")
