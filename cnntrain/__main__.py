@@ -33,14 +33,14 @@ class Process:
         sys.unraisablehook = self.again
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Stop what is under way, as Python does it; whatever error that leads to is known to be none."""
+        """Stop what is under way, as Python does; an error that this leads to is not reported as one."""
         if os.getpid() != self.number:  # a worker that has just been forked
             os._exit(128 + number)
         self.received = number
         raise KeyboardInterrupt
 
     def terminate(self, number: int, frame: FrameType | None) -> None:
-        """End at once, as a process does that does not listen, but not without a word."""
+        """End at once, as a process without a handler does, but print a line."""
         if os.getpid() == self.number:
             write_directly("terminated")
         os._exit(128 + number)

@@ -22,7 +22,7 @@ def has_validation_part(root: str, asked: AnnotationOptions) -> bool:
 
     Args:
         root: the folder.
-        asked: what the user says of annotations.
+        asked: what the user says about annotations.
 
     Raises:
         UserError: the folder can't be used.
@@ -60,7 +60,7 @@ def complete_canvas(data: dict[str, Any], targets: str) -> None:
 
 
 def annotation_options(data: Mapping[str, Any]) -> AnnotationOptions:
-    """Return what the group ``data``, or what a source was given of it, says of annotations."""
+    """Return what the group ``data``, or what a source was given of it, says about annotations."""
     from cnntrain.annotations.label_scheme import AnnotationOptions
 
     label_map, colors = data.get("label_map"), data.get("colors")
@@ -81,10 +81,10 @@ def inventory_of(
 
     Args:
         root: the folder.
-        asked: what the user says of annotations.
+        asked: what the user says about annotations.
         on_bad_image: ``stop`` or ``skip``.
         max_megapixels: millions of pixels that an image may have.
-        verbose: as of :class:`cnntrain.runtime.console.Console`.
+        verbose: as in :class:`cnntrain.runtime.console.Console`.
 
     Raises:
         UserError: it can't be used, or the user says something of masks and it has none.
@@ -113,7 +113,7 @@ def inferred(
     channels: int | str,
     value_range: Sequence[float] | str | None,
 ) -> dict[str, Any]:
-    """Return what a folder of images says of some keys of the group ``data``.
+    """Return what a folder of images says about some keys of the group ``data``.
 
     Args:
         names: the keys.

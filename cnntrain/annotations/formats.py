@@ -117,7 +117,7 @@ def read(root: str | Path, kind: str) -> Table:
 
     Args:
         root: the folder.
-        kind: its format, of :func:`format_of`, and not ``classes``.
+        kind: its format, from :func:`format_of`, and not ``classes``.
 
     Raises:
         UserError: it can't be read, or no image has an annotation.

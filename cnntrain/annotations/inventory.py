@@ -55,7 +55,7 @@ def annotated_inventory(
         verbose: how much to print, as in :class:`Console`.
 
     Raises:
-        UserError: it is no such folder.
+        UserError: there is no such folder.
     """
     kind = formats.format_of(root, asked.format)
     return build_inventory(Request(str(absolute(root)), kind, asked, max_megapixels, str(root), verbose))

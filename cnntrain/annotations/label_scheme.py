@@ -23,7 +23,7 @@ SOURCES = "classes.txt or data.yaml"
 
 @dataclass(frozen=True)
 class AnnotationOptions:
-    """What the user says of the annotations; all have a default.
+    """What the user says about the annotations; all have a default.
 
     Args:
         format: a format of :data:`cnntrain.annotations.table.FORMATS`, or ``auto``.
@@ -182,7 +182,7 @@ def shares(values: Counter[int]) -> str:
 
 
 def unknown_colors(colors: Counter[int]) -> str:
-    """Return what to say of coloured masks whose colours nothing names."""
+    """Return what to say about coloured masks whose colours nothing names."""
     total = max(1, sum(colors.values()))
     listed = [
         f"{list(unpacked(value))} ({number / total:.1%})" for value, number in colors.most_common(SHOWN)

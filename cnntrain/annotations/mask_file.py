@@ -61,10 +61,10 @@ def read_pixels(path: Path, decoding: Decoding) -> Pixels:
 
     Args:
         path: the path of a one-channel, palette or colour image of 1 to 32 bits.
-        decoding: within which bounds.
+        decoding: the bounds of decoding.
 
     Raises:
-        UnreadableImage: it is no image, a damaged one, or one that is refused.
+        UnreadableImage: it is not an image, or is damaged or refused.
     """
     try:
         with open_image(path, decoding) as image:
@@ -84,7 +84,7 @@ def pixels_of(image: Image.Image) -> Pixels:
     """Return the values of an image that is loaded, turned as its own EXIF data say.
 
     Raises:
-        UnreadableImage: its values are no class numbers.
+        UnreadableImage: its values are not class numbers.
     """
     mode, is_lossy = image.mode, image.format in ("JPEG", "MPO")
     palette = palette_of(image) if mode in ("P", "PA") else {}

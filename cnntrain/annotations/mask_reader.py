@@ -28,7 +28,7 @@ class MaskReader:
         format: the format of the folder.
         classes: the labels of the values in mask files.
         numbers: the labels of the class numbers in files of polygons.
-        decoding: within which bounds.
+        decoding: the bounds of decoding.
     """
 
     root: Path

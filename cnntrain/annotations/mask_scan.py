@@ -76,9 +76,9 @@ def scan(
 
     Args:
         root: the folder.
-        files: relative to it.
+        files: the files, relative to the root.
         advance: called with the number of files done.
-        decoding: within which bounds.
+        decoding: the bounds of decoding.
     """
     own = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
     store = cache_dir.folder() / "folders" / f"{own}.masks.npz"

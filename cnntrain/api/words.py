@@ -24,7 +24,7 @@ def words_of(overrides: Sequence[str], keys: Mapping[str, Any]) -> list[str]:
         keys: Python values by their keys. A double underscore stands for a dot: ``optim__lr=0.01``.
 
     Raises:
-        UserError: something is no override, or a value has no form on the command line.
+        UserError: something is not an override, or a value has no form on the command line.
     """
     if isinstance(overrides, str) or not all(isinstance(word, str) for word in overrides):
         raise UserError(

@@ -46,10 +46,10 @@ def as_published(
     the model's layers take any size.
 
     Args:
-        model: whose layers they are. It is changed.
+        model: the model whose layers they are. It is changed.
         size: height and width of the images, in pixels.
         mean: the mean of each channel.
-        std: likewise.
+        std: the standard deviation of each channel.
     """
     network: nn.Module = model.heads
     network.backbone = model.backbone

@@ -26,7 +26,7 @@ class Command:
         flags: its flags, each with the values that may follow. A "" there means that nothing may, too.
         topics: words that it takes, and that are neither runs, files nor overrides.
         keys: the keys that it takes; None for those of conf/NAME.yaml.
-        keys_help: is given the word after ``--help``, and returns what help says of the keys; None for a
+        keys_help: is given the word after ``--help``, and returns what help says about the keys; None for a
             list of ``keys``, with the values of conf/NAME.yaml.
         composes: whether it takes the keys of ``train``, from all of conf/.
         needs_run: whether the name of a run comes first.

@@ -55,7 +55,7 @@ def compare(
         html_file: the web page to write.
 
     Raises:
-        UserError: a name is no run, fewer than two runs are meant, or a file can't be written.
+        UserError: a name is not a run, fewer than two runs are meant, or a file can't be written.
     """
     console = message_console(csv_file, json_file, html_file)
     folders = list(dict.fromkeys(folder for name in names for folder in folders_of(name)))

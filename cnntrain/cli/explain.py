@@ -212,7 +212,7 @@ def suited(topic: Topic, subject: Subject) -> Subject:
 
 
 def topics_and_keys(subject: str) -> str:
-    """Return what help says of the topics, the flag and the keys of their own."""
+    """Return what help says about the topics, the flag and the keys of their own."""
     topics = "\n".join(entry(f"  {topic.name}", topic.help) for topic in TOPICS.values())
     values = own_values("explain")
     keys = f"Keys of the topics, and their own defaults:\n{key_lines(values, values)}"

@@ -52,7 +52,7 @@ checkpoints/ and report.html. hydra.* keys work too: --cfg hydra lists them.
 
 
 def keys_of_train(subject: str) -> str:
-    """Return what help says of the keys of ``train``: the most used, or with ``all`` every one."""
+    """Return what help says about the keys of ``train``: the most used, or with ``all`` every one."""
     return every_key() if subject == "all" else first_page()
 
 

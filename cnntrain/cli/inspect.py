@@ -170,7 +170,7 @@ def bench(arguments: Sequence[str]) -> int:
 
 
 def keys_of_bench(subject: str) -> str:
-    """Return what help says of the keys that ``bench`` adds, with an example."""
+    """Return what help says about the keys that ``bench`` adds, with an example."""
     own = own_values("bench")
     example = "For example:\n  cnntrain bench model=mlp batch_size=32 data=mnist data.root=DIR"
     return f"{key_lines(own, own)}\n\n{example}"

@@ -154,7 +154,7 @@ def subject_of_help(arguments: Sequence[str]) -> str:
 
 
 def no_command(name: str, behind: Sequence[str]) -> str:
-    """Return the message for a first word that is no command, with what was probably meant."""
+    """Return the message for a first word that is not a command, with what was probably meant."""
     from cnntrain.config.mistakes.suggestions import flag_suggestion
     from cnntrain.config.mistakes.synonyms import COMMANDS as ELSEWHERE
 

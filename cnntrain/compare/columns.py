@@ -83,7 +83,7 @@ def repeats_of(point: Point) -> str:
 
 
 def significance(point: Point) -> str:
-    """Return what the test says of a point."""
+    """Return what the test says about a point."""
     if point.rank == 1:
         return "best"
     if point.p is None:

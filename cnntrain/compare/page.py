@@ -59,7 +59,7 @@ def page(
     """Return the page of some runs.
 
     Args:
-        about: what is said of all of them.
+        about: what is said about all of them.
         runs: the runs in the order of the ranking.
         points: the ranking.
         keys: the keys in which the runs differ.

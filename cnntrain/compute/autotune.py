@@ -159,7 +159,7 @@ def measured(
 def most_images(model: nn.Module, criterion: nn.Module, dummy: MakeBatch, device: torch.device) -> int:
     """Return how many images may be tried at once: with them all copies take ``SHARE`` of the free memory.
 
-    That is foretold from what steps on a few images keep for ``backward``.
+    It is predicted from what steps on a few images keep for ``backward``.
     """
     fitting = MicroBatchFinder(model, criterion, Precision("fp32", device), dummy, device)
     try:

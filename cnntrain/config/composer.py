@@ -155,7 +155,7 @@ class Composition:
 
 
 def infer_from_data(settings: dict[str, Any]) -> None:
-    """Replace each ``auto`` by what the data say of the group ``data``: a folder, or sequences.
+    """Replace each ``auto`` by what the data say about the group ``data``: a folder, or sequences.
 
     Args:
         settings: a configuration, checked, as plain types.

@@ -110,7 +110,7 @@ class Key(Value):
         commands: what may change it in a saved configuration: the commands, ``resume`` of a sweep, ``explain
             run=RUN`` and the function ``load``. ``data`` reads a folder with it, without a configuration.
         path: whether its value is the name of a file: a ``folder`` that is read, a ``run``, an ``output``,
-            or the ``name`` of one. "": it is no file name.
+            or the ``name`` of one. "": it is not a file name.
         examples: values to offer, where others are possible too.
         inferred: what ``auto`` is replaced by before a run begins: a fact of the ``images``, of the
             ``sequences`` or of the ``task``, or the winner of a ``trial`` of speed. "": ``auto`` is not

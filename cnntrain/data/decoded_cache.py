@@ -184,7 +184,7 @@ def read_next(file: BufferedReader, length: int, checksum: int) -> Tensor:
 
 
 def described(file: BufferedReader) -> tuple[dict[str, Any], Tensor, np.ndarray]:
-    """Return what a file says of its images, their targets, and their checksums, uint32 (N,).
+    """Return what a file says about its images, their targets, and their checksums, uint32 (N,).
 
     Masks are not among these targets: int64 (0,).
 

@@ -33,7 +33,7 @@ def read_sized(
         invert: turn dark on white into white on dark; what ``pad`` adds stays black.
 
     Raises:
-        UnreadableImage: it is no image, a damaged one, or one that is refused.
+        UnreadableImage: it is not an image, or is damaged or refused.
     """
     colours = "L" if channels == 1 else "RGB"
     pixels = torch.from_numpy(read_pixels(path, colours, decoding, max(sides(size))))

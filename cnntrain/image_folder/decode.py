@@ -74,7 +74,7 @@ def read_pixels(path: Path, mode: str, decoding: Decoding, at_least: int | None 
         at_least: shorter side that is needed, see :func:`decode`.
 
     Raises:
-        UnreadableImage: it is no image, a damaged one, or one that is refused.
+        UnreadableImage: it is not an image, or is damaged or refused.
     """
 
     def as_array(upright: DecodedImage) -> np.ndarray:
@@ -126,7 +126,7 @@ def decode(path: Path, decoding: Decoding, at_least: int | None = None) -> Decod
             eighth that is just large enough, which takes a fraction of the time.
 
     Raises:
-        UnreadableImage: it is no image, a damaged one, or one that is refused.
+        UnreadableImage: it is not an image, or is damaged or refused.
     """
     return with_decoded(path, lambda upright: upright, decoding, at_least)
 

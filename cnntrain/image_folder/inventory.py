@@ -192,7 +192,7 @@ def inventory(root: str, max_megapixels: float, verbose: int = 1) -> Inventory:
     A process does so once for a folder.
 
     Raises:
-        UserError: it is no folder of images, or none of a class can be read.
+        UserError: it is not a folder of images, or none of a class can be read.
     """
     return build_inventory(Request(str(absolute(root)), max_megapixels, str(root), verbose))
 

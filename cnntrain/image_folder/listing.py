@@ -37,9 +37,9 @@ class Listing:
         labels: the class of each, as an index into ``classes``.
         parts: ``train``, ``val`` or ``test`` for each; empty strings if the folder has no parts.
         empty: folders that would be classes, but hold no image.
-        others: files in class folders that are no images by their extension.
+        others: files in class folders that are not images by their extension.
         loose: images that lie in no class folder.
-        hidden: folders whose names begin with ``.`` or ``__``, which are no classes.
+        hidden: folders whose names begin with ``.`` or ``__``, which are not classes.
         unused: folders beside ``train`` whose names are not those of a part.
         found: links, pipes, folders that may not be read, and runs.
     """

@@ -51,7 +51,7 @@ warnings.filterwarnings("ignore", module="PIL")
 
 
 class UnreadableImage(Exception):
-    """A file that is no image, a damaged one, or one that is refused; the text says what is wrong with it."""
+    """A file that is not an image, or is damaged or refused; the text says what is wrong with it."""
 
 
 class ImageTooLarge(UnreadableImage):

@@ -62,7 +62,7 @@ def scan(
 
     Args:
         root: the folder.
-        files: relative to it.
+        files: the files, relative to the root.
         advance: called with the number of files done.
         max_megapixels: millions of pixels that an image may have.
     """

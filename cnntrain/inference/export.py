@@ -229,7 +229,7 @@ def images_for(
 
 
 def facts(trained: Trained, settings: ModelSettings, any_size: bool) -> dict[str, str]:
-    """Return what a file says of its model, as text.
+    """Return what a file says about its model, as text.
 
     Args:
         trained: the model.

@@ -41,7 +41,7 @@ class Trained:
     """A model from a checkpoint, with its preprocessing and the names of its classes.
 
     Args:
-        settings: what the checkpoint's configuration, overridden by the command's, says of the model.
+        settings: what the checkpoint's configuration, overridden by the command's, says about the model.
         path: the checkpoint file.
         state: its contents.
     """

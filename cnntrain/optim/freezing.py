@@ -21,7 +21,7 @@ class Freezing:
     in evaluation.
 
     Args:
-        model: the model, which is frozen at once. Later it is passed again: its layers may have been replaced.
+        model: the model, which is frozen at once. Later it is passed again, as layers may have been replaced.
         patterns: patterns of names, see :func:`cnntrain.optim.param_names.matching`.
         unfreeze_epoch: the first epoch, counted from 1, that trains all of it; None: never.
         num_classes: number of classes.

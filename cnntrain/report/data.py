@@ -30,7 +30,7 @@ class ReportedRun:
 
     Args:
         folder: the run folder.
-        settings: what the report says of the run's configuration.
+        settings: what the report says about the run's configuration.
         task: what the model learnt.
         summary: what ``summary.json`` says; None while the run is not finished.
         versions: on which the result depends.

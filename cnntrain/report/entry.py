@@ -96,7 +96,7 @@ def from_folder(
 
     Args:
         settings: the part of the checkpoint's configuration that the report shows.
-        trained_settings: what that says of the model, with what was typed.
+        trained_settings: what that says about the model, with what was typed.
         folder: the run folder.
         state: its last checkpoint.
 

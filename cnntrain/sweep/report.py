@@ -52,7 +52,7 @@ def outcome_of(points: Sequence[Point], runs: Sequence[Run]) -> str:
 
 
 def about_of(plan: Plan, folder: Path, runs: Sequence[Run]) -> PageFacts:
-    """Return what the page says of all jobs."""
+    """Return what the page says about all jobs."""
     data = next((run.data or data_in(run.folder) for run in runs), "")
     log_keys = frozenset(plan.log_keys())
     several = len({run.data for run in runs}) > 1

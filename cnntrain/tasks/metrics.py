@@ -204,7 +204,7 @@ class Result:
         return dict(vars(self))
 
     def details(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Return what files say of an evaluation besides, as plain types: figures for each class, say."""
+        """Return what files say about an evaluation besides, as plain types: figures for each class, say."""
         return {}
 
 
@@ -226,7 +226,7 @@ class Evaluation(ABC, Generic[R]):
 
     @abstractmethod
     def add(self, output: Tensor, y: Tensor) -> None:
-        """Add to ``sums`` what the output of the model says of N examples with the targets y."""
+        """Add to ``sums`` what the output of the model says about N examples with the targets y."""
 
     @abstractmethod
     def summed(self, loss: float, examples: int, sums: dict[str, Tensor]) -> R:

@@ -1,4 +1,4 @@
-"""What a run says of itself on the screen: the header before it begins, and how it ended."""
+"""What a run says about itself on the screen: the header before it begins, and how it ended."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def summarize(
     seconds: float,
     started: dict[str, Any] | None,
 ) -> RunSummary:
-    """Return what ``summary.json`` says of a finished run."""
+    """Return what ``summary.json`` says about a finished run."""
     summary = {
         "epochs": trainer.progress.epoch,
         "steps": trainer.progress.step,

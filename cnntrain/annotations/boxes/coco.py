@@ -35,7 +35,7 @@ def box_of(
 ) -> tuple[float, ...]:
     """Return left, top, right, bottom, class, and whether it is ignored, of an annotation.
 
-    Without a box, that around its outline counts.
+    If it has no box, the box around its outline is used.
 
     Raises:
         InvalidRLE: it has neither; the text says why.

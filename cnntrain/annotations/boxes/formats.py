@@ -80,7 +80,7 @@ def read(root: str | Path, kind: str) -> Table:
 
     Args:
         root: the folder.
-        kind: its format, of :func:`format_of`.
+        kind: its format, from :func:`format_of`.
 
     Raises:
         UserError: it can't be read, or no image has an annotation.
@@ -106,7 +106,7 @@ def targets_of(root: str | Path, asked: AnnotationOptions) -> str:
 
     Args:
         root: the folder.
-        asked: what the user says of it.
+        asked: what the user says about it.
 
     Raises:
         UserError: it does not have the format that the user says.
@@ -140,7 +140,7 @@ def has_outlines(root: Path, kind: str) -> bool:
 
 
 def holds_outlines(path: Path) -> bool:
-    """Return whether a file of COCO's outlines anything. To search it is far faster than to parse it."""
+    """Return whether a file of COCO's outlines anything. Searching it is far faster than parsing it."""
     try:
         with open_regular(path) as file:
             rest = b""

@@ -80,7 +80,7 @@ class BoxInventory(AnnotatedInventory):
         """Return what to warn of before training, the first few of each kind by name.
 
         Args:
-            most: how many are named.
+            most: the greatest number of them to name.
         """
         summaries = []
         for lines, what in (
@@ -122,12 +122,12 @@ def box_inventory(
 
     Args:
         root: the folder.
-        asked: what the user says of it.
+        asked: what the user says about it.
         max_megapixels: millions of pixels that an image may have.
-        verbose: as of :class:`Console`.
+        verbose: as in :class:`Console`.
 
     Raises:
-        UserError: it is no such folder.
+        UserError: there is no such folder.
     """
     kind = formats.format_of(root, asked.format)
     return build_inventory(Request(str(absolute(root)), kind, max_megapixels, str(root), verbose))

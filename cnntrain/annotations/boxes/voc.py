@@ -117,7 +117,7 @@ def tree_of(path: Path) -> ElementTree.Element:
     """Return the content of an XML file.
 
     Raises:
-        UnreadableImage: it can't be read, is no XML, or declares entities, which may expand without bound.
+        UnreadableImage: it can't be read, is not XML, or declares entities, which may expand without bound.
     """
     try:
         with open_regular(path) as file:

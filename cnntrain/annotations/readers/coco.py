@@ -42,12 +42,12 @@ def objects_of(
     read_labels: Callable[[Table, Mapping[str, Any]], dict[str, dict[Any, int]]],
     read_row: ReadRow[Item],
 ) -> Iterator[tuple[Entry, list[tuple[str, Item]]]]:
-    """Yield what COCO's files in a table's folder say of each image, each with its place in the file.
+    """Yield what COCO's files in a table's folder say about each image, each with its place in the file.
 
     Args:
         table: gets classes, images and faults.
         read_labels: sets the classes, and returns for each file the labels of its category ids.
-        read_row: returns what a row says of an object; see :func:`annotations_of`.
+        read_row: returns what a row says about an object; see :func:`annotations_of`.
 
     Raises:
         UserError: a file can't be read, or is not one of COCO's, or its classes are not those of training.
@@ -74,7 +74,7 @@ def content_of(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file with images, annotations and categories.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not one.
     """
     shown = shown_path(path)
     try:
@@ -132,7 +132,7 @@ def annotations_of(
     labels: Mapping[Any, int],
     read_row: ReadRow[Item],
 ) -> dict[Any, list[tuple[str, Item]]]:
-    """Return what a JSON file says of each image, by the image's id, each with its place in the file.
+    """Return what a JSON file says about each image, by the image's id, each with its place in the file.
 
     Args:
         table: where faults are noted.

@@ -49,7 +49,7 @@ class ImageIndex:
     """The images of a folder, found by the names that a JSON file has for them.
 
     Args:
-        files: relative to the root.
+        files: the files, relative to the root.
     """
 
     def __init__(self, files: Mapping[str, None]) -> None:

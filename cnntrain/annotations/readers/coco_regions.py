@@ -55,7 +55,7 @@ def polygon_of(numbers: Sequence[float], size: tuple[int, int] | None) -> np.nda
     """Return the corners of a polygon, float64 (points, 2), from ``[x, y, x, y, ...]``.
 
     Raises:
-        BadRuns: it is no polygon, or lies outside its image.
+        BadRuns: it is not a polygon, or lies outside its image.
     """
     try:
         corners = np.array(numbers, dtype=np.float64)

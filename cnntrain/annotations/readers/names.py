@@ -79,7 +79,7 @@ def text_of(path: Path) -> str:
     """Return the text of a file.
 
     Raises:
-        UserError: it can't be read, or is no text.
+        UserError: it can't be read, or is not text.
     """
     try:
         with open_regular(path) as file:
@@ -124,10 +124,10 @@ def of_list(path: Path) -> ClassNames:
 
 
 def content_of_yaml(path: Path) -> dict[Any, Any]:
-    """Return what a ``data.yaml`` says; nothing if that is no mapping.
+    """Return what a ``data.yaml`` says; nothing if that is not a mapping.
 
     Raises:
-        UserError: it can't be read, or is no YAML.
+        UserError: it can't be read, or is not YAML.
     """
     import yaml
 

@@ -32,7 +32,7 @@ def rows_of(path: Path, num_classes: int) -> tuple[list[tuple[int, np.ndarray]],
         The class and the corners of each polygon, float64 (points, 2), as shares of the sides.
 
     Raises:
-        UnreadableImage: it can't be read, or is no text.
+        UnreadableImage: it can't be read, or is not text.
     """
     polygons, faults = [], []
     for number, line in enumerate(lines_of(path), 1):
@@ -49,7 +49,7 @@ def lines_of(path: Path) -> list[str]:
     """Return the lines of a file.
 
     Raises:
-        UnreadableImage: it can't be read, or is no text.
+        UnreadableImage: it can't be read, or is not text.
     """
     try:
         with open_regular(path) as file:
@@ -85,7 +85,7 @@ def polygon_of(line: str, num_classes: int) -> tuple[int, np.ndarray]:
     """Return the class and the corners of a row.
 
     Raises:
-        ValueError: it is no polygon; the text says why.
+        ValueError: it is not a polygon; the text says why.
     """
     label, numbers = numbers_of(line, num_classes)
     if len(numbers) == BOX:

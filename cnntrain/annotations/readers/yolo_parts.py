@@ -101,7 +101,7 @@ def names_in(path: Path, part: str, value: Any) -> list[str]:
     """Return the names that a file gives for a part.
 
     Raises:
-        UserError: they are none.
+        UserError: they are not names.
     """
     names = value if isinstance(value, list) else [value] if value else []
     if not all(isinstance(name, str) and name for name in names):

@@ -110,7 +110,7 @@ class TextbookCanvases(Dataset[Sample]):
 
 
 def covered(box: Box, other: Box) -> float:
-    """Return which share of the smaller of two boxes the other one covers."""
+    """Return the share of the smaller of two boxes that the other one covers."""
     wide = min(box[2], other[2]) - max(box[0], other[0])
     tall = min(box[3], other[3]) - max(box[1], other[1])
     areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)]

@@ -68,7 +68,7 @@ class TextbookClasses(Dataset[tuple[Tensor, int]]):
         images: the data set.
         count: how many of its images.
         mean: the mean of each channel.
-        std: likewise.
+        std: the standard deviation of each channel.
     """
 
     def __init__(self, images: InMemoryDataset, count: int, mean: list[float], std: list[float]) -> None:

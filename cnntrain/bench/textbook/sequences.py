@@ -21,7 +21,7 @@ class TextbookSequences(Dataset[Sample]):
         sequences: the data set.
         count: how many of its sequences.
         mean: the mean of each feature.
-        std: likewise.
+        std: the standard deviation of each feature.
     """
 
     def __init__(

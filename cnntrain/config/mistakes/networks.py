@@ -1,4 +1,4 @@
-"""What the name of a network says of it: its task, and how it is chosen."""
+"""What the name of a network says about it: its task, and how it is chosen."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def command_config(
 
 
 def keep_preprocessing(config: dict[str, Any], trained_on: Mapping[str, Any]) -> None:
-    """Let images, whatever they are, reach the network as those did that it was trained on."""
+    """Let images reach the network in the form of those that it was trained on."""
     taken, given = inputs_of(trained_on), inputs_of(config["data"])
     if taken != given:
         raise UserError(f"the model takes {taken}, and these data have {given} (data.inputs)")

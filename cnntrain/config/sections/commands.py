@@ -68,7 +68,7 @@ class SummarySettings:
 
     @classmethod
     def from_config(cls, config: Config) -> SummarySettings:
-        """Return what a configuration says of the network."""
+        """Return what a configuration says about the network."""
         return cls(ModelSettings.from_config(config), config["freeze"], config["unfreeze_epoch"])
 
 
@@ -106,7 +106,7 @@ class ScriptSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> ScriptSettings:
-        """Return what a configuration says of a run."""
+        """Return what a configuration says about a run."""
         defaults = read_yaml(conf_folder() / "train.yaml")
         names = ("optim", "schedule", "augment", "device", "deterministic", "ema")
         return cls(

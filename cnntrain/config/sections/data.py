@@ -66,7 +66,7 @@ class DataSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> DataSettings:
-        """Return what a configuration says of the data."""
+        """Return what a configuration says about the data."""
         group = config["data"]
         if inputs_of(group) != IMAGES:
             channels, *size = input_shape(group)

@@ -32,7 +32,7 @@ class SweepSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> SweepSettings:
-        """Return what a configuration says of a sweep."""
+        """Return what a configuration says about a sweep."""
         return cls(**{field.name: config[field.name] for field in fields(cls)})
 
     @property

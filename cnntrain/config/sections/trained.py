@@ -40,7 +40,7 @@ class TrainedSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> TrainedSettings:
-        """Return what a checkpoint's configuration says of its model."""
+        """Return what a checkpoint's configuration says about its model."""
         return cls(
             DataSettings.from_config(config),
             ModelSettings.from_config(config),
@@ -156,7 +156,7 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What the report says of a run's configuration.
+    """What the report says about a run's configuration.
 
     Args:
         data: the data set, and how it is read.
@@ -226,7 +226,7 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class PreviousRunSettings:
-    """What a checkpoint's configuration says of its run. Whoever wrote it may have written anything.
+    """What a checkpoint's configuration says about its run. Whoever wrote it may have written anything.
 
     Args:
         model: class and arguments of the network; empty if there are none.

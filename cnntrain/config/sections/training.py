@@ -1,4 +1,4 @@
-"""What a run trains, and what it says of itself on the way."""
+"""What a run trains, and what it says about itself on the way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ModelSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> ModelSettings:
-        """Return what a configuration says of the network."""
+        """Return what a configuration says about the network."""
         data = config["data"]
         known = config["task"], data["targets"], inputs_of(data)
         words = data.get("tokens", ""), data.get("vocabulary", "")
@@ -63,7 +63,7 @@ class CriterionSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> CriterionSettings:
-        """Return what a configuration says of the loss."""
+        """Return what a configuration says about the loss."""
         mixes = bool(config["augment"].get("mixup") or config["augment"].get("cutmix"))
         return cls(config["criterion"], mixes)
 
@@ -92,7 +92,7 @@ class EngineSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> EngineSettings:
-        """Return what a configuration says of the engine."""
+        """Return what a configuration says about the engine."""
         names = (field.name for field in fields(cls) if field.name != "model")
         return cls(model=ModelSettings.from_config(config), **{name: config[name] for name in names})
 
@@ -125,7 +125,7 @@ class OptimizerSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> OptimizerSettings:
-        """Return what a configuration says of the optimizer and the schedule."""
+        """Return what a configuration says about the optimizer and the schedule."""
         names = ("optim", "schedule", "epochs", "monitor", "ema")
         return cls(
             lr_scale=config["lr_scale"] or {},
@@ -150,7 +150,7 @@ class EndSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> EndSettings:
-        """Return what a run's configuration says of its end."""
+        """Return what a run's configuration says about its end."""
         return cls(config["epochs"], config["early_stopping"])
 
 
@@ -221,7 +221,7 @@ class HeaderSettings:
 
     @classmethod
     def from_config(cls, config: Config) -> HeaderSettings:
-        """Return what a configuration says of a run."""
+        """Return what a configuration says about a run."""
         names = ("model", "augment", "optim", "schedule", "ema", "batch_size")
         known = {name: config[name] for name in names}
         return cls(data=DataSettings.from_config(config), lr_scale=config["lr_scale"] or {}, **known)

@@ -31,7 +31,7 @@ def remark_on_threads(threads: Any) -> None:
 def check_sockets(workers: int) -> None:
     """Check, on Linux, that there is room for the sockets that workers send their batches through.
 
-    Else torch would wait for ever for a batch from a worker that has failed.
+    Else torch would wait forever for a batch from a worker that has failed.
     """
     if not workers or sys.platform != "linux":
         return

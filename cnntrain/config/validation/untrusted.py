@@ -26,7 +26,7 @@ FETCHES = re.compile(r"^weights|pretrained|^checkpoint")  # arguments that have 
 def refuse_side_effects(key: str, node: Any, trust: Sequence[str]) -> None:
     """Raise a UserError if a saved value would fetch something, or write outside of the run folder.
 
-    That are arguments without names, through which anything reaches a class unseen, pretrained weights, and
+    These are arguments without names, through which anything reaches a class unseen, pretrained weights, and
     paths. Classes of trusted packages may have what they like.
 
     Args:

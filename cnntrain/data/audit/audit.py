@@ -66,7 +66,7 @@ def examine(root: str, found: Inventory) -> Audit:
 
 
 def sorted_copies(found: Inventory, good: np.ndarray) -> dict[str, list[list[str]]]:
-    """Return groups of images that show the same, by what is to be said of them.
+    """Return groups of images that show the same, by what is to be said about them.
 
     Args:
         found: the inventory.
@@ -148,7 +148,7 @@ def audit(root: str, json_file: str | None, html_file: str | None, verbose: int 
         verbose: how much to print, as in :class:`Console`.
 
     Raises:
-        UserError: it is no folder of images, or a file can't be written.
+        UserError: it is not a folder of images, or a file can't be written.
     """
     console = message_console(json_file, html_file, verbose=verbose)
     found = inventory(root, default("data.max_megapixels"), console.verbose)

@@ -1,4 +1,4 @@
-"""What ``cnntrain data DIR`` says of a folder, in the order in which it matters: faults first."""
+"""What ``cnntrain data DIR`` says about a folder, in the order in which it matters: faults first."""
 
 from __future__ import annotations
 

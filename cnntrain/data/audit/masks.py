@@ -156,7 +156,7 @@ def audit(
         verbose: how much to print, as in :class:`Console`.
 
     Raises:
-        UserError: it is no such folder, or a file can't be written.
+        UserError: there is no such folder, or a file can't be written.
     """
     console = message_console(json_file, html_file, verbose=verbose)
     inventory = annotated_inventory(root, asked, default("data.max_megapixels"), console.verbose)

@@ -47,7 +47,7 @@ def page(
         inventory: its images.
         result: the results of the audit.
         counts: pixels of each label in each mask, int64 (N, 256).
-        facts: about all images together.
+        facts: the facts about all images together.
     """
     palette = colors_of(inventory)
     findings = [(kind, vars(result).get(kind, ())) for kind in FINDINGS]

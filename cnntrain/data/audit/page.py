@@ -64,7 +64,7 @@ def page(root: str, inventory: Inventory, audit: Mapping[str, Any], facts: Mappi
         root: the folder, as typed.
         inventory: its images.
         audit: the results of the audit, as plain types.
-        facts: about all images together.
+        facts: the facts about all images together.
     """
     return laid_out(
         root, facts, audit, classes=classes(inventory, audit["counts"]), findings=findings(inventory, audit)
@@ -78,7 +78,7 @@ def laid_out(
 
     Args:
         root: the folder, as typed.
-        facts: about all images together.
+        facts: the facts about all images together.
         audit: the results of the audit, as plain types: the command that trains, or why there is none.
         side: the side of the images, in pixels.
         parts: the rows of ``classes``, the ``findings``, and the ``legend`` of masks.

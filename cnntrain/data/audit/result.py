@@ -16,10 +16,10 @@ class Audit:
         modes: Pillow's modes, such as RGB or CMYK, and how many have them.
         unreadable: files that can't be read, and why.
         denied: folders that may not be read.
-        others: files in class folders that are no images by their extension.
+        others: files in class folders that are not images by their extension.
         loose: images that lie in no class folder.
-        empty: folders without images, which are no classes.
-        unused: folders beside ``train/`` that are no part.
+        empty: folders without images, which are not classes.
+        unused: folders beside ``train/`` that are not a part.
         runs: folders that cnntrain has written.
         loops: links to folders that are looked into already.
         special: pipes, sockets and devices.

@@ -36,7 +36,7 @@ class Annotated:
     Args:
         images: uint8 (N, C, H, W).
         masks: the class of each pixel, uint8 (N, H, W); None without masks.
-        boxes: float32 (N, M, 4), x1, y1, x2, y2 in pixels; rows of zeros are no box. None
+        boxes: float32 (N, M, 4), x1, y1, x2, y2 in pixels; rows of zeros are not boxes. None
             without boxes.
         fill: label of a mask's pixels that come in from outside or are erased.
         min_visible: share of its area that a box keeps at least, or it is dropped.

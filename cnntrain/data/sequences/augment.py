@@ -35,7 +35,7 @@ class AugmentSequences(Augment):
 
     @property
     def crops(self) -> bool:
-        """Return that no part of a larger image is taken."""
+        """Whether parts of larger images are taken: they never are."""
         return False
 
     def __call__(self, x: Tensor, generator: Generator, size: tuple[int, int] | None = None) -> Tensor:

@@ -48,8 +48,8 @@ def grouped(order: Tensor, lengths: Tensor, batch_size: int, generator: Generato
     """Return shuffled indices in another order: each batch of them has sequences of like length.
 
     The shuffled indices are cut into pools; each is sorted by length and cut into batches, and the batches
-    are shuffled. So like lengths do not meet in the same company in each epoch (as torchtext's BucketIterator
-    does it). A last batch that is not full stays the last.
+    are shuffled. So a sequence shares its batch with other ones in each epoch, as in torchtext's
+    BucketIterator. A last batch that is not full stays the last.
 
     Args:
         order: shuffled indices, int64 (N,).

@@ -83,7 +83,7 @@ def in_memory(found: Sequences, steps: int, tokens: Tokens | None) -> tuple[Sequ
 
     Args:
         found: what was read.
-        steps: at most.
+        steps: the most steps of a sequence.
         tokens: numbers the tokens of texts; None for time series.
     """
     values = [as_steps(value, tokens) for value in found.values]

@@ -18,7 +18,7 @@ class Standardize(Normalize):
 
     Args:
         mean: the mean of each feature.
-        std: likewise.
+        std: the standard deviation of each feature.
         device: where the batches are.
     """
 

@@ -1,4 +1,4 @@
-"""What a run says of a folder of images as it begins: files that are left out, leaks between its parts."""
+"""What a run says about a folder of images as it begins: files that are left out, leaks between its parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def remarks(train: Folder, test: Folder, console: Console) -> list[str]:
-    """Warn of what is left out and of what makes results wrong; return what to say of the images.
+    """Warn of what is left out and of what makes results wrong; return what to say about the images.
 
     Args:
         train: the part for training and validation.

@@ -16,7 +16,7 @@ class FromBytes(nn.Module):
         model: maps float (N, C, H, W) to outputs, such as logits (N, classes).
         task: makes of them what a user wants, such as probabilities.
         mean: the mean of each channel, for pixels between 0 and 1.
-        std: likewise.
+        std: the standard deviation of each channel.
     """
 
     def __init__(self, model: nn.Module, task: Task, mean: Tensor, std: Tensor) -> None:

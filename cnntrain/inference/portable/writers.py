@@ -31,7 +31,7 @@ class Source:
         model: the model in evaluation mode.
         example: images, uint8 (2 or 1, C, H, W), that the exporters follow through the model.
         any_size: whether the exported model takes other heights and widths too.
-        metadata: what a file says of its model.
+        metadata: what a file says about its model.
     """
 
     model: FromBytes
@@ -208,7 +208,7 @@ def exporting(kind: str) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Omit what torch's exporters say of themselves; what they fail at is in their exceptions."""
+    """Omit what torch's exporters say about themselves; what they fail at is in their exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

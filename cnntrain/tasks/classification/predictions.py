@@ -1,4 +1,4 @@
-"""What a model said of each image of an evaluation, and what of it is worth a look."""
+"""What a model said about each image of an evaluation, and what of it is worth a look."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BINS = 15  # of the calibration curve, as in Guo et al. 2017
 
 
 class PredictionCollector(Collector["ImagePredictions"]):
-    """Keeps the label of every image, and what the model says of it."""
+    """Keeps the label of every image, and what the model says about it."""
 
     def extract(self, output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Return the labels and, of logits (N, classes), predicted classes and their probability, (N,)."""
@@ -29,7 +29,7 @@ class PredictionCollector(Collector["ImagePredictions"]):
 
 @dataclass(frozen=True)
 class ImagePredictions:
-    """What a model said of some images.
+    """What a model said about some images.
 
     Args:
         labels: their classes, int64 (N,).

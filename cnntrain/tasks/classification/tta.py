@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of what a model says of several views of each image."""
+"""Test-time augmentation: the mean of what a model says about several views of each image."""
 
 from __future__ import annotations
 

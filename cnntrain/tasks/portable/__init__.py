@@ -1,1 +1,1 @@
-"""What a task says of an exported model, and what the program beside it is made of."""
+"""What a task says about an exported model, and what the program beside it is made of."""

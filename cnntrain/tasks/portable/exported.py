@@ -1,4 +1,4 @@
-"""What a task says of an exported model."""
+"""What a task says about an exported model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of what a model says of each pixel in several views of its image."""
+"""Test-time augmentation: the mean of what a model says about each pixel in several views of its image."""
 
 from __future__ import annotations
 

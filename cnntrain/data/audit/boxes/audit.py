@@ -149,7 +149,7 @@ def command(root: str, inventory: BoxInventory, audit: BoxAudit, asked: Annotati
         root: the folder, as typed.
         inventory: the folder.
         audit: what was found.
-        asked: what the user says of the folder.
+        asked: what the user says about the folder.
     """
     words = ["cnntrain", "train", "data=folder"]
     words.append(f"data.root={in_quotes(root) if needs_quotes(root) else root}")
@@ -171,13 +171,13 @@ def audit(
 
     Args:
         root: the folder.
-        asked: what the user says of it.
+        asked: what the user says about it.
         json_file: the file for all that was found; ``-`` writes it to standard output instead of the tables.
         html_file: the file for images of each class with their boxes drawn.
-        verbose: as of :class:`Console`.
+        verbose: as in :class:`Console`.
 
     Raises:
-        UserError: it is no such folder, or a file can't be written.
+        UserError: there is no such folder, or a file can't be written.
     """
     console = message_console(json_file, html_file, verbose=verbose)
     inventory = box_inventory(root, asked, default("data.max_megapixels"), console.verbose)

@@ -1,4 +1,4 @@
-"""What ``cnntrain data DIR`` says of a folder with boxes: classes, faults, the command to train."""
+"""What ``cnntrain data DIR`` says about a folder with boxes: classes, faults, the command to train."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def gallery(seen: Evaluated, chosen: Sequence[int], score: float, captions: Sequ
         seen: the evaluation.
         chosen: indices of the images.
         score: the lowest score of a box that is drawn.
-        captions: what is said of each.
+        captions: what is said about each.
     """
     shown = []
     for index, caption in zip(chosen, captions, strict=True):  # one by one: large ones are many bytes
