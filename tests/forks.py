@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -17,6 +18,11 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["torch.distributed", "torch.nn.parallel", "hydra.main", "rich.table", "rich.progress", "tqdm"]
 )
+# Processes of a run that ends wait for each other, and then for torchrun to end them, which is not there.
+WAITS = {
+    "cnntrain.runtime.distributed.ANSWER_SECONDS": 0.2,
+    "cnntrain.runtime.ranks.Reporter.PATIENCE_SECONDS": 0.5,
+}
 
 
 class Forked:
@@ -26,6 +32,7 @@ class Forked:
         arguments: of the command.
         env: variables to be added to those of this process.
         without: modules whose import fails.
+        values: what names in cnntrain are to stand for.
         terminal: that it writes to; "" for files, which :meth:`communicate` reads.
     """
 
@@ -34,11 +41,12 @@ class Forked:
         *arguments: str,
         env: dict[str, str] | None = None,
         without: tuple[str, ...] = (),
+        values: dict[str, float] | None = None,
         terminal: str = "",
     ) -> None:
         self.files = [Path(terminal or tempfile.mkstemp()[1]) for _ in range(2)]
-        place = (str(Path.cwd()), {**os.environ, **(env or {})}, [str(file) for file in self.files], without)
-        self.process = CONTEXT.Process(target=command, args=(arguments, *place))
+        place = (str(Path.cwd()), {**os.environ, **(env or {})}, [str(file) for file in self.files])
+        self.process = CONTEXT.Process(target=command, args=(arguments, *place, without, values or {}))
         self.process.start()
 
     @property
@@ -73,10 +81,9 @@ def started(processes: int, *arguments: str) -> list[Forked]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     ranks = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(processes)}
-    return [
-        Forked(*arguments, env={**ranks, "WORLD_SIZE": str(processes), "RANK": str(n), "LOCAL_RANK": str(n)})
-        for n in range(processes)
-    ]
+    of_all = {**ranks, "WORLD_SIZE": str(processes)}
+    envs = [{**of_all, "RANK": str(n), "LOCAL_RANK": str(n)} for n in range(processes)]
+    return [Forked(*arguments, env=env, values=WAITS) for env in envs]
 
 
 def ended(running: list[Forked]) -> list[tuple[int | None, str, str]]:
@@ -86,7 +93,12 @@ def ended(running: list[Forked]) -> list[tuple[int | None, str, str]]:
 
 
 def command(
-    arguments: tuple[str, ...], cwd: str, env: dict[str, str], files: list[str], without: tuple[str, ...]
+    arguments: tuple[str, ...],
+    cwd: str,
+    env: dict[str, str],
+    files: list[str],
+    without: tuple[str, ...],
+    values: dict[str, float],
 ) -> None:
     """What the process does: all that a new one would find is put in its place first."""
     os.chdir(cwd)
@@ -100,6 +112,9 @@ def command(
     for name in [name for name in sys.modules if name.partition(".")[0] == "cnntrain"]:
         del sys.modules[name]  # if joblib's processes come of the same one
     sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
+    for name, value in values.items():
+        owner, _, attribute = name.rpartition(".")
+        setattr(pkgutil.resolve_name(owner), attribute, value)
     from cnntrain.__main__ import main
 
     main()

@@ -26,6 +26,7 @@ from cnntrain.text import JOIN, READABLE, folded, printable, without_controls
 T = TypeVar("T")
 AS_TEXT = {"encoding": "utf-8", "errors": READABLE}  # of train.log
 WIDTH_OF_A_FILE = 160  # columns: a table must not be folded to 80 because its reader is a file
+MOMENT_SECONDS = 0.5  # after which work shows its progress
 
 
 class Screen(RichConsole):
@@ -116,7 +117,7 @@ class Console:
 
     def followed(self, batches: Iterable[T], text: str, unit: str = "batch") -> Iterable[T]:
         """Return the same batches with a progress bar that follows them, if it takes a moment."""
-        return Bar(batches, desc=text, unit=unit, delay=0.5, **self._look)
+        return Bar(batches, desc=text, unit=unit, delay=MOMENT_SECONDS, **self._look)
 
     @property
     def _look(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_the_suggested_command_runs_as_it_is_printed(cnntrain: Command, root: st
     words = suggested(cnntrain("data", root).out)
     assert "data.image_size=48" in words and "model.batch_norm=true" in words and "augment=photos" in words
     assert "data.on_bad_image=skip" in words and "model=torchvision" not in words
-    done = cnntrain(*words, "report=false")
+    done = cnntrain(*words, "report=false", "epochs=2")
     assert done.code == 0, done.err
     assert "3×48×48, 2 classes" in done.out
 

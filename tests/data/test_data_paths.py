@@ -436,12 +436,14 @@ def test_odd_cache_folders(
     assert "Traceback" not in outcome.err
 
 
-def test_fifos_and_devices_in_the_cache_hang_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In processes of their own, with a limit: the kernel waits for ever for a FIFO's writer."""
+def test_fifos_and_devices_in_the_cache_hang_nothing(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a process of its own, with a limit: the kernel waits for ever for a FIFO's writer."""
     cache = tmp_path / "odd"
     monkeypatch.setenv("CNNTRAIN_CACHE", str(cache))
     run = ("train", "data=folder", f"data.root={digits(Path('d'))}", "model=mlp", "epochs=1", "report=false")
-    assert Forked(*run, "out=first").wait() == 0
+    assert cnntrain(*run, "out=first").code == 0
     files = [path for path in cache.rglob("*") if path.is_file()]
     assert {path.parent.name for path in files} == {"data", "engines", "folders"}
     for number, path in enumerate(files):

@@ -12,6 +12,7 @@ import pytest
 from conftest import TINY
 from terminal import on_terminal
 
+from cnntrain.runtime import console
 from cnntrain.runtime.console import Console
 
 
@@ -23,7 +24,7 @@ class Terminal(io.StringIO):
 class Slow(list[int]):
     def __iter__(self) -> Iterator[int]:
         for item in super().__iter__():
-            time.sleep(0.3)
+            time.sleep(0.1)
             yield item
 
 
@@ -41,6 +42,7 @@ def test_what_takes_more_than_a_moment_is_followed_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, verbose: int, items: list[int], shown: bool
 ) -> None:
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(console, "MOMENT_SECONDS", 0.1)
     assert list(Console(verbose).followed(items, "validating")) == [1, 2, 3]
     assert ("validating" in screen.getvalue()) == shown
 

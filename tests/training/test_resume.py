@@ -7,6 +7,7 @@ import fcntl
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import torch
 from conftest import TINY, Command, is_told
 from forks import Forked
 
+from cnntrain.cli import main
 from cnntrain.runs import run_folder
 
 # Everything that draws random numbers is on: dropout, augmentation, shuffling.
@@ -68,10 +70,13 @@ def wait_for(path: Path, process: Forked) -> None:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    done = start(*RUN, f"out={folder}")
-    assert done.wait() == 0, done.communicate()
-    return folder
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cnntrain", "train", *RUN, "out=run"])
+        with pytest.raises(SystemExit, match="0"):
+            main.main()
+    return folder / "run"
 
 
 @pytest.mark.parametrize("workers", [0, 2])
