@@ -259,7 +259,14 @@ TOPICS: dict[str, Topic] = {
             "objects, which are positive, and proposals before and after suppression; also of run=RUN",
             "detection.anchors.anchors",
             needs="model",
-            overrides=("model=faster_rcnn", "data=mnist_canvas", "limit=600", "batch_size=16"),
+            # Few images in small batches, at a high rate: the first stage learns much in a short time.
+            overrides=(
+                "model=faster_rcnn",
+                "data=mnist_canvas",
+                "limit=320",
+                "batch_size=8",
+                "optim.lr=2e-3",
+            ),
             models=("faster_rcnn",),
             tasks=(DETECTION,),
         ),

@@ -8,7 +8,8 @@ from pathlib import Path
 from conftest import Command, is_told
 
 DATA = ("data=mnist_canvas", "data.canvases=24", "data.test_canvases=8", "data.image_size=32")
-TINY = (*DATA, "data.digits=[2,2]", "data.digit_size=[12,20]", "batch_size=8", "precision=fp32", "threads=1")
+PLAIN = ("precision=fp32", "threads=1", "channels_last=false")
+TINY = (*DATA, "data.digits=[2,2]", "data.digit_size=[12,20]", "batch_size=8", *PLAIN)
 MODEL = ("model=faster_rcnn", "model.width=4", "model.strides=[4,8]", "epochs=1")
 PNG = b"\x89PNG\r\n"
 

@@ -13,7 +13,8 @@ from cnntrain.tasks.detection.boxes import detections
 from cnntrain.tasks.detection.metrics import NMS
 
 DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.image_size=32")
-TINY = (*DATA, "data.digits=[1,2]", "data.digit_size=[12,20]", "batch_size=8", "precision=fp32", "threads=1")
+PLAIN = ("precision=fp32", "threads=1", "channels_last=false")
+TINY = (*DATA, "data.digits=[1,2]", "data.digit_size=[12,20]", "batch_size=8", *PLAIN)
 MODEL = ("model=yolo", "model.width=4", "model.strides=[4,8]", "epochs=1")
 PNG = b"\x89PNG\r\n"
 

@@ -296,7 +296,7 @@ def test_the_best_patch_of_a_filter_is_where_it_answers_most(cnntrain: Command) 
     from cnntrain.explain.setup import explained_models
     from cnntrain.explain.topics.images.filters import cut, responses
 
-    assert run(["train", *TINY, "model=cnn", "model.channels=[3]", "model.padding=valid", "-q"]) == 0
+    assert run(["train", *TINY, *PLAIN, "model=cnn", "model.channels=[3]", "model.padding=valid", "-q"]) == 0
     (model,) = explained_models(subjects_of(TOPICS["filters"], ["run=last"]), Console(0))
     values, places = responses(model, ["features.0"])["features.0"]
     layer = model.model.get_submodule("features.0")
@@ -351,7 +351,7 @@ def test_why_pooling_stands_before_relu_is_told(cnntrain: Command) -> None:
     def told(*words: str) -> str:
         return " ".join(cnntrain(*words).out.split())
 
-    for command in (["summary"], ["explain", "steps", "limit=64", "precision=fp32"]):
+    for command in (["summary"], ["explain", "steps", "limit=64", *PLAIN]):
         assert "Conv, ReLU, Pool gives the same numbers" in told(*command, "model=cnn")
         assert "Pooling comes before" not in told(*command, "model=cnn", "model.pool=avg")
         assert "not give quite the same" in told(*command, "model=cnn", "model.batch_norm=true")

@@ -16,7 +16,8 @@ from cnntrain.explain.topics.images.ablation import blanked
 from cnntrain.models import UNet
 from cnntrain.models.summary import layers
 
-SMALL = ("data=mnist_one_digit", "model.width=2", "model.depth=2", "limit=64", "epochs=1")
+FEW = ("data=mnist_one_digit", "data.canvases=80", "data.test_canvases=60")
+SMALL = (*FEW, "model.width=2", "model.depth=2", "limit=64", "epochs=1")
 THREE = ("model.width=16", "model.depth=3")
 PLAIN = ("precision=fp32", "channels_last=false", "threads=1")
 PNG = b"\x89PNG\r\n"
@@ -76,7 +77,7 @@ def test_model_unet_shows_its_skip_connections(cnntrain: Command) -> None:
 
 
 def test_a_run_is_measured_as_the_run_was(cnntrain: Command) -> None:
-    words = ("model=unet", *SMALL, *PLAIN, "data.test_canvases=60", "report=false")
+    words = ("model=unet", *SMALL, *PLAIN, "report=false")
     trained = cnntrain("train", *words, "out=r")
     assert trained.code == 0, trained.err
     outcome = cnntrain("explain", "skips", "run=r")
