@@ -15,8 +15,16 @@ from conftest import Command, is_told
 from cnntrain.data.sources import Folder
 from cnntrain.data.targets import BOXES
 
-RUN = ("data=folder", "data.root=data", "model=yolo", "epochs=1", "batch_size=8", "report=false")
-HOW = ("doctor=false", "precision=fp32", "threads=1", "out=run")
+RUN = (
+    "data=folder",
+    "data.root=data",
+    "model=yolo",
+    "model.width=4",
+    "epochs=1",
+    "batch_size=8",
+    "report=false",
+)
+HOW = ("doctor=false", "precision=fp32", "channels_last=false", "threads=1", "out=run")
 
 
 def weights(run: str) -> dict[str, Any]:

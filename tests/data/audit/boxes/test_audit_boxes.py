@@ -78,7 +78,7 @@ def test_a_clean_folder_has_no_findings_and_the_printed_command_trains(cnntrain:
     program, *words = shlex.split(found["command"])
     assert program == "cnntrain" and words[-1] == "model=yolo"
     if kind == "voc":
-        trained = cnntrain(*words, "epochs=1", "report=false", "doctor=false")
+        trained = cnntrain(*words, "epochs=1", "report=false", "doctor=false", "model.width=4")
         assert trained.code == 0, trained.err
 
 
