@@ -40,7 +40,7 @@ class OneImage(Source):
     """What is written for one image at a time."""
 
     def dynamic_shapes(self, kind: str) -> dict[str, dict[int, object]]:
-        """Return that no side may have another length."""
+        """Return dynamic shapes by which no side may have another length."""
         return {"images": {}}
 
 

@@ -64,6 +64,6 @@ def handler(content: Mapping[str, tuple[str, bytes]]) -> type[BaseHTTPRequestHan
                 self.wfile.write(data)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing of requests."""
+            """Print nothing about requests."""
 
     return Handler

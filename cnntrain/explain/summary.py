@@ -24,7 +24,7 @@ def show(settings: SummarySettings, console: Console) -> None:
 
     Args:
         settings: the model. It is not allocated.
-        console: where to.
+        console: the console to print to.
     """
     shape = settings.model.shape
     model = describe_model(settings.model, trust=None)

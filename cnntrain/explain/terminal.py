@@ -46,7 +46,7 @@ def rows(console: Console, headings: Sequence[str], lines: Sequence[Sequence[str
     """Print a table; where it is wider than the terminal, in two parts, or its rows one below the other.
 
     Args:
-        console: where to.
+        console: the console to print to.
         headings: the headings of the columns.
         lines: the cells, as many as there are headings.
         left: columns that are text, and that both parts have; the others are set to the right.
@@ -100,7 +100,7 @@ def images(console: Console, images: Tensor, titles: Sequence[str]) -> None:
     """Print images side by side, as many as fit: in colours on a terminal, in shades elsewhere.
 
     Args:
-        console: where to.
+        console: the console to print to.
         images: float (N, C, H, W), from 0 to 1.
         titles: the titles of each.
     """
@@ -135,7 +135,7 @@ def curves(console: Console, named: Mapping[str, Sequence[float]], what: str, un
     """Print curves over one logarithmic axis; what is not finite is drawn at the chart's upper edge.
 
     Args:
-        console: where to.
+        console: the console to print to.
         named: the values of each curve, above 0.
         what: they are, such as ``loss``.
         unit: the unit of the axis below, such as ``step``.

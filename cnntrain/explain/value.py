@@ -16,11 +16,11 @@ class Value:
     Args:
         data: the number.
         inputs: the values that it was computed from.
-        operation: how, for drawings.
+        operation: the name of the operation, for drawings.
 
     Attributes:
-        grad: the derivative of the result by this value, once ``backward`` was called on that result.
-            As in torch, ``backward`` adds to it.
+        grad: the derivative of the result with respect to this value, once ``backward`` was called on that
+            result. As in torch, ``backward`` adds to it.
     """
 
     __slots__ = ("_backward", "data", "grad", "inputs", "operation")  # which saves memory and time

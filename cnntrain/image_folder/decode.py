@@ -117,7 +117,7 @@ def decode(path: Path, decoding: Decoding, at_least: int | None = None) -> Decod
     """Read an image as a viewer shows it.
 
     EXIF's rotation is applied, palettes and CMYK become RGB, more than 8 bits become 8, and what is
-    transparent is composited on white. Of several images in a file it is the first.
+    transparent is composited on white. If a file holds several images, it is the first.
 
     Args:
         path: the file.

@@ -60,7 +60,7 @@ class RunSplit:
         is_by_index: the run chose by index, as runs did before there were records.
         binds: the folder is the run's: its members are taken as recorded. Else it is other data.
         needed: parts that must be there as they were, if the record binds.
-        guarded: parts of other data in which no image may be that the run was trained on.
+        guarded: parts of other data that must hold no image that the run was trained on.
         otherwise: what a person can do who does not have a needed image any more.
     """
 

@@ -187,7 +187,7 @@ def too_large(pixels: int, decoding: Decoding) -> ImageTooLarge:
 
 
 def reason(error: Exception) -> str:
-    """Return in one line why an image can't be read."""
+    """Return, in one line, why an image can't be read."""
     if isinstance(error, NotRegular | NoRange):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -144,7 +144,7 @@ def content_hash(path: Path) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return in one line why a file can't be read."""
+    """Return, in one line, why a file can't be read."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return printable(text or type(error).__name__, 120)
 

@@ -9,7 +9,7 @@ SHARE = 28  # an image is moved by its side over this: a digit of MNIST by one p
 
 
 def offsets(x: Tensor) -> list[tuple[int, int]]:
-    """Return by how many pixels images (N, C, H, W) are moved left, right, up and down: (up, left)."""
+    """Return the pixels by which images (N, C, H, W) are moved left, right, up and down: (up, left)."""
     pixels = max(1, round(x.shape[-1] / SHARE))
     return [(0, pixels), (0, -pixels), (pixels, 0), (-pixels, 0)]
 

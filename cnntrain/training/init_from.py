@@ -116,7 +116,7 @@ def start_from(run: str, model: nn.Module, settings: ModelSettings) -> Start:
 
     If the checkpoint is of another model with the same encoder, the model gets that alone.
 
-    The checkpoint is data: of it come tensors that fit, by name and shape, and nothing is built.
+    The checkpoint is data: only tensors that fit, by name and shape, are taken from it, and nothing is built.
 
     Args:
         run: a run folder, a checkpoint file, or ``last``.

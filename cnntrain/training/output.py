@@ -60,7 +60,7 @@ class Output:
     def write_best(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint of the best epoch.
 
-        Nobody goes on from it, so it does without what only that takes, two thirds of the size.
+        No run resumes from it, so it leaves out what only resumption needs, two thirds of the size.
         """
         checkpoint.write(checkpoint.serialize(state), self.last.with_name(checkpoint.BEST))
 

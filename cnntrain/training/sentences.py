@@ -78,7 +78,7 @@ class Trial:
         first: loss of the first batch.
         last: mean loss of the last batches.
         score: the main score on the test images, from 0 to 1.
-        growth: gradient norm at the end, in times of that at the start.
+        growth: gradient norm at the end, as a multiple of that at the start.
         lost_at: first step whose loss is not finite; None if there is none.
     """
 
@@ -221,7 +221,7 @@ def on_curves(history: Sequence[Mapping[str, Any]], scores: Scores) -> str:
 
 
 def lead_of_training(row: Mapping[str, Any], scores: Scores) -> float | None:
-    """Return by how much the main score is better in training than in validation; None unless a share."""
+    """Return how much better the main score is in training than in validation; None unless a share."""
     if not (scores.main.is_fraction and scores.main.in_training):
         return None
     train, val = Figure(TRAIN, scores.main), Figure(VAL, scores.main)

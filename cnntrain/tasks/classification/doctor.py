@@ -119,7 +119,7 @@ def gap_of_kept(train: ImagePredictions | None, val: ImagePredictions | None, wo
 
 
 def losses_apart(rows: Sequence[Row]) -> tuple[str, str]:
-    """Say that the validation loss rose, and that it is far above the training loss, where that is so.
+    """Report that the validation loss rose far above the training loss, where that is so.
 
     Args:
         rows: the rows of metrics.csv, with validation.
@@ -159,7 +159,7 @@ def against_overfitting(settings: DoctorSettings) -> str:
 def few_validation_images(
     settings: DoctorSettings, epochs: int, train_images: int, val_images: int
 ) -> Finding | None:
-    """Say that too few images choose the best epoch: one of them moves the accuracy by points."""
+    """Report that too few images choose the best epoch: one of them moves the accuracy by points."""
     if not 0 < val_images < FEW_VALIDATION or epochs < 2:
         return None
     called = settings.data.called
@@ -194,7 +194,7 @@ def imbalance(settings: DoctorSettings, counts: Sequence[int], names: Sequence[s
 
 
 def wrong_labels(predictions: ImagePredictions) -> Finding | None:
-    """Say that the model disagrees with labels as confidently as it agrees with others."""
+    """Report that the model disagrees with labels as confidently as it agrees with others."""
     errors, images = int((~predictions.correct).sum()), len(predictions.labels)
     if errors < MIN_ERRORS or errors > 0.5 * images or predictions.share_as_confident() < CONFIDENT:
         return None

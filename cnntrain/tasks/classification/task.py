@@ -143,7 +143,7 @@ class Classification(Task):
         return doctor.memorization_test(y, self.num_classes)
 
     def wrong_outputs(self, output: Tensor, criterion: nn.Module) -> tuple[str, str] | None:
-        """Return that probabilities are given to a loss that takes logits, if they are."""
+        """Return the problem of probabilities that are given to a loss that takes logits, if there is one."""
         if self.chance(criterion) is None or not doctor.are_probabilities(output):
             return None
         fix = "return logits from forward: CrossEntropyLoss applies the softmax itself"
@@ -158,7 +158,7 @@ class Classification(Task):
         return Views(model, kinds)
 
     def exported(self) -> Exported:
-        """Return that an exported model gives probabilities, and the script that runs it."""
+        """Return what an exported model gives, probabilities, and the script that runs it."""
         script = Path(__file__).with_name("predict_onnx.py")
         meaning = "float32 (N, classes), probabilities"
         does = "gives the probabilities of `cnntrain predict`", "FILE_OR_FOLDER..."

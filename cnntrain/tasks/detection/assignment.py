@@ -16,7 +16,7 @@ LEAST_IOU = 0.1  # what an object's best cell counts at least, so that each obje
 
 @dataclass(frozen=True)
 class Assignment:
-    """What each of A cells should learn of N images.
+    """What each of A cells should learn from N images.
 
     Args:
         owner: the object that a cell learns, its place among the M of its image, int64 (N, A).
@@ -33,7 +33,8 @@ def assigned(centres: Tensor, boxes: Tensor, scores: Tensor, objects: Tensor, ex
 
     How well a cell fits is its alignment: the score that it gives to the object's class, times the IoU of its
     box, each with an exponent. A cell can learn an object if its centre is in the object's box. Besides, each
-    object has a cell of its own, the nearest one that is free, so that none is without, however small it is.
+    object has a cell of its own, the nearest one that is free, so that none is left without one, however
+    small it is.
 
     Args:
         centres: x and y of the cells, float32 (N, A, 2).

@@ -36,7 +36,7 @@ def findings(run: Finished) -> list[Finding]:
 
 
 def at_the_wrong_scale(train: BoxMatches) -> Finding | None:
-    """Say that boxes are no pixels of these images."""
+    """Report that the boxes are not in pixels of these images."""
     sides, (height, width) = sides_of(train.objects), train.size
     median = float(sides.median())
     fix = "check the boxes with cnntrain data DIR --html FILE: they are in pixels of the file"
@@ -54,7 +54,7 @@ def at_the_wrong_scale(train: BoxMatches) -> Finding | None:
 
 
 def too_small(train: BoxMatches, settings: DoctorSettings) -> Finding | None:
-    """Say that many objects are smaller than what a cell looks at."""
+    """Report that many objects are smaller than what a cell looks at."""
     strides = settings.model.get("strides")
     if not strides:
         return None

@@ -123,7 +123,7 @@ class Detection(BoxTask):
         return BoxCollector()
 
     def exported(self) -> Exported:
-        """Return that an exported model gives the boxes in an image, and the script that runs it."""
+        """Return what an exported model gives, the boxes in an image, and the script that runs it."""
         return Exported(
             "boxes",
             f"float32 (1, {MOST}, 6): left, top, right and bottom in pixels of the input, score and class, "

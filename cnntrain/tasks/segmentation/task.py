@@ -144,7 +144,7 @@ class Segmentation(Task):
         return Views(model, kinds)
 
     def exported(self) -> Exported:
-        """Return that an exported model gives each pixel's probabilities, and the script that runs it."""
+        """Return what an exported model gives, each pixel's probabilities, and the script that runs it."""
         script = Path(__file__).with_name("predict_onnx.py")
         return Exported(
             "probabilities",

@@ -39,7 +39,7 @@ def waiting(settings: DoctorSettings, stopwatch: Stopwatch, is_streamed: bool) -
 
 
 def dead_units(settings: DoctorSettings, examination: Diagnostics) -> Finding | None:
-    """Say in which layer most units are 0 for every image, so that no gradient reaches their weights."""
+    """Report in which layer most units are 0 for every image, so that no gradient reaches their weights."""
     worst = examination.deadest()
     if worst is None or worst[1] < DEAD:
         return None

@@ -145,7 +145,7 @@ def remedy(settings: DoctorSettings, course: Course) -> str:
 
 
 def gradient_by_step(model: nn.Module, batch: Batch, criterion: nn.Module) -> list[float]:
-    """Return the norm of the gradient of the loss by what the first recurrent layer reads at each step."""
+    """Return the gradient norm with respect to what the first recurrent layer reads at each step."""
     model = copied(model).eval()
     layer = next(module for module in model.modules() if isinstance(module, nn.RNNBase))
     read: list[Any] = []

@@ -36,7 +36,7 @@ def value(console: Console, folder: Path) -> None:
     """Compute a small network by scalars and by torch, and measure how fast both are.
 
     Args:
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     loss, named = small_network({name: Value(number) for name, number in WEIGHTS.items()})

@@ -34,7 +34,7 @@ def convolution(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a network that begins with a convolution.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
 
     Raises:

@@ -50,7 +50,7 @@ def pooling(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a network with a convolution.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
 
     Raises:
@@ -137,7 +137,7 @@ def show_order(console: Console, before: Tensor, after: Tensor) -> None:
     """Explain that ReLU may stand before or after max pooling.
 
     Args:
-        console: where to.
+        console: the console to print to.
         before: maps without ReLU.
         after: the same with ReLU.
     """
@@ -154,7 +154,7 @@ def show_order(console: Console, before: Tensor, after: Tensor) -> None:
 
 
 def changes(model: ExplainedModel, images: Tensor, maps: Tensor) -> dict[int, list[float]]:
-    """Return by how much pooled maps change where the images move, for each side of the pooling window.
+    """Return how much pooled maps change where the images move, for each side of the pooling window.
 
     Args:
         model: whose first convolution makes the maps.

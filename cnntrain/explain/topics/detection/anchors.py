@@ -65,7 +65,7 @@ def anchors(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a Faster R-CNN.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figures.
     """
     net = model.model

@@ -52,7 +52,7 @@ def boxes(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a detector whose cells say what is there.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figures.
     """
     assert isinstance(model.task, Detection)  # which cli/explain checks

@@ -38,7 +38,7 @@ def filters(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: whose filters.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figures, one for each layer.
     """
     layers = {row.layer.name: row for row in trace(model.model, model.shape) if fits(row)}

@@ -56,7 +56,7 @@ def hierarchy(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a trained network.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
 
     Raises:

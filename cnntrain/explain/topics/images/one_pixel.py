@@ -46,7 +46,7 @@ def one_pixel(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
 
     Args:
         builds: each puts together the run of a network before its first step, the same at every call.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     parts = builds[0]()
@@ -104,7 +104,7 @@ def show_vectors(console: Console, images: Tensor, labels: Tensor) -> None:
     """Show how much of the flattened images a shift changes, and how much two different images differ.
 
     Args:
-        console: where to.
+        console: the console to print to.
         images: float (N, C, H, W), from 0 to 1.
         labels: classes, int64 (N,).
     """

@@ -27,7 +27,7 @@ def parameters(models: Sequence[ExplainedModel], console: Console, folder: Path)
 
     Args:
         models: the models with names that differ, and the same test images.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     first = {model.name: first_layer(model) for model in models}

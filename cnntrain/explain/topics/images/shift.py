@@ -28,7 +28,7 @@ def shift(models: Sequence[ExplainedModel], console: Console, folder: Path) -> N
 
     Args:
         models: the models with names that differ, and the same test images.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     images = sum(len(model.data.test) for model in models)

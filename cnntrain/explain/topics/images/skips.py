@@ -36,7 +36,7 @@ def skips(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a network with skip connections that labels pixels.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figures.
 
     Raises:

@@ -35,7 +35,7 @@ def attention(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a Transformer or a ViT.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figures.
     """
     net: Any = model.model

@@ -32,7 +32,7 @@ def one_of(plural: str) -> str:
 
 
 def factor_of(values: Sequence[float]) -> float | None:
-    """Return by what a gradient is multiplied at a step back, the geometric mean; None if that is unknown.
+    """Return the factor of a gradient for a step back, the geometric mean; None if that is unknown.
 
     Args:
         values: its norm at each step, the first step first.

@@ -46,7 +46,7 @@ def states(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: an RNN, LSTM or GRU.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     net: Any = model.model

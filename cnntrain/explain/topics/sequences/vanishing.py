@@ -32,7 +32,7 @@ def vanishing(builds: Sequence[Callable[[], TrainingSetup]], console: Console, f
 
     Args:
         builds: each puts together the run of a recurrent network before its first step.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     found: dict[str, Norms] = {BEFORE: {}, AFTER: {}}
@@ -56,7 +56,7 @@ def show_norms(console: Console, found: Mapping[str, Norms], of_step: str) -> No
     """Show the norms before and after training as curves and as a table, and what follows from them.
 
     Args:
-        console: where to.
+        console: the console to print to.
         found: the norms before and after training.
         of_step: what the steps are, in the plural.
     """

@@ -83,7 +83,7 @@ def show_masks(console: Console, pixels: Tensor, y: Tensor, names: Sequence[str]
     """Show some images with the class of each pixel as a colour, and return how frequent the classes are.
 
     Args:
-        console: where to.
+        console: the console to print to.
         pixels: float (N, C, H, W), from 0 to 1.
         y: classes, int64 (N, H, W); pixels of the class ``IGNORED`` count nowhere.
         names: the names of the classes.

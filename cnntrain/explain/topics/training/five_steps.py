@@ -21,7 +21,7 @@ def five_steps(build: Callable[[], TrainingSetup], console: Console) -> None:
 
     Args:
         build: puts together a run before its first step.
-        console: where to.
+        console: the console to print to.
     """
     parts = build()
     parts.model.train()

@@ -69,7 +69,7 @@ def loader(build: Callable[[], TrainingSetup], console: Console, folder: Path) -
 
     Args:
         build: puts together a run before its first step.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
 
     Raises:

@@ -54,7 +54,7 @@ def logits(model: ExplainedModel, console: Console, folder: Path) -> None:
 
     Args:
         model: a classifier.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     images, labels = raise_if_error(

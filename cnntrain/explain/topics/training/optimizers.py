@@ -86,7 +86,7 @@ def optimizers(builds: Sequence[Callable[[], TrainingSetup]], console: Console, 
 
     Args:
         builds: each puts together a run before its first step; they differ in their optimizers.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     words(console, tr("[bold]One step[/]: w is a parameter, g its gradient, ε = 1e-8\n"))

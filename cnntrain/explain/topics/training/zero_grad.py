@@ -67,7 +67,7 @@ def zero_grad(build: Callable[[], TrainingSetup], console: Console, folder: Path
 
     Args:
         build: puts together a run before its first step, the same at every call.
-        console: where to.
+        console: the console to print to.
         folder: the folder for the figure.
     """
     losses: dict[str, list[float]] = {}

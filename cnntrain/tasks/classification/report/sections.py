@@ -206,7 +206,7 @@ def most_shifted(seen: Evaluated) -> int:
 
 
 def how_many(seen: Evaluated, number: int) -> str:
-    """Say which of the evaluated images were moved, and why not all of them."""
+    """Describe which of the evaluated images were moved, and why not all of them."""
     available, split = seen.images.count, seen.split
     if number == available:
         return f"all {number:,} {split} images"

@@ -109,12 +109,12 @@ def telling(models: Sequence[Translated]) -> int:
 
 
 def differ(one: Translated, other: Translated, at: int) -> bool:
-    """Return whether two models clearly lose differently much when the images are moved that many pixels."""
+    """Return whether two models lose clearly different amounts when the images are moved that many pixels."""
     return abs(one.loss(at) - other.loss(at)) >= max(CLEAR, one.margin(at), other.margin(at))
 
 
 def change(model: Translated, at: int) -> str:
-    """Say by how many points the accuracy of a model changes when the images are moved that many pixels."""
+    """Describe how the accuracy of a model changes when the images are moved that many pixels."""
     loss, margin = model.loss(at), model.margin(at)
     if abs(loss) < margin:
         return tr("{model} keeps its accuracy, within {points}", model=model.name, points=points(margin))
@@ -123,7 +123,7 @@ def change(model: Translated, at: int) -> str:
 
 
 def comparison(one: Translated, other: Translated, at: int) -> str:
-    """Say which of two models loses less when the images are moved that many pixels."""
+    """Describe which of two models loses less when the images are moved that many pixels."""
     if not differ(one, other, at):
         return tr("Both lose about as much.") if one.falls and other.falls else ""
     return tr("{model} loses less.", model=min(one, other, key=lambda model: model.loss(at)).name)
