@@ -108,8 +108,8 @@ def choose_held_out(
 
     An image is held out if its hash, as a number from 0 to 1, is below the fraction. No other image matters
     for that, so adding or removing files moves none across, and the share of a class is met on average. Two
-    exceptions: the images of a group go where the one with the lowest key goes; and each class of at least two
-    groups is seen on both sides: its lowest hash is held out whatever it is, and its highest is not.
+    exceptions: the images of a group go where the one with the lowest key goes; and each class of two or
+    more groups is seen on both sides: its lowest hash is held out whatever it is, and its highest is not.
 
     Args:
         labels: int64 (N,).
