@@ -153,6 +153,6 @@ def run_files_and_overrides(
     if not files:
         if Path(run).suffix.lower() in IMAGES:
             raise UserError(f"{name} needs a run before the images: cnntrain {name} last {shlex.quote(run)}")
-        needed = "images" if run else "a run and images"
+        needed = "files" if run else "a run and files"
         raise UserError(f"{name} needs {needed}: cnntrain {name} {run or 'last'} FILE_OR_FOLDER ...")
     return run, files, overrides, flags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from cnntrain.errors import UserError
 from cnntrain.image_folder.layout import FOLDER
 from cnntrain.runtime.ranks import Reporter
 from cnntrain.sequences.auto import complete_sequences
+from cnntrain.sequences.layout import inputs_in
+from cnntrain.text import printable
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -175,7 +178,13 @@ def infer_from_data(settings: dict[str, Any]) -> None:
     learnt = TARGETS_OF.get(str(settings["task"]["_target_"]), "auto")
     asked = annotation_options(data if data["targets"] != "auto" else {**data, "targets": learnt})
     root, how = data["root"], (data["on_bad_image"], data["max_megapixels"], settings["verbose"])
-    inventory, source = inventory_of(root, asked, *how), data["source"]
+    try:
+        inventory, source = inventory_of(root, asked, *how), data["source"]
+    except UserError as error:
+        if inputs := inputs_in(str(root)):
+            typed = f"data={inputs}_folder data.root={shlex.quote(str(root))} model=lstm"
+            raise UserError(f"data.root={printable(root)} holds {inputs}, and no images: {typed}") from error
+        raise
     test_fraction = source.get("test_fraction", default("source.test_fraction", "data/folder"))
     data |= inferred(wanted, root, inventory, test_fraction, data["channels"], data["value_range"])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnntrain.errors import UserError, describe_error
 from cnntrain.image_folder.layout import PARTS, class_names
+from cnntrain.image_folder.listing import is_image
 from cnntrain.image_folder.walk import WalkResult, walk
 from cnntrain.sequences.source import Sample
 from cnntrain.text import printable, shown_path, some
@@ -42,7 +43,7 @@ def samples_in(root: str, suffixes: tuple[str, ...]) -> list[Sample]:
         label = Path(name).name
         samples += [Sample(file, label, part, contents(folder / file)) for file in files]
     if not samples:
-        raise UserError(f"data.root={shown} holds no files of this kind: {layout}")
+        raise UserError(f"data.root={shown} holds no files of this kind: {layout}{other_kind(root)}")
     classes = {sample.label for sample in samples}
     if len(classes) < 2:
         raise UserError(f"data.root={shown} has a single class, {some(classes)}: it takes two; {layout}")
@@ -70,6 +71,15 @@ def inputs_in(root: str) -> str:
         if not kinds:  # which the first class tells of a folder of images
             return ""
     return "" if is_empty else kinds[0]
+
+
+def other_kind(root: str) -> str:
+    """Return which data read a folder whose files are of another kind than was asked for; "" if none do."""
+    if inputs := inputs_in(root):
+        return f"; its files are {inputs}: data={inputs}_folder"
+    folder = Path(root).expanduser()
+    files = (file for _, name in classes_in(folder) for file in walk(folder, name, WalkResult()))
+    return "; its files are images: data=folder" if any(map(is_image, files)) else ""
 
 
 def contents(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from cnntrain.sequences.source import Sample
 from cnntrain.sequences.table import column, part_of, rows_of
 from cnntrain.text import printable
 
+COLUMNS = "a table has id, label and features, and if need be time and part"
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
@@ -41,7 +42,7 @@ class SeriesFolder(OnDisk):
             UserError: a column is missing, or one id has several classes or parts.
         """
         names, rows = rows_of(contents(path), path)
-        ids, labels = column(names, "id", path), column(names, "label", path)
+        ids, labels = (column(names, name, path, COLUMNS) for name in ("id", "label"))
         time = names.index("time") if "time" in names else None
         part = names.index("part") if "part" in names else None
         features = [index for index in range(len(names)) if index not in (ids, labels, time, part)]

@@ -38,14 +38,20 @@ def rows_of(content: bytes, path: Path) -> tuple[list[str], list[tuple[int, list
     return names, rows[1:]
 
 
-def column(names: Sequence[str], name: str, path: Path) -> int:
+def column(names: Sequence[str], name: str, path: Path, layout: str) -> int:
     """Return the place of a column.
+
+    Args:
+        names: the names of the columns.
+        name: the one that is looked for.
+        path: the file.
+        layout: the columns that such a table has, in words.
 
     Raises:
         UserError: there is none of that name.
     """
     if name not in names:
-        raise UserError(f"{printable(path)} has no column '{name}': it has {some(names)}")
+        raise UserError(f"{printable(path)} has no column '{name}': it has {some(names)}; {layout}")
     return names.index(name)
 
 

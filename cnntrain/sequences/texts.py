@@ -11,6 +11,8 @@ from cnntrain.sequences.source import Sample
 from cnntrain.sequences.table import column, part_of, rows_of
 from cnntrain.text import printable
 
+COLUMNS = "a table has text and label, and if need be part"
+
 
 class TextFolder(OnDisk):
     """A file ``*.txt`` in UTF-8 for each text, below a folder for each class; or a table of texts.
@@ -33,7 +35,7 @@ class TextFolder(OnDisk):
             UserError: a column is missing.
         """
         names, rows = rows_of(contents(path), path)
-        texts, labels = column(names, "text", path), column(names, "label", path)
+        texts, labels = (column(names, name, path, COLUMNS) for name in ("text", "label"))
         part = names.index("part") if "part" in names else None
         return [
             Sample(

@@ -181,8 +181,8 @@ def test_every_mode_is_read_as_it_looks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "predict needs a run and images"),
-        (("run",), "predict needs images: cnntrain predict run FILE_OR_FOLDER"),
+        ((), "predict needs a run and files"),
+        (("run",), "predict needs files: cnntrain predict run FILE_OR_FOLDER"),
         (("run", "digit"), "there is no file or folder digit: did you mean digits?"),
         (("run", "empty"), "the folder empty holds no files"),
         (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Command, is_told
 
 from cnntrain.errors import UserError
 from cnntrain.sequences import SeriesFolder
@@ -46,6 +47,22 @@ def test_a_file_is_a_series_and_its_folder_the_class() -> None:
     assert value.dtype == np.float32
     assert value.shape[1] == 2
     assert train.files[0].startswith(train.classes[label])
+
+
+def test_files_of_another_kind_name_the_data_that_read_them(torchless: Command) -> None:
+    folder()
+    for label in ("a", "b"):
+        write(f"t/{label}/0.txt", "words")
+        write(f"i/{label}/0.png", "pixels")
+    is_told(
+        torchless("train", "data=folder", "data.root=d"), "d holds series, and no images: data=series_folder"
+    )
+    is_told(torchless("train", "data=folder", "data.root=t"), "t holds text, and no images: data=text_folder")
+    for root, kind, own in (("t", "text", "series"), ("d", "series", "text")):
+        words = ("train", f"data={own}_folder", f"data.root={root}", "model=lstm")
+        is_told(torchless(*words), f"its files are {kind}: data={kind}_folder")
+        words = ("train", f"data={own}_folder", "data.root=i", "model=lstm")
+        is_told(torchless(*words), "its files are images: data=folder")
 
 
 def test_parts_of_its_own_are_kept() -> None:
@@ -118,7 +135,7 @@ def test_bad_files_are_named(content: str | bytes, told: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ("id,x\n1,2\n", "t.csv has no column 'label'"),
+        ("id,x\n1,2\n", "t.csv has no column 'label': it has id, x; a table has id, label and features"),
         ("id,label\n1,a\n", "t.csv has no column of features"),
         ("id,label,x\n1,a,2\n1,b,2\n", "t.csv: id 1 has several labels"),
         ("id,label,time,x\n1,a,noon,2\n", "row 2 has time 'noon', which is not a number"),
