@@ -13,6 +13,8 @@ from cnntrain.annotations.readers.pairs import (
     is_label,
     join,
     pairs,
+    stem,
+    without_endings,
 )
 from cnntrain.annotations.table import (
     AUTO,
@@ -70,6 +72,7 @@ def format_of(root: str | Path, forced: str = AUTO) -> str:
     if forced == AUTO and found == [CLASSES]:
         check_masks_have_images(folder, shown)
         check_images_have_more(folder, shown)
+        check_masks_lie_apart(folder, shown)
     return found[0] if forced == AUTO else forced
 
 
@@ -106,6 +109,21 @@ def check_images_have_more(folder: Path, shown: str) -> None:
         )
 
 
+def check_masks_lie_apart(folder: Path, shown: str) -> None:
+    """Raise a UserError if a folder without folders holds images and masks beside each other."""
+    if folders_in(folder):
+        return
+    names = sorted(path.name for path in folder.iterdir() if is_image(path.name))
+    stems = {stem(name, "") for name in names}
+    for name in names:
+        *_, bare = without_endings(stem(name, ""))
+        if bare != stem(name, "") and bare in stems:
+            raise UserError(
+                f"data.root={shown} holds {printable(name)} beside its image: put the images into images/, "
+                "and the masks into masks/"
+            )
+
+
 def has_classes(images: Path) -> bool:
     """Return whether a folder of images has folders in it that may be classes, which parts are not."""
     inside = folders_in(images)
@@ -134,9 +152,23 @@ def read(root: str | Path, kind: str) -> Table:
         if other not in (kind, CLASSES):
             table.notes.append(f"it has {FORMATS[other]}, too: data.format={other} reads that")
     if not table.entries:
-        raise UserError(f"data.root={printable(root)}: no image has an annotation ({FORMATS[kind]})")
+        raise UserError(nothing_in(table, root, FORMATS[kind]))
     in_order(table)
     return table
+
+
+def nothing_in(table: Table, root: str | Path, layout: str) -> str:
+    """Return the message for a folder with no image that has an annotation."""
+    alone = [
+        f"{printable(names[0])} has no {partner}"
+        for names, partner in (
+            (table.orphan_images, "annotation"),
+            (table.orphan_masks, "image of that name"),
+        )
+        if names
+    ]
+    why = f"; {', and '.join(alone)}" if alone else ""
+    return f"data.root={printable(root)}: no image has an annotation ({layout}){why}"
 
 
 def in_order(table: Table) -> None:

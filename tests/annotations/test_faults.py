@@ -220,3 +220,17 @@ def test_masks_without_images_are_refused() -> None:
     (root / "images").rmdir()
     with pytest.raises(UserError, match="data holds masks in masks/ and no images: put them into images/"):
         format_of(root)
+
+
+def test_masks_beside_images_or_of_other_names_are_explained() -> None:
+    from cnntrain.annotations import formats
+
+    for number in range(3):
+        save(Path("beside", f"{number}.png"), scene(number)[0])
+        save(Path("beside", f"{number}_mask.png"), scene(number)[0])
+        save(Path("other/images", f"{number}.png"), scene(number)[0])
+        save(Path("other/masks", f"m{number}.png"), scene(number)[0])
+    with pytest.raises(UserError, match=r"beside holds 0_mask\.png beside its image: .* masks/"):
+        formats.format_of("beside")
+    with pytest.raises(UserError, match=r"images/0\.png has no annotation, and masks/m0\.png has no image"):
+        formats.read("other", formats.format_of("other"))

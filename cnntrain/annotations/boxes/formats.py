@@ -94,7 +94,7 @@ def read(root: str | Path, kind: str) -> Table:
         if other != kind:
             table.notes.append(f"it has {FORMATS[other]}, too: data.format={other} reads that")
     if not table.entries:
-        raise UserError(f"data.root={shown}: no image has an annotation ({FORMATS[kind]})")
+        raise UserError(formats.nothing_in(table, root, FORMATS[kind]))
     formats.in_order(table)
     return table
 
