@@ -20,6 +20,9 @@ SMALL = (
     "model.channels=[4]",
     "model.batch_norm=true",
     "report=false",
+    "precision=fp32",
+    "channels_last=false",
+    "threads=1",
 )
 
 
