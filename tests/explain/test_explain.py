@@ -101,7 +101,8 @@ def test_zero_grad_clears_what_the_batch_before_has_left(cnntrain: Command) -> N
 )
 def test_whatever_is_configured_is_explained(cnntrain: Command, options: list[str], told: str) -> None:
     first = [] if options[0].startswith("model=") else ["model=mlp"]
-    outcome = cnntrain("explain", *first, "threads=1", "channels_last=false", *options)
+    plain = [word for word in PLAIN if not options[0].startswith(word.partition("=")[0])]
+    outcome = cnntrain("explain", *first, *plain, *options)
     assert outcome.code == 0, outcome.err
     assert told in " ".join(outcome.out.split())
 
