@@ -17,7 +17,14 @@ from cnntrain.sequences.tokens import Tokens
 tokenizers = pytest.importorskip("tokenizers")
 
 SENTENCES = {"question": "who is there ? ${where}", "answer": "it is me ."}
-TEXTS = ("data=text_folder", "data.root=t", "data.tokens=tokenizer.json", "batch_size=8", "report=false")
+TEXTS = (
+    "data=text_folder",
+    "data.root=t",
+    "data.tokens=tokenizer.json",
+    "batch_size=8",
+    "threads=1",
+    "report=false",
+)
 
 
 @pytest.fixture(autouse=True)

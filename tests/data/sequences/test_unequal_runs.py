@@ -67,7 +67,7 @@ class Broken(Waves):
         series, label = super().__getitem__(index)
         return series * (float("nan") if index == 7 else 1), label
 '''
-WAVES = ("data=series", "data.source._target_=own.Waves", "batch_size=8", "report=false")
+WAVES = ("data=series", "data.source._target_=own.Waves", "batch_size=8", "threads=1", "report=false")
 
 
 @pytest.fixture(autouse=True)

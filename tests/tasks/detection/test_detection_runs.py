@@ -22,7 +22,7 @@ DATA = ("data=mnist_canvas", "data.canvases=40", "data.test_canvases=12", "data.
 TINY = (*DATA, "data.digits=[0,1]", "data.digit_size=[20,28]", "batch_size=8", "precision=fp32")
 RUN = (*TINY, "model=yolo", "model.width=4", "epochs=2")
 TWO_STAGE = (*TINY, "model=faster_rcnn", "model.width=4")
-FIXED = ("threads=1", "channels_last=false", "report=false")
+FIXED = ("threads=1", "channels_last=false", "report=false", "doctor=false")
 TIMES = ("seconds", "images_per_second")
 
 
@@ -88,7 +88,7 @@ def test_an_exported_network_finds_the_same_boxes(learnt: None) -> None:
 
 def test_what_torch_cannot_trace_is_one_line(cnntrain: Command) -> None:
     # No threshold is chosen: of a network that knows nothing, boxes of the same score would be compared.
-    untrained = ("epochs=1", "limit=8", "optim.lr=1e-9", "data.val_fraction=0", "report=false")
+    untrained = ("epochs=1", "limit=8", "optim.lr=1e-9", "data.val_fraction=0", *FIXED)
     assert cnntrain("train", *TWO_STAGE, *untrained, "out=r").code == 0
     is_told(cnntrain("export", "r"), "can't be exported to pt2", "formats=[onnx,safetensors]")
     done = cnntrain("export", "r", "formats=[onnx,safetensors]")
