@@ -56,8 +56,10 @@ def resume_alone(run_name: str, overrides: Sequence[str]) -> tuple[Path, RunSumm
 
 def finished(folder: Path, progress: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return the message that a run is finished, with the command for a longer one."""
+    from cnntrain.runtime.console import count
+
     epoch, patience = progress["epoch"], config["early_stopping"]
-    done, longer = f"{printable(folder)} is finished after {epoch} epochs", "epochs=N"
+    done, longer = f"{printable(folder)} is finished after {count(epoch, 'epoch')}", "epochs=N"
     if patience is not None and progress["stale"] >= patience:
         done += f", stopped early by early_stopping={patience}"
         longer = f"early_stopping=null{'' if config['epochs'] > epoch else ' epochs=N'}"

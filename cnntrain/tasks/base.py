@@ -14,7 +14,7 @@ from cnntrain.compute.ddp import Shard
 from cnntrain.config.inputs import CALLED, IMAGES, Called
 from cnntrain.config.instantiate import build
 from cnntrain.errors import UserError
-from cnntrain.runtime.console import Console
+from cnntrain.runtime.console import Console, count
 from cnntrain.tasks import report
 from cnntrain.tasks.collector import Collector, NullCollector, evenly
 from cnntrain.tasks.doctor import Chance, Finding, Finished, MemorizationTest
@@ -171,7 +171,7 @@ class Task(ABC):
             level: the ``verbose`` that prints the details too, such as the scores of each class.
         """
         scores = self.scores.result_in_words(split, result)
-        console.line(f"[bold]{split}[/] {{}}  ({result.examples:,} {self.called.words})", scores)
+        console.line(f"[bold]{split}[/] {{}}  ({count(result.examples, self.called.word)})", scores)
 
     def activate(self, output: Tensor) -> Tensor:
         """Return what outputs, float (N, ...), mean to a user: probabilities in place of logits, say."""

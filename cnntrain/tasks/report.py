@@ -16,6 +16,7 @@ from cnntrain.config.inputs import CALLED, IMAGES, Called
 from cnntrain.drawing.html import facts, paragraph, tile
 from cnntrain.drawing.mosaic import Sprite, most_tiles, style_of
 from cnntrain.errors import describe_error
+from cnntrain.runtime.console import count
 from cnntrain.tasks.collector import evenly
 from cnntrain.tasks.scores import Scores
 from cnntrain.text import printable
@@ -148,7 +149,7 @@ def headline(scores: Scores, seen: Evaluated) -> str:
     main, *others = (figure.score for figure in scores.ranked)
     shown = {score: score.text(float(getattr(seen.result, score.name))) for score in (main, *others)}
     rest = "; ".join(f"{score.words} {shown[score]}" for score in others)
-    about = f"{seen.split} {main.words}, {seen.result.examples:,} {seen.images.called.words}"
+    about = f"{seen.split} {main.words}, {count(seen.result.examples, seen.images.called.word)}"
     first = f'<p class="headline">{escape(shown[main])} <small>{escape(about)}</small></p>'
     return first + (f"\n{paragraph(rest)}" if rest else "")
 

@@ -134,7 +134,7 @@ def test_a_run_without_a_checkpoint_begins_again(cnntrain: Command, stopped: Pat
     for name in ("last.pt", "best.pt"):
         before, after = (checkpoint.load(folder / "checkpoints" / name) for folder in (trained, stopped))
         assert all(weight.equal(after["model"][key]) for key, weight in before["model"].items())
-    assert "is finished after 1 epochs" in cnntrain("resume", "run").out
+    assert "is finished after 1 epoch;" in cnntrain("resume", "run").out
 
 
 def test_a_run_that_was_killed_between_its_first_two_checkpoints_begins_again(

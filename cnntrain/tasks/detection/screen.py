@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cnntrain.runtime.console import Console
+from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.text import JOIN, format_loss, printable
 
@@ -16,7 +16,7 @@ from cnntrain.text import JOIN, format_loss, printable
 def show_result(console: Console, name: str, result: DetectionResult) -> None:
     """Print the figures of an evaluation."""
     console.line(
-        f"[bold]{name} AP {result.ap:.2%}[/]  ({result.examples:,} images)  "
+        f"[bold]{name} AP {result.ap:.2%}[/]  ({count(result.examples, 'image')})  "
         f"loss{JOIN}{format_loss(result.loss)}"
     )
     console.line(

@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cnntrain.runtime.console import Console
+from cnntrain.runtime.console import Console, count
 from cnntrain.tasks.segmentation.metrics import SegmentationResult
 from cnntrain.text import JOIN, format_loss, printable, some
 
@@ -17,8 +17,8 @@ def show_result(console: Console, name: str, result: SegmentationResult, class_n
     """Print the figures of an evaluation, with the interval in which the true mean IoU lies."""
     low, high = result.miou_interval
     console.line(
-        f"[bold]{name} mIoU {result.miou:.2%}[/]  ({result.examples:,} images; 95% interval {low:.2%} to "
-        f"{high:.2%})  loss{JOIN}{format_loss(result.loss)}"
+        f"[bold]{name} mIoU {result.miou:.2%}[/]  ({count(result.examples, 'image')}; 95% interval "
+        f"{low:.2%} to {high:.2%})  loss{JOIN}{format_loss(result.loss)}"
     )
     console.line(
         f"Dice {result.dice:.2%}, pixel accuracy {result.pixel_accuracy:.2%}, boundary F1 "

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from work import calls_of
 
+from cnntrain.runtime.console import Console
 from cnntrain.tasks import Detection
 from cnntrain.tasks.detection.average_precision import NAMES, average_precision
 from cnntrain.tasks.detection.boxes import detections
 from cnntrain.tasks.detection.matching import KINDS, matched
 from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.tasks.detection.report.sections import curves_by_score
+from cnntrain.tasks.detection.screen import show_result
 
 NO_BOX = [0.0, 0.0, 0.0, 0.0, 0.0, -1.0]
 OBJECTS = torch.tensor(
@@ -196,6 +198,11 @@ def test_the_confusion_matrix_has_objects_in_rows_and_background_last(
     boxes = torch.tensor([found + [NO_BOX] * (1 - len(found))])
     matrix = matched(OBJECTS[1:], boxes).confusion(0.5, 2)
     assert {tuple(place): int(matrix[tuple(place)]) for place in matrix.nonzero().tolist()} == cells
+
+
+def test_a_single_image_is_no_images(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(Console(1), "test", result(exact()[:1], OBJECTS[:1]))
+    assert "(1 image)" in capsys.readouterr().out
 
 
 def test_the_same_numbers_whatever_the_size_of_the_batches() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from cnntrain.drawing.html import panels, paragraph, table
 from cnntrain.drawing.plots import Plots
 from cnntrain.runs.safe_csv import csv_of
+from cnntrain.runtime.console import count
 from cnntrain.tasks.detection.matching import IOU, THRESHOLDS, UNCOUNTED, Matches
 from cnntrain.tasks.detection.metrics import DetectionResult
 from cnntrain.tasks.detection.report import figures
@@ -31,7 +32,8 @@ def headline(seen: Evaluated) -> str:
         f"AP50 {result.ap50:.2%}; AP75 {result.number('ap75'):.2%}; recall with 100 boxes an image "
         f"{result.number('ar100'):.2%}; loss {format_loss(result.loss)}"
     )
-    over = f"{len(result.matches.object_label):,} objects in {result.examples:,} images"
+    objects = count(len(result.matches.object_label), "object")
+    over = f"{objects} in {count(result.examples, 'image')}"
     return (
         f'<p class="headline">{result.ap:.2%} <small>{escape(seen.split)} AP, {over}</small></p>\n'
         f"<p>{escape(about)}</p>"

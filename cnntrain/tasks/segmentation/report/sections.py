@@ -8,6 +8,7 @@ from html import escape
 from cnntrain.drawing.html import panels, paragraph, table
 from cnntrain.drawing.plots import Plots
 from cnntrain.runs.safe_csv import csv_of
+from cnntrain.runtime.console import count
 from cnntrain.tasks.report import Evaluated, Section, asked
 from cnntrain.tasks.segmentation.boundary import DISTANCE
 from cnntrain.tasks.segmentation.metrics import SegmentationResult
@@ -32,7 +33,7 @@ def headline(result: SegmentationResult, split: str) -> str:
         f"{result.boundary_f1:.2%}; pixel accuracy {result.pixel_accuracy:.2%}; "
         f"loss {format_loss(result.loss)}"
     )
-    over = f"mean over {present} classes, {result.examples:,} images"
+    over = f"mean over {present} classes, {count(result.examples, 'image')}"
     return (
         f'<p class="headline">{result.miou:.2%} <small>{split} mIoU, {over}</small></p>\n'
         f'<div class="scale" role="img" aria-label="{escape(about)}">'
