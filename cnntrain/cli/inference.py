@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnntrain.cli.command import (
@@ -18,9 +18,7 @@ from cnntrain.cli.torchrun import join_processes
 from cnntrain.config.keys import EXPORTERS, KEYS, OVERRIDABLE
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
-
-    from cnntrain.inference.saved_run import SavedRun
+    pass
 
 # What asks for another split than the run's.
 SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))
@@ -102,13 +100,14 @@ def predict(arguments: Sequence[str]) -> int:
 def export(arguments: Sequence[str]) -> int:
     """``cnntrain export RUN [overrides]``."""
     from cnntrain.config.saved.from_checkpoint import check_overridable, data_trust, names_data
+    from cnntrain.inference.saved_run import open_to_export
 
     run_name, overrides = run_and_overrides(arguments, EXPORT)
     parsed = check_overridable(overrides, OVERRIDABLE["export"], "export")
     typed: Any = next((o.value() for o in parsed if o.key_or_group == "formats"), list(EXPORTERS))
     kinds = typed if isinstance(typed, list) else [typed]
     needs = {f"format {kind}": EXPORTERS[kind] for kind in kinds}
-    run, _ = to_export(run_name, overrides, "export", needs)
+    run = open_to_export(run_name, "export", parsed, needs)
     from cnntrain.config.sections import ExportSettings
     from cnntrain.inference.export import export as export_run
 
@@ -120,15 +119,17 @@ def export(arguments: Sequence[str]) -> int:
 def demo(arguments: Sequence[str]) -> int:
     """``cnntrain demo RUN [overrides] [--serve]``."""
     from cnntrain.config.inputs import IMAGES, inputs_of
-    from cnntrain.config.saved.from_checkpoint import data_trust, names_data
+    from cnntrain.config.saved.from_checkpoint import check_overridable, data_trust, names_data
     from cnntrain.errors import UserError
+    from cnntrain.inference.saved_run import open_to_export
 
     flags, _ = split_flags(quiet_as_override(arguments), DEMO)
     run_name, overrides = run_and_overrides(arguments, DEMO)
     serves = "--serve" in flags
     if serves and any(word.startswith("out=") for word in overrides):
         raise UserError("--serve writes no file: leave it out, or out=")
-    run, parsed = to_export(run_name, overrides, "demo", {"demo": EXPORTERS["onnx"]})
+    parsed = check_overridable(overrides, OVERRIDABLE["demo"], "demo")
+    run = open_to_export(run_name, "demo", parsed, {"demo": EXPORTERS["onnx"]})
     inputs = inputs_of(run.config["data"])
     if inputs != IMAGES:
         raise UserError(f"demo is for networks that take images, and this run's takes {inputs}")
@@ -138,33 +139,6 @@ def demo(arguments: Sequence[str]) -> int:
     settings = DemoSettings.from_config(run.config, names_data(parsed))
     demo_run(settings, run.path, run.state, data_trust(run.config, parsed), serves)
     return 0
-
-
-def to_export(
-    run_name: str, overrides: Sequence[str], command: str, needs: Mapping[str, Sequence[str]]
-) -> tuple[SavedRun, list[Override]]:
-    """Return a run whose best model is exported into its folder, and the overrides, parsed.
-
-    Args:
-        run_name: the run, as typed.
-        overrides: likewise.
-        command: what exports it.
-        needs: the packages that are needed, by what needs them.
-    """
-    from cnntrain.config.saved.from_checkpoint import check_overridable
-    from cnntrain.inference.saved_run import open_best
-    from cnntrain.runs.run_folder import CHECKPOINTS
-    from cnntrain.runs.run_writes import check_links
-    from cnntrain.runtime.imports import needed
-
-    parsed = check_overridable(overrides, OVERRIDABLE[command], command)
-    for what, packages in needs.items():
-        for package in packages:
-            needed(package, what, "export")
-    run = open_best(run_name, command, parsed)
-    if run.path.parent.name == CHECKPOINTS:
-        check_links(run.folder)
-    return run, parsed
 
 
 EVAL = Command(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnntrain.config.saved.from_checkpoint import command_config
 from cnntrain.errors import UserError
 from cnntrain.runs import checkpoint, lookup, run_folder, run_writes
+from cnntrain.runtime.imports import needed
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -76,3 +77,27 @@ def open_last(name: str, command: str, parsed: Sequence[Override], trains: bool 
     state, path = lookup.load_or_previous(path)
     folder = path.parent.parent if trains else None
     return SavedRun(command_config(state, path, command, parsed, folder), state, path)
+
+
+def open_to_export(
+    name: str, command: str, parsed: Sequence[Override], needs: Mapping[str, Sequence[str]]
+) -> SavedRun:
+    """Open the best epoch of a run, whose model is exported into its folder.
+
+    Args:
+        name: a run folder, a checkpoint file, or ``last``.
+        command: the command whose YAML file in conf/ adds keys of its own.
+        parsed: what was typed, from :func:`cnntrain.config.saved.from_checkpoint.check_overridable`.
+        needs: the packages that are needed, by what needs them.
+
+    Raises:
+        CheckpointError: there is no such run, or its checkpoint is damaged or not to be trusted.
+        UserError: a package is missing, or what was typed does not go with the run.
+    """
+    for what, packages in needs.items():
+        for package in packages:
+            needed(package, what, "export")
+    run = open_best(name, command, parsed)
+    if run.path.parent.name == run_folder.CHECKPOINTS:
+        run_writes.check_links(run.folder)
+    return run
