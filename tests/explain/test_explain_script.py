@@ -281,7 +281,10 @@ def test_a_script_beside_its_images_can_be_moved_with_them(cnntrain: Command) ->
         (["run=last"], ["run=last: only explain parameters, shift"]),
     ],
 )
-def test_what_cannot_be_written_is_told(cnntrain: Command, words: list[str], told: list[str]) -> None:
+def test_what_cannot_be_written_is_told_before_anything_is_timed(
+    cnntrain: Command, monkeypatch: pytest.MonkeyPatch, words: list[str], told: list[str]
+) -> None:
+    monkeypatch.setattr("cnntrain.explain.script.script.tuned_engine", None)
     is_told(cnntrain("explain", *words, "--as-script", "lesson.py"), *told)
     assert not Path("lesson.py").exists()
 

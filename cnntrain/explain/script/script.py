@@ -68,9 +68,12 @@ def write_script(settings: ScriptSettings, overrides: Sequence[str], target: Pat
     """
     if target.exists():
         raise UserError(f"--as-script {printable(target)}: the file exists already; give another name")
+    check_writable(settings)
+    files = files_of(settings.data)
     engine = tuned_engine(settings.engine, settings.criterion, find_device(settings.device))
     settled = replace(settings, engine=replace(settings.engine, **asdict(engine)))
-    text = script(settled, overrides, target)
+    check_writable(settled)  # what auto has become
+    text = script(settled, overrides, target, files)
     if target.parent != Path():
         make_folder(target.parent)
     write_named(target, encoded(text))
@@ -80,19 +83,17 @@ def write_script(settings: ScriptSettings, overrides: Sequence[str], target: Pat
         console.line("[dim]plainer to read, and slower: precision=fp32 channels_last=false[/]")
 
 
-def script(settings: ScriptSettings, overrides: Sequence[str], target: Path) -> str:
+def script(
+    settings: ScriptSettings, overrides: Sequence[str], target: Path, files: Mapping[str, list[Path]]
+) -> str:
     """Return the text of the script.
 
     Args:
-        settings: the settings of a run, nothing of its engine left to ``auto``.
+        settings: the settings of a run that can be written, nothing of its engine left to ``auto``.
         overrides: the overrides as typed.
         target: the file that it will be.
-
-    Raises:
-        UserError: something of the run can't be written.
+        files: the files of images and labels, of ``train`` and of ``test``.
     """
-    check_writable(settings)
-    files = files_of(settings.data)
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
