@@ -160,6 +160,14 @@ def brief(value: Any) -> str:
     return f"{text[: LONGEST // 2]}... ({len(text):,} characters, {digest[:8]})"
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path in which a leading ``~`` is home; as it is where that names nobody, as a file may do."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def shown_path(path: str | Path) -> str:
     """Return a path as it is shown everywhere: relative to the current folder if it lies below that."""
     path = Path(path)

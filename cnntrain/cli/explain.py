@@ -25,7 +25,7 @@ from cnntrain.errors import UserError, did_you_mean
 from cnntrain.explain.table import FIRST, TOPICS, Subject, Topic, contents
 from cnntrain.language.translation import LANGUAGES, later, speaking, spoken, tr
 from cnntrain.tasks.chosen import DETECTION, check_classification, last_name
-from cnntrain.text import printable, together
+from cnntrain.text import expanded, printable, together
 
 if TYPE_CHECKING:
     from cnntrain.runtime.console import Console
@@ -63,7 +63,7 @@ def explained(arguments: Sequence[str]) -> int:
         (subject,) = subjects
         check_classification("--as-script", subject.config["task"])
         console = Console(subject.config["verbose"])
-        write_script(ScriptSettings.from_config(subject.config), words, Path(script).expanduser(), console)
+        write_script(ScriptSettings.from_config(subject.config), words, expanded(script), console)
         return 0
     show(topic, subjects)
     return 0

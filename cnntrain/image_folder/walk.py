@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnntrain.runs.run_folder import OUTPUTS, POINTER
+from cnntrain.text import expanded
 
 KINDS_OF_OUTPUT = frozenset({"train", "sweeps", "explain", "bench"})  # the folders in outputs/
 
@@ -125,7 +126,4 @@ def is_output(folder: Path) -> bool:
 
 def absolute(root: str | Path) -> Path:
     """Return a folder's path as it is from anywhere, ``~`` being home; links in it stay."""
-    try:
-        return Path(root).expanduser().absolute()
-    except RuntimeError:  # nobody has a home here, or nobody is called so
-        return Path(root).absolute()
+    return expanded(root).absolute()

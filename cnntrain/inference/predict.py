@@ -193,7 +193,7 @@ def predictions(
 def predict_batch(
     trained: Trained, files: Sequence[Path], images: Sequence[Tensor | str], top: int
 ) -> Iterator[Prediction]:
-    """Yield what a model makes of a batch of images, one of which may be the reason why it fails."""
+    """Yield what a model makes of images; a text in place of one says why it can't be read."""
     good = [image for image in images if isinstance(image, Tensor)]
     decoded: Iterator[Any] = iter(())
     if good:

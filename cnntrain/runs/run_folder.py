@@ -17,7 +17,7 @@ from cnntrain.runs.checkpoint import BEST, LAST, PREVIOUS
 from cnntrain.runs.records import CheckpointState
 from cnntrain.runs.run_files import read_bytes, read_json
 from cnntrain.runtime.regular_files import append_regular
-from cnntrain.text import argument, printable
+from cnntrain.text import argument, expanded, printable
 
 try:
     import fcntl
@@ -71,11 +71,9 @@ def unwritable(folder: Path, error: OSError, advice: str = ELSEWHERE) -> UserErr
 
 def typed_path(name: str) -> Path:
     """Return the path that a person typed, ``~`` being home."""
+    path = expanded(name)
     try:
-        path = Path(name).expanduser()
         path.exists()
-    except RuntimeError:  # ~name where there is nobody of that name: a file may well be called so
-        return Path(name)
     except OSError as error:
         raise UserError(f"{name[:40]}... is not a file or folder: {error.strerror}") from error
     return path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import UserError
 from cnntrain.sequences.reading import facts, read
 from cnntrain.sequences.tokenizer import packed
 from cnntrain.sequences.tokens import KINDS
+from cnntrain.text import expanded
 
 
 def complete_sequences(data: dict[str, Any], source: Callable[[bool], Any]) -> None:
@@ -24,7 +24,7 @@ def complete_sequences(data: dict[str, Any], source: Callable[[bool], Any]) -> N
     """
     if data["inputs"] == "text" and data["tokens"] not in KINDS and data["vocabulary"] == "auto":
         data["vocabulary"] = packed(data["tokens"])
-        data["tokens"] = str(Path(data["tokens"]).expanduser().absolute())  # so that the run can be repeated
+        data["tokens"] = str(expanded(data["tokens"]).absolute())  # so that the run can be repeated
     train, test = (read(source(is_train), data["inputs"]) for is_train in (True, False))
     known = facts(train, test, data)
     wanted = [name for name, value in data.items() if value == "auto" and name != "cache"]

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from cnntrain.errors import UserError, describe_error
 from cnntrain.image_folder.layout import PARTS, class_names
-from cnntrain.image_folder.listing import is_image
 from cnntrain.image_folder.walk import WalkResult, walk
 from cnntrain.sequences.source import Sample
-from cnntrain.text import printable, shown_path, some
+from cnntrain.text import expanded, printable, shown_path, some
 
 SUFFIXES = {"series": (".csv",), "text": (".txt",)}  # of the files that are read, by the value of data.inputs
 LARGEST = 2**26  # bytes of a file: 64 MB
@@ -18,7 +17,7 @@ LARGEST = 2**26  # bytes of a file: 64 MB
 
 def is_table(root: str) -> bool:
     """Return whether ``data.root`` is one CSV file, rather than a folder."""
-    path = Path(root).expanduser()
+    path = expanded(root)
     return path.is_file() and path.suffix.lower() == ".csv"
 
 
@@ -32,7 +31,7 @@ def samples_in(root: str, suffixes: tuple[str, ...]) -> list[Sample]:
     Raises:
         UserError: there is no such folder, it holds no class folders, or a file can't be read.
     """
-    folder, shown = Path(root).expanduser(), printable(shown_path(root))
+    folder, shown = expanded(root), printable(shown_path(root))
     kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
     layout = f"it takes DIR/CLASS/{kinds} or DIR/{{train,val,test}}/CLASS/{kinds}"
     if not folder.is_dir():
@@ -63,7 +62,7 @@ def classes_in(folder: Path) -> Iterator[tuple[str, str]]:
 
 def inputs_in(root: str) -> str:
     """Return ``series`` or ``text`` if all files in the class folders of a folder are such; "" otherwise."""
-    folder, kinds, is_empty = Path(root).expanduser(), list(SUFFIXES), True
+    folder, kinds, is_empty = expanded(root), list(SUFFIXES), True
     for _, name in classes_in(folder):
         files = [file.lower() for file in walk(folder, name, WalkResult())]
         kinds = [kind for kind in kinds if all(file.endswith(SUFFIXES[kind]) for file in files)]
@@ -75,9 +74,11 @@ def inputs_in(root: str) -> str:
 
 def other_kind(root: str) -> str:
     """Return which data read a folder whose files are of another kind than was asked for; "" if none do."""
+    from cnntrain.image_folder.listing import is_image  # and with it Pillow, which most runs do without
+
     if inputs := inputs_in(root):
         return f"; its files are {inputs}: data={inputs}_folder"
-    folder = Path(root).expanduser()
+    folder = expanded(root)
     files = (file for _, name in classes_in(folder) for file in walk(folder, name, WalkResult()))
     return "; its files are images: data=folder" if any(map(is_image, files)) else ""
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from cnntrain.sequences.layout import SUFFIXES, is_table, samples_in
 from cnntrain.sequences.source import Sample, Source
-from cnntrain.text import printable
+from cnntrain.text import expanded, printable
 
 
 class OnDisk(Source):
@@ -29,7 +29,7 @@ class OnDisk(Source):
     def __init__(
         self, root: str, train: bool, test_fraction: float, class_names: list[str] | None = None
     ) -> None:
-        path, suffixes = Path(root).expanduser(), SUFFIXES[self.inputs]
+        path, suffixes = expanded(root), SUFFIXES[self.inputs]
         samples = self.samples_of_table(path) if is_table(root) else samples_in(root, suffixes)
         super().__init__(samples, train, f"data.root={printable(root)}", test_fraction, class_names)
 

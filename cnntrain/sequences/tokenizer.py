@@ -6,13 +6,12 @@ import base64
 import json
 import zlib
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from cnntrain.errors import UserError, describe_error
 from cnntrain.runtime.imports import needed
 from cnntrain.sequences.layout import contents, decoded
-from cnntrain.text import printable, shown_path
+from cnntrain.text import expanded, printable, shown_path
 
 LARGEST = 6 * 2**20  # characters of a packed one, which a config.yaml holds
 LARGEST_JSON = 2**26  # bytes, as of any file that is read
@@ -29,7 +28,7 @@ def packed(file: str) -> str:
         UserError: it can't be read, is not a tokenizer, or is too large.
     """
     shown = f"data.tokens={printable(shown_path(file))}"
-    path = Path(file).expanduser()
+    path = expanded(file)
     if not path.is_file():
         raise UserError(f"{shown}: there is no such file; {BE}")
     try:

@@ -45,6 +45,7 @@ def root() -> Path:
         "path: .\ntrain: images/all\nval: images/held\ntest:",
         "path: ../data\ntrain: images/all\nval: images/held",
         "path: datasets/digits\ntrain: images/all\nval: images/held",
+        "path: ~nobody/digits\ntrain: images/all\nval: images/held",
         "path: {here}\ntrain: images/all\nval: images/held",
         "train: {here}/images/all\nval: {here}/images/held",
         "train: ../images/all\nval: ../images/held",  # as Roboflow writes it
@@ -117,6 +118,8 @@ def test_images_that_train_and_validate_are_split() -> None:
         ("train: https://example.org/a.zip", "train: https://example.org/a.zip is not in this folder"),
         ("train: images/all\nval: 3", "val: 3 is neither a folder, a .txt file nor a list"),
         ("train: [images/all, images/held]\nval: images/held", "06.png is in train and in val"),
+        ('train: "a\\0b"\nval: images/held', r"train: a\\x00b is not in this folder"),
+        (f"train: {'a' * 300}\nval: images/held", r"train: a+\.\.\. is not in this folder"),
         ("train: train.txt", "train: train.txt is not in this folder"),
     ],
 )

@@ -217,6 +217,9 @@ WRONG_WORDS = {
     "data=folder data.root=. data.source.test_fraction=abc": [
         "data.source.test_fraction=abc is not possible"
     ],
+    "data=folder data.root=~nobody/x": ["data.root=~nobody/x is not there"],
+    "data=mnist_canvas data.root=~nobody/x": ["data.root=~nobody/x has no MNIST"],
+    "data=series_folder data.root=~nobody/x model=lstm": ["data.root=~nobody/x: there is no such folder"],
     "data=folder data.root=. data.source.test_fraction=null": ["takes a number above 0 to below 1"],
     "data=text_folder data.root=. data.source.test_fraction=0": [
         "data.source.test_fraction=0 is not possible"

@@ -31,7 +31,6 @@ serve("<p>the page</p>", {"model": b"its bytes"}, lambda address: print(address,
 """
 SMALL = ("data=fake", "data.source.size=60", "data.channels=1", "data.image_size=12")
 CANVASES = ("data=mnist_canvas", "data.canvases=32", "data.test_canvases=8")
-RESNET = ("model=torchvision", "model.name=resnet18", *SMALL)
 FOLDER = Path(demo_page.__file__).parent
 
 

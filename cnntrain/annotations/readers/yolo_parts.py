@@ -17,7 +17,7 @@ from cnntrain.annotations.readers.pairs import IMAGES, LABELS, Pair, has, is_lab
 from cnntrain.annotations.table import Entry, Table
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import count
-from cnntrain.text import printable, shown_path, some
+from cnntrain.text import expanded, printable, shown_path, some
 
 KEYS = ("train", "val", "test")
 LIST = ".txt"
@@ -117,14 +117,17 @@ def place_of(root: Path, content: Mapping[str, Any], name: str) -> str | None:
     A place that is named as it was elsewhere, such as ``/content/digits/images/train``, is the one that the
     end of its name leads to. A folder's last name alone, such as ``images``, may be that of another folder.
     """
-    base = Path(str(content.get("path") or "")).expanduser()
-    direct = (root / base / name).resolve()
-    if direct.exists() and direct.is_relative_to(root.resolve()):
-        inside = direct.relative_to(root.resolve()).as_posix()
-        return "" if inside == "." else inside
-    ends = list(ends_of(name))
-    telling = [end for end in ends if end == ends[0] or "/" in end or end.endswith(LIST)]
-    return next((end for end in telling if (root / end).exists()), None)
+    base = expanded(str(content.get("path") or ""))
+    try:
+        direct = (root / base / name).resolve()
+        if direct.exists() and direct.is_relative_to(root.resolve()):
+            inside = direct.relative_to(root.resolve()).as_posix()
+            return "" if inside == "." else inside
+        ends = list(ends_of(name))
+        telling = [end for end in ends if end == ends[0] or "/" in end or end.endswith(LIST)]
+        return next((end for end in telling if (root / end).exists()), None)
+    except (OSError, ValueError):  # a name that no file can have
+        return None
 
 
 def ends_of(name: str) -> Iterator[str]:

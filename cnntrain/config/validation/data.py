@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from cnntrain.annotations.auto import CANVAS
@@ -14,7 +13,7 @@ from cnntrain.config.keys import KEYS, described_arguments, leaves
 from cnntrain.config.mistakes.suggestions import check_value
 from cnntrain.config.validation.network import check_cnn
 from cnntrain.errors import UserError
-from cnntrain.text import printable, shown
+from cnntrain.text import expanded, printable, shown
 
 
 def check_classes(data: Mapping[str, Any]) -> None:
@@ -74,7 +73,7 @@ def check_typed_root(data: Mapping[str, Any]) -> None:
     if not isinstance(source, Mapping) or source.get("_target_") != CANVAS:
         return
     root = str(data["root"])
-    if not (Path(root).expanduser() / "MNIST" / "raw").is_dir():
+    if not (expanded(root) / "MNIST" / "raw").is_dir():
         raise UserError(
             f"data.root={printable(root)} has no MNIST, which would be in {printable(root)}/MNIST/raw: give "
             "the folder that holds it, or leave it out for the digits that cnntrain ships"

@@ -20,7 +20,7 @@ from cnntrain.data.resize import Size, sides
 from cnntrain.data.sources.idx import read_labelled
 from cnntrain.errors import UserError
 from cnntrain.runtime.rng import seed_for
-from cnntrain.text import shown_path
+from cnntrain.text import expanded, shown_path
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -138,7 +138,7 @@ class Torchvision(InMemoryDataset):
             raise UserError(f"data.source.dataset={dataset}: choose one of {', '.join(TORCHVISION_NAMES)}")
         if dataset == "EMNIST" and split not in EMNIST_CLASS_NAMES:
             raise UserError(f"data.source.split={split}: choose one of {', '.join(EMNIST_CLASS_NAMES)}")
-        folder = Path(root).expanduser()
+        folder = expanded(root)
         if dataset in ARRAY_FILES:
             images, labels, names = from_arrays(open_with_torchvision(dataset, folder, train, download))
         else:
@@ -149,7 +149,7 @@ class Torchvision(InMemoryDataset):
     @staticmethod
     def files(dataset: str, root: str, train: bool, split: str | None = None) -> list[Path]:
         """Return the files that are read; none if one is missing."""
-        folder = Path(root).expanduser()
+        folder = expanded(root)
         if dataset in ARRAY_FILES:
             files = [folder / name for name in ARRAY_FILES[dataset][0 if train else 1]]
             return files if all(file.is_file() for file in files) else []

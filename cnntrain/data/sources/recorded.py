@@ -1,11 +1,12 @@
 """Images whose files a run records by name, so that it knows later which of them it was trained on.
 
-A folder of images is such. Its 80 modules are imported where there is one; whoever asks knows this class.
+A folder of images is the one such source. To ask whether a data set is one takes this class alone, not the 80
+modules that read a folder.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cnntrain.image_folder.members import Member, RunSplit
 
 
-class RecordedImages(Dataset[tuple[Tensor, int | Tensor]]):
+class RecordedImages(Dataset[tuple[Tensor, int | Tensor]], ABC):
     """One part of images that lie in files.
 
     Attributes:

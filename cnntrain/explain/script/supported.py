@@ -11,7 +11,7 @@ from cnntrain.data.reader import Reader
 from cnntrain.data.sources.builtin import Torchvision
 from cnntrain.errors import UserError
 from cnntrain.runtime.console import Console
-from cnntrain.text import shown
+from cnntrain.text import expanded, shown
 
 MODELS = ("cnntrain.models.MLP", "cnntrain.models.CNN")
 SEQUENCES = tuple(f"cnntrain.models.{name}" for name in ("RNN", "LSTM", "GRU", "Transformer", "ViT"))
@@ -68,7 +68,7 @@ def files_of(data: DataSettings) -> dict[str, list[Path]]:
     reader = Reader(replace(data, workers=0), Console(0), None)
     found = {part: [file.absolute() for file in reader.files(part == "train")] for part in ("train", "test")}
     if not all(found.values()):
-        root = str(Path(data.root or "").expanduser())
+        root = str(expanded(data.root or ""))
         Torchvision(
             str(name), root, train=not found["train"], split=node.get("split")
         )  # says what is missing

@@ -190,7 +190,7 @@ def sizes_of(count: int) -> list[int]:
 
 
 def facts(trained: Trained) -> dict[str, str]:
-    """Return what a file says about its input and of its preprocessing, as text."""
+    """Return what a file says about its input and its preprocessing, as text."""
     steps, features = trained.shape[1], trained.features
     if trained.tokens is None:
         kind = f"series: float32 (N, T, {features}), as in the files"

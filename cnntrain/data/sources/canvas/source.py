@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from cnntrain.data.targets.boxes import in_table
 from cnntrain.errors import UserError
 from cnntrain.runtime import memory
 from cnntrain.runtime.console import format_bytes
-from cnntrain.text import shown_path
+from cnntrain.text import expanded, shown_path
 
 MASK_NAMES = ["background", *DIGITS]
 
@@ -104,7 +103,7 @@ def table_of(made: Canvases) -> Tensor:
 
 def digits_of(train: bool, root: str | None, download: bool) -> tuple[Tensor, Tensor, str]:
     """Return images of digits, uint8 (D, 1, 28, 28), their labels, int64 (D,), and where they are from."""
-    folder = Path(root).expanduser() if root else None
+    folder = expanded(root) if root else None
     # A folder with one of the parts lacks the other: it is not mixed with digits of another set.
     if folder and (download or any(idx_files("MNIST", folder, part, None) for part in (True, False))):
         images, labels = read_idx_set("MNIST", folder, train, download, None, len(DIGITS))
