@@ -24,7 +24,6 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-
 from torture_parts.all import PARTS
 from torture_parts.files import remove
 from torture_parts.forked import preload

@@ -344,9 +344,8 @@ def test_a_worker_that_finds_damage_tells_the_main_process(on_disk: DiskDataset)
     before = set(multiprocessing.active_children())
     with pytest.raises(RunFailed, match="damaged: the checksum of image 1 does not match"):
         list(BatchLoader(on_disk, [np.arange(4)], workers=1))
-    assert (
-        set(multiprocessing.active_children()) <= before
-    )  # else the command would wait for them 5 s at its end
+    # Else the command would wait for them 5 s at its end.
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_run_on_a_damaged_cache_ends_with_a_line_and_the_next_makes_it_anew(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import Command, Outcome, is_told
 from image_tree import digits
+from permissions import held_to_permissions
 
 from cnntrain.image_folder.inventory import inventory
 from cnntrain.image_folder.listing import list_folder
@@ -34,30 +32,6 @@ def told_by_both(cnntrain: Command, *words: str, options: tuple[str, ...] = ()) 
         for word in words:
             bare = word.replace(":", "").replace(",", "")
             assert bare in messages(done), f"{bare!r} is not in {messages(done)}"
-
-
-@contextmanager
-def held_to_permissions() -> Iterator[None]:
-    """Let files that are closed be closed for root too, who may read everything otherwise (capset(2))."""
-    if os.getuid() != 0:
-        yield
-        return
-    if sys.platform != "linux":
-        pytest.skip("root may read everything")
-    libc = ctypes.CDLL(None)
-    header, before, now = (
-        (ctypes.c_uint32 * 2)(0x20080522, 0),
-        (ctypes.c_uint32 * 6)(),
-        (ctypes.c_uint32 * 6)(),
-    )
-    libc.capget(header, before)
-    now[:] = before[:]
-    now[0] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, of those in effect
-    libc.capset(header, now)
-    try:
-        yield
-    finally:
-        libc.capset(header, before)
 
 
 def test_runs_inside_the_data_are_no_class(cnntrain: Command, monkeypatch: pytest.MonkeyPatch) -> None:

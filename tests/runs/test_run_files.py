@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import TINY, Command, is_told
+from permissions import held_to_permissions
 
 from cnntrain.compare.page import curves_of
 from cnntrain.errors import RunFailed, UserError
@@ -339,29 +337,10 @@ def test_more_threads_or_workers_than_any_machine_has(torchless: Command, key: s
     is_told(torchless("train", key), f"{key} is not possible", "1024")
 
 
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Let permissions count for this thread, even if it is the superuser's: capget(2), capset(2)."""
-    if os.geteuid() != 0:
-        yield
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # the version of the structure; this thread
-    before = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; once more for those above 31
-    assert libc.capget(header, before) == 0
-    reduced = (ctypes.c_uint32 * 6)(*before)
-    reduced[0] &= ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    assert libc.capset(header, reduced) == 0
-    try:
-        yield
-    finally:
-        assert libc.capset(header, before) == 0
-
-
 def test_what_may_not_be_read_or_written_is_told_in_a_line(cnntrain: Command, run: Path) -> None:
     """As somebody else's run is."""
     try:
-        with without_privileges():
+        with held_to_permissions():
             run.chmod(0o555)
             evaluated = cnntrain("eval", "run")
             run.chmod(0o000)

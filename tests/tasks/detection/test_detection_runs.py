@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -43,7 +45,9 @@ def learnt_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = ("data.canvases=300", "data.test_canvases=40", "data.image_size=32")
     run = (DATA[0], *size, *TINY[4:], "model=yolo", "model.width=8", "epochs=3", "optim.lr=0.01")
     assert main.run(["train", *run, "-q", f"out={folder}"]) == 0
-    assert main.run(["export", str(folder), "formats=[onnx,pt2]", "-q"]) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main.run(["export", str(folder), "formats=[onnx,pt2]"]) == 0
+    assert printed.getvalue().count("on 40 test images") == 2  # on which each is compared with torch
     return folder
 
 
