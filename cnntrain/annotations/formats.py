@@ -71,6 +71,7 @@ def format_of(root: str | Path, forced: str = AUTO) -> str:
         )
     if forced == AUTO and found == [CLASSES]:
         check_masks_have_images(folder, shown)
+        check_json_is_read(folder, shown)
         check_images_have_more(folder, shown)
         check_masks_lie_apart(folder, shown)
     return found[0] if forced == AUTO else forced
@@ -90,21 +91,32 @@ def check_masks_have_images(folder: Path, shown: str) -> None:
         )
 
 
+def only_images(folder: Path) -> str:
+    """Return the folder of images in a folder that has no other, and no classes in it; "" otherwise."""
+    tops = folders_in(folder)
+    if len(tops) != 1 or not (tops[0].lower() in IMAGES or tops[0] == voc.IMAGES):
+        return ""
+    return tops[0] if not has_classes(folder / tops[0]) and has(folder, tops, is_image) else ""
+
+
+def check_json_is_read(folder: Path, shown: str) -> None:
+    """Raise a UserError if JSON files that are not read lie beside a folder of images."""
+    images, files = only_images(folder), sorted(path.name for path in folder.glob("*.json"))
+    if images and files:
+        why = f"it names none of the images in {images}/ as file_name; if it is COCO's, put it"
+        if len(files) > 1:
+            why = "only a single file is read there; put COCO's files, with train and val in their names,"
+        raise UserError(
+            f"data.root={shown} holds {some(files)} beside {images}/: {why} into {shown}/annotations/"
+        )
+
+
 def check_images_have_more(folder: Path, shown: str) -> None:
     """Raise a UserError if a folder holds images in ``images/``, and nothing that says what they show."""
-    tops = folders_in(folder)
-    is_of_images = len(tops) == 1 and (tops[0].lower() in IMAGES or tops[0] == voc.IMAGES)
-    if is_of_images and not has_classes(folder / tops[0]) and has(folder, tops, is_image):
-        masks = f"{voc.MASKS[0]}/" if tops[0] == voc.IMAGES else "masks/"
-        if files := sorted(path.name for path in folder.glob("*.json")):
-            why = f"it names none of the images in {tops[0]}/ as file_name; if it is COCO's, put it"
-            if len(files) > 1:
-                why = "only a single file is read there; put COCO's files, with train and val in their names,"
-            raise UserError(
-                f"data.root={shown} holds {some(files)} beside {tops[0]}/: {why} into {shown}/annotations/"
-            )
+    if images := only_images(folder):
+        masks = f"{voc.MASKS[0]}/" if images == voc.IMAGES else "masks/"
         raise UserError(
-            f"data.root={shown} holds images in {tops[0]}/ and nothing that says what they show: put their "
+            f"data.root={shown} holds images in {images}/ and nothing that says what they show: put their "
             f"masks into {masks}, each with the name of its image, or sort them into a folder for each class"
         )
 

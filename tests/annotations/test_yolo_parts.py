@@ -103,6 +103,12 @@ def test_the_usual_names_are_not_worth_a_word() -> None:
     assert named.notes == ["data.yaml names ../test/images for test, which is not there"]
 
 
+def test_a_folder_without_a_usual_name_that_is_not_there_is_named(root: Path) -> None:
+    root.joinpath("images").rename(root / "pictures")
+    with pytest.raises(UserError, match=r"data\.yaml: train: images/all is not in this folder"):
+        table(root, "train: images/all\nval: images/held")
+
+
 def test_images_that_train_and_validate_are_split() -> None:
     root = box_tree.yolo(Path("data"), range(6), "all")
     found = table(root, "train: images/all\nval: images/all")

@@ -10,7 +10,7 @@ from pathlib import Path
 from cnntrain.annotations import formats
 from cnntrain.annotations.boxes import coco, pascal, voc, yolo
 from cnntrain.annotations.label_scheme import AnnotationOptions
-from cnntrain.annotations.readers import coco_images
+from cnntrain.annotations.readers import coco_images, yolo_parts
 from cnntrain.annotations.readers import voc as voc_masks
 from cnntrain.annotations.readers.yolo import BOX, lines_of
 from cnntrain.annotations.table import AUTO, CLASSES, Table
@@ -71,6 +71,8 @@ def format_of(root: str | Path, forced: str = AUTO) -> str:
         what = "is a file" if folder.exists() else "is not there"
         raise UserError(f"data.root={shown} {what}: give the folder that holds the images")
     if not found:
+        formats.check_json_is_read(folder, shown)
+        yolo_parts.check_there(folder, yolo_parts.parts_of(folder))
         raise UserError(f"data.root={shown} has no boxes: {'; '.join(FORMATS.values())}")
     return found[0]
 

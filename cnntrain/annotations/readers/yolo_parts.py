@@ -137,6 +137,17 @@ def ends_of(name: str) -> Iterator[str]:
     yield from ("/".join(parts[place:]) for place in range(len(parts)))
 
 
+def check_there(root: Path, parts: Parts) -> None:
+    """Raise a UserError if a part that trains or validates is not there."""
+    for part in ("train", "val"):
+        if part in parts.missing:
+            named = printable(parts.missing[part], 60)
+            raise UserError(
+                f"{shown_path(root / parts.file)}: {part}: {named} is not in this folder: correct that line, "
+                "or remove train, val and test, so that the folders' names count"
+            )
+
+
 def follow(table: Table) -> None:
     """Put the images of a table into the parts that ``data.yaml`` names, and leave out those in none.
 
@@ -146,13 +157,7 @@ def follow(table: Table) -> None:
     parts = parts_of(table.root)
     if not parts.file:
         return
-    shown = shown_path(table.root / parts.file)
-    for part in ("train", "val"):
-        if part in parts.missing:
-            raise UserError(
-                f"{shown}: {part}: {printable(parts.missing[part], 60)} is not in this folder: correct that "
-                "line, or remove train, val and test, so that the folders' names count"
-            )
+    check_there(table.root, parts)
     if "test" in parts.missing:
         named = printable(parts.missing["test"], 60)
         table.notes.append(f"{parts.file} names {named} for test, which is not there")

@@ -183,13 +183,16 @@ def test_a_single_file_of_coco_beside_images_is_read(parts: tuple[str, ...]) -> 
     assert all(read(found, index) == truth(found, index) for index in range(6))
 
 
-def test_several_files_beside_images_or_one_that_names_none_of_them_are_explained(torchless: Command) -> None:
+@pytest.mark.parametrize("words", [(), ("model=yolo",)])
+def test_several_files_beside_images_or_one_that_names_none_of_them_are_explained(
+    torchless: Command, words: tuple[str, ...]
+) -> None:
     root = box_tree.coco(Path("data"), range(6))
     file = root / "annotations/instances_train.json"
     shutil.copy(file, root / "val.json")
     file.rename(root / "train.json")
     file.parent.rmdir()
-    train = ("train", "data=folder", "data.root=data")
+    train = ("train", "data=folder", "data.root=data", *words)
     told = "data holds train.json, val.json beside images/: only a single file is read there"
     is_told(torchless(*train), told, "into data/annotations/")
     (root / "val.json").unlink()
