@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnntrain.cli.command import (
     ANYTHING,
@@ -16,9 +16,6 @@ from cnntrain.cli.command import (
 )
 from cnntrain.cli.torchrun import join_processes
 from cnntrain.config.keys import EXPORTERS, KEYS, OVERRIDABLE
-
-if TYPE_CHECKING:
-    pass
 
 # What asks for another split than the run's.
 SPLITTING = ("data", *(key for key, rule in KEYS.items() if rule.splits))

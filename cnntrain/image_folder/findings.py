@@ -71,9 +71,7 @@ def left_out(listing: Listing) -> list[str]:
 def heading(kind: str, items: Sequence[Any]) -> str:
     """Return how many findings of a kind there are, and what is wrong with them."""
     noun, what = FINDINGS[kind]
-    ends_in_s = noun in ("class", "box") and len(items) > 1
-    plural = f"{len(items):,} {noun}es" if ends_in_s else count(len(items), noun)
-    return f"{plural} {what}{f': {kinds_of(kind, items)}' if kind in SUMMED else ''}"
+    return f"{count(len(items), noun)} {what}{f': {kinds_of(kind, items)}' if kind in SUMMED else ''}"
 
 
 def kinds_of(kind: str, items: Sequence[str]) -> str:

@@ -188,8 +188,9 @@ def format_bytes(size: int) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Return ``1 job``, ``2 jobs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Return ``1 job``, ``2 jobs``, ``2 boxes``."""
+    plural = "es" if noun.endswith(("s", "x")) else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def joined(parts: Iterable[str]) -> str:

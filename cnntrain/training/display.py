@@ -112,7 +112,7 @@ def warn_of_workers(console: Console, settings: DataSettings, data: Data) -> Non
 
 def data_classes(data: Data) -> str:
     """Return the number of classes in words."""
-    return f"{len(data.train.class_names)} classes"
+    return count(len(data.train.class_names), "class")
 
 
 def show_end(

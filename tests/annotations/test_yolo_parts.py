@@ -8,6 +8,7 @@ from pathlib import Path
 import box_tree
 import mask_tree
 import pytest
+from conftest import Command
 
 from cnntrain.annotations import formats as of_masks
 from cnntrain.annotations.boxes import formats
@@ -57,6 +58,15 @@ def test_folders_are_found_however_they_are_named(root: Path, text: str) -> None
     assert parts(found) == {"train": 6, "val": 3}
     assert "the parts are those of data.yaml" in found.notes
     assert not any("extra" in entry.image for entry in found.entries)
+
+
+def test_a_single_class_is_one(root: Path, cnntrain: Command) -> None:
+    (root / "data.yaml").write_text("names: [thing]\ntrain: images/all\nval: images/held")
+    for file in root.rglob("*.txt"):
+        file.write_text("0 0.5 0.5 0.5 0.5\n")
+    run = ("data=folder", "data.root=data", "model=yolo", "model.width=4", "epochs=1", "precision=fp32")
+    done = cnntrain("train", *run, "channels_last=false", "threads=1", "report=false", "doctor=false")
+    assert done.code == 0 and ", 1 class\n" in done.out, done.err
 
 
 def test_a_part_may_have_several_folders(root: Path) -> None:
