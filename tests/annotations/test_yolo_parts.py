@@ -73,6 +73,20 @@ def test_a_part_may_have_several_folders(root: Path) -> None:
     assert parts(table(root, "train: [images/all, images/extra]\nval: images/held")) == {"train": 8, "val": 3}
 
 
+@pytest.mark.parametrize("store", ["data/store", "elsewhere"])
+def test_a_part_may_be_a_link(root: Path, store: str) -> None:
+    (root / "images/all").rename(store)
+    (root / "images/all").symlink_to(Path(store).absolute())
+    Path("link").symlink_to(root)
+    text = "train: images/all\nval: images/held"
+    for path in ("", f"path: {root.absolute()}\n"):
+        assert (
+            parts(table(Path("link"), path + text))
+            == parts(table(root, path + text))
+            == {"train": 6, "val": 3}
+        )
+
+
 def test_parts_may_be_lists_of_images(root: Path) -> None:
     (root / "train.txt").write_text("./images/all/00.png\nimages/all/01.png\n\n/content/images/all/02.png\n")
     (root / "lists").mkdir()

@@ -7,6 +7,7 @@ relative to ``path`` or to the file. Source: docs.ultralytics.com, "Dataset YAML
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -119,15 +120,27 @@ def place_of(root: Path, content: Mapping[str, Any], name: str) -> str | None:
     """
     base = expanded(str(content.get("path") or ""))
     try:
-        direct = (root / base / name).resolve()
-        if direct.exists() and direct.is_relative_to(root.resolve()):
-            inside = direct.relative_to(root.resolve()).as_posix()
-            return "" if inside == "." else inside
+        direct = within(root, root / base / name)
+        if direct is not None:
+            return direct
         ends = list(ends_of(name))
         telling = [end for end in ends if end == ends[0] or "/" in end or end.endswith(LIST)]
         return next((end for end in telling if (root / end).exists()), None)
     except (OSError, ValueError):  # a name that no file can have
         return None
+
+
+def within(root: Path, place: Path) -> str | None:
+    """Return a place relative to a folder, "" for the folder itself; None if it is not in there.
+
+    Links in the folder stay, since images are named by their way through them.
+    """
+    for placed in (os.path.abspath, os.path.realpath):
+        direct, top = Path(placed(place)), Path(placed(root))
+        if direct.exists() and direct.is_relative_to(top):
+            inside = direct.relative_to(top).as_posix()
+            return "" if inside == "." else inside
+    return None
 
 
 def ends_of(name: str) -> Iterator[str]:
