@@ -135,8 +135,12 @@ def within(root: Path, place: Path) -> str | None:
 
     Links in the folder stay, since images are named by their way through them.
     """
-    for placed in (os.path.abspath, os.path.realpath):
-        direct, top = Path(placed(place)), Path(placed(root))
+    real, named = root.resolve(), Path(os.path.normpath(place.absolute()))
+    for direct, top in (
+        (named, Path(os.path.normpath(root.absolute()))),
+        (named, real),
+        (named.resolve(), real),
+    ):
         if direct.exists() and direct.is_relative_to(top):
             inside = direct.relative_to(top).as_posix()
             return "" if inside == "." else inside
