@@ -64,7 +64,11 @@ def quiet_as_override(arguments: Sequence[str]) -> list[str]:
 
 
 def split_flags(arguments: Sequence[str], command: Command) -> tuple[dict[str, str | None], list[str]]:
-    """Separate the flags of a command, with their values, from the words that are none."""
+    """Separate the flags of a command, with their values, from the words that are none.
+
+    Raises:
+        UserError: the command has no such flag, or no use for an empty word.
+    """
     known = command.flags
     flags: dict[str, str | None] = {}
     words = []
@@ -72,6 +76,8 @@ def split_flags(arguments: Sequence[str], command: Command) -> tuple[dict[str, s
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
+        if not word and not command.composes:  # a Path("") would be the current folder
+            raise UserError(f"{command.name}: an empty word names nothing: is a variable of the shell unset?")
         if not word.startswith("-"):
             words.append(word)
         elif name not in known:

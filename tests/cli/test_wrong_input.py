@@ -252,6 +252,10 @@ def test_a_mistake_is_told_before_torch_is_imported(torchless: Command, words: s
         (["epochs=3"], ["unknown command 'epochs=3': did you mean cnntrain train epochs=3?"]),
         (["--epochs", "3"], ["no flag --epochs: a command comes first, such as cnntrain train epochs=3"]),
         (["--hlep"], ["no flag --hlep: did you mean --help?"]),
+        *(
+            (words, [f"{words[0]}: an empty word names nothing"])
+            for words in (["data", ""], ["eval", ""], ["predict", "last", ""], ["compare", "", "last"])
+        ),
         (["train", ""], ["an empty word is not KEY=VALUE"]),
         (["train", "a b=3"], ["a b is not a key"]),
         (["completion"], ["completion takes the name of a shell: bash, zsh, fish"]),
