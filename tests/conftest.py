@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from cnntrain.annotations.boxes.inventory import box_inventory
 from cnntrain.annotations.inventory import annotated_inventory
 from cnntrain.cli import main
+from cnntrain.compute import autotune
 from cnntrain.config import hydra_errors
 from cnntrain.config.compose import compose
 from cnntrain.config.conf_files import conf_folder, conf_folders
@@ -78,6 +79,13 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     annotated_inventory.cache_clear()
     box_inventory.cache_clear()
     return folder
+
+
+@pytest.fixture(autouse=True)
+def untimed_engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the plain engine, which is never too slow, where the choice of one is not the subject."""
+    if "compute" not in request.path.parts:
+        monkeypatch.setattr(autotune, "measured", lambda *arguments: (arguments[-1], 1.0))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from cnntrain.data.resize import to_size
 from cnntrain.data.sources.builtin import MNISTMini
 from cnntrain.inference.model import Trained, load
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 IS_THERE = "document.readyState === 'complete' && typeof demo !== 'undefined'"
 RUN_ALL = """(async () => {
   const bytes = bytesOf("%s"), found = [];

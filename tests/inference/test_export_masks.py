@@ -28,6 +28,9 @@ QUIET = ("report=false", "doctor=false", "-q")
 SIZES = ((33, 47), (50, 21), (7, 90))  # no multiples of 16
 
 
+pytestmark = pytest.mark.slow  # torch's exporters
+
+
 @pytest.fixture(scope="module")
 def exported_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "run"

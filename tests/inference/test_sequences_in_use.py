@@ -90,8 +90,8 @@ def test_predict_takes_series_and_texts_from_python(cnntrain: Command) -> None:
 @pytest.mark.parametrize(
     ("model", "kinds"),
     [
-        ("lstm model.bidirectional=true model.depth=2", "onnx"),
         ("rnn", "pt2"),
+        pytest.param("lstm model.bidirectional=true model.depth=2", "onnx", marks=pytest.mark.slow),
         pytest.param("rnn", "onnx", marks=pytest.mark.slow),
         pytest.param("gru model.bidirectional=true", "pt2", marks=pytest.mark.slow),
         pytest.param("transformer", "onnx,pt2", marks=pytest.mark.slow),
