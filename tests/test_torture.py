@@ -145,6 +145,7 @@ def worse(folder: Path) -> dict[str, Any]:
     return {"sabotaged": sabotaged(folder / "s"), "planted": planted(folder / "p")}
 
 
+@pytest.mark.slow
 def test_each_detector_fires(seen: dict[str, Any]) -> None:
     found = seen["planted"]
     for name, (_, words) in PLANTED.items():
@@ -168,6 +169,7 @@ def planted(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_other_bits_damage_and_code_are_seen(seen: dict[str, Any]) -> None:
     bits, code, accepted, both, other = seen["sabotaged"]
     assert bits == ["last.pt differs", "best.pt differs", "metrics.csv differs"]
